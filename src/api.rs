@@ -1,0 +1,169 @@
+//! Proxmox VE's API: one method per endpoint.
+
+mod host;
+mod rows;
+mod tls;
+mod transport;
+pub mod types;
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+pub use self::host::{Address, Host, parse_port};
+pub use self::rows::GuestList;
+pub use self::tls::Trust;
+pub use self::transport::{Delivery, Error};
+
+use self::transport::{Transport, escaped};
+use self::types::{ExitStatus, Node, TaskStatus, Token, Upid, VmConfig, VmName, Vmid};
+
+/// How to reach a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Access {
+    /// The server.
+    pub host: Host,
+    /// Who we are.
+    pub token: Token,
+    /// Whom to believe that it is the server.
+    pub trust: Trust,
+    /// What one request may take at the most. The server itself gives up after 30 s.
+    pub request_timeout: Duration,
+}
+
+/// A Proxmox VE server, asked with one token.
+pub struct Pve {
+    transport: Transport,
+}
+
+impl Pve {
+    /// Gets ready to ask the server; no request is sent. No later request outlives `deadline`.
+    pub fn new(access: &Access, deadline: Option<Instant>) -> Result<Pve, Error> {
+        let Access {
+            host,
+            token,
+            trust,
+            request_timeout,
+        } = access;
+        let transport = Transport::new(host.clone(), token, trust, *request_timeout, deadline)?;
+        Ok(Pve { transport })
+    }
+
+    /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit. Name, status
+    /// and template flag come from a cache: absent for up to 10 s after a clone and on nodes that
+    /// are down, and for a reused VMID those of the dead guest.
+    pub fn guests(&self) -> Result<GuestList, Error> {
+        self.transport
+            .get("/cluster/resources?type=vm", |data| rows::read(data, None))
+    }
+
+    /// `GET /nodes/{node}/qemu`. Reads the configurations themselves, so VMs always have their
+    /// names here, also while they are being cloned.
+    pub fn vms_of_node(&self, node: &Node) -> Result<GuestList, Error> {
+        let path = format!("/nodes/{}/qemu", escaped(&node.0));
+        self.transport
+            .get(&path, |data| rows::read(data, Some(node)))
+    }
+
+    /// `GET /nodes/{node}/qemu/{vmid}/config`. The truth about a VM; `None` if the node has none
+    /// of that VMID. 403 if the token may not see it, whether it is there or not.
+    pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
+        #[derive(Deserialize)]
+        struct Config {
+            #[serde(default, deserialize_with = "rows::text")]
+            name: Option<String>,
+            #[serde(default, deserialize_with = "rows::text")]
+            lock: Option<String>,
+            #[serde(default, deserialize_with = "rows::flag")]
+            template: bool,
+        }
+        let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
+        let answer = self.transport.get(&path, |data| {
+            let config: Config = parsed(data, "a VM's configuration")?;
+            Ok(Some(VmConfig {
+                name: config.name,
+                lock: config.lock,
+                template: config.template,
+            }))
+        });
+        match answer {
+            Err(Error::Refused {
+                status: 500, words, ..
+            }) if words.starts_with("Configuration file") && words.ends_with("does not exist") => {
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    /// `GET /cluster/nextid`. The lowest VMID that was free a moment ago, also of guests that this
+    /// token cannot see, and within the range that the administrator set. Reserved for nobody.
+    pub fn next_vmid(&self) -> Result<Vmid, Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Next {
+            Text(String),
+            Number(u32),
+        }
+        self.transport.get("/cluster/nextid", |data| {
+            let text = match parsed(data, "a VMID")? {
+                Next::Text(text) => text,
+                Next::Number(number) => number.to_string(),
+            };
+            text.parse().map_err(|_| "a VMID".to_owned())
+        })
+    }
+
+    /// `POST /nodes/{node}/qemu/{template}/clone` with `full=1`: without it the clone would need
+    /// its template for ever. The task runs on `node`, where the template is. That the VMID is
+    /// taken may show here or only in the task.
+    pub fn clone_vm(
+        &self,
+        node: &Node,
+        template: Vmid,
+        newid: Vmid,
+        name: &VmName,
+    ) -> Result<Upid, Error> {
+        let path = format!("/nodes/{}/qemu/{template}/clone", escaped(&node.0));
+        let newid = newid.to_string();
+        let form = [
+            ("newid", newid.as_str()),
+            ("name", name.as_str()),
+            ("full", "1"),
+        ];
+        self.transport.post(&path, &form, |data| {
+            let text: String = parsed(data, "a task's UPID")?;
+            text.parse().map_err(|_| "a task's UPID".to_owned())
+        })
+    }
+
+    /// `GET /nodes/{node}/tasks/{upid}/status`, of the node that the UPID names. Without
+    /// Sys.Audit a token sees only the tasks that it started itself.
+    pub fn task_status(&self, upid: &Upid) -> Result<TaskStatus, Error> {
+        #[derive(Deserialize)]
+        struct Status {
+            status: String,
+            exitstatus: Option<String>,
+        }
+        let node = escaped(&upid.node().0);
+        let path = format!("/nodes/{node}/tasks/{}/status", escaped(upid.as_str()));
+        self.transport.get(&path, |data| {
+            let status: Status = parsed(data, "a task's status")?;
+            match (status.status.as_str(), status.exitstatus) {
+                ("running", _) => Ok(TaskStatus::Running),
+                ("stopped", Some(text)) => Ok(TaskStatus::Stopped(ExitStatus::from(text.trim()))),
+                ("stopped", None) => Ok(TaskStatus::Stopped(ExitStatus::Unexpected)),
+                _ => Err("a task that is running or stopped".to_owned()),
+            }
+        })
+    }
+}
+
+/// `data` as a `T`, or the words for what was expected.
+fn parsed<'a, T: Deserialize<'a>>(data: &'a RawValue, expected: &str) -> Result<T, String> {
+    serde_json::from_str(data.get()).map_err(|_| expected.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! The address of a Proxmox VE API server, as users write it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+use snafu::{OptionExt, Snafu, ensure};
+
+/// Where pveproxy listens unless somebody moved it.
+const DEFAULT_PORT: u16 = 8006;
+
+/// A server's address as far as a user gave it: `pve.lan`, `pve.lan:8006`, `https://pve.lan`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Address {
+    /// A name, an IPv4 address, or an IPv6 address in brackets.
+    pub name: String,
+    /// Absent where the user named none.
+    pub port: Option<u16>,
+    /// Whether to speak TLS; without it only on loopback.
+    pub tls: bool,
+}
+
+impl Address {
+    /// The server to talk to.
+    pub fn into_host(self) -> Host {
+        Host {
+            port: self.port.unwrap_or(DEFAULT_PORT),
+            name: self.name,
+            tls: self.tls,
+        }
+    }
+}
+
+/// A server to talk to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Host {
+    name: String,
+    port: u16,
+    tls: bool,
+}
+
+impl Host {
+    /// Whether to speak TLS with it.
+    pub fn tls(&self) -> bool {
+        self.tls
+    }
+
+    /// The base of every request to it.
+    pub fn base_url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{self}/api2/json")
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.port)
+    }
+}
+
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Address, Error> {
+        ensure!(!text.is_empty(), EmptySnafu);
+        ensure!(!text.contains(','), SeveralSnafu);
+        let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
+        let tls = match scheme {
+            "https" => true,
+            "http" => false,
+            _ => return SchemeSnafu { scheme }.fail(),
+        };
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let path = path.trim_end_matches('/');
+        ensure!(
+            path.is_empty() || path == "api2/json" || path == "api2",
+            PathSnafu { path }
+        );
+        let (name, port) = split_port(authority)?;
+        ensure!(is_host_name(name), NameSnafu { name });
+        ensure!(tls || is_loopback(name), ClearTextSnafu);
+        Ok(Address {
+            name: name.to_owned(),
+            port,
+            tls,
+        })
+    }
+}
+
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), Error> {
+    ensure!(authority.parse::<Ipv6Addr>().is_err(), BareIpv6Snafu);
+    let (name, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let end = rest.find(']').context(BareIpv6Snafu)?;
+            authority.split_at(end + 2)
+        }
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    if port.is_empty() {
+        return Ok((name, None));
+    }
+    let port = port.strip_prefix(':').unwrap_or(port);
+    Ok((name, Some(parse_port(port)?)))
+}
+
+/// A TCP port: 1 to 65535.
+pub fn parse_port(text: &str) -> Result<u16, Error> {
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.context(PortSnafu { text })
+}
+
+fn is_host_name(name: &str) -> bool {
+    match name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            !name.is_empty()
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+        }
+    }
+}
+
+fn is_loopback(name: &str) -> bool {
+    let bare = name.trim_matches(['[', ']']);
+    name == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Why a text is no address of a server.
+#[derive(Debug, Snafu, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[snafu(display("it is empty"))]
+    Empty,
+
+    #[snafu(display("several hosts are not supported; name one node of the cluster"))]
+    Several,
+
+    #[snafu(display("'{scheme}://' is not https://"))]
+    Scheme { scheme: String },
+
+    #[snafu(display("http:// would send the token in clear; only loopback may be asked that way"))]
+    ClearText,
+
+    #[snafu(display("'/{path}' is not where the API is; leave the path out"))]
+    Path { path: String },
+
+    #[snafu(display("'{name}' is not a host name"))]
+    Name { name: String },
+
+    #[snafu(display("an IPv6 address stands in brackets: [::1] or [::1]:8006"))]
+    BareIpv6,
+
+    #[snafu(display("'{text}' is not a port"))]
+    Port { text: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::name("pve.lan", "https://pve.lan:8006/api2/json")]
+    #[case::name_and_port("pve.lan:443", "https://pve.lan:443/api2/json")]
+    #[case::address("192.0.2.7", "https://192.0.2.7:8006/api2/json")]
+    #[case::url("https://pve.lan", "https://pve.lan:8006/api2/json")]
+    #[case::url_as_other_tools_have_it(
+        "https://pve.lan:8006/api2/json",
+        "https://pve.lan:8006/api2/json"
+    )]
+    #[case::trailing_slash("https://pve.lan:8006/", "https://pve.lan:8006/api2/json")]
+    #[case::ipv6("[2001:db8::1]", "https://[2001:db8::1]:8006/api2/json")]
+    #[case::ipv6_and_port("[2001:db8::1]:443", "https://[2001:db8::1]:443/api2/json")]
+    #[case::loopback_in_clear("http://127.0.0.1:8080", "http://127.0.0.1:8080/api2/json")]
+    #[case::ipv6_loopback_in_clear("http://[::1]:8080", "http://[::1]:8080/api2/json")]
+    fn an_address_becomes_a_base_url(#[case] text: &str, #[case] url: &str) {
+        let host = text.parse::<Address>().unwrap().into_host();
+        assert_eq!(host.base_url(), url);
+    }
+
+    #[rstest]
+    #[case::empty("", Error::Empty)]
+    #[case::several("pve1,pve2", Error::Several)]
+    #[case::clear_text("http://pve.lan", Error::ClearText)]
+    #[case::clear_text_by_a_telling_name("http://127.0.0.1.example.org", Error::ClearText)]
+    #[case::other_scheme("ftp://pve.lan", Error::Scheme { scheme: "ftp".into() })]
+    #[case::path("https://pve.lan/ui", Error::Path { path: "ui".into() })]
+    #[case::space("pve lan", Error::Name { name: "pve lan".into() })]
+    #[case::only_a_port(":8006", Error::Name { name: String::new() })]
+    #[case::user("root@pve.lan", Error::Name { name: "root@pve.lan".into() })]
+    #[case::bare_ipv6("fe80::1", Error::BareIpv6)]
+    #[case::unclosed_bracket("[::1", Error::BareIpv6)]
+    #[case::port_zero("pve.lan:0", Error::Port { text: "0".into() })]
+    #[case::port_too_high("pve.lan:65536", Error::Port { text: "65536".into() })]
+    #[case::port_word("pve.lan:abc", Error::Port { text: "abc".into() })]
+    #[case::no_port_behind_the_colon("pve.lan:", Error::Port { text: String::new() })]
+    fn other_texts_are_refused(#[case] text: &str, #[case] reason: Error) {
+        assert_eq!(text.parse::<Address>(), Err(reason));
+    }
+}

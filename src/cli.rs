@@ -1,0 +1,279 @@
+//! Every word a user may type.
+
+mod arrange;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use argh::{ArgsInfo, EarlyExit, FromArgs};
+
+use crate::api::types::{VmName, Vmid};
+
+/// Machines of a home lab, from the command line.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    help_triggers("-h", "--help"),
+    note = "Every command explains itself: homelab proxmox vm create --help",
+    error_code(0, "done"),
+    error_code(1, "failed"),
+    error_code(2, "wrong usage or configuration; nothing was asked of any server")
+)]
+pub struct Cli {
+    /// print the version and exit
+    #[argh(switch)]
+    pub version: bool,
+
+    #[argh(subcommand)]
+    pub topic: Option<Topic>,
+}
+
+/// What a command is about.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+pub enum Topic {
+    Proxmox(Proxmox),
+}
+
+/// Virtual machines and templates of a Proxmox VE cluster.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "proxmox",
+    help_triggers("-h", "--help"),
+    example = "homelab proxmox template list\nhomelab proxmox vm create web-1 debian-12",
+    note = "The server and the API token come from the environment (PROXMOX_HOST, PROXMOX_USER,
+PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET …) or from a JSON file. The options above
+may also stand behind the command. The token's secret is never an option, for
+everybody on a machine can read the arguments of its processes."
+)]
+pub struct Proxmox {
+    /// the server: pve.lan, pve.lan:8006 or an https address
+    #[argh(option, arg_name = "host")]
+    pub host: Option<String>,
+
+    /// configuration file (default ~/.config/homelab/config.json)
+    #[argh(option, arg_name = "file")]
+    pub config: Option<PathBuf>,
+
+    /// PEM file with the certificate authority to trust
+    #[argh(option, arg_name = "file")]
+    pub ca_file: Option<PathBuf>,
+
+    /// do not verify the server's certificate
+    #[argh(switch)]
+    pub insecure: bool,
+
+    /// what one request may take at the most, in seconds (default 40)
+    #[argh(option, arg_name = "seconds")]
+    pub request_timeout: Option<Seconds>,
+
+    #[argh(subcommand)]
+    pub noun: Noun,
+}
+
+/// What a Proxmox command is about.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+pub enum Noun {
+    Template(Template),
+    Vm(Vm),
+}
+
+/// Templates of virtual machines.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "template", help_triggers("-h", "--help"))]
+pub struct Template {
+    #[argh(subcommand)]
+    pub verb: TemplateVerb,
+}
+
+/// What to do with templates.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+pub enum TemplateVerb {
+    List(TemplateList),
+}
+
+/// List the templates that a VM can be cloned from.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "list",
+    help_triggers("-h", "--help"),
+    note = "Templates of containers are left out, and so is what the API token may not see.",
+    example = "homelab proxmox template list
+VMID  Name          Node
+9000  debian-12     pve1
+9001  ubuntu-22.04  pve2"
+)]
+pub struct TemplateList {
+    /// print a JSON array
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// Virtual machines.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "vm", help_triggers("-h", "--help"))]
+pub struct Vm {
+    #[argh(subcommand)]
+    pub verb: VmVerb,
+}
+
+/// What to do with virtual machines.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+pub enum VmVerb {
+    List(VmList),
+    Create(VmCreate),
+}
+
+/// List the virtual machines that are no templates.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "list",
+    help_triggers("-h", "--help"),
+    note = "A VM whose name is not known yet, or no more, is shown as '-'. What holds a VM, a
+clone or a backup, is shown as its lock.",
+    example = "homelab proxmox vm list
+VMID  Name   Status                 Node
+100   db-1   running                pve1
+101   web-1  stopped (lock: clone)  pve1"
+)]
+pub struct VmList {
+    /// print a JSON array
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// Make a virtual machine: find the template by its name, take a free VMID, clone the template
+/// in full, wait until the clone is done, and say what was made.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "create",
+    help_triggers("-h", "--help"),
+    note = "The template's name must match exactly, in upper and lower case too. Among templates
+of one name the one with the lowest VMID is taken, and a warning names the others.
+A number that is no template's name is taken for a template's VMID.
+
+If a VM of that name exists, none is made.",
+    example = "homelab proxmox vm create web-1 debian-12
+Creating VM 'web-1' from template 'debian-12'...
+Successfully created VM 101 'web-1' on node 'pve1'
+
+homelab proxmox vm create web-1 debian-12 --json --timeout 900
+Creating VM 'web-1' from template 'debian-12'...
+{{\"vmid\":101,\"name\":\"web-1\",\"node\":\"pve1\",\"created\":true,\"upid\":\"UPID:pve1:…\",\"ip\":null}}"
+)]
+pub struct VmCreate {
+    /// name of the new VM: letters, digits, '-' and '.'
+    #[argh(positional, arg_name = "vm-name")]
+    pub vm_name: VmName,
+
+    /// name or VMID of the template
+    #[argh(positional, arg_name = "template-name", from_str_fn(not_empty))]
+    pub template_name: String,
+
+    /// the VMID to take, 100 to 999999999 (default: a free one)
+    #[argh(option, arg_name = "n")]
+    pub vmid: Option<Vmid>,
+
+    /// what the whole command may take, in seconds (default 300)
+    #[argh(option, arg_name = "seconds", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two looks at the clone, in seconds (default 2)
+    #[argh(option, arg_name = "seconds", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, also for errors
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print nothing on success
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// A time that somebody typed: seconds, more than none, fractions allowed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seconds(pub Duration);
+
+impl Seconds {
+    const DEFAULT_TIMEOUT: Seconds = Seconds(Duration::from_mins(5));
+    const DEFAULT_INTERVAL: Seconds = Seconds(Duration::from_secs(2));
+    /// Ten years: far beyond sense, and far below where adding times overflows.
+    const AT_MOST: f64 = 315_360_000.0;
+    /// A millisecond: below it "again after a pause" would be "again and again".
+    const AT_LEAST: f64 = 0.001;
+}
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Seconds, String> {
+        match text.parse::<f64>() {
+            Ok(seconds) if (Seconds::AT_LEAST..=Seconds::AT_MOST).contains(&seconds) => {
+                Ok(Seconds(Duration::from_secs_f64(seconds)))
+            }
+            Ok(_) => Err("not a number of seconds between 0.001 and 315360000".to_owned()),
+            Err(_) => Err("not a number of seconds".to_owned()),
+        }
+    }
+}
+
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// What was typed, or what to print instead: help (`status` is Ok) or what is wrong with it.
+pub fn parse(arguments: &[String]) -> Result<Cli, EarlyExit> {
+    let arranged = arrange::arranged(&Cli::get_args_info(), arguments);
+    let words: Vec<&str> = arranged.iter().map(String::as_str).collect();
+    Cli::from_args(&["homelab"], &words)
+}
+
+/// The command as far as `arguments` name one: `homelab proxmox vm create`.
+pub fn command_of(arguments: &[String]) -> String {
+    arrange::command(&Cli::get_args_info(), arguments)
+}
+
+/// The line that says what a command takes.
+pub fn usage_of(command: &str) -> String {
+    let words: Vec<&str> = command.split(' ').skip(1).chain(["--help"]).collect();
+    let help = Cli::from_args(&["homelab"], &words)
+        .err()
+        .map(|exit| exit.output);
+    let line = help.iter().flat_map(|text| text.lines()).next();
+    line.unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::whole("300", Some(300_000))]
+    #[case::fraction("0.5", Some(500))]
+    #[case::shortest("0.001", Some(1))]
+    #[case::zero("0", None)]
+    #[case::too_short("0.0001", None)]
+    #[case::negative("-1", None)]
+    #[case::infinite("inf", None)]
+    #[case::nan("nan", None)]
+    #[case::huge("1e300", None)]
+    #[case::unit("5s", None)]
+    #[case::empty("", None)]
+    fn seconds_are_more_than_none(#[case] text: &str, #[case] milliseconds: Option<u64>) {
+        let seconds: Option<Seconds> = text.parse().ok();
+        let expected = milliseconds.map(|ms| Seconds(Duration::from_millis(ms)));
+        assert_eq!(seconds, expected);
+    }
+}

@@ -1,0 +1,454 @@
+//! From a template to a VM: the workflow.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use snafu::{OptionExt, ResultExt, Snafu};
+
+use crate::api::types::{ExitStatus, Guest, Node, TaskStatus, Upid, VmName, Vmid};
+use crate::api::{self, Delivery, Pve};
+use crate::guests::Guests;
+use crate::progress::Progress;
+use crate::report::{Kind, Known, Report, Started, hint_for, kind_of};
+use crate::template::{self, find_template};
+use crate::wait::{Budget, GaveUp, Look};
+
+/// What the user asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// The name that the new VM gets.
+    pub name: VmName,
+    /// The template's name, or its VMID if no template has that name.
+    pub template: String,
+    /// The only VMID to take, if the user named one.
+    pub vmid: Option<Vmid>,
+}
+
+/// The VM that was made.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Its VMID.
+    pub vmid: Vmid,
+    /// The node it is on.
+    pub node: Node,
+    /// The task that made it.
+    pub upid: Upid,
+}
+
+/// What a run works with.
+pub struct Cloning<'a> {
+    /// The server.
+    pub pve: &'a Pve,
+    /// The time there is.
+    pub budget: Budget<'a>,
+    /// Who hears of it.
+    pub progress: &'a dyn Progress,
+}
+
+impl Cloning<'_> {
+    /// One command, one VM.
+    pub fn create(&self, plan: &Plan) -> Result<Created, Error> {
+        self.progress.creating(&plan.name, &plan.template);
+        let guests = Guests::read(self.pve, self.progress).context(ListGuestsSnafu)?;
+        let template =
+            find_template(&guests, &plan.template, self.progress).with_context(|_| {
+                NoTemplateSnafu {
+                    hint: template::hint(&guests, &plan.template, &plan.name),
+                }
+            })?;
+        self.refuse_a_name_that_is_taken(&guests, plan)?;
+        let vmid = self.choose_vmid(&guests, plan)?;
+        let upid = self.start_clone(template, vmid, plan)?;
+        let clone = Begun {
+            vmid,
+            name: plan.name.clone(),
+            upid,
+        };
+        self.wait_for(&clone)?;
+        Ok(Created {
+            vmid,
+            node: template.node.clone(),
+            upid: clone.upid,
+        })
+    }
+
+    /// Proxmox would make a second VM of the same name without a word.
+    fn refuse_a_name_that_is_taken(&self, guests: &Guests, plan: &Plan) -> Result<(), Error> {
+        let name = &plan.name;
+        let mut holders = Vec::new();
+        for vm in guests.vms_named(name.as_str()) {
+            if self.has_name(vm, name)? {
+                holders.push(vm.clone());
+            }
+        }
+        if !holders.is_empty() {
+            return AlreadyExistsSnafu { holders }.fail();
+        }
+        let Some(silent) = guests.silent_nodes().first() else {
+            return Ok(());
+        };
+        let reason = silent.to_string();
+        if plan.vmid.is_none() {
+            return NameMayBeTakenSnafu {
+                name: name.clone(),
+                reason,
+            }
+            .fail();
+        }
+        // Whoever names the VMID gets that one or none, so there is no second VM to fear.
+        self.progress
+            .warning(&format!("{reason}: it may have another VM named '{name}'"));
+        Ok(())
+    }
+
+    /// Asks the VM itself: a reused VMID keeps the dead guest's name in its row for seconds.
+    fn has_name(&self, vm: &Guest, name: &VmName) -> Result<bool, Error> {
+        let config = self
+            .pve
+            .vm_config(&vm.node, vm.vmid)
+            .with_context(|_| LookAtVmSnafu {
+                vmid: vm.vmid,
+                name: name.clone(),
+            })?;
+        Ok(config.is_some_and(|config| {
+            !config.template && config.name.as_deref() == Some(name.as_str())
+        }))
+    }
+
+    fn choose_vmid(&self, guests: &Guests, plan: &Plan) -> Result<Vmid, Error> {
+        if let Some(vmid) = plan.vmid {
+            return match guests.with_vmid(vmid) {
+                None => Ok(vmid),
+                Some(guest) => VmidTakenSnafu {
+                    guest: guest.clone(),
+                }
+                .fail(),
+            };
+        }
+        let next = self.pve.next_vmid().context(AskForVmidSnafu)?;
+        first_free_vmid(&guests.vmids(), next).context(NoFreeVmidSnafu)
+    }
+
+    fn start_clone(&self, template: &Guest, vmid: Vmid, plan: &Plan) -> Result<Upid, Error> {
+        let answer = self
+            .pve
+            .clone_vm(&template.node, template.vmid, vmid, &plan.name);
+        let node = template.node.clone();
+        let template = template.vmid;
+        answer.map_err(|source| {
+            let delivery = source.delivery();
+            let source = Box::new(source);
+            match delivery {
+                Delivery::NotDelivered | Delivery::Refused => Error::CloneRefused {
+                    template,
+                    vmid,
+                    node,
+                    source,
+                },
+                Delivery::Unknown => Error::CloneUncertain {
+                    template,
+                    vmid,
+                    node,
+                    source,
+                },
+            }
+        })
+    }
+
+    fn wait_for(&self, clone: &Begun) -> Result<(), Error> {
+        let ended = self.budget.look_until_done(goes_on_unseen, || {
+            Ok(match self.pve.task_status(&clone.upid)? {
+                TaskStatus::Running => Look::NotYet,
+                TaskStatus::Stopped(status) => Look::Done(status),
+            })
+        });
+        let clone = clone.clone();
+        match ended {
+            Ok(ExitStatus::Ok) => Ok(()),
+            Ok(ExitStatus::Warnings(_)) => {
+                self.progress.warning(&format!(
+                    "the clone ended with warnings; {} shows them",
+                    clone.pvenode("log")
+                ));
+                Ok(())
+            }
+            Ok(ExitStatus::Failed(words)) => TaskFailedSnafu { clone, words }.fail(),
+            Ok(ExitStatus::Unexpected) => EndUnknownSnafu { clone }.fail(),
+            Err(GaveUp::Failed(source)) => Err(source).context(LostSightSnafu { clone }),
+            Err(GaveUp::TimeIsUp(unseen)) => TimeoutSnafu {
+                seconds: self.budget.total.as_secs_f64(),
+                clone,
+                unseen: unseen.map(|error| error.to_string()),
+            }
+            .fail(),
+        }
+    }
+}
+
+/// The first gap from `next` upwards.
+///
+/// `next` is what the server calls the first free VMID. It also knows the guests that this token
+/// cannot see and the administrator's range, so nothing below it is of use.
+fn first_free_vmid(taken: &BTreeSet<Vmid>, next: Vmid) -> Option<Vmid> {
+    let mut candidate = next.max(Vmid::MIN);
+    while taken.contains(&candidate) {
+        candidate = candidate.next()?;
+    }
+    Some(candidate)
+}
+
+/// The clone goes on whether or not it can be seen; only a clear no ends the looking.
+fn goes_on_unseen(error: &api::Error) -> bool {
+    !matches!(
+        error,
+        api::Error::Refused {
+            status: 400 | 401 | 403,
+            ..
+        }
+    )
+}
+
+/// A clone that the server has begun.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    vmid: Vmid,
+    name: VmName,
+    upid: Upid,
+}
+
+impl Begun {
+    /// What to type on the node to see the task's `log` or `status`.
+    fn pvenode(&self, what: &str) -> String {
+        let upid = &self.upid;
+        format!("'pvenode task {what} {upid}' on node '{}'", upid.node())
+    }
+}
+
+impl fmt::Display for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Begun { vmid, name, upid } = self;
+        write!(f, "VM {vmid} '{name}' on node '{}'", upid.node())
+    }
+}
+
+/// Why there is no new VM, or none that is known to be whole.
+#[derive(Debug, Snafu)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[snafu(display("cannot list the guests"))]
+    ListGuests {
+        #[snafu(source(from(api::Error, Box::new)))]
+        source: Box<api::Error>,
+    },
+
+    #[snafu(display("{source}"))]
+    NoTemplate {
+        hint: String,
+        source: template::NotFound,
+    },
+
+    #[snafu(display("cannot tell whether VM {vmid} is named '{name}'"))]
+    LookAtVm {
+        vmid: Vmid,
+        name: VmName,
+        #[snafu(source(from(api::Error, Box::new)))]
+        source: Box<api::Error>,
+    },
+
+    #[snafu(display("{} already exists{}", holders[0], lock_and_others(holders)))]
+    AlreadyExists { holders: Vec<Guest> },
+
+    #[snafu(display("cannot tell whether there is a VM '{name}': {reason}"))]
+    NameMayBeTaken { name: VmName, reason: String },
+
+    #[snafu(display("VMID {} is taken by {guest}", guest.vmid))]
+    VmidTaken { guest: Guest },
+
+    #[snafu(display("cannot get a free VMID"))]
+    AskForVmid {
+        #[snafu(source(from(api::Error, Box::new)))]
+        source: Box<api::Error>,
+    },
+
+    #[snafu(display("there is no free VMID left"))]
+    NoFreeVmid,
+
+    #[snafu(display("cannot clone template {template} to VM {vmid}"))]
+    CloneRefused {
+        template: Vmid,
+        vmid: Vmid,
+        node: Node,
+        #[snafu(source(from(api::Error, Box::new)))]
+        source: Box<api::Error>,
+    },
+
+    #[snafu(display("do not know whether template {template} is being cloned to VM {vmid}"))]
+    CloneUncertain {
+        template: Vmid,
+        vmid: Vmid,
+        node: Node,
+        #[snafu(source(from(api::Error, Box::new)))]
+        source: Box<api::Error>,
+    },
+
+    #[snafu(display("Task failed: {words}"))]
+    TaskFailed { clone: Begun, words: String },
+
+    #[snafu(display(
+        "do not know how the clone to {clone} ended: its worker died or the node went down"
+    ))]
+    EndUnknown { clone: Begun },
+
+    #[snafu(display("do not know how the clone to {clone} ends, it may still be running"))]
+    LostSight {
+        clone: Begun,
+        #[snafu(source(from(api::Error, Box::new)))]
+        source: Box<api::Error>,
+    },
+
+    #[snafu(display("Timed out after {seconds} s; {}", match unseen {
+        None => format!("the clone to {clone} is still running"),
+        Some(why) => format!("the clone to {clone} may still be running, the last look failed: {why}"),
+    }))]
+    Timeout {
+        seconds: f64,
+        clone: Begun,
+        unseen: Option<String>,
+    },
+}
+
+fn lock_and_others(holders: &[Guest]) -> String {
+    let lock = match &holders[0].lock {
+        Some(lock) => format!(", locked ({lock})"),
+        None => String::new(),
+    };
+    let others: Vec<String> = holders[1..].iter().map(Guest::place).collect();
+    if others.is_empty() {
+        return lock;
+    }
+    format!("{lock}, and of the same name {}", others.join(", "))
+}
+
+impl Error {
+    /// The failure for people and scripts.
+    pub fn report(&self) -> Report {
+        let (kind, hint) = self.kind_and_hint();
+        Report {
+            known: self.known(),
+            ..Report::of(kind, self).with_hint(hint)
+        }
+    }
+
+    fn kind_and_hint(&self) -> (Kind, Option<String>) {
+        let (kind, hint) = match self {
+            Error::CloneRefused { vmid, source, .. } if is_taken(*vmid, source) => (
+                Kind::VmidTaken,
+                "somebody else was faster; without --vmid the same command takes another one"
+                    .to_owned(),
+            ),
+            Error::ListGuests { source }
+            | Error::LookAtVm { source, .. }
+            | Error::AskForVmid { source }
+            | Error::CloneRefused { source, .. } => return (kind_of(source), hint_for(source)),
+            Error::NoFreeVmid => return (Kind::Failed, None),
+            Error::NoTemplate { hint, .. } => (Kind::TemplateNotFound, hint.clone()),
+            Error::AlreadyExists { .. } => (
+                Kind::AlreadyExists,
+                "a new VM needs another name; 'homelab proxmox vm list' shows those in use"
+                    .to_owned(),
+            ),
+            Error::NameMayBeTaken { .. } => (
+                Kind::Unreachable,
+                "bring that node back; or choose the VMID yourself with --vmid, then there is no \
+                 second VM to fear"
+                    .to_owned(),
+            ),
+            Error::VmidTaken { .. } => (
+                Kind::VmidTaken,
+                "choose another VMID, or leave --vmid out to get a free one".to_owned(),
+            ),
+            Error::CloneUncertain { vmid, .. } => (
+                Kind::OutcomeUnknown,
+                format!(
+                    "the server may still carry it out; look for VM {vmid} with \
+                     'homelab proxmox vm list' before you run this again"
+                ),
+            ),
+            Error::TaskFailed { clone, .. } => (
+                Kind::TaskFailed,
+                format!("{} shows more", clone.pvenode("log")),
+            ),
+            Error::EndUnknown { clone } => (
+                Kind::OutcomeUnknown,
+                format!(
+                    "{} shows how far it came; 'qm config {}' there shows whether the VM is whole \
+                     or still has 'lock: clone'",
+                    clone.pvenode("log"),
+                    clone.vmid
+                ),
+            ),
+            Error::LostSight { clone, .. } => (
+                Kind::OutcomeUnknown,
+                format!("{} tells how it ends", clone.pvenode("status")),
+            ),
+            Error::Timeout { clone, .. } => (
+                Kind::Timeout,
+                format!(
+                    "the server goes on by itself; {} tells how it ends",
+                    clone.pvenode("status")
+                ),
+            ),
+        };
+        (kind, Some(hint))
+    }
+
+    fn known(&self) -> Known {
+        match self {
+            Error::ListGuests { .. }
+            | Error::NoTemplate { .. }
+            | Error::LookAtVm { .. }
+            | Error::NameMayBeTaken { .. }
+            | Error::AskForVmid { .. }
+            | Error::NoFreeVmid => Known::default(),
+            Error::AlreadyExists { holders } => Known {
+                vmid: Some(holders[0].vmid),
+                node: Some(holders[0].node.clone()),
+                ..Known::default()
+            },
+            Error::VmidTaken { guest } => Known {
+                vmid: Some(guest.vmid),
+                node: Some(guest.node.clone()),
+                ..Known::default()
+            },
+            Error::CloneRefused { vmid, node, .. } => Known {
+                vmid: Some(*vmid),
+                node: Some(node.clone()),
+                ..Known::default()
+            },
+            Error::CloneUncertain { vmid, node, .. } => Known {
+                vmid: Some(*vmid),
+                node: Some(node.clone()),
+                upid: None,
+                started: Started::Unknown,
+            },
+            Error::TaskFailed { clone, .. }
+            | Error::EndUnknown { clone }
+            | Error::LostSight { clone, .. }
+            | Error::Timeout { clone, .. } => Known {
+                vmid: Some(clone.vmid),
+                node: Some(clone.upid.node()),
+                upid: Some(clone.upid.clone()),
+                started: Started::Yes,
+            },
+        }
+    }
+}
+
+/// Free a moment ago, and somebody else's now.
+fn is_taken(vmid: Vmid, error: &api::Error) -> bool {
+    let taken = format!("unable to create VM {vmid}: config file already exists");
+    matches!(error, api::Error::Refused { words, .. } if *words == taken)
+}
+
+#[cfg(test)]
+mod tests;

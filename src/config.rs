@@ -1,0 +1,80 @@
+//! Flags over environment over JSON file, merged field by field.
+
+mod file;
+mod layer;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use self::layer::Error;
+
+use self::file::{find_file, read_file};
+use self::layer::{Field, Layer, NAMES};
+use crate::api::Access;
+
+/// The options of the command line that say how to reach the server.
+#[derive(Clone, Default)]
+pub struct Flags {
+    /// `--host`
+    pub host: Option<String>,
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--ca-file`
+    pub ca_file: Option<PathBuf>,
+    /// `--insecure`
+    pub insecure: bool,
+    /// `--request-timeout`
+    pub request_timeout: Option<Duration>,
+}
+
+/// Looks a name up in the environment.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<OsString>;
+
+/// The server itself gives up after 30 s; its "596 Connection timed out" should still reach us.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// How to reach the server, from all that was set.
+pub fn load(flags: &Flags, environment: Environment) -> Result<Access, Error> {
+    let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
+    let mut settings = layer_of_flags(flags)?;
+    settings.fill_from(layer_of_environment(&environment)?);
+    let file = find_file(flags.config.as_deref(), &environment)?;
+    if let Some(file) = file {
+        settings.fill_from(read_file(file)?);
+    }
+    let request_timeout = flags.request_timeout.unwrap_or(REQUEST_TIMEOUT);
+    settings.into_access(request_timeout)
+}
+
+fn layer_of_flags(flags: &Flags) -> Result<Layer, Error> {
+    let mut layer = Layer::default();
+    if let Some(host) = &flags.host {
+        layer.set(Field::Host, host, "--host")?;
+    }
+    if let Some(path) = &flags.ca_file {
+        layer.set_ca_file(path.clone(), "--ca-file");
+    }
+    if flags.insecure {
+        layer.set(Field::Insecure, "true", "--insecure")?;
+    }
+    layer.settled()
+}
+
+/// An empty value counts as none: a crontab has no other way to unset what it inherits.
+fn layer_of_environment(environment: Environment) -> Result<Layer, Error> {
+    let mut layer = Layer::default();
+    for (name, _, field) in NAMES {
+        let Some(value) = environment(name) else {
+            continue;
+        };
+        let Some(value) = value.to_str() else {
+            return Err(Error::invalid(name, "it is not UTF-8"));
+        };
+        layer.set(field, value, name)?;
+    }
+    layer.settled()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! The JSON file: `{"proxmox": {"host": "pve.lan", …}}`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use snafu::{ResultExt, ensure};
+
+use super::layer::{
+    Error, Field, Layer, NAMES, NotJsonSnafu, ReadSnafu, ReadableByOthersSnafu, read,
+};
+
+/// A configuration file as it was found.
+pub(super) struct ConfigFile {
+    path: PathBuf,
+    text: String,
+    others_can_read: bool,
+}
+
+/// The file that was asked for, or the first that exists where one may lie.
+pub(super) fn find_file(
+    flag: Option<&Path>,
+    environment: &dyn Fn(&str) -> Option<std::ffi::OsString>,
+) -> Result<Option<ConfigFile>, Error> {
+    let named = flag.map(Path::to_owned);
+    if let Some(path) = named.or_else(|| environment("HOMELAB_CONFIG").map(PathBuf::from)) {
+        return open(&path).context(ReadSnafu { path }).map(Some);
+    }
+    let in_home = |name: &str, rest: &str| environment(name).map(|dir| Path::new(&dir).join(rest));
+    let places = [
+        in_home("XDG_CONFIG_HOME", "homelab/config.json"),
+        in_home("HOME", ".config/homelab/config.json"),
+        Some(PathBuf::from("/etc/homelab/config.json")),
+    ];
+    for path in places.into_iter().flatten() {
+        match open(&path) {
+            Ok(file) => return Ok(Some(file)),
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error).context(ReadSnafu { path }),
+        }
+    }
+    Ok(None)
+}
+
+/// The home may be `/dev/null` for a system user.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn open(path: &Path) -> io::Result<ConfigFile> {
+    let (text, others_can_read) = read(path)?;
+    Ok(ConfigFile {
+        path: path.to_owned(),
+        text,
+        others_can_read,
+    })
+}
+
+/// What the file says of Proxmox. A key that is not understood is an error: it may be a typo in
+/// one that matters.
+pub(super) fn read_file(file: ConfigFile) -> Result<Layer, Error> {
+    #[derive(Deserialize)]
+    struct Topics {
+        proxmox: Map<String, Value>,
+    }
+    let ConfigFile {
+        path,
+        text,
+        others_can_read,
+    } = file;
+    let topics: Topics = serde_json::from_str(&text).context(NotJsonSnafu { path: &path })?;
+    let mut layer = Layer::default();
+    for (key, value) in topics.proxmox {
+        let origin = format!("'{}': {key}", path.display());
+        let known = NAMES.iter().find(|(_, name, _)| *name == Some(&key));
+        let Some((_, _, field)) = known else {
+            return Err(Error::invalid(&origin, "there is no such setting"));
+        };
+        if *field == Field::TokenSecret {
+            ensure!(
+                !others_can_read,
+                ReadableByOthersSnafu {
+                    origin,
+                    path: &path
+                }
+            );
+        }
+        let text = match value {
+            Value::Null => continue,
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            Value::Bool(flag) => flag.to_string(),
+            _ => return Err(Error::invalid(&origin, "it is neither text nor number")),
+        };
+        layer.set(*field, &beside(&path, *field, text), &origin)?;
+    }
+    layer.settled()
+}
+
+/// A relative path in the file means beside the file, wherever the command is started.
+fn beside(config: &Path, field: Field, text: String) -> String {
+    if !matches!(field, Field::CaFile | Field::TokenSecretFile) || text.is_empty() {
+        return text;
+    }
+    let directory = config.parent().unwrap_or(Path::new(""));
+    directory.join(text).to_string_lossy().into_owned()
+}

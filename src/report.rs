@@ -1,0 +1,166 @@
+//! What a failed run says: one shape for people and for scripts.
+
+use serde::{Serialize, Serializer};
+use snafu::CleanedErrorText;
+
+use crate::api;
+use crate::api::types::{Node, Upid, Vmid};
+
+/// One failure, ready to be shown.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The word that scripts branch on.
+    pub kind: Kind,
+    /// What we wanted and why not, in one line.
+    pub message: String,
+    /// What to do now.
+    pub hint: Option<String>,
+    /// What is there, or may be.
+    #[serde(flatten)]
+    pub known: Known,
+}
+
+/// What a failed run knows of what it was making.
+#[derive(Debug, Default, Serialize)]
+pub struct Known {
+    /// The VMID that was asked for.
+    pub vmid: Option<Vmid>,
+    /// The clone's task.
+    pub upid: Option<Upid>,
+    /// Where the VM is, or would be.
+    pub node: Option<Node>,
+    /// Whether the server has begun to make a VM.
+    pub started: Started,
+}
+
+/// Whether the server has begun to make a VM.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Started {
+    /// Certainly not by this run.
+    #[default]
+    No,
+    /// The server said so.
+    Yes,
+    /// The request left, and no usable answer came.
+    Unknown,
+}
+
+impl Serialize for Started {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(match self {
+            Started::No => "no",
+            Started::Yes => "yes",
+            Started::Unknown => "unknown",
+        })
+    }
+}
+
+/// What sort of failure it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The command line is wrong.
+    Usage,
+    /// The configuration is wrong or incomplete.
+    Config,
+    /// The server cannot be reached, or does not answer.
+    Unreachable,
+    /// The server could not show that it is who it claims to be.
+    Untrusted,
+    /// The token was not accepted.
+    Unauthorized,
+    /// The token lacks a privilege.
+    Forbidden,
+    /// No template of that name.
+    TemplateNotFound,
+    /// A VM of that name is there.
+    AlreadyExists,
+    /// The VMID belongs to another guest.
+    VmidTaken,
+    /// The clone's task ended with an error.
+    TaskFailed,
+    /// Time is up.
+    Timeout,
+    /// Nobody knows whether there is a VM.
+    OutcomeUnknown,
+    /// None of the others.
+    Failed,
+}
+
+impl Report {
+    /// A failure in words.
+    pub fn new(kind: Kind, message: String) -> Report {
+        Report {
+            kind,
+            message,
+            hint: None,
+            known: Known::default(),
+        }
+    }
+
+    /// A failure in the words of an error and its causes.
+    pub fn of(kind: Kind, error: &dyn std::error::Error) -> Report {
+        Report::new(kind, chain(error))
+    }
+
+    /// The same with something to do about it.
+    pub fn with_hint(self, hint: impl Into<Option<String>>) -> Report {
+        let hint = hint.into();
+        Report { hint, ..self }
+    }
+}
+
+/// An error and its causes as one line, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let texts: Vec<String> = CleanedErrorText::new(error)
+        .map(|(_, text, _)| text)
+        .filter(|text| !text.is_empty())
+        .collect();
+    texts.join(": ")
+}
+
+/// What sort of failure an unsuccessful request is.
+pub fn kind_of(error: &api::Error) -> Kind {
+    match error {
+        api::Error::Tls { .. } => Kind::Config,
+        api::Error::Untrusted { .. } => Kind::Untrusted,
+        api::Error::Refused { status: 401, .. } => Kind::Unauthorized,
+        api::Error::Refused { status: 403, .. } => Kind::Forbidden,
+        api::Error::Unreachable { .. }
+        | api::Error::Undelivered { .. }
+        | api::Error::LostBehind { .. }
+        | api::Error::NoAnswer { .. } => Kind::Unreachable,
+        api::Error::Refused { .. } | api::Error::Unusable { .. } => Kind::Failed,
+    }
+}
+
+/// What to do about an unsuccessful request, where that is known.
+pub fn hint_for(error: &api::Error) -> Option<String> {
+    let hint = match error {
+        api::Error::Untrusted { .. } => {
+            "copy /etc/pve/pve-root-ca.pem from a node of the cluster and name it with \
+             PROXMOX_CA_FILE or --ca-file"
+        }
+        api::Error::Unreachable { .. } => {
+            "check PROXMOX_HOST and PROXMOX_PORT, and that pveproxy is running there"
+        }
+        api::Error::Refused { status: 401, .. } => {
+            "user, realm, token id and secret must be those of a token that has not expired; \
+             'pveum user token list USER@REALM' on a node shows its tokens"
+        }
+        api::Error::Refused { status: 403, .. } => {
+            "the token itself needs that privilege: 'pveum acl modify PATH --tokens \
+             USER@REALM!TOKENID --roles ROLE' on a node grants it"
+        }
+        api::Error::Undelivered { .. } => {
+            "pveproxy could not reach pvedaemon or the node concerned; \
+             'systemctl status pvedaemon' and 'pvecm status' there tell more"
+        }
+        api::Error::Unusable { .. } => {
+            "check that PROXMOX_HOST and PROXMOX_PORT are those of \
+             Proxmox VE itself, not of a proxy or another service"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

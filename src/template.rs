@@ -1,0 +1,103 @@
+//! Which template is meant, and what was probably meant if there is none of that name.
+
+use snafu::Snafu;
+
+use crate::api::types::{Guest, VmName};
+use crate::guests::Guests;
+use crate::progress::Progress;
+
+/// The VM template of exactly this name, or of this VMID if no template has that name. Of several,
+/// the one with the lowest VMID, and a warning that names the others.
+pub fn find_template<'g>(
+    guests: &'g Guests,
+    wanted: &str,
+    progress: &dyn Progress,
+) -> Result<&'g Guest, NotFound> {
+    let candidates = guests.templates_named(wanted);
+    let Some((template, others)) = candidates.split_first() else {
+        let silent = guests.silent_nodes().iter().map(|node| format!("; {node}"));
+        return NotFoundSnafu {
+            name: wanted,
+            silent: silent.collect::<Vec<String>>(),
+        }
+        .fail();
+    };
+    if !others.is_empty() {
+        let others: Vec<String> = others.iter().map(|other| other.place()).collect();
+        progress.warning(&format!(
+            "several templates are named '{wanted}': taking {}; also there: {}",
+            template.place(),
+            others.join(", ")
+        ));
+    }
+    Ok(template)
+}
+
+/// What to do about a template that was not found by the name `wanted`, for a VM to be `vm_name`.
+pub fn hint(guests: &Guests, wanted: &str, vm_name: &VmName) -> String {
+    if let Some(container) = guests.container_template_named(wanted) {
+        return format!(
+            "{} is a template of a container, and a VM can only be cloned from one of a VM",
+            container.place()
+        );
+    }
+    if !guests.templates_named(vm_name.as_str()).is_empty() {
+        return format!(
+            "'{vm_name}' is a template: the arguments look swapped, \
+             'homelab proxmox vm create {wanted} {vm_name}' has them in order"
+        );
+    }
+    if guests.is_empty() {
+        return "the token sees no guest at all; it may lack VM.Audit on the template".to_owned();
+    }
+    let templates = guests.unveiled().filter(|guest| guest.is_vm_template());
+    let names = templates.filter_map(|guest| guest.name.as_deref());
+    let list = "'homelab proxmox template list' shows the templates";
+    match closest(wanted, names) {
+        Some(name) => format!("did you mean '{name}'? {list}"),
+        None => list.to_owned(),
+    }
+}
+
+/// The name that somebody who typed `wanted` probably had in mind.
+fn closest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let lower = wanted.to_lowercase();
+    let distance = |name: &str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
+    let tolerable = 1.max(wanted.chars().count() / 3);
+    names
+        .map(|name| (distance(name), name))
+        .min()
+        .filter(|(distance, _)| *distance <= tolerable)
+        .map(|(_, name)| name)
+}
+
+/// No VM template has the name, or the VMID, that was asked for.
+#[derive(Debug, Snafu)]
+#[snafu(display(
+    "Template '{name}' not found{}",
+    silent.concat()
+))]
+pub struct NotFound {
+    name: String,
+    silent: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::one_letter_off("debain-12", Some("debian-12"))]
+    #[case::only_its_case_is_off("Debian-12", Some("debian-12"))]
+    #[case::another_version("debian-11", Some("debian-12"))]
+    #[case::something_else("windows", None)]
+    #[case::nothing_like_it("x", None)]
+    fn the_closest_name_is_proposed_if_it_is_close(
+        #[case] typed: &str,
+        #[case] proposed: Option<&str>,
+    ) {
+        let names = ["debian-12", "ubuntu-22.04"];
+        assert_eq!(closest(typed, names.into_iter()), proposed);
+    }
+}

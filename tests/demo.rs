@@ -1,0 +1,116 @@
+//! `make demo`: the real program against the fake server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a demo that cannot go on has failed"
+)]
+#![allow(dead_code, reason = "the example and the tests use different parts")]
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[cfg(not(test))]
+#[path = "fake_pve/mod.rs"]
+mod fake_pve;
+
+#[cfg(test)]
+use crate::fake_pve;
+
+use fake_pve::{FakePve, SECRET, Setup};
+
+/// Two nodes, some VMs, two templates; the second clone of the day is done after some looks.
+const CLUSTER: &str = r#"{
+    "nodes": ["pve1", "pve2"],
+    "guests": [
+        {"vmid": 100, "name": "router", "node": "pve1", "status": "running"},
+        {"vmid": 102, "name": "db-1", "node": "pve2", "status": "running"},
+        {"vmid": 1000, "name": "backup", "node": "pve2"},
+        {"vmid": 9000, "name": "debian-12", "node": "pve1", "template": true},
+        {"vmid": 9001, "name": "ubuntu-22.04", "node": "pve2", "template": true}
+    ],
+    "clone_looks": 1,
+    "rows": {"every_ms": 10000}
+}"#;
+
+const COMMANDS: [&str; 3] = [
+    "homelab proxmox template list",
+    "homelab proxmox vm create web-1 debian-12",
+    "homelab proxmox vm list",
+];
+
+fn main() -> io::Result<()> {
+    let program = beside_this_example();
+    if std::env::var_os("SERVE").is_some_and(|serve| serve == "1") {
+        return serve();
+    }
+    show(&program, &mut io::stdout())
+}
+
+/// Runs the commands and prints each with what it prints.
+pub(crate) fn show(program: &Path, out: &mut dyn Write) -> io::Result<()> {
+    let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
+    for command in COMMANDS {
+        writeln!(out, "$ {command}")?;
+        out.flush()?;
+        run(program, command, &fake, out)?;
+    }
+    Ok(())
+}
+
+/// stdout and stderr through one pipe, so that their lines keep their order.
+fn run(program: &Path, command: &str, fake: &FakePve, out: &mut dyn Write) -> io::Result<()> {
+    let (mut shown, pipe) = io::pipe()?;
+    let mut process = Command::new(program);
+    process
+        .args(command.split(' ').skip(1))
+        .env_clear()
+        .envs(settings(fake))
+        .stdin(Stdio::null())
+        .stdout(pipe.try_clone()?)
+        .stderr(pipe);
+    let mut child = process.spawn()?;
+    // Holds the writing ends, which would keep the pipe open for ever.
+    drop(process);
+    let mut text = String::new();
+    shown.read_to_string(&mut text)?;
+    write!(out, "{text}")?;
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("{command}: {status}")));
+    }
+    Ok(())
+}
+
+/// Leaves the fake running until Ctrl-C.
+fn serve() -> io::Result<()> {
+    let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
+    println!("A fake Proxmox VE runs until Ctrl-C. In another shell:\n");
+    for (name, value) in settings(&fake) {
+        println!("export {name}={value}");
+    }
+    println!(
+        "PATH={}:$PATH",
+        beside_this_example().parent().unwrap().display()
+    );
+    loop {
+        std::thread::park();
+    }
+}
+
+fn settings(fake: &FakePve) -> [(&'static str, String); 4] {
+    [
+        ("PROXMOX_HOST", fake.url()),
+        ("PROXMOX_USER", "root@pam".to_owned()),
+        ("PROXMOX_TOKEN_KEY", "cli".to_owned()),
+        ("PROXMOX_TOKEN_SECRET", SECRET.to_owned()),
+    ]
+}
+
+/// Cargo puts examples one folder below the program.
+fn beside_this_example() -> PathBuf {
+    let example = std::env::current_exe().expect("a program knows where it lies");
+    let folder = example.parent().and_then(Path::parent).unwrap();
+    folder.join("homelab")
+}

@@ -1,0 +1,190 @@
+//! Who may ask, what was asked for, and what the cluster says to it.
+
+use serde_json::json;
+
+use super::clone;
+use super::cluster::Cluster;
+use super::http::{Answer, Request};
+use super::params::{Params, what_is_wrong_with_vmid};
+use super::replies::{
+    failure, forbidden, not_implemented, parameter_error, proxied, proxied_log, success,
+    without_body,
+};
+use super::setup::{Rights, SECRET};
+
+/// Acts on the cluster as the request says.
+pub(super) fn answer(cluster: &mut Cluster, request: &Request) -> Answer {
+    respond(cluster, request).unwrap_or_else(|refusal| refusal)
+}
+
+fn respond(cluster: &mut Cluster, request: &Request) -> Result<Answer, Answer> {
+    if request.header("Transfer-Encoding").is_some() {
+        let refusal = "chunked transfer encoding not supported";
+        return Err(without_body(501, refusal));
+    }
+    let token = authenticate(cluster, request)?;
+    let method = request.method.as_str();
+    if !request.body.is_empty() && !matches!(method, "POST" | "PUT") {
+        let refusal = format!("Unexpected content for method '{method}'");
+        return Err(without_body(501, &refusal));
+    }
+
+    let path = request.path();
+    let steps: Vec<&str> = path.split('/').skip(1).collect();
+    let params = Params::of(request);
+    match (method, steps.as_slice()) {
+        ("GET", ["version"]) => version(&params),
+        ("GET", ["cluster", "resources"]) => resources(cluster, &token, &params),
+        ("GET", ["cluster", "nextid"]) => nextid(cluster, &params),
+        ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, &token, node, &params),
+        ("GET", ["nodes", node, "qemu", vmid, "config"]) => {
+            config(cluster, &token, node, vmid, &params)
+        }
+        ("POST", ["nodes", node, "qemu", vmid, "clone"]) => {
+            clone::clone(cluster, &token, node, vmid, &params)
+        }
+        ("GET", ["nodes", node, "tasks", upid, "status"]) => {
+            task_status(cluster, &token, node, upid, &params)
+        }
+        ("GET", ["nodes", node, "tasks", upid, "log"]) => {
+            task_log(cluster, &token, node, upid, &params)
+        }
+        _ => Err(not_implemented(method, &path)),
+    }
+}
+
+/// The token that asks. A wrong one is refused in the same words whatever is wrong with it.
+fn authenticate(cluster: &Cluster, request: &Request) -> Result<String, Answer> {
+    let Some(credentials) = request
+        .header("Authorization")
+        .and_then(|value| value.strip_prefix("PVEAPIToken="))
+    else {
+        return Err(without_body(401, "No ticket"));
+    };
+    match credentials.split_once('=') {
+        Some((token, SECRET)) if cluster.rights_of(token).is_some() => Ok(token.to_owned()),
+        _ => Err(without_body(401, "Authentication failed!")),
+    }
+}
+
+fn may_all(cluster: &Cluster, token: &str) -> bool {
+    cluster.rights_of(token) == Some(Rights::All)
+}
+
+fn version(params: &Params) -> Result<Answer, Answer> {
+    params.allow_only(&[])?;
+    let version = json!({"release": "9.2", "repoid": "14a22df35955d97d", "version": "9.2.11"});
+    Ok(success(&version))
+}
+
+/// Guests without VM.Audit are left out, not refused.
+fn resources(cluster: &mut Cluster, token: &str, params: &Params) -> Result<Answer, Answer> {
+    params.allow_only(&["type"])?;
+    let rows = if may_all(cluster, token) {
+        cluster.rows()
+    } else {
+        Vec::new()
+    };
+    Ok(success(&json!(rows)))
+}
+
+fn nextid(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
+    params.allow_only(&["vmid"])?;
+    let Some(vmid) = params.get("vmid") else {
+        let free = cluster.first_free_vmid();
+        let free = free.ok_or_else(|| failure(500, "unable to get any free VMID"))?;
+        return Ok(success(&json!(free.to_string())));
+    };
+    let wrong = what_is_wrong_with_vmid(vmid).or_else(|| {
+        let taken = cluster.guests.keys().any(|known| known.to_string() == vmid);
+        taken.then(|| format!("VM {vmid} already exists"))
+    });
+    match wrong {
+        None => Ok(success(&json!(vmid))),
+        Some(why) => Err(parameter_error("vmid", &why)),
+    }
+}
+
+fn vms_of_node(
+    cluster: &Cluster,
+    token: &str,
+    node: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    cluster.reach(node)?;
+    params.allow_only(&["full"])?;
+    let vms = if may_all(cluster, token) {
+        cluster.vms_of(node)
+    } else {
+        Vec::new()
+    };
+    Ok(proxied(&json!(vms)))
+}
+
+fn config(
+    cluster: &Cluster,
+    token: &str,
+    node: &str,
+    vmid: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    if !may_all(cluster, token) {
+        return Err(forbidden(&format!("/vms/{vmid}, VM.Audit")));
+    }
+    cluster.reach(node)?;
+    params.allow_only(&["current", "snapshot"])?;
+    let vm = vmid.parse().ok().and_then(|vmid| cluster.vm(node, vmid));
+    let Some(vm) = vm else {
+        let file = format!("nodes/{node}/qemu-server/{vmid}.conf");
+        let missing = format!("Configuration file '{file}' does not exist");
+        return Err(failure(500, &missing));
+    };
+    Ok(success(&json!(vm.config)))
+}
+
+fn task_status(
+    cluster: &mut Cluster,
+    token: &str,
+    node: &str,
+    upid: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    cluster.reach(node)?;
+    params.allow_only(&[])?;
+    check_owner(cluster, token, node, upid)?;
+    match cluster.look_at_task(node, upid) {
+        Some(status) => Ok(proxied(&status)),
+        None => Err(parameter_error("upid", "no such task")),
+    }
+}
+
+/// The log of an unknown task is no error, but one line long.
+fn task_log(
+    cluster: &Cluster,
+    token: &str,
+    node: &str,
+    upid: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    cluster.reach(node)?;
+    params.allow_only(&["start", "limit", "download"])?;
+    check_owner(cluster, token, node, upid)?;
+    let Some(task) = cluster.task(node, upid) else {
+        let line = "unable to open file - No such file or directory";
+        return Ok(proxied_log(&json!([{"n": 1, "t": line}]), 1));
+    };
+    let start = params.number("start", 0)?;
+    let limit = params.number("limit", 50)?;
+    let lines = task.log_lines(start, limit);
+    Ok(proxied_log(&json!(lines), task.log.len()))
+}
+
+/// Other tokens' tasks take Sys.Audit, also those of the same user.
+fn check_owner(cluster: &Cluster, token: &str, node: &str, upid: &str) -> Result<(), Answer> {
+    match cluster.task(node, upid) {
+        Some(task) if task.owner != token && !may_all(cluster, token) => {
+            Err(forbidden(&format!("/nodes/{node}, Sys.Audit")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,164 @@
+//! `POST /nodes/{node}/qemu/{vmid}/clone`, with its many ways to say no.
+
+use serde_json::{Map, Value, json};
+
+use super::cluster::Cluster;
+use super::guests::Guest;
+use super::http::Answer;
+use super::params::{Params, what_is_wrong_with_vmid};
+use super::replies::{failure, forbidden, proxied, refuse_if_any};
+use super::setup::Rights;
+use super::tasks::CloneRequest;
+
+const PARAMETERS: [&str; 10] = [
+    "newid",
+    "name",
+    "full",
+    "target",
+    "storage",
+    "format",
+    "pool",
+    "snapname",
+    "description",
+    "bwlimit",
+];
+/// Storages that take disk images, and the pool, that every fake has.
+const STORAGES: [&str; 2] = ["data", "small"];
+const POOL: &str = "clients";
+
+/// Privileges come first, then the way to the node, then the parameters: Proxmox's order.
+pub(super) fn clone(
+    cluster: &mut Cluster,
+    token: &str,
+    node: &str,
+    vmid: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    if cluster.rights_of(token) == Some(Rights::None) {
+        return Err(forbidden(&format!("/vms/{vmid}, VM.Clone")));
+    }
+    if let Some(pool) = params.get("pool").filter(|pool| *pool != POOL) {
+        return Err(forbidden(&format!("pool '{pool}' does not exist")));
+    }
+    cluster.reach(node)?;
+    check_parameters(params)?;
+
+    let missing = || {
+        failure(
+            500,
+            &format!("unable to find configuration file for VM {vmid} on node '{node}'"),
+        )
+    };
+    let vmid: u32 = vmid.parse().map_err(|_| missing())?;
+    let source = cluster.vm(node, vmid).ok_or_else(missing)?;
+    if let Some(lock) = source.lock() {
+        return Err(failure(500, &format!("VM is locked ({lock})")));
+    }
+    let full = params
+        .get("full")
+        .map_or(!source.is_template(), |full| full == "1");
+    check_storage(params, full)?;
+    check_target(cluster, node, params)?;
+
+    let newid = params.get("newid").and_then(|newid| newid.parse().ok());
+    let newid = newid.expect("checked with the other parameters");
+    if cluster.vm(node, newid).is_some() {
+        let refusal = format!("unable to create VM {newid}: config file already exists");
+        return Err(failure(500, &refusal));
+    }
+    let name = params
+        .get("name")
+        .map_or_else(|| name_of_copy(source), str::to_owned);
+    let upid = cluster.begin_clone(&CloneRequest {
+        node,
+        source: vmid,
+        newid,
+        name: &name,
+        full,
+        owner: token,
+    });
+    Ok(proxied(&json!(upid)))
+}
+
+fn name_of_copy(source: &Guest) -> String {
+    let name = source.name().map(str::to_owned);
+    format!(
+        "Copy-of-{}",
+        name.unwrap_or_else(|| format!("VM-{}", source.vmid))
+    )
+}
+
+/// All that is wrong with the parameters is said in one answer.
+fn check_parameters(params: &Params) -> Result<(), Answer> {
+    let mut errors = params.unknown(&PARAMETERS);
+    let mut wrong = |name: &str, why: String| errors.insert(name.to_owned(), Value::String(why));
+    match params.get("newid") {
+        None => {
+            wrong(
+                "newid",
+                "property is missing and it is not optional".to_owned(),
+            );
+        }
+        Some(newid) => {
+            if let Some(why) = what_is_wrong_with_vmid(newid) {
+                wrong("newid", why);
+            }
+        }
+    }
+    if params.get("name").is_some_and(|name| !is_dns_name(name)) {
+        let why = "invalid format - value does not look like a valid DNS name\n";
+        wrong("name", why.to_owned());
+    }
+    if let Some(full) = params
+        .get("full")
+        .filter(|full| !matches!(*full, "0" | "1"))
+    {
+        wrong(
+            "full",
+            format!("type check ('boolean') failed - got '{full}'"),
+        );
+    }
+    refuse_if_any(&errors)
+}
+
+fn is_dns_name(name: &str) -> bool {
+    name.split('.').all(|label| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        !label.is_empty() && label.chars().all(inner) && label.trim_matches('-') == label
+    })
+}
+
+fn check_storage(params: &Params, full: bool) -> Result<(), Answer> {
+    for name in ["storage", "format"] {
+        if !full && params.get(name).is_some() {
+            let refusal = format!("parameter '{name}' not allowed for linked clones");
+            return Err(failure(500, &refusal));
+        }
+    }
+    match params.get("storage") {
+        Some("local") => {
+            let mut errors = Map::new();
+            let why = "storage 'local' does not support vm images";
+            errors.insert("storage".to_owned(), json!(why));
+            refuse_if_any(&errors)
+        }
+        Some(storage) if !STORAGES.contains(&storage) => {
+            Err(failure(500, &format!("storage '{storage}' does not exist")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// All disks here lie on local storage, so a VM can be cloned on its own node only.
+fn check_target(cluster: &Cluster, node: &str, params: &Params) -> Result<(), Answer> {
+    match params.get("target").filter(|target| *target != node) {
+        None => Ok(()),
+        Some(target) if !cluster.knows(target) => {
+            Err(failure(500, &format!("no such cluster node '{target}'")))
+        }
+        Some(target) => {
+            let refusal = format!("can't clone VM to node '{target}' (VM uses local storage)");
+            Err(failure(500, &refusal))
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! One connection from its first byte to its end.
+
+use std::io::{self, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rustls::{ServerConnection, StreamOwned};
+
+use super::answers;
+use super::faults::{Closing, Mishap, ScriptedAnswer, ScriptedJson};
+use super::http::{Answer, Body, Manners, Request};
+use super::shared::Shared;
+use super::wire::{Socket, Wire};
+
+/// The real server is as patient and as generous.
+const IDLE: Duration = Duration::from_secs(5);
+const REQUESTS_PER_CONNECTION: usize = 100;
+
+/// The first byte of a TLS handshake; no HTTP method begins so.
+const HANDSHAKE: u8 = 0x16;
+
+pub(super) fn serve(tcp: Arc<TcpStream>, shared: &Shared) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    tcp.set_read_timeout(Some(IDLE))?;
+    let Some(config) = &shared.tls else {
+        return talk(Socket::new(tcp), shared);
+    };
+    let mut first = [0];
+    if tcp.peek(&mut first)? == 1 && first[0] != HANDSHAKE {
+        return redirect(Socket::new(tcp), shared);
+    }
+    let tls = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
+    talk(StreamOwned::new(tls, Socket::new(tcp)), shared)
+}
+
+/// What plain HTTP gets on the port of TLS.
+fn redirect(mut socket: Socket, shared: &Shared) -> io::Result<()> {
+    let Some(request) = Request::read(&mut BufReader::new(&mut socket))? else {
+        return Ok(());
+    };
+    shared.witness(&request);
+    socket.take_in()?;
+    let host = request.header("Host").unwrap_or_default();
+    write!(
+        socket,
+        "HTTP/1.1 301 Moved Permanently\r\nConnection: close\r\n\
+         Location: https://{host}{}\r\n\r\n",
+        request.target
+    )?;
+    socket.say_goodbye()
+}
+
+enum Next {
+    Request,
+    Goodbye,
+    Reset,
+}
+
+fn talk(wire: impl Wire, shared: &Shared) -> io::Result<()> {
+    let mut wire = BufReader::new(wire);
+    for left in (0..REQUESTS_PER_CONNECTION).rev() {
+        let Some(request) = Request::read(&mut wire)? else {
+            break;
+        };
+        match react(wire.get_mut(), &request, shared, left > 0)? {
+            Next::Request => {}
+            Next::Goodbye => break,
+            Next::Reset => return Ok(()),
+        }
+    }
+    wire.into_inner().say_goodbye()
+}
+
+fn react(wire: &mut impl Wire, request: &Request, shared: &Shared, more: bool) -> io::Result<Next> {
+    let manners = manners_for(request, shared, more);
+    let mishap = shared.witness(request);
+    if matches!(mishap, Some(Mishap::Close(Closing::Reset))) {
+        return Ok(Next::Reset);
+    }
+    wire.take_in()?;
+    let (answer, limit) = match mishap {
+        Some(Mishap::Close(Closing::Before)) => return Ok(Next::Goodbye),
+        Some(Mishap::Hang) => return wire.wait_for_the_client_to_go().map(|()| Next::Goodbye),
+        Some(Mishap::Answer(scripted)) => (scripted.into(), usize::MAX),
+        Some(Mishap::Json(scripted)) => (scripted.into(), usize::MAX),
+        Some(Mishap::Close(_)) => {
+            answers::answer(&mut shared.cluster(), request);
+            return Ok(Next::Goodbye);
+        }
+        Some(Mishap::Truncate(limit)) => (answers::answer(&mut shared.cluster(), request), limit),
+        None => (answers::answer(&mut shared.cluster(), request), usize::MAX),
+    };
+    if answer.status == 401 {
+        thread::sleep(shared.unauthorized_delay);
+    }
+    answer.write(wire, manners, limit)?;
+    Ok(if answer.closes(manners) || limit != usize::MAX {
+        Next::Goodbye
+    } else {
+        Next::Request
+    })
+}
+
+fn manners_for(request: &Request, shared: &Shared, more: bool) -> Manners {
+    let says = |name, word| {
+        let value = request.header(name).unwrap_or_default();
+        value.to_ascii_lowercase().contains(word)
+    };
+    Manners {
+        gzip: shared.manners.gzip && says("Accept-Encoding", "gzip"),
+        keep_alive: shared.manners.keep_alive && more && !says("Connection", "close"),
+        ..shared.manners
+    }
+}
+
+impl From<ScriptedAnswer> for Answer {
+    fn from(scripted: ScriptedAnswer) -> Self {
+        let content_type = scripted.content_type;
+        Self {
+            status: scripted.status,
+            reason: scripted.reason,
+            body: scripted
+                .body
+                .map(|text| Body::Scripted { content_type, text }),
+            proxied: false,
+        }
+    }
+}
+
+impl From<ScriptedJson> for Answer {
+    fn from(scripted: ScriptedJson) -> Self {
+        Self {
+            status: scripted.status,
+            reason: "OK".to_owned(),
+            body: Some(Body::Json(serde_json::json!({"data": scripted.data}))),
+            proxied: false,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A guest: its configuration, and what pvestatd last said about it.
+
+use serde_json::{Map, Value, json};
+
+use super::setup::{GuestSetup, GuestType, KnownRow, RowSetup};
+
+pub(crate) struct Guest {
+    pub(crate) vmid: u32,
+    pub(crate) node: String,
+    pub(crate) kind: GuestType,
+    pub(crate) status: String,
+    /// The options of its configuration file, `name`, `template` and `lock` among them.
+    pub(crate) config: Map<String, Value>,
+    pub(crate) row: Option<CachedRow>,
+}
+
+/// What pvestatd last said about a guest.
+pub(crate) struct CachedRow {
+    pub(crate) name: String,
+    pub(crate) template: bool,
+    pub(crate) status: String,
+}
+
+impl Guest {
+    /// A guest without a system disk, as a clone is while it is being copied.
+    pub(super) fn new(vmid: u32, node: &str, name: Option<&str>) -> Self {
+        let config = json!({
+            "agent": "1",
+            "boot": "order=scsi0",
+            "cores": 1,
+            "digest": format!("{vmid:040x}"),
+            "ide2": format!("data:{vmid}/vm-{vmid}-cloudinit.qcow2,media=cdrom,size=4M"),
+            "memory": "512",
+            "meta": "creation-qemu=10.0.2,ctime=1795419705",
+            "net0": format!(
+                "virtio=BC:24:11:{:02X}:{:02X}:{:02X},bridge=vmbr0",
+                vmid >> 16 & 0xff, vmid >> 8 & 0xff, vmid & 0xff
+            ),
+            "ostype": "l26",
+            "scsihw": "virtio-scsi-single",
+            "serial0": "socket",
+            "smbios1": format!("uuid={vmid:08x}-3eb0-4ed2-a0c8-4d404bd9d787"),
+            "vga": "serial0",
+            "vmgenid": format!("{vmid:08x}-779d-4385-88a6-d5b3a21537ec"),
+        });
+        let Value::Object(mut config) = config else {
+            unreachable!("an object was just written");
+        };
+        if let Some(name) = name {
+            config.insert("name".to_owned(), json!(name));
+        }
+        Self {
+            vmid,
+            node: node.to_owned(),
+            kind: GuestType::Qemu,
+            status: "stopped".to_owned(),
+            config,
+            row: None,
+        }
+    }
+
+    pub(super) fn from_setup(setup: &GuestSetup, first_node: &str) -> Self {
+        let node = setup.node.as_deref().unwrap_or(first_node);
+        let mut guest = Self::new(setup.vmid, node, setup.name.as_deref());
+        guest.kind = setup.kind;
+        guest.status.clone_from(&setup.status);
+        if let Some(lock) = &setup.lock {
+            guest.config.insert("lock".to_owned(), json!(lock));
+        }
+        if setup.template {
+            guest.config.insert("template".to_owned(), json!(1));
+        }
+        guest.add_system_disk();
+        match &setup.row {
+            RowSetup::Known(KnownRow::Fresh) => guest.refresh_row(),
+            RowSetup::Known(KnownRow::Nameless) => {}
+            RowSetup::Stale(row) => {
+                guest.row = Some(CachedRow {
+                    name: row.name.clone(),
+                    template: row.template,
+                    status: "stopped".to_owned(),
+                });
+            }
+        }
+        guest
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.config.get("name")?.as_str()
+    }
+
+    pub(crate) fn lock(&self) -> Option<&str> {
+        self.config.get("lock")?.as_str()
+    }
+
+    pub(crate) fn is_template(&self) -> bool {
+        self.config.contains_key("template")
+    }
+
+    pub(super) fn add_system_disk(&mut self) {
+        let vmid = self.vmid;
+        let kind = if self.is_template() { "base" } else { "vm" };
+        let disk = format!("data:{vmid}/{kind}-{vmid}-disk-0.raw,size=2G");
+        self.config.insert("scsi0".to_owned(), json!(disk));
+    }
+
+    /// pvestatd and the node's list make up a name where the configuration has none.
+    fn shown_name(&self) -> String {
+        let name = self.name().map(str::to_owned);
+        name.unwrap_or_else(|| format!("VM {}", self.vmid))
+    }
+
+    pub(super) fn refresh_row(&mut self) {
+        self.row = Some(CachedRow {
+            name: self.shown_name(),
+            template: self.is_template(),
+            status: self.status.clone(),
+        });
+    }
+
+    /// Lock and tags are read from the configuration at once, the rest comes from the cache,
+    /// which knows nothing about a node that is down.
+    pub(super) fn resources_row(&self, offline: bool) -> Value {
+        let kind = match self.kind {
+            GuestType::Qemu => "qemu",
+            GuestType::Lxc => "lxc",
+        };
+        let mut row = json!({
+            "id": format!("{kind}/{}", self.vmid),
+            "node": self.node,
+            "status": "unknown",
+            "type": kind,
+            "vmid": self.vmid,
+        });
+        if let Some(cached) = self.row.as_ref().filter(|_| !offline) {
+            row["name"] = json!(cached.name);
+            row["status"] = json!(cached.status);
+            row["template"] = json!(i32::from(cached.template));
+            row["maxcpu"] = json!(1);
+            row["maxdisk"] = json!(2_147_483_648_u64);
+            row["maxmem"] = json!(536_870_912);
+            for idle in ["cpu", "disk", "diskread", "diskwrite", "mem", "memhost"] {
+                row[idle] = json!(0);
+            }
+            for idle in ["netin", "netout", "uptime"] {
+                row[idle] = json!(0);
+            }
+        }
+        self.copy_options(&["lock", "tags"], &mut row);
+        row
+    }
+
+    pub(super) fn node_entry(&self) -> Value {
+        let mut entry = json!({
+            "cpu": 0, "cpus": 1, "disk": 0, "maxdisk": 2_147_483_648_u64, "maxmem": 536_870_912,
+            "mem": 0, "memhost": 0, "name": self.shown_name(), "netin": 0, "netout": 0,
+            "serial": 1, "status": self.status, "uptime": 0, "vmid": self.vmid,
+        });
+        self.copy_options(&["lock", "tags", "template"], &mut entry);
+        entry
+    }
+
+    fn copy_options(&self, options: &[&str], target: &mut Value) {
+        for option in options {
+            if let Some(value) = self.config.get(*option) {
+                target[*option] = value.clone();
+            }
+        }
+    }
+}

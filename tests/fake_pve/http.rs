@@ -1,0 +1,228 @@
+//! As much HTTP/1.1 as pveproxy speaks: requests in, answers out.
+
+use std::io::{self, BufRead, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+
+pub(super) const JSON: &str = "application/json;charset=UTF-8";
+const API: &str = "/api2/json";
+
+/// A request as it came, before anybody has judged it.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) method: String,
+    /// Path and query as they were sent.
+    pub(super) target: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: String,
+}
+
+impl Request {
+    /// `None` when the client has closed the connection instead.
+    pub(super) fn read(wire: &mut impl BufRead) -> io::Result<Option<Self>> {
+        let Some(first) = read_line(wire)? else {
+            return Ok(None);
+        };
+        let mut words = first.split(' ');
+        let (Some(method), Some(target), Some(_version)) =
+            (words.next(), words.next(), words.next())
+        else {
+            return Err(io::Error::other(format!("no request line: {first:?}")));
+        };
+        let mut request = Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: String::new(),
+        };
+        while let Some(line) = read_line(wire)?.filter(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+            request
+                .headers
+                .push((name.to_owned(), value.trim().to_owned()));
+        }
+        let length = request.header("Content-Length").unwrap_or("0");
+        let length = length.parse().map_err(io::Error::other)?;
+        let mut body = vec![0; length];
+        wire.read_exact(&mut body)?;
+        request.body = String::from_utf8_lossy(&body).into_owned();
+        Ok(Some(request))
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        header(&self.headers, name)
+    }
+
+    fn split_target(&self) -> (&str, &str) {
+        self.target.split_once('?').unwrap_or((&self.target, ""))
+    }
+
+    /// The path below `/api2/json`, percent-decoded.
+    pub(super) fn path(&self) -> String {
+        let path = self.split_target().0;
+        percent_decode(path.strip_prefix(API).unwrap_or(path))
+    }
+
+    /// Parameters come in the body of a POST, else in the query.
+    pub(super) fn parameters(&self) -> Vec<(String, String)> {
+        if self.method == "POST" {
+            decode_form(&self.body)
+        } else {
+            decode_form(self.split_target().1)
+        }
+    }
+
+    /// `METHOD /path?query` and, after a space, the body: what a test compares.
+    pub(super) fn journal_line(&self) -> String {
+        let mut line = format!("{} {}", self.method, self.path());
+        if let Some((_, query)) = self.target.split_once('?') {
+            line = format!("{line}?{query}");
+        }
+        if !self.body.is_empty() {
+            line = format!("{line} {}", self.body);
+        }
+        line
+    }
+}
+
+pub(super) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let (_, value) = headers
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    Some(value)
+}
+
+fn read_line(wire: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    if wire.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    Ok(Some(line.trim_end().to_owned()))
+}
+
+/// Proxmox splits at `&` and `;`, and cuts a value at a second bare `=`.
+fn decode_form(form: &str) -> Vec<(String, String)> {
+    form.split(['&', ';'])
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let mut halves = pair.split('=').map(|half| half.replace('+', " "));
+            let mut next = || percent_decode(&halves.next().unwrap_or_default());
+            (next(), next())
+        })
+        .collect()
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut decoded = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped =
+            after
+                .split_at_checked(2)
+                .filter(|_| byte == b'%')
+                .and_then(|(hex, after)| {
+                    let hex = std::str::from_utf8(hex).ok()?;
+                    Some((u8::from_str_radix(hex, 16).ok()?, after))
+                });
+        let (byte, after) = escaped.unwrap_or((byte, after));
+        decoded.push(byte);
+        rest = after;
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) reason: String,
+    /// Without one there is no `Content-Length` either.
+    pub(super) body: Option<Body>,
+    /// pveproxy hands on pvedaemon's `Connection: close` beside its own `Keep-Alive`.
+    pub(super) proxied: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Body {
+    Json(Value),
+    Scripted { content_type: String, text: String },
+}
+
+/// How this server likes to send its answers.
+#[derive(Clone, Copy)]
+pub(super) struct Manners {
+    pub(super) reason_only: bool,
+    pub(super) gzip: bool,
+    pub(super) keep_alive: bool,
+}
+
+impl Answer {
+    pub(super) fn closes(&self, manners: Manners) -> bool {
+        self.status >= 400 || self.body.is_none() || !manners.keep_alive
+    }
+
+    /// Writes the answer, but no more than `limit` bytes of its body.
+    pub(super) fn write(
+        &self,
+        wire: &mut impl Write,
+        manners: Manners,
+        limit: usize,
+    ) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        write!(
+            bytes,
+            "HTTP/1.1 {} {}\r\nCache-Control: max-age=0\r\n{}Pragma: no-cache\r\n\
+             Server: pve-api-daemon/3.0\r\n",
+            self.status,
+            self.reason,
+            self.connection_headers(manners)
+        )?;
+        let mut sent = Vec::new();
+        if let Some(body) = &self.body {
+            let (content_type, text) = body.render(self.status, manners);
+            sent = text.into_bytes();
+            if manners.gzip {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(&sent)?;
+                sent = encoder.finish()?;
+                bytes.extend_from_slice(b"Content-Encoding: gzip\r\n");
+            }
+            write!(
+                bytes,
+                "Content-Length: {}\r\nContent-Type: {content_type}\r\n",
+                sent.len()
+            )?;
+        }
+        bytes.extend_from_slice(b"\r\n");
+        sent.truncate(limit);
+        bytes.append(&mut sent);
+        // In one write, so that a client which closes early cannot tear it apart.
+        wire.write_all(&bytes)?;
+        wire.flush()
+    }
+
+    fn connection_headers(&self, manners: Manners) -> &'static str {
+        match (self.closes(manners), self.proxied) {
+            (true, _) => "Connection: close\r\n",
+            (false, true) => "Connection: close\r\nConnection: Keep-Alive\r\n",
+            (false, false) => "Connection: Keep-Alive\r\n",
+        }
+    }
+}
+
+impl Body {
+    fn render(&self, status: u16, manners: Manners) -> (&str, String) {
+        match self {
+            Self::Scripted { content_type, text } => (content_type, text.clone()),
+            Self::Json(value) if status >= 400 && manners.reason_only => {
+                let mut value = value.clone();
+                if let Some(object) = value.as_object_mut() {
+                    object.remove("message");
+                }
+                (JSON, value.to_string())
+            }
+            Self::Json(value) => (JSON, value.to_string()),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The forms that Proxmox's answers take.
+
+use serde_json::{Map, Value, json};
+
+use super::cluster::Unreachable;
+use super::http::{Answer, Body};
+
+pub(super) fn success(data: &Value) -> Answer {
+    Answer {
+        status: 200,
+        reason: "OK".to_owned(),
+        body: Some(Body::Json(json!({"data": data}))),
+        proxied: false,
+    }
+}
+
+/// A success that pvedaemon, not pveproxy, has answered.
+pub(super) fn proxied(data: &Value) -> Answer {
+    Answer {
+        proxied: true,
+        ..success(data)
+    }
+}
+
+/// The one success with something beside `data`.
+pub(super) fn proxied_log(lines: &Value, total: usize) -> Answer {
+    let log = json!({"data": lines, "total": total});
+    Answer {
+        body: Some(Body::Json(log)),
+        ..proxied(&Value::Null)
+    }
+}
+
+pub(super) fn failure(status: u16, words: &str) -> Answer {
+    refusal(
+        status,
+        words,
+        json!({"data": null, "message": format!("{words}\n")}),
+    )
+}
+
+pub(super) fn forbidden(what: &str) -> Answer {
+    failure(403, &format!("Permission check failed ({what})"))
+}
+
+/// `Ok` when there is nothing to complain about.
+pub(super) fn refuse_if_any(errors: &Map<String, Value>) -> Result<(), Answer> {
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(parameter_errors(errors))
+    }
+}
+
+pub(super) fn parameter_error(name: &str, why: &str) -> Answer {
+    let mut errors = Map::new();
+    errors.insert(name.to_owned(), json!(why));
+    parameter_errors(&errors)
+}
+
+fn parameter_errors(errors: &Map<String, Value>) -> Answer {
+    let words = "Parameter verification failed.";
+    let body = json!({"data": null, "errors": errors, "message": format!("{words}\n")});
+    refusal(400, words, body)
+}
+
+/// The one message without a newline at its end.
+pub(super) fn not_implemented(method: &str, path: &str) -> Answer {
+    let words = format!("Method '{method} {path}' not implemented");
+    refusal(501, &words, json!({"data": null, "message": words}))
+}
+
+fn refusal(status: u16, words: &str, body: Value) -> Answer {
+    Answer {
+        status,
+        reason: words.to_owned(),
+        body: Some(Body::Json(body)),
+        proxied: false,
+    }
+}
+
+pub(super) fn without_body(status: u16, reason: &str) -> Answer {
+    Answer {
+        status,
+        reason: reason.to_owned(),
+        body: None,
+        proxied: false,
+    }
+}
+
+impl From<Unreachable> for Answer {
+    fn from(unreachable: Unreachable) -> Self {
+        match unreachable {
+            Unreachable::Offline => without_body(595, "No route to host"),
+            Unreachable::Unknown(node) => {
+                let lookup = format!(
+                    "hostname lookup '{node}' failed - failed to get address info for: {node}: \
+                     Name or service not known"
+                );
+                failure(500, &lookup)
+            }
+        }
+    }
+}

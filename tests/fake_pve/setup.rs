@@ -1,0 +1,153 @@
+//! The cluster a test starts with, as story files write it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::faults::Fault;
+
+/// The token that may do everything, and the secret of all tokens.
+pub(crate) const TOKEN: &str = "root@pam!cli";
+pub(crate) const SECRET: &str = "00000000-0000-0000-0000-000000000001";
+
+/// Everything has a default: `{}` is one node without guests that answers at once.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Setup {
+    pub(crate) nodes: Vec<String>,
+    /// Nodes that the one we talk to cannot reach.
+    pub(crate) offline: Vec<String>,
+    pub(crate) guests: Vec<GuestSetup>,
+    /// Lower end of the administrator's `next-id` range.
+    pub(crate) nextid_from: u32,
+    /// How many looks at a clone's status answer `running` before it is `stopped`.
+    pub(crate) clone_looks: u32,
+    /// Exit status of the clones that get as far as copying.
+    pub(crate) clone_exit: Exits,
+    pub(crate) rows: Refresh,
+    /// A server before 8.4, which says what was wrong in the reason phrase only.
+    pub(crate) reason_only: bool,
+    pub(crate) gzip: bool,
+    /// Announce and make the end of the connection with every answer.
+    pub(crate) close_every: bool,
+    /// So many made-up guests more, with VMIDs from 100000 up.
+    pub(crate) pad_guests: u32,
+    /// Tokens beside `root@pam!cli`, with the same secret.
+    pub(crate) tokens: BTreeMap<String, Rights>,
+    pub(crate) unauthorized_delay_ms: u64,
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            nodes: vec!["pve1".to_owned()],
+            offline: Vec::new(),
+            guests: Vec::new(),
+            nextid_from: 100,
+            clone_looks: 0,
+            clone_exit: Exits::Always("OK".to_owned()),
+            rows: Refresh::Never,
+            reason_only: false,
+            gzip: false,
+            close_every: false,
+            pad_guests: 0,
+            tokens: BTreeMap::new(),
+            unauthorized_delay_ms: 0,
+            faults: Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Exits {
+    Always(String),
+    /// One after the other; the last one for all that follow.
+    InTurn(Vec<String>),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GuestSetup {
+    pub(crate) vmid: u32,
+    /// Without one the guest's configuration has no name yet.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    /// The first node of the cluster when absent.
+    #[serde(default)]
+    pub(crate) node: Option<String>,
+    #[serde(default, rename = "type")]
+    pub(crate) kind: GuestType,
+    #[serde(default)]
+    pub(crate) template: bool,
+    #[serde(default = "stopped")]
+    pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) lock: Option<String>,
+    #[serde(default)]
+    pub(crate) row: RowSetup,
+}
+
+fn stopped() -> String {
+    "stopped".to_owned()
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GuestType {
+    #[default]
+    Qemu,
+    Lxc,
+}
+
+/// What pvestatd's cache says about a guest at the start.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum RowSetup {
+    Known(KnownRow),
+    /// The row of a dead guest that had this VMID.
+    Stale(StaleRow),
+}
+
+impl Default for RowSetup {
+    fn default() -> Self {
+        Self::Known(KnownRow::Fresh)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum KnownRow {
+    /// As the configuration has it.
+    Fresh,
+    /// Nothing known: status `unknown`, no name, no template flag.
+    Nameless,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StaleRow {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) template: bool,
+}
+
+/// When pvestatd looks at the guests again.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Refresh {
+    /// Not while the test lasts: a clone's row stays nameless.
+    Never,
+    /// A clone's row follows its configuration.
+    AtOnce,
+    /// All rows together, by the clock.
+    EveryMs(u64),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Rights {
+    None,
+    All,
+}

@@ -1,0 +1,27 @@
+//! What the real program does, seen from outside. Table of contents:
+//!
+//! - `scenarios`: one story per file of `fixtures/scenarios`, against the fake server
+//! - `trust`: TLS with the right and the wrong certificate authority
+//! - `configuration`: flags, environment and file, and what is wrong with them
+//! - `wire`: what no story can say: connections, compression, big clusters, endings
+//! - `recorded`: the fake server answers like the recorded real one
+//! - `house`: imports in `src` run one way
+//! - `readme`: what the README shows is what happens
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod configuration;
+mod demo;
+mod fake_pve;
+mod homelab;
+mod house;
+mod readme;
+mod recorded;
+mod recording;
+mod scenarios;
+mod trust;
+mod wire;

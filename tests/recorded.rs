@@ -1,0 +1,173 @@
+//! The fake answers as the real server did: same status, reason, headers, keys and types.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail where they stand"
+)]
+
+mod client;
+mod manners;
+mod mishaps;
+mod states;
+mod trust;
+
+use rstest::rstest;
+use serde_json::{Map, Value, json};
+
+use self::client::{Client, Reply, connect};
+use self::states::State;
+use crate::fake_pve::SECRET;
+use crate::recording::Recording;
+
+#[rstest]
+#[case::rows("resources-vm-and-template", states::vm_and_template)]
+#[case::rows_while_cloning("resources-while-cloning", states::clone_running)]
+#[case::rows_offline(
+    "resources-offline-node-and-container",
+    states::offline_node_and_container
+)]
+#[case::no_rows("resources-empty", states::empty)]
+#[case::rows_unseen("resources-token-without-permission", states::token_without_rights)]
+#[case::nextid("nextid", states::vm_and_template)]
+#[case::vmid_free("nextid-vmid-free", states::vm_and_template)]
+#[case::vmid_taken("nextid-vmid-taken", states::vm_and_template)]
+#[case::clone("clone-ok", states::template_only)]
+#[case::clone_vmid_taken("clone-vmid-taken", states::vm_and_template)]
+#[case::clone_vmid_being_cloned("clone-vmid-being-cloned", states::clone_running)]
+#[case::clone_bad_name("clone-bad-name", states::template_only)]
+#[case::clone_bad_newid("clone-bad-newid", states::template_only)]
+#[case::clone_all_bad("clone-several-bad-parameters", states::template_only)]
+#[case::clone_node_unknown("clone-node-unknown", states::template_only)]
+#[case::clone_template_gone("clone-template-gone", states::template_only)]
+#[case::clone_template_locked("clone-template-locked", states::template_in_backup)]
+#[case::clone_forbidden("clone-forbidden-source", states::token_without_rights)]
+#[case::clone_linked_storage("clone-storage-on-linked", states::template_only)]
+#[case::clone_storage_unknown("clone-storage-unknown", states::template_only)]
+#[case::clone_storage_bad("clone-storage-without-images", states::template_only)]
+#[case::clone_target_unknown("clone-target-unknown", states::template_only)]
+#[case::clone_target_local("clone-target-local-storage", states::template_on_pve2)]
+#[case::clone_pool_unknown("clone-pool-unknown", states::template_only)]
+#[case::clone_taken_elsewhere("taken-on-other-node", states::vmid_taken_on_other_node)]
+#[case::task_taken_elsewhere("taken-on-other-node-status", states::clone_lost_to_other_node)]
+#[case::log_taken_elsewhere("taken-on-other-node-log", states::clone_lost_to_other_node)]
+#[case::task_running("task-running-status", states::clone_running)]
+#[case::task_ok("task-ok-status", states::clone_done)]
+#[case::log_ok("task-ok-log", states::clone_done)]
+#[case::task_unknown("task-unknown-status", states::empty)]
+#[case::log_unknown("task-unknown-log", states::empty)]
+#[case::task_elsewhere("task-status-asked-of-the-wrong-node", states::clone_running_on_pve2)]
+#[case::task_foreign("task-status-of-another-token", states::clone_of_another_token)]
+#[case::task_warnings("warnings-status", states::clone_done_with_a_warning)]
+#[case::log_warnings("warnings-log", states::clone_done_with_a_warning)]
+#[case::task_disk_full("disk-full-status", states::storage_got_full)]
+#[case::config_disk_full("disk-full-config-after", states::storage_got_full)]
+#[case::task_killed("worker-killed-status", states::worker_killed)]
+#[case::config_killed("worker-killed-config", states::worker_killed)]
+#[case::config("config-of-fresh-clone", states::web_01_cloned)]
+#[case::config_missing("aborted-config-after", states::template_only)]
+#[case::vms_of_node("node-qemu-while-cloning", states::clone_running_beside_tagged_vm)]
+#[case::no_credentials("unauthorized-no-credentials", states::empty)]
+#[case::wrong_secret("unauthorized-wrong-secret", states::empty)]
+#[case::unknown_path("unknown-path", states::empty)]
+#[case::version("version", states::empty)]
+#[case::version_for_all("version-no-permission", states::token_without_rights)]
+#[case::dead_node("dead-node", states::dead_pve3)]
+fn answers_as_recorded(#[case] name: &str, #[case] state: fn() -> State) {
+    let recording = Recording::load(name);
+    let state = state();
+    let reply = replay(&recording, &state);
+
+    assert_eq!(
+        (
+            reply.status,
+            &*reply.reason,
+            telling_headers(&reply.headers),
+            shape_of_text(&reply.text()),
+        ),
+        (
+            recording.status,
+            &*recording.reason,
+            telling_headers(&recording.headers),
+            shape_of_text(&recording.answer),
+        )
+    );
+}
+
+/// Sends the recorded request, about the fake's own task where it was about one.
+fn replay(recording: &Recording, state: &State) -> Reply {
+    let path = match (&state.upid, recording.path.split_once("/tasks/")) {
+        (Some(upid), Some((node, rest))) => {
+            let (_, what) = rest.split_once('/').expect("…/tasks/UPID/what");
+            format!("{node}/tasks/{upid}/{what}")
+        }
+        _ => recording.path.clone(),
+    };
+    let line = format!("{} /api2/json{path} HTTP/1.1", recording.method);
+    let credentials = recording.token.as_ref().map(|token| {
+        let secret = if token.contains('=') {
+            String::new()
+        } else {
+            format!("={SECRET}")
+        };
+        format!("Authorization: PVEAPIToken={token}{secret}")
+    });
+    let body = recording.body.as_deref().unwrap_or_default();
+    let length = format!("Content-Length: {}", body.len());
+    let mut head = vec![&*line, "Host: pve1:8006"];
+    head.extend(credentials.as_deref());
+    if !body.is_empty() {
+        head.push(&length);
+    }
+    let mut client: Client<_> = connect(&state.fake);
+    client.send(&head, body);
+    client.reply().expect("an answer")
+}
+
+fn telling_headers(headers: &[String]) -> Vec<&str> {
+    let telling = ["Connection: ", "Content-Type: "];
+    let is_telling = |line: &&str| telling.iter().any(|name| line.starts_with(name));
+    headers.iter().map(|s| &**s).filter(is_telling).collect()
+}
+
+fn shape_of_text(text: &str) -> Option<Value> {
+    if text.is_empty() {
+        return None;
+    }
+    let value = serde_json::from_str(text).expect("JSON");
+    Some(shape("", &value))
+}
+
+/// Words and numbers of the configuration at hand; everything else is compared as it is.
+const OF_ONE_MACHINE: [&str; 6] = ["digest", "ide2", "net0", "scsi0", "smbios1", "vmgenid"];
+const TELLING_NUMBERS: [&str; 4] = ["n", "template", "total", "vmid"];
+
+fn shape(key: &str, value: &Value) -> Value {
+    match value {
+        Value::Array(values) => values.iter().map(|value| shape(key, value)).collect(),
+        Value::Object(object) => {
+            let shapes: Map<_, _> = object
+                .iter()
+                .map(|(key, value)| (key.clone(), shape(key, value)))
+                .collect();
+            Value::Object(shapes)
+        }
+        Value::Number(_) if !TELLING_NUMBERS.contains(&key) => json!("a number"),
+        Value::String(_) if OF_ONE_MACHINE.contains(&key) => json!("a string"),
+        Value::String(text) if text.starts_with("UPID:") => json!(shape_of_upid(text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// Process id and times differ from task to task, but not the way they are written.
+fn shape_of_upid(upid: &str) -> String {
+    let is_digit = |c: char| matches!(c, '0'..='9' | 'A'..='F');
+    let parts = upid.split(':').map(|part| {
+        if part.len() == 8 && part.chars().all(is_digit) {
+            "8 digits"
+        } else {
+            part
+        }
+    });
+    parts.collect::<Vec<_>>().join(":")
+}

@@ -1,0 +1,80 @@
+//! Scripted faults do what they say, and only to the request they are meant for.
+
+use std::io::ErrorKind;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::client::{CLONE, connect, get};
+use super::states::{template_and, with};
+use crate::fake_pve::{Setup, TOKEN};
+
+#[test]
+fn a_fault_befalls_only_the_request_it_is_meant_for() {
+    let answer = json!({"status": 502, "reason": "Bad Gateway"});
+    let second = json!({"on": "GET /version", "nth": 2, "answer": answer});
+    let fourth = json!({"request": 4, "json": {"data": "x"}});
+    let fake = with(json!({"faults": [second, fourth]})).fake;
+    let seen = ["/version", "/cluster/nextid", "/version", "/version"]
+        .map(|path| get(&fake, path))
+        .map(|reply| (reply.status, reply.text().len()));
+    assert_eq!(seen, [(200, 73), (200, 14), (502, 0), (200, 12)]);
+}
+
+#[test]
+fn an_answer_that_is_lost_was_acted_upon() {
+    let fake = template_and("faults", json!([{"on": "POST", "close": "lost"}])).fake;
+    let mut client = connect(&fake);
+    assert_eq!(client.post(CLONE, "newid=100"), None);
+    assert!(fake.cluster().guests.contains_key(&100));
+}
+
+#[test]
+fn a_connection_closed_before_was_not_acted_upon() {
+    let fake = template_and("faults", json!([{"on": "POST", "close": "before"}])).fake;
+    let mut client = connect(&fake);
+    assert_eq!(client.post(CLONE, "newid=100"), None);
+    assert!(!fake.cluster().guests.contains_key(&100));
+}
+
+#[test]
+fn a_reset_is_a_reset() {
+    let fake = template_and("faults", json!([{"on": "POST", "close": "reset"}])).fake;
+    let mut client = connect(&fake);
+    client.send_as(TOKEN, "POST", CLONE, "newid=100");
+    assert_eq!(client.read_error(), Some(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn a_truncated_answer_stops_in_its_body() {
+    let fake = with(json!({"faults": [{"on": "GET", "truncate": 5}]})).fake;
+    let mut client = connect(&fake);
+    let reply = client.get("/cluster/nextid").unwrap();
+    assert_eq!(
+        (&*reply.text(), reply.headers_named("Content-Length")),
+        (r#"{"dat"#, vec!["Content-Length: 14"])
+    );
+}
+
+#[test]
+fn a_hanging_request_ends_with_the_fake() {
+    let fake = with(json!({"faults": [{"on": "GET /version", "hang": true}]})).fake;
+    let mut client = connect(&fake);
+    client.send_as(TOKEN, "GET", "/version", "");
+    // Until the request has arrived, for a fake that is gone before that shows nothing.
+    while !fake.journal().contains(&"GET /version".to_owned()) {
+        get(&fake, "/cluster/nextid");
+    }
+    drop(fake);
+    assert!(client.is_closed());
+}
+
+#[rstest]
+#[case::nothing_to_hit(json!({"hang": true}))]
+#[case::two_mishaps(json!({"on": "GET", "hang": true, "truncate": 1}))]
+#[case::none(json!({"on": "GET"}))]
+#[case::a_typing_error(json!({"on": "GET", "hnag": true}))]
+fn a_fault_that_makes_no_sense_is_no_story(#[case] fault: Value) {
+    let story = json!({"faults": [fault]});
+    assert!(serde_json::from_value::<Setup>(story).is_err());
+}

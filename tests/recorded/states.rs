@@ -1,0 +1,175 @@
+//! The states in which the real server was when its answers were recorded.
+
+use serde_json::{Value, json};
+
+use super::client::post;
+use crate::fake_pve::{FakePve, Setup};
+
+pub(super) struct State {
+    pub(super) fake: FakePve,
+    /// The task that a recorded request asks about.
+    pub(super) upid: Option<String>,
+}
+
+pub(super) fn with(story: Value) -> State {
+    let setup: Setup = serde_json::from_value(story).expect("a story the fake understands");
+    State {
+        fake: FakePve::start(setup),
+        upid: None,
+    }
+}
+
+fn cloning(story: Value, node: &str, parameters: &str) -> State {
+    let mut state = with(story);
+    let path = format!("/nodes/{node}/qemu/9000/clone");
+    let answer = post(&state.fake, &path, parameters).json();
+    let upid = answer["data"].as_str().expect("an accepted clone");
+    state.upid = Some(upid.to_owned());
+    state
+}
+
+/// A task goes on only while somebody looks at it.
+fn looked_at(state: State) -> State {
+    let upid = state.upid.as_deref().expect("a task");
+    let node = upid.split(':').nth(1).expect("UPID:node:…");
+    super::client::get(&state.fake, &format!("/nodes/{node}/tasks/{upid}/status"));
+    state
+}
+
+fn template() -> Value {
+    json!({"vmid": 9000, "name": "debian-12", "template": true})
+}
+
+fn web_01() -> Value {
+    json!({"vmid": 101, "name": "web-01"})
+}
+
+fn tag_web_01(state: State) -> State {
+    let mut cluster = state.fake.cluster();
+    let web_01 = cluster.guests.get_mut(&101).expect("web-01");
+    web_01.config.insert("tags".to_owned(), json!("a;b"));
+    drop(cluster);
+    state
+}
+
+pub(super) fn empty() -> State {
+    with(json!({}))
+}
+
+pub(super) fn template_only() -> State {
+    with(json!({"guests": [template()]}))
+}
+
+/// A template, and one more word of a story.
+pub(super) fn template_and(word: &str, value: Value) -> State {
+    let mut story = json!({"guests": [template()]});
+    story[word] = value;
+    with(story)
+}
+
+pub(super) fn vm_and_template() -> State {
+    with(json!({"guests": [web_01(), template()]}))
+}
+
+pub(super) fn token_without_rights() -> State {
+    with(json!({"guests": [template()], "tokens": {"nobody@pve!none": "none"}}))
+}
+
+pub(super) fn template_in_backup() -> State {
+    let mut template = template();
+    template["lock"] = json!("backup");
+    with(json!({"guests": [template]}))
+}
+
+pub(super) fn template_on_pve2() -> State {
+    let mut template = template();
+    template["node"] = json!("pve2");
+    with(json!({"nodes": ["pve1", "pve2"], "guests": [template]}))
+}
+
+pub(super) fn offline_node_and_container() -> State {
+    tag_web_01(with(json!({
+        "nodes": ["pve1", "pve2"],
+        "offline": ["pve2"],
+        "guests": [
+            web_01(),
+            {"vmid": 300, "name": "x", "node": "pve2"},
+            {"vmid": 301, "name": "ct", "type": "lxc", "row": "nameless"},
+            template(),
+        ],
+    })))
+}
+
+pub(super) fn dead_pve3() -> State {
+    with(json!({"nodes": ["pve1", "pve2", "pve3"], "offline": ["pve3"]}))
+}
+
+pub(super) fn clone_running() -> State {
+    let story = json!({"guests": [web_01(), template()], "clone_looks": u32::MAX});
+    cloning(story, "pve1", "newid=102&name=web-02&full=1")
+}
+
+pub(super) fn clone_running_beside_tagged_vm() -> State {
+    let story = json!({"guests": [web_01(), template()], "clone_looks": u32::MAX});
+    tag_web_01(cloning(story, "pve1", "newid=284&name=listme&full=1"))
+}
+
+pub(super) fn clone_done() -> State {
+    let story = json!({"guests": [template()]});
+    looked_at(cloning(story, "pve1", "newid=102&name=web-02&full=1"))
+}
+
+pub(super) fn web_01_cloned() -> State {
+    let story = json!({"guests": [template()]});
+    looked_at(cloning(story, "pve1", "newid=101&name=web-01&full=1"))
+}
+
+fn clone_ended(exit: &str, parameters: &str) -> State {
+    let story = json!({"guests": [template()], "clone_exit": exit});
+    looked_at(cloning(story, "pve1", parameters))
+}
+
+pub(super) fn clone_done_with_a_warning() -> State {
+    clone_ended("WARNINGS: 1", "newid=102&name=web-02&full=1")
+}
+
+pub(super) fn storage_got_full() -> State {
+    let convert = "'/usr/bin/qemu-img convert -p -n -f raw -O raw \
+                   /var/lib/vz/images/9000/base-9000-disk-0.raw \
+                   zeroinit:/mnt/small/images/221/vm-221-disk-0.raw'";
+    let exit = format!("clone failed: copy failed: command {convert} failed: exit code 1");
+    clone_ended(&exit, "newid=221&full=1&storage=small")
+}
+
+pub(super) fn worker_killed() -> State {
+    clone_ended("unexpected status", "newid=222&name=killed&full=1")
+}
+
+fn vmid_300_on_pve2() -> Value {
+    json!({
+        "nodes": ["pve1", "pve2"],
+        "guests": [{"vmid": 300, "name": "x", "node": "pve2"}, template()],
+    })
+}
+
+pub(super) fn vmid_taken_on_other_node() -> State {
+    with(vmid_300_on_pve2())
+}
+
+pub(super) fn clone_lost_to_other_node() -> State {
+    let parameters = "newid=300&name=x&full=1";
+    looked_at(cloning(vmid_300_on_pve2(), "pve1", parameters))
+}
+
+pub(super) fn clone_running_on_pve2() -> State {
+    let mut template = template();
+    template["node"] = json!("pve2");
+    let story = json!({"nodes": ["pve1", "pve2"], "guests": [template]});
+    cloning(story, "pve2", "newid=103&name=t&full=1")
+}
+
+pub(super) fn clone_of_another_token() -> State {
+    let tokens = json!({"cloner@pve!full": "none"});
+    let story = json!({"guests": [template()], "tokens": tokens});
+    cloning(story, "pve1", "newid=102&name=web-02&full=1")
+}
