@@ -166,4 +166,4 @@ fn parsed<'a, T: Deserialize<'a>>(data: &'a RawValue, expected: &str) -> Result<
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,7 +13,7 @@ use crate::api::types::{VmName, Vmid};
 /// Machines of a home lab, from the command line.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
-    help_triggers("-h", "--help"),
+    help_triggers("-h", "--help", "help"),
     note = "Every command explains itself: homelab proxmox vm create --help",
     error_code(0, "done"),
     error_code(1, "failed"),
@@ -40,12 +40,12 @@ pub enum Topic {
 #[argh(
     subcommand,
     name = "proxmox",
-    help_triggers("-h", "--help"),
+    help_triggers("-h", "--help", "help"),
     example = "homelab proxmox template list\nhomelab proxmox vm create web-1 debian-12",
-    note = "The server and the API token come from the environment (PROXMOX_HOST, PROXMOX_USER,
-PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET …) or from a JSON file. The options above
-may also stand behind the command. The token's secret is never an option, for
-everybody on a machine can read the arguments of its processes."
+    note = "The server and the API token come from the environment (PROXMOX_HOST,
+PROXMOX_USER, PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET …) or from a JSON file.
+The options above may also stand behind the command. The token's secret is never
+an option: everybody on a machine can read the arguments of its processes."
 )]
 pub struct Proxmox {
     /// the server: pve.lan, pve.lan:8006 or an https address
@@ -82,7 +82,7 @@ pub enum Noun {
 
 /// Templates of virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "template", help_triggers("-h", "--help"))]
+#[argh(subcommand, name = "template", help_triggers("-h", "--help", "help"))]
 pub struct Template {
     #[argh(subcommand)]
     pub verb: TemplateVerb,
@@ -115,7 +115,7 @@ pub struct TemplateList {
 
 /// Virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "vm", help_triggers("-h", "--help"))]
+#[argh(subcommand, name = "vm", help_triggers("-h", "--help", "help"))]
 pub struct Vm {
     #[argh(subcommand)]
     pub verb: VmVerb,
@@ -135,8 +135,8 @@ pub enum VmVerb {
     subcommand,
     name = "list",
     help_triggers("-h", "--help"),
-    note = "A VM whose name is not known yet, or no more, is shown as '-'. What holds a VM, a
-clone or a backup, is shown as its lock.",
+    note = "A VM whose name is not known yet, or no more, is shown as '-'. What holds a VM,
+a clone or a backup, is shown as its lock.",
     example = "homelab proxmox vm list
 VMID  Name   Status                 Node
 100   db-1   running                pve1
@@ -148,18 +148,22 @@ pub struct VmList {
     pub json: bool,
 }
 
-/// Make a virtual machine: find the template by its name, take a free VMID, clone the template
-/// in full, wait until the clone is done, and say what was made.
+/// Make a virtual machine from a template.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "create",
     help_triggers("-h", "--help"),
-    note = "The template's name must match exactly, in upper and lower case too. Among templates
-of one name the one with the lowest VMID is taken, and a warning names the others.
-A number that is no template's name is taken for a template's VMID.
+    note = "Finds the template by its name, takes a free VMID, clones the template in full,
+waits until the clone is done, and says what was made.
 
-If a VM of that name exists, none is made.",
+The template's name must match exactly, in upper and lower case too. Among
+templates of one name the one with the lowest VMID is taken, and a warning names
+the others. A number that is no template's name is taken for a template's VMID.
+
+If a VM of that name exists, none is made.
+
+Connection options (homelab proxmox --help) may stand here as well.",
     example = "homelab proxmox vm create web-1 debian-12
 Creating VM 'web-1' from template 'debian-12'...
 Successfully created VM 101 'web-1' on node 'pve1'

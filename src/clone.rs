@@ -82,7 +82,8 @@ impl Cloning<'_> {
             }
         }
         if !holders.is_empty() {
-            return AlreadyExistsSnafu { holders }.fail();
+            let name = name.clone();
+            return AlreadyExistsSnafu { name, holders }.fail();
         }
         let Some(silent) = guests.silent_nodes().first() else {
             return Ok(());
@@ -255,8 +256,8 @@ pub enum Error {
         source: Box<api::Error>,
     },
 
-    #[snafu(display("{} already exists{}", holders[0], lock_and_others(holders)))]
-    AlreadyExists { holders: Vec<Guest> },
+    #[snafu(display("{}", there_already(name, holders)))]
+    AlreadyExists { name: VmName, holders: Vec<Guest> },
 
     #[snafu(display("cannot tell whether there is a VM '{name}': {reason}"))]
     NameMayBeTaken { name: VmName, reason: String },
@@ -317,16 +318,18 @@ pub enum Error {
     },
 }
 
-fn lock_and_others(holders: &[Guest]) -> String {
-    let lock = match &holders[0].lock {
-        Some(lock) => format!(", locked ({lock})"),
-        None => String::new(),
-    };
-    let others: Vec<String> = holders[1..].iter().map(Guest::place).collect();
-    if others.is_empty() {
-        return lock;
-    }
-    format!("{lock}, and of the same name {}", others.join(", "))
+/// `VM 101 'web-1' already exists on node 'pve1', locked (clone); another is 105 on node 'pve2'`
+fn there_already(name: &VmName, holders: &[Guest]) -> String {
+    let (vmid, node) = (holders[0].vmid, &holders[0].node);
+    let lock = holders[0]
+        .lock
+        .iter()
+        .map(|lock| format!(", locked ({lock})"));
+    let others = holders[1..]
+        .iter()
+        .map(|other| format!("; another is {}", other.place()));
+    let more: String = lock.chain(others).collect();
+    format!("VM {vmid} '{name}' already exists on node '{node}'{more}")
 }
 
 impl Error {
@@ -352,6 +355,12 @@ impl Error {
             | Error::CloneRefused { source, .. } => return (kind_of(source), hint_for(source)),
             Error::NoFreeVmid => return (Kind::Failed, None),
             Error::NoTemplate { hint, .. } => (Kind::TemplateNotFound, hint.clone()),
+            Error::AlreadyExists { holders, .. } if is_being_cloned(&holders[0]) => (
+                Kind::AlreadyExists,
+                "a clone is making it, or has left it half made; 'homelab proxmox vm list' shows \
+                 whether the lock goes away"
+                    .to_owned(),
+            ),
             Error::AlreadyExists { .. } => (
                 Kind::AlreadyExists,
                 "a new VM needs another name; 'homelab proxmox vm list' shows those in use"
@@ -410,7 +419,7 @@ impl Error {
             | Error::NameMayBeTaken { .. }
             | Error::AskForVmid { .. }
             | Error::NoFreeVmid => Known::default(),
-            Error::AlreadyExists { holders } => Known {
+            Error::AlreadyExists { holders, .. } => Known {
                 vmid: Some(holders[0].vmid),
                 node: Some(holders[0].node.clone()),
                 ..Known::default()
@@ -442,6 +451,10 @@ impl Error {
             },
         }
     }
+}
+
+fn is_being_cloned(vm: &Guest) -> bool {
+    vm.lock.as_deref() == Some("clone")
 }
 
 /// Free a moment ago, and somebody else's now.

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         .map(|argument| argument.into_string().ok())
         .collect();
     let Some(arguments) = arguments else {
-        return wrong_usage("an argument is not UTF-8", &[]);
+        return wrong_usage("An argument is not UTF-8", &[]);
     };
     match cli::parse(&arguments) {
         Ok(Cli { version: true, .. }) => {
@@ -48,8 +48,10 @@ fn main() -> ExitCode {
             topic: Some(Topic::Proxmox(command)),
             ..
         }) => proxmox(&command),
-        Ok(Cli { topic: None, .. }) => wrong_usage("no command was given", &arguments),
-        Err(exit) if exit.status.is_ok() => print(|out| out.write_all(exit.output.as_bytes())),
+        Ok(Cli { topic: None, .. }) => wrong_usage("No command was given", &arguments),
+        Err(exit) if exit.status.is_ok() => {
+            print(|out| writeln!(out, "{}", exit.output.trim_end()))
+        }
         Err(exit) => wrong_usage(&exit.output, &arguments),
     }
 }
@@ -114,6 +116,10 @@ fn warn_of_silent_nodes(guests: &Guests) {
 }
 
 fn create_vm(command: &Proxmox, words: &VmCreate) -> Result<(), Report> {
+    if words.json && words.quiet {
+        let message = "--json and --quiet contradict each other".to_owned();
+        return Err(Report::new(Kind::Usage, message));
+    }
     let Seconds(timeout) = words.timeout;
     let Seconds(interval) = words.poll_interval;
     let clock = SystemClock::start();
@@ -215,9 +221,8 @@ fn failed(report: &Report, json: bool) -> ExitCode {
         say(&format!("Hint: {}", clean(hint)));
     }
     if json {
-        let error = serde_json::json!({ "error": report });
         // The exit code says it as well, so a closed stdout changes nothing.
-        let _ = output::json(&mut io::stdout(), &error);
+        let _ = output::error(&mut io::stdout(), report);
     }
     match report.kind {
         Kind::Usage | Kind::Config => ExitCode::from(2),
@@ -233,6 +238,7 @@ fn say(line: &str) {
 /// A binary that carries glibc along must not load the host's name service modules, which belong
 /// to another glibc: it crashes as soon as nsswitch.conf names one that is not built in.
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+#[allow(unsafe_code)]
 mod static_glibc {
     use std::ffi::{c_char, c_int};
 
@@ -241,7 +247,6 @@ mod static_glibc {
     }
 
     /// Has to come before the first lookup of a name.
-    #[allow(unsafe_code)]
     pub(super) fn ask_files_and_dns_for_hosts() {
         // SAFETY: both are NUL-terminated and static, and no other thread runs yet.
         unsafe {

@@ -53,6 +53,9 @@ pub fn hint(guests: &Guests, wanted: &str, vm_name: &VmName) -> String {
     let templates = guests.unveiled().filter(|guest| guest.is_vm_template());
     let names = templates.filter_map(|guest| guest.name.as_deref());
     let list = "'homelab proxmox template list' shows the templates";
+    if !guests.silent_nodes().is_empty() {
+        return format!("it may be on the node that does not answer; {list} of the others");
+    }
     match closest(wanted, names) {
         Some(name) => format!("did you mean '{name}'? {list}"),
         None => list.to_owned(),

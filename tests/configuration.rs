@@ -1,1 +1,183 @@
+//! Where settings come from, and what is said when they are wrong.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rstest::rstest;
+
+use crate::fake_pve::{FakePve, SECRET, Setup};
+use crate::homelab::{Homelab, Seen};
+
+const LIST: &str = "proxmox template list";
+const EMPTY: &str = "No templates found\n";
+
+fn done(stdout: &str) -> Seen {
+    Seen {
+        exit: Some(0),
+        stdout: stdout.to_owned(),
+        stderr: String::new(),
+    }
+}
+
+fn refused(stderr: &str) -> Seen {
+    Seen {
+        exit: Some(2),
+        stdout: String::new(),
+        stderr: stderr.to_owned(),
+    }
+}
+
+fn write(path: &Path, text: &str, mode: u32) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A file with all it takes to reach the fake.
+fn json_for(fake: &FakePve) -> String {
+    format!(
+        r#"{{"proxmox":{{"host":"{}","user":"root@pam","token_key":"cli","token_secret":"{SECRET}"}}}}"#,
+        fake.url()
+    )
+}
+
+#[test]
+fn all_that_is_missing_is_said_at_once() {
+    let expected = "\
+Failed to create VM: missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET
+Hint: set them in the environment, or without PROXMOX_ and in small letters under \"proxmox\" in ~/.config/homelab/config.json
+";
+    let seen = Homelab::alone().run("proxmox vm create web-1 debian-12");
+    assert_eq!(seen, refused(expected));
+}
+
+#[test]
+fn scripts_are_told_too() {
+    let seen = Homelab::alone().with_token().run("proxmox vm list --json");
+    let expected = concat!(
+        r#"{"error":{"kind":"config","message":"missing settings: PROXMOX_HOST","#,
+        r#""hint":"set them in the environment, or without PROXMOX_ and in small letters under "#,
+        r#"\"proxmox\" in ~/.config/homelab/config.json","#,
+        r#""vmid":null,"upid":null,"node":null,"started":"no"}}"#,
+        "\n"
+    );
+    assert_eq!(seen.stdout, expected);
+}
+
+#[test]
+fn a_bad_value_is_named_by_its_origin() {
+    let seen = Homelab::alone().env("PROXMOX_PORT", "abc").run(LIST);
+    let expected = "Failed to list templates: PROXMOX_PORT: 'abc' is not a port\n";
+    assert_eq!(seen, refused(expected));
+}
+
+#[test]
+fn a_bad_flag_is_named_as_such() {
+    let fake = FakePve::start(Setup::default());
+    let seen = Homelab::at(&fake).run("proxmox template list --host http://192.0.2.1");
+    let expected = "Failed to list templates: --host: http:// would send the token in clear; \
+                    only loopback may be asked that way\n";
+    assert_eq!(seen, refused(expected));
+    assert_eq!(fake.journal(), [""; 0]);
+}
+
+#[rstest]
+#[case::of_the_user(".config/homelab/config.json", None)]
+#[case::where_xdg_says("xdg/homelab/config.json", Some(("XDG_CONFIG_HOME", "xdg")))]
+#[case::named_in_the_environment("here.json", Some(("HOMELAB_CONFIG", "here.json")))]
+fn a_file_is_found(#[case] place: &str, #[case] pointer: Option<(&str, &str)>) {
+    let fake = FakePve::start(Setup::default());
+    let homelab = Homelab::alone();
+    write(&homelab.home().join(place), &json_for(&fake), 0o600);
+    let homelab = match pointer {
+        Some((name, path)) => {
+            let path = homelab.home().join(path);
+            homelab.env(name, path.to_str().unwrap())
+        }
+        None => homelab,
+    };
+    assert_eq!(homelab.run(LIST), done(EMPTY));
+}
+
+#[test]
+fn a_file_that_is_asked_for_is_the_only_one() {
+    let fake = FakePve::start(Setup::default());
+    let homelab = Homelab::alone();
+    write(
+        &homelab.home().join(".config/homelab/config.json"),
+        "broken",
+        0o600,
+    );
+    write(&homelab.home().join("my.json"), &json_for(&fake), 0o600);
+    let seen = homelab.run("proxmox template list --config my.json");
+    assert_eq!(seen, done(EMPTY));
+}
+
+#[test]
+fn a_file_that_is_asked_for_must_be_there() {
+    let seen = Homelab::alone().run("proxmox template list --config nowhere.json");
+    let expected = "Failed to list templates: cannot read 'nowhere.json': \
+                    No such file or directory (os error 2)\n";
+    assert_eq!(seen, refused(expected));
+}
+
+#[test]
+fn a_file_of_another_kind_says_where_it_went_wrong() {
+    let homelab = Homelab::alone();
+    write(&homelab.home().join("my.json"), "{\"proxmox\":\n[]}", 0o600);
+    let seen = homelab.run("proxmox template list --config my.json");
+    let expected = "Failed to list templates: 'my.json' is not a configuration file: \
+                    invalid type: sequence, expected a map at line 2 column 0\n";
+    assert_eq!(seen, refused(expected));
+}
+
+#[rstest]
+#[case::everybody(0o644, false)]
+#[case::its_group(0o640, true)]
+#[case::its_owner(0o600, true)]
+fn a_file_with_a_secret_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) {
+    let fake = FakePve::start(Setup::default());
+    let homelab = Homelab::alone();
+    write(&homelab.home().join("my.json"), &json_for(&fake), mode);
+    let seen = homelab.run("proxmox template list --config my.json");
+    let refusal = "Failed to list templates: 'my.json': token_secret: 'my.json' holds a secret \
+                   and every user of this machine can read it\nHint: chmod o= 'my.json'\n";
+    assert_eq!(seen, if taken { done(EMPTY) } else { refused(refusal) });
+}
+
+#[test]
+fn a_file_without_a_secret_may_be_everybodys() {
+    let fake = FakePve::start(Setup::default());
+    let homelab = Homelab::alone().with_token();
+    let text = format!(r#"{{"proxmox":{{"host":"{}"}}}}"#, fake.url());
+    write(&homelab.home().join("my.json"), &text, 0o644);
+    let seen = homelab.run("proxmox template list --config my.json");
+    assert_eq!(seen, done(EMPTY));
+}
+
+#[rstest]
+#[case::everybody(0o644, false)]
+#[case::its_group(0o640, true)]
+fn a_secret_file_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) {
+    let fake = FakePve::start(Setup::default());
+    let homelab = Homelab::at(&fake)
+        .without("PROXMOX_TOKEN_SECRET")
+        .env("PROXMOX_TOKEN_SECRET_FILE", "token");
+    write(&homelab.home().join("token"), &format!("{SECRET}\n"), mode);
+    let refusal = "Failed to list templates: PROXMOX_TOKEN_SECRET_FILE: 'token' holds a secret \
+                   and every user of this machine can read it\nHint: chmod o= 'token'\n";
+    assert_eq!(
+        homelab.run(LIST),
+        if taken { done(EMPTY) } else { refused(refusal) }
+    );
+}
+
+#[test]
+fn a_home_that_is_none_is_no_obstacle() {
+    let fake = FakePve::start(Setup::default());
+    let seen = Homelab::at(&fake).env("HOME", "/dev/null").run(LIST);
+    assert_eq!(seen, done(EMPTY));
+    let seen = Homelab::at(&fake).without("HOME").run(LIST);
+    assert_eq!(seen, done(EMPTY));
+}

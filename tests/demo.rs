@@ -7,7 +7,7 @@
 )]
 #![allow(dead_code, reason = "the example and the tests use different parts")]
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -20,7 +20,8 @@ use crate::fake_pve;
 
 use fake_pve::{FakePve, SECRET, Setup};
 
-/// Two nodes, some VMs, two templates; the second clone of the day is done after some looks.
+/// Two nodes, some VMs, two templates. A clone is still running at the first look, and its row has
+/// no name for up to 10 s, as on a real server.
 const CLUSTER: &str = r#"{
     "nodes": ["pve1", "pve2"],
     "guests": [
@@ -43,7 +44,7 @@ const COMMANDS: [&str; 3] = [
 fn main() -> io::Result<()> {
     let program = beside_this_example();
     if std::env::var_os("SERVE").is_some_and(|serve| serve == "1") {
-        return serve();
+        return serve(&program);
     }
     show(&program, &mut io::stdout())
 }
@@ -73,9 +74,7 @@ fn run(program: &Path, command: &str, fake: &FakePve, out: &mut dyn Write) -> io
     let mut child = process.spawn()?;
     // Holds the writing ends, which would keep the pipe open for ever.
     drop(process);
-    let mut text = String::new();
-    shown.read_to_string(&mut text)?;
-    write!(out, "{text}")?;
+    io::copy(&mut shown, out)?;
     let status = child.wait()?;
     if !status.success() {
         return Err(io::Error::other(format!("{command}: {status}")));
@@ -84,16 +83,18 @@ fn run(program: &Path, command: &str, fake: &FakePve, out: &mut dyn Write) -> io
 }
 
 /// Leaves the fake running until Ctrl-C.
-fn serve() -> io::Result<()> {
+fn serve(program: &Path) -> io::Result<()> {
     let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
-    println!("A fake Proxmox VE runs until Ctrl-C. In another shell:\n");
+    let mut out = io::stdout();
+    writeln!(
+        out,
+        "A fake Proxmox VE runs until Ctrl-C. To try it from another shell:\n"
+    )?;
     for (name, value) in settings(&fake) {
-        println!("export {name}={value}");
+        writeln!(out, "export {name}={value}")?;
     }
-    println!(
-        "PATH={}:$PATH",
-        beside_this_example().parent().unwrap().display()
-    );
+    let folder = program.parent().unwrap_or(Path::new("."));
+    writeln!(out, "export PATH={}:$PATH", folder.display())?;
     loop {
         std::thread::park();
     }

@@ -1,6 +1,5 @@
 //! Runs the real program in an environment that holds nothing but what a test puts there.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -74,16 +73,11 @@ impl Homelab {
     }
 
     /// With stdout going there instead of being read.
-    pub(crate) fn run_into(mut self, words: &str, stdout: impl Into<Stdio>) -> io::Result<Seen> {
-        let child = self
-            .command
-            .args(words.split(' '))
-            .stdout(stdout)
-            .stderr(Stdio::piped())
-            .spawn()?;
-        // Holds the other end of the pipe otherwise.
-        self.command.stdout(Stdio::null());
-        Ok(seen(&child.wait_with_output()?))
+    pub(crate) fn run_into(mut self, words: &str, stdout: impl Into<Stdio>) -> Seen {
+        let command = self.command.args(words.split(' '));
+        let child = command.stdout(stdout).stderr(Stdio::piped()).spawn();
+        let output = child.and_then(std::process::Child::wait_with_output);
+        seen(&output.expect("the program starts"))
     }
 }
 

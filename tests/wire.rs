@@ -1,1 +1,228 @@
+//! What no story can say: connections, compression, big clusters, pipes and endings.
 
+use std::fs::OpenOptions;
+use std::io;
+use std::net::TcpListener;
+
+use rstest::rstest;
+
+use crate::fake_pve::{FakePve, SECRET, Setup};
+use crate::homelab::{Homelab, Seen};
+
+const CREATE: &str = "proxmox vm create web-1 debian-12";
+
+fn fake(setup: &str) -> FakePve {
+    let template = r#""guests":[{"vmid":9000,"name":"debian-12","template":true}]"#;
+    let setup = format!(
+        "{{{template}{}{setup}}}",
+        if setup.is_empty() { "" } else { "," }
+    );
+    FakePve::start(serde_json::from_str::<Setup>(&setup).unwrap())
+}
+
+#[test]
+fn a_connection_is_kept_until_the_server_closes_it() {
+    let fake = fake("");
+    Homelab::at(&fake).run(CREATE);
+    // The list, the VMID and the clone; the answer to the clone says `close`.
+    assert_eq!((fake.journal().len(), fake.connections()), (4, 2));
+}
+
+#[test]
+fn every_request_carries_the_token_and_a_body_its_length() {
+    let fake = fake("");
+    Homelab::at(&fake).run(CREATE);
+    let token = format!("PVEAPIToken=root@pam!cli={SECRET}");
+    let seen = fake.headers_seen();
+    assert_eq!(seen.len(), 4);
+    for request in &seen {
+        assert_eq!(request.header("Authorization"), Some(token.as_str()));
+        assert_eq!(request.header("Accept-Encoding"), Some("gzip"));
+        assert_eq!(request.header("Transfer-Encoding"), None);
+    }
+    assert_eq!(seen[2].header("Content-Length"), Some("27"));
+}
+
+#[test]
+fn a_task_is_asked_for_with_its_upid_escaped() {
+    let fake = fake("");
+    Homelab::at(&fake).run(CREATE);
+    let target = &fake.headers_seen()[3].target;
+    let expected = "/api2/json/nodes/pve1/tasks/UPID%3Apve1%3A00000001%3A0000000A%3A6B000001%3A\
+                    qmclone%3A9000%3Aroot%40pam%21cli%3A/status";
+    assert_eq!(target, expected);
+}
+
+#[test]
+fn a_compressed_answer_is_read() {
+    let fake = fake(r#""gzip":true,"pad_guests":100"#);
+    let seen = Homelab::at(&fake).run("proxmox vm list");
+    assert_eq!((seen.exit, seen.stdout.lines().count()), (Some(0), 101));
+}
+
+#[test]
+fn a_big_cluster_is_no_obstacle() {
+    let fake = fake(r#""pad_guests":100000"#);
+    let seen = Homelab::at(&fake).run("proxmox vm list");
+    assert_eq!((seen.exit, seen.stdout.lines().count()), (Some(0), 100_001));
+    let seen = Homelab::at(&fake).run(CREATE);
+    assert_eq!(
+        seen.stdout,
+        "Successfully created VM 100 'web-1' on node 'pve1'\n"
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let fake = fake(r#""pad_guests":10000"#);
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let seen = Homelab::at(&fake).run_into("proxmox vm list", writer);
+    assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure_that_names_the_vm() {
+    let fake = fake("");
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let seen = Homelab::at(&fake).run_into(CREATE, full);
+    let expected = "\
+Creating VM 'web-1' from template 'debian-12'...
+Failed to create VM: VM 100 'web-1' was created on node 'pve1', but the result cannot be written: No space left on device (os error 28)
+";
+    assert_eq!((seen.exit, seen.stderr.as_str()), (Some(1), expected));
+}
+
+#[test]
+fn a_port_that_nobody_listens_on_is_named() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let seen = Homelab::alone()
+        .with_token()
+        .env("PROXMOX_HOST", &format!("http://{free}"))
+        .run(&format!("{CREATE} --json"));
+    let expected = format!(
+        "Creating VM 'web-1' from template 'debian-12'...\n\
+         Failed to create VM: cannot list the guests: cannot reach {free}: Connection refused \
+         (os error 111)\n\
+         Hint: check PROXMOX_HOST and PROXMOX_PORT, and that pveproxy is running there\n"
+    );
+    assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
+    assert!(
+        seen.stdout
+            .starts_with(r#"{"error":{"kind":"unreachable","#)
+    );
+}
+
+#[test]
+fn a_host_that_nobody_knows_is_named() {
+    // What the resolver says depends on the machine, so only what is ours is compared.
+    let seen = Homelab::alone()
+        .with_token()
+        .env("PROXMOX_HOST", "nosuch.invalid")
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .run("proxmox vm list --insecure");
+    let beginning = "Failed to list VMs: cannot reach nosuch.invalid:8006: ";
+    assert_eq!(
+        (seen.exit, seen.stderr.get(..beginning.len())),
+        (Some(1), Some(beginning))
+    );
+}
+
+#[test]
+fn a_server_that_says_nothing_is_waited_for_as_long_as_it_may_take() {
+    let fake = fake(r#""faults":[{"on":"GET /cluster/resources","hang":true}]"#);
+    let seen = Homelab::at(&fake).run("proxmox vm list --request-timeout 0.2");
+    let expected = format!(
+        "Failed to list VMs: no answer from 127.0.0.1:{}: nothing came within 0.2 s\n",
+        fake.port()
+    );
+    assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
+}
+
+#[test]
+fn no_request_outlives_the_budget() {
+    let fake = fake(r#""faults":[{"on":"GET /nodes/pve1/tasks/","hang":true}]"#);
+    let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.5"));
+    let words = "Failed to create VM: Timed out after 0.5 s; the clone to VM 100 'web-1' on node \
+                 'pve1' may still be running, the last look failed: no answer from 127.0.0.1";
+    let line = seen.stderr.lines().nth(1).unwrap();
+    assert_eq!((seen.exit, line.get(..words.len())), (Some(1), Some(words)));
+}
+
+#[rstest]
+#[case::root("--help", "Usage: homelab [--version] [<command>] [<args>]")]
+#[case::bare_help("help", "Usage: homelab [--version] [<command>] [<args>]")]
+#[case::topic(
+    "proxmox --help",
+    "Usage: homelab proxmox [--host <host>] [--config <file>] [--ca-file <file>] [--insecure] \
+     [--request-timeout <seconds>] <command> [<args>]"
+)]
+#[case::templates(
+    "proxmox template -h",
+    "Usage: homelab proxmox template <command> [<args>]"
+)]
+#[case::template_list(
+    "proxmox template list --help",
+    "Usage: homelab proxmox template list [--json]"
+)]
+#[case::vms("proxmox vm --help", "Usage: homelab proxmox vm <command> [<args>]")]
+#[case::vm_list("proxmox vm list --help", "Usage: homelab proxmox vm list [--json]")]
+#[case::vm_create(
+    "proxmox vm create --help",
+    "Usage: homelab proxmox vm create [--vmid <n>] [--timeout <seconds>] \
+     [--poll-interval <seconds>] [--json] [--quiet] [--] <vm-name> <template-name>"
+)]
+fn every_level_explains_itself(#[case] words: &str, #[case] usage: &str) {
+    let seen = Homelab::alone().run(words);
+    assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
+    assert_eq!(seen.stdout.lines().next(), Some(usage));
+}
+
+#[test]
+fn the_help_of_create_says_which_template_is_taken_and_shows_what_comes_out() {
+    let help = Homelab::alone().run("proxmox vm create --help").stdout;
+    for said in [
+        "Among\n  templates of one name the one with the lowest VMID is taken",
+        "homelab proxmox vm create web-1 debian-12\n  Creating VM 'web-1' from template \
+         'debian-12'...\n  Successfully created VM 101 'web-1' on node 'pve1'\n",
+    ] {
+        assert!(help.contains(said), "{said}\nis not in\n{help}");
+    }
+}
+
+#[test]
+fn the_version_is_printed() {
+    let expected = Seen {
+        exit: Some(0),
+        stdout: format!("homelab {}\n", env!("CARGO_PKG_VERSION")),
+        stderr: String::new(),
+    };
+    assert_eq!(Homelab::alone().run("--version"), expected);
+}
+
+#[test]
+fn no_command_at_all_is_wrong_usage() {
+    let expected = Seen {
+        exit: Some(2),
+        stdout: String::new(),
+        stderr: "No command was given\nUsage: homelab [--version] [<command>] [<args>]\n\
+                 Hint: 'homelab --help' explains it\n"
+            .to_owned(),
+    };
+    assert_eq!(Homelab::alone().run_words(&[""; 0]), expected);
+}
+
+#[test]
+fn an_argument_that_is_not_utf8_is_wrong_usage() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let seen = Homelab::alone().run_words(&[OsStr::from_bytes(b"prox\xffmox")]);
+    assert_eq!(
+        (seen.exit, seen.stderr.lines().next()),
+        (Some(2), Some("An argument is not UTF-8"))
+    );
+}

@@ -227,7 +227,9 @@ pub(super) fn handshake_failure(error: &ureq::Error) -> Option<rustls::Error> {
 pub(super) fn in_words(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(reason) => match reason {
-            CertificateError::UnknownIssuer => {
+            // A wrong signature: the authority bears the name of a trusted one but is another, as
+            // those of two Proxmox VE clusters may.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "its certificate is signed by an authority that is not trusted here".to_owned()
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport as UreqTransport,
 };
-use ureq::{Agent, Body, RequestBuilder};
+use ureq::{Agent, Body, RequestBuilder, Timeout};
 
 use super::host::Host;
 use super::tls::{self, Tls, Trust};
@@ -103,13 +104,14 @@ impl Transport {
         path: &str,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
+        let limit = self.time_for_a_request();
         let request: RequestBuilder<WithoutBody> = self.agent.get(self.url(path));
         let request = request
             .header(header::AUTHORIZATION, self.authorization.expose())
             .config()
-            .timeout_global(Some(self.time_for_a_request()))
+            .timeout_global(Some(limit))
             .build();
-        self.receive(|| request.call(), read)
+        self.receive(limit, || request.call(), read)
     }
 
     /// `POST path` with a form; `read` as for [`Transport::get`].
@@ -123,15 +125,16 @@ impl Transport {
             .iter()
             .map(|(key, value)| format!("{key}={}", escaped(value)))
             .collect();
+        let limit = self.time_for_a_request();
         let request: RequestBuilder<WithBody> = self.agent.post(self.url(path));
         let request = request
             .header(header::AUTHORIZATION, self.authorization.expose())
             .content_type("application/x-www-form-urlencoded")
             .config()
-            .timeout_global(Some(self.time_for_a_request()))
+            .timeout_global(Some(limit))
             .max_idle_age(IDLE_BEFORE_A_CHANGE)
             .build();
-        self.receive(|| request.send(pairs.join("&")), read)
+        self.receive(limit, || request.send(pairs.join("&")), read)
     }
 
     fn url(&self, path: &str) -> String {
@@ -150,18 +153,18 @@ impl Transport {
 
     fn receive<T>(
         &self,
+        limit: Duration,
         send: impl FnOnce() -> Result<Response<Body>, ureq::Error>,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
         self.wire.before_a_request();
-        let started = Instant::now();
-        let mut response = send().map_err(|error| self.failure(&error, started))?;
+        let mut response = send().map_err(|error| self.failure(&error, limit))?;
         let body = response
             .body_mut()
             .with_config()
             .limit(BODY_AT_MOST)
             .read_to_vec()
-            .map_err(|error| self.failure(&error, started))?;
+            .map_err(|error| self.failure(&error, limit))?;
         let status = response.status().as_u16();
         let reason = self.wire.reason();
         match (status, body.as_slice()) {
@@ -210,12 +213,16 @@ impl Transport {
         reason: &str,
         response: &Response<Body>,
     ) -> Result<T, Error> {
-        let kind = response
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|kind| kind.to_str().ok())
-            .map(|kind| format!(", {}", kind.split(';').next().unwrap_or(kind)));
-        self.unusable(format!("{status} {reason}{}", kind.unwrap_or_default()))
+        let text_of = |name| {
+            let value = response.headers().get(name)?.to_str().ok()?;
+            Some(value.to_owned())
+        };
+        let more = match (text_of(header::LOCATION), text_of(header::CONTENT_TYPE)) {
+            (Some(elsewhere), _) => format!(", to {elsewhere}"),
+            (None, Some(kind)) => format!(", {}", kind.split(';').next().unwrap_or(&kind)),
+            (None, None) => String::new(),
+        };
+        self.unusable(format!("{status} {reason}{more}"))
     }
 
     fn unusable<T>(&self, what: String) -> Result<T, Error> {
@@ -223,13 +230,25 @@ impl Transport {
         UnusableSnafu { host, what }.fail()
     }
 
-    fn failure(&self, error: &ureq::Error, started: Instant) -> Error {
+    fn failure(&self, error: &ureq::Error, limit: Duration) -> Error {
         let host = self.host.clone();
+        let within = |limit: Duration| {
+            let tenths = (limit.as_secs_f64() * 10.0).round();
+            format!("nothing came within {} s", tenths / 10.0)
+        };
         let cause = match error {
-            ureq::Error::Timeout(_) => {
-                format!("nothing within {:.1} s", started.elapsed().as_secs_f64())
-            }
-            ureq::Error::Io(error) => error.to_string(),
+            ureq::Error::Timeout(Timeout::Connect) => within(limit.min(CONNECT_TIMEOUT)),
+            ureq::Error::Timeout(_) => within(limit),
+            ureq::Error::Io(error) => match error.kind() {
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                    if self.wire.sent() || !self.host.tls() {
+                        "the connection was cut".to_owned()
+                    } else {
+                        "it cut the connection instead of speaking TLS".to_owned()
+                    }
+                }
+                _ => error.to_string(),
+            },
             other => other.to_string(),
         };
         if self.wire.sent() {

@@ -441,7 +441,7 @@ pub enum Error {
     ))]
     ReadableByOthers { origin: String, path: PathBuf },
 
-    #[snafu(display("'{}' is not JSON", path.display()))]
+    #[snafu(display("'{}' is not a configuration file", path.display()))]
     NotJson {
         path: PathBuf,
         source: serde_json::Error,

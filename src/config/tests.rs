@@ -1,1 +1,385 @@
+//! What the sources say together, without a server.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rstest::{fixture, rstest};
+
+use super::*;
+use crate::api::Trust;
+use crate::api::types::{Secret, Token};
+
+const SECRET: &str = "00000000-0000-0000-0000-000000000001";
+
+/// What it takes, in our own names.
+#[fixture]
+fn whole() -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        ("PROXMOX_HOST", "pve.lan".to_owned()),
+        ("PROXMOX_USER", "root@pam".to_owned()),
+        ("PROXMOX_TOKEN_KEY", "cli".to_owned()),
+        ("PROXMOX_TOKEN_SECRET", SECRET.to_owned()),
+    ])
+}
+
+fn load_with(flags: &Flags, environment: &BTreeMap<&str, String>) -> Result<Access, Error> {
+    load(flags, &|name| environment.get(name).map(OsString::from))
+}
+
+fn refusal(environment: &BTreeMap<&str, String>) -> String {
+    load_with(&Flags::default(), environment)
+        .unwrap_err()
+        .to_string()
+}
+
+/// A configuration file that ends with the test.
+struct JsonFile(PathBuf);
+
+impl JsonFile {
+    fn new(name: &str, text: &str) -> JsonFile {
+        let name = format!("homelab-{}-{name}.json", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        JsonFile(path)
+    }
+
+    fn proxmox(name: &str, settings: &str) -> JsonFile {
+        JsonFile::new(name, &format!(r#"{{"proxmox":{{{settings}}}}}"#))
+    }
+
+    fn flags(&self) -> Flags {
+        Flags {
+            config: Some(self.0.clone()),
+            ..Flags::default()
+        }
+    }
+}
+
+impl Drop for JsonFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[rstest]
+fn four_settings_are_enough(whole: BTreeMap<&str, String>) {
+    let access = load_with(&Flags::default(), &whole).unwrap();
+    let token = Token {
+        user: "root".into(),
+        realm: "pam".into(),
+        key: "cli".into(),
+        secret: Secret::new(SECRET.into()),
+    };
+    let url = access.host.base_url();
+    assert_eq!(url, "https://pve.lan:8006/api2/json");
+    assert_eq!(
+        (access.token, access.trust, access.request_timeout),
+        (token, Trust::SystemRoots, Duration::from_secs(40))
+    );
+}
+
+#[rstest]
+#[case::user_without_realm(&[("PROXMOX_USER", "root")], "root@pam")]
+#[case::realm_beside_the_user(&[("PROXMOX_USER", "bob"), ("PROXMOX_REALM", "pve")], "bob@pve")]
+#[case::the_same_realm_twice(&[("PROXMOX_USER", "bob@pve"), ("PROXMOX_REALM", "pve")], "bob@pve")]
+#[case::mail_address(&[("PROXMOX_USER", "bob@example.org@pve")], "bob@example.org@pve")]
+fn a_user_has_a_realm(
+    mut whole: BTreeMap<&'static str, String>,
+    #[case] changes: &[(&'static str, &str)],
+    #[case] expected: &str,
+) {
+    whole.extend(
+        changes
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    let token = load_with(&Flags::default(), &whole).unwrap().token;
+    assert_eq!(format!("{}@{}", token.user, token.realm), expected);
+}
+
+#[test]
+fn names_of_other_tools_are_understood() {
+    let environment = BTreeMap::from([
+        ("PROXMOX_VE_ENDPOINT", "https://pve.lan:8007/".to_owned()),
+        ("PROXMOX_VE_API_TOKEN", format!("bob@pve!ci={SECRET}")),
+        ("PROXMOX_VE_INSECURE", "true".to_owned()),
+    ]);
+    let access = load_with(&Flags::default(), &environment).unwrap();
+    assert_eq!(
+        access.token.header().expose(),
+        format!("PVEAPIToken=bob@pve!ci={SECRET}")
+    );
+    assert_eq!(access.host.to_string(), "pve.lan:8007");
+    assert_eq!(access.trust, Trust::Anyone);
+}
+
+#[test]
+fn an_id_may_bring_user_and_realm_along() {
+    let environment = BTreeMap::from([
+        ("PROXMOX_URL", "https://pve.lan:8006/api2/json".to_owned()),
+        ("PROXMOX_TOKEN_ID", "bob@pve!ci".to_owned()),
+        ("PROXMOX_TOKEN_SECRET", SECRET.to_owned()),
+    ]);
+    let token = load_with(&Flags::default(), &environment).unwrap().token;
+    assert_eq!(
+        (
+            token.user.as_str(),
+            token.realm.as_str(),
+            token.key.as_str()
+        ),
+        ("bob", "pve", "ci")
+    );
+}
+
+#[rstest]
+#[case::port("PROXMOX_PORT", "abc", "PROXMOX_PORT: 'abc' is not a port")]
+#[case::port_zero("PROXMOX_PORT", "0", "PROXMOX_PORT: '0' is not a port")]
+#[case::host(
+    "PROXMOX_HOST",
+    "pve lan",
+    "PROXMOX_HOST: 'pve lan' is not a host name"
+)]
+#[case::clear_text(
+    "PROXMOX_HOST",
+    "http://pve.lan",
+    "PROXMOX_HOST: http:// would send the token in clear; only loopback may be asked that way"
+)]
+#[case::several_hosts(
+    "PROXMOX_HOST",
+    "pve1,pve2",
+    "PROXMOX_HOST: several hosts are not supported; name one node of the cluster"
+)]
+#[case::user(
+    "PROXMOX_USER",
+    "@pam",
+    "PROXMOX_USER: '' is not a user, like root or root@pam"
+)]
+#[case::user_with_a_token(
+    "PROXMOX_USER",
+    "root!cli",
+    "PROXMOX_USER: 'root!cli' is not a user, like root or root@pam"
+)]
+#[case::realm(
+    "PROXMOX_REALM",
+    "p m",
+    "PROXMOX_REALM: 'p m' is not a realm, like pam or pve"
+)]
+#[case::token_key_with_its_user(
+    "PROXMOX_TOKEN_KEY",
+    "root@pam!cli",
+    "PROXMOX_TOKEN_KEY: 'root@pam!cli' holds a '!': only what stands behind it is the token id"
+)]
+#[case::token_key_with_a_line_break(
+    "PROXMOX_TOKEN_KEY",
+    "a\r\nX: y",
+    "PROXMOX_TOKEN_KEY: 'a\r\nX: y' is not a token id"
+)]
+#[case::secret(
+    "PROXMOX_TOKEN_SECRET",
+    "hunter2",
+    "PROXMOX_TOKEN_SECRET: not a token's secret, which is a UUID: pveum showed it when the token \
+     was made"
+)]
+#[case::whole_token(
+    "PROXMOX_VE_API_TOKEN",
+    "hunter2",
+    "PROXMOX_VE_API_TOKEN: not of the form USER@REALM!TOKENID=SECRET"
+)]
+#[case::boolean(
+    "PROXMOX_REJECT_UNAUTHORIZED",
+    "maybe",
+    "PROXMOX_REJECT_UNAUTHORIZED: 'maybe' is neither true nor false"
+)]
+#[case::other_boolean(
+    "PROXMOX_VE_INSECURE",
+    "2",
+    "PROXMOX_VE_INSECURE: '2' is neither true nor false"
+)]
+#[case::fingerprint(
+    "PROXMOX_FINGERPRINT",
+    "AA:BB",
+    "PROXMOX_FINGERPRINT: pinning a certificate is not supported; name the cluster's \
+     /etc/pve/pve-root-ca.pem as CA file instead"
+)]
+fn a_bad_value_is_named_by_its_origin(
+    mut whole: BTreeMap<&'static str, String>,
+    #[case] name: &'static str,
+    #[case] value: &str,
+    #[case] expected: &str,
+) {
+    whole.insert(name, value.to_owned());
+    assert_eq!(refusal(&whole), expected);
+}
+
+#[rstest]
+#[case::two_hosts("PROXMOX_VE_ENDPOINT", "https://other.lan", "PROXMOX_HOST")]
+#[case::two_users("PROXMOX_TOKEN_ID", "bob@pve!cli", "PROXMOX_USER")]
+#[case::two_ids("PROXMOX_TOKEN_ID", "ci", "PROXMOX_TOKEN_KEY")]
+#[case::realm_beside_another_one("PROXMOX_REALM", "pve", "PROXMOX_USER")]
+fn two_names_that_disagree_are_both_named(
+    mut whole: BTreeMap<&'static str, String>,
+    #[case] name: &'static str,
+    #[case] value: &str,
+    #[case] other: &str,
+) {
+    whole.insert(name, value.to_owned());
+    let expected = format!("{other} and {name} contradict each other");
+    assert_eq!(refusal(&whole), expected);
+}
+
+#[rstest]
+fn a_port_beside_another_one_is_a_contradiction(mut whole: BTreeMap<&'static str, String>) {
+    whole.insert("PROXMOX_HOST", "pve.lan:8007".to_owned());
+    whole.insert("PROXMOX_PORT", "8006".to_owned());
+    let expected = "PROXMOX_HOST and PROXMOX_PORT contradict each other";
+    assert_eq!(refusal(&whole), expected);
+}
+
+#[rstest]
+fn a_ca_file_that_nobody_looks_at_is_a_contradiction(mut whole: BTreeMap<&'static str, String>) {
+    whole.insert("PROXMOX_CA_FILE", "/ca.pem".to_owned());
+    whole.insert("PROXMOX_REJECT_UNAUTHORIZED", "false".to_owned());
+    let expected = "PROXMOX_CA_FILE and PROXMOX_REJECT_UNAUTHORIZED contradict each other";
+    assert_eq!(refusal(&whole), expected);
+}
+
+#[test]
+fn all_that_is_missing_is_said_at_once() {
+    let expected = "missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, \
+                    PROXMOX_TOKEN_SECRET";
+    assert_eq!(refusal(&BTreeMap::new()), expected);
+}
+
+#[rstest]
+fn an_empty_value_is_none(mut whole: BTreeMap<&'static str, String>) {
+    whole.insert("PROXMOX_TOKEN_SECRET", String::new());
+    assert_eq!(refusal(&whole), "missing settings: PROXMOX_TOKEN_SECRET");
+}
+
+#[rstest]
+fn fields_are_merged_one_by_one(mut whole: BTreeMap<&'static str, String>) {
+    whole.remove("PROXMOX_TOKEN_KEY");
+    let file = JsonFile::proxmox(
+        "merged",
+        r#""host":"file.lan","port":"8007","user":"bob@pve","token_key":"from-file""#,
+    );
+    let access = load_with(&file.flags(), &whole).unwrap();
+    // The port is the file's own setting; the realm is part of the file's user, who is not ours.
+    assert_eq!(access.host.to_string(), "pve.lan:8007");
+    let Token {
+        user, realm, key, ..
+    } = access.token;
+    assert_eq!(
+        (user.as_str(), realm.as_str(), key.as_str()),
+        ("root", "pam", "from-file")
+    );
+}
+
+#[rstest]
+fn a_flag_wins_over_the_environment(whole: BTreeMap<&'static str, String>) {
+    let flags = Flags {
+        host: Some("flag.lan".to_owned()),
+        ..Flags::default()
+    };
+    let access = load_with(&flags, &whole).unwrap();
+    assert_eq!(access.host.to_string(), "flag.lan:8006");
+}
+
+#[rstest]
+fn a_port_in_an_address_stays_with_it(mut whole: BTreeMap<&'static str, String>) {
+    let file = JsonFile::proxmox("address", r#""host":"file.lan:8007""#);
+    let host = |environment: &BTreeMap<&str, String>| {
+        load_with(&file.flags(), environment)
+            .unwrap()
+            .host
+            .to_string()
+    };
+    assert_eq!(host(&whole), "pve.lan:8006");
+    whole.remove("PROXMOX_HOST");
+    assert_eq!(host(&whole), "file.lan:8007");
+    whole.insert("PROXMOX_PORT", "9999".to_owned());
+    assert_eq!(host(&whole), "file.lan:9999");
+}
+
+#[rstest]
+#[case::ca_of_a_higher_source("ca.pem", None, r#""reject_unauthorized":false"#, "ca.pem")]
+#[case::strict_over_lax("", Some("true"), r#""reject_unauthorized":false"#, "system")]
+#[case::strict_keeps_the_ca("", Some("true"), r#""ca_file":"/file.pem""#, "/file.pem")]
+#[case::lax_over_a_ca("", Some("false"), r#""ca_file":"/file.pem""#, "anyone")]
+#[case::only_the_file("", None, r#""reject_unauthorized":"no""#, "anyone")]
+fn whom_to_trust_is_said_by_the_highest_source(
+    mut whole: BTreeMap<&'static str, String>,
+    #[case] ca_file: &str,
+    #[case] reject: Option<&str>,
+    #[case] in_file: &str,
+    #[case] expected: &str,
+) {
+    whole.insert("PROXMOX_CA_FILE", ca_file.to_owned());
+    whole.extend(reject.map(|reject| ("PROXMOX_REJECT_UNAUTHORIZED", reject.to_owned())));
+    let name = format!("trust-{expected}-{}", in_file.len()).replace('/', "");
+    let file = JsonFile::proxmox(&name, in_file);
+    let trust = load_with(&file.flags(), &whole).unwrap().trust;
+    let expected = match expected {
+        "system" => Trust::SystemRoots,
+        "anyone" => Trust::Anyone,
+        path => Trust::CaFile(path.into()),
+    };
+    assert_eq!(trust, expected);
+}
+
+#[rstest]
+#[case::unknown_key(r#""hots":"pve.lan""#, "hots: there is no such setting")]
+#[case::list_of_hosts(r#""host":["a","b"]"#, "host: it is neither text nor number")]
+#[case::port(r#""port":70000"#, "port: '70000' is not a port")]
+#[case::empty_host(r#""host":"""#, "host: it is empty")]
+#[case::empty_ca_file(r#""ca_file":"""#, "ca_file: it is empty")]
+#[case::fingerprint(
+    r#""fingerprint":"AA""#,
+    "fingerprint: pinning a certificate is not supported; name the cluster's \
+     /etc/pve/pve-root-ca.pem as CA file instead"
+)]
+fn a_bad_key_is_named_with_its_file(#[case] settings: &str, #[case] expected: &str) {
+    let file = JsonFile::proxmox(&format!("bad-{}", settings.len()), settings);
+    let error = load_with(&file.flags(), &BTreeMap::new()).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        format!("'{}': {expected}", file.0.display())
+    );
+}
+
+#[rstest]
+fn null_is_as_good_as_absent(whole: BTreeMap<&'static str, String>) {
+    let file = JsonFile::proxmox("null", r#""host":null,"port":null"#);
+    let access = load_with(&file.flags(), &whole).unwrap();
+    assert_eq!(access.host.to_string(), "pve.lan:8006");
+}
+
+#[rstest]
+#[case::no_json("host = pve.lan")]
+#[case::no_topic("{}")]
+#[case::empty("")]
+fn a_file_of_another_kind_is_refused(#[case] text: &str) {
+    let file = JsonFile::new(&format!("kind-{}", text.len()), text);
+    let error = load_with(&file.flags(), &BTreeMap::new()).err().unwrap();
+    let expected = format!("'{}' is not a configuration file", file.0.display());
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_path_in_the_file_means_beside_the_file() {
+    let secret = JsonFile::new("secret", &format!("{SECRET}\n"));
+    let name = secret.0.file_name().unwrap().to_str().unwrap();
+    let file = JsonFile::proxmox(
+        "beside",
+        &format!(
+            r#""host":"h","user":"u","token_key":"k","ca_file":"ca.pem","token_secret_file":"{name}""#
+        ),
+    );
+    let access = load_with(&file.flags(), &BTreeMap::new()).unwrap();
+    let ca_file = file.0.parent().unwrap_or(Path::new("")).join("ca.pem");
+    assert_eq!(access.trust, Trust::CaFile(ca_file));
+    assert_eq!(access.token.secret.expose(), SECRET);
+}
