@@ -127,8 +127,7 @@ fn a_file_of_another_kind_says_where_it_went_wrong() {
     let homelab = Homelab::alone();
     write(&homelab.home().join("my.json"), "{\"proxmox\":\n[]}", 0o600);
     let seen = homelab.run("proxmox template list --config my.json");
-    let expected = "Failed to list templates: 'my.json' is not a configuration file: \
-                    invalid type: sequence, expected a map at line 2 column 0\n";
+    let expected = "Failed to list templates: 'my.json', line 2: there is no object \"proxmox\"\n";
     assert_eq!(seen, refused(expected));
 }
 

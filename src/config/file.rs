@@ -72,7 +72,20 @@ pub(super) fn read_file(file: ConfigFile) -> Result<Layer, Error> {
         text,
         others_can_read,
     } = file;
-    let topics: Topics = serde_json::from_str(&text).context(NotJsonSnafu { path: &path })?;
+    let topics: Topics = serde_json::from_str(&text).map_err(|error| {
+        let reason = if error.is_data() {
+            "there is no object \"proxmox\""
+        } else {
+            "this is not JSON"
+        };
+        let line = error.line();
+        NotJsonSnafu {
+            path: &path,
+            line,
+            reason,
+        }
+        .build()
+    })?;
     let mut layer = Layer::default();
     for (key, value) in topics.proxmox {
         let origin = format!("'{}': {key}", path.display());

@@ -127,6 +127,9 @@ impl Layer {
                 set(&mut self.secret, secret, origin)
             }
             Field::TokenSecretFile => {
+                if is_pasted_secret(text) {
+                    return Err(bad("this is a secret itself; it takes the path of a file"));
+                }
                 let text = read_secret_file(Path::new(text), origin)?;
                 let secret = checked_secret(text.trim()).ok_or_else(|| {
                     bad("the file holds no token's secret, which is a UUID and nothing else")
@@ -338,37 +341,30 @@ impl<T: PartialEq, P: PartialEq> Paired<T, P> {
     }
 }
 
+// None of these says the text back: whoever pastes a whole token into the wrong setting would find
+// its secret in a log.
+
 fn checked_user(text: &str, origin: &str) -> Result<String, Error> {
     let is_fine = !text.is_empty()
         && text
             .chars()
             .all(|c| c.is_ascii_graphic() && !matches!(c, '!' | ':' | '/' | '='));
-    ensure!(
-        is_fine,
-        InvalidSnafu {
-            origin,
-            reason: format!("'{text}' is not a user, like root or root@pam"),
-        }
-    );
+    let reason = "not a user, like root or root@pam";
+    ensure!(is_fine, InvalidSnafu { origin, reason });
     Ok(text.to_owned())
 }
 
 fn checked_realm(text: &str, origin: &str) -> Result<String, Error> {
-    ensure!(
-        is_word(text),
-        InvalidSnafu {
-            origin,
-            reason: format!("'{text}' is not a realm, like pam or pve"),
-        }
-    );
+    let reason = "not a realm, like pam or pve";
+    ensure!(is_word(text), InvalidSnafu { origin, reason });
     Ok(text.to_owned())
 }
 
 fn checked_key(text: &str, origin: &str) -> Result<String, Error> {
     let reason = if text.contains('!') {
-        format!("'{text}' holds a '!': only what stands behind it is the token id")
+        "not a token id: only what stands behind the '!' is"
     } else {
-        format!("'{text}' is not a token id")
+        "not a token id"
     };
     ensure!(is_word(text), InvalidSnafu { origin, reason });
     Ok(text.to_owned())
@@ -388,6 +384,14 @@ fn checked_secret(text: &str) -> Option<Secret> {
     let is_hex = |group: &&str| group.chars().all(|c| c.is_ascii_hexdigit());
     let is_uuid = lengths == [8, 4, 4, 4, 12] && groups.iter().all(is_hex);
     is_uuid.then(|| Secret::new(text.to_owned()))
+}
+
+/// What stands where a path should: a secret, or a token that ends with one.
+fn is_pasted_secret(path: &str) -> bool {
+    const UUID_LENGTH: usize = 36;
+    let end = path.len().checked_sub(UUID_LENGTH);
+    let end = end.and_then(|start| path.get(start..));
+    !path.contains('/') && end.and_then(checked_secret).is_some()
 }
 
 fn parse_boolean(text: &str, origin: &str) -> Result<bool, Error> {
@@ -441,10 +445,12 @@ pub enum Error {
     ))]
     ReadableByOthers { origin: String, path: PathBuf },
 
-    #[snafu(display("'{}' is not a configuration file", path.display()))]
+    /// Without serde's words, which may hold a part of the file.
+    #[snafu(display("'{}', line {line}: {reason}", path.display()))]
     NotJson {
         path: PathBuf,
-        source: serde_json::Error,
+        line: usize,
+        reason: String,
     },
 }
 

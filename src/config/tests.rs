@@ -155,27 +155,23 @@ fn an_id_may_bring_user_and_realm_along() {
 #[case::user(
     "PROXMOX_USER",
     "@pam",
-    "PROXMOX_USER: '' is not a user, like root or root@pam"
+    "PROXMOX_USER: not a user, like root or root@pam"
 )]
 #[case::user_with_a_token(
     "PROXMOX_USER",
     "root!cli",
-    "PROXMOX_USER: 'root!cli' is not a user, like root or root@pam"
+    "PROXMOX_USER: not a user, like root or root@pam"
 )]
-#[case::realm(
-    "PROXMOX_REALM",
-    "p m",
-    "PROXMOX_REALM: 'p m' is not a realm, like pam or pve"
-)]
+#[case::realm("PROXMOX_REALM", "p m", "PROXMOX_REALM: not a realm, like pam or pve")]
 #[case::token_key_with_its_user(
     "PROXMOX_TOKEN_KEY",
     "root@pam!cli",
-    "PROXMOX_TOKEN_KEY: 'root@pam!cli' holds a '!': only what stands behind it is the token id"
+    "PROXMOX_TOKEN_KEY: not a token id: only what stands behind the '!' is"
 )]
 #[case::token_key_with_a_line_break(
     "PROXMOX_TOKEN_KEY",
     "a\r\nX: y",
-    "PROXMOX_TOKEN_KEY: 'a\r\nX: y' is not a token id"
+    "PROXMOX_TOKEN_KEY: not a token id"
 )]
 #[case::secret(
     "PROXMOX_TOKEN_SECRET",
@@ -212,6 +208,31 @@ fn a_bad_value_is_named_by_its_origin(
 ) {
     whole.insert(name, value.to_owned());
     assert_eq!(refusal(&whole), expected);
+}
+
+/// Whole tokens and secrets end up in the wrong setting more often than one thinks.
+#[rstest]
+#[case::user("PROXMOX_USER")]
+#[case::realm("PROXMOX_REALM")]
+#[case::token_key("PROXMOX_TOKEN_KEY")]
+#[case::token_id("PROXMOX_TOKEN_ID")]
+#[case::secret("PROXMOX_TOKEN_SECRET")]
+#[case::secret_file("PROXMOX_TOKEN_SECRET_FILE")]
+#[case::whole_token("PROXMOX_VE_API_TOKEN")]
+fn a_secret_in_the_wrong_place_is_not_said_back(
+    whole: BTreeMap<&'static str, String>,
+    #[case] name: &'static str,
+    #[values("", "=", "root@pam!cli=", "root@pam!cli==", "bob@pve!")] before: &str,
+) {
+    let mut environment = whole;
+    environment.insert(name, format!("{before}{SECRET}"));
+    if let Err(error) = load_with(&Flags::default(), &environment) {
+        let (words, debug) = (error.to_string(), format!("{error:?}"));
+        assert!(
+            !words.contains(SECRET) && !debug.contains(SECRET),
+            "{words}"
+        );
+    }
 }
 
 #[rstest]
@@ -358,13 +379,15 @@ fn null_is_as_good_as_absent(whole: BTreeMap<&'static str, String>) {
 }
 
 #[rstest]
-#[case::no_json("host = pve.lan")]
-#[case::no_topic("{}")]
-#[case::empty("")]
-fn a_file_of_another_kind_is_refused(#[case] text: &str) {
+#[case::no_json("\nhost = pve.lan", "line 2: this is not JSON")]
+#[case::cut("{\"proxmox\":", "line 1: this is not JSON")]
+#[case::no_topic("{}", "line 1: there is no object \"proxmox\"")]
+#[case::no_object("{\"proxmox\":\"s3cret\"}", "line 1: there is no object \"proxmox\"")]
+#[case::empty("", "line 1: this is not JSON")]
+fn a_file_of_another_kind_is_refused(#[case] text: &str, #[case] reason: &str) {
     let file = JsonFile::new(&format!("kind-{}", text.len()), text);
     let error = load_with(&file.flags(), &BTreeMap::new()).err().unwrap();
-    let expected = format!("'{}' is not a configuration file", file.0.display());
+    let expected = format!("'{}', {reason}", file.0.display());
     assert_eq!(error.to_string(), expected);
 }
 
