@@ -9,12 +9,12 @@ GNU := $(ARCH)-unknown-linux-gnu
 .PHONY: help demo test lint build static install tools lint-tools
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1@\2/p' Makefile | while IFS=@ read -r target what; do \
-		printf '  make %-8s %s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1@\2/p' Makefile | while IFS=@ read -r target what; do \
+		printf '  make %-10s %s\n' "$$target" "$$what"; done
 
 demo: tools ## list templates, make a VM, list VMs, against a fake server; SERVE=1 leaves that running
-	@cargo build --quiet --locked --bin homelab --example demo
-	@SERVE=$(SERVE) target/debug/examples/demo
+	@cargo build --quiet --locked --bin homelab
+	@SERVE=$(SERVE) cargo run --quiet --locked --example demo
 
 # rstest fixes its list of story files when it compiles the file that runs them.
 test: tools ## run all tests
@@ -43,7 +43,7 @@ install: ## put the program into DESTDIR/PREFIX/bin (DESTDIR is empty and PREFIX
 	@test -x target/release/homelab || $(MAKE) build
 	install -D -m 755 target/release/homelab $(DESTDIR)$(PREFIX)/bin/homelab
 
-tools:
+tools: ## check that cargo and a C compiler are there
 	@command -v cargo >/dev/null || { \
 		echo "cargo is missing; https://www.rust-lang.org/tools/install tells how to get Rust" >&2; \
 		exit 1; }
@@ -51,7 +51,7 @@ tools:
 		echo "a C compiler is missing; on Debian: apt-get install gcc libc6-dev" >&2; \
 		exit 1; }
 
-lint-tools:
+lint-tools: ## check that rustfmt and clippy are there
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { \
 		echo "rustfmt or clippy is missing; to get them: rustup component add rustfmt clippy" >&2; \
 		exit 1; }

@@ -12,12 +12,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub use self::host::{Address, Host, parse_port};
-pub use self::rows::GuestList;
+pub use self::rows::{GuestList, VmConfig};
 pub use self::tls::Trust;
 pub use self::transport::{Delivery, Error};
 
 use self::transport::{Transport, escaped};
-use self::types::{ExitStatus, Node, TaskStatus, Token, Upid, VmConfig, VmName, Vmid};
+use self::types::{ExitStatus, Node, TaskStatus, Token, Upid, VmName, Vmid};
 
 /// How to reach a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,25 +69,9 @@ impl Pve {
     /// `GET /nodes/{node}/qemu/{vmid}/config`. The truth about a VM; `None` if the node has none
     /// of that VMID. 403 if the token may not see it, whether it is there or not.
     pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
-        #[derive(Deserialize)]
-        struct Config {
-            #[serde(default, deserialize_with = "rows::text")]
-            name: Option<String>,
-            #[serde(default, deserialize_with = "rows::text")]
-            lock: Option<String>,
-            #[serde(default, deserialize_with = "rows::flag")]
-            template: bool,
-        }
         let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
-        let answer = self.transport.get(&path, |data| {
-            let config: Config = parsed(data, "a VM's configuration")?;
-            Ok(Some(VmConfig {
-                name: config.name,
-                lock: config.lock,
-                template: config.template,
-            }))
-        });
-        match answer {
+        let config = |data: &RawValue| parsed(data, "a VM's configuration").map(Some);
+        match self.transport.get(&path, config) {
             Err(Error::Refused {
                 status: 500, words, ..
             }) if words.starts_with("Configuration file") && words.ends_with("does not exist") => {

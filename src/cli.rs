@@ -14,6 +14,7 @@ use crate::api::types::{VmName, Vmid};
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     help_triggers("-h", "--help", "help"),
+    example = "homelab proxmox template list\nhomelab proxmox vm create web-1 debian-12",
     note = "Every command explains itself: homelab proxmox vm create --help",
     error_code(0, "done"),
     error_code(1, "failed"),
@@ -82,7 +83,12 @@ pub enum Noun {
 
 /// Templates of virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "template", help_triggers("-h", "--help", "help"))]
+#[argh(
+    subcommand,
+    name = "template",
+    help_triggers("-h", "--help", "help"),
+    example = "homelab proxmox template list"
+)]
 pub struct Template {
     #[argh(subcommand)]
     pub verb: TemplateVerb,
@@ -115,7 +121,12 @@ pub struct TemplateList {
 
 /// Virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "vm", help_triggers("-h", "--help", "help"))]
+#[argh(
+    subcommand,
+    name = "vm",
+    help_triggers("-h", "--help", "help"),
+    example = "homelab proxmox vm list\nhomelab proxmox vm create web-1 debian-12"
+)]
 pub struct Vm {
     #[argh(subcommand)]
     pub verb: VmVerb,
@@ -239,13 +250,13 @@ fn not_empty(text: &str) -> Result<String, String> {
 /// What was typed, or what to print instead: help (`status` is Ok) or what is wrong with it.
 pub fn parse(arguments: &[String]) -> Result<Cli, EarlyExit> {
     let arranged = arrange::arranged(&Cli::get_args_info(), arguments);
-    let words: Vec<&str> = arranged.iter().map(String::as_str).collect();
+    let words: Vec<&str> = arranged.words.iter().map(String::as_str).collect();
     Cli::from_args(&["homelab"], &words)
 }
 
 /// The command as far as `arguments` name one: `homelab proxmox vm create`.
 pub fn command_of(arguments: &[String]) -> String {
-    arrange::command(&Cli::get_args_info(), arguments)
+    arrange::arranged(&Cli::get_args_info(), arguments).command
 }
 
 /// The line that says what a command takes.

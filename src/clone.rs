@@ -6,7 +6,7 @@ use std::fmt;
 use snafu::{OptionExt, ResultExt, Snafu};
 
 use crate::api::types::{ExitStatus, Guest, Node, TaskStatus, Upid, VmName, Vmid};
-use crate::api::{self, Delivery, Pve};
+use crate::api::{self, Delivery, Pve, VmConfig};
 use crate::guests::Guests;
 use crate::progress::Progress;
 use crate::report::{Kind, Known, Report, Started, hint_for, kind_of};
@@ -49,13 +49,20 @@ impl Cloning<'_> {
     /// One command, one VM.
     pub fn create(&self, plan: &Plan) -> Result<Created, Error> {
         self.progress.creating(&plan.name, &plan.template);
-        let guests = Guests::read(self.pve, self.progress).context(ListGuestsSnafu)?;
-        let template =
-            find_template(&guests, &plan.template, self.progress).with_context(|_| {
-                NoTemplateSnafu {
-                    hint: template::hint(&guests, &plan.template, &plan.name),
-                }
-            })?;
+        self.create_in_time(plan).map_err(|error| {
+            if self.budget.left().is_zero() && error.known().started == Started::No {
+                let seconds = self.budget.total.as_secs_f64();
+                let source = Box::new(error);
+                return Error::NothingStarted { seconds, source };
+            }
+            error
+        })
+    }
+
+    fn create_in_time(&self, plan: &Plan) -> Result<Created, Error> {
+        let guests = Guests::read(self.pve).context(ListGuestsSnafu)?;
+        let template = find_template(&guests, &plan.template, &plan.name, self.progress)
+            .context(NoTemplateSnafu)?;
         self.refuse_a_name_that_is_taken(&guests, plan)?;
         let vmid = self.choose_vmid(&guests, plan)?;
         let upid = self.start_clone(template, vmid, plan)?;
@@ -75,45 +82,48 @@ impl Cloning<'_> {
     /// Proxmox would make a second VM of the same name without a word.
     fn refuse_a_name_that_is_taken(&self, guests: &Guests, plan: &Plan) -> Result<(), Error> {
         let name = &plan.name;
-        let mut holders = Vec::new();
-        for vm in guests.vms_named(name.as_str()) {
-            if self.has_name(vm, name)? {
-                holders.push(vm.clone());
-            }
+        let mut holders = self.holders(guests.vms_with_row_named(name.as_str()), name)?;
+        if holders.is_empty() {
+            holders = self.holders(guests.vms_behind_rows_named(name.as_str()), name)?;
         }
+        let name = name.clone();
         if !holders.is_empty() {
-            let name = name.clone();
             return AlreadyExistsSnafu { name, holders }.fail();
         }
-        let Some(silent) = guests.silent_nodes().first() else {
+        let doubts = guests.doubts().join("; ");
+        if doubts.is_empty() {
             return Ok(());
-        };
-        let reason = silent.to_string();
-        if plan.vmid.is_none() {
-            return NameMayBeTakenSnafu {
-                name: name.clone(),
-                reason,
-            }
-            .fail();
         }
-        // Whoever names the VMID gets that one or none, so there is no second VM to fear.
+        if plan.vmid.is_none() {
+            return NameMayBeTakenSnafu { name, doubts }.fail();
+        }
+        // Whoever names the VMID knows which VM is meant, even if another one bears its name.
         self.progress
-            .warning(&format!("{reason}: it may have another VM named '{name}'"));
+            .warning(&format!("another VM may be named '{name}': {doubts}"));
         Ok(())
     }
 
-    /// Asks the VM itself: a reused VMID keeps the dead guest's name in its row for seconds.
-    fn has_name(&self, vm: &Guest, name: &VmName) -> Result<bool, Error> {
-        let config = self
-            .pve
-            .vm_config(&vm.node, vm.vmid)
-            .with_context(|_| LookAtVmSnafu {
+    /// Those that have the name indeed: a reused VMID keeps the dead guest's name in its row for
+    /// seconds, and only the VM's configuration is the truth.
+    fn holders<'g>(
+        &self,
+        vms: impl Iterator<Item = &'g Guest>,
+        name: &VmName,
+    ) -> Result<Vec<Guest>, Error> {
+        let is_holder =
+            |config: VmConfig| !config.template && config.name.as_deref() == Some(name.as_str());
+        let mut holders = Vec::new();
+        for vm in vms {
+            let config = self.pve.vm_config(&vm.node, vm.vmid);
+            let config = config.with_context(|_| LookAtVmSnafu {
                 vmid: vm.vmid,
                 name: name.clone(),
             })?;
-        Ok(config.is_some_and(|config| {
-            !config.template && config.name.as_deref() == Some(name.as_str())
-        }))
+            if config.is_some_and(is_holder) {
+                holders.push(vm.clone());
+            }
+        }
+        Ok(holders)
     }
 
     fn choose_vmid(&self, guests: &Guests, plan: &Plan) -> Result<Vmid, Error> {
@@ -236,6 +246,9 @@ impl fmt::Display for Begun {
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Error {
+    #[snafu(display("Timed out after {seconds} s; nothing was started"))]
+    NothingStarted { seconds: f64, source: Box<Error> },
+
     #[snafu(display("cannot list the guests"))]
     ListGuests {
         #[snafu(source(from(api::Error, Box::new)))]
@@ -243,10 +256,7 @@ pub enum Error {
     },
 
     #[snafu(display("{source}"))]
-    NoTemplate {
-        hint: String,
-        source: template::NotFound,
-    },
+    NoTemplate { source: template::NotFound },
 
     #[snafu(display("cannot tell whether VM {vmid} is named '{name}'"))]
     LookAtVm {
@@ -259,8 +269,8 @@ pub enum Error {
     #[snafu(display("{}", there_already(name, holders)))]
     AlreadyExists { name: VmName, holders: Vec<Guest> },
 
-    #[snafu(display("cannot tell whether there is a VM '{name}': {reason}"))]
-    NameMayBeTaken { name: VmName, reason: String },
+    #[snafu(display("cannot tell whether there is a VM '{name}': {doubts}"))]
+    NameMayBeTaken { name: VmName, doubts: String },
 
     #[snafu(display("VMID {} is taken by {guest}", guest.vmid))]
     VmidTaken { guest: Guest },
@@ -346,16 +356,17 @@ impl Error {
         let (kind, hint) = match self {
             Error::CloneRefused { vmid, source, .. } if is_taken(*vmid, source) => (
                 Kind::VmidTaken,
-                "somebody else was faster; without --vmid the same command takes another one"
+                "somebody else took it a moment before; without --vmid the next run takes another"
                     .to_owned(),
             ),
             Error::ListGuests { source }
             | Error::LookAtVm { source, .. }
             | Error::AskForVmid { source }
             | Error::CloneRefused { source, .. } => return (kind_of(source), hint_for(source)),
+            Error::NothingStarted { .. } => return (Kind::Timeout, None),
             Error::NoFreeVmid => return (Kind::Failed, None),
-            Error::NoTemplate { hint, .. } => (Kind::TemplateNotFound, hint.clone()),
-            Error::AlreadyExists { holders, .. } if is_being_cloned(&holders[0]) => (
+            Error::NoTemplate { source } => (Kind::TemplateNotFound, source.hint().to_owned()),
+            Error::AlreadyExists { holders, .. } if holders[0].is_being_cloned() => (
                 Kind::AlreadyExists,
                 "a clone is making it, or has left it half made; 'homelab proxmox vm list' shows \
                  whether the lock goes away"
@@ -368,8 +379,7 @@ impl Error {
             ),
             Error::NameMayBeTaken { .. } => (
                 Kind::Unreachable,
-                "bring that node back; or choose the VMID yourself with --vmid, then there is no \
-                 second VM to fear"
+                "if you are sure that there is none, say which VMID the new one gets: --vmid N"
                     .to_owned(),
             ),
             Error::VmidTaken { .. } => (
@@ -403,7 +413,8 @@ impl Error {
             Error::Timeout { clone, .. } => (
                 Kind::Timeout,
                 format!(
-                    "the server goes on by itself; {} tells how it ends",
+                    "the server goes on by itself; {} tells how it ends. Wait for that before you \
+                     run this again",
                     clone.pvenode("status")
                 ),
             ),
@@ -413,6 +424,7 @@ impl Error {
 
     fn known(&self) -> Known {
         match self {
+            Error::NothingStarted { source, .. } => source.known(),
             Error::ListGuests { .. }
             | Error::NoTemplate { .. }
             | Error::LookAtVm { .. }
@@ -451,10 +463,6 @@ impl Error {
             },
         }
     }
-}
-
-fn is_being_cloned(vm: &Guest) -> bool {
-    vm.lock.as_deref() == Some("clone")
 }
 
 /// Free a moment ago, and somebody else's now.

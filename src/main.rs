@@ -11,10 +11,9 @@ mod report;
 mod template;
 mod wait;
 
-use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::Instant;
 
 use crate::api::types::Guest;
 use crate::api::{Access, Pve};
@@ -24,8 +23,8 @@ use crate::cli::{
 };
 use crate::clone::{Cloning, Plan};
 use crate::guests::Guests;
-use crate::output::{Made, Style, clean};
-use crate::progress::{Lines, Progress};
+use crate::output::{Made, Style};
+use crate::progress::{Lines, Progress, say};
 use crate::report::{Kind, Report, hint_for, kind_of};
 use crate::wait::{Budget, SystemClock};
 
@@ -33,13 +32,15 @@ fn main() -> ExitCode {
     #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
     static_glibc::ask_files_and_dns_for_hosts();
 
-    let arguments: Option<Vec<String>> = std::env::args_os()
-        .skip(1)
-        .map(|argument| argument.into_string().ok())
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let readable: Vec<String> = arguments
+        .iter()
+        .filter_map(|argument| argument.to_str().map(str::to_owned))
         .collect();
-    let Some(arguments) = arguments else {
-        return wrong_usage("An argument is not UTF-8", &[]);
-    };
+    if readable.len() < arguments.len() {
+        return wrong_usage("An argument is not UTF-8", &readable);
+    }
+    let arguments = readable;
     match cli::parse(&arguments) {
         Ok(Cli { version: true, .. }) => {
             print(|out| writeln!(out, "homelab {}", env!("CARGO_PKG_VERSION")))
@@ -71,10 +72,7 @@ fn proxmox(command: &Proxmox) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(report) => {
-            say(&format!(
-                "Failed to {failed_to}: {}",
-                clean(&report.message)
-            ));
+            say(&format!("Failed to {failed_to}: {}", report.message));
             failed(&report, json)
         }
     }
@@ -93,38 +91,42 @@ fn access(command: &Proxmox) -> Result<Access, Report> {
 }
 
 fn list_templates(command: &Proxmox, words: &TemplateList) -> Result<(), Report> {
-    let pve = Pve::new(&access(command)?, None).map_err(|error| of_api(&error))?;
-    let guests = Guests::read(&pve, &Lines { quiet: false }).map_err(|error| of_api(&error))?;
-    let templates: Vec<&Guest> = guests.unveiled().filter(|g| g.is_vm_template()).collect();
-    warn_of_silent_nodes(&guests);
-    show(|out| output::templates(out, &templates, style(words.json)))
+    list(command, Guest::is_vm_template, |out, templates| {
+        output::templates(out, templates, style(words.json))
+    })
 }
 
 fn list_vms(command: &Proxmox, words: &VmList) -> Result<(), Report> {
-    let pve = Pve::new(&access(command)?, None).map_err(|error| of_api(&error))?;
-    let guests = Guests::read(&pve, &Lines { quiet: false }).map_err(|error| of_api(&error))?;
-    let vms: Vec<&Guest> = guests.unveiled().filter(|guest| guest.is_vm()).collect();
-    warn_of_silent_nodes(&guests);
-    show(|out| output::vms(out, &vms, style(words.json)))
+    list(command, Guest::is_vm, |out, vms| {
+        output::vms(out, vms, style(words.json))
+    })
 }
 
-fn warn_of_silent_nodes(guests: &Guests) {
-    for silent in guests.silent_nodes() {
-        let text = format!("{silent}: the names of some of its guests are not known");
-        Lines { quiet: false }.warning(&text);
+fn list(
+    command: &Proxmox,
+    is_meant: fn(&Guest) -> bool,
+    write: impl FnOnce(&mut dyn Write, &[&Guest]) -> io::Result<()>,
+) -> Result<(), Report> {
+    let pve = Pve::new(&access(command)?, None).map_err(|error| of_api(&error))?;
+    let guests = Guests::read(&pve).map_err(|error| of_api(&error))?;
+    let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();
+    for doubt in guests.doubts() {
+        Lines { quiet: false }.warning(&format!("the list may not be complete: {doubt}"));
     }
+    show(|out| write(out, &listed))
 }
 
 fn create_vm(command: &Proxmox, words: &VmCreate) -> Result<(), Report> {
     if words.json && words.quiet {
         let message = "--json and --quiet contradict each other".to_owned();
-        return Err(Report::new(Kind::Usage, message));
+        let hint = "'homelab proxmox vm create --help' explains both".to_owned();
+        return Err(Report::new(Kind::Usage, message).with_hint(hint));
     }
     let Seconds(timeout) = words.timeout;
     let Seconds(interval) = words.poll_interval;
     let clock = SystemClock::start();
-    let pve = Pve::new(&access(command)?, Some(Instant::now() + timeout))
-        .map_err(|error| of_api(&error))?;
+    let deadline = clock.after(timeout);
+    let pve = Pve::new(&access(command)?, Some(deadline)).map_err(|error| of_api(&error))?;
     let cloning = Cloning {
         pve: &pve,
         budget: Budget {
@@ -198,13 +200,11 @@ fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> ExitCode {
 }
 
 fn wrong_usage(complaint: &str, arguments: &[String]) -> ExitCode {
-    let complaint = complaint.trim();
     let command = cli::command_of(arguments);
-    let lines: Vec<Cow<str>> = complaint
-        .lines()
-        .map(|line| clean(line.trim_end()))
-        .collect();
-    say(&lines.join("\n"));
+    let lines: Vec<&str> = complaint.trim().lines().collect();
+    for line in &lines {
+        say(line);
+    }
     say(&cli::usage_of(&command));
     let message: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
     let report = Report::new(Kind::Usage, message.join(" "))
@@ -218,21 +218,16 @@ fn wrong_usage(complaint: &str, arguments: &[String]) -> ExitCode {
 /// Says what to do about a failure, and all of it in JSON if that was asked for.
 fn failed(report: &Report, json: bool) -> ExitCode {
     if let Some(hint) = &report.hint {
-        say(&format!("Hint: {}", clean(hint)));
+        say(&format!("Hint: {hint}"));
     }
     if json {
         // The exit code says it as well, so a closed stdout changes nothing.
-        let _ = output::error(&mut io::stdout(), report);
+        let _ = output::json(&mut io::stdout(), &report.document());
     }
     match report.kind {
         Kind::Usage | Kind::Config => ExitCode::from(2),
         _ => ExitCode::FAILURE,
     }
-}
-
-/// A line on stderr; if that is closed nobody is listening, which is no reason to panic.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// A binary that carries glibc along must not load the host's name service modules, which belong

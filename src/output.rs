@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::api::types::{Guest, Node, Upid, Vmid};
-use crate::report::Report;
 
 /// How to show a result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,17 +120,8 @@ pub fn vms(out: &mut dyn Write, vms: &[&Guest], style: Style) -> io::Result<()> 
     table(out, ["VMID", "Name", "Status", "Node"], rows, style)
 }
 
-/// Shows a failure to scripts.
-pub fn error(out: &mut dyn Write, report: &Report) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        error: &'a Report,
-    }
-    json(out, &Document { error: report })
-}
-
 /// Shows a value as one line of JSON, every character of it as the server sent it.
-fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+pub fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     writeln!(out)
 }

@@ -19,23 +19,22 @@ pub struct Lines {
     pub quiet: bool,
 }
 
-impl Lines {
-    fn say(line: &str) {
-        // Nobody is listening if stderr is closed, and the VM matters more than the words.
-        let _ = writeln!(io::stderr(), "{}", clean(line));
-    }
-}
-
 impl Progress for Lines {
     fn creating(&self, name: &VmName, template: &str) {
         if !self.quiet {
-            Lines::say(&format!(
+            say(&format!(
                 "Creating VM '{name}' from template '{template}'..."
             ));
         }
     }
 
     fn warning(&self, text: &str) {
-        Lines::say(&format!("Warning: {text}"));
+        say(&format!("Warning: {text}"));
     }
+}
+
+/// A line on stderr, without what could forge another one. If stderr is closed nobody is listening,
+/// and the VM matters more than the words.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", clean(line));
 }

@@ -23,11 +23,11 @@ pub struct Report {
 /// What a failed run knows of what it was making.
 #[derive(Debug, Default, Serialize)]
 pub struct Known {
-    /// The VMID that was asked for.
+    /// The VM it is about: the one to be made, or the one in its way.
     pub vmid: Option<Vmid>,
     /// The clone's task.
     pub upid: Option<Upid>,
-    /// Where the VM is, or would be.
+    /// The node of that VM.
     pub node: Option<Node>,
     /// Whether the server has begun to make a VM.
     pub started: Started,
@@ -107,6 +107,17 @@ impl Report {
     pub fn with_hint(self, hint: impl Into<Option<String>>) -> Report {
         let hint = hint.into();
         Report { hint, ..self }
+    }
+}
+
+impl Report {
+    /// What `--json` prints of it.
+    pub fn document(&self) -> impl Serialize {
+        #[derive(Serialize)]
+        struct Document<'r> {
+            error: &'r Report,
+        }
+        Document { error: self }
     }
 }
 

@@ -6,21 +6,21 @@ use crate::api::types::{Guest, VmName};
 use crate::guests::Guests;
 use crate::progress::Progress;
 
-/// The VM template of exactly this name, or of this VMID if no template has that name. Of several,
-/// the one with the lowest VMID, and a warning that names the others.
+/// The VM template of exactly the name `wanted`, or of this VMID if no template has that name. Of
+/// several, the one with the lowest VMID, and a warning that names the others. `vm_name` is the
+/// name of the VM to be, which may have changed places with the template's.
 pub fn find_template<'g>(
     guests: &'g Guests,
     wanted: &str,
+    vm_name: &VmName,
     progress: &dyn Progress,
 ) -> Result<&'g Guest, NotFound> {
     let candidates = guests.templates_named(wanted);
     let Some((template, others)) = candidates.split_first() else {
-        let silent = guests.silent_nodes().iter().map(|node| format!("; {node}"));
-        return NotFoundSnafu {
-            name: wanted,
-            silent: silent.collect::<Vec<String>>(),
-        }
-        .fail();
+        let doubts = guests.doubts().join("; ");
+        let hint = what_was_meant(guests, wanted, vm_name);
+        let name = wanted;
+        return NotFoundSnafu { name, doubts, hint }.fail();
     };
     if !others.is_empty() {
         let others: Vec<String> = others.iter().map(|other| other.place()).collect();
@@ -33,8 +33,7 @@ pub fn find_template<'g>(
     Ok(template)
 }
 
-/// What to do about a template that was not found by the name `wanted`, for a VM to be `vm_name`.
-pub fn hint(guests: &Guests, wanted: &str, vm_name: &VmName) -> String {
+fn what_was_meant(guests: &Guests, wanted: &str, vm_name: &VmName) -> String {
     if let Some(container) = guests.container_template_named(wanted) {
         return format!(
             "{} is a template of a container, and a VM can only be cloned from one of a VM",
@@ -47,15 +46,15 @@ pub fn hint(guests: &Guests, wanted: &str, vm_name: &VmName) -> String {
              'homelab proxmox vm create {wanted} {vm_name}' has them in order"
         );
     }
-    if guests.is_empty() {
-        return "the token sees no guest at all; it may lack VM.Audit on the template".to_owned();
-    }
-    let templates = guests.unveiled().filter(|guest| guest.is_vm_template());
-    let names = templates.filter_map(|guest| guest.name.as_deref());
+    let templates: Vec<&Guest> = guests.all().filter(|g| g.is_vm_template()).collect();
     let list = "'homelab proxmox template list' shows the templates";
-    if !guests.silent_nodes().is_empty() {
-        return format!("it may be on the node that does not answer; {list} of the others");
+    if !guests.doubts().is_empty() {
+        return format!("it may be among what could not be read; {list} that could");
     }
+    if templates.is_empty() {
+        return "this token sees no template at all; it may lack VM.Audit on it".to_owned();
+    }
+    let names = templates.iter().filter_map(|guest| guest.name.as_deref());
     match closest(wanted, names) {
         Some(name) => format!("did you mean '{name}'? {list}"),
         None => list.to_owned(),
@@ -77,12 +76,20 @@ fn closest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n
 /// No VM template has the name, or the VMID, that was asked for.
 #[derive(Debug, Snafu)]
 #[snafu(display(
-    "Template '{name}' not found{}",
-    silent.concat()
+    "Template '{name}' not found{}{doubts}",
+    if doubts.is_empty() { "" } else { "; " }
 ))]
 pub struct NotFound {
     name: String,
-    silent: Vec<String>,
+    doubts: String,
+    hint: String,
+}
+
+impl NotFound {
+    /// What to do about it.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,11 @@ impl SystemClock {
     pub fn start() -> SystemClock {
         SystemClock(Instant::now())
     }
+
+    /// The moment at which a run has taken that long.
+    pub fn after(&self, time: Duration) -> Instant {
+        self.0 + time
+    }
 }
 
 impl Clock for SystemClock {
@@ -60,13 +65,20 @@ pub enum GaveUp<E> {
 }
 
 impl Budget<'_> {
-    /// Looks right away and then at each interval. A failure that `passes` is looked past: the
-    /// work goes on at the server whether or not somebody can see it.
+    /// What is left of it.
+    pub fn left(&self) -> Duration {
+        self.total.saturating_sub(self.clock.elapsed())
+    }
+
+    /// Looks right away, then at each interval, and once more shortly before the end. A failure
+    /// that `passes` is looked past: the work goes on at the server whether or not somebody can
+    /// see it.
     pub fn look_until_done<T, E>(
         &self,
         passes: impl Fn(&E) -> bool,
         mut look: impl FnMut() -> Result<Look<T>, E>,
     ) -> Result<T, GaveUp<E>> {
+        let mut is_last = false;
         loop {
             let failure = match look() {
                 Ok(Look::Done(found)) => return Ok(found),
@@ -74,9 +86,15 @@ impl Budget<'_> {
                 Err(error) if passes(&error) => Some(error),
                 Err(error) => return Err(GaveUp::Failed(error)),
             };
-            let left = self.total.saturating_sub(self.clock.elapsed());
-            self.clock.sleep(self.interval.min(left));
-            if left <= self.interval {
+            let left = self.left();
+            if is_last || left.is_zero() {
+                return Err(GaveUp::TimeIsUp(failure));
+            }
+            is_last = left <= self.interval;
+            // The last look needs some time of its own.
+            self.clock
+                .sleep(if is_last { left * 3 / 4 } else { self.interval });
+            if self.left().is_zero() {
                 return Err(GaveUp::TimeIsUp(failure));
             }
         }
@@ -110,20 +128,21 @@ pub mod tests {
     const REFUSED: Result<usize, GaveUp<char>> = Err(GaveUp::Failed('R'));
 
     /// A story is what each look sees: `.` not yet, `x` a failure that passes, `R` one that does
-    /// not, `D` done. An interval is 2 s, the budget 10 s.
+    /// not, `D` done. An interval is 2 s, the budget 10 s, and the last look at 9.5 s.
     #[rstest]
     #[case::done_at_once("D", Ok(1), 0)]
-    #[case::done_after_a_while("...D", Ok(4), 6)]
-    #[case::forgives_failed_looks("xx.xD", Ok(5), 8)]
+    #[case::done_after_a_while("...D", Ok(4), 6000)]
+    #[case::forgives_failed_looks("xx.xD", Ok(5), 8000)]
     #[case::refused_at_once("R", REFUSED, 0)]
-    #[case::refused_in_between(".xR", REFUSED, 4)]
-    #[case::gives_up_when_time_is_over(".....D", TIME_IS_UP, 10)]
-    #[case::says_that_it_was_blind_at_the_end("....xD", TIME_IS_UP_UNSEEN, 10)]
-    #[case::an_old_failure_is_no_reason("xxxx.D", TIME_IS_UP, 10)]
+    #[case::refused_in_between(".xR", REFUSED, 4000)]
+    #[case::done_at_the_last_look(".....D", Ok(6), 9500)]
+    #[case::gives_up_when_time_is_over("......D", TIME_IS_UP, 9500)]
+    #[case::says_that_it_was_blind_at_the_end(".....xD", TIME_IS_UP_UNSEEN, 9500)]
+    #[case::an_old_failure_is_no_reason("xxxxx.D", TIME_IS_UP, 9500)]
     fn looks_again_until(
         #[case] story: &str,
         #[case] expected: Result<usize, GaveUp<char>>,
-        #[case] seconds: u64,
+        #[case] milliseconds: u128,
     ) {
         let clock = JumpingClock::default();
         let budget = Budget {
@@ -140,25 +159,27 @@ pub mod tests {
                 (_, failure) => Err(failure),
             },
         );
-        assert_eq!((ended, clock.elapsed().as_secs()), (expected, seconds));
+        let elapsed = clock.elapsed().as_millis();
+        assert_eq!((ended, elapsed), (expected, milliseconds));
     }
 
     #[test]
-    fn the_last_pause_ends_with_the_budget() {
+    fn an_interval_beyond_the_budget_still_leaves_a_second_look() {
         let clock = JumpingClock::default();
         let budget = Budget {
             clock: &clock,
-            total: Duration::from_secs(5),
-            interval: Duration::from_secs(2),
+            total: Duration::from_secs(4),
+            interval: Duration::from_mins(1),
         };
-        let ended: Result<(), GaveUp<()>> = budget.look_until_done(|()| true, || Ok(Look::NotYet));
-        assert_eq!(ended, Err(GaveUp::TimeIsUp(None)));
-        let pauses: Vec<u64> = clock
-            .pauses
-            .borrow()
-            .iter()
-            .map(Duration::as_secs)
-            .collect();
-        assert_eq!(pauses, [2, 2, 1]);
+        let mut looks = 0;
+        let ended: Result<(), GaveUp<()>> = budget.look_until_done(
+            |()| true,
+            || {
+                looks += 1;
+                Ok(Look::NotYet)
+            },
+        );
+        assert_eq!((ended, looks), (Err(GaveUp::TimeIsUp(None)), 2));
+        assert_eq!(*clock.pauses.borrow(), [Duration::from_secs(3)]);
     }
 }

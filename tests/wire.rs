@@ -136,7 +136,7 @@ fn a_server_that_says_nothing_is_waited_for_as_long_as_it_may_take() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/resources","hang":true}]"#);
     let seen = Homelab::at(&fake).run("proxmox vm list --request-timeout 0.2");
     let expected = format!(
-        "Failed to list VMs: no answer from 127.0.0.1:{}: nothing came within 0.2 s\n",
+        "Failed to list VMs: no answer from 127.0.0.1:{}: nothing whole came within 0.2 s\n",
         fake.port()
     );
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
@@ -145,11 +145,28 @@ fn a_server_that_says_nothing_is_waited_for_as_long_as_it_may_take() {
 #[test]
 fn no_request_outlives_the_budget() {
     let fake = fake(r#""faults":[{"on":"GET /nodes/pve1/tasks/","hang":true}]"#);
-    let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.5"));
-    let words = "Failed to create VM: Timed out after 0.5 s; the clone to VM 100 'web-1' on node \
-                 'pve1' may still be running, the last look failed: no answer from 127.0.0.1";
+    let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9"));
+    // Whatever tenth of a second is left for the look; without a budget it would be 40 s.
+    let words = format!(
+        "Failed to create VM: Timed out after 0.9 s; the clone to VM 100 'web-1' on node 'pve1' \
+         may still be running, the last look failed: no answer from 127.0.0.1:{}: nothing whole \
+         came within 0.",
+        fake.port()
+    );
+    let line = seen.stderr.lines().nth(1).unwrap();
+    let beginning = line.get(..words.len());
+    assert_eq!((seen.exit, beginning), (Some(1), Some(words.as_str())));
+}
+
+#[test]
+fn a_budget_that_ends_before_the_clone_says_that_nothing_was_started() {
+    let fake = fake(r#""faults":[{"on":"GET /cluster/nextid","hang":true}]"#);
+    let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9 --json"));
+    let words = "Failed to create VM: Timed out after 0.9 s; nothing was started: cannot get a \
+                 free VMID: no answer from 127.0.0.1";
     let line = seen.stderr.lines().nth(1).unwrap();
     assert_eq!((seen.exit, line.get(..words.len())), (Some(1), Some(words)));
+    assert!(seen.stdout.starts_with(r#"{"error":{"kind":"timeout","#));
 }
 
 #[rstest]

@@ -70,6 +70,7 @@ impl FromStr for Address {
             "http" => false,
             _ => return SchemeSnafu { scheme }.fail(),
         };
+        ensure!(!rest.contains('@'), UserSnafu);
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let path = path.trim_end_matches('/');
         ensure!(
@@ -92,20 +93,23 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), Error> {
     let (name, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let end = rest.find(']').context(BareIpv6Snafu)?;
-            authority.split_at(end + 2)
+            authority.split_at(end + "[]".len())
         }
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
     if port.is_empty() {
         return Ok((name, None));
     }
-    let port = port.strip_prefix(':').unwrap_or(port);
+    let port = port
+        .strip_prefix(':')
+        .context(NameSnafu { name: authority })?;
     Ok((name, Some(parse_port(port)?)))
 }
 
 /// A TCP port: 1 to 65535.
 pub fn parse_port(text: &str) -> Result<u16, Error> {
-    let port = text.parse().ok().filter(|port| *port != 0);
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = text.parse().ok().filter(|port| *port != 0 && is_number);
     port.context(PortSnafu { text })
 }
 
@@ -144,6 +148,9 @@ pub enum Error {
 
     #[snafu(display("'/{path}' is not where the API is; leave the path out"))]
     Path { path: String },
+
+    #[snafu(display("no user or token belongs into it"))]
+    User,
 
     #[snafu(display("'{name}' is not a host name"))]
     Name { name: String },
@@ -188,7 +195,10 @@ mod tests {
     #[case::path("https://pve.lan/ui", Error::Path { path: "ui".into() })]
     #[case::space("pve lan", Error::Name { name: "pve lan".into() })]
     #[case::only_a_port(":8006", Error::Name { name: String::new() })]
-    #[case::user("root@pve.lan", Error::Name { name: "root@pve.lan".into() })]
+    #[case::user("root@pve.lan", Error::User)]
+    #[case::token("https://root@pam!cli=secret@pve.lan", Error::User)]
+    #[case::port_without_a_colon("[::1]8006", Error::Name { name: "[::1]8006".into() })]
+    #[case::port_with_a_sign("pve.lan:+8006", Error::Port { text: "+8006".into() })]
     #[case::bare_ipv6("fe80::1", Error::BareIpv6)]
     #[case::unclosed_bracket("[::1", Error::BareIpv6)]
     #[case::port_zero("pve.lan:0", Error::Port { text: "0".into() })]

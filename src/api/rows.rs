@@ -12,7 +12,7 @@ use super::types::{Guest, GuestKind, Node, Vmid};
 pub struct GuestList {
     /// Sorted by VMID as a number; the server sorts it as text.
     pub guests: Vec<Guest>,
-    /// One sentence for each row that could not be read.
+    /// For each row that could not be read, where it stands and why.
     pub unreadable: Vec<String>,
 }
 
@@ -23,7 +23,7 @@ pub(super) fn read(data: &RawValue, of_node: Option<&Node>) -> Result<GuestList,
         serde_json::from_str(data.get()).map_err(|_| "a list of guests".to_owned())?;
     let mut list = GuestList::default();
     for (index, row) in rows.into_iter().enumerate() {
-        let guest = serde_json::from_str::<Row>(row.get())
+        let guest: Result<Guest, String> = serde_json::from_str::<Row>(row.get())
             .map_err(|error| without_position(&error))
             .and_then(|row| row.into_guest(of_node));
         match guest {
@@ -35,8 +35,20 @@ pub(super) fn read(data: &RawValue, of_node: Option<&Node>) -> Result<GuestList,
     Ok(list)
 }
 
+/// What this program reads of a VM's configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct VmConfig {
+    /// Absent until a clone's first disk has been copied.
+    #[serde(default, deserialize_with = "text")]
+    pub name: Option<String>,
+    /// Whether it is a template.
+    #[serde(default, deserialize_with = "flag")]
+    pub template: bool,
+}
+
 /// What is read of a row. Numbers may arrive as strings and the other way round.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Row {
     #[serde(default, deserialize_with = "number")]
     vmid: Option<u32>,
@@ -82,7 +94,7 @@ impl Row {
 }
 
 /// A text that may arrive as a number: a VM may be named `123`.
-pub(super) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     match Value::deserialize(from)? {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text)),
@@ -102,7 +114,7 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
 }
 
 /// Perl's truth on the wire: `1`, `"1"` or `true`.
-pub(super) fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     match Value::deserialize(from)? {
         Value::Null => Ok(false),
         Value::Bool(flag) => Ok(flag),
@@ -162,20 +174,20 @@ mod tests {
     }
 
     #[rstest]
-    #[case::no_vmid(r#"{"type":"qemu","node":"pve1"}"#, "row 1: no vmid")]
-    #[case::no_type(r#"{"vmid":101,"node":"pve1"}"#, "row 1: no type")]
-    #[case::no_node(r#"{"vmid":101,"type":"qemu"}"#, "row 1: no node")]
+    #[case::no_vmid(r#"{"type":"qemu","node":"pve1"}"#, "no vmid")]
+    #[case::no_type(r#"{"vmid":101,"node":"pve1"}"#, "no type")]
+    #[case::no_node(r#"{"vmid":101,"type":"qemu"}"#, "no node")]
     #[case::strange_type(
         r#"{"vmid":101,"type":"openvz","node":"pve1"}"#,
-        "row 1: type 'openvz' is neither qemu nor lxc"
+        "type 'openvz' is neither qemu nor lxc"
     )]
-    #[case::vmid_is_a_word(r#"{"vmid":"x","type":"qemu"}"#, "row 1: 'x' is no VMID")]
+    #[case::vmid_is_a_word(r#"{"vmid":"x","type":"qemu"}"#, "'x' is no VMID")]
     #[case::name_is_a_list(
         r#"{"vmid":101,"type":"qemu","node":"pve1","name":[]}"#,
-        "row 1: [] is no text"
+        "[] is no text"
     )]
     fn an_unreadable_row_says_why(#[case] json: &str, #[case] why: &str) {
-        assert_eq!(row(json), Err(why.to_owned()));
+        assert_eq!(row(json), Err(format!("row 1: {why}")));
     }
 
     #[rstest]

@@ -87,7 +87,7 @@ fn containers_and_guests_of_offline_nodes_are_told_apart() {
     let seen: Vec<(u32, GuestKind, bool)> = list
         .guests
         .iter()
-        .map(|guest| (guest.vmid.0, guest.kind, guest.is_nameless_vm()))
+        .map(|guest| (guest.vmid.0, guest.kind, guest.may_hide_its_name()))
         .collect();
     assert_eq!(
         seen,
@@ -125,19 +125,9 @@ fn a_configuration_is_read() {
     });
     let expected = VmConfig {
         name: Some("web-01".into()),
-        lock: None,
         template: false,
     };
     assert_eq!(config.unwrap(), Some(expected));
-}
-
-#[test]
-fn the_configuration_of_a_half_made_vm_has_its_lock() {
-    let config = answered("worker-killed-config", |pve| {
-        pve.vm_config(&node("pve1"), Vmid(222))
-    });
-    let lock = config.unwrap().unwrap().lock;
-    assert_eq!(lock.as_deref(), Some("clone"));
 }
 
 #[test]
@@ -261,4 +251,33 @@ fn a_node_with_a_strange_name_stays_one_segment_of_the_path() {
     let list = client_of(&server).vms_of_node(&node("a/../b?c"));
     mock.assert();
     assert_eq!(list.unwrap(), GuestList::default());
+}
+
+#[test]
+fn what_a_form_would_split_at_stays_one_value() {
+    let mut server = Server::new();
+    let mock = server
+        .mock("POST", "/api2/json/nodes")
+        .match_body(Matcher::Exact("a=b%3Dc%26d%3Be%20f%2B%C3%A9".into()))
+        .with_body(r#"{"data":null}"#)
+        .create();
+    let pve = client_of(&server);
+    let form = [("a", "b=c&d;e f+é")];
+    let answer = pve.transport.post("/nodes", &form, |_| Ok(()));
+    mock.assert();
+    assert!(answer.is_ok());
+}
+
+#[test]
+fn a_byte_that_is_not_utf8_hides_no_other_guest() {
+    let mut server = Server::new();
+    let rows = [b"a\xe4b".as_slice(), b"web-1"].map(|name| {
+        let head = br#"{"vmid":100,"type":"qemu","node":"pve1","name":""#.as_slice();
+        [head, name, br#""}"#].concat()
+    });
+    let body = [br#"{"data":["#.as_slice(), &rows.join(&b','), b"]}"].concat();
+    server.mock("GET", Matcher::Any).with_body(body).create();
+    let list = client_of(&server).guests().unwrap();
+    let names: Vec<Option<&str>> = list.guests.iter().map(|g| g.name.as_deref()).collect();
+    assert_eq!(names, [Some("a\u{fffd}b"), Some("web-1")]);
 }

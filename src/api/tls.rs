@@ -83,15 +83,15 @@ fn file_roots(path: &PathBuf) -> Result<RootCertStore, Error> {
         .and_then(Iterator::collect)
         .map_err(|error| match error {
             pem::Error::Io(error) => error.to_string(),
-            other => format!("not PEM: {other}"),
+            _ => "it is damaged".to_owned(),
         })
         .map_err(|reason| CaFileSnafu { path, reason }.build())?;
     ensure!(!certificates.is_empty(), NoCertificateSnafu { path });
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
-        roots
-            .add(certificate)
-            .context(BadCertificateSnafu { path })?;
+        let reason = "it holds a certificate that is damaged";
+        let added = roots.add(certificate);
+        ensure!(added.is_ok(), CaFileSnafu { path, reason });
     }
     Ok(roots)
 }
@@ -241,7 +241,12 @@ pub(super) fn in_words(error: &rustls::Error) -> String {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "its certificate is for another name".to_owned()
             }
-            other => format!("its certificate is not good: {other}"),
+            CertificateError::BadEncoding => "its certificate is damaged".to_owned(),
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                "its certificate is not one for servers".to_owned()
+            }
+            // Among others: it is an authority's own certificate, which no server may use.
+            _ => "its certificate is not one that can be verified".to_owned(),
         },
         rustls::Error::InvalidMessage(_) => "what answers there does not speak TLS".to_owned(),
         other => format!("the TLS handshake failed: {other}"),
@@ -262,12 +267,6 @@ pub enum Error {
 
     #[snafu(display("CA file '{}' holds no PEM certificate", path.display()))]
     NoCertificate { path: PathBuf },
-
-    #[snafu(display("CA file '{}' holds a certificate that cannot be read", path.display()))]
-    BadCertificate {
-        path: PathBuf,
-        source: rustls::Error,
-    },
 
     #[snafu(display("TLS cannot be set up"))]
     Setup { source: rustls::Error },

@@ -4,7 +4,6 @@
 //! does not tell: the reason phrase, which alone carries the server's words on some answers, and
 //! whether anything of a failed request has left this machine.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -165,18 +164,22 @@ impl Transport {
             .limit(BODY_AT_MOST)
             .read_to_vec()
             .map_err(|error| self.failure(&error, limit))?;
+        // One bad byte, in the name of one guest, must not hide the others.
+        let body = String::from_utf8_lossy(&body);
         let status = response.status().as_u16();
         let reason = self.wire.reason();
-        match (status, body.as_slice()) {
+        match (status, &*body) {
             (200, body) => self.data_of(body, &response, read),
-            (401, b"") => RefusedSnafu {
+            (401, "") => RefusedSnafu {
                 status,
                 words: reason,
-                errors: BTreeMap::new(),
             }
             .fail(),
-            (400 | 401 | 403 | 500 | 501, body) => match serde_json::from_slice(body) {
-                Ok(envelope) => Err(refusal(status, reason, &envelope)),
+            (400 | 401 | 403 | 500 | 501, body) => match serde_json::from_str(body) {
+                Ok(envelope) => {
+                    let words = words_of(&envelope, reason);
+                    RefusedSnafu { status, words }.fail()
+                }
                 Err(_) => self.not_proxmox(status, &reason, &response),
             },
             (595, _) => UndeliveredSnafu { reason }.fail(),
@@ -187,16 +190,16 @@ impl Transport {
 
     fn data_of<T>(
         &self,
-        body: &[u8],
+        body: &str,
         response: &Response<Body>,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
-        let envelope: Envelope = match serde_json::from_slice(body) {
+        let envelope: Envelope = match serde_json::from_str(body) {
             Ok(envelope) => envelope,
             Err(error) if error.is_eof() => {
                 return self.unusable("a JSON answer that breaks off".to_owned());
             }
-            Err(_) if body.trim_ascii_start().starts_with(b"{") => {
+            Err(_) if body.trim_start().starts_with('{') => {
                 return self.unusable("JSON without the 'data' of every answer".to_owned());
             }
             Err(_) => return self.not_proxmox(200, "OK", response),
@@ -232,16 +235,21 @@ impl Transport {
 
     fn failure(&self, error: &ureq::Error, limit: Duration) -> Error {
         let host = self.host.clone();
-        let within = |limit: Duration| {
-            let tenths = (limit.as_secs_f64() * 10.0).round();
-            format!("nothing came within {} s", tenths / 10.0)
-        };
+        let sent = self.wire.sent();
         let cause = match error {
-            ureq::Error::Timeout(Timeout::Connect) => within(limit.min(CONNECT_TIMEOUT)),
-            ureq::Error::Timeout(_) => within(limit),
+            ureq::Error::Timeout(Timeout::Connect) => {
+                format!(
+                    "no connection within {}",
+                    seconds(limit.min(CONNECT_TIMEOUT))
+                )
+            }
+            ureq::Error::Timeout(_) if sent => {
+                format!("nothing whole came within {}", seconds(limit))
+            }
+            ureq::Error::Timeout(_) => format!("no connection within {}", seconds(limit)),
             ureq::Error::Io(error) => match error.kind() {
                 ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
-                    if self.wire.sent() || !self.host.tls() {
+                    if sent || !self.host.tls() {
                         "the connection was cut".to_owned()
                     } else {
                         "it cut the connection instead of speaking TLS".to_owned()
@@ -249,9 +257,17 @@ impl Transport {
                 }
                 _ => error.to_string(),
             },
+            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) if sent => {
+                let what = "something that is not HTTP".to_owned();
+                return UnusableSnafu { host, what }.build();
+            }
+            ureq::Error::BodyExceedsLimit(_) => {
+                let what = format!("more than {} MiB", BODY_AT_MOST >> 20);
+                return UnusableSnafu { host, what }.build();
+            }
             other => other.to_string(),
         };
-        if self.wire.sent() {
+        if sent {
             return NoAnswerSnafu { host, cause }.build();
         }
         match tls::handshake_failure(error) {
@@ -283,37 +299,29 @@ struct Envelope<'a> {
 
 /// The server's words: `message`, or before Proxmox VE 8.4 the reason phrase, and what `errors`
 /// says of single parameters.
-fn refusal(status: u16, reason: String, envelope: &Envelope) -> Error {
+fn words_of(envelope: &Envelope, reason: String) -> String {
     let message = match &envelope.message {
         Value::String(text) => text.trim().to_owned(),
         _ => reason,
     };
-    let errors: BTreeMap<String, String> = match &envelope.errors {
-        Value::Object(errors) => errors
-            .iter()
-            .map(|(parameter, text)| {
-                let text = text
-                    .as_str()
-                    .map_or_else(|| text.to_string(), str::to_owned);
-                (parameter.clone(), text.trim().to_owned())
-            })
-            .collect(),
-        _ => BTreeMap::new(),
+    let Value::Object(errors) = &envelope.errors else {
+        return message;
     };
-    let mut words = message;
-    if !errors.is_empty() {
-        let each: Vec<String> = errors
-            .iter()
-            .map(|(parameter, text)| format!("{parameter}: {text}"))
-            .collect();
-        words = format!("{} {}", words, each.join("; "));
-    }
-    RefusedSnafu {
-        status,
-        words,
-        errors,
-    }
-    .build()
+    let each: Vec<String> = errors
+        .iter()
+        .map(|(parameter, text)| {
+            let text = text
+                .as_str()
+                .map_or_else(|| text.to_string(), str::to_owned);
+            format!("{parameter}: {}", text.trim())
+        })
+        .collect();
+    format!("{message} {}", each.join("; "))
+}
+
+fn seconds(time: Duration) -> String {
+    let tenths = (time.as_secs_f64() * 10.0).round();
+    format!("{} s", tenths / 10.0)
 }
 
 fn excerpt(json: &str) -> String {
@@ -408,12 +416,14 @@ impl<In: UreqTransport> UreqTransport for Watched<In> {
     }
 }
 
-/// The reason phrase of the answer that begins here, once its first line is complete.
+/// The reason phrase of the answer that begins here, once its first line is complete. `None` for
+/// an interim answer (1xx), which another one follows.
 fn reason_phrase(input: &[u8]) -> Option<String> {
     let end = input.windows(2).position(|pair| pair == b"\r\n")?;
     let line = String::from_utf8_lossy(&input[..end]);
-    let reason = line.splitn(3, ' ').nth(2).unwrap_or_default();
-    Some(reason.trim().to_owned())
+    let mut parts = line.splitn(3, ' ').skip(1);
+    let is_interim = parts.next().is_some_and(|status| status.starts_with('1'));
+    (!is_interim).then(|| parts.next().unwrap_or_default().trim().to_owned())
 }
 
 /// What became of a request.
@@ -448,14 +458,9 @@ pub enum Error {
     #[snafu(display("{host} did not answer as Proxmox VE does: {what}"))]
     Unusable { host: Host, what: String },
 
-    /// The server's clear no, in its own words. `errors` maps parameters to what is wrong with
-    /// them, and is empty unless the status is 400.
+    /// The server's clear no, in its own words.
     #[snafu(display("{}{words}", if *status == 401 { "401 " } else { "" }))]
-    Refused {
-        status: u16,
-        words: String,
-        errors: BTreeMap<String, String>,
-    },
+    Refused { status: u16, words: String },
 }
 
 impl Error {
@@ -505,6 +510,7 @@ mod tests {
     #[case::whole("HTTP/1.1 595 No route to host\r\nServer: x", Some("No route to host"))]
     #[case::empty("HTTP/1.1 200 \r\n", Some(""))]
     #[case::absent("HTTP/1.1 200\r\n", Some(""))]
+    #[case::another_answer_follows("HTTP/1.1 102 Processing\r\n\r\n", None)]
     #[case::line_is_not_complete_yet("HTTP/1.1 500 VM is lo", None)]
     fn the_reason_phrase_is_read_off_the_wire(#[case] input: &str, #[case] reason: Option<&str>) {
         assert_eq!(reason_phrase(input.as_bytes()).as_deref(), reason);

@@ -36,8 +36,12 @@ impl FromStr for Vmid {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Vmid, Error> {
-        text.parse()
-            .ok()
+        let number = if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            text.parse().ok()
+        } else {
+            None
+        };
+        number
             .map(Vmid)
             .filter(|vmid| (Vmid::MIN..=Vmid::MAX).contains(vmid))
             .ok_or(Error::NotAVmid)
@@ -168,9 +172,19 @@ impl Guest {
         self.kind == GuestKind::Qemu && !self.template
     }
 
-    /// A VM or VM template whose row hides its name.
-    pub fn is_nameless_vm(&self) -> bool {
-        self.kind == GuestKind::Qemu && self.name.is_none()
+    /// Whether it has exactly this name, in upper and lower case too.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name.as_deref() == Some(name)
+    }
+
+    /// A VM or VM template whose row has no name, or may have that of the guest before it.
+    pub fn may_hide_its_name(&self) -> bool {
+        self.kind == GuestKind::Qemu && (self.name.is_none() || self.is_being_cloned())
+    }
+
+    /// Whether a clone is making it, or has left it half made.
+    pub fn is_being_cloned(&self) -> bool {
+        self.lock.as_deref() == Some("clone")
     }
 
     /// Where it is, for lists of several: `9000 on node 'pve1'`.
@@ -193,17 +207,6 @@ impl fmt::Display for Guest {
         }
         write!(f, " on node '{}'", self.node)
     }
-}
-
-/// What this program reads of a VM's configuration.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct VmConfig {
-    /// Absent until a clone's first disk has been copied.
-    pub name: Option<String>,
-    /// What holds the VM.
-    pub lock: Option<String>,
-    /// Whether it is a template.
-    pub template: bool,
 }
 
 /// Where a task is.
@@ -319,6 +322,8 @@ mod tests {
     #[case::above_the_highest("1000000000", Err(Error::NotAVmid))]
     #[case::no_number("abc", Err(Error::NotAVmid))]
     #[case::negative("-1", Err(Error::NotAVmid))]
+    #[case::with_a_sign("+142", Err(Error::NotAVmid))]
+    #[case::empty("", Err(Error::NotAVmid))]
     #[case::beyond_any_integer("99999999999999999999", Err(Error::NotAVmid))]
     fn a_vmid_is_what_proxmox_takes(#[case] text: &str, #[case] expected: Result<Vmid, Error>) {
         assert_eq!(text.parse(), expected);

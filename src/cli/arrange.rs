@@ -3,11 +3,13 @@
 //! argh knows an option only at its own level and no `--option=value`. People type connection
 //! options behind the command, and most other tools understand `=`.
 
+use std::iter;
+
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 
 /// `arguments` with `--option=value` split in two, and with each option that belongs to a level
 /// above moved up to it.
-pub(super) fn arranged(root: &CommandInfoWithArgs, arguments: &[String]) -> Vec<String> {
+pub(super) fn arranged(root: &CommandInfoWithArgs, arguments: &[String]) -> Arranged {
     let mut levels = vec![Level::of(root)];
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -39,27 +41,28 @@ pub(super) fn arranged(root: &CommandInfoWithArgs, arguments: &[String]) -> Vec<
                 }
             }
             Some(owner) if value.is_none() => levels[owner].words.push(argument.clone()),
-            // Positionals, and what argh will say that it does not know.
+            // argh will say that it does not know the option. The value, which may be a secret
+            // (`--token-secret=…`), is not for it to repeat.
+            None if name.starts_with("--") => levels[deepest].words.push(name.to_owned()),
             _ => levels[deepest].words.push(argument.clone()),
         }
     }
-    levels
-        .into_iter()
-        .flat_map(|level| level.command.into_iter().chain(level.words))
-        .collect()
+    let names = levels.iter().filter_map(|level| level.command.as_deref());
+    let path: Vec<&str> = iter::once("homelab").chain(names).collect();
+    Arranged {
+        command: path.join(" "),
+        words: levels
+            .into_iter()
+            .flat_map(|level| level.command.into_iter().chain(level.words))
+            .collect(),
+    }
 }
 
-/// The command that `arguments` name, as far as they do: `homelab proxmox vm`.
-pub(super) fn command(root: &CommandInfoWithArgs, arguments: &[String]) -> String {
-    let mut path = "homelab".to_owned();
-    let mut level = root;
-    for argument in arranged(root, arguments) {
-        if let Some(next) = level.commands.iter().find(|c| c.name == argument) {
-            path = format!("{path} {argument}");
-            level = &next.command;
-        }
-    }
-    path
+/// Arguments in argh's order.
+pub(super) struct Arranged {
+    /// The command they name, as far as they do: `homelab proxmox vm`.
+    pub(super) command: String,
+    pub(super) words: Vec<String>,
 }
 
 struct Level<'i> {
@@ -130,14 +133,14 @@ mod tests {
     )]
     #[case::missing_value("proxmox vm list --host", "proxmox --host")]
     #[case::switch_with_a_value("proxmox vm list --json=1", "proxmox vm list --json=1")]
-    #[case::unknown_option("proxmox vm list --nope=1", "proxmox vm list --nope=1")]
+    #[case::unknown_option("proxmox vm list --nope=1", "proxmox vm list --nope")]
     #[case::behind_two_dashes("proxmox vm create -- --host x", "proxmox vm create -- --host x")]
     #[case::help_stays("proxmox vm --help", "proxmox vm --help")]
     #[case::unknown_command("proxmox vn list", "proxmox vn list")]
     fn options_end_up_at_their_level(#[case] typed: &str, #[case] expected: &str) {
         let words: Vec<String> = typed.split(' ').map(str::to_owned).collect();
         let arranged = arranged(&Cli::get_args_info(), &words);
-        assert_eq!(arranged.join(" "), expected);
+        assert_eq!(arranged.words.join(" "), expected);
     }
 
     #[rstest]
@@ -145,8 +148,10 @@ mod tests {
     #[case::half("proxmox vm", "homelab proxmox vm")]
     #[case::typo("proxmox vn list", "homelab proxmox")]
     #[case::nothing("", "homelab")]
+    #[case::value_that_looks_like_one("proxmox --host template vm list", "homelab proxmox vm list")]
     fn the_command_is_known_as_far_as_it_was_typed(#[case] typed: &str, #[case] expected: &str) {
         let words: Vec<String> = typed.split_whitespace().map(str::to_owned).collect();
-        assert_eq!(command(&Cli::get_args_info(), &words), expected);
+        let arranged = arranged(&Cli::get_args_info(), &words);
+        assert_eq!(arranged.command, expected);
     }
 }

@@ -93,15 +93,6 @@ pub(super) fn read_file(file: ConfigFile) -> Result<Layer, Error> {
         let Some((_, _, field)) = known else {
             return Err(Error::invalid(&origin, "there is no such setting"));
         };
-        if *field == Field::TokenSecret {
-            ensure!(
-                !others_can_read,
-                ReadableByOthersSnafu {
-                    origin,
-                    path: &path
-                }
-            );
-        }
         let text = match value {
             Value::Null => continue,
             Value::String(text) => text,
@@ -109,6 +100,10 @@ pub(super) fn read_file(file: ConfigFile) -> Result<Layer, Error> {
             Value::Bool(flag) => flag.to_string(),
             _ => return Err(Error::invalid(&origin, "it is neither text nor number")),
         };
+        if *field == Field::TokenSecret {
+            let path = path.clone();
+            ensure!(!others_can_read, ReadableByOthersSnafu { origin, path });
+        }
         layer.set(*field, &beside(&path, *field, text), &origin)?;
     }
     layer.settled()

@@ -2,12 +2,13 @@
 //!
 //! So every error names its origin, and two names for one thing that disagree are noticed.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use snafu::{ResultExt, Snafu, ensure};
+use snafu::{Snafu, ensure};
 
 use crate::api::types::{Secret, Token};
 use crate::api::{Access, Address, Trust, parse_port};
@@ -127,9 +128,6 @@ impl Layer {
                 set(&mut self.secret, secret, origin)
             }
             Field::TokenSecretFile => {
-                if is_pasted_secret(text) {
-                    return Err(bad("this is a secret itself; it takes the path of a file"));
-                }
                 let text = read_secret_file(Path::new(text), origin)?;
                 let secret = checked_secret(text.trim()).ok_or_else(|| {
                     bad("the file holds no token's secret, which is a UUID and nothing else")
@@ -211,6 +209,16 @@ impl Layer {
             None if self.insecure() => Trust::Anyone,
             None => Trust::SystemRoots,
         };
+        if let (Some(server), Some(ca_file)) = (&self.server.whole, &self.ca_file) {
+            // Without TLS nobody would look at it.
+            ensure!(
+                server.value.tls,
+                DisagreeSnafu {
+                    one: server.origin.clone(),
+                    other: ca_file.origin.clone(),
+                }
+            );
+        }
         let names = [
             (self.server.whole.is_none(), "PROXMOX_HOST"),
             (self.user.whole.is_none(), "PROXMOX_USER"),
@@ -341,30 +349,27 @@ impl<T: PartialEq, P: PartialEq> Paired<T, P> {
     }
 }
 
-// None of these says the text back: whoever pastes a whole token into the wrong setting would find
-// its secret in a log.
-
 fn checked_user(text: &str, origin: &str) -> Result<String, Error> {
     let is_fine = !text.is_empty()
         && text
             .chars()
             .all(|c| c.is_ascii_graphic() && !matches!(c, '!' | ':' | '/' | '='));
-    let reason = "not a user, like root or root@pam";
+    let reason = format!("'{text}' is not a user, like root or root@pam");
     ensure!(is_fine, InvalidSnafu { origin, reason });
     Ok(text.to_owned())
 }
 
 fn checked_realm(text: &str, origin: &str) -> Result<String, Error> {
-    let reason = "not a realm, like pam or pve";
+    let reason = format!("'{text}' is not a realm, like pam or pve");
     ensure!(is_word(text), InvalidSnafu { origin, reason });
     Ok(text.to_owned())
 }
 
 fn checked_key(text: &str, origin: &str) -> Result<String, Error> {
     let reason = if text.contains('!') {
-        "not a token id: only what stands behind the '!' is"
+        format!("'{text}' is not a token id: only what stands behind the '!' is")
     } else {
-        "not a token id"
+        format!("'{text}' is not a token id")
     };
     ensure!(is_word(text), InvalidSnafu { origin, reason });
     Ok(text.to_owned())
@@ -386,14 +391,6 @@ fn checked_secret(text: &str) -> Option<Secret> {
     is_uuid.then(|| Secret::new(text.to_owned()))
 }
 
-/// What stands where a path should: a secret, or a token that ends with one.
-fn is_pasted_secret(path: &str) -> bool {
-    const UUID_LENGTH: usize = 36;
-    let end = path.len().checked_sub(UUID_LENGTH);
-    let end = end.and_then(|start| path.get(start..));
-    !path.contains('/') && end.and_then(checked_secret).is_some()
-}
-
 fn parse_boolean(text: &str, origin: &str) -> Result<bool, Error> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Ok(true),
@@ -406,7 +403,10 @@ fn parse_boolean(text: &str, origin: &str) -> Result<bool, Error> {
 }
 
 fn read_secret_file(path: &Path, origin: &str) -> Result<String, Error> {
-    let (text, others_can_read) = read(path).context(ReadSnafu { path })?;
+    let (text, others_can_read) = read(path).map_err(|error| {
+        let reason = format!("cannot read '{}': {error}", path.display());
+        Error::invalid(origin, &reason)
+    })?;
     ensure!(!others_can_read, ReadableByOthersSnafu { origin, path });
     Ok(text)
 }
@@ -428,7 +428,7 @@ pub(super) fn read(path: &Path) -> io::Result<(String, bool)> {
 #[allow(missing_docs)]
 pub enum Error {
     #[snafu(display("{origin}: {reason}"))]
-    Invalid { origin: String, reason: String },
+    Invalid { origin: String, reason: Masked },
 
     #[snafu(display("{one} and {other} contradict each other"))]
     Disagree { one: String, other: String },
@@ -452,6 +452,41 @@ pub enum Error {
         line: usize,
         reason: String,
     },
+}
+
+/// Words without anything that looks like a token's secret. Whole tokens end up in the wrong
+/// setting, and what is said of that ends up in a mail from cron.
+pub struct Masked(String);
+
+impl<T: Into<String>> From<T> for Masked {
+    fn from(words: T) -> Masked {
+        const LENGTH: usize = "00000000-0000-0000-0000-000000000000".len();
+        let mut words: String = words.into();
+        let secret_in = |words: &str| {
+            (0..words.len()).find(|start| {
+                let end = start + LENGTH;
+                words
+                    .get(*start..end)
+                    .is_some_and(|text| checked_secret(text).is_some())
+            })
+        };
+        while let Some(start) = secret_in(&words) {
+            words.replace_range(start..start + LENGTH, "(secret)");
+        }
+        Masked(words)
+    }
+}
+
+impl fmt::Display for Masked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Masked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 impl Error {

@@ -155,23 +155,27 @@ fn an_id_may_bring_user_and_realm_along() {
 #[case::user(
     "PROXMOX_USER",
     "@pam",
-    "PROXMOX_USER: not a user, like root or root@pam"
+    "PROXMOX_USER: '' is not a user, like root or root@pam"
 )]
 #[case::user_with_a_token(
     "PROXMOX_USER",
     "root!cli",
-    "PROXMOX_USER: not a user, like root or root@pam"
+    "PROXMOX_USER: 'root!cli' is not a user, like root or root@pam"
 )]
-#[case::realm("PROXMOX_REALM", "p m", "PROXMOX_REALM: not a realm, like pam or pve")]
+#[case::realm(
+    "PROXMOX_REALM",
+    "p m",
+    "PROXMOX_REALM: 'p m' is not a realm, like pam or pve"
+)]
 #[case::token_key_with_its_user(
     "PROXMOX_TOKEN_KEY",
     "root@pam!cli",
-    "PROXMOX_TOKEN_KEY: not a token id: only what stands behind the '!' is"
+    "PROXMOX_TOKEN_KEY: 'root@pam!cli' is not a token id: only what stands behind the '!' is"
 )]
 #[case::token_key_with_a_line_break(
     "PROXMOX_TOKEN_KEY",
     "a\r\nX: y",
-    "PROXMOX_TOKEN_KEY: not a token id"
+    "PROXMOX_TOKEN_KEY: 'a\r\nX: y' is not a token id"
 )]
 #[case::secret(
     "PROXMOX_TOKEN_SECRET",
@@ -212,6 +216,7 @@ fn a_bad_value_is_named_by_its_origin(
 
 /// Whole tokens and secrets end up in the wrong setting more often than one thinks.
 #[rstest]
+#[case::host("PROXMOX_HOST")]
 #[case::user("PROXMOX_USER")]
 #[case::realm("PROXMOX_REALM")]
 #[case::token_key("PROXMOX_TOKEN_KEY")]
@@ -222,10 +227,11 @@ fn a_bad_value_is_named_by_its_origin(
 fn a_secret_in_the_wrong_place_is_not_said_back(
     whole: BTreeMap<&'static str, String>,
     #[case] name: &'static str,
-    #[values("", "=", "root@pam!cli=", "root@pam!cli==", "bob@pve!")] before: &str,
+    #[values("@", "=", "root@pam!cli=", "root@pam!cli:", "https://root@pam!cli=")] before: &str,
+    #[values("", "=x", "@pve.lan")] behind: &str,
 ) {
     let mut environment = whole;
-    environment.insert(name, format!("{before}{SECRET}"));
+    environment.insert(name, format!("{before}{SECRET}{behind}"));
     if let Err(error) = load_with(&Flags::default(), &environment) {
         let (words, debug) = (error.to_string(), format!("{error:?}"));
         assert!(
@@ -264,6 +270,14 @@ fn a_ca_file_that_nobody_looks_at_is_a_contradiction(mut whole: BTreeMap<&'stati
     whole.insert("PROXMOX_CA_FILE", "/ca.pem".to_owned());
     whole.insert("PROXMOX_REJECT_UNAUTHORIZED", "false".to_owned());
     let expected = "PROXMOX_CA_FILE and PROXMOX_REJECT_UNAUTHORIZED contradict each other";
+    assert_eq!(refusal(&whole), expected);
+}
+
+#[rstest]
+fn a_ca_file_without_tls_is_a_contradiction(mut whole: BTreeMap<&'static str, String>) {
+    whole.insert("PROXMOX_HOST", "http://127.0.0.1".to_owned());
+    whole.insert("PROXMOX_CA_FILE", "/ca.pem".to_owned());
+    let expected = "PROXMOX_HOST and PROXMOX_CA_FILE contradict each other";
     assert_eq!(refusal(&whole), expected);
 }
 
