@@ -75,6 +75,13 @@ fn another_authority_is_not_trusted_and_nothing_is_sent() {
 }
 
 #[test]
+fn the_nodes_own_certificate_vouches_for_nobody() {
+    let fake = fake();
+    let seen = with_file(&fake, fake.leaf_pem()).env("PROXMOX_CA_FILE", "ca.pem");
+    assert_eq!(seen.run(LIST), not_trusted(&fake));
+}
+
+#[test]
 fn the_systems_authorities_are_trusted_otherwise() {
     let fake = fake();
     let homelab = with_file(&fake, fake.ca_pem()).env("SSL_CERT_FILE", "ca.pem");
@@ -125,6 +132,18 @@ fn a_vm_is_made_over_tls() {
 #[rstest]
 #[case::empty("", "CA file 'ca.pem' holds no PEM certificate")]
 #[case::something_else("hello", "CA file 'ca.pem' holds no PEM certificate")]
+#[case::cut(
+    "-----BEGIN CERTIFICATE-----\nAAAA\n",
+    "CA file 'ca.pem': it is damaged"
+)]
+#[case::not_base64(
+    "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+    "CA file 'ca.pem': it is damaged"
+)]
+#[case::not_a_certificate(
+    "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    "CA file 'ca.pem': it holds a certificate that is damaged"
+)]
 fn a_ca_file_must_hold_a_certificate(#[case] pem: &str, #[case] reason: &str) {
     let fake = fake();
     let expected = Seen {
