@@ -50,7 +50,7 @@ impl Cloning<'_> {
     pub fn create(&self, plan: &Plan) -> Result<Created, Error> {
         self.progress.creating(&plan.name, &plan.template);
         self.create_in_time(plan).map_err(|error| {
-            if self.budget.left().is_zero() && error.known().started == Started::No {
+            if self.budget.left().is_zero() && error.is_without_answer() {
                 let seconds = self.budget.total.as_secs_f64();
                 let source = Box::new(error);
                 return Error::NothingStarted { seconds, source };
@@ -141,29 +141,12 @@ impl Cloning<'_> {
     }
 
     fn start_clone(&self, template: &Guest, vmid: Vmid, plan: &Plan) -> Result<Upid, Error> {
-        let answer = self
-            .pve
-            .clone_vm(&template.node, template.vmid, vmid, &plan.name);
-        let node = template.node.clone();
-        let template = template.vmid;
-        answer.map_err(|source| {
-            let delivery = source.delivery();
-            let source = Box::new(source);
-            match delivery {
-                Delivery::NotDelivered | Delivery::Refused => Error::CloneRefused {
-                    template,
-                    vmid,
-                    node,
-                    source,
-                },
-                Delivery::Unknown => Error::CloneUncertain {
-                    template,
-                    vmid,
-                    node,
-                    source,
-                },
-            }
-        })
+        self.pve
+            .clone_vm(&template.node, template.vmid, vmid, &plan.name)
+            .with_context(|_| StartCloneSnafu {
+                template: template.clone(),
+                vmid,
+            })
     }
 
     fn wait_for(&self, clone: &Begun) -> Result<(), Error> {
@@ -284,20 +267,13 @@ pub enum Error {
     #[snafu(display("there is no free VMID left"))]
     NoFreeVmid,
 
-    #[snafu(display("cannot clone template {template} to VM {vmid}"))]
-    CloneRefused {
-        template: Vmid,
+    #[snafu(display("{} {} to VM {vmid}", match source.delivery() {
+        Delivery::NotDelivered | Delivery::Refused => "cannot clone template",
+        Delivery::Unknown => "do not know whether the server has begun to clone template",
+    }, template.vmid))]
+    StartClone {
+        template: Guest,
         vmid: Vmid,
-        node: Node,
-        #[snafu(source(from(api::Error, Box::new)))]
-        source: Box<api::Error>,
-    },
-
-    #[snafu(display("do not know whether template {template} is being cloned to VM {vmid}"))]
-    CloneUncertain {
-        template: Vmid,
-        vmid: Vmid,
-        node: Node,
         #[snafu(source(from(api::Error, Box::new)))]
         source: Box<api::Error>,
     },
@@ -352,18 +328,41 @@ impl Error {
         }
     }
 
+    /// Before the clone, and no server said no.
+    fn is_without_answer(&self) -> bool {
+        match self {
+            Error::ListGuests { source }
+            | Error::LookAtVm { source, .. }
+            | Error::AskForVmid { source } => kind_of(source) == Kind::Unreachable,
+            Error::StartClone { source, .. } => source.delivery() == Delivery::NotDelivered,
+            _ => false,
+        }
+    }
+
     fn kind_and_hint(&self) -> (Kind, Option<String>) {
         let (kind, hint) = match self {
-            Error::CloneRefused { vmid, source, .. } if is_taken(*vmid, source) => (
+            Error::StartClone { vmid, source, .. } if is_taken(*vmid, source) => (
                 Kind::VmidTaken,
                 "somebody else took it a moment before; without --vmid the next run takes another"
                     .to_owned(),
             ),
+            Error::StartClone { vmid, source, .. } if source.delivery() == Delivery::Unknown => (
+                Kind::OutcomeUnknown,
+                format!(
+                    "the server may still carry it out; look for VM {vmid} with \
+                     'homelab proxmox vm list' before you run this again"
+                ),
+            ),
             Error::ListGuests { source }
             | Error::LookAtVm { source, .. }
             | Error::AskForVmid { source }
-            | Error::CloneRefused { source, .. } => return (kind_of(source), hint_for(source)),
-            Error::NothingStarted { .. } => return (Kind::Timeout, None),
+            | Error::StartClone { source, .. } => return (kind_of(source), hint_for(source)),
+            Error::NothingStarted { .. } => (
+                Kind::Timeout,
+                "there is nothing to clean up; run it again, with a longer --timeout if the \
+                 server is slow"
+                    .to_owned(),
+            ),
             Error::NoFreeVmid => return (Kind::Failed, None),
             Error::NoTemplate { source } => (Kind::TemplateNotFound, source.hint().to_owned()),
             Error::AlreadyExists { holders, .. } if holders[0].is_being_cloned() => (
@@ -385,13 +384,6 @@ impl Error {
             Error::VmidTaken { .. } => (
                 Kind::VmidTaken,
                 "choose another VMID, or leave --vmid out to get a free one".to_owned(),
-            ),
-            Error::CloneUncertain { vmid, .. } => (
-                Kind::OutcomeUnknown,
-                format!(
-                    "the server may still carry it out; look for VM {vmid} with \
-                     'homelab proxmox vm list' before you run this again"
-                ),
             ),
             Error::TaskFailed { clone, .. } => (
                 Kind::TaskFailed,
@@ -441,16 +433,18 @@ impl Error {
                 node: Some(guest.node.clone()),
                 ..Known::default()
             },
-            Error::CloneRefused { vmid, node, .. } => Known {
+            Error::StartClone {
+                template,
+                vmid,
+                source,
+            } => Known {
                 vmid: Some(*vmid),
-                node: Some(node.clone()),
-                ..Known::default()
-            },
-            Error::CloneUncertain { vmid, node, .. } => Known {
-                vmid: Some(*vmid),
-                node: Some(node.clone()),
+                node: Some(template.node.clone()),
                 upid: None,
-                started: Started::Unknown,
+                started: match source.delivery() {
+                    Delivery::NotDelivered | Delivery::Refused => Started::No,
+                    Delivery::Unknown => Started::Unknown,
+                },
             },
             Error::TaskFailed { clone, .. }
             | Error::EndUnknown { clone }
