@@ -13,7 +13,7 @@ help: ## show this list
 		printf '  make %-10s %s\n' "$$target" "$$what"; done
 
 demo: tools ## list templates, make a VM, list VMs, against a fake server; SERVE=1 leaves that running
-	@cargo build --quiet --locked --bin homelab
+	@cargo build --locked --bin homelab --example demo
 	@SERVE=$(SERVE) cargo run --quiet --locked --example demo
 
 # rstest fixes its list of story files when it compiles the file that runs them.
@@ -39,8 +39,9 @@ static: tools ## make target/homelab-ARCH-linux, which needs no library of the h
 	cp target/$$target/release/homelab target/homelab-$(ARCH)-linux && \
 	echo "made target/homelab-$(ARCH)-linux for $$target"
 
+# Under sudo there may be no cargo; then what has been built is installed.
 install: ## put the program into DESTDIR/PREFIX/bin (DESTDIR is empty and PREFIX /usr/local by default)
-	@test -x target/release/homelab || $(MAKE) build
+	@if command -v cargo >/dev/null || ! test -x target/release/homelab; then $(MAKE) build; fi
 	install -D -m 755 target/release/homelab $(DESTDIR)$(PREFIX)/bin/homelab
 
 tools: ## check that cargo and a C compiler are there

@@ -208,7 +208,7 @@ pub struct VmCreate {
     #[argh(switch)]
     pub json: bool,
 
-    /// print nothing on success
+    /// print nothing on success but warnings
     #[argh(switch)]
     pub quiet: bool,
 }

@@ -161,7 +161,7 @@ impl Cloning<'_> {
             Ok(ExitStatus::Ok) => Ok(()),
             Ok(ExitStatus::Warnings(_)) => {
                 self.progress.warning(&format!(
-                    "the clone ended with warnings; {} shows them",
+                    "the clone ended with warnings; to see them, {}",
                     clone.pvenode("log")
                 ));
                 Ok(())
@@ -211,10 +211,11 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// What to type on the node to see the task's `log` or `status`.
+    /// What to type on which node to see the task's `log` or `status`. The UPID is quoted, for its
+    /// `!` means something to a shell.
     fn pvenode(&self, what: &str) -> String {
         let upid = &self.upid;
-        format!("'pvenode task {what} {upid}' on node '{}'", upid.node())
+        format!("on node '{}': pvenode task {what} '{upid}'", upid.node())
     }
 }
 
@@ -334,6 +335,7 @@ impl Error {
             Error::ListGuests { source }
             | Error::LookAtVm { source, .. }
             | Error::AskForVmid { source } => kind_of(source) == Kind::Unreachable,
+            Error::NameMayBeTaken { .. } => true,
             Error::StartClone { source, .. } => source.delivery() == Delivery::NotDelivered,
             _ => false,
         }
@@ -343,7 +345,7 @@ impl Error {
         let (kind, hint) = match self {
             Error::StartClone { vmid, source, .. } if is_taken(*vmid, source) => (
                 Kind::VmidTaken,
-                "somebody else took it a moment before; without --vmid the next run takes another"
+                "somebody else took it a moment before; a run without --vmid takes one that is free"
                     .to_owned(),
             ),
             Error::StartClone { vmid, source, .. } if source.delivery() == Delivery::Unknown => (
@@ -387,26 +389,30 @@ impl Error {
             ),
             Error::TaskFailed { clone, .. } => (
                 Kind::TaskFailed,
-                format!("{} shows more", clone.pvenode("log")),
+                format!(
+                    "'homelab proxmox vm list' shows whether anything of VM {} is left; to see \
+                     more, {}",
+                    clone.vmid,
+                    clone.pvenode("log")
+                ),
             ),
             Error::EndUnknown { clone } => (
                 Kind::OutcomeUnknown,
                 format!(
-                    "{} shows how far it came; 'qm config {}' there shows whether the VM is whole \
-                     or still has 'lock: clone'",
-                    clone.pvenode("log"),
-                    clone.vmid
+                    "'homelab proxmox vm list' shows whether VM {} is there and still locked (clone), \
+                     which is half made; to see how far it came, {}",
+                    clone.vmid,
+                    clone.pvenode("log")
                 ),
             ),
             Error::LostSight { clone, .. } => (
                 Kind::OutcomeUnknown,
-                format!("{} tells how it ends", clone.pvenode("status")),
+                format!("to see how it ends, {}", clone.pvenode("status")),
             ),
             Error::Timeout { clone, .. } => (
                 Kind::Timeout,
                 format!(
-                    "the server goes on by itself; {} tells how it ends. Wait for that before you \
-                     run this again",
+                    "the server goes on by itself; wait for its end before you run this again, {}",
                     clone.pvenode("status")
                 ),
             ),

@@ -8,7 +8,7 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::types::{Guest, GuestKind, Node, Vmid};
+use crate::api::types::{Guest, Node, Vmid};
 use crate::api::{Error, GuestList, Pve};
 
 /// The guests of a cluster, as one run sees them.
@@ -73,14 +73,6 @@ impl<'p> Guests<'p> {
     pub fn vms_behind_rows_named(&self, name: &str) -> impl Iterator<Item = &Guest> {
         self.behind_veils()
             .filter(move |guest| guest.is_vm() && guest.is_named(name))
-    }
-
-    /// A container template of that name, which can be taken for a VM template by mistake.
-    pub fn container_template_named(&self, name: &str) -> Option<&Guest> {
-        self.rows
-            .guests
-            .iter()
-            .find(|guest| guest.kind == GuestKind::Lxc && guest.template && guest.is_named(name))
     }
 
     /// Every guest, with its name wherever somebody knows it. May ask nodes.

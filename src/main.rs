@@ -25,7 +25,7 @@ use crate::clone::{Cloning, Plan};
 use crate::guests::Guests;
 use crate::output::{Made, Style};
 use crate::progress::{Lines, Progress, say};
-use crate::report::{Kind, Report, hint_for, kind_of};
+use crate::report::{Kind, Known, Report, Started, hint_for, kind_of};
 use crate::wait::{Budget, SystemClock};
 
 fn main() -> ExitCode {
@@ -72,7 +72,11 @@ fn proxmox(command: &Proxmox) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(report) => {
-            say(&format!("Failed to {failed_to}: {}", report.message));
+            if report.made {
+                say(&report.message);
+            } else {
+                say(&format!("Failed to {failed_to}: {}", report.message));
+            }
             failed(&report, json)
         }
     }
@@ -159,6 +163,13 @@ fn create_vm(command: &Proxmox, words: &VmCreate) -> Result<(), Report> {
             "VM {} '{}' was created on node '{}', but {}",
             made.vmid, made.name, made.node, report.message
         ),
+        known: Known {
+            vmid: Some(made.vmid),
+            upid: Some(made.upid.clone()),
+            node: Some(made.node.clone()),
+            started: Started::Yes,
+        },
+        made: true,
         ..report
     })
 }

@@ -18,6 +18,9 @@ pub struct Report {
     /// What is there, or may be.
     #[serde(flatten)]
     pub known: Known,
+    /// Whether the VM is there all the same, which the message then begins with.
+    #[serde(skip)]
+    pub made: bool,
 }
 
 /// What a failed run knows of what it was making.
@@ -95,6 +98,7 @@ impl Report {
             message,
             hint: None,
             known: Known::default(),
+            made: false,
         }
     }
 
@@ -149,19 +153,22 @@ pub fn kind_of(error: &api::Error) -> Kind {
 pub fn hint_for(error: &api::Error) -> Option<String> {
     let hint = match error {
         api::Error::Untrusted { .. } => {
-            "copy /etc/pve/pve-root-ca.pem from a node of the cluster and name it with \
-             PROXMOX_CA_FILE or --ca-file"
+            "name the authority that signed its certificate with PROXMOX_CA_FILE or --ca-file (a \
+             cluster's own is /etc/pve/pve-root-ca.pem on each node), and the host by a name that \
+             the certificate holds"
         }
         api::Error::Unreachable { .. } => {
-            "check PROXMOX_HOST and PROXMOX_PORT, and that pveproxy is running there"
+            "check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is \
+             running there"
         }
         api::Error::Refused { status: 401, .. } => {
-            "user, realm, token id and secret must be those of a token that has not expired; \
-             'pveum user token list USER@REALM' on a node shows its tokens"
+            "user, realm, token id and secret must be those of a token that has not expired; on a \
+             node: pveum user token list USER@REALM"
         }
         api::Error::Refused { status: 403, .. } => {
-            "the token itself needs that privilege: 'pveum acl modify PATH --tokens \
-             USER@REALM!TOKENID --roles ROLE' on a node grants it"
+            "the token's user needs that privilege, and a token with privilege separation needs \
+             it besides; on a node: pveum acl modify PATH --roles ROLE --users USER@REALM, and \
+             --tokens 'USER@REALM!TOKENID' for the token"
         }
         api::Error::Undelivered { .. } => {
             "pveproxy could not reach pvedaemon or the node concerned; \

@@ -34,17 +34,15 @@ pub fn find_template<'g>(
 }
 
 fn what_was_meant(guests: &Guests, wanted: &str, vm_name: &VmName) -> String {
-    if let Some(container) = guests.container_template_named(wanted) {
-        return format!(
-            "{} is a template of a container, and a VM can only be cloned from one of a VM",
-            container.place()
-        );
-    }
     if !guests.templates_named(vm_name.as_str()).is_empty() {
         return format!(
             "'{vm_name}' is a template: the arguments look swapped, \
              'homelab proxmox vm create {wanted} {vm_name}' has them in order"
         );
+    }
+    let is_meant = |guest: &&Guest| guest.is_named(wanted) || guest.vmid.to_string() == wanted;
+    if let Some(guest) = guests.all().find(is_meant) {
+        return format!("{guest} is no template of a VM");
     }
     let templates: Vec<&Guest> = guests.all().filter(|g| g.is_vm_template()).collect();
     let list = "'homelab proxmox template list' shows the templates";

@@ -46,7 +46,7 @@ fn json_for(fake: &FakePve) -> String {
 fn all_that_is_missing_is_said_at_once() {
     let expected = "\
 Failed to create VM: missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET
-Hint: set them in the environment, or without PROXMOX_ and in small letters under \"proxmox\" in ~/.config/homelab/config.json
+Hint: set them in the environment, or without PROXMOX_ and in small letters under \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)
 ";
     let seen = Homelab::alone().run("proxmox vm create web-1 debian-12");
     assert_eq!(seen, refused(expected));
@@ -58,7 +58,7 @@ fn scripts_are_told_too() {
     let expected = concat!(
         r#"{"error":{"kind":"config","message":"missing settings: PROXMOX_HOST","#,
         r#""hint":"set them in the environment, or without PROXMOX_ and in small letters under "#,
-        r#"\"proxmox\" in ~/.config/homelab/config.json","#,
+        r#"\"proxmox\" in the configuration file (~/.config/homelab/config.json by default)","#,
         r#""vmid":null,"upid":null,"node":null,"started":"no"}}"#,
         "\n"
     );
@@ -140,8 +140,8 @@ fn a_file_with_a_secret_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) 
     let homelab = Homelab::alone();
     write(&homelab.home().join("my.json"), &json_for(&fake), mode);
     let seen = homelab.run("proxmox template list --config my.json");
-    let refusal = "Failed to list templates: 'my.json': token_secret: 'my.json' holds a secret \
-                   and every user of this machine can read it\nHint: chmod o= 'my.json'\n";
+    let refusal = "Failed to list templates: 'my.json' holds a secret (token_secret) and every \
+                   user of this machine can read it\nHint: chmod o= 'my.json'\n";
     assert_eq!(seen, if taken { done(EMPTY) } else { refused(refusal) });
 }
 
@@ -164,8 +164,8 @@ fn a_secret_file_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) {
         .without("PROXMOX_TOKEN_SECRET")
         .env("PROXMOX_TOKEN_SECRET_FILE", "token");
     write(&homelab.home().join("token"), &format!("{SECRET}\n"), mode);
-    let refusal = "Failed to list templates: PROXMOX_TOKEN_SECRET_FILE: 'token' holds a secret \
-                   and every user of this machine can read it\nHint: chmod o= 'token'\n";
+    let refusal = "Failed to list templates: 'token' holds a secret \
+                   (PROXMOX_TOKEN_SECRET_FILE) and every user of this machine can read it\nHint: chmod o= 'token'\n";
     assert_eq!(
         homelab.run(LIST),
         if taken { done(EMPTY) } else { refused(refusal) }

@@ -43,8 +43,9 @@ fn not_listed(reason: &str) -> Seen {
 fn not_trusted(fake: &FakePve) -> Seen {
     not_listed(&format!(
         "cannot trust 127.0.0.1:{}: its certificate is signed by an authority that is not \
-         trusted here\nHint: copy /etc/pve/pve-root-ca.pem from a node of the cluster and name \
-         it with PROXMOX_CA_FILE or --ca-file",
+         trusted here\nHint: name the authority that signed its certificate with \
+         PROXMOX_CA_FILE or --ca-file (a cluster's own is /etc/pve/pve-root-ca.pem on each \
+         node), and the host by a name that the certificate holds",
         fake.port()
     ))
 }
@@ -93,8 +94,8 @@ fn the_systems_authorities_are_trusted_otherwise() {
 #[test]
 fn a_system_without_authorities_says_so() {
     let fake = fake();
-    let reason = "cannot speak TLS: this system has no certificate authorities to trust \
-                  (Debian: package ca-certificates)";
+    let reason = "cannot speak TLS: this system has no certificate authorities to trust; name \
+                  the cluster's own with PROXMOX_CA_FILE or --ca-file";
     let expected = Seen {
         exit: Some(2),
         ..not_listed(reason)
@@ -178,8 +179,8 @@ fn https_on_a_port_without_tls_says_so() {
     let address = format!("127.0.0.1:{}", fake.port());
     let homelab = Homelab::at(&fake).env("PROXMOX_HOST", &address);
     let expected = not_listed(&format!(
-        "cannot reach {address}: it cut the connection instead of speaking TLS\nHint: check PROXMOX_HOST \
-         and PROXMOX_PORT, and that pveproxy is running there"
+        "cannot reach {address}: it cut the connection instead of speaking TLS\nHint: check the host \
+         and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is running there"
     ));
     assert_eq!(homelab.run("proxmox template list --insecure"), expected);
 }

@@ -88,7 +88,7 @@ fn a_result_that_cannot_be_written_is_a_failure_that_names_the_vm() {
     let seen = Homelab::at(&fake).run_into(CREATE, full);
     let expected = "\
 Creating VM 'web-1' from template 'debian-12'...
-Failed to create VM: VM 100 'web-1' was created on node 'pve1', but the result cannot be written: No space left on device (os error 28)
+VM 100 'web-1' was created on node 'pve1', but the result cannot be written: No space left on device (os error 28)
 ";
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(1), expected));
 }
@@ -107,7 +107,8 @@ fn a_port_that_nobody_listens_on_is_named() {
         "Creating VM 'web-1' from template 'debian-12'...\n\
          Failed to create VM: cannot list the guests: cannot reach {free}: Connection refused \
          (os error 111)\n\
-         Hint: check PROXMOX_HOST and PROXMOX_PORT, and that pveproxy is running there\n"
+         Hint: check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is \
+         running there\n"
     );
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
     assert!(

@@ -258,7 +258,8 @@ pub(super) fn in_words(error: &rustls::Error) -> String {
 #[allow(missing_docs)]
 pub enum Error {
     #[snafu(display(
-        "this system has no certificate authorities to trust (Debian: package ca-certificates)"
+        "this system has no certificate authorities to trust; name the cluster's own with \
+         PROXMOX_CA_FILE or --ca-file"
     ))]
     NoSystemRoots,
 

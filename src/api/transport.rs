@@ -52,6 +52,8 @@ pub(super) fn escaped(text: &str) -> String {
 pub(super) struct Transport {
     agent: Agent,
     host: Host,
+    /// `USER@REALM!TOKENID`
+    identity: String,
     authorization: Secret,
     request_timeout: Duration,
     deadline: Option<Instant>,
@@ -90,6 +92,7 @@ impl Transport {
         Ok(Transport {
             agent,
             host,
+            identity: token.identity(),
             authorization: token.header(),
             request_timeout,
             deadline,
@@ -170,11 +173,10 @@ impl Transport {
         let reason = self.wire.reason();
         match (status, &*body) {
             (200, body) => self.data_of(body, &response, read),
-            (401, "") => RefusedSnafu {
-                status,
-                words: reason,
+            (401, "") => {
+                let words = format!("{reason} (as {})", self.identity);
+                RefusedSnafu { status, words }.fail()
             }
-            .fail(),
             (400 | 401 | 403 | 500 | 501, body) => match serde_json::from_str(body) {
                 Ok(envelope) => {
                     let words = words_of(&envelope, reason);

@@ -199,7 +199,8 @@ impl fmt::Display for Guest {
         let kind = match (self.kind, self.template) {
             (GuestKind::Qemu, false) => "VM",
             (GuestKind::Qemu, true) => "template",
-            (GuestKind::Lxc, _) => "container",
+            (GuestKind::Lxc, false) => "container",
+            (GuestKind::Lxc, true) => "container template",
         };
         write!(f, "{kind} {}", self.vmid)?;
         if let Some(name) = &self.name {
@@ -280,13 +281,18 @@ pub struct Token {
 }
 
 impl Token {
-    /// `PVEAPIToken=USER@REALM!TOKENID=SECRET`
-    pub fn header(&self) -> Secret {
+    /// `USER@REALM!TOKENID`
+    pub fn identity(&self) -> String {
         let Token {
             user, realm, key, ..
         } = self;
+        format!("{user}@{realm}!{key}")
+    }
+
+    /// `PVEAPIToken=USER@REALM!TOKENID=SECRET`
+    pub fn header(&self) -> Secret {
         let secret = self.secret.expose();
-        Secret(format!("PVEAPIToken={user}@{realm}!{key}={secret}"))
+        Secret(format!("PVEAPIToken={}={secret}", self.identity()))
     }
 }
 

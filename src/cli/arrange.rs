@@ -7,17 +7,23 @@ use std::iter;
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 
-/// `arguments` with `--option=value` split in two, and with each option that belongs to a level
-/// above moved up to it.
+/// `arguments` with `--option=value` split in two, with each option that belongs to a level above
+/// moved up to it, and with a call for help, wherever it stands, behind the command it is about.
 pub(super) fn arranged(root: &CommandInfoWithArgs, arguments: &[String]) -> Arranged {
     let mut levels = vec![Level::of(root)];
     let mut rest = arguments.iter();
+    let mut is_help = false;
     while let Some(argument) = rest.next() {
         let deepest = levels.len() - 1;
         if argument == "--" {
             levels[deepest].words.push(argument.clone());
             levels[deepest].words.extend(rest.by_ref().cloned());
             break;
+        }
+        let awaits_a_command = !levels[deepest].info.commands.is_empty();
+        if matches!(argument.as_str(), "-h" | "--help") || argument == "help" && awaits_a_command {
+            is_help = true;
+            continue;
         }
         if let Some(command) = levels[deepest].subcommand(argument) {
             levels.push(Level {
@@ -46,6 +52,10 @@ pub(super) fn arranged(root: &CommandInfoWithArgs, arguments: &[String]) -> Arra
             None if name.starts_with("--") => levels[deepest].words.push(name.to_owned()),
             _ => levels[deepest].words.push(argument.clone()),
         }
+    }
+    if is_help {
+        let deepest = levels.len() - 1;
+        levels[deepest].words = vec!["--help".to_owned()];
     }
     let names = levels.iter().filter_map(|level| level.command.as_deref());
     let path: Vec<&str> = iter::once("homelab").chain(names).collect();
@@ -135,7 +145,12 @@ mod tests {
     #[case::switch_with_a_value("proxmox vm list --json=1", "proxmox vm list --json=1")]
     #[case::unknown_option("proxmox vm list --nope=1", "proxmox vm list --nope")]
     #[case::behind_two_dashes("proxmox vm create -- --host x", "proxmox vm create -- --host x")]
-    #[case::help_stays("proxmox vm --help", "proxmox vm --help")]
+    #[case::help("proxmox vm --help", "proxmox vm --help")]
+    #[case::help_comes_first("help proxmox vm create", "proxmox vm create --help")]
+    #[case::help_in_between("proxmox --help vm create a", "proxmox vm create --help")]
+    #[case::help_with_more("proxmox vm list --help --json", "proxmox vm list --help")]
+    #[case::a_vm_named_help("proxmox vm create help x", "proxmox vm create help x")]
+    #[case::a_host_named_help("proxmox --host help vm list", "proxmox --host help vm list")]
     #[case::unknown_command("proxmox vn list", "proxmox vn list")]
     fn options_end_up_at_their_level(#[case] typed: &str, #[case] expected: &str) {
         let words: Vec<String> = typed.split(' ').map(str::to_owned).collect();

@@ -101,7 +101,7 @@ pub(super) fn read_file(file: ConfigFile) -> Result<Layer, Error> {
             _ => return Err(Error::invalid(&origin, "it is neither text nor number")),
         };
         if *field == Field::TokenSecret {
-            let path = path.clone();
+            let (origin, path) = ("token_secret", path.clone());
             ensure!(!others_can_read, ReadableByOthersSnafu { origin, path });
         }
         layer.set(*field, &beside(&path, *field, text), &origin)?;

@@ -119,7 +119,7 @@ impl Layer {
                 None => self.set(Field::TokenKey, text, origin),
             },
             Field::TokenSecret => {
-                let secret = checked_secret(text).ok_or_else(|| {
+                let secret = checked_secret(text.trim()).ok_or_else(|| {
                     bad(
                         "not a token's secret, which is a UUID: pveum showed it when the token \
                          was made",
@@ -419,7 +419,9 @@ pub(super) fn read(path: &Path) -> io::Result<(String, bool)> {
     let mut file = File::open(path)?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
-    Ok((text, file.metadata()?.permissions().mode() & 0o004 != 0))
+    let metadata = file.metadata()?;
+    let others_can_read = metadata.is_file() && metadata.permissions().mode() & 0o004 != 0;
+    Ok((text, others_can_read))
 }
 
 /// What is wrong with the configuration. Nothing was asked of any server.
@@ -440,7 +442,7 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
 
     #[snafu(display(
-        "{origin}: '{}' holds a secret and every user of this machine can read it",
+        "'{}' holds a secret ({origin}) and every user of this machine can read it",
         path.display()
     ))]
     ReadableByOthers { origin: String, path: PathBuf },
@@ -499,7 +501,7 @@ impl Error {
         match self {
             Error::Missing { .. } => Some(
                 "set them in the environment, or without PROXMOX_ and in small letters under \
-                 \"proxmox\" in ~/.config/homelab/config.json"
+                 \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)"
                     .to_owned(),
             ),
             Error::ReadableByOthers { path, .. } => Some(format!("chmod o= '{}'", path.display())),
