@@ -163,10 +163,14 @@ fn no_request_outlives_the_budget() {
 fn a_budget_that_ends_before_the_clone_says_that_nothing_was_started() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/nextid","hang":true}]"#);
     let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9 --json"));
-    let words = "Failed to create VM: Timed out after 0.9 s; nothing was started: cannot get a \
-                 free VMID: no answer from 127.0.0.1";
+    let words = format!(
+        "Failed to create VM: Timed out after 0.9 s; nothing was started: cannot get a free VMID: \
+         no answer from 127.0.0.1:{}: nothing whole came within 0.",
+        fake.port()
+    );
     let line = seen.stderr.lines().nth(1).unwrap();
-    assert_eq!((seen.exit, line.get(..words.len())), (Some(1), Some(words)));
+    let beginning = line.get(..words.len());
+    assert_eq!((seen.exit, beginning), (Some(1), Some(words.as_str())));
     assert!(seen.stdout.starts_with(r#"{"error":{"kind":"timeout","#));
 }
 
