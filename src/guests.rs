@@ -51,7 +51,9 @@ impl<'p> Guests<'p> {
     /// VMID. May ask nodes.
     pub fn templates_named(&self, name: &str) -> Vec<&Guest> {
         let is_meant = |guest: &&Guest| guest.is_vm_template() && guest.is_named(name);
-        let rows: Vec<&Guest> = self.rows.guests.iter().filter(is_meant).collect();
+        let rows = self.rows.guests.iter().filter(is_meant);
+        // A VM that is being cloned may bear the name and the flag of the template before it.
+        let rows: Vec<&Guest> = rows.filter(|guest| !guest.may_hide_its_name()).collect();
         if !rows.is_empty() {
             return rows;
         }
