@@ -112,9 +112,7 @@ impl Report {
         let hint = hint.into();
         Report { hint, ..self }
     }
-}
 
-impl Report {
     /// What `--json` prints of it.
     pub fn document(&self) -> impl Serialize {
         #[derive(Serialize)]

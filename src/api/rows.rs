@@ -1,4 +1,5 @@
-//! The rows of a guest list, read one by one: one that cannot be read does not hide the others.
+//! What a server says of guests, read as loosely as it is written: the rows of its lists one by one,
+//! so that one that cannot be read does not hide the others, and a VM's configuration.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};

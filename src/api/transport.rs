@@ -19,7 +19,7 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport as UreqTransport,
 };
-use ureq::{Agent, Body, RequestBuilder, Timeout};
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::host::Host;
 use super::tls::{self, Tls, Trust};
@@ -238,27 +238,7 @@ impl Transport {
     fn failure(&self, error: &ureq::Error, limit: Duration) -> Error {
         let host = self.host.clone();
         let sent = self.wire.sent();
-        let cause = match error {
-            ureq::Error::Timeout(Timeout::Connect) => {
-                format!(
-                    "no connection within {}",
-                    seconds(limit.min(CONNECT_TIMEOUT))
-                )
-            }
-            ureq::Error::Timeout(_) if sent => {
-                format!("nothing whole came within {}", seconds(limit))
-            }
-            ureq::Error::Timeout(_) => format!("no connection within {}", seconds(limit)),
-            ureq::Error::Io(error) => match error.kind() {
-                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
-                    if sent || !self.host.tls() {
-                        "the connection was cut".to_owned()
-                    } else {
-                        "it cut the connection instead of speaking TLS".to_owned()
-                    }
-                }
-                _ => error.to_string(),
-            },
+        match error {
             ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) if sent => {
                 let what = "something that is not HTTP".to_owned();
                 return UnusableSnafu { host, what }.build();
@@ -267,25 +247,47 @@ impl Transport {
                 let what = format!("more than {} MiB", BODY_AT_MOST >> 20);
                 return UnusableSnafu { host, what }.build();
             }
-            other => other.to_string(),
-        };
+            _ => {}
+        }
         if sent {
+            let cause = match error {
+                ureq::Error::Timeout(_) => format!("nothing whole came within {}", seconds(limit)),
+                error if is_cut(error) => "the connection was cut".to_owned(),
+                other => other.to_string(),
+            };
             return NoAnswerSnafu { host, cause }.build();
         }
-        match tls::handshake_failure(error) {
-            Some(failure @ rustls::Error::InvalidCertificate(_)) => UntrustedSnafu {
-                host,
-                cause: tls::in_words(&failure),
-            }
-            .build(),
-            Some(failure) => UnreachableSnafu {
-                host,
-                cause: tls::in_words(&failure),
-            }
-            .build(),
-            None => UnreachableSnafu { host, cause }.build(),
+        if let Some(failure) = tls::handshake_failure(error) {
+            let cause = tls::in_words(&failure);
+            return match failure {
+                rustls::Error::InvalidCertificate(_) => UntrustedSnafu { host, cause }.build(),
+                _ => UnreachableSnafu { host, cause }.build(),
+            };
         }
+        let cause = match error {
+            ureq::Error::Timeout(_) => {
+                format!(
+                    "no connection within {}",
+                    seconds(limit.min(CONNECT_TIMEOUT))
+                )
+            }
+            error if is_cut(error) && self.host.tls() => {
+                "it cut the connection instead of speaking TLS".to_owned()
+            }
+            ureq::Error::Io(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        UnreachableSnafu { host, cause }.build()
     }
+}
+
+fn is_cut(error: &ureq::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+
+    let ureq::Error::Io(error) = error else {
+        return false;
+    };
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe)
 }
 
 /// What every answer of Proxmox looks like.

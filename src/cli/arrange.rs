@@ -1,7 +1,8 @@
 //! Puts arguments where argh wants them.
 //!
-//! argh knows an option only at its own level and no `--option=value`. People type connection
-//! options behind the command, and most other tools understand `=`.
+//! argh knows an option only at its own level, no `--option=value`, and help only behind all else.
+//! People type connection options behind the command, most other tools understand `=`, and help is
+//! asked for wherever the cursor is.
 
 use std::iter;
 
@@ -95,7 +96,6 @@ impl<'i> Level<'i> {
         self.info.flags.iter().find(|flag| flag.long == name)
     }
 
-    /// argh counts `--help` among the flags of every level, so it stays where it was typed.
     fn has_flag(&self, name: &str) -> bool {
         self.flag(name).is_some()
     }

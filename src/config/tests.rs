@@ -242,42 +242,37 @@ fn a_secret_in_the_wrong_place_is_not_said_back(
 }
 
 #[rstest]
-#[case::two_hosts("PROXMOX_VE_ENDPOINT", "https://other.lan", "PROXMOX_HOST")]
-#[case::two_users("PROXMOX_TOKEN_ID", "bob@pve!cli", "PROXMOX_USER")]
-#[case::two_ids("PROXMOX_TOKEN_ID", "ci", "PROXMOX_TOKEN_KEY")]
-#[case::realm_beside_another_one("PROXMOX_REALM", "pve", "PROXMOX_USER")]
+#[case::two_hosts(&[("PROXMOX_VE_ENDPOINT", "https://other.lan")], "PROXMOX_HOST", "PROXMOX_VE_ENDPOINT")]
+#[case::two_users(&[("PROXMOX_TOKEN_ID", "bob@pve!cli")], "PROXMOX_USER", "PROXMOX_TOKEN_ID")]
+#[case::two_ids(&[("PROXMOX_TOKEN_ID", "ci")], "PROXMOX_TOKEN_KEY", "PROXMOX_TOKEN_ID")]
+#[case::two_realms(&[("PROXMOX_REALM", "pve")], "PROXMOX_USER", "PROXMOX_REALM")]
+#[case::two_ports(
+    &[("PROXMOX_HOST", "pve.lan:8007"), ("PROXMOX_PORT", "8006")],
+    "PROXMOX_HOST",
+    "PROXMOX_PORT"
+)]
+#[case::a_ca_that_nobody_looks_at(
+    &[("PROXMOX_CA_FILE", "/ca.pem"), ("PROXMOX_REJECT_UNAUTHORIZED", "false")],
+    "PROXMOX_CA_FILE",
+    "PROXMOX_REJECT_UNAUTHORIZED"
+)]
+#[case::a_ca_without_tls(
+    &[("PROXMOX_HOST", "http://127.0.0.1"), ("PROXMOX_CA_FILE", "/ca.pem")],
+    "PROXMOX_HOST",
+    "PROXMOX_CA_FILE"
+)]
 fn two_names_that_disagree_are_both_named(
     mut whole: BTreeMap<&'static str, String>,
-    #[case] name: &'static str,
-    #[case] value: &str,
+    #[case] changes: &[(&'static str, &str)],
+    #[case] one: &str,
     #[case] other: &str,
 ) {
-    whole.insert(name, value.to_owned());
-    let expected = format!("{other} and {name} contradict each other");
-    assert_eq!(refusal(&whole), expected);
-}
-
-#[rstest]
-fn a_port_beside_another_one_is_a_contradiction(mut whole: BTreeMap<&'static str, String>) {
-    whole.insert("PROXMOX_HOST", "pve.lan:8007".to_owned());
-    whole.insert("PROXMOX_PORT", "8006".to_owned());
-    let expected = "PROXMOX_HOST and PROXMOX_PORT contradict each other";
-    assert_eq!(refusal(&whole), expected);
-}
-
-#[rstest]
-fn a_ca_file_that_nobody_looks_at_is_a_contradiction(mut whole: BTreeMap<&'static str, String>) {
-    whole.insert("PROXMOX_CA_FILE", "/ca.pem".to_owned());
-    whole.insert("PROXMOX_REJECT_UNAUTHORIZED", "false".to_owned());
-    let expected = "PROXMOX_CA_FILE and PROXMOX_REJECT_UNAUTHORIZED contradict each other";
-    assert_eq!(refusal(&whole), expected);
-}
-
-#[rstest]
-fn a_ca_file_without_tls_is_a_contradiction(mut whole: BTreeMap<&'static str, String>) {
-    whole.insert("PROXMOX_HOST", "http://127.0.0.1".to_owned());
-    whole.insert("PROXMOX_CA_FILE", "/ca.pem".to_owned());
-    let expected = "PROXMOX_HOST and PROXMOX_CA_FILE contradict each other";
+    whole.extend(
+        changes
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    let expected = format!("{one} and {other} contradict each other");
     assert_eq!(refusal(&whole), expected);
 }
 
