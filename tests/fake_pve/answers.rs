@@ -182,7 +182,7 @@ fn task_log(
 /// Other tokens' tasks take Sys.Audit, also those of the same user.
 fn check_owner(cluster: &Cluster, token: &str, node: &str, upid: &str) -> Result<(), Answer> {
     match cluster.task(node, upid) {
-        Some(task) if task.owner != token && !may_all(cluster, token) => {
+        Some(task) if task.order.owner != token && !may_all(cluster, token) => {
             Err(forbidden(&format!("/nodes/{node}, Sys.Audit")))
         }
         _ => Ok(()),

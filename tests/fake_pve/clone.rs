@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::clones::{Race, file_exists};
 use super::cluster::Cluster;
 use super::guests::Guest;
 use super::http::Answer;
 use super::params::{Params, what_is_wrong_with_vmid};
 use super::replies::{failure, forbidden, proxied, refuse_if_any};
 use super::setup::Rights;
-use super::tasks::CloneRequest;
+use super::tasks::CloneOrder;
 
 const PARAMETERS: [&str; 10] = [
     "newid",
@@ -63,19 +64,19 @@ pub(super) fn clone(
     let newid = params.get("newid").and_then(|newid| newid.parse().ok());
     let newid = newid.expect("checked with the other parameters");
     if cluster.vm(node, newid).is_some() {
-        let refusal = format!("unable to create VM {newid}: config file already exists");
-        return Err(failure(500, &refusal));
+        cluster.races[Race::Refused as usize] += 1;
+        return Err(failure(500, &file_exists(newid)));
     }
     let name = params
         .get("name")
         .map_or_else(|| name_of_copy(source), str::to_owned);
-    let upid = cluster.begin_clone(&CloneRequest {
-        node,
+    let upid = cluster.begin_clone(CloneOrder {
+        node: node.to_owned(),
         source: vmid,
         newid,
-        name: &name,
+        name,
         full,
-        owner: token,
+        owner: token.to_owned(),
     });
     Ok(proxied(&json!(upid)))
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::guests::Guest;
-use super::setup::{Exits, GuestType, Refresh, Rights, Setup, TOKEN};
-use super::tasks::{CloneRequest, Ending, Task};
+use super::kept::Kept;
+use super::setup::{GuestType, Refresh, Rights, Setup, TOKEN};
+use super::tasks::Task;
 
 pub(crate) struct Cluster {
     /// At most one guest has a VMID, in the whole cluster.
@@ -15,6 +16,11 @@ pub(crate) struct Cluster {
     pub(crate) tasks: Vec<Task>,
     /// What the test asked for; may be changed while it runs.
     pub(crate) setup: Setup,
+    /// How many requests have come so far.
+    pub(super) requests: usize,
+    pub(super) kept: Vec<Kept>,
+    /// How often each of the four shapes of a taken VMID was answered.
+    pub(crate) races: [usize; 4],
     last_refresh: Instant,
 }
 
@@ -41,8 +47,18 @@ impl Cluster {
             guests,
             tasks: Vec::new(),
             setup,
+            requests: 0,
+            kept: Vec::new(),
+            races: [0; 4],
             last_refresh: Instant::now(),
         }
+    }
+
+    /// A request has come, from whomever.
+    pub(super) fn count_request(&mut self) {
+        self.requests += 1;
+        self.act_on_what_is_due();
+        self.advance_clones();
     }
 
     fn is_offline(&self, node: &str) -> bool {
@@ -115,70 +131,5 @@ impl Cluster {
             .filter(|guest| guest.kind == GuestType::Qemu && guest.node == node)
             .map(Guest::node_entry)
             .collect()
-    }
-
-    /// Forks the worker: from here on the new VMID is taken, or the task has failed because
-    /// it already was, on another node or by a container.
-    pub(super) fn begin_clone(&mut self, request: &CloneRequest) -> String {
-        let earlier = self.tasks.len();
-        let task = if self.guests.contains_key(&request.newid) {
-            Task::lost_newid(earlier, request)
-        } else {
-            self.add_half_made(request);
-            let exit = self.exit_of_next_clone();
-            Task::copying(earlier, request, self.setup.clone_looks, exit)
-        };
-        let upid = task.upid.clone();
-        self.tasks.push(task);
-        upid
-    }
-
-    fn exit_of_next_clone(&mut self) -> String {
-        match &mut self.setup.clone_exit {
-            Exits::Always(exit) => exit.clone(),
-            Exits::InTurn(exits) if exits.len() > 1 => exits.remove(0),
-            Exits::InTurn(exits) => exits.first().expect("at least one exit status").clone(),
-        }
-    }
-
-    /// A VM in the making has a name and a lock, but no system disk yet.
-    fn add_half_made(&mut self, request: &CloneRequest) {
-        let mut vm = Guest::new(request.newid, request.node, Some(request.name));
-        vm.config.insert("lock".to_owned(), json!("clone"));
-        if matches!(self.setup.rows, Refresh::AtOnce) {
-            vm.refresh_row();
-        }
-        self.guests.insert(request.newid, vm);
-    }
-
-    /// The task of this UPID, of which only its own node knows.
-    pub(super) fn task(&self, node: &str, upid: &str) -> Option<&Task> {
-        self.tasks.iter().find(|task| task.is(node, upid))
-    }
-
-    /// A look at a task's status, which is what makes it go on.
-    pub(super) fn look_at_task(&mut self, node: &str, upid: &str) -> Option<Value> {
-        let task = self.tasks.iter_mut().find(|task| task.is(node, upid))?;
-        let ending = task.look();
-        let (newid, status) = (task.newid, task.status());
-        match ending {
-            Some(Ending::Complete) => self.complete(newid),
-            Some(Ending::CleanUp) => {
-                self.guests.remove(&newid);
-            }
-            Some(Ending::LeaveAlone) | None => {}
-        }
-        Some(status)
-    }
-
-    fn complete(&mut self, newid: u32) {
-        let at_once = matches!(self.setup.rows, Refresh::AtOnce);
-        if let Some(vm) = self.guests.get_mut(&newid) {
-            vm.config.remove("lock");
-            vm.add_system_disk();
-            if at_once {
-                vm.refresh_row();
-            }
-        }
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use rustls::{ServerConnection, StreamOwned};
 
-use super::answers;
 use super::faults::{Closing, Mishap, ScriptedAnswer, ScriptedJson};
 use super::http::{Answer, Body, Manners, Request};
+use super::replies::without_body;
 use super::shared::Shared;
 use super::wire::{Socket, Wire};
 
@@ -21,7 +21,7 @@ const REQUESTS_PER_CONNECTION: usize = 100;
 /// The first byte of a TLS handshake; no HTTP method begins so.
 const HANDSHAKE: u8 = 0x16;
 
-pub(super) fn serve(tcp: Arc<TcpStream>, shared: &Shared) -> io::Result<()> {
+pub(super) fn serve(tcp: Arc<TcpStream>, shared: &Arc<Shared>) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     tcp.set_read_timeout(Some(IDLE))?;
     let Some(config) = &shared.tls else {
@@ -58,7 +58,7 @@ enum Next {
     Reset,
 }
 
-fn talk(wire: impl Wire, shared: &Shared) -> io::Result<()> {
+fn talk(wire: impl Wire, shared: &Arc<Shared>) -> io::Result<()> {
     let mut wire = BufReader::new(wire);
     for left in (0..REQUESTS_PER_CONNECTION).rev() {
         let Some(request) = Request::read(&mut wire)? else {
@@ -73,24 +73,39 @@ fn talk(wire: impl Wire, shared: &Shared) -> io::Result<()> {
     wire.into_inner().say_goodbye()
 }
 
-fn react(wire: &mut impl Wire, request: &Request, shared: &Shared, more: bool) -> io::Result<Next> {
-    let manners = manners_for(request, shared, more);
-    let mishap = shared.witness(request);
-    if matches!(mishap, Some(Mishap::Close(Closing::Reset))) {
-        return Ok(Next::Reset);
+fn react(
+    wire: &mut impl Wire,
+    request: &Request,
+    shared: &Arc<Shared>,
+    more: bool,
+) -> io::Result<Next> {
+    let (mishap, answer) = shared.receive(request);
+    let pause = shared.pause_before_next();
+    let manners = manners_for(request, shared, more && pause.is_none());
+    if let Some(pause) = pause {
+        // Before the answer goes out, so that who has it finds nobody listening.
+        let here = wire.socket().peer()?;
+        shared.door.close_for(pause, Some(here), shared);
     }
-    wire.take_in()?;
-    let (answer, limit) = match mishap {
-        Some(Mishap::Close(Closing::Before)) => return Ok(Next::Goodbye),
-        Some(Mishap::Hang) => return wire.wait_for_the_client_to_go().map(|()| Next::Goodbye),
-        Some(Mishap::Answer(scripted)) => (scripted.into(), usize::MAX),
-        Some(Mishap::Json(scripted)) => (scripted.into(), usize::MAX),
-        Some(Mishap::Close(_)) => {
-            answers::answer(&mut shared.cluster(), request);
-            return Ok(Next::Goodbye);
+    match mishap {
+        Some(Mishap::Close(Closing::Reset)) => return Ok(Next::Reset),
+        Some(Mishap::ResetAfter(limit)) => {
+            let answer = answer.expect("such a request is acted upon");
+            answer.write(wire, manners, limit)?;
+            return Ok(Next::Reset);
         }
-        Some(Mishap::Truncate(limit)) => (answers::answer(&mut shared.cluster(), request), limit),
-        None => (answers::answer(&mut shared.cluster(), request), usize::MAX),
+        _ => wire.take_in()?,
+    }
+    let (answer, limit) = match (mishap, answer) {
+        (Some(Mishap::Hang { .. }), _) => {
+            return wire.wait_for_the_client_to_go().map(|()| Next::Goodbye);
+        }
+        (Some(Mishap::Answer(scripted)), _) => (scripted.into(), usize::MAX),
+        (Some(Mishap::Json(scripted)), _) => (scripted.into(), usize::MAX),
+        (Some(Mishap::Late(late)), _) => (without_body(late.status, &late.reason), usize::MAX),
+        (Some(Mishap::Truncate(limit)), Some(answer)) => (answer, limit),
+        (None | Some(Mishap::Refuse(_)), Some(answer)) => (answer, usize::MAX),
+        _ => return Ok(Next::Goodbye),
     };
     if answer.status == 401 {
         thread::sleep(shared.unauthorized_delay);

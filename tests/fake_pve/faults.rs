@@ -1,17 +1,29 @@
 //! Scripted mishaps: which request they befall, and what happens to it.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::Value;
+
+use super::fault_words::FaultWords;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "FaultWords")]
 pub(crate) struct Fault {
-    victim: Victim,
-    mishap: Mishap,
+    pub(super) victim: Victim,
+    pub(super) mishap: Mishap,
+}
+
+impl Fault {
+    /// A fault of the k-th request, with words as a story has them: `{"hang": true}`.
+    pub(crate) fn at_request(request: usize, mut words: Value) -> Self {
+        words["request"] = request.into();
+        serde_json::from_value(words).expect("a fault that makes sense")
+    }
 }
 
 #[derive(Clone, Debug)]
-enum Victim {
+pub(super) enum Victim {
     /// The k-th request of all.
     Request(usize),
     /// Requests whose journal line begins so; of these the nth or all.
@@ -20,15 +32,36 @@ enum Victim {
 
 #[derive(Clone, Debug)]
 pub(super) enum Mishap {
-    /// Another answer; the request is not acted upon.
+    /// Another answer.
     Answer(ScriptedAnswer),
     /// Success with this data; the request is not acted upon.
     Json(ScriptedJson),
     Close(Closing),
     /// Acted upon; the answer stops after so many bytes of its body.
     Truncate(usize),
+    /// Acted upon; after so many bytes of the answer's body comes a TCP reset.
+    ResetAfter(usize),
     /// No answer until the client goes away.
-    Hang,
+    Hang {
+        acted: bool,
+    },
+    /// A daemon that hangs: acted upon when nobody waits for the answer any more.
+    Late(LateAnswer),
+    /// Nobody listens for so long before the request.
+    Refuse(Duration),
+}
+
+impl Mishap {
+    /// Whether the request is acted upon when it comes.
+    pub(super) fn lets_act(&self) -> bool {
+        match self {
+            Self::Answer(scripted) => scripted.acted,
+            Self::Hang { acted } => *acted,
+            Self::Close(closing) => matches!(closing, Closing::Lost),
+            Self::Truncate(_) | Self::ResetAfter(_) | Self::Refuse(_) => true,
+            Self::Json(_) | Self::Late(_) => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +72,9 @@ pub(super) struct ScriptedAnswer {
     #[serde(rename = "type", default = "json_type")]
     pub(super) content_type: String,
     pub(super) body: Option<String>,
+    /// Whether the request is acted upon all the same.
+    #[serde(default)]
+    pub(super) acted: bool,
 }
 
 fn json_type() -> String {
@@ -57,6 +93,15 @@ fn ok() -> u16 {
     200
 }
 
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LateAnswer {
+    pub(super) status: u16,
+    pub(super) reason: String,
+    /// Acted upon when so many requests more have come; else when the test wakes the daemon.
+    pub(super) after: Option<usize>,
+}
+
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Closing {
@@ -66,45 +111,6 @@ pub(super) enum Closing {
     Lost,
     /// Nothing was done, and the kernel sends a TCP reset.
     Reset,
-}
-
-/// A fault as it is written. What must not stand together is sorted out in `try_from`,
-/// because serde cannot both flatten an enum and refuse unknown fields.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FaultWords {
-    on: Option<String>,
-    nth: Option<usize>,
-    request: Option<usize>,
-    answer: Option<ScriptedAnswer>,
-    json: Option<ScriptedJson>,
-    close: Option<Closing>,
-    truncate: Option<usize>,
-    hang: Option<bool>,
-}
-
-impl TryFrom<FaultWords> for Fault {
-    type Error = &'static str;
-
-    fn try_from(words: FaultWords) -> Result<Self, Self::Error> {
-        let victim = match (words.on, words.request, words.nth) {
-            (Some(on), None, nth) => Victim::Line { on, nth },
-            (None, Some(request), None) => Victim::Request(request),
-            _ => return Err("a fault needs `on`, which may have `nth`, or `request`"),
-        };
-        let mishaps = [
-            words.answer.map(Mishap::Answer),
-            words.json.map(Mishap::Json),
-            words.close.map(Mishap::Close),
-            words.truncate.map(Mishap::Truncate),
-            words.hang.filter(|hang| *hang).map(|_| Mishap::Hang),
-        ];
-        let mut mishaps = mishaps.into_iter().flatten();
-        match (mishaps.next(), mishaps.next()) {
-            (Some(mishap), None) => Ok(Self { victim, mishap }),
-            _ => Err("a fault needs one of `answer`, `json`, `close`, `truncate`, `hang`"),
-        }
-    }
 }
 
 /// The faults of a story and how often each has been up for its turn.
@@ -140,5 +146,22 @@ impl Faults {
             }
         }
         mishap
+    }
+
+    /// How long nobody shall listen before the next request.
+    pub(super) fn pause_before_next(&self) -> Option<Duration> {
+        let next = self.requests + 1;
+        self.waiting.iter().find_map(|(fault, _)| match fault {
+            Fault {
+                victim: Victim::Request(request),
+                mishap: Mishap::Refuse(pause),
+            } if *request == next => Some(*pause),
+            _ => None,
+        })
+    }
+
+    /// How many requests have come so far.
+    pub(super) fn requests(&self) -> usize {
+        self.requests
     }
 }

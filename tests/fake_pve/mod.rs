@@ -13,68 +13,72 @@
 
 mod answers;
 mod clone;
+mod clones;
 mod cluster;
 mod connection;
+mod controls;
+mod door;
+mod fault_words;
 mod faults;
 mod guests;
 mod http;
+mod kept;
 mod params;
 mod replies;
 mod setup;
 mod shared;
+mod task_log;
 mod tasks;
 mod tls;
 mod wire;
 
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, MutexGuard, Weak};
-use std::thread::{self, JoinHandle};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::thread;
 
 pub(crate) use cluster::Cluster;
+pub(crate) use faults::Fault;
 pub(crate) use setup::{SECRET, Setup, TOKEN};
 pub(crate) use shared::Seen;
 
+use door::Door;
 use shared::Shared;
 use tls::Identity;
 
 /// Ends with all its connections when it is dropped.
 pub(crate) struct FakePve {
-    address: SocketAddr,
     identity: Option<Identity>,
     shared: Arc<Shared>,
-    closing: Arc<AtomicBool>,
-    listening: Option<JoinHandle<()>>,
 }
 
 impl FakePve {
     /// Listens for plain HTTP.
     pub(crate) fn start(setup: Setup) -> Self {
-        Self::listen(setup, None)
+        Self::start_at(setup, Ipv4Addr::LOCALHOST)
+    }
+
+    /// Listens for plain HTTP on an address of loopback. A fake that gives its port up for a
+    /// while needs one for itself: on 127.0.0.1 another test may catch the port meanwhile.
+    pub(crate) fn start_at(setup: Setup, address: Ipv4Addr) -> Self {
+        Self::listen(setup, address, None)
     }
 
     /// Listens for TLS, with a certificate for `localhost`, `127.0.0.1` and `::1`.
     pub(crate) fn start_tls(setup: Setup) -> Self {
-        Self::listen(setup, Some(Identity::new()))
+        Self::listen(setup, Ipv4Addr::LOCALHOST, Some(Identity::new()))
     }
 
-    fn listen(setup: Setup, identity: Option<Identity>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on loopback");
+    fn listen(setup: Setup, address: Ipv4Addr, identity: Option<Identity>) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("a port on loopback");
         let address = listener.local_addr().expect("a bound socket has one");
         let tls = identity.as_ref().map(|identity| identity.config.clone());
-        let shared = Arc::new(Shared::new(setup, tls));
-        let closing = Arc::new(AtomicBool::new(false));
-        let listening = {
-            let (shared, closing) = (shared.clone(), closing.clone());
-            thread::spawn(move || accept_until(&closing, &listener, &shared))
-        };
-        Self {
-            address,
-            identity,
-            shared,
-            closing,
-            listening: Some(listening),
+        let shared = Arc::new(Shared::new(setup, Door::at(address), tls));
+        shared.door.open_with(listener, &shared);
+        if let Some(pause) = shared.pause_before_next() {
+            shared.door.close_for(pause, None, &shared);
         }
+        Self { identity, shared }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -83,11 +87,15 @@ impl FakePve {
         } else {
             "http"
         };
-        format!("{scheme}://{}", self.address)
+        format!("{scheme}://{}", self.address())
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.shared.door.address
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.address.port()
+        self.address().port()
     }
 
     pub(crate) fn ca_pem(&self) -> &str {
@@ -130,16 +138,11 @@ impl FakePve {
 
 impl Drop for FakePve {
     fn drop(&mut self) {
-        self.closing.store(true, Ordering::SeqCst);
-        // Wakes the thread that waits for a connection.
-        drop(TcpStream::connect(self.address));
-        if let Some(listening) = self.listening.take() {
-            let ended = listening.join();
-            assert!(
-                ended.is_ok() || thread::panicking(),
-                "the fake panicked while it served"
-            );
-        }
+        let ended = self.shared.door.close_for_good();
+        assert!(
+            ended.is_ok() || thread::panicking(),
+            "the fake panicked while it served"
+        );
     }
 }
 
@@ -150,34 +153,4 @@ pub(crate) fn unrelated_ca_pem() -> String {
 
 fn lines(seen: Vec<Seen>) -> Vec<String> {
     seen.into_iter().map(|seen| seen.line).collect()
-}
-
-/// The thread's own handle keeps a connection open; this one only shuts it down.
-type Open = (Weak<TcpStream>, JoinHandle<()>);
-
-fn accept_until(closing: &AtomicBool, listener: &TcpListener, shared: &Arc<Shared>) {
-    let mut open: Vec<Open> = Vec::new();
-    for tcp in listener.incoming() {
-        if closing.load(Ordering::SeqCst) {
-            break;
-        }
-        let Ok(tcp) = tcp.map(Arc::new) else {
-            continue;
-        };
-        shared.connections.fetch_add(1, Ordering::SeqCst);
-        let handle = Arc::downgrade(&tcp);
-        let shared = shared.clone();
-        let thread = thread::spawn(move || {
-            // Clients hang up, time out and refuse certificates: their affair.
-            let _ended = connection::serve(tcp, &shared);
-        });
-        open.retain(|(_, thread)| !thread.is_finished());
-        open.push((handle, thread));
-    }
-    for (tcp, thread) in open {
-        if let Some(tcp) = tcp.upgrade() {
-            let _already_closed = tcp.shutdown(Shutdown::Both);
-        }
-        thread.join().expect("a connection's thread panicked");
-    }
 }

@@ -22,7 +22,9 @@ pub(crate) struct Setup {
     pub(crate) nextid_from: u32,
     /// How many looks at a clone's status answer `running` before it is `stopped`.
     pub(crate) clone_looks: u32,
-    /// Exit status of the clones that get as far as copying.
+    /// With these a clone goes on by itself, whether somebody looks at it or not.
+    pub(crate) clone_steps: Option<CloneSteps>,
+    /// Exit status of the clones that get as far as copying; `{newid}` in it is their VMID.
     pub(crate) clone_exit: Exits,
     pub(crate) rows: Refresh,
     /// A server before 8.4, which says what was wrong in the reason phrase only.
@@ -46,6 +48,7 @@ impl Default for Setup {
             guests: Vec::new(),
             nextid_from: 100,
             clone_looks: 0,
+            clone_steps: None,
             clone_exit: Exits::Always("OK".to_owned()),
             rows: Refresh::Never,
             reason_only: false,
@@ -57,6 +60,18 @@ impl Default for Setup {
             faults: Vec::new(),
         }
     }
+}
+
+/// How many requests, of any kind and from anybody, come after a clone's POST before …
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CloneSteps {
+    /// … its worker begins: until then the VMID looks free, and somebody else may take it.
+    pub(crate) appears: u32,
+    /// … the configuration, locked till the end, gets its name.
+    pub(crate) named: u32,
+    /// … the system disk is there and the task ends.
+    pub(crate) done: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -1,19 +1,23 @@
 //! What the threads of one fake have in common.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustls::ServerConfig;
 
+use super::answers;
 use super::cluster::Cluster;
+use super::door::{Door, PATIENCE};
 use super::faults::{Faults, Mishap};
-use super::http::{self, Manners, Request};
+use super::http::{self, Answer, Manners, Request};
 use super::setup::Setup;
 
 pub(super) struct Shared {
     cluster: Mutex<Cluster>,
     chronicle: Mutex<Chronicle>,
+    arrived: Condvar,
+    pub(super) door: Door,
     pub(super) connections: AtomicUsize,
     pub(super) manners: Manners,
     pub(super) unauthorized_delay: Duration,
@@ -42,12 +46,14 @@ impl Seen {
 }
 
 impl Shared {
-    pub(super) fn new(setup: Setup, tls: Option<Arc<ServerConfig>>) -> Self {
+    pub(super) fn new(setup: Setup, door: Door, tls: Option<Arc<ServerConfig>>) -> Self {
         Self {
             chronicle: Mutex::new(Chronicle {
                 seen: Vec::new(),
                 faults: Faults::new(&setup.faults),
             }),
+            arrived: Condvar::new(),
+            door,
             connections: AtomicUsize::new(0),
             manners: Manners {
                 reason_only: setup.reason_only,
@@ -68,6 +74,19 @@ impl Shared {
         self.chronicle.lock().expect("no thread panicked over it")
     }
 
+    /// Writes the request down, lets the cluster go on, and acts as far as the mishap lets it.
+    ///
+    /// All under one lock: the journal's order is the order in which things were done, and who
+    /// has seen a request in the journal finds it acted upon.
+    pub(super) fn receive(&self, request: &Request) -> (Option<Mishap>, Option<Answer>) {
+        let mut cluster = self.cluster();
+        let mishap = self.witness(request);
+        cluster.count_request();
+        let acts = mishap.as_ref().is_none_or(Mishap::lets_act);
+        let answer = acts.then(|| answers::answer(&mut cluster, request));
+        (mishap, answer)
+    }
+
     /// Writes the request down, and tells what shall happen to it.
     pub(super) fn witness(&self, request: &Request) -> Option<Mishap> {
         let line = request.journal_line();
@@ -78,7 +97,27 @@ impl Shared {
             target: request.target.clone(),
             headers: request.headers.clone(),
         });
+        self.arrived.notify_all();
         mishap
+    }
+
+    /// How long nobody shall listen before the next request.
+    pub(super) fn pause_before_next(&self) -> Option<Duration> {
+        self.chronicle().faults.pause_before_next()
+    }
+
+    /// Until so many requests have come in all, also those whose journal was taken.
+    pub(super) fn wait_for_requests(&self, count: usize) {
+        let too_few = |chronicle: &mut Chronicle| chronicle.faults.requests() < count;
+        let waited = self
+            .arrived
+            .wait_timeout_while(self.chronicle(), PATIENCE, too_few);
+        let (mut chronicle, _) = waited.expect("no thread panicked over it");
+        assert!(
+            !too_few(&mut chronicle),
+            "waited for {count} requests, and only {} came",
+            chronicle.faults.requests()
+        );
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {

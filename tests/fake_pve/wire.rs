@@ -1,7 +1,7 @@
 //! What requests are read from and answers written to: a socket, or TLS on top of it.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::{ServerConnection, StreamOwned};
@@ -17,6 +17,10 @@ pub(super) struct Socket {
 impl Socket {
     pub(super) fn new(tcp: Arc<TcpStream>) -> Self {
         Self { tcp, unread: 0 }
+    }
+
+    pub(super) fn peer(&self) -> io::Result<SocketAddr> {
+        self.tcp.peer_addr()
     }
 }
 

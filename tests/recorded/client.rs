@@ -21,7 +21,7 @@ pub(super) struct Reply {
 }
 
 pub(super) fn connect(fake: &FakePve) -> Client<TcpStream> {
-    let tcp = TcpStream::connect(("127.0.0.1", fake.port())).expect("the fake listens");
+    let tcp = TcpStream::connect(fake.address()).expect("the fake listens");
     // Only so that a broken fake fails the test instead of holding it up.
     let patience = Some(Duration::from_secs(20));
     tcp.set_read_timeout(patience).expect("a limit above zero");

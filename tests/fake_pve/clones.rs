@@ -1,0 +1,196 @@
+//! The life of a clone, from the POST that was accepted to the end of its task.
+
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use super::guests::Guest;
+use super::setup::{CloneSteps, Exits, GuestType, Refresh};
+use super::tasks::{CloneOrder, Ending, Pace, Task};
+
+/// How a VMID that somebody else has shows, counted by the answers that said so.
+#[derive(Clone, Copy)]
+pub(super) enum Race {
+    /// The POST was refused.
+    Refused,
+    /// The worker did not get the lock that another clone's worker holds.
+    LockHeld,
+    /// The worker found a VM on its node that was whole already.
+    FileThere,
+    /// The worker found a guest on another node, or a container, where it wanted to write.
+    TakenElsewhere,
+}
+
+impl Cluster {
+    /// Forks the worker. Whether it will get its VMID is not known before it begins.
+    pub(super) fn begin_clone(&mut self, order: CloneOrder) -> String {
+        let pace = match self.setup.clone_steps {
+            None => Pace::Looks(self.setup.clone_looks),
+            Some(steps) => Pace::Requests {
+                before: self.requests,
+                steps,
+            },
+        };
+        let number = self.tasks.len();
+        let task = Task::forked(number, order, pace);
+        let upid = task.upid.clone();
+        self.tasks.push(task);
+        self.advance(number);
+        upid
+    }
+
+    /// Every clone takes the steps that are due by now, the oldest clone first.
+    pub(super) fn advance_clones(&mut self) {
+        for number in 0..self.tasks.len() {
+            self.advance(number);
+        }
+    }
+
+    fn advance(&mut self, number: usize) {
+        let (pace, requests) = (self.tasks[number].pace, self.requests);
+        if pace.is_due(|steps| steps.appears, requests) {
+            self.begin_worker(number);
+        }
+        if pace.is_due(|steps| steps.named, requests) {
+            self.name_copy(number);
+        }
+        if matches!(pace, Pace::Requests { .. }) && pace.is_due(|steps| steps.done, requests) {
+            self.end_clone(number);
+        }
+    }
+
+    fn begin_worker(&mut self, number: usize) {
+        if !self.tasks[number].is_forked() {
+            return;
+        }
+        let order = self.tasks[number].order.clone();
+        if let Some(race) = self.who_has(&order) {
+            self.lose(number, race);
+        } else {
+            self.start_copying(number, &order);
+        }
+    }
+
+    /// Which race for its VMID a worker has lost, if any.
+    fn who_has(&self, order: &CloneOrder) -> Option<Race> {
+        let guest = self.guests.get(&order.newid)?;
+        let is_copied_to = |task: &&Task| task.is_copying() && task.order.newid == order.newid;
+        Some(
+            if guest.kind == GuestType::Lxc || guest.node != order.node {
+                Race::TakenElsewhere
+            } else if self.tasks.iter().any(|task| is_copied_to(&task)) {
+                Race::LockHeld
+            } else {
+                Race::FileThere
+            },
+        )
+    }
+
+    /// A worker that lost its VMID to another guest has made nothing it could remove.
+    fn lose(&mut self, number: usize, race: Race) {
+        self.races[race as usize] += 1;
+        let task = &mut self.tasks[number];
+        let (node, newid) = (&task.order.node, task.order.newid);
+        let waiting = || "trying to acquire lock...".to_owned();
+        let (first_line, exit) = match race {
+            Race::LockHeld => {
+                let lock = format!("/var/lock/qemu-server/lock-{newid}.conf");
+                let exit = format!("can't lock file '{lock}' - got timeout");
+                (Some(waiting()), exit)
+            }
+            Race::Refused | Race::FileThere => (None, file_exists(newid)),
+            Race::TakenElsewhere => {
+                let file = format!("/etc/pve/nodes/{node}/qemu-server/{newid}.conf");
+                let exit = format!("close (rename) atomic file '{file}' failed: File exists");
+                (Some(task.creating_line()), exit)
+            }
+        };
+        task.fail(first_line, exit);
+    }
+
+    fn start_copying(&mut self, number: usize, order: &CloneOrder) {
+        let mut vm = Guest::new(order.newid, &order.node, None);
+        vm.config.insert("lock".to_owned(), json!("clone"));
+        self.guests.insert(order.newid, vm);
+        let exit = self.exit_of_next_clone();
+        let exit = exit.replace("{newid}", &order.newid.to_string());
+        self.tasks[number].copy(exit);
+    }
+
+    fn exit_of_next_clone(&mut self) -> String {
+        match &mut self.setup.clone_exit {
+            Exits::Always(exit) => exit.clone(),
+            Exits::InTurn(exits) if exits.len() > 1 => exits.remove(0),
+            Exits::InTurn(exits) => exits.first().expect("at least one exit status").clone(),
+        }
+    }
+
+    /// The configuration is written a second time, with its name, once the first disk is there.
+    fn name_copy(&mut self, number: usize) {
+        let task = &mut self.tasks[number];
+        if !task.is_copying() || task.named {
+            return;
+        }
+        task.named = true;
+        let (newid, name) = (task.order.newid, json!(task.order.name));
+        let at_once = matches!(self.setup.rows, Refresh::AtOnce);
+        if let Some(vm) = self.guests.get_mut(&newid) {
+            vm.config.insert("name".to_owned(), name);
+            if at_once {
+                vm.refresh_row();
+            }
+        }
+    }
+
+    fn end_clone(&mut self, number: usize) {
+        if !self.tasks[number].is_copying() {
+            return;
+        }
+        self.name_copy(number);
+        let newid = self.tasks[number].order.newid;
+        match self.tasks[number].end() {
+            Ending::Complete => self.complete(newid),
+            Ending::CleanUp => {
+                self.guests.remove(&newid);
+            }
+            Ending::LeaveHalf => {}
+        }
+    }
+
+    fn complete(&mut self, newid: u32) {
+        let at_once = matches!(self.setup.rows, Refresh::AtOnce);
+        if let Some(vm) = self.guests.get_mut(&newid) {
+            vm.config.remove("lock");
+            vm.add_system_disk();
+            if at_once {
+                vm.refresh_row();
+            }
+        }
+    }
+
+    /// The task of this UPID, of which only its own node knows.
+    pub(super) fn task(&self, node: &str, upid: &str) -> Option<&Task> {
+        self.tasks.iter().find(|task| task.is(node, upid))
+    }
+
+    /// A look at a task's status, which is what makes it go on unless requests do.
+    pub(super) fn look_at_task(&mut self, node: &str, upid: &str) -> Option<Value> {
+        let number = self.tasks.iter().position(|task| task.is(node, upid))?;
+        let task = &mut self.tasks[number];
+        if task.is_copying() && task.is_over_after_a_look() {
+            self.end_clone(number);
+        }
+        Some(self.tasks[number].status())
+    }
+
+    /// Carries every clone to its end, whatever it waits for.
+    pub(super) fn finish_clones(&mut self) {
+        for number in 0..self.tasks.len() {
+            self.begin_worker(number);
+            self.end_clone(number);
+        }
+    }
+}
+
+pub(super) fn file_exists(newid: u32) -> String {
+    format!("unable to create VM {newid}: config file already exists")
+}

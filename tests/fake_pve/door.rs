@@ -1,0 +1,183 @@
+//! The port: who comes in, and when nobody can.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::connection;
+use super::shared::Shared;
+
+/// Longer than anything here takes, so that a broken test ends.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) struct Door {
+    pub(super) address: SocketAddr,
+    state: Mutex<State>,
+    opened: Condvar,
+    connections: Mutex<Vec<Connection>>,
+}
+
+enum State {
+    Open(Listening),
+    Shut,
+    /// The fake is being dropped.
+    ForGood,
+}
+
+struct Listening {
+    closing: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+struct Connection {
+    /// The thread's own handle keeps the connection open; this one only shuts it down.
+    tcp: Weak<TcpStream>,
+    peer: SocketAddr,
+    thread: JoinHandle<()>,
+}
+
+impl Door {
+    /// Nobody listens there yet.
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            state: Mutex::new(State::Shut),
+            opened: Condvar::new(),
+            connections: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread panicked over it")
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
+        let connections = self.connections.lock();
+        connections.expect("no thread panicked over it")
+    }
+
+    /// Does nothing when it is open, or closed for good.
+    pub(super) fn open(&self, shared: &Arc<Shared>) {
+        let mut state = self.state();
+        if matches!(*state, State::Shut) {
+            let listener = TcpListener::bind(self.address);
+            *state = listen(listener.expect("the port is still free"), shared);
+            self.opened.notify_all();
+        }
+    }
+
+    /// The first time, with the port that was found free.
+    pub(super) fn open_with(&self, listener: TcpListener, shared: &Arc<Shared>) {
+        *self.state() = listen(listener, shared);
+    }
+
+    /// Lets nobody in and everybody out but one, who is still to be answered.
+    pub(super) fn close(&self, except: Option<SocketAddr>) {
+        let mut state = self.state();
+        if matches!(*state, State::Open(_))
+            && let State::Open(listening) = std::mem::replace(&mut *state, State::Shut)
+        {
+            self.end(listening).expect("it only accepts");
+        }
+        drop(state);
+        for connection in &*self.connections() {
+            if Some(connection.peer) != except {
+                connection.shut_down();
+            }
+        }
+    }
+
+    /// The port refuses from now on, and accepts again when the pause is over.
+    pub(super) fn close_for(
+        &self,
+        pause: Duration,
+        except: Option<SocketAddr>,
+        shared: &Arc<Shared>,
+    ) {
+        self.close(except);
+        let shared = shared.clone();
+        thread::spawn(move || {
+            thread::sleep(pause);
+            shared.door.open(&shared);
+        });
+    }
+
+    pub(super) fn wait_until_open(&self) {
+        let is_shut = |state: &mut State| matches!(state, State::Shut);
+        let waited = self
+            .opened
+            .wait_timeout_while(self.state(), PATIENCE, is_shut);
+        let (state, _) = waited.expect("no thread panicked over it");
+        assert!(matches!(*state, State::Open(_)), "the port still refuses");
+    }
+
+    /// Waits for every thread; an error when one of them has panicked.
+    pub(super) fn close_for_good(&self) -> thread::Result<()> {
+        let listening = std::mem::replace(&mut *self.state(), State::ForGood);
+        let mut ended = match listening {
+            State::Open(listening) => self.end(listening),
+            State::Shut | State::ForGood => Ok(()),
+        };
+        for connection in std::mem::take(&mut *self.connections()) {
+            connection.shut_down();
+            ended = ended.and(connection.thread.join());
+        }
+        ended
+    }
+
+    fn end(&self, listening: Listening) -> thread::Result<()> {
+        listening.closing.store(true, Ordering::SeqCst);
+        // Wakes the thread that waits for a connection.
+        drop(TcpStream::connect(self.address));
+        listening.thread.join()
+    }
+
+    fn let_in(&self, tcp: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
+        let peer = tcp.peer_addr()?;
+        let tcp = Arc::new(tcp);
+        let handle = Arc::downgrade(&tcp);
+        shared.connections.fetch_add(1, Ordering::SeqCst);
+        let shared = shared.clone();
+        let thread = thread::spawn(move || {
+            // Clients hang up, time out and refuse certificates: their affair.
+            let _ended = connection::serve(tcp, &shared);
+        });
+        let mut connections = self.connections();
+        for ended in connections.extract_if(.., |connection| connection.thread.is_finished()) {
+            ended.thread.join().expect("a connection's thread panicked");
+        }
+        connections.push(Connection {
+            tcp: handle,
+            peer,
+            thread,
+        });
+        Ok(())
+    }
+}
+
+impl Connection {
+    fn shut_down(&self) {
+        if let Some(tcp) = self.tcp.upgrade() {
+            let _already_closed = tcp.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn listen(listener: TcpListener, shared: &Arc<Shared>) -> State {
+    let closing = Arc::new(AtomicBool::new(false));
+    let thread = {
+        let (closing, shared) = (closing.clone(), shared.clone());
+        thread::spawn(move || {
+            for tcp in listener.incoming() {
+                if closing.load(Ordering::SeqCst) {
+                    break;
+                }
+                let _gone_already = tcp.and_then(|tcp| shared.door.let_in(tcp, &shared));
+            }
+        })
+    };
+    State::Open(Listening { closing, thread })
+}

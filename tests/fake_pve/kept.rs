@@ -1,0 +1,38 @@
+//! What a daemon that hangs has taken in, and does when it wakes up.
+
+use super::answers;
+use super::cluster::Cluster;
+use super::http::Request;
+
+/// Nobody waits for the answer any more.
+pub(super) struct Kept {
+    request: Request,
+    /// Acted upon once so many requests have come in all; else when the daemon is woken.
+    due: Option<usize>,
+}
+
+impl Cluster {
+    pub(super) fn keep(&mut self, request: Request, after: Option<usize>) {
+        let due = after.map(|more| self.requests + more);
+        self.kept.push(Kept { request, due });
+    }
+
+    pub(super) fn act_on_what_is_due(&mut self) {
+        let requests = self.requests;
+        self.act_on_kept(|kept| kept.due.is_some_and(|due| due <= requests));
+    }
+
+    /// Everything in the order in which it came.
+    pub(super) fn act_on_all_kept(&mut self) {
+        self.act_on_kept(|_| true);
+    }
+
+    fn act_on_kept(&mut self, mut now: impl FnMut(&Kept) -> bool) {
+        let kept = std::mem::take(&mut self.kept);
+        let (now, later) = kept.into_iter().partition(|kept| now(kept));
+        self.kept = later;
+        for Kept { request, .. } in now {
+            let _nobody_hears_it = answers::answer(self, &request);
+        }
+    }
+}
