@@ -5,16 +5,22 @@ use serde_json::json;
 use super::clone;
 use super::cluster::Cluster;
 use super::http::{Answer, Request};
+use super::node_tasks;
 use super::params::{Params, what_is_wrong_with_vmid};
 use super::replies::{
-    failure, forbidden, not_implemented, parameter_error, proxied, proxied_log, success,
-    without_body,
+    failure, forbidden, not_implemented, parameter_error, proxied, success, without_body,
 };
-use super::setup::{Rights, SECRET};
+use super::setup::SECRET;
 
 /// Acts on the cluster as the request says.
 pub(super) fn answer(cluster: &mut Cluster, request: &Request) -> Answer {
-    respond(cluster, request).unwrap_or_else(|refusal| refusal)
+    let mut answer = respond(cluster, request).unwrap_or_else(|refusal| refusal);
+    let path = request.path();
+    let node = path
+        .strip_prefix("/nodes/")
+        .and_then(|rest| rest.split('/').next());
+    answer.through_node = node.is_some_and(|node| node != cluster.setup.nodes[0]);
+    answer
 }
 
 fn respond(cluster: &mut Cluster, request: &Request) -> Result<Answer, Answer> {
@@ -43,11 +49,12 @@ fn respond(cluster: &mut Cluster, request: &Request) -> Result<Answer, Answer> {
         ("POST", ["nodes", node, "qemu", vmid, "clone"]) => {
             clone::clone(cluster, &token, node, vmid, &params)
         }
+        ("GET", ["nodes", node, "tasks"]) => node_tasks::list(cluster, &token, node, &params),
         ("GET", ["nodes", node, "tasks", upid, "status"]) => {
-            task_status(cluster, &token, node, upid, &params)
+            node_tasks::task_status(cluster, &token, node, upid, &params)
         }
         ("GET", ["nodes", node, "tasks", upid, "log"]) => {
-            task_log(cluster, &token, node, upid, &params)
+            node_tasks::task_log(cluster, &token, node, upid, &params)
         }
         _ => Err(not_implemented(method, &path)),
     }
@@ -67,10 +74,6 @@ fn authenticate(cluster: &Cluster, request: &Request) -> Result<String, Answer> 
     }
 }
 
-fn may_all(cluster: &Cluster, token: &str) -> bool {
-    cluster.rights_of(token) == Some(Rights::All)
-}
-
 fn version(params: &Params) -> Result<Answer, Answer> {
     params.allow_only(&[])?;
     let version = json!({"release": "9.2", "repoid": "14a22df35955d97d", "version": "9.2.11"});
@@ -80,12 +83,7 @@ fn version(params: &Params) -> Result<Answer, Answer> {
 /// Guests without VM.Audit are left out, not refused.
 fn resources(cluster: &mut Cluster, token: &str, params: &Params) -> Result<Answer, Answer> {
     params.allow_only(&["type"])?;
-    let rows = if may_all(cluster, token) {
-        cluster.rows()
-    } else {
-        Vec::new()
-    };
-    Ok(success(&json!(rows)))
+    Ok(success(&json!(cluster.rows(token))))
 }
 
 fn nextid(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
@@ -113,12 +111,7 @@ fn vms_of_node(
 ) -> Result<Answer, Answer> {
     cluster.reach(node)?;
     params.allow_only(&["full"])?;
-    let vms = if may_all(cluster, token) {
-        cluster.vms_of(node)
-    } else {
-        Vec::new()
-    };
-    Ok(proxied(&json!(vms)))
+    Ok(proxied(&json!(cluster.vms_of(node, token))))
 }
 
 fn config(
@@ -128,63 +121,17 @@ fn config(
     vmid: &str,
     params: &Params,
 ) -> Result<Answer, Answer> {
-    if !may_all(cluster, token) {
+    let number = vmid.parse().ok();
+    if !cluster.may_see(token, number.unwrap_or_default()) {
         return Err(forbidden(&format!("/vms/{vmid}, VM.Audit")));
     }
     cluster.reach(node)?;
     params.allow_only(&["current", "snapshot"])?;
-    let vm = vmid.parse().ok().and_then(|vmid| cluster.vm(node, vmid));
+    let vm = number.and_then(|vmid| cluster.vm(node, vmid));
     let Some(vm) = vm else {
         let file = format!("nodes/{node}/qemu-server/{vmid}.conf");
         let missing = format!("Configuration file '{file}' does not exist");
         return Err(failure(500, &missing));
     };
     Ok(success(&json!(vm.config)))
-}
-
-fn task_status(
-    cluster: &mut Cluster,
-    token: &str,
-    node: &str,
-    upid: &str,
-    params: &Params,
-) -> Result<Answer, Answer> {
-    cluster.reach(node)?;
-    params.allow_only(&[])?;
-    check_owner(cluster, token, node, upid)?;
-    match cluster.look_at_task(node, upid) {
-        Some(status) => Ok(proxied(&status)),
-        None => Err(parameter_error("upid", "no such task")),
-    }
-}
-
-/// The log of an unknown task is no error, but one line long.
-fn task_log(
-    cluster: &Cluster,
-    token: &str,
-    node: &str,
-    upid: &str,
-    params: &Params,
-) -> Result<Answer, Answer> {
-    cluster.reach(node)?;
-    params.allow_only(&["start", "limit", "download"])?;
-    check_owner(cluster, token, node, upid)?;
-    let Some(task) = cluster.task(node, upid) else {
-        let line = "unable to open file - No such file or directory";
-        return Ok(proxied_log(&json!([{"n": 1, "t": line}]), 1));
-    };
-    let start = params.number("start", 0)?;
-    let limit = params.number("limit", 50)?;
-    let lines = task.log_lines(start, limit);
-    Ok(proxied_log(&json!(lines), task.log.len()))
-}
-
-/// Other tokens' tasks take Sys.Audit, also those of the same user.
-fn check_owner(cluster: &Cluster, token: &str, node: &str, upid: &str) -> Result<(), Answer> {
-    match cluster.task(node, upid) {
-        Some(task) if task.order.owner != token && !may_all(cluster, token) => {
-            Err(forbidden(&format!("/nodes/{node}, Sys.Audit")))
-        }
-        _ => Ok(()),
-    }
 }

@@ -8,7 +8,6 @@ use super::guests::Guest;
 use super::http::Answer;
 use super::params::{Params, what_is_wrong_with_vmid};
 use super::replies::{failure, forbidden, proxied, refuse_if_any};
-use super::setup::Rights;
 use super::tasks::CloneOrder;
 
 const PARAMETERS: [&str; 10] = [
@@ -35,7 +34,7 @@ pub(super) fn clone(
     vmid: &str,
     params: &Params,
 ) -> Result<Answer, Answer> {
-    if cluster.rights_of(token) == Some(Rights::None) {
+    if !cluster.may_clone(token, vmid) {
         return Err(forbidden(&format!("/vms/{vmid}, VM.Clone")));
     }
     if let Some(pool) = params.get("pool").filter(|pool| *pool != POOL) {
@@ -62,22 +61,32 @@ pub(super) fn clone(
     check_target(cluster, node, params)?;
 
     let newid = params.get("newid").and_then(|newid| newid.parse().ok());
-    let newid = newid.expect("checked with the other parameters");
-    if cluster.vm(node, newid).is_some() {
-        cluster.races[Race::Refused as usize] += 1;
-        return Err(failure(500, &file_exists(newid)));
-    }
-    let name = params
-        .get("name")
-        .map_or_else(|| name_of_copy(source), str::to_owned);
-    let upid = cluster.begin_clone(CloneOrder {
+    let name = params.get("name").map(str::to_owned);
+    let order = CloneOrder {
         node: node.to_owned(),
         source: vmid,
-        newid,
-        name,
+        newid: newid.expect("checked with the other parameters"),
+        name: name.unwrap_or_else(|| name_of_copy(source)),
         full,
         owner: token.to_owned(),
-    });
+    };
+    begin(cluster, order)
+}
+
+/// The last check sees configurations that are there by now, on this node only.
+fn begin(cluster: &mut Cluster, order: CloneOrder) -> Result<Answer, Answer> {
+    let faster = cluster.who_is_faster(order.newid);
+    if matches!(faster, Some(Race::Refused)) {
+        cluster.give_to_stranger(Race::Refused, &order);
+    }
+    if cluster.vm(&order.node, order.newid).is_some() {
+        cluster.races[Race::Refused as usize] += 1;
+        return Err(failure(500, &file_exists(order.newid)));
+    }
+    if let Some(race) = faster {
+        cluster.give_to_stranger(race, &order);
+    }
+    let upid = cluster.begin_clone(order);
     Ok(proxied(&json!(upid)))
 }
 

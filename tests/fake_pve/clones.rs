@@ -65,9 +65,31 @@ impl Cluster {
         let order = self.tasks[number].order.clone();
         if let Some(race) = self.who_has(&order) {
             self.lose(number, race);
+        } else if let Some(exit) = self.storage_is_busy() {
+            let task = &mut self.tasks[number];
+            task.fail(Some(task.creating_line()), exit);
         } else {
-            self.start_copying(number, &order);
+            let exit = self.exit_of_next_clone();
+            let exit = exit.replace("{newid}", &order.newid.to_string());
+            self.start_copying(number, &order, exit);
         }
+    }
+
+    /// The words of a worker that waited too long for its storage. What it had made by then
+    /// it has removed.
+    fn storage_is_busy(&mut self) -> Option<String> {
+        let most = self.setup.copying_at_once?;
+        let copying = self.tasks.iter().filter(|task| task.is_copying()).count();
+        if copying < most {
+            return None;
+        }
+        self.storage_refusals += 1;
+        let words = if self.storage_refusals % 2 == 1 {
+            "can't lock file '/var/lock/pve-manager/pve-storage-data' - got timeout"
+        } else {
+            "cfs-lock 'storage-data' error: got lock request timeout"
+        };
+        Some(format!("clone failed: {words}"))
     }
 
     /// Which race for its VMID a worker has lost, if any.
@@ -107,12 +129,11 @@ impl Cluster {
         task.fail(first_line, exit);
     }
 
-    fn start_copying(&mut self, number: usize, order: &CloneOrder) {
+    pub(super) fn start_copying(&mut self, number: usize, order: &CloneOrder, exit: String) {
         let mut vm = Guest::new(order.newid, &order.node, None);
         vm.config.insert("lock".to_owned(), json!("clone"));
+        vm.row = self.dead_rows.remove(&order.newid);
         self.guests.insert(order.newid, vm);
-        let exit = self.exit_of_next_clone();
-        let exit = exit.replace("{newid}", &order.newid.to_string());
         self.tasks[number].copy(exit);
     }
 
@@ -125,7 +146,7 @@ impl Cluster {
     }
 
     /// The configuration is written a second time, with its name, once the first disk is there.
-    fn name_copy(&mut self, number: usize) {
+    pub(super) fn name_copy(&mut self, number: usize) {
         let task = &mut self.tasks[number];
         if !task.is_copying() || task.named {
             return;
@@ -146,21 +167,20 @@ impl Cluster {
             return;
         }
         self.name_copy(number);
-        let newid = self.tasks[number].order.newid;
+        let CloneOrder { newid, owner, .. } = self.tasks[number].order.clone();
         match self.tasks[number].end() {
-            Ending::Complete => self.complete(newid),
-            Ending::CleanUp => {
-                self.guests.remove(&newid);
-            }
+            Ending::Complete => self.complete(newid, owner),
+            Ending::CleanUp => self.remove(newid),
             Ending::LeaveHalf => {}
         }
     }
 
-    fn complete(&mut self, newid: u32) {
+    fn complete(&mut self, newid: u32, owner: String) {
         let at_once = matches!(self.setup.rows, Refresh::AtOnce);
         if let Some(vm) = self.guests.get_mut(&newid) {
             vm.config.remove("lock");
             vm.add_system_disk();
+            vm.cloned_by = Some(owner);
             if at_once {
                 vm.refresh_row();
             }

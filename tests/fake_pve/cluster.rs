@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::guests::Guest;
+use super::guests::{CachedRow, Guest};
 use super::kept::Kept;
-use super::setup::{GuestType, Refresh, Rights, Setup, TOKEN};
+use super::setup::{GuestType, Refresh, Setup};
+use super::strangers::Strangers;
 use super::tasks::Task;
 
 pub(crate) struct Cluster {
@@ -19,6 +20,10 @@ pub(crate) struct Cluster {
     /// How many requests have come so far.
     pub(super) requests: usize,
     pub(super) kept: Vec<Kept>,
+    pub(super) strangers: Strangers,
+    pub(super) storage_refusals: u32,
+    /// What pvestatd last said about guests that are gone: who gets their VMID next gets that.
+    pub(super) dead_rows: BTreeMap<u32, CachedRow>,
     /// How often each of the four shapes of a taken VMID was answered.
     pub(crate) races: [usize; 4],
     last_refresh: Instant,
@@ -43,12 +48,20 @@ impl Cluster {
             guest.refresh_row();
             guests.insert(vmid, guest);
         }
+        if let Some(steps) = setup.clone_steps {
+            let in_order = steps.appears <= steps.named && steps.named <= steps.done;
+            assert!(in_order, "a clone takes its steps in their order");
+        }
+        let dead_rows = setup.dead_rows.iter();
         Self {
             guests,
             tasks: Vec::new(),
+            dead_rows: dead_rows.map(|(vmid, row)| (*vmid, row.into())).collect(),
             setup,
             requests: 0,
             kept: Vec::new(),
+            strangers: Strangers::default(),
+            storage_refusals: 0,
             races: [0; 4],
             last_refresh: Instant::now(),
         }
@@ -59,6 +72,12 @@ impl Cluster {
         self.requests += 1;
         self.act_on_what_is_due();
         self.advance_clones();
+    }
+
+    /// Destroys a guest, whose row will outlive it.
+    pub(crate) fn remove(&mut self, vmid: u32) {
+        let row = self.guests.remove(&vmid).and_then(|guest| guest.row);
+        self.dead_rows.extend(row.map(|row| (vmid, row)));
     }
 
     fn is_offline(&self, node: &str) -> bool {
@@ -79,13 +98,6 @@ impl Cluster {
         self.setup.nodes.iter().any(|known| known == node)
     }
 
-    pub(super) fn rights_of(&self, token: &str) -> Option<Rights> {
-        if token == TOKEN {
-            return Some(Rights::All);
-        }
-        self.setup.tokens.get(token).copied()
-    }
-
     pub(super) fn first_free_vmid(&self) -> Option<u32> {
         (self.setup.nextid_from..=999_999_999).find(|vmid| !self.guests.contains_key(vmid))
     }
@@ -97,11 +109,12 @@ impl Cluster {
     }
 
     /// The rows of `/cluster/resources`, sorted by VMID as text.
-    pub(super) fn rows(&mut self) -> Vec<Value> {
+    pub(super) fn rows(&mut self, token: &str) -> Vec<Value> {
         self.refresh_when_due();
         let by_text: BTreeSet<_> = self
             .guests
             .keys()
+            .filter(|vmid| self.may_see(token, **vmid))
             .map(|vmid| (vmid.to_string(), *vmid))
             .collect();
         by_text
@@ -118,6 +131,7 @@ impl Cluster {
             && self.last_refresh.elapsed() >= Duration::from_millis(period)
         {
             self.last_refresh = Instant::now();
+            self.dead_rows.clear();
             for guest in self.guests.values_mut() {
                 guest.refresh_row();
             }
@@ -125,10 +139,11 @@ impl Cluster {
     }
 
     /// The VMs of a node as their configurations have them.
-    pub(super) fn vms_of(&self, node: &str) -> Vec<Value> {
+    pub(super) fn vms_of(&self, node: &str, token: &str) -> Vec<Value> {
         self.guests
             .values()
             .filter(|guest| guest.kind == GuestType::Qemu && guest.node == node)
+            .filter(|vm| self.may_see(token, vm.vmid))
             .map(Guest::node_entry)
             .collect()
     }

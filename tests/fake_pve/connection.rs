@@ -140,6 +140,7 @@ impl From<ScriptedAnswer> for Answer {
                 .body
                 .map(|text| Body::Scripted { content_type, text }),
             proxied: false,
+            through_node: false,
         }
     }
 }
@@ -151,6 +152,7 @@ impl From<ScriptedJson> for Answer {
             reason: "OK".to_owned(),
             body: Some(Body::Json(serde_json::json!({"data": scripted.data}))),
             proxied: false,
+            through_node: false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::setup::{GuestSetup, GuestType, KnownRow, RowSetup};
+use super::setup::{GuestSetup, GuestType, KnownRow, RowSetup, StaleRow};
 
 pub(crate) struct Guest {
     pub(crate) vmid: u32,
@@ -12,6 +12,8 @@ pub(crate) struct Guest {
     /// The options of its configuration file, `name`, `template` and `lock` among them.
     pub(crate) config: Map<String, Value>,
     pub(crate) row: Option<CachedRow>,
+    /// The token whose clone it is, once that is done.
+    pub(super) cloned_by: Option<String>,
 }
 
 /// What pvestatd last said about a guest.
@@ -19,6 +21,16 @@ pub(crate) struct CachedRow {
     pub(crate) name: String,
     pub(crate) template: bool,
     pub(crate) status: String,
+}
+
+impl From<&StaleRow> for CachedRow {
+    fn from(row: &StaleRow) -> Self {
+        Self {
+            name: row.name.clone(),
+            template: row.template,
+            status: "stopped".to_owned(),
+        }
+    }
 }
 
 impl Guest {
@@ -56,6 +68,7 @@ impl Guest {
             status: "stopped".to_owned(),
             config,
             row: None,
+            cloned_by: None,
         }
     }
 
@@ -74,13 +87,7 @@ impl Guest {
         match &setup.row {
             RowSetup::Known(KnownRow::Fresh) => guest.refresh_row(),
             RowSetup::Known(KnownRow::Nameless) => {}
-            RowSetup::Stale(row) => {
-                guest.row = Some(CachedRow {
-                    name: row.name.clone(),
-                    template: row.template,
-                    status: "stopped".to_owned(),
-                });
-            }
+            RowSetup::Stale(row) => guest.row = Some(row.into()),
         }
         guest
     }

@@ -141,6 +141,8 @@ pub(super) struct Answer {
     pub(super) body: Option<Body>,
     /// pveproxy hands on pvedaemon's `Connection: close` beside its own `Keep-Alive`.
     pub(super) proxied: bool,
+    /// The pveproxy we talk to has it from the one of another node.
+    pub(super) through_node: bool,
 }
 
 #[derive(Debug)]
@@ -203,10 +205,12 @@ impl Answer {
     }
 
     fn connection_headers(&self, manners: Manners) -> &'static str {
-        match (self.closes(manners), self.proxied) {
-            (true, _) => "Connection: close\r\n",
-            (false, true) => "Connection: close\r\nConnection: Keep-Alive\r\n",
-            (false, false) => "Connection: Keep-Alive\r\n",
+        match (self.closes(manners), self.proxied, self.through_node) {
+            (true, _, _) => "Connection: close\r\n",
+            (false, true, false) => "Connection: close\r\nConnection: Keep-Alive\r\n",
+            (false, true, true) => "Connection: close,Keep-Alive\r\nConnection: Keep-Alive\r\n",
+            (false, false, false) => "Connection: Keep-Alive\r\n",
+            (false, false, true) => "Connection: Keep-Alive\r\nConnection: Keep-Alive\r\n",
         }
     }
 }

@@ -11,6 +11,7 @@ pub(super) fn success(data: &Value) -> Answer {
         reason: "OK".to_owned(),
         body: Some(Body::Json(json!({"data": data}))),
         proxied: false,
+        through_node: false,
     }
 }
 
@@ -22,12 +23,13 @@ pub(super) fn proxied(data: &Value) -> Answer {
     }
 }
 
-/// The one success with something beside `data`.
-pub(super) fn proxied_log(lines: &Value, total: usize) -> Answer {
-    let log = json!({"data": lines, "total": total});
-    Answer {
-        body: Some(Body::Json(log)),
-        ..proxied(&Value::Null)
+impl Answer {
+    /// How many there are in all, beside the ones that were asked for.
+    pub(super) fn with_total(mut self, total: usize) -> Self {
+        if let Some(Body::Json(body)) = &mut self.body {
+            body["total"] = json!(total);
+        }
+        self
     }
 }
 
@@ -76,6 +78,7 @@ fn refusal(status: u16, words: &str, body: Value) -> Answer {
         reason: words.to_owned(),
         body: Some(Body::Json(body)),
         proxied: false,
+        through_node: false,
     }
 }
 
@@ -85,6 +88,7 @@ pub(super) fn without_body(status: u16, reason: &str) -> Answer {
         reason: reason.to_owned(),
         body: None,
         proxied: false,
+        through_node: false,
     }
 }
 

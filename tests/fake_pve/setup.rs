@@ -26,7 +26,14 @@ pub(crate) struct Setup {
     pub(crate) clone_steps: Option<CloneSteps>,
     /// Exit status of the clones that get as far as copying; `{newid}` in it is their VMID.
     pub(crate) clone_exit: Exits,
+    /// A worker that begins while so many others copy waits too long for its storage, and fails.
+    pub(crate) copying_at_once: Option<usize>,
+    /// Each time so many clone POSTs have come, a stranger takes the last one's VMID a moment
+    /// before, in turn so that each of the four shapes of a lost race shows.
+    pub(crate) strangers_every: Option<u32>,
     pub(crate) rows: Refresh,
+    /// Rows of guests that are gone, by their VMID; a new guest gets what is there for its own.
+    pub(crate) dead_rows: BTreeMap<u32, StaleRow>,
     /// A server before 8.4, which says what was wrong in the reason phrase only.
     pub(crate) reason_only: bool,
     pub(crate) gzip: bool,
@@ -50,7 +57,10 @@ impl Default for Setup {
             clone_looks: 0,
             clone_steps: None,
             clone_exit: Exits::Always("OK".to_owned()),
+            copying_at_once: None,
+            strangers_every: None,
             rows: Refresh::Never,
+            dead_rows: BTreeMap::new(),
             reason_only: false,
             gzip: false,
             close_every: false,
@@ -63,7 +73,7 @@ impl Default for Setup {
 }
 
 /// How many requests, of any kind and from anybody, come after a clone's POST before …
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CloneSteps {
     /// … its worker begins: until then the VMID looks free, and somebody else may take it.
@@ -164,5 +174,9 @@ pub(crate) enum Refresh {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Rights {
     None,
+    /// Clones templates, sees nothing but them, and looks at its own tasks.
+    Blind,
+    /// The same, and sees the VMs that it has cloned itself once they are done.
+    Late,
     All,
 }

@@ -82,6 +82,9 @@ impl Shared {
         let mut cluster = self.cluster();
         let mishap = self.witness(request);
         cluster.count_request();
+        if let Some(Mishap::Late(late)) = &mishap {
+            cluster.keep(request.clone(), late.after);
+        }
         let acts = mishap.as_ref().is_none_or(Mishap::lets_act);
         let answer = acts.then(|| answers::answer(&mut cluster, request));
         (mishap, answer)

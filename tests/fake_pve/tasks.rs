@@ -165,11 +165,7 @@ impl Task {
     }
 
     pub(super) fn status(&self) -> Value {
-        let (user, token) = self
-            .order
-            .owner
-            .split_once('!')
-            .expect("an owner is USER@REALM!TOKEN");
+        let (user, token) = self.user_and_token();
         let mut status = self.who_and_when();
         status["status"] = json!(if self.is_stopped() {
             "stopped"
@@ -182,6 +178,28 @@ impl Task {
             status["exitstatus"] = json!(self.exit);
         }
         status
+    }
+
+    /// Its line in the node's list, where a running one has the whole token as its user.
+    pub(super) fn entry(&self) -> Value {
+        let mut entry = self.who_and_when();
+        if self.is_stopped() {
+            let (user, token) = self.user_and_token();
+            entry["user"] = json!(user);
+            entry["tokenid"] = json!(token);
+            entry["endtime"] = json!(self.worker.starttime + 1);
+            entry["status"] = json!(self.exit);
+        } else {
+            entry["user"] = json!(self.order.owner);
+            entry["saved"] = json!("0");
+            entry["status"] = json!("RUNNING");
+        }
+        entry
+    }
+
+    fn user_and_token(&self) -> (&str, &str) {
+        let parts = self.order.owner.split_once('!');
+        parts.expect("an owner is USER@REALM!TOKEN")
     }
 
     /// What status and task list have in common.

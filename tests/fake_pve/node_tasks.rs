@@ -1,0 +1,103 @@
+//! `/nodes/{node}/tasks`: the list, and status and log of each.
+
+use serde_json::json;
+
+use super::cluster::Cluster;
+use super::http::Answer;
+use super::params::Params;
+use super::replies::{forbidden, parameter_error, proxied, success};
+use super::tasks::Task;
+
+/// Newest first, those that still run before all others. Others' tasks are left out.
+pub(super) fn list(
+    cluster: &Cluster,
+    token: &str,
+    node: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    cluster.reach(node)?;
+    params.allow_only(&["source", "typefilter", "vmid", "limit", "start"])?;
+    let (running, ended) = match params.get("source").unwrap_or("archive") {
+        "archive" => (false, true),
+        "active" => (true, false),
+        "all" => (true, true),
+        other => {
+            let why = format!("value '{other}' does not have a value in the enumeration");
+            return Err(parameter_error("source", &why));
+        }
+    };
+    let wanted = |task: &&Task| {
+        let of_type = params
+            .get("typefilter")
+            .is_none_or(|kind| kind == "qmclone");
+        let source = task.order.source.to_string();
+        let of_vmid = params.get("vmid").is_none_or(|vmid| vmid == source);
+        let of_source = if task.is_stopped() { ended } else { running };
+        let mine = task.order.node == node && cluster.may_see_task(token, task);
+        mine && of_type && of_vmid && of_source
+    };
+    let (ended, running): (Vec<_>, Vec<_>) = cluster
+        .tasks
+        .iter()
+        .rev()
+        .filter(wanted)
+        .partition(|task| task.is_stopped());
+    let (start, limit) = (params.number("start", 0)?, params.number("limit", 50)?);
+    let total = running.len() + ended.len();
+    let mut left = limit;
+    let shown = running.into_iter().chain(ended).skip(start);
+    let shown = shown.take_while(|task| {
+        let fits = left > 0;
+        // As recorded: a running one uses up two of the limit.
+        left = left.saturating_sub(if task.is_stopped() { 1 } else { 2 });
+        fits
+    });
+    let entries: Vec<_> = shown.map(Task::entry).collect();
+    Ok(success(&json!(entries)).with_total(total))
+}
+
+pub(super) fn task_status(
+    cluster: &mut Cluster,
+    token: &str,
+    node: &str,
+    upid: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    cluster.reach(node)?;
+    params.allow_only(&[])?;
+    check_owner(cluster, token, node, upid)?;
+    match cluster.look_at_task(node, upid) {
+        Some(status) => Ok(proxied(&status)),
+        None => Err(parameter_error("upid", "no such task")),
+    }
+}
+
+/// The log of an unknown task is no error, but one line long.
+pub(super) fn task_log(
+    cluster: &Cluster,
+    token: &str,
+    node: &str,
+    upid: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    cluster.reach(node)?;
+    params.allow_only(&["start", "limit", "download"])?;
+    check_owner(cluster, token, node, upid)?;
+    let Some(task) = cluster.task(node, upid) else {
+        let line = "unable to open file - No such file or directory";
+        return Ok(proxied(&json!([{"n": 1, "t": line}])).with_total(1));
+    };
+    let start = params.number("start", 0)?;
+    let limit = params.number("limit", 50)?;
+    let lines = task.log_lines(start, limit);
+    Ok(proxied(&json!(lines)).with_total(task.log.len()))
+}
+
+fn check_owner(cluster: &Cluster, token: &str, node: &str, upid: &str) -> Result<(), Answer> {
+    match cluster.task(node, upid) {
+        Some(task) if !cluster.may_see_task(token, task) => {
+            Err(forbidden(&format!("/nodes/{node}, Sys.Audit")))
+        }
+        _ => Ok(()),
+    }
+}

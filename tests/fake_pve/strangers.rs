@@ -1,0 +1,86 @@
+//! Others who clone at the same time, and take a VMID a moment before.
+
+use super::clones::Race;
+use super::cluster::Cluster;
+use super::guests::Guest;
+use super::setup::{CloneSteps, GuestType, Refresh};
+use super::tasks::{CloneOrder, Pace, Task};
+
+/// In which way the next stranger is first, and how many have been.
+#[derive(Default)]
+pub(super) struct Strangers {
+    posts: u32,
+    due: u32,
+    come: u32,
+}
+
+/// Long enough to be still copying when the worker that is too late begins.
+const REQUESTS_MORE: u32 = 10;
+
+impl Cluster {
+    /// Called for each clone POST with good parameters: how it shall lose, if it is its turn.
+    /// A VMID that somebody has already takes no stranger.
+    pub(super) fn who_is_faster(&mut self, newid: u32) -> Option<Race> {
+        let every = self.setup.strangers_every?;
+        let strangers = &mut self.strangers;
+        strangers.posts += 1;
+        if strangers.posts.is_multiple_of(every) {
+            strangers.due += 1;
+        }
+        if strangers.due == 0 || self.guests.contains_key(&newid) {
+            return None;
+        }
+        strangers.due -= 1;
+        strangers.come += 1;
+        Some(match strangers.come % 4 {
+            1 => Race::Refused,
+            2 => Race::LockHeld,
+            3 => Race::FileThere,
+            _ => Race::TakenElsewhere,
+        })
+    }
+
+    /// Lets a stranger take the VMID so that the race is lost in this way.
+    pub(super) fn give_to_stranger(&mut self, race: Race, order: &CloneOrder) {
+        let name = format!("stranger-{}", self.strangers.come);
+        if matches!(race, Race::LockHeld) {
+            return self.clone_for_stranger(name, order);
+        }
+        let mut node = &order.node;
+        if matches!(race, Race::TakenElsewhere) {
+            let others = self.setup.nodes.iter();
+            node = others.rev().find(|other| *other != node).unwrap_or(node);
+        }
+        let mut guest = Guest::new(order.newid, node, Some(&name));
+        if matches!(race, Race::TakenElsewhere) {
+            guest.kind = GuestType::Lxc;
+        }
+        guest.add_system_disk();
+        guest.row = self.dead_rows.remove(&order.newid);
+        if matches!(self.setup.rows, Refresh::AtOnce) {
+            guest.refresh_row();
+        }
+        self.guests.insert(order.newid, guest);
+    }
+
+    fn clone_for_stranger(&mut self, name: String, order: &CloneOrder) {
+        let steps = self.setup.clone_steps.unwrap_or_default();
+        let pace = Pace::Requests {
+            before: self.requests,
+            steps: CloneSteps {
+                appears: 0,
+                named: 0,
+                done: steps.appears + REQUESTS_MORE,
+            },
+        };
+        let order = CloneOrder {
+            name,
+            owner: "stranger@pve!clone".to_owned(),
+            ..order.clone()
+        };
+        let number = self.tasks.len();
+        self.tasks.push(Task::forked(number, order.clone(), pace));
+        self.start_copying(number, &order, "OK".to_owned());
+        self.name_copy(number);
+    }
+}
