@@ -7,9 +7,15 @@
 )]
 
 mod client;
+mod door;
 mod manners;
 mod mishaps;
+mod races;
+mod rights;
 mod states;
+mod steps;
+mod strangers;
+mod tasks;
 mod trust;
 
 use rstest::rstest;
@@ -64,6 +70,17 @@ use crate::recording::Recording;
 #[case::config_disk_full("disk-full-config-after", states::storage_got_full)]
 #[case::task_killed("worker-killed-status", states::worker_killed)]
 #[case::config_killed("worker-killed-config", states::worker_killed)]
+#[case::task_lost_to_a_clone("race-loser-status", races::lost_to_a_clone)]
+#[case::log_lost_to_a_clone("race-loser-log", races::lost_to_a_clone)]
+#[case::task_lost_to_a_vm("race-linked-loser-status", races::lost_to_a_whole_vm)]
+#[case::task_quorum_lost("quorum-lost-while-cloning-status", states::quorum_lost)]
+#[case::config_quorum_lost("quorum-lost-while-cloning-config", states::quorum_lost)]
+#[case::tasks_of_a_token("node-tasks-own-running", tasks::own_running)]
+#[case::rows_for_the_blind("resources-low-privilege-while-cloning", rights::blind_cloning)]
+#[case::rows_for_the_late("resources-low-privilege-while-cloning", rights::late_cloning)]
+#[case::clone_daemon_hung("pvedaemon-hung-clone", states::daemon_hung)]
+#[case::task_daemon_hung("pvedaemon-hung-task-status", states::daemon_hung)]
+#[case::clone_daemon_down("pvedaemon-down-clone", states::daemon_down)]
 #[case::config("config-of-fresh-clone", states::web_01_cloned)]
 #[case::config_missing("aborted-config-after", states::template_only)]
 #[case::vms_of_node("node-qemu-while-cloning", states::clone_running_beside_tagged_vm)]

@@ -1,6 +1,6 @@
 //! A client that hides nothing: requests as text, answers with every header.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -102,7 +102,15 @@ impl<S: Read + Write> Client<S> {
         self.reply()
     }
 
-    pub(super) fn read_error(&mut self) -> Option<std::io::ErrorKind> {
+    /// What came before the connection broke, and how it broke.
+    pub(super) fn read_until_error(&mut self) -> (String, ErrorKind) {
+        let mut bytes = Vec::new();
+        let error = self.stream.read_to_end(&mut bytes).expect_err("an error");
+        let text = String::from_utf8(bytes).expect("text");
+        (text, error.kind())
+    }
+
+    pub(super) fn read_error(&mut self) -> Option<ErrorKind> {
         self.stream.read(&mut [0]).err().map(|error| error.kind())
     }
 }

@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::client::{CLONE, connect, get};
-use super::states::{template_and, with};
+use super::client::{CLONE, connect, get, post};
+use super::states::{daemon_hung, template_and, with};
 use crate::fake_pve::{Setup, TOKEN};
 
 #[test]
@@ -43,6 +43,59 @@ fn a_reset_is_a_reset() {
     let mut client = connect(&fake);
     client.send_as(TOKEN, "POST", CLONE, "newid=100");
     assert_eq!(client.read_error(), Some(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn a_reset_in_the_body_comes_after_the_request_was_acted_upon() {
+    let fake = template_and("faults", json!([{"on": "POST", "reset_after": 5}])).fake;
+    let mut client = connect(&fake);
+    client.send_as(TOKEN, "POST", CLONE, "newid=100");
+    let (head, error) = client.read_until_error();
+    assert!(head.ends_with("\r\n\r\n{\"dat"), "{head}");
+    assert_eq!(error, ErrorKind::ConnectionReset);
+    assert!(fake.cluster().guests.contains_key(&100));
+}
+
+#[rstest]
+#[case::not_acted_upon(false)]
+#[case::acted_upon(true)]
+fn another_answer_may_hide_what_was_done(#[case] acted: bool) {
+    let answer = json!({"status": 502, "reason": "Bad Gateway", "acted": acted});
+    let fake = template_and("faults", json!([{"on": "POST", "answer": answer}])).fake;
+    assert_eq!(post(&fake, CLONE, "newid=100").status, 502);
+    assert_eq!(fake.cluster().guests.contains_key(&100), acted);
+}
+
+#[test]
+fn a_hung_daemon_acts_when_it_wakes_up() {
+    let fake = daemon_hung().fake;
+    for vmid in [100, 101] {
+        let reply = post(&fake, CLONE, &format!("newid={vmid}&name=web-1"));
+        assert_eq!((reply.status, reply.text().len()), (596, 0));
+    }
+    assert_eq!(fake.vms_named("web-1"), [0; 0]);
+    fake.wake();
+    assert_eq!(fake.vms_named("web-1"), [100, 101]);
+}
+
+#[test]
+fn a_daemon_that_hangs_for_a_while_acts_when_so_many_requests_have_come() {
+    let late = json!({"status": 596, "reason": "Connection timed out", "after": 2});
+    let fake = template_and("faults", json!([{"on": "POST", "late": late}])).fake;
+    post(&fake, CLONE, "newid=100&name=web-1");
+    let taken = [(); 2].map(|()| get(&fake, "/cluster/nextid?vmid=100").status);
+    assert_eq!(taken, [200, 400]);
+}
+
+#[rstest]
+#[case::before(json!(true), false)]
+#[case::after(json!("after"), true)]
+fn a_request_may_hang_before_or_after_it_was_acted_upon(#[case] hang: Value, #[case] acted: bool) {
+    let fake = template_and("faults", json!([{"on": "POST", "hang": hang}])).fake;
+    let mut client = connect(&fake);
+    client.send_as(TOKEN, "POST", CLONE, "newid=100");
+    fake.wait_for_requests(1);
+    assert_eq!(fake.cluster().guests.contains_key(&100), acted);
 }
 
 #[test]

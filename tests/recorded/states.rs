@@ -19,7 +19,7 @@ pub(super) fn with(story: Value) -> State {
     }
 }
 
-fn cloning(story: Value, node: &str, parameters: &str) -> State {
+pub(super) fn cloning(story: Value, node: &str, parameters: &str) -> State {
     let mut state = with(story);
     let path = format!("/nodes/{node}/qemu/9000/clone");
     let answer = post(&state.fake, &path, parameters).json();
@@ -29,14 +29,14 @@ fn cloning(story: Value, node: &str, parameters: &str) -> State {
 }
 
 /// A task goes on only while somebody looks at it.
-fn looked_at(state: State) -> State {
+pub(super) fn looked_at(state: State) -> State {
     let upid = state.upid.as_deref().expect("a task");
     let node = upid.split(':').nth(1).expect("UPID:node:…");
     super::client::get(&state.fake, &format!("/nodes/{node}/tasks/{upid}/status"));
     state
 }
 
-fn template() -> Value {
+pub(super) fn template() -> Value {
     json!({"vmid": 9000, "name": "debian-12", "template": true})
 }
 
@@ -172,4 +172,43 @@ pub(super) fn clone_of_another_token() -> State {
     let tokens = json!({"cloner@pve!full": "none"});
     let story = json!({"guests": [template()], "tokens": tokens});
     cloning(story, "pve1", "newid=102&name=web-02&full=1")
+}
+
+pub(super) fn quorum_lost() -> State {
+    let mut template = template();
+    template["node"] = json!("pve2");
+    let file = "/etc/pve/nodes/pve2/qemu-server/{newid}.conf.tmp.563";
+    let state = looked_at(cloning(
+        json!({
+            "nodes": ["pve1", "pve2"],
+            "guests": [template],
+            "clone_exit": format!("clone failed: unable to open file '{file}' - Permission denied"),
+        }),
+        "pve2",
+        "newid=140&name=frz",
+    ));
+    // The recorded cluster had a smaller template.
+    let mut cluster = state.fake.cluster();
+    let half = cluster.guests.get_mut(&140).expect("the half VM");
+    for option in ["agent", "cores", "ostype", "serial0", "vga"] {
+        half.config.remove(option);
+    }
+    let meta = json!("creation-qemu=10.0.2,ctime=1795422473");
+    half.config.extend([
+        ("cpu".to_owned(), json!("max")),
+        ("kvm".to_owned(), json!(0)),
+    ]);
+    half.config.insert("meta".to_owned(), meta);
+    drop(cluster);
+    state
+}
+
+pub(super) fn daemon_hung() -> State {
+    let late = json!({"status": 596, "reason": "Connection timed out"});
+    template_and("faults", json!([{"on": "", "late": late}]))
+}
+
+pub(super) fn daemon_down() -> State {
+    let refused = json!({"status": 595, "reason": "Connection refused"});
+    template_and("faults", json!([{"on": "POST", "answer": refused}]))
 }

@@ -1,0 +1,73 @@
+//! A port that refuses for a while.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpStream};
+
+use serde_json::json;
+
+use super::client::{connect, get};
+use crate::fake_pve::{FakePve, Fault, Setup};
+
+fn with_pause_before(request: usize, address: [u8; 4]) -> FakePve {
+    let pause = Fault::at_request(request, json!({"refuse_ms": 30}));
+    let setup = Setup {
+        faults: vec![pause],
+        ..Setup::default()
+    };
+    FakePve::start_at(setup, Ipv4Addr::from(address))
+}
+
+fn is_refused(fake: &FakePve) -> bool {
+    let refused = TcpStream::connect(fake.address()).map_err(|error| error.kind());
+    matches!(refused, Err(ErrorKind::ConnectionRefused))
+}
+
+#[test]
+fn a_port_is_given_up_and_taken_again() {
+    let fake = FakePve::start_at(Setup::default(), Ipv4Addr::new(127, 0, 0, 2));
+    let mut client = connect(&fake);
+    client.get("/version").unwrap();
+    fake.refuse_connections();
+    assert!(client.is_closed());
+    assert!(is_refused(&fake));
+    fake.accept_again();
+    assert_eq!(get(&fake, "/version").status, 200);
+}
+
+#[test]
+fn nobody_listens_before_a_request_that_shall_be_refused() {
+    let fake = with_pause_before(2, [127, 0, 0, 3]);
+    let mut idle = connect(&fake);
+    let mut client = connect(&fake);
+    let reply = client.get("/version").unwrap();
+    // Sent while the port refuses already, so that its reader can rely on that.
+    assert_eq!(reply.headers_named("Connection"), ["Connection: close"]);
+    assert!(is_refused(&fake));
+    assert!(idle.is_closed());
+    fake.wait_until_it_accepts();
+    assert_eq!(get(&fake, "/version").status, 200);
+}
+
+#[test]
+fn the_very_first_request_can_be_refused() {
+    let fake = with_pause_before(1, [127, 0, 0, 4]);
+    assert!(is_refused(&fake));
+    fake.wait_until_it_accepts();
+    assert_eq!(get(&fake, "/version").status, 200);
+}
+
+#[test]
+fn a_pause_must_know_its_request() {
+    let fault: Result<Fault, _> = serde_json::from_value(json!({"on": "GET", "refuse_ms": 30}));
+    assert!(fault.is_err());
+}
+
+#[test]
+fn requests_are_waited_for_also_when_their_journal_was_taken() {
+    let fake = FakePve::start(Setup::default());
+    get(&fake, "/version");
+    fake.take_journal();
+    get(&fake, "/version");
+    fake.wait_for_requests(2);
+    assert_eq!(fake.journal(), ["GET /version"]);
+}
