@@ -5,17 +5,15 @@ use super::setup::GuestType;
 
 impl FakePve {
     /// A daemon that hung goes on: what it has kept is carried out in the order in which it
-    /// came.
+    /// came, and it answers again.
     pub(crate) fn wake(&self) {
-        self.cluster().act_on_all_kept();
+        drop(self.shared.wake());
     }
 
     /// Whatever may still become of anything happens now: the daemon wakes up, and every clone
     /// is carried to its end.
     pub(crate) fn finish_all(&self) {
-        let mut cluster = self.cluster();
-        cluster.act_on_all_kept();
-        cluster.finish_clones();
+        self.shared.wake().finish_clones();
     }
 
     /// Blocks until so many requests have come in all. What they ask for is then done as soon

@@ -148,6 +148,13 @@ impl Faults {
         mishap
     }
 
+    /// A daemon that hung answers again.
+    pub(super) fn wake(&mut self) {
+        self.waiting.retain(
+            |(fault, _)| !matches!(&fault.mishap, Mishap::Late(late) if late.after.is_none()),
+        );
+    }
+
     /// How long nobody shall listen before the next request.
     pub(super) fn pause_before_next(&self) -> Option<Duration> {
         let next = self.requests + 1;

@@ -31,6 +31,8 @@ pub(crate) struct Setup {
     /// Each time so many clone POSTs have come, a stranger takes the last one's VMID a moment
     /// before, in turn so that each of the four shapes of a lost race shows.
     pub(crate) strangers_every: Option<u32>,
+    /// After so many they leave us alone.
+    pub(crate) strangers_at_most: u32,
     pub(crate) rows: Refresh,
     /// Rows of guests that are gone, by their VMID; a new guest gets what is there for its own.
     pub(crate) dead_rows: BTreeMap<u32, StaleRow>,
@@ -59,6 +61,7 @@ impl Default for Setup {
             clone_exit: Exits::Always("OK".to_owned()),
             copying_at_once: None,
             strangers_every: None,
+            strangers_at_most: u32::MAX,
             rows: Refresh::Never,
             dead_rows: BTreeMap::new(),
             reason_only: false,

@@ -104,6 +104,14 @@ impl Shared {
         mishap
     }
 
+    /// Carries out what a hung daemon has kept; from here on it answers at once.
+    pub(super) fn wake(&self) -> MutexGuard<'_, Cluster> {
+        let mut cluster = self.cluster();
+        self.chronicle().faults.wake();
+        cluster.act_on_all_kept();
+        cluster
+    }
+
     /// How long nobody shall listen before the next request.
     pub(super) fn pause_before_next(&self) -> Option<Duration> {
         self.chronicle().faults.pause_before_next()

@@ -22,12 +22,14 @@ impl Cluster {
     /// A VMID that somebody has already takes no stranger.
     pub(super) fn who_is_faster(&mut self, newid: u32) -> Option<Race> {
         let every = self.setup.strangers_every?;
+        let at_most = self.setup.strangers_at_most;
         let strangers = &mut self.strangers;
         strangers.posts += 1;
         if strangers.posts.is_multiple_of(every) {
             strangers.due += 1;
         }
-        if strangers.due == 0 || self.guests.contains_key(&newid) {
+        let are_over = strangers.come >= at_most;
+        if strangers.due == 0 || are_over || self.guests.contains_key(&newid) {
             return None;
         }
         strangers.due -= 1;

@@ -7,13 +7,14 @@ use super::setup::CloneSteps;
 pub(crate) struct Task {
     pub(crate) upid: String,
     pub(crate) log: Vec<String>,
-    pub(super) order: CloneOrder,
+    pub(crate) order: CloneOrder,
     pub(super) pace: Pace,
     stage: Stage,
     /// Whether the configuration that it writes has its name already.
     pub(super) named: bool,
     worker: Worker,
-    pub(super) exit: String,
+    /// Empty before the worker has begun; while it copies, what it will end with.
+    pub(crate) exit: String,
 }
 
 /// What a POST asks for once its parameters and the source are found good.

@@ -76,6 +76,7 @@ fn a_hung_daemon_acts_when_it_wakes_up() {
     assert_eq!(fake.vms_named("web-1"), [0; 0]);
     fake.wake();
     assert_eq!(fake.vms_named("web-1"), [100, 101]);
+    assert_eq!(get(&fake, "/version").status, 200);
 }
 
 #[test]

@@ -67,6 +67,18 @@ fn a_stranger_who_clones_is_done_some_requests_later() {
 }
 
 #[test]
+fn strangers_may_leave_us_alone_at_last() {
+    let fake = with(json!({
+        "guests": [template()],
+        "strangers_every": 1,
+        "strangers_at_most": 1,
+    }))
+    .fake;
+    end_of_clone(&fake, 101);
+    assert_eq!(end_of_clone(&fake, 102), "OK");
+}
+
+#[test]
 fn a_vmid_that_somebody_has_already_takes_no_stranger() {
     let fake = with(json!({
         "guests": [template(), {"vmid": 101, "name": "db-1"}],
