@@ -1,7 +1,7 @@
 //! Runs the real program in an environment that holds nothing but what a test puts there.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::fake_pve::{FakePve, SECRET};
@@ -9,6 +9,7 @@ use crate::fake_pve::{FakePve, SECRET};
 /// What somebody sees of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
+    /// `None` for a program that a signal has ended.
     pub(crate) exit: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -23,11 +24,7 @@ pub(crate) struct Homelab {
 impl Homelab {
     /// Knows no server; its home is new and empty.
     pub(crate) fn alone() -> Homelab {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::SeqCst);
-        let name = format!("home-{}-{number}", std::process::id());
-        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&home).expect("the target folder can be written");
+        let home = new_folder("home");
         let mut command = Command::new(env!("CARGO_BIN_EXE_homelab"));
         command.env_clear().env("HOME", &home).current_dir(&home);
         command.stdin(Stdio::null());
@@ -44,6 +41,37 @@ impl Homelab {
         self.env("PROXMOX_USER", "root@pam")
             .env("PROXMOX_TOKEN_KEY", "cli")
             .env("PROXMOX_TOKEN_SECRET", SECRET)
+    }
+
+    /// With another token, `USER@REALM!TOKENID`, of the same secret.
+    pub(crate) fn with_rights_of(self, token: &str) -> Homelab {
+        let (user, key) = token.split_once('!').expect("USER@REALM!TOKENID");
+        self.env("PROXMOX_USER", user).env("PROXMOX_TOKEN_KEY", key)
+    }
+
+    /// Leaves word for other runs where they look for it.
+    pub(crate) fn in_state(self, state: &StateDir) -> Homelab {
+        let path = state.path.to_str().expect("UTF-8");
+        self.env("HOMELAB_STATE_DIR", path)
+    }
+
+    /// No file may become longer than that: the kernel ends the program in the very write that
+    /// would do it, with what fits written.
+    pub(crate) fn with_files_up_to(mut self, bytes: u64) -> Homelab {
+        let mut command = Command::new("/usr/bin/prlimit");
+        command
+            .arg(format!("--fsize={bytes}"))
+            .arg(self.command.get_program())
+            .env_clear()
+            .envs(
+                self.command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .current_dir(&self.home)
+            .stdin(Stdio::null());
+        self.command = command;
+        self
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Homelab {
@@ -76,8 +104,20 @@ impl Homelab {
     pub(crate) fn run_into(mut self, words: &str, stdout: impl Into<Stdio>) -> Seen {
         let command = self.command.args(words.split(' '));
         let child = command.stdout(stdout).stderr(Stdio::piped()).spawn();
-        let output = child.and_then(std::process::Child::wait_with_output);
+        let output = child.and_then(Child::wait_with_output);
         seen(&output.expect("the program starts"))
+    }
+}
+
+impl Homelab {
+    /// Goes on while the test does something else.
+    pub(crate) fn start(mut self, words: &str) -> Running {
+        let command = self.command.args(words.split(' '));
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running {
+            child: command.spawn().expect("the program starts"),
+            _homelab: self,
+        }
     }
 }
 
@@ -85,6 +125,60 @@ impl Drop for Homelab {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.home);
     }
+}
+
+/// A run that has not been waited for yet.
+pub(crate) struct Running {
+    child: Child,
+    /// Its home must outlive it.
+    _homelab: Homelab,
+}
+
+impl Running {
+    pub(crate) fn wait(self) -> Seen {
+        seen(&self.child.wait_with_output().expect("its end"))
+    }
+
+    /// `kill -9`, by its process id.
+    pub(crate) fn kill(mut self) -> Seen {
+        self.child.kill().expect("a process of ours");
+        self.wait()
+    }
+}
+
+/// Where runs leave word for each other, until it is dropped.
+pub(crate) struct StateDir {
+    path: PathBuf,
+}
+
+impl StateDir {
+    pub(crate) fn new() -> StateDir {
+        StateDir {
+            path: new_folder("state"),
+        }
+    }
+
+    /// What runs have written down about the VM of this name.
+    pub(crate) fn claim(&self, name: &str) -> String {
+        let file = self.path.join(format!("{name}.jsonl"));
+        let bytes = std::fs::read(file).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn new_folder(name: &str) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::SeqCst);
+    let name = format!("{name}-{}-{number}", std::process::id());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    folder
 }
 
 fn seen(output: &Output) -> Seen {

@@ -27,6 +27,11 @@ impl Cluster {
         self.act_on_kept(|_| true);
     }
 
+    /// A daemon that was killed instead carries nothing out.
+    pub(crate) fn forget_kept(&mut self) {
+        self.kept.clear();
+    }
+
     fn act_on_kept(&mut self, mut now: impl FnMut(&Kept) -> bool) {
         let kept = std::mem::take(&mut self.kept);
         let (now, later) = kept.into_iter().partition(|kept| now(kept));
