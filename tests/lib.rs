@@ -5,6 +5,8 @@
 //! - `configuration`: flags, environment and file, and what is wrong with them
 //! - `wire`: what no story can say: connections, compression, big clusters, endings
 //! - `recorded`: the fake server answers like the recorded real one
+//! - `crowd`: many runs at once
+//! - `chaos`: exactly one VM, whatever happens and whenever it happens
 //! - `house`: imports in `src` run one way
 //! - `readme`: what the README shows is what happens
 
@@ -14,7 +16,9 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod chaos;
 mod configuration;
+mod crowd;
 mod demo;
 mod fake_pve;
 mod homelab;

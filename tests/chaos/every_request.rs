@@ -1,0 +1,126 @@
+//! Each kind of mishap befalls each request of a run. Then a second run puts it right.
+
+use super::ground::{Ground, try_all};
+use super::mishaps::{self, Mishap};
+use super::situations::{self, Situation};
+use crate::fake_pve::Fault;
+
+struct Case<'a> {
+    situation: &'a Situation,
+    /// Which requests they befall.
+    mishaps: Vec<(usize, Mishap)>,
+    between: Between,
+}
+
+/// What happens between the two runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Between {
+    /// All clones are carried to their end.
+    AllEnds,
+    /// The daemon wakes up; what it has kept begins while the second run looks.
+    DaemonWakes,
+    /// Everything is still going on while the second run looks.
+    Nothing,
+}
+
+#[test]
+fn one_vm_whatever_befalls_whichever_request() {
+    let situations = situations::all();
+    let mut cases = Vec::new();
+    for situation in &situations {
+        for request in 1..=requests_without_mishap(situation).len() {
+            for mishap in mishaps::all() {
+                add_cases(&mut cases, situation, &[(request, mishap)]);
+            }
+        }
+    }
+    try_them(&cases);
+}
+
+/// A clone was asked for, nobody knows with what success, and the looks that shall tell fail too.
+#[test]
+fn one_vm_when_trouble_does_not_come_alone() {
+    let situations = situations::all();
+    let slow = situations.iter().find(|one| one.name == "slow clones");
+    let slow = slow.expect("that situation");
+    let journal = requests_without_mishap(slow);
+    let post = journal.iter().position(|line| line.starts_with("POST"));
+    let post = post.expect("a clone was asked for") + 1;
+    let mut cases = Vec::new();
+    for first in mishaps::doubtful() {
+        for request in post + 1..=post + 3 {
+            for second in mishaps::all() {
+                let both = [(post, first.clone()), (request, second)];
+                add_cases(&mut cases, slow, &both);
+            }
+        }
+    }
+    try_them(&cases);
+}
+
+fn add_cases<'a>(cases: &mut Vec<Case<'a>>, situation: &'a Situation, mishaps: &[(usize, Mishap)]) {
+    for between in [Between::AllEnds, Between::DaemonWakes, Between::Nothing] {
+        let keeps = mishaps.iter().any(|(_, mishap)| mishap.is_kept);
+        if keeps || between != Between::DaemonWakes {
+            cases.push(Case {
+                situation,
+                mishaps: mishaps.to_vec(),
+                between,
+            });
+        }
+    }
+}
+
+fn requests_without_mishap(situation: &Situation) -> Vec<String> {
+    let ground = Ground::new(situation.setup.clone(), []);
+    let seen = ground.run(situation.words);
+    let ready = ground.expect_ready(&seen);
+    ready.unwrap_or_else(|why| panic!("{}: {why}\n{}", situation.name, ground.account()));
+    ground.fake.journal()
+}
+
+fn try_them(cases: &[Case]) {
+    let describe = |case: &Case| {
+        let mishaps = case.mishaps.iter();
+        let mishaps = mishaps.map(|(request, mishap)| format!("request {request} {}", mishap.name));
+        let mishaps: Vec<_> = mishaps.collect();
+        let (situation, between) = (case.situation.name, case.between);
+        format!("{situation}: {}; then {between:?}", mishaps.join(", "))
+    };
+    try_all("combinations of mishaps", cases, describe, befall);
+}
+
+fn befall(case: &Case) -> Result<(), String> {
+    let faults = case.mishaps.iter();
+    let faults = faults.map(|(request, mishap)| Fault::at_request(*request, mishap.fault.clone()));
+    let ground = Ground::new(case.situation.setup.clone(), faults);
+    let went = two_runs(&ground, case);
+    went.map_err(|why| format!("{why}\n{}", ground.account()))
+}
+
+fn two_runs(ground: &Ground, case: &Case) -> Result<(), String> {
+    let words = case.situation.words;
+    let is_silent = case.mishaps.iter().any(|(_, mishap)| mishap.is_silence);
+    let patience = if is_silent {
+        "--request-timeout 0.3"
+    } else {
+        ""
+    };
+    let seen = ground.run(format!("{patience} {words}").trim());
+    let has_succeeded = ground.expect_ready_or_failure(&seen)?;
+
+    ground.fake.wait_until_it_accepts();
+    match case.between {
+        Between::AllEnds => ground.fake.finish_all(),
+        Between::DaemonWakes => ground.fake.wake(),
+        Between::Nothing => {}
+    }
+    if !case.situation.sees {
+        return ground.expect_at_most_one(words);
+    }
+    let ready = ground.expect_ensured(words)?;
+    if has_succeeded && ready.created {
+        return Err("both runs say that they have made it".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! What a run with `--json` says.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::homelab::Seen;
+
+/// What stands on stdout.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(untagged)]
+pub(crate) enum Said {
+    Ready(Ready),
+    Failed { error: Failure },
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ready {
+    pub(crate) vmid: u32,
+    pub(crate) name: String,
+    pub(crate) node: String,
+    pub(crate) created: bool,
+    pub(crate) upid: Option<String>,
+    pub(crate) ip: Option<String>,
+    #[serde(default)]
+    pub(crate) warnings: Vec<String>,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Failure {
+    pub(crate) kind: String,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    pub(crate) vmid: Option<u32>,
+    pub(crate) upid: Option<String>,
+    pub(crate) node: Option<String>,
+    pub(crate) started: String,
+    #[serde(default)]
+    pub(crate) log: Vec<String>,
+}
+
+/// A success with exit 0 or an error with exit 1, or else what is wrong with it.
+pub(crate) fn read(seen: &Seen) -> Result<Said, String> {
+    let said: Value = serde_json::from_str(&seen.stdout)
+        .map_err(|error| format!("exit {:?}, no JSON on stdout: {error}", seen.exit))?;
+    let said: Said = serde_json::from_value(said)
+        .map_err(|error| format!("exit {:?}, JSON without sense: {error}", seen.exit))?;
+    match (seen.exit, said) {
+        (Some(0), said @ Said::Ready(_)) | (Some(1), said @ Said::Failed { .. }) => Ok(said),
+        (exit, said) => Err(format!("exit {exit:?} with {said:?}")),
+    }
+}

@@ -1,0 +1,38 @@
+//! The orders of events that are worst.
+
+mod daemons;
+mod destroyed;
+mod half_made;
+mod strangers;
+mod tokens;
+mod two_requests;
+
+use serde_json::{Value, json};
+
+use super::ground::Ground;
+use super::situations::cluster;
+use crate::fake_pve::Fault;
+
+/// The first VMID that a clone gets in `situations::cluster`.
+const FIRST: u32 = 101;
+
+/// Which request of a run without mishap is the POST.
+fn number_of_post(setup: &Value) -> usize {
+    let ground = Ground::new(setup.clone(), []);
+    ground.run("");
+    let journal = ground.fake.journal();
+    let post = journal.iter().position(|line| line.starts_with("POST"));
+    post.expect("a clone was asked for") + 1
+}
+
+/// A daemon that hangs from the first POST on, and acts upon none of them before it is woken.
+fn every_post_is_kept() -> Fault {
+    let late = json!({"status": 596, "reason": "Connection timed out"});
+    serde_json::from_value(json!({"on": "POST", "late": late})).expect("a fault")
+}
+
+/// Fails with all there is to know.
+#[track_caller]
+fn must<T>(ground: &Ground, went: Result<T, String>) -> T {
+    went.unwrap_or_else(|why| panic!("{why}\n{}", ground.account()))
+}

@@ -1,0 +1,51 @@
+//! A clone breaks off and leaves half a VM behind, which only root can remove.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::{FIRST, cluster, must};
+use crate::chaos::ground::{Ground, NAME};
+
+#[rstest]
+#[case::quorum_lost(
+    "clone failed: unable to open file '/etc/pve/nodes/pve1/qemu-server/{newid}.conf.tmp.563' - \
+     Permission denied"
+)]
+#[case::worker_killed("unexpected status")]
+fn half_a_vm_is_never_taken_for_a_whole_one(#[case] exit: &str) {
+    let ground = Ground::new(
+        cluster(json!({
+            "clone_exit": [exit, "OK"],
+            "clone_steps": {"appears": 1, "named": 2, "done": 4},
+        })),
+        [],
+    );
+    for words in [
+        "--timeout 1.2",
+        "--timeout 1.2 --ensure",
+        "--timeout 1.2 --ensure",
+    ] {
+        let seen = ground.run(words);
+        let failure = must(&ground, ground.expect_failure(&seen));
+        assert_eq!(
+            (failure.kind.as_str(), failure.vmid),
+            ("half_made", Some(FIRST)),
+            "{}",
+            ground.account()
+        );
+        assert_eq!(ground.fake.vms_named(NAME), [FIRST]);
+    }
+    let posts = |ground: &Ground| {
+        let journal = ground.fake.journal();
+        journal
+            .iter()
+            .filter(|line| line.starts_with("POST"))
+            .count()
+    };
+    assert_eq!(posts(&ground), 1, "{}", ground.account());
+    // `qm unlock 101 && qm destroy 101`, by root.
+    ground.fake.cluster().remove(FIRST);
+    let ready = must(&ground, ground.expect_ensured(""));
+    assert!(ready.created);
+    assert_eq!(posts(&ground), 2, "{}", ground.account());
+}

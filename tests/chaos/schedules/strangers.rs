@@ -1,0 +1,113 @@
+//! Strangers take our VMID, or leave us a row of the dead.
+
+use serde_json::json;
+
+use super::{FIRST, cluster, every_post_is_kept, must, number_of_post};
+use crate::chaos::ground::{Ground, NAME};
+use crate::fake_pve::Fault;
+
+/// The first POST's answer is lost. When it is carried out at last, a stranger has the VMID.
+#[test]
+fn a_stranger_takes_the_vmid_before_the_lost_request_is_carried_out() {
+    let setup = |strangers: u32| {
+        cluster(json!({
+            "clone_steps": {"appears": 1, "named": 3, "done": 5},
+            "strangers_every": 1,
+            "strangers_at_most": strangers,
+        }))
+    };
+    let post = number_of_post(&setup(0));
+    // Further ones take the VMIDs that are asked for next, each in another way.
+    for strangers in 1..=4 {
+        let late = json!({"status": 596, "reason": "Connection timed out", "after": 1});
+        let fault = Fault::at_request(post, json!({"late": late}));
+        let ground = Ground::new(setup(strangers), [fault]);
+        let seen = ground.run("");
+        let ready = must(&ground, ground.expect_ready(&seen));
+        assert_eq!(ready.vmid, must(&ground, ground.expect_ensured("")).vmid);
+        assert_ne!(ready.vmid, FIRST);
+    }
+}
+
+/// The same, after the first run has given up.
+#[test]
+fn a_stranger_takes_the_vmid_between_two_runs() {
+    let setup = cluster(json!({"strangers_every": 1, "strangers_at_most": 1}));
+    let ground = Ground::new(setup, [every_post_is_kept()]);
+    let seen = ground.run("--timeout 1.2");
+    must(&ground, ground.expect_failure(&seen));
+    ground.fake.wake();
+    assert_eq!(ground.fake.vms_named("stranger-1"), [FIRST]);
+    let ready = must(&ground, ground.expect_ensured(""));
+    assert_ne!(ready.vmid, FIRST);
+}
+
+#[test]
+fn a_stranger_in_the_way_of_every_other_request() {
+    let ground = Ground::new(
+        cluster(json!({
+            "nodes": ["pve1", "pve2"],
+            "clone_steps": {"appears": 1, "named": 3, "done": 5},
+            "strangers_every": 1,
+            "strangers_at_most": 8,
+        })),
+        [],
+    );
+    let seen = ground.run("");
+    must(&ground, ground.expect_ready(&seen));
+    must(&ground, ground.expect_ensured(""));
+    assert_eq!(ground.fake.cluster().races, [2, 2, 2, 2]);
+}
+
+/// A row is a hint: the VM is not ours although its row says so.
+#[test]
+fn a_row_of_a_dead_guest_of_our_name_is_not_our_vm() {
+    for template in [false, true] {
+        let setup = cluster(json!({
+            "guests": [
+                {"vmid": 101, "name": "db-1", "row": {"name": NAME, "template": template}},
+                {"vmid": 9000, "name": "debian-12", "template": true},
+            ],
+        }));
+        let ground = Ground::new(setup, []);
+        let ready = must(&ground, ground.expect_ensured(""));
+        assert_eq!((ready.created, ready.vmid), (true, 100));
+    }
+}
+
+/// The other way round: ours, and its row has a dead guest's name, or its template flag.
+#[test]
+fn our_vm_bears_the_row_of_a_dead_guest() {
+    for template in [false, true] {
+        let setup = cluster(json!({
+            "dead_rows": {"101": {"name": "debian-12", "template": template}},
+            "clone_steps": {"appears": 1, "named": 3, "done": 5},
+        }));
+        let lost = Fault::at_request(number_of_post(&setup), json!({"close": "lost"}));
+        let ground = Ground::new(setup, [lost]);
+        let seen = ground.run("");
+        let ready = must(&ground, ground.expect_ready(&seen));
+        assert_eq!((ready.created, ready.vmid), (true, FIRST));
+        must(&ground, ground.expect_ensured(""));
+    }
+}
+
+/// A stranger's clone to the VMID that we have lost sight of, nameless for as long as it copies.
+#[test]
+fn a_stranger_clones_to_the_vmid_while_we_look() {
+    let setup = cluster(json!({
+        "dead_rows": {"101": {"name": NAME}},
+        "strangers_every": 2,
+        "strangers_at_most": 2,
+    }));
+    let post = number_of_post(&setup);
+    for after in 1..8 {
+        // The first stranger comes with the second POST that is acted upon.
+        let late = json!({"status": 596, "reason": "Connection timed out", "after": after});
+        let fault = Fault::at_request(post, json!({"late": late}));
+        let ground = Ground::new(setup.clone(), [fault]);
+        let seen = ground.run("");
+        must(&ground, ground.expect_ready(&seen));
+        must(&ground, ground.expect_ensured(""));
+    }
+}

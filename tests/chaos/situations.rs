@@ -1,0 +1,85 @@
+//! Clusters and requests to start from.
+
+use serde_json::{Value, json};
+
+pub(super) struct Situation {
+    pub(super) name: &'static str,
+    pub(super) setup: Value,
+    /// Beside names and pauses.
+    pub(super) words: &'static str,
+    /// A token that sees no VM may be unable to tell what became of its clone.
+    pub(super) sees: bool,
+}
+
+/// A router, a template, clones that are quickly made whether somebody looks or not, and what
+/// else there is to say.
+pub(super) fn cluster(more: Value) -> Value {
+    let mut setup = json!({
+        "guests": [
+            {"vmid": 100, "name": "router", "status": "running"},
+            {"vmid": 9000, "name": "debian-12", "template": true},
+        ],
+        "clone_steps": {"appears": 0, "named": 0, "done": 1},
+    });
+    let Value::Object(more) = more else {
+        panic!("an object");
+    };
+    setup.as_object_mut().expect("an object").extend(more);
+    setup
+}
+
+/// Its configuration comes late, its name later, and it ends later still.
+pub(super) fn slow_clones() -> Value {
+    json!({"appears": 3, "named": 6, "done": 9})
+}
+
+pub(super) fn all() -> Vec<Situation> {
+    let veiled = json!([
+        {"vmid": 100, "name": "router", "status": "running", "row": "nameless"},
+        {"vmid": 9000, "name": "debian-12", "template": true, "row": "nameless"},
+    ]);
+    vec![
+        Situation {
+            name: "plain",
+            setup: cluster(json!({})),
+            words: "",
+            sees: true,
+        },
+        Situation {
+            name: "with a VMID of choice",
+            setup: cluster(json!({})),
+            words: "--vmid 150",
+            sees: true,
+        },
+        Situation {
+            name: "slow clones",
+            setup: cluster(json!({"clone_steps": slow_clones()})),
+            words: "",
+            sees: true,
+        },
+        Situation {
+            name: "a token that sees its VMs late",
+            setup: cluster(json!({
+                "tokens": {"cloner@pve!cli": "late"},
+                "clone_steps": {"appears": 1, "named": 2, "done": 4},
+            })),
+            words: "",
+            sees: true,
+        },
+        Situation {
+            name: "rows without names",
+            setup: cluster(json!({"guests": veiled})),
+            words: "",
+            sees: true,
+        },
+        Situation {
+            name: "a token that never sees its VMs",
+            setup: cluster(json!({
+                "tokens": {"cloner@pve!cli": "blind"},
+                "clone_steps": {"appears": 1, "named": 2, "done": 4},
+            })),
+            words: "",
+            sees: false,
+        },
+    ]
+}

@@ -1,0 +1,96 @@
+//! Many runs at once, on a cluster where everybody is in everybody's way.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::chaos::report::{Ready, Said, read};
+use crate::fake_pve::{FakePve, Setup};
+use crate::homelab::{Homelab, Running, StateDir};
+
+const RUNS: usize = 32;
+
+fn nasty() -> FakePve {
+    let setup = json!({
+        "nodes": ["pve1", "pve2"],
+        "guests": [
+            {"vmid": 100, "name": "router", "node": "pve2"},
+            {"vmid": 9000, "name": "debian-12", "template": true},
+        ],
+        // Each of the runs looks once or twice before a worker begins.
+        "clone_steps": {"appears": 40, "named": 120, "done": 200},
+        "copying_at_once": 12,
+        "strangers_every": 5,
+        "rows": {"every_ms": 200},
+    });
+    FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
+}
+
+fn create(name: &str, words: &str) -> String {
+    format!("proxmox vm create {name} debian-12 --json --poll-interval 0.02 --timeout 40{words}")
+}
+
+fn ready(running: Running) -> Ready {
+    let seen = running.wait();
+    match read(&seen) {
+        Ok(Said::Ready(ready)) => ready,
+        otherwise => panic!("{otherwise:?}\n{}", seen.stderr),
+    }
+}
+
+#[test]
+fn a_crowd_gets_a_vm_each() {
+    let fake = nasty();
+    let state = StateDir::new();
+    let names: Vec<String> = (1..=RUNS).map(|number| format!("web-{number}")).collect();
+    let start = |name: &String| Homelab::at(&fake).in_state(&state).start(&create(name, ""));
+    let running: Vec<Running> = names.iter().map(start).collect();
+    let ready: Vec<Ready> = running.into_iter().map(ready).collect();
+
+    let vmids: BTreeSet<u32> = ready.iter().map(|ready| ready.vmid).collect();
+    assert_eq!(vmids.len(), RUNS);
+    fake.finish_all();
+    for (name, ready) in names.iter().zip(&ready) {
+        assert_eq!((name, ready.created), (&ready.name, true));
+        assert_eq!(fake.vms_named(name), [ready.vmid], "{name}");
+    }
+    let asked: Vec<usize> = names
+        .iter()
+        .map(|name| requests_that_count(&fake, name))
+        .collect();
+    assert!(asked.iter().all(|times| *times <= 8), "{asked:?}");
+    let races = fake.cluster().races;
+    assert!(races.iter().all(|times| *times > 0), "{races:?}");
+}
+
+/// The clones of this name that were asked for, without those that failed because somebody held
+/// a lock for a moment.
+fn requests_that_count(fake: &FakePve, name: &str) -> usize {
+    let parameter = format!("name={name}&");
+    let journal = fake.journal();
+    let posts = journal.iter().filter(|line| line.contains(&parameter));
+    let cluster = fake.cluster();
+    let waited = cluster.tasks.iter().filter(|task| {
+        let storage_was_busy = task.exit.starts_with("clone failed: ");
+        task.order.name == name && storage_was_busy
+    });
+    posts.count() - waited.count()
+}
+
+#[test]
+fn a_crowd_that_wants_the_same_vm_gets_one() {
+    let fake = nasty();
+    let state = StateDir::new();
+    let words = create("web-1", " --ensure");
+    let start = |_| Homelab::at(&fake).in_state(&state).start(&words);
+    let running: Vec<Running> = (0..16).map(start).collect();
+    let ready: Vec<Ready> = running.into_iter().map(ready).collect();
+
+    fake.finish_all();
+    let vms = fake.vms_named("web-1");
+    let vmids: BTreeSet<u32> = ready.iter().map(|ready| ready.vmid).collect();
+    assert_eq!(vms, Vec::from_iter(vmids));
+    assert_eq!(vms.len(), 1);
+    let created = ready.iter().filter(|ready| ready.created);
+    assert_eq!(created.count(), 1);
+}
