@@ -55,49 +55,162 @@ pub enum Look<T> {
     NotYet,
 }
 
+/// For how long a failure is looked past.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Forgiven {
+    /// Looking again does not mend it.
+    Not,
+    /// As long as a daemon may take to restart: 15 intervals from the first one on.
+    WhileADaemonRestarts,
+    /// As long as there is time.
+    ToTheEnd,
+}
+
 /// Why the waiting ended without what was waited for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum GaveUp<E> {
     /// The budget is used up; the last look failed like this, if it did.
     TimeIsUp(Option<E>),
-    /// A look failed in a way that looking again does not mend.
+    /// A look failed in a way that is not forgiven, or not any longer.
     Failed(E),
 }
 
-impl Budget<'_> {
+impl<'c> Budget<'c> {
+    /// Nothing is tried twice.
+    pub fn for_one_try(clock: &'c dyn Clock) -> Budget<'c> {
+        Budget {
+            clock,
+            total: Duration::ZERO,
+            interval: Duration::ZERO,
+        }
+    }
+
     /// What is left of it.
     pub fn left(&self) -> Duration {
         self.total.saturating_sub(self.clock.elapsed())
     }
 
-    /// Looks right away, then at each interval, and once more shortly before the end. A failure
-    /// that `passes` is looked past: the work goes on at the server whether or not somebody can
-    /// see it.
+    /// How long something is waited for that should be visible at once, or never will be.
+    pub fn a_while(&self) -> Duration {
+        self.interval * 5
+    }
+
+    /// Pauses of one kind of work, the last of which leaves some time for that work.
+    pub fn pauses(&self) -> Pauses<'c> {
+        Pauses {
+            budget: *self,
+            was_last: false,
+        }
+    }
+
+    /// Tries right away, and at each interval again while failures are forgiven.
+    pub fn try_until_done<T, E>(
+        &self,
+        forgiven: impl Fn(&E) -> Forgiven,
+        mut attempt: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut pauses = self.pauses();
+        let mut failures = Failures::default();
+        loop {
+            match attempt() {
+                Err(error)
+                    if failures.may_go_on(self, forgiven(&error))
+                        && pauses.pause(self.interval) => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Looks right away, then at each interval, and once more shortly before the end.
     pub fn look_until_done<T, E>(
         &self,
-        passes: impl Fn(&E) -> bool,
+        forgiven: impl Fn(&E) -> Forgiven,
         mut look: impl FnMut() -> Result<Look<T>, E>,
     ) -> Result<T, GaveUp<E>> {
-        let mut is_last = false;
+        let mut pauses = self.pauses();
+        let mut failures = Failures::default();
         loop {
             let failure = match look() {
                 Ok(Look::Done(found)) => return Ok(found),
-                Ok(Look::NotYet) => None,
-                Err(error) if passes(&error) => Some(error),
+                Ok(Look::NotYet) => {
+                    failures = Failures::default();
+                    None
+                }
+                Err(error) if failures.may_go_on(self, forgiven(&error)) => Some(error),
                 Err(error) => return Err(GaveUp::Failed(error)),
             };
-            let left = self.left();
-            if is_last || left.is_zero() {
-                return Err(GaveUp::TimeIsUp(failure));
-            }
-            is_last = left <= self.interval;
-            // The last look needs some time of its own.
-            self.clock
-                .sleep(if is_last { left * 3 / 4 } else { self.interval });
-            if self.left().is_zero() {
+            if !pauses.pause(self.interval) {
                 return Err(GaveUp::TimeIsUp(failure));
             }
         }
+    }
+}
+
+/// The failures since something last worked.
+#[derive(Default)]
+struct Failures {
+    restarting_since: Option<Duration>,
+}
+
+impl Failures {
+    fn may_go_on(&mut self, budget: &Budget, forgiven: Forgiven) -> bool {
+        match forgiven {
+            Forgiven::Not => false,
+            Forgiven::ToTheEnd => true,
+            Forgiven::WhileADaemonRestarts => {
+                let now = budget.clock.elapsed();
+                let since = *self.restarting_since.get_or_insert(now);
+                now < since + budget.interval * 15
+            }
+        }
+    }
+}
+
+/// Pauses within a budget.
+pub struct Pauses<'c> {
+    budget: Budget<'c>,
+    was_last: bool,
+}
+
+impl Pauses<'_> {
+    /// Does nothing for that long, or shorter where the budget ends before. False if there is no
+    /// time left to do anything afterwards.
+    pub fn pause(&mut self, wanted: Duration) -> bool {
+        let left = self.budget.left();
+        if self.was_last || left.is_zero() {
+            return false;
+        }
+        self.was_last = left <= wanted;
+        // What comes after the last pause needs some time of its own.
+        let pause = if self.was_last { left * 3 / 4 } else { wanted };
+        self.budget.clock.sleep(pause);
+        !self.budget.left().is_zero()
+    }
+}
+
+/// Growing pauses with jitter, for what others want at the same moment: ½, 1, 2, 4 and then 8
+/// intervals, each up to a quarter shorter or longer.
+pub struct BackOff<'c> {
+    pauses: Pauses<'c>,
+    next: Duration,
+    longest: Duration,
+}
+
+impl<'c> BackOff<'c> {
+    /// None made yet.
+    pub fn new(budget: &Budget<'c>) -> BackOff<'c> {
+        BackOff {
+            pauses: budget.pauses(),
+            next: budget.interval / 2,
+            longest: budget.interval * 8,
+        }
+    }
+
+    /// The next one. False if there is no time left to do anything afterwards.
+    pub fn pause(&mut self, random: &mut fastrand::Rng) -> bool {
+        let wanted = self.next.mul_f64(0.75 + random.f64() / 2.0);
+        self.next = self.longest.min(self.next * 2);
+        self.pauses.pause(wanted)
     }
 }
 
@@ -126,9 +239,11 @@ pub mod tests {
     const TIME_IS_UP: Result<usize, GaveUp<char>> = Err(GaveUp::TimeIsUp(None));
     const TIME_IS_UP_UNSEEN: Result<usize, GaveUp<char>> = Err(GaveUp::TimeIsUp(Some('x')));
     const REFUSED: Result<usize, GaveUp<char>> = Err(GaveUp::Failed('R'));
+    const RESTARTED_FOR_TOO_LONG: Result<usize, GaveUp<char>> = Err(GaveUp::Failed('r'));
 
-    /// A story is what each look sees: `.` not yet, `x` a failure that passes, `R` one that does
-    /// not, `D` done. An interval is 2 s, the budget 10 s, and the last look at 9.5 s.
+    /// A story is what each look sees: `.` not yet, `x` a failure that is forgiven, `r` one that is
+    /// for 15 intervals, `R` one that is not, `D` done. An interval is 2 s, the budget 10 s, and the
+    /// last look at 9.5 s.
     #[rstest]
     #[case::done_at_once("D", Ok(1), 0)]
     #[case::done_after_a_while("...D", Ok(4), 6000)]
@@ -144,15 +259,42 @@ pub mod tests {
         #[case] expected: Result<usize, GaveUp<char>>,
         #[case] milliseconds: u128,
     ) {
+        assert_story(10, story, expected, milliseconds);
+    }
+
+    /// The same with 40 s.
+    #[rstest]
+    #[case::for_a_while("rrrrrrrrrrrrrrrD", Ok(16), 30_000)]
+    #[case::no_longer("rrrrrrrrrrrrrrrrD", RESTARTED_FOR_TOO_LONG, 30_000)]
+    #[case::counted_from_the_last_time_it_worked("rrrrrrrrrr.rrrrrrrrrD", Ok(21), 39_500)]
+    #[case::not_made_longer_by_other_failures("rrrrrrrrrrxxxxxrD", RESTARTED_FOR_TOO_LONG, 30_000)]
+    fn what_a_restarting_daemon_says_is_forgiven(
+        #[case] story: &str,
+        #[case] expected: Result<usize, GaveUp<char>>,
+        #[case] milliseconds: u128,
+    ) {
+        assert_story(40, story, expected, milliseconds);
+    }
+
+    fn assert_story(
+        seconds: u64,
+        story: &str,
+        expected: Result<usize, GaveUp<char>>,
+        milliseconds: u128,
+    ) {
         let clock = JumpingClock::default();
         let budget = Budget {
             clock: &clock,
-            total: Duration::from_secs(10),
+            total: Duration::from_secs(seconds),
             interval: Duration::from_secs(2),
         };
         let mut sights = story.chars().enumerate();
         let ended = budget.look_until_done(
-            |failure| *failure == 'x',
+            |failure| match failure {
+                'x' => Forgiven::ToTheEnd,
+                'r' => Forgiven::WhileADaemonRestarts,
+                _ => Forgiven::Not,
+            },
             || match sights.next().unwrap() {
                 (index, 'D') => Ok(Look::Done(index + 1)),
                 (_, '.') => Ok(Look::NotYet),
@@ -173,7 +315,7 @@ pub mod tests {
         };
         let mut looks = 0;
         let ended: Result<(), GaveUp<()>> = budget.look_until_done(
-            |()| true,
+            |()| Forgiven::Not,
             || {
                 looks += 1;
                 Ok(Look::NotYet)
@@ -181,5 +323,25 @@ pub mod tests {
         );
         assert_eq!((ended, looks), (Err(GaveUp::TimeIsUp(None)), 2));
         assert_eq!(*clock.pauses.borrow(), [Duration::from_secs(3)]);
+    }
+
+    #[test]
+    fn pauses_grow_and_never_come_out_the_same() {
+        let clock = JumpingClock::default();
+        let budget = Budget {
+            clock: &clock,
+            total: Duration::from_secs(45),
+            interval: Duration::from_secs(2),
+        };
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut back_off = BackOff::new(&budget);
+        while back_off.pause(&mut random) {}
+        let pauses = clock.pauses.borrow();
+        for (pause, middle) in pauses.iter().zip([1, 2, 4, 8, 16]) {
+            let share = pause.as_secs_f64() / f64::from(middle);
+            assert!((0.75..1.25).contains(&share), "{pauses:?}");
+            assert!((share - 1.0).abs() > f64::EPSILON, "{pauses:?}");
+        }
+        assert!(clock.elapsed() < Duration::from_secs(45));
     }
 }

@@ -1,0 +1,140 @@
+//! A server that is asked again where its failure passes by itself.
+
+use crate::api::{self, Met, Pve};
+use crate::wait::{Budget, Forgiven, GaveUp, Look};
+
+/// A server, and the time there is for asking it again.
+#[derive(Clone, Copy)]
+pub struct Server<'a> {
+    /// Each request once.
+    pub pve: &'a Pve,
+    /// Nothing is asked again once it is used up.
+    pub budget: Budget<'a>,
+}
+
+impl Server<'_> {
+    /// Asks for what has to be known before something is begun.
+    pub fn ask<T>(
+        &self,
+        question: impl Fn(&Pve) -> Result<T, api::Error>,
+    ) -> Result<T, api::Error> {
+        let forgiven = |error: &api::Error| before_something_is_begun(error, self.pve.met());
+        self.budget.try_until_done(forgiven, || question(self.pve))
+    }
+
+    /// Looks at what goes on by itself, whether or not it can be seen.
+    pub fn watch<T>(
+        &self,
+        mut look: impl FnMut(&Pve) -> Result<Look<T>, api::Error>,
+    ) -> Result<T, GaveUp<api::Error>> {
+        let forgiven = |error: &api::Error| while_it_goes_on(error, self.pve.met());
+        self.budget.look_until_done(forgiven, || look(self.pve))
+    }
+}
+
+/// Giving up costs nothing yet. A server that has never answered is probably the wrong one; one
+/// that has may be restarting a daemon.
+fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
+    use api::Error::{
+        LostBehind, NoAnswer, Refused, Tls, Undelivered, Unreachable, Untrusted, Unusable,
+    };
+
+    let passes = match error {
+        Tls { .. } => false,
+        Unreachable { .. } | Untrusted { .. } => met > Met::NotYet,
+        Undelivered { .. } | LostBehind { .. } | NoAnswer { .. } => true,
+        Unusable { status, .. } => *status >= 500,
+        Refused { status: 401, .. } => met == Met::Accepted,
+        Refused { status, .. } => *status == 500,
+    };
+    if passes {
+        Forgiven::WhileADaemonRestarts
+    } else {
+        Forgiven::Not
+    }
+}
+
+/// Giving up leaves something behind, so only a clear no ends the looking.
+fn while_it_goes_on(error: &api::Error, met: Met) -> Forgiven {
+    match error {
+        _ if met == Met::NotYet => before_something_is_begun(error, met),
+        api::Error::Refused { status: 401, .. } if met == Met::Accepted => {
+            Forgiven::WhileADaemonRestarts
+        }
+        api::Error::Refused { status: 400, .. } if is_no_such_task(error) => {
+            Forgiven::WhileADaemonRestarts
+        }
+        api::Error::Refused {
+            status: 400 | 401 | 403,
+            ..
+        } => Forgiven::Not,
+        _ => Forgiven::ToTheEnd,
+    }
+}
+
+/// What the server says of a task that it does not know, or that it does not know yet again.
+pub fn is_no_such_task(error: &api::Error) -> bool {
+    matches!(error, api::Error::Refused { status: 400, words } if words.contains("no such task"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn refused(status: u16, words: &str) -> api::Error {
+        let words = words.to_owned();
+        api::Error::Refused { status, words }
+    }
+
+    fn undelivered() -> api::Error {
+        let reason = "Connection refused".to_owned();
+        api::Error::Undelivered { reason }
+    }
+
+    fn lost_behind() -> api::Error {
+        let reason = "Connection timed out".to_owned();
+        api::Error::LostBehind {
+            status: 596,
+            reason,
+        }
+    }
+
+    const NOT: Forgiven = Forgiven::Not;
+    const AWHILE: Forgiven = Forgiven::WhileADaemonRestarts;
+    const TO_THE_END: Forgiven = Forgiven::ToTheEnd;
+
+    #[rstest]
+    #[case::error(refused(500, "x"), AWHILE, TO_THE_END)]
+    #[case::undelivered(undelivered(), AWHILE, TO_THE_END)]
+    #[case::lost_behind(lost_behind(), AWHILE, TO_THE_END)]
+    #[case::wrong_token(refused(401, ""), AWHILE, AWHILE)]
+    #[case::forbidden(refused(403, "x"), NOT, NOT)]
+    #[case::wrong_parameter(refused(400, "x"), NOT, NOT)]
+    #[case::unknown_task(refused(400, "upid: no such task"), NOT, AWHILE)]
+    #[case::unknown_method(refused(501, "x"), NOT, TO_THE_END)]
+    fn a_server_that_has_accepted_the_token_is_forgiven(
+        #[case] error: api::Error,
+        #[case] before: Forgiven,
+        #[case] while_going_on: Forgiven,
+    ) {
+        let met = Met::Accepted;
+        let seen = (
+            before_something_is_begun(&error, met),
+            while_it_goes_on(&error, met),
+        );
+        assert_eq!(seen, (before, while_going_on));
+    }
+
+    #[rstest]
+    #[case::never_accepted(Met::Answered, NOT)]
+    #[case::accepted_before(Met::Accepted, AWHILE)]
+    fn a_token_that_was_accepted_is_not_wrong_all_of_a_sudden(
+        #[case] met: Met,
+        #[case] expected: Forgiven,
+    ) {
+        let error = refused(401, "");
+        assert_eq!(before_something_is_begun(&error, met), expected);
+        assert_eq!(while_it_goes_on(&error, met), expected);
+    }
+}
