@@ -9,15 +9,16 @@ pub mod types;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub use self::host::{Address, Host, parse_port};
-pub use self::rows::{GuestList, VmConfig};
+pub use self::rows::GuestList;
 pub use self::tls::Trust;
-pub use self::transport::{Delivery, Error};
+pub use self::transport::{Delivery, Error, Met};
 
 use self::transport::{Transport, escaped};
-use self::types::{ExitStatus, Node, TaskStatus, Token, Upid, VmName, Vmid};
+use self::types::{ExitStatus, Node, TaskStatus, Token, Upid, VmConfig, VmName, Vmid};
 
 /// How to reach a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +51,11 @@ impl Pve {
         Ok(Pve { transport })
     }
 
+    /// How far this server and this token have got in this run.
+    pub fn met(&self) -> Met {
+        self.transport.met()
+    }
+
     /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit. Name, status
     /// and template flag come from a cache: absent for up to 10 s after a clone and on nodes that
     /// are down, and for a reused VMID those of the dead guest.
@@ -70,8 +76,10 @@ impl Pve {
     /// of that VMID. 403 if the token may not see it, whether it is there or not.
     pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
-        let config = |data: &RawValue| parsed(data, "a VM's configuration").map(Some);
-        match self.transport.get(&path, config) {
+        match self
+            .transport
+            .get(&path, |data| rows::config(data).map(Some))
+        {
             Err(Error::Refused {
                 status: 500, words, ..
             }) if words.starts_with("Configuration file") && words.ends_with("does not exist") => {
@@ -97,6 +105,18 @@ impl Pve {
             };
             text.parse().map_err(|_| "a VMID".to_owned())
         })
+    }
+
+    /// `GET /cluster/nextid?vmid={vmid}`. Whether no guest has this VMID, seen or unseen by this
+    /// token. That it is taken is said by a 400.
+    pub fn is_free(&self, vmid: Vmid) -> Result<bool, Error> {
+        let path = format!("/cluster/nextid?vmid={vmid}");
+        match self.transport.get(&path, |_| Ok(true)) {
+            Err(Error::Refused {
+                status: 400, words, ..
+            }) if words.contains("already exists") => Ok(false),
+            other => other,
+        }
     }
 
     /// `POST /nodes/{node}/qemu/{template}/clone` with `full=1`: without it the clone would need
@@ -140,6 +160,38 @@ impl Pve {
                 ("stopped", None) => Ok(TaskStatus::Stopped(ExitStatus::Unexpected)),
                 _ => Err("a task that is running or stopped".to_owned()),
             }
+        })
+    }
+
+    /// `GET /nodes/{node}/tasks/{upid}/log`: all lines, the oldest first. Of an unknown task it is
+    /// one line that says so.
+    pub fn task_log(&self, upid: &Upid) -> Result<Vec<String>, Error> {
+        #[derive(Deserialize)]
+        struct Line {
+            t: String,
+        }
+        let node = escaped(&upid.node().0);
+        let path = format!("/nodes/{node}/tasks/{}/log?limit=0", escaped(upid.as_str()));
+        self.transport.get(&path, |data| {
+            let lines: Vec<Line> = parsed(data, "the lines of a log")?;
+            Ok(lines.into_iter().map(|line| line.t).collect())
+        })
+    }
+
+    /// `GET /nodes/{node}/tasks`: the clones of a template that are running there. Without
+    /// Sys.Audit a token sees only those that it started itself.
+    pub fn running_clones_of(&self, template: Vmid, node: &Node) -> Result<Vec<Upid>, Error> {
+        #[derive(Deserialize)]
+        struct Task {
+            upid: String,
+            endtime: Option<Value>,
+        }
+        let node = escaped(&node.0);
+        let path = format!("/nodes/{node}/tasks?source=all&typefilter=qmclone&vmid={template}");
+        self.transport.get(&path, |data| {
+            let tasks: Vec<Task> = parsed(data, "a list of tasks")?;
+            let running = tasks.into_iter().filter(|task| task.endtime.is_none());
+            Ok(running.filter_map(|task| task.upid.parse().ok()).collect())
         })
     }
 }

@@ -1,12 +1,14 @@
 //! What a server says of guests, read as loosely as it is written: the rows of its lists one by one,
 //! so that one that cannot be read does not hide the others, and a VM's configuration.
 
+use std::collections::BTreeMap;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::types::{Guest, GuestKind, Node, Vmid};
+use super::types::{Guest, GuestKind, Node, VmConfig, Vmid};
 
 /// A guest list as far as it could be read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -36,15 +38,42 @@ pub(super) fn read(data: &RawValue, of_node: Option<&Node>) -> Result<GuestList,
     Ok(list)
 }
 
-/// What this program reads of a VM's configuration.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct VmConfig {
-    /// Absent until a clone's first disk has been copied.
-    #[serde(default, deserialize_with = "text")]
-    pub name: Option<String>,
-    /// Whether it is a template.
-    #[serde(default, deserialize_with = "flag")]
-    pub template: bool,
+/// Reads a VM's configuration.
+pub(super) fn config(data: &RawValue) -> Result<VmConfig, String> {
+    #[derive(Deserialize)]
+    struct Config {
+        #[serde(default, deserialize_with = "text")]
+        name: Option<String>,
+        #[serde(default, deserialize_with = "flag")]
+        template: bool,
+        #[serde(default, deserialize_with = "text")]
+        lock: Option<String>,
+        #[serde(flatten)]
+        options: BTreeMap<String, Value>,
+    }
+    let config: Config =
+        serde_json::from_str(data.get()).map_err(|_| "a VM's configuration".to_owned())?;
+    let is_disk = |(key, value): &(String, Value)| {
+        let drive = value.as_str().unwrap_or_default();
+        is_drive(key) && !drive.split(',').any(|part| part == "media=cdrom")
+    };
+    let disks = config.options.into_iter().filter(is_disk);
+    Ok(VmConfig {
+        name: config.name.filter(|name| !name.is_empty()),
+        template: config.template,
+        lock: config.lock.filter(|lock| !lock.is_empty()),
+        disks: disks.map(|(key, _)| key).collect(),
+    })
+}
+
+/// `scsi0`, `efidisk0` …, but not `scsihw` or `unused0`.
+fn is_drive(key: &str) -> bool {
+    let bus = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    bus != key
+        && matches!(
+            bus,
+            "ide" | "sata" | "scsi" | "virtio" | "efidisk" | "tpmstate"
+        )
 }
 
 /// What is read of a row. Numbers may arrive as strings and the other way round.

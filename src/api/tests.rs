@@ -1,5 +1,6 @@
 //! Single endpoints against recorded answers.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mockito::{Matcher, Mock, Server, ServerGuard};
@@ -126,8 +127,32 @@ fn a_configuration_is_read() {
     let expected = VmConfig {
         name: Some("web-01".into()),
         template: false,
+        lock: None,
+        // The drive for CDs, cloud-init's, is none.
+        disks: BTreeSet::from(["scsi0".into()]),
     };
     assert_eq!(config.unwrap(), Some(expected));
+}
+
+#[test]
+fn a_half_made_vm_has_a_lock_and_lacks_its_disk() {
+    let config = answered("worker-killed-config", |pve| {
+        pve.vm_config(&node("pve1"), Vmid(222))
+    });
+    let config = config.unwrap().unwrap();
+    assert!(config.is_being_made());
+    assert_eq!(
+        (config.name.as_deref(), config.disks),
+        (Some("killed"), BTreeSet::new())
+    );
+}
+
+#[rstest]
+#[case::free("nextid-vmid-free", 500, true)]
+#[case::taken("nextid-vmid-taken", 101, false)]
+fn a_vmid_is_free_or_taken(#[case] recording: &str, #[case] vmid: u32, #[case] expected: bool) {
+    let is_free = answered(recording, |pve| pve.is_free(Vmid(vmid)));
+    assert_eq!(is_free.unwrap(), expected);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! does not tell: the reason phrase, which alone carries the server's words on some answers, and
 //! whether anything of a failed request has left this machine.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,6 +59,18 @@ pub(super) struct Transport {
     request_timeout: Duration,
     deadline: Option<Instant>,
     wire: Wire,
+    met: Cell<Met>,
+}
+
+/// How far the server and we have got to know each other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Met {
+    /// It has not answered yet as Proxmox VE does.
+    NotYet,
+    /// It has answered.
+    Answered,
+    /// It has accepted the token.
+    Accepted,
 }
 
 impl Transport {
@@ -97,7 +110,13 @@ impl Transport {
             request_timeout,
             deadline,
             wire,
+            met: Cell::new(Met::NotYet),
         })
+    }
+
+    /// The best there was since the beginning.
+    pub(super) fn met(&self) -> Met {
+        self.met.get()
     }
 
     /// `GET path`; `read` makes the result of the answer's `data`, or says what it expected.
@@ -113,7 +132,7 @@ impl Transport {
             .config()
             .timeout_global(Some(limit))
             .build();
-        self.receive(limit, || request.call(), read)
+        self.remember(self.receive(limit, || request.call(), read))
     }
 
     /// `POST path` with a form; `read` as for [`Transport::get`].
@@ -136,7 +155,20 @@ impl Transport {
             .timeout_global(Some(limit))
             .max_idle_age(IDLE_BEFORE_A_CHANGE)
             .build();
-        self.receive(limit, || request.send(pairs.join("&")), read)
+        self.remember(self.receive(limit, || request.send(pairs.join("&")), read))
+    }
+
+    fn remember<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        let met = match &answer {
+            Ok(_) => Met::Accepted,
+            Err(Error::Refused { status, .. }) if *status != 401 => Met::Accepted,
+            Err(Error::Refused { .. } | Error::Undelivered { .. } | Error::LostBehind { .. }) => {
+                Met::Answered
+            }
+            Err(_) => Met::NotYet,
+        };
+        self.met.set(self.met.get().max(met));
+        answer
     }
 
     fn url(&self, path: &str) -> String {
@@ -198,17 +230,18 @@ impl Transport {
     ) -> Result<T, Error> {
         let envelope: Envelope = match serde_json::from_str(body) {
             Ok(envelope) => envelope,
-            Err(error) if error.is_eof() => {
-                return self.unusable("a JSON answer that breaks off".to_owned());
+            Err(error) if error.is_eof() && !body.is_empty() => {
+                let (host, cause) = (self.host.clone(), "it breaks off".to_owned());
+                return NoAnswerSnafu { host, cause }.fail();
             }
             Err(_) if body.trim_start().starts_with('{') => {
-                return self.unusable("JSON without the 'data' of every answer".to_owned());
+                return self.unusable(200, "JSON without the 'data' of every answer".to_owned());
             }
             Err(_) => return self.not_proxmox(200, "OK", response),
         };
         read(envelope.data).or_else(|expected| {
             let got = excerpt(envelope.data.get());
-            self.unusable(format!("'{got}' where {expected} was expected"))
+            self.unusable(200, format!("'{got}' where {expected} was expected"))
         })
     }
 
@@ -227,12 +260,12 @@ impl Transport {
             (None, Some(kind)) => format!(", {}", kind.split(';').next().unwrap_or(&kind)),
             (None, None) => String::new(),
         };
-        self.unusable(format!("{status} {reason}{more}"))
+        self.unusable(status, format!("{status} {reason}{more}"))
     }
 
-    fn unusable<T>(&self, what: String) -> Result<T, Error> {
+    fn unusable<T>(&self, status: u16, what: String) -> Result<T, Error> {
         let host = self.host.clone();
-        UnusableSnafu { host, what }.fail()
+        UnusableSnafu { host, status, what }.fail()
     }
 
     fn failure(&self, error: &ureq::Error, limit: Duration) -> Error {
@@ -241,11 +274,13 @@ impl Transport {
         match error {
             ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) if sent => {
                 let what = "something that is not HTTP".to_owned();
-                return UnusableSnafu { host, what }.build();
+                let status = 0_u16;
+                return UnusableSnafu { host, status, what }.build();
             }
             ureq::Error::BodyExceedsLimit(_) => {
                 let what = format!("more than {} MiB", BODY_AT_MOST >> 20);
-                return UnusableSnafu { host, what }.build();
+                let status = 200_u16;
+                return UnusableSnafu { host, status, what }.build();
             }
             _ => {}
         }
@@ -458,9 +493,13 @@ pub enum Error {
     #[snafu(display("no answer from {host}: {cause}"))]
     NoAnswer { host: Host, cause: String },
 
-    /// An answer that does not say what became of the request.
+    /// An answer that does not say what became of the request. The status is 0 if there was none.
     #[snafu(display("{host} did not answer as Proxmox VE does: {what}"))]
-    Unusable { host: Host, what: String },
+    Unusable {
+        host: Host,
+        status: u16,
+        what: String,
+    },
 
     /// The server's clear no, in its own words.
     #[snafu(display("{}{words}", if *status == 401 { "401 " } else { "" }))]

@@ -1,16 +1,17 @@
 //! Proxmox's words as types.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use snafu::{Snafu, ensure};
 
 /// The number of a guest, unique in its cluster.
 ///
 /// Proxmox hands out 100 … 999999999; guests with a lower one can only be leftovers of very old
 /// versions, so a row may have one but nobody can ask for one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Vmid(pub u32);
 
@@ -19,11 +20,6 @@ impl Vmid {
     pub const MIN: Vmid = Vmid(100);
     /// The highest VMID that Proxmox accepts.
     pub const MAX: Vmid = Vmid(999_999_999);
-
-    /// The VMID that follows, unless this is the last one.
-    pub fn next(self) -> Option<Vmid> {
-        (self < Vmid::MAX).then(|| Vmid(self.0 + 1))
-    }
 }
 
 impl fmt::Display for Vmid {
@@ -49,7 +45,7 @@ impl FromStr for Vmid {
 }
 
 /// The name of a cluster node.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Node(pub String);
 
@@ -93,8 +89,8 @@ impl FromStr for VmName {
 }
 
 /// The handle of a task: `UPID:node:pid:pstart:starttime:type:id:user:`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Upid(String);
 
 impl Upid {
@@ -103,9 +99,28 @@ impl Upid {
         Node(self.0.split(':').nth(1).unwrap_or_default().to_owned())
     }
 
+    /// What kind of task it is: `qmclone`, `qmstart` …
+    pub fn kind(&self) -> &str {
+        self.0.split(':').nth(5).unwrap_or_default()
+    }
+
     /// The UPID as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Upid {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Upid, Error> {
+        text.parse()
+    }
+}
+
+impl From<Upid> for String {
+    fn from(upid: Upid) -> String {
+        upid.0
     }
 }
 
@@ -172,6 +187,24 @@ impl Guest {
         self.kind == GuestKind::Qemu && !self.template
     }
 
+    /// What the configuration of a VM says of it.
+    pub fn of_config(vmid: Vmid, node: Node, config: VmConfig) -> Guest {
+        Guest {
+            vmid,
+            kind: GuestKind::Qemu,
+            name: config.name,
+            node,
+            status: "unknown".to_owned(),
+            template: config.template,
+            lock: config.lock,
+        }
+    }
+
+    /// A container, template or not.
+    pub fn is_container(&self) -> bool {
+        self.kind == GuestKind::Lxc
+    }
+
     /// Whether it has exactly this name, in upper and lower case too.
     pub fn is_named(&self, name: &str) -> bool {
         self.name.as_deref() == Some(name)
@@ -210,6 +243,28 @@ impl fmt::Display for Guest {
     }
 }
 
+/// What a VM's configuration says of it: the truth, where lists only hint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VmConfig {
+    /// Absent until a clone's first disk has been copied.
+    pub name: Option<String>,
+    /// Whether it can be cloned from but not started.
+    pub template: bool,
+    /// What holds it: `clone`, `backup`, `migrate` …
+    pub lock: Option<String>,
+    /// The keys of its disks, `scsi0`, `efidisk0` …, without drives for CDs, which cloud-init's is
+    /// one of: those come and go in a VM's life.
+    pub disks: BTreeSet<String>,
+}
+
+impl VmConfig {
+    /// Whether something is making it, or has left it half made. All other locks are of work that
+    /// needs a whole VM.
+    pub fn is_being_made(&self) -> bool {
+        matches!(self.lock.as_deref(), Some("clone" | "create"))
+    }
+}
+
 /// Where a task is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TaskStatus {
@@ -230,6 +285,18 @@ pub enum ExitStatus {
     Unexpected,
     /// The server's words for what went wrong.
     Failed(String),
+}
+
+/// As the server writes it.
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExitStatus::Ok => f.write_str("OK"),
+            ExitStatus::Warnings(count) => write!(f, "WARNINGS: {count}"),
+            ExitStatus::Unexpected => f.write_str("unexpected status"),
+            ExitStatus::Failed(words) => f.write_str(words),
+        }
+    }
 }
 
 impl From<&str> for ExitStatus {
