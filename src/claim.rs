@@ -1,0 +1,301 @@
+//! One run per VM name on this host, and what an interrupted run left behind.
+//!
+//! Each VM name has a file of JSON lines. Whoever works on that VM holds the file's lock, and writes
+//! down what it is going to do before it asks the server for it, so that a run that comes after a
+//! `kill -9` or a power cut knows which VMID may be in the making. The file is never unlinked or
+//! renamed: a lock on a file that has lost its name guards nothing.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use snafu::{ResultExt, Snafu};
+
+use crate::api::types::{Node, Upid, VmName, Vmid};
+
+/// What a run is going to ask the server for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// The VMID that the new VM gets.
+    pub vmid: Vmid,
+    /// The node that it will be on.
+    pub node: Node,
+    /// The template to clone.
+    pub template: Vmid,
+    /// How to clone it.
+    pub mode: Mode,
+    /// The servers, any of which can be asked about it: `pve.lan:8006`.
+    pub hosts: Vec<String>,
+}
+
+/// How to clone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The clone gets disks of its own.
+    Full,
+}
+
+/// A line of the file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+enum Record {
+    /// A process has the lock, since that many seconds after 1970.
+    Run { process: u32, time: u64 },
+    /// Written before the request leaves.
+    Intent(Intent),
+    /// The server has begun the clone of the intent before.
+    Upid(Upid),
+    /// That clone is done.
+    Created(Vmid),
+    /// There is no such VM, and nothing is on its way that could still make it.
+    Failed(Vmid),
+    /// Nothing is left to do for that VM.
+    Finished(Vmid),
+}
+
+/// What the runs before have left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LeftBehind {
+    /// Nothing that is known of.
+    Nothing,
+    /// A clone that may be in the making; the last task that was begun for it.
+    Open(Intent, Option<Upid>),
+    /// A VM that was cloned, and perhaps not seen to its end.
+    Created(Intent),
+    /// A VM that was finished.
+    Finished(Intent),
+}
+
+/// The right to work on a VM name, until it is dropped.
+pub struct Claim {
+    file: Option<File>,
+    path: PathBuf,
+    left_behind: LeftBehind,
+}
+
+/// Whether the claim could be had.
+pub enum Taken {
+    /// It is ours.
+    Ours(Claim),
+    /// Another process has it, this one as far as it has said so.
+    HeldBy(Option<u32>),
+}
+
+impl Claim {
+    /// Takes the claim of a VM name, if no other process has it.
+    pub fn take(directory: &Path, name: &VmName) -> Result<Taken, Error> {
+        let path = directory.join(format!("{name}.jsonl"));
+        let unusable = |error| Error::unusable(&path, error);
+        make_directory(directory).map_err(|error| Error::unusable(directory, error))?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let text = read(&mut file).map_err(unusable)?;
+                return Ok(Taken::HeldBy(process_of(&text)));
+            }
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        let text = read(&mut file).map_err(unusable)?;
+        if text.is_empty() {
+            sync_directory(directory).map_err(unusable)?;
+        }
+        let history = History::read(&text).context(DamagedSnafu { path: &path })?;
+        // An incomplete last line, and what only says that a run looked and found nothing to do.
+        file.set_len(history.end as u64).map_err(unusable)?;
+        let mut claim = Claim {
+            file: Some(file),
+            path,
+            left_behind: history.left_behind,
+        };
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        claim.write(&Record::Run {
+            process: std::process::id(),
+            time: since_1970.unwrap_or_default().as_secs(),
+        })?;
+        Ok(Taken::Ours(claim))
+    }
+
+    /// For a run that has nowhere to write: it claims nothing and remembers nothing.
+    pub fn without_file() -> Claim {
+        Claim {
+            file: None,
+            path: PathBuf::new(),
+            left_behind: LeftBehind::Nothing,
+        }
+    }
+
+    /// What was there when the claim was taken.
+    pub fn left_behind(&self) -> &LeftBehind {
+        &self.left_behind
+    }
+
+    /// The file, for those who have to look at it themselves.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Before the server is asked for the clone.
+    pub fn intend(&mut self, intent: &Intent) -> Result<(), Error> {
+        self.write(&Record::Intent(intent.clone()))
+    }
+
+    /// The server has begun.
+    pub fn begun(&mut self, upid: &Upid) -> Result<(), Error> {
+        self.write(&Record::Upid(upid.clone()))
+    }
+
+    /// The VM is there.
+    pub fn created(&mut self, vmid: Vmid) -> Result<(), Error> {
+        self.write(&Record::Created(vmid))
+    }
+
+    /// There is no such VM of ours, and there will be none.
+    pub fn failed(&mut self, vmid: Vmid) -> Result<(), Error> {
+        self.write(&Record::Failed(vmid))
+    }
+
+    /// Nothing is left to do.
+    pub fn finished(&mut self, vmid: Vmid) -> Result<(), Error> {
+        self.write(&Record::Finished(vmid))
+    }
+
+    fn write(&mut self, record: &Record) -> Result<(), Error> {
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        let line = serde_json::to_string(record).map_err(io::Error::other);
+        line.and_then(|line| file.write_all(format!("{line}\n").as_bytes()))
+            .and_then(|()| file.sync_data())
+            .map_err(|error| Error::unusable(&self.path, error))
+    }
+}
+
+/// With mode 0700, as far as it is not there yet.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    // A power cut must not take the new directory away again.
+    directory.parent().map_or(Ok(()), sync_directory)
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn read(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// The process that has taken the claim last.
+fn process_of(text: &[u8]) -> Option<u32> {
+    let records = complete_lines(text).filter_map(|line| serde_json::from_slice(line).ok());
+    let processes = records.filter_map(|record| match record {
+        Record::Run { process, .. } => Some(process),
+        _ => None,
+    });
+    processes.last()
+}
+
+/// The lines that end with a newline, which they keep.
+fn complete_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| line.ends_with(b"\n"))
+}
+
+struct History {
+    left_behind: LeftBehind,
+    /// Where the records end that are worth keeping.
+    end: usize,
+}
+
+impl History {
+    fn read(text: &[u8]) -> Result<History, Unreadable> {
+        let mut left_behind = LeftBehind::Nothing;
+        let (mut end, mut position) = (0, 0);
+        for (index, line) in complete_lines(text).enumerate() {
+            let number = index + 1;
+            position += line.len();
+            let record: Record =
+                serde_json::from_slice(line).context(NotARecordSnafu { number })?;
+            if matches!(record, Record::Run { .. }) {
+                continue;
+            }
+            end = position;
+            left_behind = match left_behind.and_then(record) {
+                Some(after) => after,
+                None => return OutOfOrderSnafu { number }.fail(),
+            };
+        }
+        Ok(History { left_behind, end })
+    }
+}
+
+impl LeftBehind {
+    /// `None` if no run writes one after the other.
+    fn and_then(self, record: Record) -> Option<LeftBehind> {
+        Some(match (self, record) {
+            (_, Record::Intent(intent)) => LeftBehind::Open(intent, None),
+            (LeftBehind::Open(intent, _), Record::Upid(upid)) => {
+                LeftBehind::Open(intent, Some(upid))
+            }
+            (LeftBehind::Open(intent, _), Record::Created(_)) => LeftBehind::Created(intent),
+            (LeftBehind::Created(intent), Record::Finished(_)) => LeftBehind::Finished(intent),
+            (_, Record::Failed(_)) => LeftBehind::Nothing,
+            _ => return None,
+        })
+    }
+}
+
+/// Why there is no claim.
+#[derive(Debug, Snafu)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[snafu(display("cannot use {}", path.display()))]
+    Unusable { path: PathBuf, source: io::Error },
+
+    #[snafu(display("{} is damaged", path.display()))]
+    Damaged { path: PathBuf, source: Unreadable },
+}
+
+impl Error {
+    fn unusable(path: &Path, source: io::Error) -> Error {
+        let path = path.to_owned();
+        Error::Unusable { path, source }
+    }
+}
+
+/// What is wrong with a line.
+#[derive(Debug, Snafu)]
+#[allow(missing_docs)]
+pub enum Unreadable {
+    #[snafu(display("line {number} is not what this version writes"))]
+    NotARecord {
+        number: usize,
+        source: serde_json::Error,
+    },
+
+    #[snafu(display("line {number} cannot follow on those before"))]
+    OutOfOrder { number: usize },
+}
+
+#[cfg(test)]
+mod tests;
