@@ -1,17 +1,34 @@
-//! From a template to a VM: the workflow.
+//! From a template to a VM: one command, one VM, whatever happens in between.
 
-use std::collections::BTreeSet;
-use std::fmt;
+mod attempt;
+mod error;
+mod refusal;
+mod sight;
+mod vmid;
 
-use snafu::{OptionExt, ResultExt, Snafu};
+use std::path::Path;
 
-use crate::api::types::{ExitStatus, Guest, Node, TaskStatus, Upid, VmName, Vmid};
-use crate::api::{self, Delivery, Pve, VmConfig};
+use snafu::{OptionExt, ResultExt};
+
+pub use self::error::Error;
+
+use self::attempt::{Attempt, Made, Outcome, Step, Tools};
+use self::error::{
+    AlreadyExistsSnafu, AmbiguousSnafu, AskForVmidSnafu, ListGuestsSnafu, LookAtVmSnafu,
+    NameMayBeTakenSnafu, NoFreeVmidSnafu, NoTemplateSnafu, VmidTakenSnafu,
+};
+use self::sight::{Settled, Sought, Unclear};
+use self::vmid::Choice;
+use crate::api::Pve;
+use crate::api::types::{Guest, Node, Upid, VmConfig, VmName, Vmid};
+use crate::claim::{self, Claim, Intent, LeftBehind, Mode, Taken};
 use crate::guests::Guests;
 use crate::progress::Progress;
-use crate::report::{Kind, Known, Report, Started, hint_for, kind_of};
-use crate::template::{self, find_template};
-use crate::wait::{Budget, GaveUp, Look};
+use crate::report::{Kind, Report};
+use crate::server::Server;
+use crate::stage::{Stage, Vm};
+use crate::template::find_template;
+use crate::wait::{Forgiven, GaveUp, Look};
 
 /// What the user asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,36 +39,46 @@ pub struct Plan {
     pub template: String,
     /// The only VMID to take, if the user named one.
     pub vmid: Option<Vmid>,
+    /// Whether a VM that is there already is what the user wants.
+    pub ensure: bool,
 }
 
-/// The VM that was made.
+/// The VM that is there.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Created {
+pub struct Ready {
     /// Its VMID.
     pub vmid: Vmid,
     /// The node it is on.
     pub node: Node,
-    /// The task that made it.
-    pub upid: Upid,
+    /// Whether this run has made it, or seen to its end what an earlier one had begun.
+    pub created: bool,
+    /// The task that made it, where that is known.
+    pub upid: Option<Upid>,
+    /// What that task warned of.
+    pub warnings: Vec<String>,
 }
 
 /// What a run works with.
 pub struct Cloning<'a> {
-    /// The server.
-    pub pve: &'a Pve,
-    /// The time there is.
-    pub budget: Budget<'a>,
+    /// The server, and the time there is.
+    pub server: Server<'a>,
+    /// How the configuration names the servers.
+    pub hosts: Vec<String>,
+    /// Where runs on this host leave word for each other.
+    pub state: &'a Path,
     /// Who hears of it.
     pub progress: &'a dyn Progress,
+    /// What spreads runs that want the same.
+    pub random: fastrand::Rng,
 }
 
-impl Cloning<'_> {
+impl<'a> Cloning<'a> {
     /// One command, one VM.
-    pub fn create(&self, plan: &Plan) -> Result<Created, Error> {
+    pub fn create(&mut self, plan: &Plan) -> Result<Ready, Error> {
         self.progress.creating(&plan.name, &plan.template);
         self.create_in_time(plan).map_err(|error| {
-            if self.budget.left().is_zero() && error.is_without_answer() {
-                let seconds = self.budget.total.as_secs_f64();
+            if self.server.budget.left().is_zero() && error.is_without_answer() {
+                let seconds = self.server.budget.total.as_secs_f64();
                 let source = Box::new(error);
                 return Error::NothingStarted { seconds, source };
             }
@@ -59,37 +86,178 @@ impl Cloning<'_> {
         })
     }
 
-    fn create_in_time(&self, plan: &Plan) -> Result<Created, Error> {
-        let guests = Guests::read(self.pve).context(ListGuestsSnafu)?;
+    fn create_in_time(&mut self, plan: &Plan) -> Result<Ready, Error> {
+        let mut claim = self.claim(plan)?;
+        if let Some(there) = self.what_an_earlier_run_made(plan, &mut claim)? {
+            return Ok(there);
+        }
+        let guests = Guests::read(self.server).context(ListGuestsSnafu)?;
         let template = find_template(&guests, &plan.template, &plan.name, self.progress)
-            .context(NoTemplateSnafu)?;
-        self.refuse_a_name_that_is_taken(&guests, plan)?;
-        let vmid = self.choose_vmid(&guests, plan)?;
-        let upid = self.start_clone(template, vmid, plan)?;
-        let clone = Begun {
-            vmid,
-            name: plan.name.clone(),
-            upid,
-        };
-        self.wait_for(&clone)?;
-        Ok(Created {
-            vmid,
-            node: template.node.clone(),
-            upid: clone.upid,
+            .context(NoTemplateSnafu)?
+            .clone();
+        if let Some(created) = self.what_an_earlier_run_began(plan, &template, &mut claim)? {
+            return Ok(created);
+        }
+        if let Some(there) = self.vm_of_that_name(plan, &guests, &template)? {
+            return Ok(there);
+        }
+        self.clone_to_a_free_vmid(plan, guests, &template, &mut claim)
+    }
+
+    /// Before the first request, so that what is read afterwards is newer than what the run before
+    /// has done.
+    fn claim(&self, plan: &Plan) -> Result<Claim, Error> {
+        let (name, mut holder) = (&plan.name, None);
+        let claim = self.server.budget.look_until_done(
+            |_| Forgiven::Not,
+            || match Claim::take(self.state, name) {
+                Ok(Taken::Ours(claim)) => Ok(Look::Done(claim)),
+                Ok(Taken::HeldBy(process)) if plan.ensure => {
+                    if holder.is_none() {
+                        self.progress
+                            .note("Waiting for another run that makes the same VM...");
+                    }
+                    holder = Some(process);
+                    Ok(Look::NotYet)
+                }
+                Ok(Taken::HeldBy(holder)) => {
+                    let name = name.clone();
+                    Err(Error::Claimed { name, holder })
+                }
+                Err(source) => self.without_claim(plan, source).map(Look::Done),
+            },
+        );
+        claim.map_err(|gave_up| match gave_up {
+            GaveUp::Failed(error) => error,
+            GaveUp::TimeIsUp(_) => Error::StillClaimed {
+                seconds: self.server.budget.total.as_secs_f64(),
+                name: name.clone(),
+                holder: holder.flatten(),
+            },
         })
     }
 
+    /// `--ensure` promises something about runs before and beside this one, which takes a claim or
+    /// a VMID to look at. Without it the user has less, and is told.
+    fn without_claim(&self, plan: &Plan, source: claim::Error) -> Result<Claim, Error> {
+        let is_damaged = matches!(source, claim::Error::Damaged { .. });
+        if is_damaged || (plan.ensure && plan.vmid.is_none()) {
+            return Err(Error::Claim { source });
+        }
+        let why = Report::of(Kind::Failed, &source).message;
+        self.progress.warning(&format!(
+            "other runs on this host are not kept from making the same VM: {why}"
+        ));
+        Ok(Claim::without_file())
+    }
+
+    /// A VM that was there when an earlier run ended may be another's now, or gone.
+    fn what_an_earlier_run_made(
+        &self,
+        plan: &Plan,
+        claim: &mut Claim,
+    ) -> Result<Option<Ready>, Error> {
+        let (made, is_finished) = match claim.left_behind().clone() {
+            LeftBehind::Created(made) => (made, false),
+            LeftBehind::Finished(made) => (made, true),
+            LeftBehind::Open(..) | LeftBehind::Nothing => return Ok(None),
+        };
+        if !self.is_of_this_cluster(&made) {
+            return Ok(None);
+        }
+        let vm = vm(plan, made.vmid, &made.node);
+        match self.settled(&vm, None)? {
+            Settled::Free | Settled::Anothers(_) => {
+                self.remember(claim.failed(vm.vmid));
+                Ok(None)
+            }
+            Settled::Hidden => Err(Error::MadeUnseen { vm }),
+            Settled::Ours(node) if is_finished => exists(plan, Vm { node, ..vm }).map(Some),
+            Settled::Ours(node) => {
+                let made = Made {
+                    node,
+                    upid: None,
+                    warnings: Vec::new(),
+                };
+                Ok(Some(self.finish(claim, &vm, made)))
+            }
+        }
+    }
+
+    /// A clone that a run before has asked for and not seen to its end may come at any time, so no
+    /// other one is begun until it has come or cannot come any more.
+    fn what_an_earlier_run_began(
+        &mut self,
+        plan: &Plan,
+        template: &Guest,
+        claim: &mut Claim,
+    ) -> Result<Option<Ready>, Error> {
+        let LeftBehind::Open(begun, upid) = claim.left_behind().clone() else {
+            return Ok(None);
+        };
+        let name = plan.name.clone();
+        if !self.is_of_this_cluster(&begun) {
+            let path = claim.path().to_owned();
+            return Err(Error::BegunElsewhere { name, begun, path });
+        }
+        let asked = match plan.vmid {
+            Some(vmid) if vmid != begun.vmid => format!("VMID {vmid}"),
+            _ if template.vmid != begun.template => template.to_string(),
+            _ => String::new(),
+        };
+        if !asked.is_empty() {
+            return Err(Error::BegunOtherwise { name, begun, asked });
+        }
+        self.progress.note(&format!(
+            "An earlier run has begun to make VM {}; seeing that to its end...",
+            begun.vmid
+        ));
+        let vm = vm(plan, begun.vmid, &begun.node);
+        let first = upid.map_or(Step::Look, Step::Watch);
+        let attempt = Attempt::taken_over(self.tools(claim), template, vm.clone());
+        match attempt.see_to_its_end(first)? {
+            Outcome::Created(made) => Ok(Some(self.finish(claim, &vm, made))),
+            Outcome::Lost(_) => {
+                self.lost(claim, &vm);
+                Ok(None)
+            }
+        }
+    }
+
     /// Proxmox would make a second VM of the same name without a word.
-    fn refuse_a_name_that_is_taken(&self, guests: &Guests, plan: &Plan) -> Result<(), Error> {
+    fn vm_of_that_name(
+        &self,
+        plan: &Plan,
+        guests: &Guests,
+        template: &Guest,
+    ) -> Result<Option<Ready>, Error> {
         let name = &plan.name;
         let mut holders = self.holders(guests.vms_with_row_named(name.as_str()), name)?;
         if holders.is_empty() {
             holders = self.holders(guests.vms_behind_rows_named(name.as_str()), name)?;
         }
-        let name = name.clone();
-        if !holders.is_empty() {
-            return AlreadyExistsSnafu { name, holders }.fail();
+        if holders.is_empty() {
+            return self.refuse_if_in_doubt(plan, guests).map(|()| None);
         }
+        let is_meant = |holder: &&Guest| plan.vmid.is_none_or(|vmid| vmid == holder.vmid);
+        let meant: Vec<&Guest> = holders.iter().filter(is_meant).collect();
+        let name = name.clone();
+        match meant[..] {
+            [holder] if plan.ensure => {
+                let vm = vm(plan, holder.vmid, &holder.node);
+                match self.settled(&vm, Some(template))? {
+                    Settled::Ours(node) => exists(plan, Vm { node, ..vm }).map(Some),
+                    Settled::Free | Settled::Anothers(_) => Ok(None),
+                    Settled::Hidden => Err(Error::CannotSee { vm }),
+                }
+            }
+            [_, _, ..] if plan.ensure => AmbiguousSnafu { name, holders }.fail(),
+            _ => AlreadyExistsSnafu { name, holders }.fail(),
+        }
+    }
+
+    fn refuse_if_in_doubt(&self, plan: &Plan, guests: &Guests) -> Result<(), Error> {
+        let name = plan.name.clone();
         let doubts = guests.doubts().join("; ");
         if doubts.is_empty() {
             return Ok(());
@@ -114,7 +282,7 @@ impl Cloning<'_> {
             |config: VmConfig| !config.template && config.name.as_deref() == Some(name.as_str());
         let mut holders = Vec::new();
         for vm in vms {
-            let config = self.pve.vm_config(&vm.node, vm.vmid);
+            let config = self.server.ask(|pve| pve.vm_config(&vm.node, vm.vmid));
             let config = config.with_context(|_| LookAtVmSnafu {
                 vmid: vm.vmid,
                 name: name.clone(),
@@ -126,349 +294,182 @@ impl Cloning<'_> {
         Ok(holders)
     }
 
-    fn choose_vmid(&self, guests: &Guests, plan: &Plan) -> Result<Vmid, Error> {
-        if let Some(vmid) = plan.vmid {
-            return match guests.with_vmid(vmid) {
-                None => Ok(vmid),
-                Some(guest) => VmidTakenSnafu {
-                    guest: guest.clone(),
-                }
-                .fail(),
+    fn clone_to_a_free_vmid(
+        &mut self,
+        plan: &Plan,
+        mut guests: Guests<'a>,
+        template: &Guest,
+        claim: &mut Claim,
+    ) -> Result<Ready, Error> {
+        let mut choice = Choice::default();
+        if let Some(guest) = plan.vmid.and_then(|vmid| guests.with_vmid(vmid))
+            && let Some(there) = self.vm_of_that_vmid(plan, Some(guest), guest.vmid, template)?
+        {
+            return Ok(there);
+        }
+        loop {
+            let vmid = match plan.vmid {
+                Some(vmid) => vmid,
+                None => self.free_vmid(&guests, &choice)?,
             };
-        }
-        let next = self.pve.next_vmid().context(AskForVmidSnafu)?;
-        first_free_vmid(&guests.vmids(), next).context(NoFreeVmidSnafu)
-    }
-
-    fn start_clone(&self, template: &Guest, vmid: Vmid, plan: &Plan) -> Result<Upid, Error> {
-        self.pve
-            .clone_vm(&template.node, template.vmid, vmid, &plan.name)
-            .with_context(|_| StartCloneSnafu {
-                template: template.clone(),
-                vmid,
-            })
-    }
-
-    fn wait_for(&self, clone: &Begun) -> Result<(), Error> {
-        let ended = self.budget.look_until_done(goes_on_unseen, || {
-            Ok(match self.pve.task_status(&clone.upid)? {
-                TaskStatus::Running => Look::NotYet,
-                TaskStatus::Stopped(status) => Look::Done(status),
-            })
-        });
-        let clone = clone.clone();
-        match ended {
-            Ok(ExitStatus::Ok) => Ok(()),
-            Ok(ExitStatus::Warnings(_)) => {
-                self.progress.warning(&format!(
-                    "the clone ended with warnings; to see them, {}",
-                    clone.pvenode("log")
-                ));
-                Ok(())
+            let vm = vm(plan, vmid, &template.node);
+            self.intend(plan, &vm, template, claim)?;
+            let attempt = Attempt::fresh(self.tools(claim), template, vm.clone());
+            let rival = match attempt.see_to_its_end(Step::Ask)? {
+                Outcome::Created(made) => return Ok(self.finish(claim, &vm, made)),
+                Outcome::Lost(rival) => rival,
+            };
+            self.lost(claim, &vm);
+            choice.lost(vmid);
+            guests = Guests::read(self.server).context(ListGuestsSnafu)?;
+            if plan.vmid.is_some() {
+                let rival = rival.as_ref().or_else(|| guests.with_vmid(vmid));
+                if let Some(there) = self.vm_of_that_vmid(plan, rival, vmid, template)? {
+                    return Ok(there);
+                }
             }
-            Ok(ExitStatus::Failed(words)) => TaskFailedSnafu { clone, words }.fail(),
-            Ok(ExitStatus::Unexpected) => EndUnknownSnafu { clone }.fail(),
-            Err(GaveUp::Failed(source)) => Err(source).context(LostSightSnafu { clone }),
-            Err(GaveUp::TimeIsUp(unseen)) => TimeoutSnafu {
-                seconds: self.budget.total.as_secs_f64(),
-                clone,
-                unseen: unseen.map(|error| error.to_string()),
-            }
-            .fail(),
         }
     }
-}
 
-/// The first gap from `next` upwards.
-///
-/// `next` is what the server calls the first free VMID. It also knows the guests that this token
-/// cannot see and the administrator's range, so nothing below it is of use.
-fn first_free_vmid(taken: &BTreeSet<Vmid>, next: Vmid) -> Option<Vmid> {
-    let mut candidate = next.max(Vmid::MIN);
-    while taken.contains(&candidate) {
-        candidate = candidate.next()?;
-    }
-    Some(candidate)
-}
-
-/// The clone goes on whether or not it can be seen; only a clear no ends the looking.
-fn goes_on_unseen(error: &api::Error) -> bool {
-    !matches!(
-        error,
-        api::Error::Refused {
-            status: 400 | 401 | 403,
-            ..
-        }
-    )
-}
-
-/// A clone that the server has begun.
-#[derive(Clone, Debug)]
-pub struct Begun {
-    vmid: Vmid,
-    name: VmName,
-    upid: Upid,
-}
-
-impl Begun {
-    /// What to type on which node to see the task's `log` or `status`. The UPID is quoted, for its
-    /// `!` means something to a shell.
-    fn pvenode(&self, what: &str) -> String {
-        let upid = &self.upid;
-        format!("on node '{}': pvenode task {what} '{upid}'", upid.node())
-    }
-}
-
-impl fmt::Display for Begun {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Begun { vmid, name, upid } = self;
-        write!(f, "VM {vmid} '{name}' on node '{}'", upid.node())
-    }
-}
-
-/// Why there is no new VM, or none that is known to be whole.
-#[derive(Debug, Snafu)]
-#[allow(missing_docs)]
-pub enum Error {
-    #[snafu(display("Timed out after {seconds} s; nothing was started"))]
-    NothingStarted { seconds: f64, source: Box<Error> },
-
-    #[snafu(display("cannot list the guests"))]
-    ListGuests {
-        #[snafu(source(from(api::Error, Box::new)))]
-        source: Box<api::Error>,
-    },
-
-    #[snafu(display("{source}"))]
-    NoTemplate { source: template::NotFound },
-
-    #[snafu(display("cannot tell whether VM {vmid} is named '{name}'"))]
-    LookAtVm {
+    /// Who has the only VMID that will do, once nothing is in the making there. `None` if it has
+    /// become free.
+    fn vm_of_that_vmid(
+        &self,
+        plan: &Plan,
+        rival: Option<&Guest>,
         vmid: Vmid,
-        name: VmName,
-        #[snafu(source(from(api::Error, Box::new)))]
-        source: Box<api::Error>,
-    },
-
-    #[snafu(display("{}", there_already(name, holders)))]
-    AlreadyExists { name: VmName, holders: Vec<Guest> },
-
-    #[snafu(display("cannot tell whether there is a VM '{name}': {doubts}"))]
-    NameMayBeTaken { name: VmName, doubts: String },
-
-    #[snafu(display("VMID {} is taken by {guest}", guest.vmid))]
-    VmidTaken { guest: Guest },
-
-    #[snafu(display("cannot get a free VMID"))]
-    AskForVmid {
-        #[snafu(source(from(api::Error, Box::new)))]
-        source: Box<api::Error>,
-    },
-
-    #[snafu(display("there is no free VMID left"))]
-    NoFreeVmid,
-
-    #[snafu(display("{} {} to VM {vmid}", match source.delivery() {
-        Delivery::NotDelivered | Delivery::Refused => "cannot clone template",
-        Delivery::Unknown => "do not know whether the server has begun to clone template",
-    }, template.vmid))]
-    StartClone {
-        template: Guest,
-        vmid: Vmid,
-        #[snafu(source(from(api::Error, Box::new)))]
-        source: Box<api::Error>,
-    },
-
-    #[snafu(display("Task failed: {words}"))]
-    TaskFailed { clone: Begun, words: String },
-
-    #[snafu(display(
-        "do not know how the clone to {clone} ended: its worker died or the node went down"
-    ))]
-    EndUnknown { clone: Begun },
-
-    #[snafu(display("do not know how the clone to {clone} ends, it may still be running"))]
-    LostSight {
-        clone: Begun,
-        #[snafu(source(from(api::Error, Box::new)))]
-        source: Box<api::Error>,
-    },
-
-    #[snafu(display("Timed out after {seconds} s; {}", match unseen {
-        None => format!("the clone to {clone} is still running"),
-        Some(why) => format!("the clone to {clone} may still be running, the last look failed: {why}"),
-    }))]
-    Timeout {
-        seconds: f64,
-        clone: Begun,
-        unseen: Option<String>,
-    },
-}
-
-/// `VM 101 'web-1' already exists on node 'pve1', locked (clone); another is 105 on node 'pve2'`
-fn there_already(name: &VmName, holders: &[Guest]) -> String {
-    let (vmid, node) = (holders[0].vmid, &holders[0].node);
-    let lock = holders[0]
-        .lock
-        .iter()
-        .map(|lock| format!(", locked ({lock})"));
-    let others = holders[1..]
-        .iter()
-        .map(|other| format!("; another is {}", other.place()));
-    let more: String = lock.chain(others).collect();
-    format!("VM {vmid} '{name}' already exists on node '{node}'{more}")
-}
-
-impl Error {
-    /// The failure for people and scripts.
-    pub fn report(&self) -> Report {
-        let (kind, hint) = self.kind_and_hint();
-        Report {
-            known: self.known(),
-            ..Report::of(kind, self).with_hint(hint)
+        template: &Guest,
+    ) -> Result<Option<Ready>, Error> {
+        if !plan.ensure {
+            let guest = rival.cloned();
+            return VmidTakenSnafu { vmid, guest }.fail();
+        }
+        let node = rival.map_or(&template.node, |rival| &rival.node);
+        let vm = vm(plan, vmid, node);
+        match self.settled(&vm, Some(template))? {
+            Settled::Free => Ok(None),
+            Settled::Ours(node) => exists(plan, Vm { node, ..vm }).map(Some),
+            Settled::Anothers(guest) => VmidTakenSnafu { vmid, guest }.fail(),
+            Settled::Hidden => VmidTakenSnafu { vmid, guest: None }.fail(),
         }
     }
 
-    /// Before the clone, and no server said no.
-    fn is_without_answer(&self) -> bool {
-        match self {
-            Error::ListGuests { source }
-            | Error::LookAtVm { source, .. }
-            | Error::AskForVmid { source } => kind_of(source) == Kind::Unreachable,
-            Error::NameMayBeTaken { .. } => true,
-            Error::StartClone { source, .. } => source.delivery() == Delivery::NotDelivered,
-            _ => false,
-        }
+    fn free_vmid(&mut self, guests: &Guests, choice: &Choice) -> Result<Vmid, Error> {
+        let next = self.server.ask(Pve::next_vmid).context(AskForVmidSnafu)?;
+        let vmid = choice.next(&guests.vmids(), next, &mut self.random);
+        vmid.context(NoFreeVmidSnafu)
     }
 
-    fn kind_and_hint(&self) -> (Kind, Option<String>) {
-        let (kind, hint) = match self {
-            Error::StartClone { vmid, source, .. } if is_taken(*vmid, source) => (
-                Kind::VmidTaken,
-                "somebody else took it a moment before; a run without --vmid takes one that is free"
-                    .to_owned(),
-            ),
-            Error::StartClone { vmid, source, .. } if source.delivery() == Delivery::Unknown => (
-                Kind::OutcomeUnknown,
-                format!(
-                    "the server may still carry it out; look for VM {vmid} with \
-                     'homelab proxmox vm list' before you run this again"
-                ),
-            ),
-            Error::ListGuests { source }
-            | Error::LookAtVm { source, .. }
-            | Error::AskForVmid { source }
-            | Error::StartClone { source, .. } => return (kind_of(source), hint_for(source)),
-            Error::NothingStarted { .. } => (
-                Kind::Timeout,
-                "there is nothing to clean up; run it again, with a longer --timeout if the \
-                 server is slow"
-                    .to_owned(),
-            ),
-            Error::NoFreeVmid => return (Kind::Failed, None),
-            Error::NoTemplate { source } => (Kind::TemplateNotFound, source.hint().to_owned()),
-            Error::AlreadyExists { holders, .. } if holders[0].is_being_cloned() => (
-                Kind::AlreadyExists,
-                "a clone is making it, or has left it half made; 'homelab proxmox vm list' shows \
-                 whether the lock goes away"
-                    .to_owned(),
-            ),
-            Error::AlreadyExists { .. } => (
-                Kind::AlreadyExists,
-                "a new VM needs another name; 'homelab proxmox vm list' shows those in use"
-                    .to_owned(),
-            ),
-            Error::NameMayBeTaken { .. } => (
-                Kind::Unreachable,
-                "if you are sure that there is none, say which VMID the new one gets: --vmid N"
-                    .to_owned(),
-            ),
-            Error::VmidTaken { .. } => (
-                Kind::VmidTaken,
-                "choose another VMID, or leave --vmid out to get a free one".to_owned(),
-            ),
-            Error::TaskFailed { clone, .. } => (
-                Kind::TaskFailed,
-                format!(
-                    "'homelab proxmox vm list' shows whether anything of VM {} is left; to see \
-                     more, {}",
-                    clone.vmid,
-                    clone.pvenode("log")
-                ),
-            ),
-            Error::EndUnknown { clone } => (
-                Kind::OutcomeUnknown,
-                format!(
-                    "'homelab proxmox vm list' shows whether VM {} is there and still locked (clone), \
-                     which is half made; to see how far it came, {}",
-                    clone.vmid,
-                    clone.pvenode("log")
-                ),
-            ),
-            Error::LostSight { clone, .. } => (
-                Kind::OutcomeUnknown,
-                format!("to see how it ends, {}", clone.pvenode("status")),
-            ),
-            Error::Timeout { clone, .. } => (
-                Kind::Timeout,
-                format!(
-                    "the server goes on by itself; wait for its end before you run this again, {}",
-                    clone.pvenode("status")
-                ),
-            ),
+    fn intend(
+        &self,
+        plan: &Plan,
+        vm: &Vm,
+        template: &Guest,
+        claim: &mut Claim,
+    ) -> Result<(), Error> {
+        let intent = Intent {
+            vmid: vm.vmid,
+            node: vm.node.clone(),
+            template: template.vmid,
+            mode: Mode::Full,
+            hosts: self.hosts.clone(),
         };
-        (kind, Some(hint))
+        if let Err(error) = claim.intend(&intent) {
+            *claim = self.without_claim(plan, error)?;
+        }
+        Ok(())
     }
 
-    fn known(&self) -> Known {
-        match self {
-            Error::NothingStarted { source, .. } => source.known(),
-            Error::ListGuests { .. }
-            | Error::NoTemplate { .. }
-            | Error::LookAtVm { .. }
-            | Error::NameMayBeTaken { .. }
-            | Error::AskForVmid { .. }
-            | Error::NoFreeVmid => Known::default(),
-            Error::AlreadyExists { holders, .. } => Known {
-                vmid: Some(holders[0].vmid),
-                node: Some(holders[0].node.clone()),
-                ..Known::default()
-            },
-            Error::VmidTaken { guest } => Known {
-                vmid: Some(guest.vmid),
-                node: Some(guest.node.clone()),
-                ..Known::default()
-            },
-            Error::StartClone {
-                template,
-                vmid,
-                source,
-            } => Known {
-                vmid: Some(*vmid),
-                node: Some(template.node.clone()),
-                upid: None,
-                started: match source.delivery() {
-                    Delivery::NotDelivered | Delivery::Refused => Started::No,
-                    Delivery::Unknown => Started::Unknown,
-                },
-            },
-            Error::TaskFailed { clone, .. }
-            | Error::EndUnknown { clone }
-            | Error::LostSight { clone, .. }
-            | Error::Timeout { clone, .. } => Known {
-                vmid: Some(clone.vmid),
-                node: Some(clone.upid.node()),
-                upid: Some(clone.upid.clone()),
-                started: Started::Yes,
-            },
+    /// What there is at a VMID that is not ours to clone to.
+    fn settled(&self, vm: &Vm, template: Option<&Guest>) -> Result<Settled, Error> {
+        let sought = Sought {
+            vm: vm.clone(),
+            template: template.map(|template| (template.vmid, template.node.clone())),
+        };
+        let budget = self.server.budget;
+        let vm = vm.clone();
+        match sought.settled(self.server, budget.clock.elapsed()) {
+            Ok(settled) => Ok(settled),
+            Err(Unclear::HalfMade(missing)) => Err(Error::HalfMade {
+                vm,
+                missing,
+                failure: None,
+            }),
+            Err(Unclear::TimeIsUp(unseen)) => Err(Error::Timeout {
+                seconds: budget.total.as_secs_f64(),
+                stage: Stage::Undecided(vm),
+                unseen: unseen.map(|error| error.to_string()),
+            }),
+            Err(Unclear::Failed(source)) => Err(Error::LookAtVm {
+                vmid: vm.vmid,
+                name: vm.name,
+                source: Box::new(source),
+            }),
+        }
+    }
+
+    fn finish(&self, claim: &mut Claim, vm: &Vm, made: Made) -> Ready {
+        self.remember(claim.finished(vm.vmid));
+        Ready {
+            vmid: vm.vmid,
+            node: made.node,
+            created: true,
+            upid: made.upid,
+            warnings: made.warnings,
+        }
+    }
+
+    fn lost(&self, claim: &mut Claim, vm: &Vm) {
+        self.progress.at(Stage::NothingStarted);
+        self.progress.note(&format!(
+            "VMID {} went to another guest in the same moment",
+            vm.vmid
+        ));
+        self.remember(claim.failed(vm.vmid));
+    }
+
+    /// What cannot be written down any more changes nothing at the server.
+    fn remember(&self, written: Result<(), claim::Error>) {
+        if let Err(error) = written {
+            let why = Report::of(Kind::Failed, &error).message;
+            self.progress.warning(&why);
+        }
+    }
+
+    fn is_of_this_cluster(&self, intent: &Intent) -> bool {
+        intent.hosts.iter().any(|host| self.hosts.contains(host))
+    }
+
+    fn tools<'t>(&'t mut self, claim: &'t mut Claim) -> Tools<'t> {
+        Tools {
+            server: self.server,
+            progress: self.progress,
+            random: &mut self.random,
+            claim,
         }
     }
 }
 
-/// Free a moment ago, and somebody else's now.
-fn is_taken(vmid: Vmid, error: &api::Error) -> bool {
-    let taken = format!("unable to create VM {vmid}: config file already exists");
-    matches!(error, api::Error::Refused { words, .. } if *words == taken)
+/// It was there before, which is what the user wants or the very thing to be told.
+fn exists(plan: &Plan, vm: Vm) -> Result<Ready, Error> {
+    if !plan.ensure || plan.vmid.is_some_and(|vmid| vmid != vm.vmid) {
+        return Err(Error::Exists { vm });
+    }
+    Ok(Ready {
+        vmid: vm.vmid,
+        node: vm.node,
+        created: false,
+        upid: None,
+        warnings: Vec::new(),
+    })
+}
+
+fn vm(plan: &Plan, vmid: Vmid, node: &Node) -> Vm {
+    Vm {
+        vmid,
+        name: plan.name.clone(),
+        node: node.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::types::{Guest, Node, Vmid};
 use crate::api::{Error, GuestList, Pve};
+use crate::server::Server;
 
 /// The guests of a cluster, as one run sees them.
 pub struct Guests<'p> {
-    pve: &'p Pve,
+    server: Server<'p>,
     rows: GuestList,
     behind: OnceCell<Behind>,
 }
@@ -27,10 +28,10 @@ struct Behind {
 
 impl<'p> Guests<'p> {
     /// Reads the cluster's list.
-    pub fn read(pve: &'p Pve) -> Result<Guests<'p>, Error> {
+    pub fn read(server: Server<'p>) -> Result<Guests<'p>, Error> {
         Ok(Guests {
-            pve,
-            rows: pve.guests()?,
+            server,
+            rows: server.ask(Pve::guests)?,
             behind: OnceCell::new(),
         })
     }
@@ -114,7 +115,7 @@ impl<'p> Guests<'p> {
             let nodes: BTreeSet<&Node> = self.veiled_rows().map(|guest| &guest.node).collect();
             let mut behind = Behind::default();
             for node in nodes {
-                match self.pve.vms_of_node(node) {
+                match self.server.ask(|pve| pve.vms_of_node(node)) {
                     Ok(list) => {
                         let doubt = unreadable_rows(&list, &format!("node '{node}'"));
                         behind.doubts.extend(doubt);

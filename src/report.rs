@@ -18,6 +18,9 @@ pub struct Report {
     /// What is there, or may be.
     #[serde(flatten)]
     pub known: Known,
+    /// The last lines of a failed task's log.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
     /// Whether the VM is there all the same, which the message then begins with.
     #[serde(skip)]
     pub made: bool,
@@ -78,14 +81,22 @@ pub enum Kind {
     TemplateNotFound,
     /// A VM of that name is there.
     AlreadyExists,
+    /// Several VMs have that name.
+    Ambiguous,
+    /// Another run is making that VM, or has begun to.
+    InProgress,
     /// The VMID belongs to another guest.
     VmidTaken,
+    /// A VM is there that no clone has finished.
+    HalfMade,
     /// The clone's task ended with an error.
     TaskFailed,
     /// Time is up.
     Timeout,
     /// Nobody knows whether there is a VM.
     OutcomeUnknown,
+    /// A signal has ended the run.
+    Interrupted,
     /// None of the others.
     Failed,
 }
@@ -98,6 +109,7 @@ impl Report {
             message,
             hint: None,
             known: Known::default(),
+            log: Vec::new(),
             made: false,
         }
     }

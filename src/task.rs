@@ -1,0 +1,138 @@
+//! A task at the server, from the looks at it to the lines of its log.
+
+use snafu::Snafu;
+
+use crate::api;
+use crate::api::types::{ExitStatus, TaskStatus, Upid};
+use crate::report::{Kind, Report, hint_for, kind_of};
+use crate::server::Server;
+use crate::stage::Stage;
+use crate::wait::{GaveUp, Look};
+
+/// How many of the last lines of a log are shown.
+const LAST_LINES: usize = 5;
+
+/// Looks at a task until it has ended.
+pub fn wait(server: Server, upid: &Upid) -> Result<ExitStatus, GaveUp<api::Error>> {
+    server.watch(|pve| {
+        Ok(match pve.task_status(upid)? {
+            TaskStatus::Running => Look::NotYet,
+            TaskStatus::Stopped(status) => Look::Done(status),
+        })
+    })
+}
+
+/// Waits for a task of whatever kind: how it has ended well, and what it warned of.
+pub fn wait_for_success(server: Server, upid: &Upid) -> Result<(ExitStatus, Vec<String>), Error> {
+    let stage = Stage::Waiting(upid.clone());
+    match wait(server, upid) {
+        Ok(ExitStatus::Ok) => Ok((ExitStatus::Ok, Vec::new())),
+        Ok(status @ ExitStatus::Warnings(_)) => Ok((status, warnings(server, upid))),
+        Ok(ExitStatus::Unexpected) => Err(Error::EndUnknown { stage }),
+        Ok(ExitStatus::Failed(words)) => Err(Error::Failed {
+            log: last_words(server, upid),
+            stage,
+            words,
+        }),
+        Err(GaveUp::TimeIsUp(unseen)) => Err(Error::Timeout {
+            seconds: server.budget.total.as_secs_f64(),
+            stage,
+            unseen: unseen.map(|error| error.to_string()),
+        }),
+        Err(GaveUp::Failed(source)) => Err(Error::CannotSee {
+            stage,
+            source: Box::new(source),
+        }),
+    }
+}
+
+/// What a task that ended with warnings warned of; where its log cannot be read, how to read it.
+pub fn warnings(server: Server, upid: &Upid) -> Vec<String> {
+    let warnings: Vec<String> = log(server, upid)
+        .iter()
+        .filter_map(|line| line.strip_prefix("WARN: "))
+        .map(|warning| warning.trim().to_owned())
+        .collect();
+    if warnings.is_empty() {
+        let log = how_to_see(upid, "log");
+        return vec![format!("the task ended with warnings; to see them, {log}")];
+    }
+    warnings
+}
+
+/// The last lines of a failed task's log that say more than its exit status.
+pub fn last_words(server: Server, upid: &Upid) -> Vec<String> {
+    let log = log(server, upid);
+    let telling = |line: &&String| {
+        !line.is_empty() && !line.starts_with("transferred ") && !line.starts_with("TASK ")
+    };
+    let mut last: Vec<String> = log
+        .iter()
+        .rev()
+        .filter(telling)
+        .take(LAST_LINES)
+        .cloned()
+        .collect();
+    last.reverse();
+    last
+}
+
+/// Nothing if it cannot be read: what is known without it is said all the same.
+fn log(server: Server, upid: &Upid) -> Vec<String> {
+    server.ask(|pve| pve.task_log(upid)).unwrap_or_default()
+}
+
+/// What to type on which node to see the task's `log` or `status`. The UPID is quoted, for its `!`
+/// means something to a shell.
+pub fn how_to_see(upid: &Upid, what: &str) -> String {
+    format!("on node '{}': pvenode task {what} '{upid}'", upid.node())
+}
+
+/// Why a task was not seen to end well.
+#[derive(Debug, Snafu)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[snafu(display("Task failed: {words}"))]
+    Failed {
+        stage: Stage,
+        words: String,
+        log: Vec<String>,
+    },
+
+    #[snafu(display("do not know how the task ended: its worker died or its node went down"))]
+    EndUnknown { stage: Stage },
+
+    #[snafu(display("cannot see the task"))]
+    CannotSee {
+        stage: Stage,
+        source: Box<api::Error>,
+    },
+
+    #[snafu(display("Timed out after {seconds} s; {}", stage.as_seen_last(unseen.as_deref())))]
+    Timeout {
+        seconds: f64,
+        stage: Stage,
+        unseen: Option<String>,
+    },
+}
+
+impl Error {
+    /// The failure for people and scripts.
+    pub fn report(&self) -> Report {
+        let (kind, stage, hint) = match self {
+            Error::Failed { stage, .. } => (Kind::TaskFailed, stage, None),
+            Error::EndUnknown { stage } => (Kind::OutcomeUnknown, stage, None),
+            Error::CannotSee { stage, source } => (kind_of(source), stage, hint_for(source)),
+            Error::Timeout { stage, .. } => (Kind::Timeout, stage, Some(stage.hint())),
+        };
+        let log = match self {
+            Error::Failed { log, .. } => log.clone(),
+            _ => Vec::new(),
+        };
+        Report {
+            known: stage.known(),
+            log,
+            ..Report::of(kind, self).with_hint(hint)
+        }
+    }
+}
