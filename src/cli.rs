@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, EarlyExit, FromArgs};
 
-use crate::api::types::{VmName, Vmid};
+use crate::api::types::{Upid, VmName, Vmid};
 
 /// Machines of a home lab, from the command line.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -18,7 +18,9 @@ use crate::api::types::{VmName, Vmid};
     note = "Every command explains itself: homelab proxmox vm create --help",
     error_code(0, "done"),
     error_code(1, "failed"),
-    error_code(2, "wrong usage or configuration; nothing was asked of any server")
+    error_code(2, "wrong usage or configuration; nothing was asked of any server"),
+    error_code(130, "interrupted by SIGINT (Ctrl-C)"),
+    error_code(143, "interrupted by SIGTERM")
 )]
 pub struct Cli {
     /// print the version and exit
@@ -79,6 +81,7 @@ pub struct Proxmox {
 pub enum Noun {
     Template(Template),
     Vm(Vm),
+    Task(Task),
 }
 
 /// Templates of virtual machines.
@@ -172,7 +175,9 @@ The template's name must match exactly, in upper and lower case too. Among
 templates of one name the one with the lowest VMID is taken, and a warning names
 the others. A number that is no template's name is taken for a template's VMID.
 
-If a VM of that name exists, none is made.
+If a VM of that name exists, none is made: an error, or with --ensure a success
+that says so. What a run began that was killed, cut off or out of time, the next
+run with the same words sees to its end.
 
 Connection options (homelab proxmox --help) may stand here as well.",
     example = "homelab proxmox vm create web-1 debian-12
@@ -196,11 +201,70 @@ pub struct VmCreate {
     #[argh(option, arg_name = "n")]
     pub vmid: Option<Vmid>,
 
+    /// be content with the VM of that name if it is there; wait for whoever is making it
+    #[argh(switch)]
+    pub ensure: bool,
+
     /// what the whole command may take, in seconds (default 300)
     #[argh(option, arg_name = "seconds", default = "Seconds::DEFAULT_TIMEOUT")]
     pub timeout: Seconds,
 
     /// pause between two looks at the clone, in seconds (default 2)
+    #[argh(option, arg_name = "seconds", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, also for errors
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print nothing on success but warnings
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// Tasks of a server.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "task",
+    help_triggers("-h", "--help", "help"),
+    example = "homelab proxmox task wait 'UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:'"
+)]
+pub struct Task {
+    #[argh(subcommand)]
+    pub verb: TaskVerb,
+}
+
+/// What to do with tasks.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+pub enum TaskVerb {
+    Wait(TaskWait),
+}
+
+/// Wait until a task has ended.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "wait",
+    help_triggers("-h", "--help"),
+    note = "Succeeds if the task has ended well, be it with warnings, and fails if it has failed.
+Put the UPID in single quotes: its '!' means something to a shell.
+
+Connection options (homelab proxmox --help) may stand here as well.",
+    example = "homelab proxmox task wait 'UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:'
+Task UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli: ended: OK"
+)]
+pub struct TaskWait {
+    /// the task, as a message of this program or of Proxmox VE names it
+    #[argh(positional, arg_name = "upid")]
+    pub upid: Upid,
+
+    /// what the whole command may take, in seconds (default 300)
+    #[argh(option, arg_name = "seconds", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two looks at the task, in seconds (default 2)
     #[argh(option, arg_name = "seconds", default = "Seconds::DEFAULT_INTERVAL")]
     pub poll_interval: Seconds,
 

@@ -47,6 +47,21 @@ pub fn load(flags: &Flags, environment: Environment) -> Result<Access, Error> {
     settings.into_access(request_timeout)
 }
 
+/// Where runs leave word for each other: `HOMELAB_STATE_DIR`, else a folder of its own in the
+/// user's state directory, else, for a user without a home, in the system's.
+pub fn state_directory(environment: Environment) -> PathBuf {
+    let path = |name: &str| {
+        let value = environment(name).filter(|value| !value.is_empty())?;
+        Some(PathBuf::from(value))
+    };
+    // A relative XDG path is to be ignored, says its specification.
+    let of_xdg = path("XDG_STATE_HOME").filter(|state| state.is_absolute());
+    let of_user = || of_xdg.or_else(|| Some(path("HOME")?.join(".local/state")));
+    path("HOMELAB_STATE_DIR")
+        .or_else(|| Some(of_user()?.join("homelab")))
+        .unwrap_or_else(|| PathBuf::from("/var/lib/homelab"))
+}
+
 fn layer_of_flags(flags: &Flags) -> Result<Layer, Error> {
     let mut layer = Layer::default();
     if let Some(host) = &flags.host {

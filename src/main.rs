@@ -1,31 +1,39 @@
 //! Makes virtual machines from templates on Proxmox VE: one command, exactly one VM.
 
 mod api;
+mod claim;
 mod cli;
 mod clone;
 mod config;
 mod guests;
+mod interrupt;
 mod output;
 mod progress;
 mod report;
+mod server;
+mod stage;
+mod task;
 mod template;
 mod wait;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::api::types::Guest;
 use crate::api::{Access, Pve};
 use crate::cli::{
-    Cli, Noun, Proxmox, Seconds, Template, TemplateList, TemplateVerb, Topic, Vm, VmCreate, VmList,
-    VmVerb,
+    Cli, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template, TemplateList, TemplateVerb,
+    Topic, Vm, VmCreate, VmList, VmVerb,
 };
-use crate::clone::{Cloning, Plan};
+use crate::clone::{Cloning, Plan, Ready};
 use crate::guests::Guests;
-use crate::output::{Made, Style};
+use crate::output::{Ended, Made, Style};
 use crate::progress::{Lines, Progress, say};
 use crate::report::{Kind, Known, Report, Started, hint_for, kind_of};
+use crate::server::Server;
+use crate::stage::Stage;
 use crate::wait::{Budget, SystemClock};
 
 fn main() -> ExitCode {
@@ -58,26 +66,77 @@ fn main() -> ExitCode {
 }
 
 fn proxmox(command: &Proxmox) -> ExitCode {
-    let (failed_to, json, done) = match &command.noun {
+    match &command.noun {
         Noun::Template(Template {
             verb: TemplateVerb::List(list),
-        }) => ("list templates", list.json, list_templates(command, list)),
+        }) => Verb::new("list templates", list.json).end(list_templates(command, list)),
         Noun::Vm(Vm {
             verb: VmVerb::List(list),
-        }) => ("list VMs", list.json, list_vms(command, list)),
+        }) => Verb::new("list VMs", list.json).end(list_vms(command, list)),
         Noun::Vm(Vm {
             verb: VmVerb::Create(create),
-        }) => ("create VM", create.json, create_vm(command, create)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(report) => {
-            if report.made {
-                say(&report.message);
-            } else {
-                say(&format!("Failed to {failed_to}: {}", report.message));
-            }
-            failed(&report, json)
+        }) => {
+            let verb = Verb::new("create VM", create.json);
+            verb.end(create_vm(command, create, verb))
+        }
+        Noun::Task(Task {
+            verb: TaskVerb::Wait(wait),
+        }) => {
+            let verb = Verb::new("wait for the task", wait.json);
+            verb.end(wait_for_task(command, wait, verb))
+        }
+    }
+}
+
+/// What was to be done, for whoever has to say that it was not.
+#[derive(Clone, Copy)]
+struct Verb {
+    failed_to: &'static str,
+    json: bool,
+}
+
+impl Verb {
+    fn new(failed_to: &'static str, json: bool) -> Verb {
+        Verb { failed_to, json }
+    }
+
+    fn end(self, done: Result<(), Report>) -> ExitCode {
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(report) => self.failed(&report),
+        }
+    }
+
+    fn failed(self, report: &Report) -> ExitCode {
+        if report.made {
+            say(&report.message);
+        } else {
+            say(&format!("Failed to {}: {}", self.failed_to, report.message));
+        }
+        for line in &report.log {
+            say(&format!("  {line}"));
+        }
+        failed(report, self.json)
+    }
+
+    /// From now on a signal ends the run with what is certain then.
+    fn answer_signals(self, lines: &Arc<Lines>) {
+        let lines = lines.clone();
+        let answer = move |code: u8| {
+            // Held to the end: what is said stays true, and nobody else says anything.
+            let stage = lines.stage();
+            let report = Report {
+                known: stage.known(),
+                ..Report::new(Kind::Interrupted, format!("interrupted; {stage}"))
+                    .with_hint(stage.hint())
+            };
+            self.failed(&report);
+            std::process::exit(i32::from(code));
+        };
+        if let Err(error) = interrupt::on_first_signal(answer) {
+            say(&format!(
+                "Warning: signals will end this run without a word: {error}"
+            ));
         }
     }
 }
@@ -112,66 +171,137 @@ fn list(
     write: impl FnOnce(&mut dyn Write, &[&Guest]) -> io::Result<()>,
 ) -> Result<(), Report> {
     let pve = Pve::new(&access(command)?, None).map_err(|error| of_api(&error))?;
-    let guests = Guests::read(&pve).map_err(|error| of_api(&error))?;
+    let clock = SystemClock::start();
+    let server = Server {
+        pve: &pve,
+        budget: Budget::for_one_try(&clock),
+    };
+    let guests = Guests::read(server).map_err(|error| of_api(&error))?;
     let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();
     for doubt in guests.doubts() {
-        Lines { quiet: false }.warning(&format!("the list may not be complete: {doubt}"));
+        Lines::new(false).warning(&format!("the list may not be complete: {doubt}"));
     }
     show(|out| write(out, &listed))
 }
 
-fn create_vm(command: &Proxmox, words: &VmCreate) -> Result<(), Report> {
-    if words.json && words.quiet {
-        let message = "--json and --quiet contradict each other".to_owned();
-        let hint = "'homelab proxmox vm create --help' explains both".to_owned();
-        return Err(Report::new(Kind::Usage, message).with_hint(hint));
-    }
-    let Seconds(timeout) = words.timeout;
-    let Seconds(interval) = words.poll_interval;
+fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Report> {
+    let style = style_of_result(words.json, words.quiet, "vm create")?;
+    let access = access(command)?;
+    let lines = Arc::new(Lines::new(words.quiet));
+    verb.answer_signals(&lines);
     let clock = SystemClock::start();
-    let deadline = clock.after(timeout);
-    let pve = Pve::new(&access(command)?, Some(deadline)).map_err(|error| of_api(&error))?;
-    let cloning = Cloning {
-        pve: &pve,
-        budget: Budget {
-            clock: &clock,
-            total: timeout,
-            interval,
+    let pve = Pve::new(&access, Some(clock.after(words.timeout.0)));
+    let pve = pve.map_err(|error| of_api(&error))?;
+    let ready = Cloning {
+        server: Server {
+            pve: &pve,
+            budget: budget(&clock, words.timeout, words.poll_interval),
         },
-        progress: &Lines { quiet: words.quiet },
-    };
-    let created = cloning
-        .create(&Plan {
-            name: words.vm_name.clone(),
-            template: words.template_name.clone(),
-            vmid: words.vmid,
-        })
-        .map_err(|error| error.report())?;
-    let made = Made {
-        vmid: created.vmid,
-        name: words.vm_name.to_string(),
-        node: created.node,
-        created: true,
-        upid: created.upid,
-        ip: None,
-    };
-    if words.quiet {
-        return Ok(());
+        hosts: vec![access.host.to_string()],
+        state: &config::state_directory(&|name| std::env::var_os(name)),
+        progress: &*lines,
+        random: fastrand::Rng::new(),
     }
-    show(|out| output::made(out, &made, style(words.json))).map_err(|report| Report {
+    .create(&Plan {
+        name: words.vm_name.clone(),
+        template: words.template_name.clone(),
+        vmid: words.vmid,
+        ensure: words.ensure,
+    });
+    // Held to the end: from here on it is too late for a signal to be answered.
+    let _ended = lines.stage();
+    let ready = ready.map_err(|error| error.report())?;
+    for warning in &ready.warnings {
+        lines.warning(warning);
+    }
+    show_vm(ready, words.vm_name.as_str(), style)
+}
+
+fn show_vm(ready: Ready, name: &str, style: Option<Style>) -> Result<(), Report> {
+    let Some(style) = style else {
+        return Ok(());
+    };
+    let made = Made {
+        vmid: ready.vmid,
+        name: name.to_owned(),
+        node: ready.node,
+        created: ready.created,
+        upid: ready.upid,
+        ip: None,
+        warnings: ready.warnings,
+    };
+    show(|out| output::made(out, &made, style)).map_err(|report| Report {
         message: format!(
-            "VM {} '{}' was created on node '{}', but {}",
-            made.vmid, made.name, made.node, report.message
+            "VM {} '{name}' {} on node '{}', but {}",
+            made.vmid,
+            if made.created {
+                "was created"
+            } else {
+                "exists"
+            },
+            made.node,
+            report.message
         ),
         known: Known {
             vmid: Some(made.vmid),
-            upid: Some(made.upid.clone()),
+            upid: made.upid.clone(),
             node: Some(made.node.clone()),
-            started: Started::Yes,
+            started: if made.created {
+                Started::Yes
+            } else {
+                Started::No
+            },
         },
         made: true,
         ..report
     })
+}
+
+fn wait_for_task(command: &Proxmox, words: &TaskWait, verb: Verb) -> Result<(), Report> {
+    let style = style_of_result(words.json, words.quiet, "task wait")?;
+    let access = access(command)?;
+    let lines = Arc::new(Lines::new(words.quiet));
+    lines.at(Stage::Waiting(words.upid.clone()));
+    verb.answer_signals(&lines);
+    let clock = SystemClock::start();
+    let pve = Pve::new(&access, Some(clock.after(words.timeout.0)));
+    let pve = pve.map_err(|error| of_api(&error))?;
+    let server = Server {
+        pve: &pve,
+        budget: budget(&clock, words.timeout, words.poll_interval),
+    };
+    let waited = task::wait_for_success(server, &words.upid);
+    let _ended = lines.stage();
+    let (status, warnings) = waited.map_err(|error| error.report())?;
+    for warning in &warnings {
+        lines.warning(warning);
+    }
+    let ended = Ended {
+        upid: words.upid.clone(),
+        exitstatus: status.to_string(),
+        warnings,
+    };
+    style.map_or(Ok(()), |style| {
+        show(|out| output::ended(out, &ended, style))
+    })
+}
+
+fn budget(clock: &SystemClock, timeout: Seconds, poll_interval: Seconds) -> Budget<'_> {
+    Budget {
+        clock,
+        total: timeout.0,
+        interval: poll_interval.0,
+    }
+}
+
+/// How to show the one result of a command; `None` for not at all.
+fn style_of_result(json: bool, quiet: bool, command: &str) -> Result<Option<Style>, Report> {
+    if json && quiet {
+        let message = "--json and --quiet contradict each other".to_owned();
+        let hint = format!("'homelab proxmox {command} --help' explains both");
+        return Err(Report::new(Kind::Usage, message).with_hint(hint));
+    }
+    Ok((!quiet).then(|| style(json)))
 }
 
 fn of_api(error: &api::Error) -> Report {

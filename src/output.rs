@@ -18,7 +18,7 @@ pub enum Style {
     Json,
 }
 
-/// A VM that this run has made.
+/// A VM that is there, made by this run or before.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Made {
     /// Its VMID.
@@ -29,24 +29,54 @@ pub struct Made {
     pub node: Node,
     /// Whether it was made by this command.
     pub created: bool,
-    /// The task that made it.
-    pub upid: Upid,
+    /// The task that made it, where that is known.
+    pub upid: Option<Upid>,
     /// Its address, where one was waited for.
     pub ip: Option<String>,
+    /// What that task warned of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
-/// Shows what `vm create` has made.
+/// A task that has ended well.
+#[derive(Debug, Serialize)]
+pub struct Ended {
+    /// The task.
+    pub upid: Upid,
+    /// `OK`, or `WARNINGS: 1`.
+    pub exitstatus: String,
+    /// What it warned of.
+    pub warnings: Vec<String>,
+}
+
+/// Shows what `task wait` has waited for.
+pub fn ended(out: &mut dyn Write, ended: &Ended, style: Style) -> io::Result<()> {
+    let Ended {
+        upid, exitstatus, ..
+    } = ended;
+    match style {
+        Style::Json => json(out, ended),
+        Style::Terminal | Style::Plain => {
+            writeln!(out, "Task {} ended: {exitstatus}", clean(upid.as_str()))
+        }
+    }
+}
+
+/// Shows what `vm create` has made or found.
 pub fn made(out: &mut dyn Write, made: &Made, style: Style) -> io::Result<()> {
     let Made {
         vmid, name, node, ..
     } = made;
+    let node = clean(&node.0);
     match style {
         Style::Json => json(out, made),
-        Style::Terminal | Style::Plain => writeln!(
+        Style::Terminal | Style::Plain if made.created => writeln!(
             out,
-            "Successfully created VM {vmid} '{name}' on node '{}'",
-            clean(&node.0)
+            "Successfully created VM {vmid} '{name}' on node '{node}'"
         ),
+        Style::Terminal | Style::Plain => {
+            writeln!(out, "VM {vmid} '{name}' already exists on node '{node}'")
+        }
     }
 }
 

@@ -415,3 +415,26 @@ fn a_path_in_the_file_means_beside_the_file() {
     assert_eq!(access.trust, Trust::CaFile(ca_file));
     assert_eq!(access.token.secret.expose(), SECRET);
 }
+
+#[rstest]
+#[case::named(
+    &[("HOMELAB_STATE_DIR", "/srv/claims"), ("XDG_STATE_HOME", "/x"), ("HOME", "/home/ops")],
+    "/srv/claims"
+)]
+#[case::of_the_desktop(&[("XDG_STATE_HOME", "/x"), ("HOME", "/home/ops")], "/x/homelab")]
+#[case::relative(
+    &[("XDG_STATE_HOME", "x"), ("HOME", "/home/ops")],
+    "/home/ops/.local/state/homelab"
+)]
+#[case::empty(
+    &[("HOMELAB_STATE_DIR", ""), ("XDG_STATE_HOME", ""), ("HOME", "/root")],
+    "/root/.local/state/homelab"
+)]
+#[case::nobody_at_home(&[], "/var/lib/homelab")]
+fn runs_leave_word_for_each_other_in(#[case] set: &[(&str, &str)], #[case] expected: &str) {
+    let environment = |name: &str| {
+        let (_, value) = set.iter().find(|(known, _)| *known == name)?;
+        Some(OsString::from(value))
+    };
+    assert_eq!(state_directory(&environment), PathBuf::from(expected));
+}
