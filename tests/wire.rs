@@ -150,7 +150,7 @@ fn no_request_outlives_the_budget() {
     // Whatever tenth of a second is left for the look; without a budget it would be 40 s.
     let words = format!(
         "Failed to create VM: Timed out after 0.9 s; the clone to VM 100 'web-1' on node 'pve1' \
-         may still be running, the last look failed: no answer from 127.0.0.1:{}: nothing whole \
+         may still be running; the last look failed: no answer from 127.0.0.1:{}: nothing whole \
          came within 0.",
         fake.port()
     );
@@ -194,8 +194,17 @@ fn a_budget_that_ends_before_the_clone_says_that_nothing_was_started() {
 #[case::vm_list("proxmox vm list --help", "Usage: homelab proxmox vm list [--json]")]
 #[case::vm_create(
     "proxmox vm create --help",
-    "Usage: homelab proxmox vm create [--vmid <n>] [--timeout <seconds>] \
+    "Usage: homelab proxmox vm create [--vmid <n>] [--ensure] [--timeout <seconds>] \
      [--poll-interval <seconds>] [--json] [--quiet] [--] <vm-name> <template-name>"
+)]
+#[case::tasks(
+    "proxmox task --help",
+    "Usage: homelab proxmox task <command> [<args>]"
+)]
+#[case::task_wait(
+    "proxmox task wait --help",
+    "Usage: homelab proxmox task wait [--timeout <seconds>] [--poll-interval <seconds>] [--json] \
+     [--quiet] [--] <upid>"
 )]
 fn every_level_explains_itself(#[case] words: &str, #[case] usage: &str) {
     let seen = Homelab::alone().run(words);
@@ -207,6 +216,7 @@ fn every_level_explains_itself(#[case] words: &str, #[case] usage: &str) {
 fn the_help_of_create_says_which_template_is_taken_and_shows_what_comes_out() {
     let help = Homelab::alone().run("proxmox vm create --help").stdout;
     for said in [
+        "the next\n  run with the same words sees to its end",
         "Among\n  templates of one name the one with the lowest VMID is taken",
         "homelab proxmox vm create web-1 debian-12\n  Creating VM 'web-1' from template \
          'debian-12'...\n  Successfully created VM 101 'web-1' on node 'pve1'\n",
