@@ -20,7 +20,7 @@ fn nasty() -> FakePve {
         // Each of the runs looks once or twice before a worker begins.
         "clone_steps": {"appears": 40, "named": 120, "done": 200},
         "copying_at_once": 12,
-        "strangers_every": 5,
+        "strangers_every": 12,
         "rows": {"every_ms": 200},
     });
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
