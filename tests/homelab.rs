@@ -57,17 +57,26 @@ impl Homelab {
 
     /// No file may become longer than that: the kernel ends the program in the very write that
     /// would do it, with what fits written.
-    pub(crate) fn with_files_up_to(mut self, bytes: u64) -> Homelab {
-        let mut command = Command::new("/usr/bin/prlimit");
+    pub(crate) fn with_files_up_to(self, bytes: u64) -> Homelab {
+        self.behind(&["prlimit", &format!("--fsize={bytes}")])
+    }
+
+    /// The same as an error of that write, as from a full disk.
+    pub(crate) fn with_a_disk_of(self, bytes: u64) -> Homelab {
+        let without_signal = ["/bin/sh", "-c", r#"trap "" XFSZ; exec "$0" "$@""#];
+        self.behind(&without_signal).with_files_up_to(bytes)
+    }
+
+    /// Started by a program that these words call.
+    fn behind(mut self, words: &[&str]) -> Homelab {
+        let mut command = Command::new(words[0]);
+        let environment = self.command.get_envs();
         command
-            .arg(format!("--fsize={bytes}"))
+            .args(&words[1..])
             .arg(self.command.get_program())
+            .args(self.command.get_args())
             .env_clear()
-            .envs(
-                self.command
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            )
+            .envs(environment.filter_map(|(name, value)| Some((name, value?))))
             .current_dir(&self.home)
             .stdin(Stdio::null());
         self.command = command;
@@ -137,6 +146,16 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn wait(self) -> Seen {
         seen(&self.child.wait_with_output().expect("its end"))
+    }
+
+    /// `kill`, by its process id.
+    pub(crate) fn terminate(self) -> Seen {
+        let process = self.child.id().to_string();
+        let killed = Command::new("/bin/sh")
+            .args(["-c", "kill -TERM $0", &process])
+            .status();
+        assert!(killed.expect("a shell").success());
+        self.wait()
     }
 
     /// `kill -9`, by its process id.

@@ -1,8 +1,11 @@
 //! Each kind of mishap befalls each request of a run. Then a second run puts it right.
 
+use serde_json::{Value, json};
+
 use super::ground::{Ground, try_all};
 use super::mishaps::{self, Mishap};
-use super::situations::{self, Situation};
+use super::schedules::number_of_post;
+use super::situations::{self, Situation, cluster};
 use crate::fake_pve::Fault;
 
 struct Case<'a> {
@@ -56,6 +59,48 @@ fn one_vm_when_trouble_does_not_come_alone() {
         }
     }
     try_them(&cases);
+}
+
+/// Killed while the clone was asked for; the run that takes it over has its own troubles, and the
+/// third one puts it right.
+#[test]
+fn one_vm_when_the_second_run_is_in_trouble_too() {
+    let setup = cluster(json!({"clone_steps": {"appears": 2, "named": 5, "done": 7}}));
+    let post = number_of_post(&setup);
+    let mut cases = Vec::new();
+    for acted in [json!(true), json!("after")] {
+        for request in post + 1..=post + 8 {
+            for mishap in mishaps::all() {
+                cases.push((acted.clone(), request, mishap));
+            }
+        }
+    }
+    let describe = |(acted, request, mishap): &(Value, usize, Mishap)| {
+        format!(
+            "POST hangs: {acted}; then request {request} {}",
+            mishap.name
+        )
+    };
+    try_all(
+        "second runs",
+        &cases,
+        describe,
+        |(acted, request, mishap)| {
+            let killed = Fault::at_request(post, json!({"hang": acted}));
+            let second = Fault::at_request(*request, mishap.fault.clone());
+            let ground = Ground::new(setup.clone(), [killed, second]);
+            let running = ground.start("");
+            ground.fake.wait_for_requests(post);
+            ground.remember("killed", &running.kill());
+            let went = ground
+                .expect_at_most_one_so_far(mishaps::patience(mishap.is_silence))
+                .and_then(|()| {
+                    ground.fake.wait_until_it_accepts();
+                    ground.expect_ensured("").map(|_| ())
+                });
+            went.map_err(|why| format!("{why}\n{}", ground.account()))
+        },
+    );
 }
 
 fn add_cases<'a>(cases: &mut Vec<Case<'a>>, situation: &'a Situation, mishaps: &[(usize, Mishap)]) {

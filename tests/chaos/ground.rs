@@ -47,9 +47,20 @@ impl Ground {
         self.homelab().start(&create(TEMPLATE, words))
     }
 
-    pub(super) fn start_limited(&self, bytes: u64) -> Running {
-        let homelab = self.homelab().with_files_up_to(bytes);
-        homelab.start(&create(TEMPLATE, ""))
+    /// Dies in the write that makes its claim longer than that.
+    pub(super) fn run_limited(&self, bytes: u64) -> Seen {
+        let seen = self.homelab().with_files_up_to(bytes);
+        let seen = seen.run(&create(TEMPLATE, ""));
+        self.remember("dies when it has written enough", &seen);
+        seen
+    }
+
+    /// Cannot make its claim longer than that.
+    pub(super) fn run_on_full_disk(&self, bytes: u64) -> Seen {
+        let seen = self.homelab().with_a_disk_of(bytes);
+        let seen = seen.run(&create(TEMPLATE, "--ensure"));
+        self.remember("disk full", &seen);
+        seen
     }
 
     pub(super) fn run(&self, words: &str) -> Seen {
@@ -118,6 +129,18 @@ impl Ground {
             self.expect_ready(seen).map(|_| true)
         } else {
             self.expect_failure(seen).map(|_| false)
+        }
+    }
+
+    /// A run with `--ensure` that may not succeed, but speaks sense and makes no second VM.
+    pub(super) fn expect_at_most_one_so_far(&self, words: &str) -> Result<(), String> {
+        let seen = self.run(&format!("--ensure {words}"));
+        if let Said::Ready(_) = read(&seen)? {
+            return self.expect_ready(&seen).map(|_| ());
+        }
+        match self.fake.vms_named(NAME)[..] {
+            [] | [_] => Ok(()),
+            ref vms => Err(format!("there are {vms:?}")),
         }
     }
 

@@ -40,14 +40,17 @@ pub(crate) struct Failure {
     pub(crate) log: Vec<String>,
 }
 
-/// A success with exit 0 or an error with exit 1, or else what is wrong with it.
+/// A success with exit 0, or an error with exit 1 or what a signal has for an exit; or else what
+/// is wrong with it.
 pub(crate) fn read(seen: &Seen) -> Result<Said, String> {
     let said: Value = serde_json::from_str(&seen.stdout)
         .map_err(|error| format!("exit {:?}, no JSON on stdout: {error}", seen.exit))?;
     let said: Said = serde_json::from_value(said)
         .map_err(|error| format!("exit {:?}, JSON without sense: {error}", seen.exit))?;
     match (seen.exit, said) {
-        (Some(0), said @ Said::Ready(_)) | (Some(1), said @ Said::Failed { .. }) => Ok(said),
+        (Some(0), said @ Said::Ready(_)) | (Some(1 | 130 | 143), said @ Said::Failed { .. }) => {
+            Ok(said)
+        }
         (exit, said) => Err(format!("exit {exit:?} with {said:?}")),
     }
 }

@@ -17,7 +17,7 @@ use crate::fake_pve::Fault;
 const FIRST: u32 = 101;
 
 /// Which request of a run without mishap is the POST.
-fn number_of_post(setup: &Value) -> usize {
+pub(super) fn number_of_post(setup: &Value) -> usize {
     let ground = Ground::new(setup.clone(), []);
     ground.run("");
     let journal = ground.fake.journal();
