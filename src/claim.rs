@@ -234,8 +234,9 @@ impl History {
         for (index, line) in complete_lines(text).enumerate() {
             let number = index + 1;
             position += line.len();
-            let record: Record =
-                serde_json::from_slice(line).context(NotARecordSnafu { number })?;
+            let Ok(record) = serde_json::from_slice(line) else {
+                return NotARecordSnafu { number }.fail();
+            };
             if matches!(record, Record::Run { .. }) {
                 continue;
             }
@@ -288,10 +289,7 @@ impl Error {
 #[allow(missing_docs)]
 pub enum Unreadable {
     #[snafu(display("line {number} is not what this version writes"))]
-    NotARecord {
-        number: usize,
-        source: serde_json::Error,
-    },
+    NotARecord { number: usize },
 
     #[snafu(display("line {number} cannot follow on those before"))]
     OutOfOrder { number: usize },

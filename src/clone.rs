@@ -88,6 +88,7 @@ impl<'a> Cloning<'a> {
 
     fn create_in_time(&mut self, plan: &Plan) -> Result<Ready, Error> {
         let mut claim = self.claim(plan)?;
+        self.refuse_what_began_elsewhere(plan, &claim)?;
         if let Some(there) = self.what_an_earlier_run_made(plan, &mut claim)? {
             return Ok(there);
         }
@@ -151,6 +152,19 @@ impl<'a> Cloning<'a> {
         Ok(Claim::without_file())
     }
 
+    fn refuse_what_began_elsewhere(&self, plan: &Plan, claim: &Claim) -> Result<(), Error> {
+        match claim.left_behind() {
+            LeftBehind::Open(begun, _) if !self.is_of_this_cluster(begun) => {
+                Err(Error::BegunElsewhere {
+                    name: plan.name.clone(),
+                    begun: begun.clone(),
+                    path: claim.path().to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A VM that was there when an earlier run ended may be another's now, or gone.
     fn what_an_earlier_run_made(
         &self,
@@ -195,17 +209,13 @@ impl<'a> Cloning<'a> {
         let LeftBehind::Open(begun, upid) = claim.left_behind().clone() else {
             return Ok(None);
         };
-        let name = plan.name.clone();
-        if !self.is_of_this_cluster(&begun) {
-            let path = claim.path().to_owned();
-            return Err(Error::BegunElsewhere { name, begun, path });
-        }
         let asked = match plan.vmid {
             Some(vmid) if vmid != begun.vmid => format!("VMID {vmid}"),
             _ if template.vmid != begun.template => template.to_string(),
             _ => String::new(),
         };
         if !asked.is_empty() {
+            let name = plan.name.clone();
             return Err(Error::BegunOtherwise { name, begun, asked });
         }
         self.progress.note(&format!(

@@ -151,7 +151,8 @@ pub fn kind_of(error: &api::Error) -> Kind {
         api::Error::Untrusted { .. } => Kind::Untrusted,
         api::Error::Refused { status: 401, .. } => Kind::Unauthorized,
         api::Error::Refused { status: 403, .. } => Kind::Forbidden,
-        api::Error::Unreachable { .. }
+        api::Error::NoTimeLeft
+        | api::Error::Unreachable { .. }
         | api::Error::Undelivered { .. }
         | api::Error::LostBehind { .. }
         | api::Error::NoAnswer { .. } => Kind::Unreachable,

@@ -28,7 +28,12 @@ impl Server<'_> {
         mut look: impl FnMut(&Pve) -> Result<Look<T>, api::Error>,
     ) -> Result<T, GaveUp<api::Error>> {
         let forgiven = |error: &api::Error| while_it_goes_on(error, self.pve.met());
-        self.budget.look_until_done(forgiven, || look(self.pve))
+        let ended = self.budget.look_until_done(forgiven, || look(self.pve));
+        match ended {
+            // The look before was the last one, and found nothing.
+            Err(GaveUp::TimeIsUp(Some(api::Error::NoTimeLeft))) => Err(GaveUp::TimeIsUp(None)),
+            other => other,
+        }
     }
 }
 
@@ -36,11 +41,12 @@ impl Server<'_> {
 /// that has may be restarting a daemon.
 fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
     use api::Error::{
-        LostBehind, NoAnswer, Refused, Tls, Undelivered, Unreachable, Untrusted, Unusable,
+        LostBehind, NoAnswer, NoTimeLeft, Refused, Tls, Undelivered, Unreachable, Untrusted,
+        Unusable,
     };
 
     let passes = match error {
-        Tls { .. } => false,
+        Tls { .. } | NoTimeLeft => false,
         Unreachable { .. } | Untrusted { .. } => met > Met::NotYet,
         Undelivered { .. } | LostBehind { .. } | NoAnswer { .. } => true,
         Unusable { status, .. } => *status >= 500,
@@ -57,6 +63,7 @@ fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
 /// Giving up leaves something behind, so only a clear no ends the looking.
 fn while_it_goes_on(error: &api::Error, met: Met) -> Forgiven {
     match error {
+        api::Error::NoTimeLeft => Forgiven::ToTheEnd,
         _ if met == Met::NotYet => before_something_is_begun(error, met),
         api::Error::Refused { status: 401, .. } if met == Met::Accepted => {
             Forgiven::WhileADaemonRestarts

@@ -5,7 +5,7 @@ use snafu::Snafu;
 use crate::api;
 use crate::api::types::{ExitStatus, TaskStatus, Upid};
 use crate::report::{Kind, Report, hint_for, kind_of};
-use crate::server::Server;
+use crate::server::{Server, is_no_such_task};
 use crate::stage::Stage;
 use crate::wait::{GaveUp, Look};
 
@@ -122,6 +122,10 @@ impl Error {
         let (kind, stage, hint) = match self {
             Error::Failed { stage, .. } => (Kind::TaskFailed, stage, None),
             Error::EndUnknown { stage } => (Kind::OutcomeUnknown, stage, None),
+            Error::CannotSee { stage, source } if is_no_such_task(source) => {
+                let hint = "check the UPID; a node does not keep its tasks for ever".to_owned();
+                (kind_of(source), stage, Some(hint))
+            }
             Error::CannotSee { stage, source } => (kind_of(source), stage, hint_for(source)),
             Error::Timeout { stage, .. } => (Kind::Timeout, stage, Some(stage.hint())),
         };

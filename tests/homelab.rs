@@ -1,7 +1,8 @@
 //! Runs the real program in an environment that holds nothing but what a test puts there.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::fake_pve::{FakePve, SECRET};
@@ -51,8 +52,7 @@ impl Homelab {
 
     /// Leaves word for other runs where they look for it.
     pub(crate) fn in_state(self, state: &StateDir) -> Homelab {
-        let path = state.path.to_str().expect("UTF-8");
-        self.env("HOMELAB_STATE_DIR", path)
+        self.env("HOMELAB_STATE_DIR", state.path())
     }
 
     /// No file may become longer than that: the kernel ends the program in the very write that
@@ -120,9 +120,14 @@ impl Homelab {
 
 impl Homelab {
     /// Goes on while the test does something else.
-    pub(crate) fn start(mut self, words: &str) -> Running {
+    pub(crate) fn start(self, words: &str) -> Running {
+        self.start_into(words, Stdio::piped())
+    }
+
+    /// The same with stderr going there.
+    pub(crate) fn start_into(mut self, words: &str, stderr: impl Into<Stdio>) -> Running {
         let command = self.command.args(words.split(' '));
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let command = command.stdout(Stdio::piped()).stderr(stderr);
         Running {
             child: command.spawn().expect("the program starts"),
             _homelab: self,
@@ -148,14 +153,31 @@ impl Running {
         seen(&self.child.wait_with_output().expect("its end"))
     }
 
-    /// `kill`, by its process id.
-    pub(crate) fn terminate(self) -> Seen {
-        let process = self.child.id().to_string();
-        let killed = Command::new("/bin/sh")
-            .args(["-c", "kill -TERM $0", &process])
-            .status();
-        assert!(killed.expect("a shell").success());
-        self.wait()
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `INT`, `TERM` …, by its process id.
+    pub(crate) fn signal(&self, signal: &str) {
+        let words = format!("kill -s {signal} {}", self.process());
+        let status = Command::new("/bin/sh").args(["-c", &words]).status();
+        assert!(status.expect("a shell").success(), "{words}");
+    }
+
+    /// What it says on stderr up to the line that contains `words`.
+    pub(crate) fn has_said(&mut self, words: &str) -> String {
+        let stderr = self.child.stderr.as_mut().expect("a pipe");
+        let mut said = Vec::new();
+        let mut byte = [0];
+        while !(said.ends_with(b"\n") && String::from_utf8_lossy(&said).contains(words)) {
+            stderr.read_exact(&mut byte).expect("more to be said");
+            said.push(byte[0]);
+        }
+        String::from_utf8(said).expect("UTF-8 comes out")
+    }
+
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a process of ours")
     }
 
     /// `kill -9`, by its process id.
@@ -175,6 +197,10 @@ impl StateDir {
         StateDir {
             path: new_folder("state"),
         }
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.path.to_str().expect("UTF-8")
     }
 
     /// What runs have written down about the VM of this name.

@@ -1,6 +1,8 @@
 //! What the real program does, seen from outside. Table of contents:
 //!
 //! - `scenarios`: one story per file of `fixtures/scenarios`, against the fake server
+//! - `claimed`: two runs that make the same VM on one host
+//! - `interrupted`: Ctrl-C and `kill`
 //! - `trust`: TLS with the right and the wrong certificate authority
 //! - `configuration`: flags, environment and file, and what is wrong with them
 //! - `wire`: what no story can say: connections, compression, big clusters, endings
@@ -17,12 +19,14 @@
 )]
 
 mod chaos;
+mod claimed;
 mod configuration;
 mod crowd;
 mod demo;
 mod fake_pve;
 mod homelab;
 mod house;
+mod interrupted;
 mod readme;
 mod recorded;
 mod recording;

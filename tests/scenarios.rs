@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rstest::rstest;
 use serde::{Deserialize, Serialize};
 
 use crate::fake_pve::{FakePve, Setup};
-use crate::homelab::Homelab;
+use crate::homelab::{Homelab, StateDir};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,9 +66,7 @@ fn the_story_goes(#[files("fixtures/scenarios/*.json")] file: PathBuf) {
     let story: Story =
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let fake = FakePve::start(story.server);
-    // Its home holds what the steps leave behind for each other.
-    let host = Homelab::alone();
-    let state = host.home().join("state");
+    let state = StateDir::new();
     leave_behind(&state, &story.claims, &fake);
     for (index, step) in story.steps.iter().enumerate() {
         let mut outcome = outcome_of(&fake, &step.run, &story.environment, &state);
@@ -102,12 +100,11 @@ fn without_repeats(requests: Vec<String>) -> Vec<String> {
     told
 }
 
-fn leave_behind(state: &Path, claims: &BTreeMap<String, Vec<String>>, fake: &FakePve) {
-    fs::create_dir(state).unwrap();
+fn leave_behind(state: &StateDir, claims: &BTreeMap<String, Vec<String>>, fake: &FakePve) {
     for (name, lines) in claims {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = lines.join("\n") + "\n";
         let text = text.replace("127.0.0.1:PORT", &format!("127.0.0.1:{}", fake.port()));
-        fs::write(state.join(format!("{name}.jsonl")), text).unwrap();
+        fs::write(format!("{}/{name}.jsonl", state.path()), text).unwrap();
     }
 }
 
@@ -115,9 +112,9 @@ fn outcome_of(
     fake: &FakePve,
     words: &Words,
     environment: &BTreeMap<String, Option<String>>,
-    state: &Path,
+    state: &StateDir,
 ) -> Outcome {
-    let at_fake = Homelab::at(fake).env("HOMELAB_STATE_DIR", state.to_str().unwrap());
+    let at_fake = Homelab::at(fake).in_state(state);
     let homelab = environment
         .iter()
         .fold(at_fake, |homelab, (name, value)| match value {
@@ -131,7 +128,7 @@ fn outcome_of(
     let address = format!("127.0.0.1:{}", fake.port());
     let lines = |text: &str| {
         let text = text.replace(&address, "127.0.0.1:PORT");
-        let text = text.replace(state.to_str().unwrap(), "STATE");
+        let text = text.replace(state.path(), "STATE");
         text.lines().map(str::to_owned).collect()
     };
     Outcome {

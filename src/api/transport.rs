@@ -125,7 +125,7 @@ impl Transport {
         path: &str,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
-        let limit = self.time_for_a_request();
+        let limit = self.time_for_a_request()?;
         let request: RequestBuilder<WithoutBody> = self.agent.get(self.url(path));
         let request = request
             .header(header::AUTHORIZATION, self.authorization.expose())
@@ -146,7 +146,7 @@ impl Transport {
             .iter()
             .map(|(key, value)| format!("{key}={}", escaped(value)))
             .collect();
-        let limit = self.time_for_a_request();
+        let limit = self.time_for_a_request()?;
         let request: RequestBuilder<WithBody> = self.agent.post(self.url(path));
         let request = request
             .header(header::AUTHORIZATION, self.authorization.expose())
@@ -176,13 +176,15 @@ impl Transport {
     }
 
     /// No request outlives the run's deadline.
-    fn time_for_a_request(&self) -> Duration {
-        match self.deadline {
-            Some(deadline) => self
-                .request_timeout
-                .min(deadline.saturating_duration_since(Instant::now())),
-            None => self.request_timeout,
+    fn time_for_a_request(&self) -> Result<Duration, Error> {
+        let left = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let limit = left.map_or(self.request_timeout, |left| left.min(self.request_timeout));
+        if limit.is_zero() {
+            return NoTimeLeftSnafu.fail();
         }
+        Ok(limit)
     }
 
     fn receive<T>(
@@ -473,6 +475,10 @@ pub enum Error {
     #[snafu(display("cannot speak TLS"))]
     Tls { source: tls::Error },
 
+    /// The run's deadline has passed before the request could be sent.
+    #[snafu(display("no time was left to ask"))]
+    NoTimeLeft,
+
     /// Nothing of the request has left this machine.
     #[snafu(display("cannot reach {host}: {cause}"))]
     Unreachable { host: Host, cause: String },
@@ -511,6 +517,7 @@ impl Error {
     pub fn delivery(&self) -> Delivery {
         match self {
             Error::Tls { .. }
+            | Error::NoTimeLeft
             | Error::Unreachable { .. }
             | Error::Untrusted { .. }
             | Error::Undelivered { .. } => Delivery::NotDelivered,

@@ -71,15 +71,15 @@ fn write(claim: &mut Claim, story: &str) {
     }
 }
 
-fn begun() -> Option<Upid> {
-    Some(UPID.parse().unwrap())
+fn begun() -> LeftBehind {
+    LeftBehind::Open(intent(101), Some(UPID.parse().unwrap()))
 }
 
 #[rstest]
 #[case::nothing("", LeftBehind::Nothing)]
 #[case::asked("i", LeftBehind::Open(intent(101), None))]
-#[case::begun("iu", LeftBehind::Open(intent(101), begun()))]
-#[case::begun_again("iuu", LeftBehind::Open(intent(101), begun()))]
+#[case::begun("iu", begun())]
+#[case::begun_again("iuu", begun())]
 #[case::asked_for_another("ifi", LeftBehind::Open(intent(101), None))]
 #[case::failed("iuf", LeftBehind::Nothing)]
 #[case::created("iuc", LeftBehind::Created(intent(101)))]

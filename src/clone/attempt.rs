@@ -64,7 +64,14 @@ pub struct Attempt<'a> {
     asked_at: Duration,
     /// An earlier run has asked; its task may have ended long ago.
     is_taken_over: bool,
-    told_of_a_lock: bool,
+    told: Told,
+}
+
+/// What has been said once and need not be said again.
+#[derive(Default)]
+struct Told {
+    of_a_lock: bool,
+    of_a_lost_answer: bool,
 }
 
 /// What an attempt works with.
@@ -102,7 +109,7 @@ impl<'a> Attempt<'a> {
             undecided: false,
             asked_at: server.budget.clock.elapsed(),
             is_taken_over: false,
-            told_of_a_lock: false,
+            told: Told::default(),
         }
     }
 
@@ -151,10 +158,13 @@ impl<'a> Attempt<'a> {
         match &error {
             _ if error.delivery() == Delivery::Unknown => {
                 self.undecided = true;
-                let vmid = vm.vmid;
-                self.progress.note(&format!(
-                    "No answer to the clone ({error}); looking what becomes of VM {vmid}..."
-                ));
+                if !self.told.of_a_lost_answer {
+                    self.told.of_a_lost_answer = true;
+                    self.progress.note(&format!(
+                        "No answer to the clone ({error}); looking what becomes of VM {}...",
+                        vm.vmid
+                    ));
+                }
                 Ok(Step::Look)
             }
             api::Error::Refused { words, .. } => match self.meaning_of(words) {
@@ -275,9 +285,10 @@ impl<'a> Attempt<'a> {
 
     /// The same VMID again, after a pause that grows: somebody holds a lock for a moment.
     fn ask_later(&mut self, words: &str) -> Result<Step, Error> {
-        if !self.told_of_a_lock {
-            self.told_of_a_lock = true;
-            self.progress.note(&format!("Waiting: {words}..."));
+        if !self.told.of_a_lock {
+            self.told.of_a_lock = true;
+            self.progress
+                .note(&format!("Trying again until this passes: {words}"));
         }
         if self.back_off.pause(self.random) {
             return Ok(if self.undecided {

@@ -146,7 +146,7 @@ pub enum Error {
     #[snafu(display("{}{vm} {}", match failure {
         Some(failure) => format!("Task failed: {}; ", failure.words),
         None => String::new(),
-    }, half_made(missing)))]
+    }, half_made(missing, failure.is_some())))]
     HalfMade {
         vm: Vm,
         missing: BTreeSet<String>,
@@ -191,7 +191,10 @@ fn places(guests: &[Guest]) -> String {
     places.join(", ")
 }
 
-fn half_made(missing: &BTreeSet<String>) -> String {
+fn half_made(missing: &BTreeSet<String>, is_over: bool) -> String {
+    if missing.is_empty() && is_over {
+        return "was left half made, and locked".to_owned();
+    }
     if missing.is_empty() {
         return "is locked by a clone that this token cannot see, or half made".to_owned();
     }
@@ -275,11 +278,12 @@ impl Error {
                     begun.template
                 ),
             ),
-            Error::BegunElsewhere { path, .. } => (
+            Error::BegunElsewhere { begun, path, .. } => (
                 Kind::InProgress,
                 format!(
-                    "see it to its end there, with the same command and --ensure; if that server is \
-                     gone for good: rm {}",
+                    "see it to its end there, with the same command, --host {} and --ensure; if that \
+                     server is gone for good: rm {}",
+                    begun.hosts.join(","),
                     path.display()
                 ),
             ),
@@ -290,7 +294,8 @@ impl Error {
             ),
             Error::AlreadyExists { .. } | Error::Exists { .. } => (
                 Kind::AlreadyExists,
-                "a new VM needs another name; --ensure is content with the one that is there"
+                "a new VM needs another name; --ensure is content with the one that is there, \
+                 unless --vmid names another"
                     .to_owned(),
             ),
             Error::Ambiguous { .. } => (

@@ -84,7 +84,8 @@ fn one_vm_after_a_kill_at_any_request() {
 #[test]
 fn one_vm_after_a_signal_at_any_request_and_a_word_about_it() {
     for_each_case("signals", |_, ground, running| {
-        let seen = running.terminate();
+        running.signal("TERM");
+        let seen = running.wait();
         ground.remember("terminated", &seen);
         let failure = ground.expect_failure(&seen)?;
         if (seen.exit, failure.kind.as_str()) != (Some(143), "interrupted") {
