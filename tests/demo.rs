@@ -52,22 +52,41 @@ fn main() -> io::Result<()> {
 /// Runs the commands and prints each with what it prints.
 pub(crate) fn show(program: &Path, out: &mut dyn Write) -> io::Result<()> {
     let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
+    let state = State::new();
     for command in COMMANDS {
         writeln!(out, "$ {command}")?;
         out.flush()?;
-        run(program, command, &fake, out)?;
+        run(program, command, &settings(&fake, &state), out)?;
     }
     Ok(())
 }
 
+/// Where the runs leave word for each other, instead of in somebody's home.
+struct State(PathBuf);
+
+impl State {
+    fn new() -> Self {
+        let name = format!("homelab-demo-{}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let _not_there = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+type Settings = [(&'static str, String); 5];
+
 /// stdout and stderr through one pipe, so that their lines keep their order.
-fn run(program: &Path, command: &str, fake: &FakePve, out: &mut dyn Write) -> io::Result<()> {
+fn run(program: &Path, command: &str, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
     let (mut shown, pipe) = io::pipe()?;
     let mut process = Command::new(program);
     process
         .args(command.split(' ').skip(1))
         .env_clear()
-        .envs(settings(fake))
+        .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(pipe.try_clone()?)
         .stderr(pipe);
@@ -90,7 +109,8 @@ fn serve(program: &Path) -> io::Result<()> {
         out,
         "A fake Proxmox VE runs until Ctrl-C. To try it from another shell:\n"
     )?;
-    for (name, value) in settings(&fake) {
+    let state = State::new();
+    for (name, value) in settings(&fake, &state) {
         writeln!(out, "export {name}={value}")?;
     }
     let folder = program.parent().unwrap_or(Path::new("."));
@@ -100,12 +120,13 @@ fn serve(program: &Path) -> io::Result<()> {
     }
 }
 
-fn settings(fake: &FakePve) -> [(&'static str, String); 4] {
+fn settings(fake: &FakePve, state: &State) -> Settings {
     [
         ("PROXMOX_HOST", fake.url()),
         ("PROXMOX_USER", "root@pam".to_owned()),
         ("PROXMOX_TOKEN_KEY", "cli".to_owned()),
         ("PROXMOX_TOKEN_SECRET", SECRET.to_owned()),
+        ("HOMELAB_STATE_DIR", state.0.display().to_string()),
     ]
 }
 
