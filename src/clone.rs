@@ -395,6 +395,7 @@ impl<'a> Cloning<'a> {
         let sought = Sought {
             vm: vm.clone(),
             template: template.map(|template| (template.vmid, template.node.clone())),
+            is_begun: false,
         };
         let budget = self.server.budget;
         let vm = vm.clone();
@@ -405,9 +406,14 @@ impl<'a> Cloning<'a> {
                 missing,
                 failure: None,
             }),
-            Err(Unclear::TimeIsUp(unseen)) => Err(Error::Timeout {
+            Err(Unclear::BeingCloned(upid)) => Err(Error::Timeout {
                 seconds: budget.total.as_secs_f64(),
-                stage: Stage::Undecided(vm),
+                stage: Stage::Cloning(vm, upid),
+                unseen: None,
+            }),
+            Err(Unclear::TimeIsUp(unseen)) => Err(Error::StillUnclear {
+                seconds: budget.total.as_secs_f64(),
+                vm,
                 unseen: unseen.map(|error| error.to_string()),
             }),
             Err(Unclear::Failed(source)) => Err(Error::LookAtVm {

@@ -22,12 +22,28 @@ impl Server<'_> {
         self.budget.try_until_done(forgiven, || question(self.pve))
     }
 
+    /// The same for what takes several looks.
+    pub fn ask_until_done<T>(
+        &self,
+        look: impl FnMut(&Pve) -> Result<Look<T>, api::Error>,
+    ) -> Result<T, GaveUp<api::Error>> {
+        self.look(before_something_is_begun, look)
+    }
+
     /// Looks at what goes on by itself, whether or not it can be seen.
     pub fn watch<T>(
         &self,
+        look: impl FnMut(&Pve) -> Result<Look<T>, api::Error>,
+    ) -> Result<T, GaveUp<api::Error>> {
+        self.look(while_it_goes_on, look)
+    }
+
+    fn look<T>(
+        &self,
+        forgiven: fn(&api::Error, Met) -> Forgiven,
         mut look: impl FnMut(&Pve) -> Result<Look<T>, api::Error>,
     ) -> Result<T, GaveUp<api::Error>> {
-        let forgiven = |error: &api::Error| while_it_goes_on(error, self.pve.met());
+        let forgiven = |error: &api::Error| forgiven(error, self.pve.met());
         let ended = self.budget.look_until_done(forgiven, || look(self.pve));
         match ended {
             // The look before was the last one, and found nothing.
@@ -46,7 +62,8 @@ fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
     };
 
     let passes = match error {
-        Tls { .. } | NoTimeLeft => false,
+        Tls { .. } => false,
+        NoTimeLeft => return Forgiven::ToTheEnd,
         Unreachable { .. } | Untrusted { .. } => met > Met::NotYet,
         Undelivered { .. } | LostBehind { .. } | NoAnswer { .. } => true,
         Unusable { status, .. } => *status >= 500,
@@ -63,7 +80,6 @@ fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
 /// Giving up leaves something behind, so only a clear no ends the looking.
 fn while_it_goes_on(error: &api::Error, met: Met) -> Forgiven {
     match error {
-        api::Error::NoTimeLeft => Forgiven::ToTheEnd,
         _ if met == Met::NotYet => before_something_is_begun(error, met),
         api::Error::Refused { status: 401, .. } if met == Met::Accepted => {
             Forgiven::WhileADaemonRestarts

@@ -104,6 +104,7 @@ impl<'a> Attempt<'a> {
             sought: Sought {
                 vm,
                 template: Some((template.vmid, template.node.clone())),
+                is_begun: true,
             },
             back_off: BackOff::new(&server.budget),
             undecided: false,
@@ -228,6 +229,7 @@ impl<'a> Attempt<'a> {
                 missing,
                 failure: None,
             }),
+            Err(Unclear::BeingCloned(upid)) => Err(self.timeout(Stage::Cloning(vm, upid), None)),
             Err(Unclear::TimeIsUp(unseen)) => Err(self.timeout(Stage::Undecided(vm), unseen)),
             Err(Unclear::Failed(error)) => Err(lost_sight(Stage::Undecided(vm), error)),
         }

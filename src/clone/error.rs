@@ -137,6 +137,19 @@ pub enum Error {
         unseen: Option<String>,
     },
 
+    #[snafu(display(
+        "Timed out after {seconds} s; cannot tell yet whose VM {} on node '{}' will be{}",
+        vm.vmid, vm.node, match unseen {
+            Some(why) => format!("; the last look failed: {why}"),
+            None => String::new(),
+        }
+    ))]
+    StillUnclear {
+        seconds: f64,
+        vm: Vm,
+        unseen: Option<String>,
+    },
+
     #[snafu(display("cannot see {vm}: somebody has that VMID, and the token needs VM.Audit"))]
     CannotSee { vm: Vm },
 
@@ -250,7 +263,9 @@ impl Error {
                  is slow or what is in the way takes long"
                     .to_owned(),
             ),
-            Error::StillClaimed { .. } => (Kind::Timeout, GO_ON.to_owned()),
+            Error::StillClaimed { .. } | Error::StillUnclear { .. } => {
+                (Kind::Timeout, GO_ON.to_owned())
+            }
             Error::Claim {
                 source: claim::Error::Damaged { path, .. },
             } => (
@@ -364,10 +379,12 @@ impl Error {
             }
             Error::LostSight { stage, .. } | Error::Timeout { stage, .. } => stage.known(),
             Error::CannotSee { vm } => Stage::Undecided(vm.clone()).known(),
-            Error::Exists { vm } | Error::MadeUnseen { vm } => Known {
-                started: Started::No,
-                ..Stage::Made(vm.clone()).known()
-            },
+            Error::Exists { vm } | Error::MadeUnseen { vm } | Error::StillUnclear { vm, .. } => {
+                Known {
+                    started: Started::No,
+                    ..Stage::Made(vm.clone()).known()
+                }
+            }
             Error::HalfMade { vm, failure, .. } => Known {
                 upid: failure.as_ref().map(|failure| failure.upid.clone()),
                 started: Started::Yes,

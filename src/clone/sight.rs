@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::api::types::{Guest, Node, VmConfig, Vmid};
+use crate::api::types::{Guest, Node, Upid, VmConfig, Vmid};
 use crate::api::{self, Pve};
 use crate::server::Server;
 use crate::stage::Vm;
@@ -16,6 +16,8 @@ pub struct Sought {
     /// The template whose disks it must have, with its node. None for a VM that is known to have
     /// been finished once: its owner may have changed its disks since.
     pub template: Option<(Vmid, Node)>,
+    /// Whether a clone of ours may be under way, which goes on whether or not it can be seen.
+    pub is_begun: bool,
 }
 
 /// What there is at a VMID where nothing is in the making any more.
@@ -44,9 +46,11 @@ enum Sight {
 
 /// Why nobody could tell whose a VMID is.
 pub enum Unclear {
-    /// A VM of our name that lacks these disks; with none named, one that a clone has locked until
-    /// the time was up.
+    /// A VM of our name that lacks these disks; with none named, one that was locked until the time
+    /// was up by a clone that this token cannot see, or by none.
     HalfMade(BTreeSet<String>),
+    /// Time is up, and this clone to our VM was running.
+    BeingCloned(Upid),
     /// Time is up; the last look failed like this, if it did.
     TimeIsUp(Option<api::Error>),
     /// The server will not say.
@@ -60,18 +64,22 @@ impl Sought {
     pub fn settled(&self, server: Server, free_after: Duration) -> Result<Settled, Unclear> {
         let budget = server.budget;
         let mut hidden_since = None;
-        let mut is_half_made = false;
-        let settled = server.watch(|pve| {
+        let mut locked = None;
+        let look = |pve: &Pve| {
             let sight = self.look(pve)?;
             let now = budget.clock.elapsed();
-            is_half_made = matches!(sight, Sight::InTheMaking { is_named: true });
             if !matches!(sight, Sight::Settled(Settled::Hidden)) {
                 hidden_since = None;
             }
             Ok(match sight {
-                Sight::InTheMaking { .. } => Look::NotYet,
+                Sight::InTheMaking { is_named } => {
+                    if is_named && locked.is_none() {
+                        locked = Some(self.running_clone(pve)?);
+                    }
+                    Look::NotYet
+                }
                 Sight::Settled(Settled::Free) if now < free_after => Look::NotYet,
-                Sight::Settled(Settled::Hidden) if self.is_being_cloned(pve)? => {
+                Sight::Settled(Settled::Hidden) if self.running_clone(pve)?.is_some() => {
                     hidden_since = None;
                     Look::NotYet
                 }
@@ -83,12 +91,18 @@ impl Sought {
                 Sight::Settled(settled) => Look::Done(Ok(settled)),
                 Sight::HalfMade(missing) => Look::Done(Err(Unclear::HalfMade(missing))),
             })
-        });
-        match settled {
-            Ok(settled) => settled,
-            Err(GaveUp::TimeIsUp(_)) if is_half_made => Err(Unclear::HalfMade(BTreeSet::new())),
-            Err(GaveUp::TimeIsUp(failure)) => Err(Unclear::TimeIsUp(failure)),
-            Err(GaveUp::Failed(error)) => Err(Unclear::Failed(error)),
+        };
+        let settled = if self.is_begun {
+            server.watch(look)
+        } else {
+            server.ask_until_done(look)
+        };
+        match (settled, locked) {
+            (Ok(settled), _) => settled,
+            (Err(GaveUp::Failed(error)), _) => Err(Unclear::Failed(error)),
+            (Err(GaveUp::TimeIsUp(_)), Some(Some(upid))) => Err(Unclear::BeingCloned(upid)),
+            (Err(GaveUp::TimeIsUp(None)), Some(None)) => Err(Unclear::HalfMade(BTreeSet::new())),
+            (Err(GaveUp::TimeIsUp(failure)), _) => Err(Unclear::TimeIsUp(failure)),
         }
     }
 
@@ -153,19 +167,19 @@ impl Sought {
         })
     }
 
-    /// Whether a clone of our template to our VMID is running that this token may see: a reason to
+    /// A clone of our template to our VMID that is running, if this token may see it: a reason to
     /// wait, and no proof of whose VM it will be, for losers of a race begin their logs alike.
-    fn is_being_cloned(&self, pve: &Pve) -> Result<bool, api::Error> {
+    fn running_clone(&self, pve: &Pve) -> Result<Option<Upid>, api::Error> {
         let Some((template, node)) = &self.template else {
-            return Ok(false);
+            return Ok(None);
         };
         for upid in pve.running_clones_of(*template, node)? {
             let log = pve.task_log(&upid)?;
             if log.iter().any(|line| is_about(line, self.vm.vmid)) {
-                return Ok(true);
+                return Ok(Some(upid));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 }
 
