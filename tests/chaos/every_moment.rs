@@ -94,3 +94,19 @@ fn one_vm_after_a_signal_at_any_request_and_a_word_about_it() {
         Ok(())
     });
 }
+
+/// Without `--ensure`, by somebody who does not know how far the first run came.
+#[test]
+fn one_vm_when_the_same_is_typed_again_after_a_kill_at_any_request() {
+    for_each_case("kills and second tries", |case, ground, running| {
+        ground.remember("killed", &running.kill());
+        let seen = ground.run(case.situation.words);
+        if ground.expect_ready_or_failure(&seen)? || !case.situation.sees {
+            return Ok(());
+        }
+        match ground.expect_failure(&seen)?.kind.as_str() {
+            "already_exists" => Ok(()),
+            kind => Err(format!("typed again, it said: {kind}")),
+        }
+    });
+}

@@ -211,6 +211,9 @@ fn own_address() -> Ipv4Addr {
     Ipv4Addr::from(0x7F00_0000 | (16 + process) << 16 | (1 + number % 0xFFFE))
 }
 
+/// Runs spend most of their time waiting for their next look.
+const WORKERS: usize = 8;
+
 /// Tries them all, a few at a time, and tells of all that went wrong.
 pub(super) fn try_all<C: Sync>(
     what: &str,
@@ -221,7 +224,7 @@ pub(super) fn try_all<C: Sync>(
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..WORKERS {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
                     if let Err(why) = attempt(case) {

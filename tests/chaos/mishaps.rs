@@ -24,6 +24,10 @@ pub(super) fn all() -> Vec<Mishap> {
         ("reset in the body", json!({"reset_after": 5})),
         ("cut in the body", json!({"truncate": 5})),
         ("answer lost", json!({"close": "lost"})),
+        (
+            "401",
+            answer(401, "Authentication failed!", &Value::Null, false),
+        ),
         ("500", answer(500, "internal error", &error, false)),
         ("502, not done", answer(502, "Bad Gateway", &page, false)),
         ("502, done", answer(502, "Bad Gateway", &page, true)),
@@ -36,6 +40,10 @@ pub(super) fn all() -> Vec<Mishap> {
         ("596, done when all is over", late(None)),
         ("silence, not done", json!({"hang": true})),
         ("silence, done", json!({"hang": "after"})),
+        (
+            "null, done",
+            answer(200, "OK", &json!(r#"{"data":null}"#), true),
+        ),
         ("garbage, not done", answer(200, "OK", &broken, false)),
         ("garbage, done", answer(200, "OK", &broken, true)),
     ];

@@ -3,6 +3,7 @@
 mod daemons;
 mod destroyed;
 mod half_made;
+mod lost_tasks;
 mod strangers;
 mod tokens;
 mod two_requests;

@@ -1,53 +1,104 @@
 //! Two POSTs of ours are on their way to one VMID, and either may win.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{FIRST, cluster, number_of_post};
+use super::{FIRST, cluster, every_post_is_kept, must, number_of_post};
 use crate::chaos::ground::{Ground, try_all};
 use crate::fake_pve::Fault;
+
+struct Case {
+    rights: &'static str,
+    /// When a worker begins, and for how long it copies then.
+    appears: u32,
+    copying: u32,
+    /// What becomes of the first clone that gets to copying.
+    first_exit: &'static str,
+    /// For how many requests the first POST is kept; for ever without a number.
+    kept: Option<usize>,
+}
+
+const STORAGE_BUSY: &str = "clone failed: cfs-lock 'storage-data' error: got lock request timeout";
+const DISK_FULL: &str = "clone failed: copy failed: command 'qemu-img' failed: exit code 1";
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (rights, first_exit) in [
+        ("all", "OK"),
+        ("all", STORAGE_BUSY),
+        ("all", DISK_FULL),
+        ("late", "OK"),
+    ] {
+        for appears in [0, 1, 3] {
+            for copying in [0, 6] {
+                for kept in (1..=12).map(Some).chain([None]) {
+                    cases.push(Case {
+                        rights,
+                        appears,
+                        copying,
+                        first_exit,
+                        kept,
+                    });
+                }
+            }
+        }
+    }
+    cases
+}
 
 /// The first one's answer is lost, and it is carried out around the time of the second.
 #[test]
 fn whichever_of_our_two_requests_wins() {
-    let mut cases = Vec::new();
-    for appears in [0, 1, 3] {
-        for copying in [0, 6] {
-            for after in 1..16 {
-                cases.push((appears, copying, after));
-            }
-        }
-    }
-    let describe = |(appears, copying, after): &(u32, u32, usize)| {
-        format!("begins after {appears}, copies for {copying}, first one kept for {after} requests")
+    let describe = |case: &Case| {
+        let Case {
+            rights,
+            appears,
+            copying,
+            first_exit,
+            kept,
+        } = case;
+        format!(
+            "token '{rights}', begins after {appears}, copies for {copying} with '{first_exit}', \
+             first one kept for {kept:?}"
+        )
     };
-    try_all(
-        "races with ourselves",
-        &cases,
-        describe,
-        |&(appears, copying, after)| {
-            let setup = cluster(json!({
-                "clone_steps": {
-                    "appears": appears,
-                    "named": appears + copying / 2,
-                    "done": appears + copying,
-                },
-            }));
-            let late = json!({"status": 596, "reason": "Connection timed out", "after": after});
-            let fault = Fault::at_request(number_of_post(&setup), json!({"late": late}));
-            let ground = Ground::new(setup, [fault]);
-            let seen = ground.run("");
-            let ready = ground.expect_ready(&seen);
-            let ready = ready.and_then(|ready| {
-                ground.expect_ensured("")?;
-                Ok(ready)
-            });
-            match ready {
-                Ok(ready) if ready.vmid == FIRST && ready.created => Ok(()),
-                Ok(ready) => Err(format!("{ready:?}\n{}", ground.account())),
-                Err(why) => Err(format!("{why}\n{}", ground.account())),
-            }
+    try_all("races with ourselves", &cases(), describe, |case| {
+        let (setup, late) = (setup_of(case), case.kept);
+        let late = json!({"status": 596, "reason": "Connection timed out", "after": late});
+        let fault = Fault::at_request(number_of_post(&setup), json!({"late": late}));
+        let ground = Ground::new(setup, [fault]);
+        race(&ground, case.first_exit).map_err(|why| format!("{why}\n{}", ground.account()))
+    });
+}
+
+fn setup_of(case: &Case) -> Value {
+    cluster(json!({
+        "tokens": {"cloner@pve!cli": case.rights},
+        "clone_steps": {
+            "appears": case.appears,
+            "named": case.appears + case.copying / 2,
+            "done": case.appears + case.copying,
         },
-    );
+        "clone_exit": [case.first_exit, "OK"],
+    }))
+}
+
+fn race(ground: &Ground, first_exit: &str) -> Result<(), String> {
+    let seen = ground.run("");
+    let is_ready = if first_exit == DISK_FULL {
+        ground.expect_ready_or_failure(&seen)?
+    } else {
+        let ready = ground.expect_ready(&seen)?;
+        if (ready.vmid, ready.created) != (FIRST, true) {
+            return Err(format!("{ready:?}"));
+        }
+        true
+    };
+    // Not before the VM is there may the other one be carried out, too.
+    let ready = ground.expect_ensured("")?;
+    if is_ready == ready.created || ready.vmid != FIRST {
+        return Err(format!("the second run says: {ready:?}"));
+    }
+    Ok(())
 }
 
 /// Neither run gets an answer, and what both have asked for is carried out at once.
@@ -55,14 +106,14 @@ fn whichever_of_our_two_requests_wins() {
 fn the_requests_of_two_runs_are_carried_out_together() {
     let ground = Ground::new(
         cluster(json!({"clone_steps": {"appears": 2, "named": 4, "done": 8}})),
-        [super::every_post_is_kept()],
+        [every_post_is_kept()],
     );
     for words in ["--timeout 1.2", "--timeout 1.2 --ensure"] {
         let seen = ground.run(words);
-        super::must(&ground, ground.expect_failure(&seen));
+        must(&ground, ground.expect_failure(&seen));
     }
     ground.fake.wake();
-    let ready = super::must(&ground, ground.expect_ensured(""));
+    let ready = must(&ground, ground.expect_ensured(""));
     assert_eq!(ready.vmid, FIRST);
     let posts = ground.fake.journal();
     let posts = posts.iter().filter(|line| line.starts_with("POST"));
