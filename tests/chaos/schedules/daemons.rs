@@ -95,9 +95,9 @@ fn it_never_wakes_up_and_another_one_is_started() {
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
-/// Asked for another template while the first clone may still come.
+/// Asked for another template, or another VMID, while the first clone may still come.
 #[test]
-fn another_template_is_refused_until_the_first_clone_is_seen_to_its_end() {
+fn something_else_is_refused_until_the_first_clone_is_seen_to_its_end() {
     let ground = Ground::new(
         cluster(json!({
             "guests": [
@@ -112,6 +112,9 @@ fn another_template_is_refused_until_the_first_clone_is_seen_to_its_end() {
     ground.fake.wake();
     for words in ["", "--ensure"] {
         let seen = ground.run_from("ubuntu-24.04", words);
+        let failure = must(&ground, ground.expect_failure(&seen));
+        assert_eq!(failure.kind, "in_progress", "{}", ground.account());
+        let seen = ground.run(format!("--vmid 150 {words}").trim_end());
         let failure = must(&ground, ground.expect_failure(&seen));
         assert_eq!(failure.kind, "in_progress", "{}", ground.account());
     }

@@ -59,6 +59,30 @@ fn a_stranger_in_the_way_of_every_other_request() {
     assert_eq!(ground.fake.cluster().races, [2, 2, 2, 2]);
 }
 
+/// The only VMID that will do is lost in each of the four shapes, first without and then with
+/// `--ensure`: no other one is taken.
+#[test]
+fn a_stranger_takes_the_vmid_of_choice() {
+    let ground = Ground::new(
+        cluster(json!({
+            "nodes": ["pve1", "pve2"],
+            "clone_steps": {"appears": 1, "named": 3, "done": 5},
+            "strangers_every": 1,
+        })),
+        [],
+    );
+    for ensure in ["", " --ensure"] {
+        for _ in 0..4 {
+            let vmid = 150 + ground.fake.cluster().races.iter().sum::<usize>();
+            let seen = ground.run(&format!("--vmid {vmid}{ensure}"));
+            let failure = must(&ground, ground.expect_failure(&seen));
+            assert_eq!(failure.kind, "vmid_taken", "{}", ground.account());
+        }
+    }
+    assert_eq!(ground.fake.cluster().races, [2, 2, 2, 2]);
+    assert_eq!(ground.fake.vms_named(NAME), [0; 0]);
+}
+
 /// A row is a hint: the VM is not ours although its row says so.
 #[test]
 fn a_row_of_a_dead_guest_of_our_name_is_not_our_vm() {
