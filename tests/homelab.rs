@@ -58,7 +58,8 @@ impl Homelab {
     /// No file may become longer than that: the kernel ends the program in the very write that
     /// would do it, with what fits written.
     pub(crate) fn with_files_up_to(self, bytes: u64) -> Homelab {
-        self.behind(&["prlimit", &format!("--fsize={bytes}")])
+        // Only the soft limit, which can be raised again.
+        self.behind(&["prlimit", &format!("--fsize={bytes}:unlimited")])
     }
 
     /// The same as an error of that write, as from a full disk.
@@ -162,6 +163,15 @@ impl Running {
         let words = format!("kill -s {signal} {}", self.process());
         let status = Command::new("/bin/sh").args(["-c", &words]).status();
         assert!(status.expect("a shell").success(), "{words}");
+    }
+
+    /// Its files may grow again.
+    pub(crate) fn give_room(&self) {
+        let process = self.process().to_string();
+        let given = Command::new("prlimit")
+            .args(["--pid", &process, "--fsize=unlimited"])
+            .status();
+        assert!(given.expect("prlimit").success());
     }
 
     /// What it says on stderr up to the line that contains `words`.

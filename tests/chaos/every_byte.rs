@@ -44,7 +44,8 @@ fn one_vm_when_the_disk_is_full_at_any_byte_of_the_claim() {
     let describe = |bytes: &u64| format!("a disk for {bytes} bytes of {size}");
     try_all("full disks", &cases, describe, |&bytes| {
         let ground = Ground::new(cluster(json!({})), []);
-        let seen = ground.run_on_full_disk(bytes);
+        let seen = ground.start_on_full_disk(bytes).wait();
+        ground.remember("disk full", &seen);
         let went = ground.expect_ready_or_failure(&seen).and_then(|_| {
             let again = ground.expect_ensured("")?;
             match read(&seen)? {
@@ -56,4 +57,37 @@ fn one_vm_when_the_disk_is_full_at_any_byte_of_the_claim() {
         });
         went.map_err(|why| format!("{why}\n{}", ground.account()))
     });
+}
+
+/// A record that was cut must not spoil those that are written after it.
+#[test]
+fn one_vm_when_the_disk_is_full_for_a_moment() {
+    let slow = || cluster(json!({"clone_steps": {"appears": 0, "named": 1, "done": 30}}));
+    let ground = Ground::new(slow(), []);
+    ground.run("");
+    let claim = ground.state.claim(NAME);
+    let record = claim.find(r#"{"upid""#).expect("a record of the task");
+    let record = record as u64..claim.len() as u64;
+    let cases: Vec<u64> = record.step_by(9).collect();
+    let requests = ground.fake.journal().len();
+    let describe = |bytes: &u64| format!("a disk for {bytes} bytes, for a moment");
+    try_all(
+        "disks that are full for a moment",
+        &cases,
+        describe,
+        |&bytes| {
+            let ground = Ground::new(slow(), []);
+            let running = ground.start_on_full_disk(bytes);
+            // The task was written down before it was looked at.
+            ground.fake.wait_for_requests(requests / 2);
+            running.give_room();
+            let seen = running.wait();
+            ground.remember("disk full for a moment", &seen);
+            let went = ground
+                .expect_ready(&seen)
+                .and_then(|_| ground.expect_ensured(""));
+            went.map(|_| ())
+                .map_err(|why| format!("{why}\n{}", ground.account()))
+        },
+    );
 }

@@ -56,11 +56,9 @@ impl Ground {
     }
 
     /// Cannot make its claim longer than that.
-    pub(super) fn run_on_full_disk(&self, bytes: u64) -> Seen {
-        let seen = self.homelab().with_a_disk_of(bytes);
-        let seen = seen.run(&create(TEMPLATE, "--ensure"));
-        self.remember("disk full", &seen);
-        seen
+    pub(super) fn start_on_full_disk(&self, bytes: u64) -> Running {
+        let homelab = self.homelab().with_a_disk_of(bytes);
+        homelab.start(&create(TEMPLATE, "--ensure"))
     }
 
     pub(super) fn run(&self, words: &str) -> Seen {
