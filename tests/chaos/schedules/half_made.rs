@@ -49,3 +49,34 @@ fn half_a_vm_is_never_taken_for_a_whole_one(#[case] exit: &str) {
     assert!(ready.created);
     assert_eq!(posts(&ground), 2, "{}", ground.account());
 }
+
+/// `qm unlock 101` alone makes it look like any other VM, but for the disk that it lacks.
+#[rstest]
+#[case::of_an_earlier_run(true)]
+#[case::of_somebody_else(false)]
+fn half_a_vm_is_told_by_its_disks_once_it_is_unlocked(#[case] ours: bool) {
+    let mut setup = cluster(json!({"clone_exit": ["unexpected status", "OK"]}));
+    if !ours {
+        let guests = setup["guests"].as_array_mut().expect("guests");
+        guests.push(json!({"vmid": FIRST, "name": NAME}));
+    }
+    let ground = Ground::new(setup, []);
+    if ours {
+        let seen = ground.run("--timeout 1.2");
+        must(&ground, ground.expect_failure(&seen));
+    }
+    {
+        let mut cluster = ground.fake.cluster();
+        let half = cluster.guests.get_mut(&FIRST).expect("the half VM");
+        half.config.remove("lock");
+        half.config.remove("scsi0");
+    }
+    let posts = usize::from(ours);
+    let seen = ground.run("--ensure");
+    let failure = must(&ground, ground.expect_failure(&seen));
+    let told = (failure.kind.as_str(), failure.vmid);
+    assert_eq!(told, ("half_made", Some(FIRST)), "{}", ground.account());
+    let journal = ground.fake.journal();
+    let asked = journal.iter().filter(|line| line.starts_with("POST"));
+    assert_eq!(asked.count(), posts, "{}", ground.account());
+}
