@@ -93,9 +93,12 @@ fn a_row_of_a_dead_guest_of_our_name_is_not_our_vm() {
                 {"vmid": 9000, "name": "debian-12", "template": true},
             ],
         }));
-        let ground = Ground::new(setup, []);
-        let ready = must(&ground, ground.expect_ensured(""));
-        assert_eq!((ready.created, ready.vmid), (true, 100));
+        for words in ["", "--ensure"] {
+            let ground = Ground::new(setup.clone(), []);
+            let seen = ground.run(words);
+            let ready = must(&ground, ground.expect_ready(&seen));
+            assert_eq!((ready.created, ready.vmid), (true, 100));
+        }
     }
 }
 

@@ -68,3 +68,20 @@ fn a_token_that_never_sees_it_needs_not_when_it_gets_its_answer() {
     let ready = must(&ground, ground.expect_ready(&seen));
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
+
+/// Killed while it looked at its task: the next run knows the task, and needs no more than that.
+#[test]
+fn a_token_that_never_sees_it_takes_over_the_task_of_a_killed_run() {
+    let setup = cluster(json!({
+        "tokens": {"cloner@pve!cli": "blind"},
+        "clone_steps": {"appears": 1, "named": 4, "done": 8},
+    }));
+    let look = number_of_post(&setup) + 1;
+    let hang = Fault::at_request(look, json!({"hang": true}));
+    let ground = Ground::new(setup, [hang]);
+    let running = ground.start("");
+    ground.fake.wait_for_requests(look);
+    ground.remember("killed", &running.kill());
+    let ready = must(&ground, ground.expect_ensured(""));
+    assert_eq!((ready.vmid, ready.created), (FIRST, true));
+}
