@@ -76,12 +76,14 @@ pub struct Claim {
     file: Option<File>,
     path: PathBuf,
     left_behind: LeftBehind,
+    /// Nothing is written any more once a line is missing: what followed it would be misread.
+    is_mute: bool,
 }
 
 /// Whether the claim could be had.
 pub enum Taken {
-    /// It is ours.
-    Ours(Claim),
+    /// It is ours, and whether anything could be written down.
+    Ours(Claim, Result<(), Error>),
     /// Another process has it, this one as far as it has said so.
     HeldBy(Option<u32>),
 }
@@ -118,13 +120,14 @@ impl Claim {
             file: Some(file),
             path,
             left_behind: history.left_behind,
+            is_mute: false,
         };
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-        claim.write(&Record::Run {
+        let written = claim.write(Record::Run {
             process: std::process::id(),
             time: since_1970.unwrap_or_default().as_secs(),
-        })?;
-        Ok(Taken::Ours(claim))
+        });
+        Ok(Taken::Ours(claim, written))
     }
 
     /// For a run that has nowhere to write: it claims nothing and remembers nothing.
@@ -133,10 +136,11 @@ impl Claim {
             file: None,
             path: PathBuf::new(),
             left_behind: LeftBehind::Nothing,
+            is_mute: true,
         }
     }
 
-    /// What was there when the claim was taken.
+    /// What the runs before have left, and this one has done since.
     pub fn left_behind(&self) -> &LeftBehind {
         &self.left_behind
     }
@@ -148,51 +152,66 @@ impl Claim {
 
     /// Before the server is asked for the clone.
     pub fn intend(&mut self, intent: &Intent) -> Result<(), Error> {
-        self.write(&Record::Intent(intent.clone()))
+        self.write(Record::Intent(intent.clone()))
     }
 
     /// The server has begun.
     pub fn begun(&mut self, upid: &Upid) -> Result<(), Error> {
-        self.write(&Record::Upid(upid.clone()))
+        self.write(Record::Upid(upid.clone()))
     }
 
     /// The VM is there.
     pub fn created(&mut self, vmid: Vmid) -> Result<(), Error> {
-        self.write(&Record::Created(vmid))
+        self.write(Record::Created(vmid))
     }
 
     /// There is no such VM of ours, and there will be none.
     pub fn failed(&mut self, vmid: Vmid) -> Result<(), Error> {
-        self.write(&Record::Failed(vmid))
+        self.write(Record::Failed(vmid))
     }
 
     /// Nothing is left to do.
     pub fn finished(&mut self, vmid: Vmid) -> Result<(), Error> {
-        self.write(&Record::Finished(vmid))
+        self.write(Record::Finished(vmid))
     }
 
-    fn write(&mut self, record: &Record) -> Result<(), Error> {
-        let Some(file) = &mut self.file else {
+    fn write(&mut self, record: Record) -> Result<(), Error> {
+        let line = serde_json::to_string(&record).map_err(io::Error::other);
+        if let Some(left_behind) = self.left_behind.clone().and_then(record) {
+            self.left_behind = left_behind;
+        }
+        let Some(file) = self.file.as_mut().filter(|_| !self.is_mute) else {
             return Ok(());
         };
-        let line = serde_json::to_string(record).map_err(io::Error::other);
-        line.and_then(|line| file.write_all(format!("{line}\n").as_bytes()))
-            .and_then(|()| file.sync_data())
-            .map_err(|error| Error::unusable(&self.path, error))
+        let end = file.metadata().map(|metadata| metadata.len());
+        let written = line.and_then(|line| {
+            file.write_all(format!("{line}\n").as_bytes())?;
+            file.sync_data()
+        });
+        written.map_err(|error| {
+            self.is_mute = true;
+            // The next run need not guess what was meant.
+            let _ = end.and_then(|end| file.set_len(end));
+            Error::unusable(&self.path, error)
+        })
     }
 }
 
 /// With mode 0700, as far as it is not there yet.
 fn make_directory(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
+    let missing: Vec<&Path> = directory
+        .ancestors()
+        .take_while(|ancestor| !ancestor.is_dir())
+        .collect();
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)?;
-    // A power cut must not take the new directory away again.
-    directory.parent().map_or(Ok(()), sync_directory)
+    // A power cut must not take the new directories away again.
+    let parents = missing.iter().filter_map(|missing| missing.parent());
+    parents
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .try_for_each(sync_directory)
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
@@ -237,10 +256,9 @@ impl History {
             let Ok(record) = serde_json::from_slice(line) else {
                 return NotARecordSnafu { number }.fail();
             };
-            if matches!(record, Record::Run { .. }) {
-                continue;
+            if !matches!(record, Record::Run { .. }) {
+                end = position;
             }
-            end = position;
             left_behind = match left_behind.and_then(record) {
                 Some(after) => after,
                 None => return OutOfOrderSnafu { number }.fail(),
@@ -254,12 +272,15 @@ impl LeftBehind {
     /// `None` if no run writes one after the other.
     fn and_then(self, record: Record) -> Option<LeftBehind> {
         Some(match (self, record) {
+            (left_behind, Record::Run { .. }) => left_behind,
             (_, Record::Intent(intent)) => LeftBehind::Open(intent, None),
             (LeftBehind::Open(intent, _), Record::Upid(upid)) => {
                 LeftBehind::Open(intent, Some(upid))
             }
             (LeftBehind::Open(intent, _), Record::Created(_)) => LeftBehind::Created(intent),
-            (LeftBehind::Created(intent), Record::Finished(_)) => LeftBehind::Finished(intent),
+            (LeftBehind::Created(intent) | LeftBehind::Open(intent, _), Record::Finished(_)) => {
+                LeftBehind::Finished(intent)
+            }
             (_, Record::Failed(_)) => LeftBehind::Nothing,
             _ => return None,
         })

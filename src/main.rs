@@ -27,7 +27,7 @@ use crate::cli::{
     Cli, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template, TemplateList, TemplateVerb,
     Topic, Vm, VmCreate, VmList, VmVerb,
 };
-use crate::clone::{Cloning, Plan, Ready};
+use crate::clone::{Plan, Ready, Run};
 use crate::guests::Guests;
 use crate::output::{Ended, Made, Style};
 use crate::progress::{Lines, Progress, say};
@@ -192,7 +192,13 @@ fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Repo
     let clock = SystemClock::start();
     let pve = Pve::new(&access, Some(clock.after(words.timeout.0)));
     let pve = pve.map_err(|error| of_api(&error))?;
-    let ready = Cloning {
+    let ready = clone::create(&Run {
+        plan: Plan {
+            name: words.vm_name.clone(),
+            template: words.template_name.clone(),
+            vmid: words.vmid,
+            ensure: words.ensure,
+        },
         server: Server {
             pve: &pve,
             budget: budget(&clock, words.timeout, words.poll_interval),
@@ -200,13 +206,6 @@ fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Repo
         hosts: vec![access.host.to_string()],
         state: &config::state_directory(&|name| std::env::var_os(name)),
         progress: &*lines,
-        random: fastrand::Rng::new(),
-    }
-    .create(&Plan {
-        name: words.vm_name.clone(),
-        template: words.template_name.clone(),
-        vmid: words.vmid,
-        ensure: words.ensure,
     });
     // Held to the end: from here on it is too late for a signal to be answered.
     let _ended = lines.stage();

@@ -44,12 +44,7 @@ impl Server<'_> {
         mut look: impl FnMut(&Pve) -> Result<Look<T>, api::Error>,
     ) -> Result<T, GaveUp<api::Error>> {
         let forgiven = |error: &api::Error| forgiven(error, self.pve.met());
-        let ended = self.budget.look_until_done(forgiven, || look(self.pve));
-        match ended {
-            // The look before was the last one, and found nothing.
-            Err(GaveUp::TimeIsUp(Some(api::Error::NoTimeLeft))) => Err(GaveUp::TimeIsUp(None)),
-            other => other,
-        }
+        self.budget.look_until_done(forgiven, || look(self.pve))
     }
 }
 
@@ -63,7 +58,10 @@ fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
 
     let passes = match error {
         Tls { .. } => false,
-        NoTimeLeft => return Forgiven::ToTheEnd,
+        NoTimeLeft
+        | NoAnswer {
+            cut_short: true, ..
+        } => return Forgiven::AsIfNotLooked,
         Unreachable { .. } | Untrusted { .. } => met > Met::NotYet,
         Undelivered { .. } | LostBehind { .. } | NoAnswer { .. } => true,
         Unusable { status, .. } => *status >= 500,
@@ -80,6 +78,10 @@ fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
 /// Giving up leaves something behind, so only a clear no ends the looking.
 fn while_it_goes_on(error: &api::Error, met: Met) -> Forgiven {
     match error {
+        api::Error::NoTimeLeft
+        | api::Error::NoAnswer {
+            cut_short: true, ..
+        } => Forgiven::AsIfNotLooked,
         _ if met == Met::NotYet => before_something_is_begun(error, met),
         api::Error::Refused { status: 401, .. } if met == Met::Accepted => {
             Forgiven::WhileADaemonRestarts

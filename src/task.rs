@@ -4,7 +4,7 @@ use snafu::Snafu;
 
 use crate::api;
 use crate::api::types::{ExitStatus, TaskStatus, Upid};
-use crate::report::{Kind, Report, hint_for, kind_of};
+use crate::report::{Kind, Known, Report, Started, hint_for, kind_of};
 use crate::server::{Server, is_no_such_task};
 use crate::stage::Stage;
 use crate::wait::{GaveUp, Look};
@@ -12,35 +12,50 @@ use crate::wait::{GaveUp, Look};
 /// How many of the last lines of a log are shown.
 const LAST_LINES: usize = 5;
 
+/// The end of a task.
+pub struct Ended {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Whether it was over at the first look already, perhaps for a long time.
+    pub before_we_looked: bool,
+}
+
 /// Looks at a task until it has ended.
-pub fn wait(server: Server, upid: &Upid) -> Result<ExitStatus, GaveUp<api::Error>> {
+pub fn wait(server: Server, upid: &Upid) -> Result<Ended, GaveUp<api::Error>> {
+    let mut before_we_looked = true;
     server.watch(|pve| {
         Ok(match pve.task_status(upid)? {
-            TaskStatus::Running => Look::NotYet,
-            TaskStatus::Stopped(status) => Look::Done(status),
+            TaskStatus::Running => {
+                before_we_looked = false;
+                Look::NotYet
+            }
+            TaskStatus::Stopped(status) => Look::Done(Ended {
+                status,
+                before_we_looked,
+            }),
         })
     })
 }
 
 /// Waits for a task of whatever kind: how it has ended well, and what it warned of.
 pub fn wait_for_success(server: Server, upid: &Upid) -> Result<(ExitStatus, Vec<String>), Error> {
-    let stage = Stage::Waiting(upid.clone());
-    match wait(server, upid) {
+    let upid = upid.clone();
+    match wait(server, &upid).map(|ended| ended.status) {
         Ok(ExitStatus::Ok) => Ok((ExitStatus::Ok, Vec::new())),
-        Ok(status @ ExitStatus::Warnings(_)) => Ok((status, warnings(server, upid))),
-        Ok(ExitStatus::Unexpected) => Err(Error::EndUnknown { stage }),
+        Ok(status @ ExitStatus::Warnings(_)) => Ok((status, warnings(server, &upid))),
+        Ok(ExitStatus::Unexpected) => Err(Error::EndUnknown { upid }),
         Ok(ExitStatus::Failed(words)) => Err(Error::Failed {
-            log: last_words(server, upid),
-            stage,
+            log: last_words(server, &upid),
+            upid,
             words,
         }),
         Err(GaveUp::TimeIsUp(unseen)) => Err(Error::Timeout {
             seconds: server.budget.total.as_secs_f64(),
-            stage,
+            stage: Stage::Waiting(upid),
             unseen: unseen.map(|error| error.to_string()),
         }),
         Err(GaveUp::Failed(source)) => Err(Error::CannotSee {
-            stage,
+            upid,
             source: Box::new(source),
         }),
     }
@@ -54,8 +69,8 @@ pub fn warnings(server: Server, upid: &Upid) -> Vec<String> {
         .map(|warning| warning.trim().to_owned())
         .collect();
     if warnings.is_empty() {
-        let log = how_to_see(upid, "log");
-        return vec![format!("the task ended with warnings; to see them, {log}")];
+        let log = whole_log(upid);
+        return vec![format!("the task ended with warnings; {log}")];
     }
     warnings
 }
@@ -82,10 +97,13 @@ fn log(server: Server, upid: &Upid) -> Vec<String> {
     server.ask(|pve| pve.task_log(upid)).unwrap_or_default()
 }
 
-/// What to type on which node to see the task's `log` or `status`. The UPID is quoted, for its `!`
-/// means something to a shell.
-pub fn how_to_see(upid: &Upid, what: &str) -> String {
-    format!("on node '{}': pvenode task {what} '{upid}'", upid.node())
+/// What to type on which node to see the task's log. The UPID is quoted, for its `!` means something
+/// to a shell.
+pub fn whole_log(upid: &Upid) -> String {
+    format!(
+        "for the whole log, on node '{}': pvenode task log '{upid}'",
+        upid.node()
+    )
 }
 
 /// Why a task was not seen to end well.
@@ -94,19 +112,16 @@ pub fn how_to_see(upid: &Upid, what: &str) -> String {
 pub enum Error {
     #[snafu(display("Task failed: {words}"))]
     Failed {
-        stage: Stage,
+        upid: Upid,
         words: String,
         log: Vec<String>,
     },
 
     #[snafu(display("do not know how the task ended: its worker died or its node went down"))]
-    EndUnknown { stage: Stage },
+    EndUnknown { upid: Upid },
 
     #[snafu(display("cannot see the task"))]
-    CannotSee {
-        stage: Stage,
-        source: Box<api::Error>,
-    },
+    CannotSee { upid: Upid, source: Box<api::Error> },
 
     #[snafu(display("Timed out after {seconds} s; {}", stage.as_seen_last(unseen.as_deref())))]
     Timeout {
@@ -119,22 +134,36 @@ pub enum Error {
 impl Error {
     /// The failure for people and scripts.
     pub fn report(&self) -> Report {
-        let (kind, stage, hint) = match self {
-            Error::Failed { stage, .. } => (Kind::TaskFailed, stage, None),
-            Error::EndUnknown { stage } => (Kind::OutcomeUnknown, stage, None),
-            Error::CannotSee { stage, source } if is_no_such_task(source) => {
-                let hint = "check the UPID; a node does not keep its tasks for ever".to_owned();
-                (kind_of(source), stage, Some(hint))
+        let began = |upid: &Upid| Stage::Waiting(upid.clone()).known();
+        let (kind, hint, known) = match self {
+            Error::Failed { upid, .. } => (Kind::TaskFailed, Some(whole_log(upid)), began(upid)),
+            Error::EndUnknown { upid } => {
+                (Kind::OutcomeUnknown, Some(whole_log(upid)), began(upid))
             }
-            Error::CannotSee { stage, source } => (kind_of(source), stage, hint_for(source)),
-            Error::Timeout { stage, .. } => (Kind::Timeout, stage, Some(stage.hint())),
+            Error::CannotSee { upid, source } => {
+                let hint = if is_no_such_task(source) {
+                    Some("check the UPID; a node does not keep its tasks for ever".to_owned())
+                } else {
+                    hint_for(source)
+                };
+                let started = Started::Unknown;
+                (
+                    kind_of(source),
+                    hint,
+                    Known {
+                        started,
+                        ..began(upid)
+                    },
+                )
+            }
+            Error::Timeout { stage, .. } => (Kind::Timeout, Some(stage.hint()), stage.known()),
         };
         let log = match self {
             Error::Failed { log, .. } => log.clone(),
             _ => Vec::new(),
         };
         Report {
-            known: stage.known(),
+            known,
             log,
             ..Report::of(kind, self).with_hint(hint)
         }

@@ -64,6 +64,8 @@ pub enum Forgiven {
     WhileADaemonRestarts,
     /// As long as there is time.
     ToTheEnd,
+    /// The end of the budget cut the look short: what was seen before stands.
+    AsIfNotLooked,
 }
 
 /// Why the waiting ended without what was waited for.
@@ -129,6 +131,7 @@ impl<'c> Budget<'c> {
     ) -> Result<T, GaveUp<E>> {
         let mut pauses = self.pauses();
         let mut failures = Failures::default();
+        let mut seen_before = None;
         loop {
             let failure = match look() {
                 Ok(Look::Done(found)) => return Ok(found),
@@ -136,12 +139,16 @@ impl<'c> Budget<'c> {
                     failures = Failures::default();
                     None
                 }
-                Err(error) if failures.may_go_on(self, forgiven(&error)) => Some(error),
-                Err(error) => return Err(GaveUp::Failed(error)),
+                Err(error) => match forgiven(&error) {
+                    Forgiven::AsIfNotLooked => seen_before.take().unwrap_or(Some(error)),
+                    forgiven if failures.may_go_on(self, forgiven) => Some(error),
+                    _ => return Err(GaveUp::Failed(error)),
+                },
             };
             if !pauses.pause(self.interval) {
                 return Err(GaveUp::TimeIsUp(failure));
             }
+            seen_before = Some(failure);
         }
     }
 }
@@ -156,7 +163,7 @@ impl Failures {
     fn may_go_on(&mut self, budget: &Budget, forgiven: Forgiven) -> bool {
         match forgiven {
             Forgiven::Not => false,
-            Forgiven::ToTheEnd => true,
+            Forgiven::ToTheEnd | Forgiven::AsIfNotLooked => true,
             Forgiven::WhileADaemonRestarts => {
                 let now = budget.clock.elapsed();
                 let since = *self.restarting_since.get_or_insert(now);
@@ -207,8 +214,8 @@ impl<'c> BackOff<'c> {
     }
 
     /// The next one. False if there is no time left to do anything afterwards.
-    pub fn pause(&mut self, random: &mut fastrand::Rng) -> bool {
-        let wanted = self.next.mul_f64(0.75 + random.f64() / 2.0);
+    pub fn pause(&mut self) -> bool {
+        let wanted = self.next.mul_f64(0.75 + fastrand::f64() / 2.0);
         self.next = self.longest.min(self.next * 2);
         self.pauses.pause(wanted)
     }
@@ -241,8 +248,8 @@ pub mod tests {
     const REFUSED: Result<usize, GaveUp<char>> = Err(GaveUp::Failed('R'));
     const RESTARTED_FOR_TOO_LONG: Result<usize, GaveUp<char>> = Err(GaveUp::Failed('r'));
 
-    /// A story is what each look sees: `.` not yet, `x` a failure that is forgiven, `r` one that is
-    /// for 15 intervals, `R` one that is not, `D` done. An interval is 2 s, the budget 10 s, and the
+    /// A story is what each look sees: `.` not yet, `x` a failure that is forgiven, `c` one by the
+    /// end of the budget, `r` one that is forgiven for 15 intervals, `R` one that is not, `D` done. An interval is 2 s, the budget 10 s, and the
     /// last look at 9.5 s.
     #[rstest]
     #[case::done_at_once("D", Ok(1), 0)]
@@ -254,6 +261,8 @@ pub mod tests {
     #[case::gives_up_when_time_is_over("......D", TIME_IS_UP, 9500)]
     #[case::says_that_it_was_blind_at_the_end(".....xD", TIME_IS_UP_UNSEEN, 9500)]
     #[case::an_old_failure_is_no_reason("xxxxx.D", TIME_IS_UP, 9500)]
+    #[case::a_look_cut_short_is_none(".....cD", TIME_IS_UP, 9500)]
+    #[case::what_was_seen_before_it_stands("....xcD", TIME_IS_UP_UNSEEN, 9500)]
     fn looks_again_until(
         #[case] story: &str,
         #[case] expected: Result<usize, GaveUp<char>>,
@@ -292,6 +301,7 @@ pub mod tests {
         let ended = budget.look_until_done(
             |failure| match failure {
                 'x' => Forgiven::ToTheEnd,
+                'c' => Forgiven::AsIfNotLooked,
                 'r' => Forgiven::WhileADaemonRestarts,
                 _ => Forgiven::Not,
             },
@@ -333,9 +343,8 @@ pub mod tests {
             total: Duration::from_secs(45),
             interval: Duration::from_secs(2),
         };
-        let mut random = fastrand::Rng::with_seed(7);
         let mut back_off = BackOff::new(&budget);
-        while back_off.pause(&mut random) {}
+        while back_off.pause() {}
         let pauses = clock.pauses.borrow();
         for (pause, middle) in pauses.iter().zip([1, 2, 4, 8, 16]) {
             let share = pause.as_secs_f64() / f64::from(middle);

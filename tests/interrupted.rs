@@ -78,12 +78,12 @@ fn a_script_reads_it_too() {
 fn waiting_for_a_task_can_be_interrupted() {
     let fake = fake(&json!([]));
     let upid = "UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:";
-    Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.05"));
-    fake.take_journal();
+    let create = Homelab::at(&fake).start(CREATE);
+    fake.wait_for_requests(4);
+    create.kill();
+    let requests = fake.journal().len();
     let run = Homelab::at(&fake).start(&format!("proxmox task wait {upid} --poll-interval 0.01"));
-    while fake.journal().is_empty() {
-        std::thread::yield_now();
-    }
+    fake.wait_for_requests(requests + 1);
     run.signal("INT");
     let expected = format!(
         "Failed to wait for the task: interrupted; the task on node 'pve1' is still running\n\

@@ -33,7 +33,7 @@ struct Story {
 struct Step {
     run: Words,
     /// How often something is asked again depends on the clock: requests that repeat themselves,
-    /// singly or up to three in turn, are told once.
+    /// singly or up to five in turn, are told once.
     #[serde(default)]
     told_once: bool,
     #[serde(flatten)]
@@ -88,7 +88,7 @@ fn without_repeats(requests: Vec<String>) -> Vec<String> {
     let mut told: Vec<String> = Vec::new();
     for request in requests {
         told.push(request);
-        for length in 1..=3 {
+        for length in 1..=5 {
             let Some(start) = told.len().checked_sub(2 * length) else {
                 break;
             };

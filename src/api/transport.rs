@@ -233,8 +233,11 @@ impl Transport {
         let envelope: Envelope = match serde_json::from_str(body) {
             Ok(envelope) => envelope,
             Err(error) if error.is_eof() && !body.is_empty() => {
-                let (host, cause) = (self.host.clone(), "it breaks off".to_owned());
-                return NoAnswerSnafu { host, cause }.fail();
+                return Err(Error::NoAnswer {
+                    host: self.host.clone(),
+                    cause: "it breaks off".to_owned(),
+                    cut_short: false,
+                });
             }
             Err(_) if body.trim_start().starts_with('{') => {
                 return self.unusable(200, "JSON without the 'data' of every answer".to_owned());
@@ -292,7 +295,13 @@ impl Transport {
                 error if is_cut(error) => "the connection was cut".to_owned(),
                 other => other.to_string(),
             };
-            return NoAnswerSnafu { host, cause }.build();
+            let cut_short =
+                matches!(error, ureq::Error::Timeout(_)) && limit < self.request_timeout;
+            return Error::NoAnswer {
+                host,
+                cause,
+                cut_short,
+            };
         }
         if let Some(failure) = tls::handshake_failure(error) {
             let cause = tls::in_words(&failure);
@@ -497,7 +506,12 @@ pub enum Error {
 
     /// The request, or a part of it, was sent, and no answer came back whole.
     #[snafu(display("no answer from {host}: {cause}"))]
-    NoAnswer { host: Host, cause: String },
+    NoAnswer {
+        host: Host,
+        cause: String,
+        /// Whether the run's deadline left less time than a request may take.
+        cut_short: bool,
+    },
 
     /// An answer that does not say what became of the request. The status is 0 if there was none.
     #[snafu(display("{host} did not answer as Proxmox VE does: {what}"))]

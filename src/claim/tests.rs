@@ -27,7 +27,10 @@ impl Directory {
 
     fn take(&self) -> Claim {
         match Claim::take(&self.0, &name()).unwrap() {
-            Taken::Ours(claim) => claim,
+            Taken::Ours(claim, written) => {
+                written.unwrap();
+                claim
+            }
             Taken::HeldBy(process) => panic!("process {process:?} has it"),
         }
     }
@@ -112,7 +115,7 @@ fn other_names_are_not_held() {
     let directory = Directory::new();
     let _claim = directory.take();
     let other = Claim::take(&directory.0, &"web-2".parse().unwrap()).unwrap();
-    assert!(matches!(other, Taken::Ours(_)));
+    assert!(matches!(other, Taken::Ours(..)));
 }
 
 #[test]
@@ -135,6 +138,26 @@ fn the_last_line_may_be_cut_anywhere() {
         let expected = LeftBehind::Created(intent(101));
         assert_eq!(directory.left_behind(), expected, "cut at byte {cut}");
     }
+}
+
+/// The kernel refuses to write to this one, as to a full disk.
+#[test]
+fn what_cannot_be_written_is_kept_in_mind_and_nothing_is_written_after_it() {
+    let directory = Directory::new();
+    write(&mut directory.take(), "iu");
+    let mut claim = directory.take();
+    claim.file = Some(File::open("/dev/full").unwrap());
+    assert!(claim.created(Vmid(101)).is_err());
+    claim.file = Some(
+        OpenOptions::new()
+            .append(true)
+            .open(directory.file())
+            .unwrap(),
+    );
+    write(&mut claim, "F");
+    assert_eq!(claim.left_behind(), &LeftBehind::Finished(intent(101)));
+    drop(claim);
+    assert_eq!(directory.left_behind(), begun());
 }
 
 #[test]

@@ -6,17 +6,16 @@
 
 use std::time::Duration;
 
-use super::error::{Error, Failure};
+use super::error::{Error, Failure, Unseen};
 use super::refusal::Refusal;
-use super::sight::{Settled, Sought, Unclear};
+use super::run::Run;
+use super::sight::{Clone, Settled, Sought, Unclear};
 use crate::api::types::{ExitStatus, Guest, Node, Upid};
 use crate::api::{self, Delivery, Met};
-use crate::claim::{self, Claim};
-use crate::progress::Progress;
-use crate::report::{Kind, Report};
-use crate::server::{Server, is_no_such_task};
+use crate::claim::Claim;
+use crate::server::is_no_such_task;
 use crate::stage::{Stage, Vm};
-use crate::task;
+use crate::task::{self, Ended};
 use crate::wait::{BackOff, Forgiven, GaveUp};
 
 /// How it ended.
@@ -37,6 +36,17 @@ pub struct Made {
     pub warnings: Vec<String>,
 }
 
+impl Made {
+    /// By a task that nobody knows any more.
+    pub fn at(node: Node) -> Made {
+        Made {
+            node,
+            upid: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// What to do next.
 pub enum Step {
     /// Ask for the clone.
@@ -50,19 +60,17 @@ pub enum Step {
 }
 
 /// The work on one VMID.
-pub struct Attempt<'a> {
-    server: Server<'a>,
-    progress: &'a dyn Progress,
-    random: &'a mut fastrand::Rng,
-    claim: &'a mut Claim,
-    template: &'a Guest,
+pub struct Attempt<'r> {
+    run: &'r Run<'r>,
+    claim: &'r mut Claim,
+    template: &'r Guest,
     sought: Sought,
-    back_off: BackOff<'a>,
+    back_off: BackOff<'r>,
     /// A request is on its way, or may be, of which nobody knows what becomes.
     undecided: bool,
-    /// When that was, in the run's time.
+    /// When the last one was made, in the run's time.
     asked_at: Duration,
-    /// An earlier run has asked; its task may have ended long ago.
+    /// Only an earlier run has asked so far; its task may have ended long ago.
     is_taken_over: bool,
     told: Told,
 }
@@ -74,52 +82,43 @@ struct Told {
     of_a_lost_answer: bool,
 }
 
-/// What an attempt works with.
-pub struct Tools<'a> {
-    /// Whom to ask.
-    pub server: Server<'a>,
-    /// Who hears of it.
-    pub progress: &'a dyn Progress,
-    /// What spreads runs that want the same.
-    pub random: &'a mut fastrand::Rng,
-    /// Where it is written down.
-    pub claim: &'a mut Claim,
-}
-
-impl<'a> Attempt<'a> {
+impl<'r> Attempt<'r> {
     /// On a VMID whose intent has just been written.
-    pub fn fresh(tools: Tools<'a>, template: &'a Guest, vm: Vm) -> Attempt<'a> {
-        let Tools {
-            server,
-            progress,
-            random,
-            claim,
-        } = tools;
+    pub fn fresh(
+        run: &'r Run<'r>,
+        claim: &'r mut Claim,
+        template: &'r Guest,
+        vm: Vm,
+    ) -> Attempt<'r> {
+        let budget = run.server.budget;
         Attempt {
-            server,
-            progress,
-            random,
+            run,
             claim,
             template,
             sought: Sought {
                 vm,
                 template: Some((template.vmid, template.node.clone())),
-                is_begun: true,
+                clone: Clone::MayCome,
             },
-            back_off: BackOff::new(&server.budget),
+            back_off: BackOff::new(&budget),
             undecided: false,
-            asked_at: server.budget.clock.elapsed(),
+            asked_at: budget.clock.elapsed(),
             is_taken_over: false,
             told: Told::default(),
         }
     }
 
     /// On a VMID that an earlier run may have asked for.
-    pub fn taken_over(tools: Tools<'a>, template: &'a Guest, vm: Vm) -> Attempt<'a> {
+    pub fn taken_over(
+        run: &'r Run<'r>,
+        claim: &'r mut Claim,
+        template: &'r Guest,
+        vm: Vm,
+    ) -> Attempt<'r> {
         Attempt {
             undecided: true,
             is_taken_over: true,
-            ..Attempt::fresh(tools, template, vm)
+            ..Attempt::fresh(run, claim, template, vm)
         }
     }
 
@@ -137,10 +136,10 @@ impl<'a> Attempt<'a> {
     }
 
     fn ask(&mut self) -> Result<Step, Error> {
-        let (server, template) = (self.server, self.template);
+        let (server, template) = (self.run.server, self.template);
         self.sought.vm.node = template.node.clone();
         let vm = self.sought.vm.clone();
-        self.progress.at(Stage::Undecided(vm.clone()));
+        self.run.progress.at(Stage::Undecided(vm.clone()));
         let asked = server.budget.try_until_done(
             |error| was_not_heard(error, server.pve.met()),
             || {
@@ -151,7 +150,8 @@ impl<'a> Attempt<'a> {
         self.asked_at = server.budget.clock.elapsed();
         let error = match asked {
             Ok(upid) => {
-                self.remember(|claim| claim.begun(&upid));
+                self.run.remember(self.claim.begun(&upid));
+                self.is_taken_over = false;
                 return Ok(Step::Watch(upid));
             }
             Err(error) => error,
@@ -161,7 +161,7 @@ impl<'a> Attempt<'a> {
                 self.undecided = true;
                 if !self.told.of_a_lost_answer {
                     self.told.of_a_lost_answer = true;
-                    self.progress.note(&format!(
+                    self.run.progress.note(&format!(
                         "No answer to the clone ({error}); looking what becomes of VM {}...",
                         vm.vmid
                     ));
@@ -181,23 +181,27 @@ impl<'a> Attempt<'a> {
     fn watch(&mut self, upid: Upid) -> Result<Step, Error> {
         let vm = self.sought.vm.clone();
         let stage = Stage::Cloning(vm.clone(), upid.clone());
-        self.progress.at(stage.clone());
-        let status = match task::wait(self.server, &upid) {
-            Ok(status) => status,
+        self.run.progress.at(stage.clone());
+        let Ended {
+            status,
+            before_we_looked,
+        } = match task::wait(self.run.server, &upid) {
+            Ok(ended) => ended,
             Err(GaveUp::TimeIsUp(unseen)) => return Err(self.timeout(stage, unseen)),
             // The task may be another token's, or of a node that was set up anew.
-            Err(GaveUp::Failed(error)) if self.is_taken_over || is_no_such_task(&error) => {
-                ExitStatus::Unexpected
-            }
+            Err(GaveUp::Failed(error)) if self.is_taken_over || is_no_such_task(&error) => Ended {
+                status: ExitStatus::Unexpected,
+                before_we_looked: true,
+            },
             Err(GaveUp::Failed(error)) => return Err(lost_sight(stage, error)),
         };
         match status {
-            ExitStatus::Ok | ExitStatus::Warnings(_) if self.is_taken_over => {
+            ExitStatus::Ok | ExitStatus::Warnings(_) if self.is_taken_over && before_we_looked => {
                 self.look_behind(upid)
             }
             ExitStatus::Ok => Ok(self.created(vm.node, Some(upid), Vec::new())),
             ExitStatus::Warnings(_) => {
-                let warnings = task::warnings(self.server, &upid);
+                let warnings = task::warnings(self.run.server, &upid);
                 Ok(self.created(vm.node, Some(upid), warnings))
             }
             ExitStatus::Unexpected => {
@@ -217,35 +221,26 @@ impl<'a> Attempt<'a> {
     /// Whose the VMID is, once nothing is in the making there any more.
     fn look(&mut self) -> Result<Step, Error> {
         let vm = self.sought.vm.clone();
-        self.progress.at(Stage::Undecided(vm.clone()));
-        let free_after = self.asked_at + self.server.budget.a_while();
-        match self.sought.settled(self.server, free_after) {
+        self.run.progress.at(Stage::Undecided(vm.clone()));
+        let free_after = self.asked_at + self.run.server.budget.a_while();
+        match self.sought.settled(self.run.server, free_after) {
             Ok(Settled::Free) => Ok(Step::Ask),
             Ok(Settled::Ours(node)) => Ok(self.created(node, None, Vec::new())),
-            Ok(Settled::Anothers(guest)) => Ok(Step::End(Outcome::Lost(Some(guest)))),
+            Ok(Settled::Anothers(guest)) => Ok(self.lost(Some(guest))),
             Ok(Settled::Hidden) => Err(Error::CannotSee { vm }),
-            Err(Unclear::HalfMade(missing)) => Err(Error::HalfMade {
-                vm,
-                missing,
-                failure: None,
-            }),
-            Err(Unclear::BeingCloned(upid)) => Err(self.timeout(Stage::Cloning(vm, upid), None)),
-            Err(Unclear::TimeIsUp(unseen)) => Err(self.timeout(Stage::Undecided(vm), unseen)),
-            Err(Unclear::Failed(error)) => Err(lost_sight(Stage::Undecided(vm), error)),
+            Err(unclear) => Err(self.unseen().because(unclear)),
         }
     }
 
-    /// An earlier run's task has ended well; its VM may have been destroyed since. A VM that this
-    /// token cannot see is taken on the word of the task.
+    /// A task that ended well before this run began; its VM may have been destroyed since.
     fn look_behind(&mut self, upid: Upid) -> Result<Step, Error> {
-        match self.sought.settled(self.server, Duration::ZERO) {
-            Ok(Settled::Free) => Ok(Step::Ask),
+        let vm = self.sought.vm.clone();
+        match self.sought.settled(self.run.server, Duration::ZERO) {
             Ok(Settled::Ours(node)) => Ok(self.created(node, Some(upid), Vec::new())),
-            Ok(Settled::Hidden) => {
-                let node = self.sought.vm.node.clone();
-                Ok(self.created(node, Some(upid), Vec::new()))
-            }
-            _ => self.look(),
+            Ok(Settled::Free) => Ok(Step::Ask),
+            Ok(Settled::Anothers(guest)) => Ok(self.lost(Some(guest))),
+            Ok(Settled::Hidden) => Err(Error::MadeUnseen { vm }),
+            Err(unclear) => Err(self.unseen().because(unclear)),
         }
     }
 
@@ -253,27 +248,35 @@ impl<'a> Attempt<'a> {
     fn failed(&mut self, upid: Upid, words: String) -> Result<Step, Error> {
         let vm = self.sought.vm.clone();
         let failure = Failure {
-            log: task::last_words(self.server, &upid),
+            log: task::last_words(self.run.server, &upid),
             upid,
             words,
         };
-        match self.sought.settled(self.server, Duration::ZERO) {
+        if !self.undecided {
+            self.sought.clone = Clone::IsOver;
+        }
+        match self.sought.settled(self.run.server, Duration::ZERO) {
             Ok(Settled::Ours(node)) => {
                 return Ok(self.created(node, Some(failure.upid), Vec::new()));
             }
-            Err(Unclear::HalfMade(missing)) => {
-                let failure = Some(failure);
+            Err(Unclear::Half(half)) => {
                 return Err(Error::HalfMade {
                     vm,
-                    missing,
-                    failure,
+                    half,
+                    is_ours: true,
+                    failure: Some(failure),
+                    claim: self.claim.path().to_owned(),
                 });
             }
             Ok(Settled::Anothers(_)) => self.nothing_is_there(),
             Ok(Settled::Free) if !self.undecided => self.nothing_is_there(),
             _ => {}
         }
-        Err(Error::TaskFailed { vm, failure })
+        Err(Error::TaskFailed {
+            vm,
+            undecided: self.undecided,
+            failure,
+        })
     }
 
     /// In one of the shapes that say so. While undecided that may have been our own request.
@@ -281,7 +284,7 @@ impl<'a> Attempt<'a> {
         if self.undecided {
             Step::Look
         } else {
-            Step::End(Outcome::Lost(None))
+            self.lost(None)
         }
     }
 
@@ -289,10 +292,11 @@ impl<'a> Attempt<'a> {
     fn ask_later(&mut self, words: &str) -> Result<Step, Error> {
         if !self.told.of_a_lock {
             self.told.of_a_lock = true;
-            self.progress
+            self.run
+                .progress
                 .note(&format!("Trying again until this passes: {words}"));
         }
-        if self.back_off.pause(self.random) {
+        if self.back_off.pause() {
             return Ok(if self.undecided {
                 Step::Look
             } else {
@@ -302,17 +306,21 @@ impl<'a> Attempt<'a> {
         if self.undecided {
             return Err(self.timeout(Stage::Undecided(self.sought.vm.clone()), None));
         }
-        let (status, words) = (500, words.to_owned());
-        let source = Box::new(self.not_begun(api::Error::Refused { status, words }));
-        let seconds = self.server.budget.total.as_secs_f64();
+        self.nothing_is_there();
+        let source = Box::new(Error::Busy {
+            template: self.template.vmid,
+            vm: self.sought.vm.clone(),
+            words: words.to_owned(),
+        });
+        let seconds = self.run.server.budget.total.as_secs_f64();
         Err(Error::NothingStarted { seconds, source })
     }
 
     fn created(&mut self, node: Node, upid: Option<Upid>, warnings: Vec<String>) -> Step {
         let vmid = self.sought.vm.vmid;
         self.sought.vm.node = node.clone();
-        self.progress.at(Stage::Made(self.sought.vm.clone()));
-        self.remember(|claim| claim.created(vmid));
+        self.run.progress.at(Stage::Made(self.sought.vm.clone()));
+        self.run.remember(self.claim.created(vmid));
         Step::End(Outcome::Created(Made {
             node,
             upid,
@@ -320,18 +328,18 @@ impl<'a> Attempt<'a> {
         }))
     }
 
-    fn nothing_is_there(&mut self) {
+    fn lost(&mut self, rival: Option<Guest>) -> Step {
+        self.nothing_is_there();
         let vmid = self.sought.vm.vmid;
-        self.progress.at(Stage::NothingStarted);
-        self.remember(|claim| claim.failed(vmid));
+        let words = format!("VMID {vmid} went to another guest");
+        self.run.progress.note(&words);
+        Step::End(Outcome::Lost(rival))
     }
 
-    /// What cannot be written down any more changes nothing at the server.
-    fn remember(&mut self, write: impl FnOnce(&mut Claim) -> Result<(), claim::Error>) {
-        if let Err(error) = write(self.claim) {
-            self.progress
-                .warning(&Report::of(Kind::Failed, &error).message);
-        }
+    fn nothing_is_there(&mut self) {
+        let vmid = self.sought.vm.vmid;
+        self.run.progress.at(Stage::NothingStarted);
+        self.run.remember(self.claim.failed(vmid));
     }
 
     fn not_begun(&mut self, source: api::Error) -> Error {
@@ -346,9 +354,18 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    fn unseen(&self) -> Unseen {
+        Unseen {
+            vm: self.sought.vm.clone(),
+            is_ours: true,
+            claim: self.claim.path().to_owned(),
+            seconds: self.run.server.budget.total.as_secs_f64(),
+        }
+    }
+
     fn timeout(&self, stage: Stage, unseen: Option<api::Error>) -> Error {
         Error::Timeout {
-            seconds: self.server.budget.total.as_secs_f64(),
+            seconds: self.run.server.budget.total.as_secs_f64(),
             stage,
             unseen: unseen.map(|error| error.to_string()),
         }

@@ -1,10 +1,10 @@
 //! Why there is no new VM, or none that is known to be whole, and what to do about it.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use snafu::Snafu;
 
+use super::sight::{Half, Unclear};
 use crate::api::types::{Guest, Upid, VmName, Vmid};
 use crate::api::{self, Delivery};
 use crate::claim::{self, Intent};
@@ -46,6 +46,7 @@ pub enum Error {
         name: VmName,
         begun: Intent,
         asked: String,
+        path: PathBuf,
     },
 
     #[snafu(display(
@@ -116,8 +117,22 @@ pub enum Error {
         source: Box<api::Error>,
     },
 
-    #[snafu(display("Task failed: {}", failure.words))]
-    TaskFailed { vm: Vm, failure: Failure },
+    #[snafu(display(
+        "Task failed: {}{}", failure.words,
+        if *undecided { "; an earlier request may still make the VM" } else { "" }
+    ))]
+    TaskFailed {
+        vm: Vm,
+        undecided: bool,
+        failure: Failure,
+    },
+
+    #[snafu(display("cannot clone template {template} to VM {}: {words}", vm.vmid))]
+    Busy {
+        template: Vmid,
+        vm: Vm,
+        words: String,
+    },
 
     #[snafu(display("do not know {}", match stage {
         Stage::Cloning(vm, _) => format!("how the clone to {vm} ends, it may still be running"),
@@ -156,15 +171,22 @@ pub enum Error {
     #[snafu(display("cannot see {vm}, which an earlier run has made: the token needs VM.Audit"))]
     MadeUnseen { vm: Vm },
 
-    #[snafu(display("{}{vm} {}", match failure {
+    #[snafu(display("{}{}", match failure {
         Some(failure) => format!("Task failed: {}; ", failure.words),
         None => String::new(),
-    }, half_made(missing, failure.is_some())))]
+    }, half_made(vm, half, failure.is_some())))]
     HalfMade {
         vm: Vm,
-        missing: BTreeSet<String>,
+        half: Half,
+        /// Whether this run, or one before, has asked for that VM.
+        is_ours: bool,
         failure: Option<Failure>,
+        /// What the runs on this host have written down about it.
+        claim: PathBuf,
     },
+
+    #[snafu(display("an earlier run has asked for {vm}, which may or may not be in the making"))]
+    NotSeenAgain { vm: Vm, source: Box<Error> },
 }
 
 /// How a task failed that could not clean up either.
@@ -204,21 +226,91 @@ fn places(guests: &[Guest]) -> String {
     places.join(", ")
 }
 
-fn half_made(missing: &BTreeSet<String>, is_over: bool) -> String {
-    if missing.is_empty() && is_over {
-        return "was left half made, and locked".to_owned();
+fn half_made(vm: &Vm, half: &Half, is_over: bool) -> String {
+    let Vm { vmid, node, .. } = vm;
+    let unseen = "locked by a clone that this token cannot see, or half made";
+    match half {
+        Half::Locked if is_over => format!("{vm} was left half made, and locked"),
+        Half::Locked => format!("{vm} is {unseen}"),
+        Half::Nameless if is_over => {
+            format!("VM {vmid} on node '{node}' was left half made, locked and without its name")
+        }
+        Half::Nameless => {
+            format!("VM {vmid} on node '{node}' is {unseen}, and does not tell whose it is")
+        }
+        Half::Lacks(disks) => {
+            let disks: Vec<&str> = disks.iter().map(String::as_str).collect();
+            format!("{vm} lacks what its template has: {}", disks.join(", "))
+        }
     }
-    if missing.is_empty() {
-        return "is locked by a clone that this token cannot see, or half made".to_owned();
+}
+
+/// A VM that could not be seen to be ours, another's or gone.
+pub struct Unseen {
+    /// It.
+    pub vm: Vm,
+    /// Whether this run, or one before, has asked for it.
+    pub is_ours: bool,
+    /// What the runs on this host have written down about it.
+    pub claim: PathBuf,
+    /// The whole budget.
+    pub seconds: f64,
+}
+
+impl Unseen {
+    /// Why not.
+    pub fn because(self, unclear: Unclear) -> Error {
+        let Unseen {
+            vm,
+            is_ours,
+            claim,
+            seconds,
+        } = self;
+        match unclear {
+            Unclear::Half(half) => Error::HalfMade {
+                vm,
+                half,
+                is_ours,
+                failure: None,
+                claim,
+            },
+            Unclear::BeingCloned(upid) => Error::Timeout {
+                seconds,
+                stage: Stage::Cloning(vm, upid),
+                unseen: None,
+            },
+            Unclear::TimeIsUp(unseen) => {
+                let unseen = unseen.map(|error| error.to_string());
+                if is_ours {
+                    let stage = Stage::Undecided(vm);
+                    return Error::Timeout {
+                        seconds,
+                        stage,
+                        unseen,
+                    };
+                }
+                Error::StillUnclear {
+                    seconds,
+                    vm,
+                    unseen,
+                }
+            }
+            Unclear::Failed(source) if is_ours => Error::LostSight {
+                stage: Stage::Undecided(vm),
+                source: Box::new(source),
+            },
+            Unclear::Failed(source) => Error::LookAtVm {
+                vmid: vm.vmid,
+                name: vm.name,
+                source: Box::new(source),
+            },
+        }
     }
-    let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
-    format!("lacks what its template has: {}", missing.join(", "))
 }
 
 impl Error {
     /// The failure for people and scripts.
     pub fn report(&self) -> Report {
-        let (kind, hint) = self.kind_and_hint();
         Report {
             known: self.known(),
             log: match self {
@@ -229,7 +321,7 @@ impl Error {
                 } => failure.log.clone(),
                 _ => Vec::new(),
             },
-            ..Report::of(kind, self).with_hint(hint)
+            ..Report::of(self.kind(), self).with_hint(self.hint())
         }
     }
 
@@ -247,102 +339,121 @@ impl Error {
         }
     }
 
-    fn kind_and_hint(&self) -> (Kind, Option<String>) {
-        let (kind, hint) = match self {
-            Error::StartClone {
-                undecided: true, ..
-            } => (Kind::OutcomeUnknown, GO_ON.to_owned()),
+    fn kind(&self) -> Kind {
+        match self {
             Error::ListGuests { source }
             | Error::LookAtVm { source, .. }
             | Error::AskForVmid { source }
-            | Error::StartClone { source, .. } => return (kind_of(source), hint_for(source)),
-            Error::NoFreeVmid => return (Kind::Failed, None),
-            Error::NothingStarted { .. } => (
-                Kind::Timeout,
+            | Error::StartClone {
+                undecided: false,
+                source,
+                ..
+            } => kind_of(source),
+            Error::NotSeenAgain { source, .. } => source.kind(),
+            Error::NothingStarted { .. }
+            | Error::StillClaimed { .. }
+            | Error::StillUnclear { .. }
+            | Error::Timeout { .. } => Kind::Timeout,
+            Error::Claim { .. } | Error::NoFreeVmid | Error::Busy { .. } => Kind::Failed,
+            Error::Claimed { .. } | Error::BegunOtherwise { .. } | Error::BegunElsewhere { .. } => {
+                Kind::InProgress
+            }
+            Error::NoTemplate { .. } => Kind::TemplateNotFound,
+            Error::AlreadyExists { .. } | Error::Exists { .. } => Kind::AlreadyExists,
+            Error::Ambiguous { .. } => Kind::Ambiguous,
+            Error::NameMayBeTaken { .. } => Kind::Unreachable,
+            Error::VmidTaken { .. } => Kind::VmidTaken,
+            Error::TaskFailed { .. } => Kind::TaskFailed,
+            Error::StartClone { .. } | Error::LostSight { .. } | Error::CannotSee { .. } => {
+                Kind::OutcomeUnknown
+            }
+            Error::MadeUnseen { .. } => Kind::Forbidden,
+            Error::HalfMade { .. } => Kind::HalfMade,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Error::ListGuests { source }
+            | Error::LookAtVm { source, .. }
+            | Error::AskForVmid { source }
+            | Error::StartClone {
+                undecided: false,
+                source,
+                ..
+            } => return hint_for(source),
+            Error::NoFreeVmid | Error::Busy { .. } => return None,
+            Error::StartClone { .. }
+            | Error::NotSeenAgain { .. }
+            | Error::StillClaimed { .. }
+            | Error::StillUnclear { .. }
+            | Error::TaskFailed {
+                undecided: true, ..
+            } => GO_ON,
+            Error::NothingStarted { .. } => {
                 "there is nothing to clean up; run it again, with a longer --timeout if the server \
                  is slow or what is in the way takes long"
-                    .to_owned(),
-            ),
-            Error::StillClaimed { .. } | Error::StillUnclear { .. } => {
-                (Kind::Timeout, GO_ON.to_owned())
             }
             Error::Claim {
                 source: claim::Error::Damaged { path, .. },
-            } => (
-                Kind::Failed,
-                format!(
+            } => {
+                return Some(format!(
                     "see whether the VM is there ('homelab proxmox vm list'); once nothing is \
                      making it any more: rm {}",
                     path.display()
-                ),
-            ),
-            Error::Claim { .. } => (
-                Kind::Failed,
+                ));
+            }
+            Error::Claim { .. } => {
                 "HOMELAB_STATE_DIR names a directory that this user can write to; without one, \
                  --vmid N says which VM is meant"
-                    .to_owned(),
-            ),
-            Error::Claimed { .. } => (
-                Kind::InProgress,
-                "--ensure waits for its end, and then says what is there".to_owned(),
-            ),
-            Error::BegunOtherwise { name, begun, .. } => (
-                Kind::InProgress,
-                format!(
-                    "see that one to its end first: homelab proxmox vm create {name} {} --ensure",
-                    begun.template
-                ),
-            ),
-            Error::BegunElsewhere { begun, path, .. } => (
-                Kind::InProgress,
-                format!(
+            }
+            Error::Claimed { .. } => "--ensure waits for its end, and then says what is there",
+            Error::BegunOtherwise {
+                name, begun, path, ..
+            } => {
+                return Some(format!(
+                    "see that one to its end first: homelab proxmox vm create {name} {} --ensure; or, \
+                     if nothing can be making it any more: rm {}",
+                    begun.template,
+                    path.display()
+                ));
+            }
+            Error::BegunElsewhere { begun, path, .. } => {
+                return Some(format!(
                     "see it to its end there, with the same command, --host {} and --ensure; if that \
                      server is gone for good: rm {}",
                     begun.hosts.join(","),
                     path.display()
-                ),
-            ),
-            Error::NoTemplate { source } => (Kind::TemplateNotFound, source.hint().to_owned()),
-            Error::AlreadyExists { holders, .. } if holders[0].is_being_cloned() => (
-                Kind::AlreadyExists,
-                "a clone is making it, or has left it half made; --ensure waits for it".to_owned(),
-            ),
-            Error::AlreadyExists { .. } | Error::Exists { .. } => (
-                Kind::AlreadyExists,
+                ));
+            }
+            Error::NoTemplate { source } => source.hint(),
+            Error::AlreadyExists { holders, .. } if holders[0].is_being_cloned() => {
+                "a clone is making it, or has left it half made; --ensure waits for it"
+            }
+            Error::AlreadyExists { .. } | Error::Exists { .. } => {
                 "a new VM needs another name; --ensure is content with the one that is there, \
                  unless --vmid names another"
-                    .to_owned(),
-            ),
-            Error::Ambiguous { .. } => (
-                Kind::Ambiguous,
-                "--vmid N says which of them is meant".to_owned(),
-            ),
-            Error::NameMayBeTaken { .. } => (
-                Kind::Unreachable,
+            }
+            Error::Ambiguous { .. } => "--vmid N says which of them is meant",
+            Error::NameMayBeTaken { .. } => {
                 "if you are sure that there is none, say which VMID the new one gets: --vmid N"
-                    .to_owned(),
-            ),
-            Error::VmidTaken { .. } => (
-                Kind::VmidTaken,
-                "choose another VMID, or leave --vmid out to get a free one".to_owned(),
-            ),
-            Error::TaskFailed { failure, .. } => (
-                Kind::TaskFailed,
-                format!("for the whole log, {}", task::how_to_see(&failure.upid, "log")),
-            ),
-            Error::LostSight { stage, .. } => (Kind::OutcomeUnknown, stage.hint()),
-            Error::Timeout { stage, .. } => (Kind::Timeout, stage.hint()),
-            Error::CannotSee { vm } => (
-                Kind::OutcomeUnknown,
-                format!("give the token VM.Audit on /vms/{}; then {GO_ON}", vm.vmid),
-            ),
-            Error::MadeUnseen { vm } => (
-                Kind::Forbidden,
-                format!("give the token VM.Audit on /vms/{}; then {GO_ON}", vm.vmid),
-            ),
-            Error::HalfMade { vm, .. } => (Kind::HalfMade, how_to_remove(vm)),
+            }
+            Error::VmidTaken { .. } => "choose another VMID, or leave --vmid out to get a free one",
+            Error::TaskFailed { failure, .. } => return Some(task::whole_log(&failure.upid)),
+            Error::LostSight { stage, .. } | Error::Timeout { stage, .. } => {
+                return Some(stage.hint());
+            }
+            Error::CannotSee { vm } | Error::MadeUnseen { vm } => {
+                let vmid = vm.vmid;
+                return Some(format!(
+                    "give the token VM.Audit on /vms/{vmid}; then {GO_ON}"
+                ));
+            }
+            Error::HalfMade {
+                vm, half, claim, ..
+            } => return Some(how_to_settle(vm, half, claim)),
         };
-        (kind, Some(hint))
+        Some(hint.to_owned())
     }
 
     fn known(&self) -> Known {
@@ -358,44 +469,55 @@ impl Error {
                     ..Known::default()
                 },
             },
+            Error::LookAtVm { vmid, .. } => Known {
+                vmid: Some(*vmid),
+                ..Known::default()
+            },
             Error::BegunOtherwise { begun, .. } | Error::BegunElsewhere { begun, .. } => Known {
                 vmid: Some(begun.vmid),
                 node: Some(begun.node.clone()),
                 upid: None,
                 started: Started::Unknown,
             },
-            Error::StartClone { vm, undecided, .. } => Known {
-                vmid: Some(vm.vmid),
-                node: Some(vm.node.clone()),
-                upid: None,
-                started: if *undecided {
-                    Started::Unknown
-                } else {
-                    Started::No
-                },
-            },
-            Error::TaskFailed { vm, failure } => {
+            Error::LostSight { stage, .. } | Error::Timeout { stage, .. } => stage.known(),
+            Error::TaskFailed { vm, failure, .. } => {
                 Stage::Cloning(vm.clone(), failure.upid.clone()).known()
             }
-            Error::LostSight { stage, .. } | Error::Timeout { stage, .. } => stage.known(),
-            Error::CannotSee { vm } => Stage::Undecided(vm.clone()).known(),
-            Error::Exists { vm } | Error::MadeUnseen { vm } | Error::StillUnclear { vm, .. } => {
+            Error::CannotSee { vm }
+            | Error::NotSeenAgain { vm, .. }
+            | Error::StartClone {
+                vm,
+                undecided: true,
+                ..
+            } => known_vm(vm, Started::Unknown),
+            Error::StartClone { vm, .. }
+            | Error::Busy { vm, .. }
+            | Error::Exists { vm }
+            | Error::MadeUnseen { vm }
+            | Error::StillUnclear { vm, .. } => known_vm(vm, Started::No),
+            Error::HalfMade {
+                vm,
+                half,
+                is_ours,
+                failure,
+                ..
+            } => {
+                let started = match (is_ours, half) {
+                    (false, _) => Started::No,
+                    (true, Half::Nameless) => Started::Unknown,
+                    (true, Half::Locked | Half::Lacks(_)) => Started::Yes,
+                };
+                let upid = failure.as_ref().map(|failure| failure.upid.clone());
                 Known {
-                    started: Started::No,
-                    ..Stage::Made(vm.clone()).known()
+                    upid,
+                    ..known_vm(vm, started)
                 }
             }
-            Error::HalfMade { vm, failure, .. } => Known {
-                upid: failure.as_ref().map(|failure| failure.upid.clone()),
-                started: Started::Yes,
-                ..Stage::Undecided(vm.clone()).known()
-            },
             Error::Claim { .. }
             | Error::Claimed { .. }
             | Error::StillClaimed { .. }
             | Error::ListGuests { .. }
             | Error::NoTemplate { .. }
-            | Error::LookAtVm { .. }
             | Error::NameMayBeTaken { .. }
             | Error::AskForVmid { .. }
             | Error::NoFreeVmid => Known::default(),
@@ -411,11 +533,28 @@ fn known_guest(guest: &Guest) -> Known {
     }
 }
 
-/// Only root can, and nobody should while something still works on it.
-fn how_to_remove(vm: &Vm) -> String {
+fn known_vm(vm: &Vm, started: Started) -> Known {
+    Known {
+        vmid: Some(vm.vmid),
+        node: Some(vm.node.clone()),
+        upid: None,
+        started,
+    }
+}
+
+/// Only root can remove it, and nobody should while something still works on it, or where it may be
+/// whole.
+fn how_to_settle(vm: &Vm, half: &Half, claim: &Path) -> String {
     let Vm { vmid, node, .. } = vm;
-    format!(
-        "on node '{node}', 'pvenode task list --source active' shows who works on it; if nobody \
-         does, as root there: qm unlock {vmid} && qm destroy {vmid}"
-    )
+    match half {
+        Half::Locked | Half::Nameless => format!(
+            "on node '{node}', 'pvenode task list --source active' shows who works on it; if nobody \
+             does, as root there: qm unlock {vmid} && qm destroy {vmid}"
+        ),
+        Half::Lacks(_) => format!(
+            "it was changed since, or was left half made and unlocked; to take it as it is: rm {}, \
+             then the same command with --ensure",
+            claim.display()
+        ),
+    }
 }

@@ -13,11 +13,21 @@ use crate::wait::{GaveUp, Look};
 pub struct Sought {
     /// The VM as it shall be.
     pub vm: Vm,
-    /// The template whose disks it must have, with its node. None for a VM that is known to have
-    /// been finished once: its owner may have changed its disks since.
+    /// The template of the clone, with its node, if one may be under way.
     pub template: Option<(Vmid, Node)>,
-    /// Whether a clone of ours may be under way, which goes on whether or not it can be seen.
-    pub is_begun: bool,
+    /// What is known of that clone.
+    pub clone: Clone,
+}
+
+/// What a run knows of a clone to a VMID.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Clone {
+    /// None of its own was asked for; somebody else's may be under way.
+    NotOurs,
+    /// One was, and may come at any time. The VM must have all disks of its template.
+    MayCome,
+    /// One was, it has failed, and no other can come.
+    IsOver,
 }
 
 /// What there is at a VMID where nothing is in the making any more.
@@ -33,6 +43,15 @@ pub enum Settled {
     Hidden,
 }
 
+/// What is locked by a clone, as long as it is.
+struct Locked {
+    half: Half,
+    /// The clone that was running when it was first seen, if this token could see it.
+    clone: Option<Upid>,
+    /// When that was, in the run's time.
+    since: Duration,
+}
+
 /// What one look finds.
 enum Sight {
     Settled(Settled),
@@ -41,14 +60,24 @@ enum Sight {
         is_named: bool,
     },
     /// Our name, no clone at work, and without these disks of the template.
-    HalfMade(BTreeSet<String>),
+    Lacks(BTreeSet<String>),
+}
+
+/// A VM that is not whole, as far as this token can see.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Half {
+    /// It has our name, and is locked by a clone.
+    Locked,
+    /// It is locked by a clone and has no name yet, or another one.
+    Nameless,
+    /// It has our name and no lock, and lacks these disks of its template.
+    Lacks(BTreeSet<String>),
 }
 
 /// Why nobody could tell whose a VMID is.
 pub enum Unclear {
-    /// A VM of our name that lacks these disks; with none named, one that was locked until the time
-    /// was up by a clone that this token cannot see, or by none.
-    HalfMade(BTreeSet<String>),
+    /// It is half a VM, and no clone that this token can see is working on it.
+    Half(Half),
     /// Time is up, and this clone to our VM was running.
     BeingCloned(Upid),
     /// Time is up; the last look failed like this, if it did.
@@ -62,21 +91,40 @@ impl Sought {
     /// on, in the run's time; that it is hidden, once it has been so for a while and no clone that
     /// could become ours is running.
     pub fn settled(&self, server: Server, free_after: Duration) -> Result<Settled, Unclear> {
-        let budget = server.budget;
+        let a_while = server.budget.a_while();
         let mut hidden_since = None;
-        let mut locked = None;
+        let mut locked: Option<Locked> = None;
         let look = |pve: &Pve| {
             let sight = self.look(pve)?;
-            let now = budget.clock.elapsed();
+            let now = server.budget.clock.elapsed();
             if !matches!(sight, Sight::Settled(Settled::Hidden)) {
                 hidden_since = None;
             }
+            if !matches!(sight, Sight::InTheMaking { .. }) {
+                locked = None;
+            }
             Ok(match sight {
                 Sight::InTheMaking { is_named } => {
-                    if is_named && locked.is_none() {
-                        locked = Some(self.running_clone(pve)?);
+                    let (clone, since) = match locked.take() {
+                        Some(locked) => (locked.clone, locked.since),
+                        None => (self.running_clone(pve)?, now),
+                    };
+                    let half = if is_named {
+                        Half::Locked
+                    } else {
+                        Half::Nameless
+                    };
+                    let is_left_so = self.clone == Clone::IsOver && clone.is_none();
+                    locked = Some(Locked {
+                        clone,
+                        since,
+                        half: half.clone(),
+                    });
+                    if is_left_so && now >= since + a_while {
+                        Look::Done(Err(Unclear::Half(half)))
+                    } else {
+                        Look::NotYet
                     }
-                    Look::NotYet
                 }
                 Sight::Settled(Settled::Free) if now < free_after => Look::NotYet,
                 Sight::Settled(Settled::Hidden) if self.running_clone(pve)?.is_some() => {
@@ -84,76 +132,80 @@ impl Sought {
                     Look::NotYet
                 }
                 Sight::Settled(Settled::Hidden)
-                    if now < *hidden_since.get_or_insert(now) + budget.a_while() =>
+                    if now < *hidden_since.get_or_insert(now) + a_while =>
                 {
                     Look::NotYet
                 }
                 Sight::Settled(settled) => Look::Done(Ok(settled)),
-                Sight::HalfMade(missing) => Look::Done(Err(Unclear::HalfMade(missing))),
+                Sight::Lacks(disks) => Look::Done(Err(Unclear::Half(Half::Lacks(disks)))),
             })
         };
-        let settled = if self.is_begun {
-            server.watch(look)
-        } else {
-            server.ask_until_done(look)
+        let settled = match self.clone {
+            Clone::NotOurs => server.ask_until_done(look),
+            Clone::MayCome | Clone::IsOver => server.watch(look),
         };
         match (settled, locked) {
             (Ok(settled), _) => settled,
             (Err(GaveUp::Failed(error)), _) => Err(Unclear::Failed(error)),
-            (Err(GaveUp::TimeIsUp(_)), Some(Some(upid))) => Err(Unclear::BeingCloned(upid)),
-            (Err(GaveUp::TimeIsUp(None)), Some(None)) => Err(Unclear::HalfMade(BTreeSet::new())),
-            (Err(GaveUp::TimeIsUp(failure)), _) => Err(Unclear::TimeIsUp(failure)),
+            (Err(GaveUp::TimeIsUp(failure)), None) => Err(Unclear::TimeIsUp(failure)),
+            (Err(GaveUp::TimeIsUp(failure)), Some(locked)) => {
+                Err(match (locked.clone, locked.half) {
+                    (None, half) => Unclear::Half(half),
+                    (Some(upid), Half::Locked) => Unclear::BeingCloned(upid),
+                    (Some(_), _) => Unclear::TimeIsUp(failure),
+                })
+            }
         }
     }
 
-    /// One look. A row is never believed: a reused VMID has the dead guest's name there.
+    /// One look. A row is never believed: a reused VMID has the dead guest's name there. But it
+    /// tells where a VM is now that was moved, be it from a node that does not answer any more.
     fn look(&self, pve: &Pve) -> Result<Sight, api::Error> {
         let Vm { vmid, node, .. } = &self.vm;
-        match pve.vm_config(node, *vmid) {
+        let failure = match pve.vm_config(node, *vmid) {
             Ok(Some(config)) => return self.judge(pve, config, node),
-            Ok(None) => {}
-            Err(api::Error::Refused { status: 403, .. }) => {
-                let is_free = pve.is_free(*vmid)?;
-                return Ok(Sight::Settled(if is_free {
-                    Settled::Free
-                } else {
-                    Settled::Hidden
-                }));
-            }
-            Err(error) => return Err(error),
-        }
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
         if pve.is_free(*vmid)? {
             return Ok(Sight::Settled(Settled::Free));
         }
-        // It is a container, or on another node, or has appeared just now.
+        let may_not_see = matches!(failure, Some(api::Error::Refused { status: 403, .. }));
         let guests = pve.guests()?.guests;
-        let Some(guest) = guests.into_iter().find(|guest| guest.vmid == *vmid) else {
-            return Ok(Sight::Settled(Settled::Hidden));
-        };
-        if guest.is_container() {
-            return Ok(Sight::Settled(Settled::Anothers(guest)));
-        }
-        match pve.vm_config(&guest.node, *vmid)? {
-            Some(config) => self.judge(pve, config, &guest.node),
-            None => Ok(Sight::InTheMaking { is_named: false }),
+        let guest = guests.into_iter().find(|guest| guest.vmid == *vmid);
+        match (guest, failure) {
+            (Some(guest), _) if guest.is_container() => {
+                Ok(Sight::Settled(Settled::Anothers(guest)))
+            }
+            (Some(guest), _) if guest.node != *node => match pve.vm_config(&guest.node, *vmid)? {
+                Some(config) => self.judge(pve, config, &guest.node),
+                None => Ok(Sight::InTheMaking { is_named: false }),
+            },
+            (None, failure) if may_not_see || failure.is_none() => {
+                Ok(Sight::Settled(Settled::Hidden))
+            }
+            (_, Some(failure)) if !may_not_see => Err(failure),
+            // It has appeared just now.
+            _ => Ok(Sight::InTheMaking { is_named: false }),
         }
     }
 
     fn judge(&self, pve: &Pve, config: VmConfig, node: &Node) -> Result<Sight, api::Error> {
         let name = self.vm.name.as_str();
         let is_named = config.name.as_deref() == Some(name);
-        // A clone is locked from its first moment on, and so is all that has no name yet.
-        let may_get_a_name = config.name.is_none() && config.lock.is_some();
-        if config.template || !(is_named || may_get_a_name) {
+        // What is being made may fail and be gone, and then the VMID is not another's for good.
+        if config.is_being_made() {
+            return Ok(Sight::InTheMaking { is_named });
+        }
+        if config.template || !is_named {
             let guest = Guest::of_config(self.vm.vmid, node.clone(), config);
             return Ok(Sight::Settled(Settled::Anothers(guest)));
         }
-        if !is_named || config.is_being_made() {
-            return Ok(Sight::InTheMaking { is_named });
-        }
         let wanted = match &self.template {
-            Some((template, node)) => pve.vm_config(node, *template)?.map(|config| config.disks),
-            None => None,
+            Some((template, node)) if self.clone != Clone::NotOurs => {
+                pve.vm_config(node, *template)?.map(|config| config.disks)
+            }
+            _ => None,
         };
         let missing: BTreeSet<String> = wanted
             .unwrap_or_default()
@@ -163,7 +215,7 @@ impl Sought {
         Ok(if missing.is_empty() {
             Sight::Settled(Settled::Ours(node.clone()))
         } else {
-            Sight::HalfMade(missing)
+            Sight::Lacks(missing)
         })
     }
 

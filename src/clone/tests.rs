@@ -1,6 +1,7 @@
 //! The rules of the workflow, and its time on a clock that jumps.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::time::Duration;
 
 use mockito::{Mock, Server, ServerGuard};
@@ -8,7 +9,10 @@ use rstest::rstest;
 
 use super::*;
 use crate::api::tests::client_of;
+use crate::api::types::{Node, VmName};
 use crate::cli::{self, Noun, Proxmox, Topic, Vm, VmVerb};
+use crate::progress::Progress;
+use crate::stage::Stage;
 use crate::wait::Budget;
 use crate::wait::tests::JumpingClock;
 
@@ -37,13 +41,13 @@ impl Progress for Journal {
     }
 }
 
-struct Run {
+struct Seen {
     ended: Result<Ready, Error>,
     pauses: Vec<Duration>,
 }
 
 /// What `vm create web-1 debian-12` does, with the times of somebody who sets none.
-fn create(server: &ServerGuard) -> Run {
+fn create_at(server: &ServerGuard) -> Seen {
     let words = ["proxmox", "vm", "create", "web-1", "debian-12"].map(str::to_owned);
     let Some(Topic::Proxmox(Proxmox {
         noun: Noun::Vm(Vm {
@@ -55,7 +59,13 @@ fn create(server: &ServerGuard) -> Run {
         panic!("these words ask for a VM");
     };
     let clock = JumpingClock::default();
-    let mut cloning = Cloning {
+    let ended = create(&Run {
+        plan: Plan {
+            name: words.vm_name,
+            template: words.template_name,
+            vmid: words.vmid,
+            ensure: words.ensure,
+        },
         server: crate::server::Server {
             pve: &client_of(server),
             budget: Budget {
@@ -68,15 +78,8 @@ fn create(server: &ServerGuard) -> Run {
         // No claim can be had there, which a run without --ensure does not need.
         state: Path::new("/dev/null/state"),
         progress: &Journal::default(),
-        random: fastrand::Rng::with_seed(1),
-    };
-    let ended = cloning.create(&Plan {
-        name: words.vm_name,
-        template: words.template_name,
-        vmid: words.vmid,
-        ensure: words.ensure,
     });
-    Run {
+    Seen {
         ended,
         pauses: clock.pauses.into_inner(),
     }
@@ -121,7 +124,7 @@ fn assert_all(mocks: &[Mock]) {
 #[test]
 fn a_task_that_is_done_is_looked_at_once_and_never_waited_for() {
     let (server, mocks) = server_with(r#"{"status":"stopped","exitstatus":"OK"}"#, None);
-    let run = create(&server);
+    let run = create_at(&server);
     assert_all(&mocks);
     let ready = Ready {
         vmid: Vmid(100),
@@ -138,7 +141,7 @@ fn a_task_that_is_done_is_looked_at_once_and_never_waited_for() {
 fn a_task_that_never_ends_is_looked_at_every_2_s_for_300_s() {
     let (server, mut mocks) = server_with(r#"{"status":"running"}"#, None);
     let looks = mocks.pop().unwrap().expect(151);
-    let run = create(&server);
+    let run = create_at(&server);
     looks.assert();
     let (last, others) = run.pauses.split_last().unwrap();
     assert_eq!(others, [Duration::from_secs(2); 149]);
@@ -156,7 +159,10 @@ fn a_task_that_never_ends_is_looked_at_every_2_s_for_300_s() {
 fn the_exit_status_decides(#[case] exit_status: &str, #[case] failure: Option<&str>) {
     let status = format!(r#"{{"status":"stopped","exitstatus":"{exit_status}"}}"#);
     let (server, _mocks) = server_with(&status, None);
-    let words = create(&server).ended.err().map(|error| error.to_string());
+    let words = create_at(&server)
+        .ended
+        .err()
+        .map(|error| error.to_string());
     assert_eq!(words.as_deref(), failure);
 }
 
@@ -170,7 +176,7 @@ fn the_exit_status_decides(#[case] exit_status: &str, #[case] failure: Option<&s
 )]
 fn a_refusal_ends_the_run(#[case] refused: usize, #[case] words: &str) {
     let (server, mocks) = server_with("{}", Some(refused));
-    let run = create(&server);
+    let run = create_at(&server);
     assert_all(&mocks);
     let report = run.ended.unwrap_err().report();
     let whole = format!("{words}: Permission check failed");

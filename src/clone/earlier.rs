@@ -1,0 +1,202 @@
+//! What other runs on this host do, have done, and have left undone.
+
+use snafu::ResultExt;
+
+use super::attempt::{Attempt, Made, Outcome, Step};
+use super::error::{Error, LookAtVmSnafu};
+use super::run::{Ready, Run};
+use super::sight::Settled;
+use super::there::{exists, settled};
+use crate::api::types::Guest;
+use crate::claim::{self, Claim, Intent, LeftBehind, Taken};
+use crate::report::{Kind, Report};
+use crate::stage::{Stage, Vm};
+use crate::wait::{Forgiven, GaveUp, Look};
+
+/// The claim on the VM's name. To be had before the first request, so that what is read afterwards
+/// is newer than what the run before has done.
+pub fn claim(run: &Run) -> Result<Claim, Error> {
+    let (name, mut holder) = (&run.plan.name, None);
+    let taken = run.server.budget.look_until_done(
+        |_| Forgiven::Not,
+        || match Claim::take(run.state, name) {
+            Ok(Taken::Ours(claim, written)) => Ok(Look::Done((claim, written))),
+            Ok(Taken::HeldBy(process)) if run.plan.ensure => {
+                if holder.is_none() {
+                    run.progress
+                        .note("Waiting for another run that makes the same VM...");
+                }
+                holder = Some(process);
+                Ok(Look::NotYet)
+            }
+            Ok(Taken::HeldBy(holder)) => {
+                let name = name.clone();
+                Err(Error::Claimed { name, holder })
+            }
+            Err(source @ claim::Error::Damaged { .. }) => Err(Error::Claim { source }),
+            Err(source) => Ok(Look::Done((Claim::without_file(), Err(source)))),
+        },
+    );
+    let (claim, written) = taken.map_err(|gave_up| match gave_up {
+        GaveUp::Failed(error) => error,
+        GaveUp::TimeIsUp(_) => Error::StillClaimed {
+            seconds: run.server.budget.total.as_secs_f64(),
+            name: name.clone(),
+            holder: holder.flatten(),
+        },
+    })?;
+    match claim.left_behind() {
+        LeftBehind::Open(begun, _) if !run.is_of_this_cluster(begun) => {
+            return Err(Error::BegunElsewhere {
+                name: name.clone(),
+                begun: begun.clone(),
+                path: claim.path().to_owned(),
+            });
+        }
+        LeftBehind::Open(begun, upid) => {
+            let vm = run.vm(begun.vmid, &begun.node);
+            run.progress.at(match upid {
+                Some(upid) => Stage::Cloning(vm, upid.clone()),
+                None => Stage::Undecided(vm),
+            });
+            // It is clear which VMID is meant, so nothing need be written down about it.
+            run.remember(written);
+        }
+        _ => written.or_else(|error| go_without_word(run, error))?,
+    }
+    Ok(claim)
+}
+
+/// `--ensure` promises something about the runs before and after this one, which takes word of them
+/// or a VMID to look at. Without it the user has less, and is told.
+pub fn go_without_word(run: &Run, source: claim::Error) -> Result<(), Error> {
+    if run.plan.ensure && run.plan.vmid.is_none() {
+        return Err(Error::Claim { source });
+    }
+    let why = Report::of(Kind::Failed, &source).message;
+    run.progress.warning(&format!(
+        "other runs on this host will not know of this one: {why}"
+    ));
+    Ok(())
+}
+
+/// A VM that was finished by an earlier run, if it is there still and not another's now.
+pub fn what_an_earlier_run_finished(run: &Run, claim: &mut Claim) -> Result<Option<Ready>, Error> {
+    let LeftBehind::Finished(made) = claim.left_behind().clone() else {
+        return Ok(None);
+    };
+    if !run.is_of_this_cluster(&made) {
+        return Ok(None);
+    }
+    let vm = run.vm(made.vmid, &made.node);
+    match settled(run, &vm, None)? {
+        Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
+        Settled::Hidden => Err(Error::MadeUnseen { vm }),
+        Settled::Free | Settled::Anothers(_) => {
+            run.remember(claim.failed(vm.vmid));
+            Ok(None)
+        }
+    }
+}
+
+/// A clone that a run before has asked for and not seen to its end may come at any time, so no
+/// other one is begun until it has come or cannot come any more. `template` is what this run asks
+/// for, if there is such a template.
+pub fn what_an_earlier_run_began(
+    run: &Run,
+    template: Option<&Guest>,
+    claim: &mut Claim,
+) -> Result<Option<Ready>, Error> {
+    let (begun, upid) = match claim.left_behind().clone() {
+        LeftBehind::Open(begun, upid) => (begun, upid),
+        LeftBehind::Created(made) if run.is_of_this_cluster(&made) => (made, None),
+        _ => return Ok(None),
+    };
+    let vm = run.vm(begun.vmid, &begun.node);
+    if let Some(asked) = another_vmid(run, &begun) {
+        return Err(begun_otherwise(run, begun, asked, claim));
+    }
+    let template = match template {
+        Some(template) if template.vmid == begun.template => template,
+        _ if is_gone(run, &begun)? => return what_became_of_it(run, claim, vm),
+        Some(another) => return Err(begun_otherwise(run, begun, another.to_string(), claim)),
+        None => return Ok(None),
+    };
+    if matches!(claim.left_behind(), LeftBehind::Created(_)) {
+        return what_became_of_it(run, claim, vm);
+    }
+    run.progress.note(&format!(
+        "An earlier run has begun to make VM {}; seeing that to its end...",
+        begun.vmid
+    ));
+    let first = upid.map_or(Step::Look, Step::Watch);
+    match Attempt::taken_over(run, claim, template, vm.clone()).see_to_its_end(first)? {
+        Outcome::Created(made) => Ok(Some(finish(run, claim, &vm, made))),
+        Outcome::Lost(_) => Ok(None),
+    }
+}
+
+fn another_vmid(run: &Run, begun: &Intent) -> Option<String> {
+    let another = run.plan.vmid.filter(|vmid| *vmid != begun.vmid)?;
+    Some(format!("VMID {another}"))
+}
+
+fn begun_otherwise(run: &Run, begun: Intent, asked: String, claim: &Claim) -> Error {
+    Error::BegunOtherwise {
+        name: run.plan.name.clone(),
+        begun,
+        asked,
+        path: claim.path().to_owned(),
+    }
+}
+
+/// Whether the template of an intent is no more, so that no request to clone it can be carried out.
+fn is_gone(run: &Run, begun: &Intent) -> Result<bool, Error> {
+    let is_free = run.server.ask(|pve| pve.is_free(begun.template));
+    is_free.with_context(|_| LookAtVmSnafu {
+        vmid: begun.template,
+        name: run.plan.name.clone(),
+    })
+}
+
+/// Of a clone that is done, or cannot be begun any more.
+fn what_became_of_it(run: &Run, claim: &mut Claim, vm: Vm) -> Result<Option<Ready>, Error> {
+    match settled(run, &vm, None)? {
+        Settled::Ours(node) => {
+            if matches!(claim.left_behind(), LeftBehind::Open(..)) {
+                run.remember(claim.created(vm.vmid));
+            }
+            Ok(Some(finish(run, claim, &vm, Made::at(node))))
+        }
+        Settled::Hidden => Err(Error::MadeUnseen { vm }),
+        Settled::Free | Settled::Anothers(_) => {
+            run.progress.at(Stage::NothingStarted);
+            run.remember(claim.failed(vm.vmid));
+            Ok(None)
+        }
+    }
+}
+
+/// An error before it is clear what became of an earlier run's clone must not sound as if there was
+/// none.
+pub fn not_seen_again(run: &Run, claim: &Claim, error: Error) -> Error {
+    match claim.left_behind() {
+        LeftBehind::Open(begun, _) => Error::NotSeenAgain {
+            vm: run.vm(begun.vmid, &begun.node),
+            source: Box::new(error),
+        },
+        _ => error,
+    }
+}
+
+/// Nothing is left to do for a VM that was made.
+pub fn finish(run: &Run, claim: &mut Claim, vm: &Vm, made: Made) -> Ready {
+    run.remember(claim.finished(vm.vmid));
+    Ready {
+        vmid: vm.vmid,
+        node: made.node,
+        created: true,
+        upid: made.upid,
+        warnings: made.warnings,
+    }
+}

@@ -1,0 +1,76 @@
+//! What a run is asked for, what it works with, and what it has to show in the end.
+
+use std::path::Path;
+
+use crate::api::types::{Node, Upid, VmName, Vmid};
+use crate::claim::{self, Intent};
+use crate::progress::Progress;
+use crate::report::{Kind, Report};
+use crate::server::Server;
+use crate::stage::Vm;
+
+/// What the user asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// The name that the new VM gets.
+    pub name: VmName,
+    /// The template's name, or its VMID if no template has that name.
+    pub template: String,
+    /// The only VMID to take, if the user named one.
+    pub vmid: Option<Vmid>,
+    /// Whether a VM that is there already is what the user wants.
+    pub ensure: bool,
+}
+
+/// The VM that is there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Its VMID.
+    pub vmid: Vmid,
+    /// The node it is on.
+    pub node: Node,
+    /// Whether this run has made it, or seen to its end what an earlier one had begun.
+    pub created: bool,
+    /// The task that made it, where that is known.
+    pub upid: Option<Upid>,
+    /// What that task warned of.
+    pub warnings: Vec<String>,
+}
+
+/// One command, and what there is to carry it out with.
+pub struct Run<'a> {
+    /// What was asked for.
+    pub plan: Plan,
+    /// The server, and the time there is.
+    pub server: Server<'a>,
+    /// How the configuration names the servers.
+    pub hosts: Vec<String>,
+    /// Where runs on this host leave word for each other.
+    pub state: &'a Path,
+    /// Who hears of it.
+    pub progress: &'a dyn Progress,
+}
+
+impl Run<'_> {
+    /// The VM that is asked for, at this place.
+    pub fn vm(&self, vmid: Vmid, node: &Node) -> Vm {
+        Vm {
+            vmid,
+            name: self.plan.name.clone(),
+            node: node.clone(),
+        }
+    }
+
+    /// Whether an intent speaks of a server that this run speaks to.
+    pub fn is_of_this_cluster(&self, intent: &Intent) -> bool {
+        intent.hosts.iter().any(|host| self.hosts.contains(host))
+    }
+
+    /// What cannot be written down any more changes nothing at the server, and is only told.
+    pub fn remember(&self, written: Result<(), claim::Error>) {
+        if let Err(error) = written {
+            let why = Report::of(Kind::Failed, &error).message;
+            self.progress.warning(&why);
+        }
+    }
+}

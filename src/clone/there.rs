@@ -1,0 +1,137 @@
+//! Whether the VM is there already, or another guest is where it shall be.
+
+use std::path::PathBuf;
+
+use snafu::ResultExt;
+
+use super::error::{
+    AlreadyExistsSnafu, AmbiguousSnafu, Error, LookAtVmSnafu, NameMayBeTakenSnafu, Unseen,
+    VmidTakenSnafu,
+};
+use super::run::{Ready, Run};
+use super::sight::{Clone, Settled, Sought};
+use crate::api::types::{Guest, VmConfig, Vmid};
+use crate::guests::Guests;
+use crate::stage::Vm;
+
+/// The VM of that name, if there is one: Proxmox would make a second one without a word.
+pub fn vm_of_that_name(
+    run: &Run,
+    guests: &Guests,
+    template: &Guest,
+) -> Result<Option<Ready>, Error> {
+    let name = run.plan.name.as_str();
+    let mut holders = holders(run, guests.vms_with_row_named(name))?;
+    if holders.is_empty() {
+        holders = self::holders(run, guests.vms_behind_rows_named(name))?;
+    }
+    if holders.is_empty() {
+        return refuse_if_in_doubt(run, guests).map(|()| None);
+    }
+    let is_meant = |holder: &&Guest| run.plan.vmid.is_none_or(|vmid| vmid == holder.vmid);
+    let meant: Vec<&Guest> = holders.iter().filter(is_meant).collect();
+    let name = run.plan.name.clone();
+    match meant[..] {
+        [holder] if run.plan.ensure => {
+            let vm = run.vm(holder.vmid, &holder.node);
+            match settled(run, &vm, Some(template))? {
+                Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
+                Settled::Free | Settled::Anothers(_) => Ok(None),
+                Settled::Hidden => Err(Error::CannotSee { vm }),
+            }
+        }
+        [_, _, ..] if run.plan.ensure => AmbiguousSnafu { name, holders }.fail(),
+        _ => AlreadyExistsSnafu { name, holders }.fail(),
+    }
+}
+
+/// Those that have the name indeed: a reused VMID keeps the dead guest's name in its row for
+/// seconds, and only the VM's configuration is the truth.
+fn holders<'g>(run: &Run, vms: impl Iterator<Item = &'g Guest>) -> Result<Vec<Guest>, Error> {
+    let name = &run.plan.name;
+    let is_holder =
+        |config: VmConfig| !config.template && config.name.as_deref() == Some(name.as_str());
+    let mut holders = Vec::new();
+    for vm in vms {
+        let config = run.server.ask(|pve| pve.vm_config(&vm.node, vm.vmid));
+        let config = config.with_context(|_| LookAtVmSnafu {
+            vmid: vm.vmid,
+            name: name.clone(),
+        })?;
+        if config.is_some_and(is_holder) {
+            holders.push(vm.clone());
+        }
+    }
+    Ok(holders)
+}
+
+fn refuse_if_in_doubt(run: &Run, guests: &Guests) -> Result<(), Error> {
+    let name = run.plan.name.clone();
+    let doubts = guests.doubts().join("; ");
+    if doubts.is_empty() {
+        return Ok(());
+    }
+    if run.plan.vmid.is_none() {
+        return NameMayBeTakenSnafu { name, doubts }.fail();
+    }
+    // Whoever names the VMID knows which VM is meant, even if another one bears its name.
+    run.progress
+        .warning(&format!("another VM may be named '{name}': {doubts}"));
+    Ok(())
+}
+
+/// Who has the only VMID that will do, once nothing is in the making there. `None` if it has become
+/// free.
+pub fn vm_of_that_vmid(
+    run: &Run,
+    rival: Option<&Guest>,
+    vmid: Vmid,
+    template: &Guest,
+) -> Result<Option<Ready>, Error> {
+    if !run.plan.ensure {
+        let guest = rival.cloned();
+        return VmidTakenSnafu { vmid, guest }.fail();
+    }
+    let vm = run.vm(vmid, rival.map_or(&template.node, |rival| &rival.node));
+    match settled(run, &vm, Some(template))? {
+        Settled::Free => Ok(None),
+        Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
+        Settled::Anothers(guest) => VmidTakenSnafu { vmid, guest }.fail(),
+        Settled::Hidden => VmidTakenSnafu { vmid, guest: None }.fail(),
+    }
+}
+
+/// What there is at a VMID where no clone of this run is under way, once nothing is in the making
+/// there. Somebody else's clone can be seen only where the template is known.
+pub fn settled(run: &Run, vm: &Vm, template: Option<&Guest>) -> Result<Settled, Error> {
+    let sought = Sought {
+        vm: vm.clone(),
+        template: template.map(|template| (template.vmid, template.node.clone())),
+        clone: Clone::NotOurs,
+    };
+    let now = run.server.budget.clock.elapsed();
+    let unseen = Unseen {
+        vm: vm.clone(),
+        is_ours: false,
+        claim: PathBuf::new(),
+        seconds: run.server.budget.total.as_secs_f64(),
+    };
+    sought
+        .settled(run.server, now)
+        .map_err(|unclear| unseen.because(unclear))
+}
+
+/// It was there before, which is what the user wants or the very thing to be told.
+pub fn exists(run: &Run, vm: Vm) -> Result<Ready, Error> {
+    let is_meant = run.plan.vmid.is_none_or(|vmid| vmid == vm.vmid);
+    if !run.plan.ensure || !is_meant {
+        return Err(Error::Exists { vm });
+    }
+    Ok(Ready {
+        vmid: vm.vmid,
+        node: vm.node,
+        created: false,
+        upid: None,
+        warnings: Vec::new(),
+    })
+}
