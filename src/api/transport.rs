@@ -310,7 +310,9 @@ impl Transport {
                 _ => UnreachableSnafu { host, cause }.build(),
             };
         }
+        let is_cut_short = limit < self.request_timeout.min(CONNECT_TIMEOUT);
         let cause = match error {
+            ureq::Error::Timeout(_) if is_cut_short => return NoTimeLeftSnafu.build(),
             ureq::Error::Timeout(_) => {
                 format!(
                     "no connection within {}",
@@ -484,7 +486,7 @@ pub enum Error {
     #[snafu(display("cannot speak TLS"))]
     Tls { source: tls::Error },
 
-    /// The run's deadline has passed before the request could be sent.
+    /// The run's deadline came before the request could be sent.
     #[snafu(display("no time was left to ask"))]
     NoTimeLeft,
 

@@ -232,14 +232,15 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    /// A task that ended well before this run began; its VM may have been destroyed since.
+    /// A task that ended well before this run began; its VM may have been destroyed since. Where this
+    /// token sees no VMs the task's word is all there is.
     fn look_behind(&mut self, upid: Upid) -> Result<Step, Error> {
         let vm = self.sought.vm.clone();
         match self.sought.settled(self.run.server, Duration::ZERO) {
             Ok(Settled::Ours(node)) => Ok(self.created(node, Some(upid), Vec::new())),
             Ok(Settled::Free) => Ok(Step::Ask),
             Ok(Settled::Anothers(guest)) => Ok(self.lost(Some(guest))),
-            Ok(Settled::Hidden) => Err(Error::MadeUnseen { vm }),
+            Ok(Settled::Hidden) => Ok(self.created(vm.node, Some(upid), Vec::new())),
             Err(unclear) => Err(self.unseen().because(unclear)),
         }
     }

@@ -503,9 +503,9 @@ impl Error {
                 ..
             } => {
                 let started = match (is_ours, half) {
-                    (false, _) => Started::No,
-                    (true, Half::Nameless) => Started::Unknown,
                     (true, Half::Locked | Half::Lacks(_)) => Started::Yes,
+                    (false, Half::Nameless) => Started::No,
+                    _ => Started::Unknown,
                 };
                 let upid = failure.as_ref().map(|failure| failure.upid.clone());
                 Known {
@@ -551,6 +551,11 @@ fn how_to_settle(vm: &Vm, half: &Half, claim: &Path) -> String {
             "on node '{node}', 'pvenode task list --source active' shows who works on it; if nobody \
              does, as root there: qm unlock {vmid} && qm destroy {vmid}"
         ),
+        Half::Lacks(_) if claim.as_os_str().is_empty() => {
+            "it was changed since, or was left half made and unlocked: look at it; a new VM needs \
+             another name"
+                .to_owned()
+        }
         Half::Lacks(_) => format!(
             "it was changed since, or was left half made and unlocked; to take it as it is: rm {}, \
              then the same command with --ensure",

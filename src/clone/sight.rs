@@ -13,7 +13,8 @@ use crate::wait::{GaveUp, Look};
 pub struct Sought {
     /// The VM as it shall be.
     pub vm: Vm,
-    /// The template of the clone, with its node, if one may be under way.
+    /// The template whose disks it must have, with its node. None for a VM that was seen whole once:
+    /// its owner may have changed its disks since.
     pub template: Option<(Vmid, Node)>,
     /// What is known of that clone.
     pub clone: Clone,
@@ -24,7 +25,7 @@ pub struct Sought {
 pub enum Clone {
     /// None of its own was asked for; somebody else's may be under way.
     NotOurs,
-    /// One was, and may come at any time. The VM must have all disks of its template.
+    /// One was, and may come at any time.
     MayCome,
     /// One was, it has failed, and no other can come.
     IsOver,
@@ -202,10 +203,8 @@ impl Sought {
             return Ok(Sight::Settled(Settled::Anothers(guest)));
         }
         let wanted = match &self.template {
-            Some((template, node)) if self.clone != Clone::NotOurs => {
-                pve.vm_config(node, *template)?.map(|config| config.disks)
-            }
-            _ => None,
+            Some((template, node)) => pve.vm_config(node, *template)?.map(|config| config.disks),
+            None => None,
         };
         let missing: BTreeSet<String> = wanted
             .unwrap_or_default()

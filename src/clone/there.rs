@@ -102,7 +102,7 @@ pub fn vm_of_that_vmid(
 }
 
 /// What there is at a VMID where no clone of this run is under way, once nothing is in the making
-/// there. Somebody else's clone can be seen only where the template is known.
+/// there. Without a template the VM may have any disks.
 pub fn settled(run: &Run, vm: &Vm, template: Option<&Guest>) -> Result<Settled, Error> {
     let sought = Sought {
         vm: vm.clone(),

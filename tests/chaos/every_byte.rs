@@ -44,7 +44,7 @@ fn one_vm_when_the_disk_is_full_at_any_byte_of_the_claim() {
     let describe = |bytes: &u64| format!("a disk for {bytes} bytes of {size}");
     try_all("full disks", &cases, describe, |&bytes| {
         let ground = Ground::new(cluster(json!({})), []);
-        let seen = ground.start_on_full_disk(bytes).wait();
+        let seen = ground.start_on_full_disk(bytes, "--ensure").wait();
         ground.remember("disk full", &seen);
         let went = ground.expect_ready_or_failure(&seen).and_then(|_| {
             let again = ground.expect_ensured("")?;
@@ -77,7 +77,7 @@ fn one_vm_when_the_disk_is_full_for_a_moment() {
         describe,
         |&bytes| {
             let ground = Ground::new(slow(), []);
-            let running = ground.start_on_full_disk(bytes);
+            let running = ground.start_on_full_disk(bytes, "--ensure");
             // The task was written down before it was looked at.
             ground.fake.wait_for_requests(requests / 2);
             running.give_room();

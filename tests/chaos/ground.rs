@@ -56,9 +56,9 @@ impl Ground {
     }
 
     /// Cannot make its claim longer than that.
-    pub(super) fn start_on_full_disk(&self, bytes: u64) -> Running {
+    pub(super) fn start_on_full_disk(&self, bytes: u64, words: &str) -> Running {
         let homelab = self.homelab().with_a_disk_of(bytes);
-        homelab.start(&create(TEMPLATE, "--ensure"))
+        homelab.start(&create(TEMPLATE, words))
     }
 
     pub(super) fn run(&self, words: &str) -> Seen {

@@ -3,6 +3,7 @@
 mod daemons;
 mod destroyed;
 mod half_made;
+mod left_behind;
 mod lost_tasks;
 mod strangers;
 mod tokens;

@@ -1,5 +1,7 @@
 //! Others who clone at the same time, and take a VMID a moment before.
 
+use serde_json::json;
+
 use super::clones::Race;
 use super::cluster::Cluster;
 use super::guests::Guest;
@@ -63,6 +65,13 @@ impl Cluster {
             guest.refresh_row();
         }
         self.guests.insert(order.newid, guest);
+    }
+
+    /// A stranger's clone that has its name already and gets no further.
+    pub(crate) fn add_half_made_stranger(&mut self, vmid: u32) {
+        let mut guest = Guest::new(vmid, &self.setup.nodes[0], Some("stranger"));
+        guest.config.insert("lock".to_owned(), json!("clone"));
+        self.guests.insert(vmid, guest);
     }
 
     fn clone_for_stranger(&mut self, name: String, order: &CloneOrder) {

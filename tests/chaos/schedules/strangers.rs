@@ -138,3 +138,24 @@ fn a_stranger_clones_to_the_vmid_while_we_look() {
         must(&ground, ground.expect_ensured(""));
     }
 }
+
+/// A stranger's clone has the VMID, under its own name, and comes to nothing. Then the VMID is free
+/// for the request whose answer was lost.
+#[test]
+fn a_stranger_that_fails_gives_the_vmid_back() {
+    let setup = cluster(json!({}));
+    let late = json!({"late": {"status": 596, "reason": "Connection timed out"}});
+    let post = number_of_post(&setup);
+    let ground = Ground::new(setup, [Fault::at_request(post, late)]);
+    let running = ground.start("");
+    ground.fake.wait_for_requests(post);
+    ground.fake.cluster().add_half_made_stranger(FIRST);
+    // Some looks later it is still there.
+    ground.fake.wait_for_requests(post + 10);
+    ground.fake.cluster().remove(FIRST);
+    ground.fake.wake();
+    let seen = running.wait();
+    let ready = must(&ground, ground.expect_ready(&seen));
+    assert_eq!(ready.vmid, FIRST, "{}", ground.account());
+    must(&ground, ground.expect_ensured(""));
+}

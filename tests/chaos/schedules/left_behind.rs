@@ -1,0 +1,177 @@
+//! What an earlier run has left on disk, and the world has changed since.
+
+use std::fs;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{FIRST, cluster, every_post_is_kept, must};
+use crate::chaos::ground::{Ground, NAME};
+
+const UPID: &str = r#"{"upid":"UPID:pve1:00000009:0000005A:6B000009:qmclone:9000:root@pam!cli:"}"#;
+const CREATED: &str = r#"{"created":101}"#;
+const FINISHED: &str = r#"{"finished":101}"#;
+const FULL: &str = "clone failed: copy failed: exit code 1";
+
+/// A ground where a run has asked for VM 101 on `node`, and then written `more`.
+fn ground_with_claim(setup: Value, node: &str, more: &[&str]) -> Ground {
+    let ground = Ground::new(cluster(setup), []);
+    let host = ground.fake.address();
+    let run = r#"{"run":{"process":4711,"time":1795420071}}"#;
+    let intent = json!({"intent": {
+        "vmid": FIRST, "node": node, "template": 9000, "mode": "full", "hosts": [host.to_string()],
+    }});
+    let lines = format!("{run}\n{intent}\n{}", more.join("\n"));
+    let path = format!("{}/{NAME}.jsonl", ground.state.path());
+    fs::write(path, lines.trim_end().to_owned() + "\n").unwrap();
+    ground
+}
+
+fn posts(ground: &Ground) -> usize {
+    let journal = ground.fake.journal();
+    journal
+        .iter()
+        .filter(|line| line.starts_with("POST"))
+        .count()
+}
+
+/// With the template, and the VM as it was finished.
+fn whole() -> Value {
+    json!({"guests": [
+        {"vmid": FIRST, "name": NAME},
+        {"vmid": 9000, "name": "debian-12", "template": true},
+        {"vmid": 9001, "name": "ubuntu", "template": true},
+    ]})
+}
+
+/// Each attempt is a full copy of the template, so a run makes one and says how it went.
+#[test]
+fn a_clone_that_fails_is_asked_for_once_in_each_run() {
+    let setup = json!({"clone_exit": [FULL, FULL, "OK"]});
+    let ground = ground_with_claim(setup, "pve1", &[]);
+    for times in 1..=2 {
+        let seen = ground.run("--ensure");
+        let failure = must(&ground, ground.expect_failure(&seen));
+        let said = "Task failed: clone failed: copy failed: exit code 1; an earlier request may \
+                    still make the VM";
+        assert_eq!(failure.message, said, "{}", ground.account());
+        assert_eq!(posts(&ground), times, "{}", ground.account());
+    }
+    must(&ground, ground.expect_ensured(""));
+}
+
+#[rstest]
+#[case::the_node_has_left_the_cluster("pve9", json!({}))]
+#[case::the_node_is_down("pve2", json!({"nodes": ["pve1", "pve2"], "offline": ["pve2"]}))]
+fn a_vm_that_was_moved_is_found_where_it_is(#[case] node: &str, #[case] nodes: Value) {
+    for more in [
+        &[][..],
+        &[UPID],
+        &[UPID, CREATED],
+        &[UPID, CREATED, FINISHED],
+    ] {
+        let mut setup = whole();
+        for (key, value) in nodes.as_object().unwrap() {
+            setup[key] = value.clone();
+        }
+        let ground = ground_with_claim(setup, node, more);
+        let ready = must(&ground, ground.expect_ensured(""));
+        let seen = (ready.vmid, ready.node.as_str(), posts(&ground));
+        assert_eq!(seen, (FIRST, "pve1", 0), "{}", ground.account());
+    }
+}
+
+/// The template was built anew, under another VMID, as it is every night.
+#[rstest]
+#[case::the_vm_is_there(true, 0)]
+#[case::the_vm_never_came(false, 1)]
+fn a_clone_of_a_template_that_is_gone_is_settled_by_its_vm(
+    #[case] there: bool,
+    #[case] asked: usize,
+) {
+    let mut guests = vec![json!({"vmid": 9001, "name": "debian-12", "template": true})];
+    if there {
+        guests.push(json!({"vmid": FIRST, "name": NAME}));
+    }
+    let ground = ground_with_claim(json!({"guests": guests}), "pve1", &[]);
+    must(&ground, ground.expect_ensured(""));
+    assert_eq!(posts(&ground), asked, "{}", ground.account());
+}
+
+/// Neither the template of then nor one of that name now.
+#[test]
+fn a_vm_of_a_template_that_is_gone_is_found_all_the_same() {
+    let setup = json!({"guests": [{"vmid": FIRST, "name": NAME}]});
+    let ground = ground_with_claim(setup, "pve1", &[]);
+    let ready = must(&ground, ground.expect_ensured(""));
+    assert_eq!((ready.vmid, ready.created), (FIRST, true));
+}
+
+#[rstest]
+#[case::another_vmid("debian-12", "--vmid 150", "in_progress")]
+#[case::another_template("ubuntu", "", "in_progress")]
+#[case::no_template("nosuch", "", "template_not_found")]
+fn a_vm_that_was_not_reported_is_not_passed_off_as_another(
+    #[case] template: &str,
+    #[case] words: &str,
+    #[case] kind: &str,
+    #[values(&[][..], &[UPID, CREATED])] more: &[&str],
+) {
+    let ground = ground_with_claim(whole(), "pve1", more);
+    let seen = ground.run_from(template, words);
+    let said = ground.account();
+    assert_eq!(seen.exit, Some(1), "{said}");
+    let beginning = format!(r#"{{"error":{{"kind":"{kind}","#);
+    assert!(seen.stdout.starts_with(&beginning), "{said}");
+    let ready = must(&ground, ground.expect_ensured(""));
+    assert_eq!((ready.vmid, posts(&ground)), (FIRST, 0), "{said}");
+}
+
+/// The node went down while the first disk was copied: there is no name to know the VM by.
+#[test]
+fn half_a_vm_without_a_name_is_half_a_vm() {
+    let setup = json!({"guests": [
+        {"vmid": FIRST, "lock": "clone", "row": "nameless"},
+        {"vmid": 9000, "name": "debian-12", "template": true},
+    ]});
+    let ground = ground_with_claim(setup, "pve1", &[]);
+    let seen = ground.run("--ensure --timeout 1.2");
+    let failure = must(&ground, ground.expect_failure(&seen));
+    let told = (failure.kind.as_str(), failure.vmid, posts(&ground));
+    assert_eq!(told, ("half_made", Some(FIRST), 0), "{}", ground.account());
+}
+
+/// Before the list was read nobody can know what became of it.
+#[test]
+fn a_run_that_ends_early_does_not_forget_the_one_before() {
+    let setup = json!({"faults": [{"on": "GET /cluster/resources", "hang": true}]});
+    let ground = ground_with_claim(setup, "pve1", &[]);
+    let told = |seen| {
+        let failure = must(&ground, ground.expect_failure(&seen));
+        (failure.started, failure.vmid)
+    };
+    let unknown = ("unknown".to_owned(), Some(FIRST));
+    assert_eq!(told(ground.run("--ensure --timeout 0.5")), unknown);
+    let running = ground.start("--ensure");
+    ground.fake.wait_for_requests(2);
+    running.signal("TERM");
+    assert_eq!(told(running.wait()), unknown);
+}
+
+/// The second run can have the claim and read it, and write nothing.
+#[test]
+fn a_claim_is_heeded_on_a_full_disk_too() {
+    for words in ["", "--ensure"] {
+        let setup = json!({"clone_steps": {"appears": 0, "named": 20, "done": 40}});
+        let ground = Ground::new(cluster(setup), [every_post_is_kept()]);
+        let seen = ground.run("--timeout 1.2");
+        must(&ground, ground.expect_failure(&seen));
+        ground.fake.wake();
+        let full = ground.state.claim(NAME).len() as u64;
+        let seen = ground.start_on_full_disk(full, words).wait();
+        ground.remember("cannot write", &seen);
+        let ready = must(&ground, ground.expect_ready(&seen));
+        assert_eq!(ready.vmid, FIRST, "{}", ground.account());
+        must(&ground, ground.expect_ensured(""));
+    }
+}
