@@ -39,7 +39,7 @@ pub enum Stage {
     Waiting(Upid),
 }
 
-/// `the clone to VM 101 'web-1' on node 'pve1' is running`
+/// `the clone to VM 101 'web-1' on node 'pve1' is still running`
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -48,7 +48,7 @@ impl fmt::Display for Stage {
             Stage::Cloning(vm, _) => write!(f, "the clone to {vm} is still running"),
             Stage::Made(vm) => write!(f, "{vm} was created"),
             Stage::Waiting(upid) => {
-                write!(f, "the task on node '{}' is still running", upid.node())
+                write!(f, "the task on node '{}' may still be running", upid.node())
             }
         }
     }

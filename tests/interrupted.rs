@@ -86,7 +86,7 @@ fn waiting_for_a_task_can_be_interrupted() {
     fake.wait_for_requests(requests + 1);
     run.signal("INT");
     let expected = format!(
-        "Failed to wait for the task: interrupted; the task on node 'pve1' is still running\n\
+        "Failed to wait for the task: interrupted; the task on node 'pve1' may still be running\n\
          Hint: to go on waiting: homelab proxmox task wait '{upid}'\n"
     );
     let seen = run.wait();

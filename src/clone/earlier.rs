@@ -53,12 +53,9 @@ pub fn claim(run: &Run) -> Result<Claim, Error> {
                 path: claim.path().to_owned(),
             });
         }
-        LeftBehind::Open(begun, upid) => {
+        LeftBehind::Open(begun, _) => {
             let vm = run.vm(begun.vmid, &begun.node);
-            run.progress.at(match upid {
-                Some(upid) => Stage::Cloning(vm, upid.clone()),
-                None => Stage::Undecided(vm),
-            });
+            run.progress.at(Stage::Undecided(vm));
             // It is clear which VMID is meant, so nothing need be written down about it.
             run.remember(written);
         }
