@@ -89,9 +89,14 @@ pub enum Taken {
 }
 
 impl Claim {
+    /// The file of a VM name.
+    pub fn path_in(directory: &Path, name: &VmName) -> PathBuf {
+        directory.join(format!("{name}.jsonl"))
+    }
+
     /// Takes the claim of a VM name, if no other process has it.
     pub fn take(directory: &Path, name: &VmName) -> Result<Taken, Error> {
-        let path = directory.join(format!("{name}.jsonl"));
+        let path = Claim::path_in(directory, name);
         let unusable = |error| Error::unusable(&path, error);
         make_directory(directory).map_err(|error| Error::unusable(directory, error))?;
         let mut file = OpenOptions::new()

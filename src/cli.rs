@@ -177,7 +177,8 @@ the others. A number that is no template's name is taken for a template's VMID.
 
 If a VM of that name exists, none is made: an error, or with --ensure a success
 that says so. What a run began that was killed, cut off or out of time, the next
-run with the same words sees to its end.
+run with the same words sees to its end. Runs leave word for each other in
+HOMELAB_STATE_DIR (default ~/.local/state/homelab).
 
 Connection options (homelab proxmox --help) may stand here as well.",
     example = "homelab proxmox vm create web-1 debian-12

@@ -49,17 +49,25 @@ pub fn load(flags: &Flags, environment: Environment) -> Result<Access, Error> {
 
 /// Where runs leave word for each other: `HOMELAB_STATE_DIR`, else a folder of its own in the
 /// user's state directory, else, for a user without a home, in the system's.
-pub fn state_directory(environment: Environment) -> PathBuf {
+///
+/// A relative one would be another one for each working directory, so it is refused.
+pub fn state_directory(environment: Environment) -> Result<PathBuf, Error> {
+    const NAME: &str = "HOMELAB_STATE_DIR";
     let path = |name: &str| {
         let value = environment(name).filter(|value| !value.is_empty())?;
         Some(PathBuf::from(value))
     };
+    match path(NAME) {
+        Some(state) if state.is_absolute() => return Ok(state),
+        Some(_) => return Err(Error::invalid(NAME, "it is not an absolute path")),
+        None => {}
+    }
     // A relative XDG path is to be ignored, says its specification.
-    let of_xdg = path("XDG_STATE_HOME").filter(|state| state.is_absolute());
-    let of_user = || of_xdg.or_else(|| Some(path("HOME")?.join(".local/state")));
-    path("HOMELAB_STATE_DIR")
-        .or_else(|| Some(of_user()?.join("homelab")))
-        .unwrap_or_else(|| PathBuf::from("/var/lib/homelab"))
+    let absolute = |name: &str| path(name).filter(|path| path.is_absolute());
+    let of_user = absolute("XDG_STATE_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".local/state")))
+        .map(|state| state.join("homelab"));
+    Ok(of_user.unwrap_or_else(|| PathBuf::from("/var/lib/homelab")))
 }
 
 fn layer_of_flags(flags: &Flags) -> Result<Layer, Error> {

@@ -149,8 +149,11 @@ fn access(command: &Proxmox) -> Result<Access, Report> {
         insecure: command.insecure,
         request_timeout: command.request_timeout.map(|Seconds(timeout)| timeout),
     };
-    config::load(&flags, &|name| std::env::var_os(name))
-        .map_err(|error| Report::of(Kind::Config, &error).with_hint(error.hint()))
+    config::load(&flags, &|name| std::env::var_os(name)).map_err(|error| of_config(&error))
+}
+
+fn of_config(error: &config::Error) -> Report {
+    Report::of(Kind::Config, error).with_hint(error.hint())
 }
 
 fn list_templates(command: &Proxmox, words: &TemplateList) -> Result<(), Report> {
@@ -187,6 +190,8 @@ fn list(
 fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Report> {
     let style = style_of_result(words.json, words.quiet, "vm create")?;
     let access = access(command)?;
+    let state = config::state_directory(&|name| std::env::var_os(name))
+        .map_err(|error| of_config(&error))?;
     let lines = Arc::new(Lines::new(words.quiet));
     verb.answer_signals(&lines);
     let clock = SystemClock::start();
@@ -204,7 +209,7 @@ fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Repo
             budget: budget(&clock, words.timeout, words.poll_interval),
         },
         hosts: vec![access.host.to_string()],
-        state: &config::state_directory(&|name| std::env::var_os(name)),
+        state: &state,
         progress: &*lines,
     });
     // Held to the end: from here on it is too late for a signal to be answered.

@@ -29,6 +29,10 @@ impl fmt::Display for Vm {
 pub enum Stage {
     /// Nothing is in the making.
     NothingStarted,
+    /// Another run on this host is at it, this process as far as is known.
+    BehindAnotherRun(Option<u32>),
+    /// Somebody else's VM is looked at, which may be what is wanted.
+    InTheWay(Vm),
     /// The server was asked, and has not said what became of it.
     Undecided(Vm),
     /// The server has begun.
@@ -44,6 +48,18 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Stage::NothingStarted => f.write_str("nothing was started"),
+            Stage::BehindAnotherRun(Some(process)) => {
+                write!(
+                    f,
+                    "this run has started nothing; process {process} is making the VM"
+                )
+            }
+            Stage::BehindAnotherRun(None) => {
+                f.write_str("this run has started nothing; another process is making the VM")
+            }
+            Stage::InTheWay(vm) => {
+                write!(f, "this run has started nothing; it was looking at {vm}")
+            }
             Stage::Undecided(vm) => write!(f, "{vm} may or may not be in the making"),
             Stage::Cloning(vm, _) => write!(f, "the clone to {vm} is still running"),
             Stage::Made(vm) => write!(f, "{vm} was created"),
@@ -71,7 +87,9 @@ impl Stage {
     pub fn hint(&self) -> String {
         match self {
             Stage::NothingStarted => "there is nothing to clean up; run it again".to_owned(),
-            Stage::Undecided(_) => GO_ON.to_owned(),
+            Stage::BehindAnotherRun(_) | Stage::InTheWay(_) | Stage::Undecided(_) => {
+                GO_ON.to_owned()
+            }
             Stage::Cloning(_, upid) => {
                 format!("{GO_ON}; to wait only: homelab proxmox task wait '{upid}'")
             }
@@ -84,6 +102,13 @@ impl Stage {
     pub fn known(&self) -> Known {
         let (vm, upid, started) = match self {
             Stage::NothingStarted => return Known::default(),
+            Stage::BehindAnotherRun(_) => {
+                return Known {
+                    started: Started::Unknown,
+                    ..Known::default()
+                };
+            }
+            Stage::InTheWay(vm) => (vm, None, Started::No),
             Stage::Undecided(vm) => (vm, None, Started::Unknown),
             Stage::Cloning(vm, upid) => (vm, Some(upid.clone()), Started::Yes),
             Stage::Made(vm) => (vm, None, Started::Yes),
@@ -92,7 +117,7 @@ impl Stage {
                     vmid: None,
                     node: Some(upid.node()),
                     upid: Some(upid.clone()),
-                    started: Started::Yes,
+                    started: Started::Unknown,
                 };
             }
         };

@@ -134,7 +134,10 @@ pub enum Error {
 impl Error {
     /// The failure for people and scripts.
     pub fn report(&self) -> Report {
-        let began = |upid: &Upid| Stage::Waiting(upid.clone()).known();
+        let began = |upid: &Upid| Known {
+            started: Started::Yes,
+            ..Stage::Waiting(upid.clone()).known()
+        };
         let (kind, hint, known) = match self {
             Error::Failed { upid, .. } => (Kind::TaskFailed, Some(whole_log(upid)), began(upid)),
             Error::EndUnknown { upid } => {
@@ -156,7 +159,13 @@ impl Error {
                     },
                 )
             }
-            Error::Timeout { stage, .. } => (Kind::Timeout, Some(stage.hint()), stage.known()),
+            Error::Timeout { stage, unseen, .. } => {
+                let hint = match unseen {
+                    Some(_) => format!("if the UPID and its node are right, {}", stage.hint()),
+                    None => stage.hint(),
+                };
+                (Kind::Timeout, Some(hint), stage.known())
+            }
         };
         let log = match self {
             Error::Failed { log, .. } => log.clone(),

@@ -34,7 +34,7 @@ fn the_second_run_is_told_who_the_first_one_is() {
         stdout: concat!(
             r#"{"error":{"kind":"in_progress","message":"process 4711 is making VM 'web-1'","#,
             r#""hint":"--ensure waits for its end, and then says what is there","vmid":null,"#,
-            r#""upid":null,"node":null,"started":"no"}}"#,
+            r#""upid":null,"node":null,"started":"unknown"}}"#,
             "\n"
         )
         .to_owned(),

@@ -31,7 +31,7 @@ const CLUSTER: &str = r#"{
         {"vmid": 9000, "name": "debian-12", "node": "pve1", "template": true},
         {"vmid": 9001, "name": "ubuntu-22.04", "node": "pve2", "template": true}
     ],
-    "clone_looks": 1,
+    "clone_steps": {"appears": 0, "named": 1, "done": 2},
     "rows": {"every_ms": 10000}
 }"#;
 
@@ -52,7 +52,7 @@ fn main() -> io::Result<()> {
 /// Runs the commands and prints each with what it prints.
 pub(crate) fn show(program: &Path, out: &mut dyn Write) -> io::Result<()> {
     let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
-    let state = State::new();
+    let state = State::beside(program);
     for command in COMMANDS {
         writeln!(out, "$ {command}")?;
         out.flush()?;
@@ -65,9 +65,10 @@ pub(crate) fn show(program: &Path, out: &mut dyn Write) -> io::Result<()> {
 struct State(PathBuf);
 
 impl State {
-    fn new() -> Self {
+    fn beside(program: &Path) -> Self {
+        let folder = program.parent().unwrap_or(Path::new("/"));
         let name = format!("homelab-demo-{}", std::process::id());
-        Self(std::env::temp_dir().join(name))
+        Self(folder.join(name))
     }
 }
 
@@ -109,7 +110,7 @@ fn serve(program: &Path) -> io::Result<()> {
         out,
         "A fake Proxmox VE runs until Ctrl-C. To try it from another shell:\n"
     )?;
-    let state = State::new();
+    let state = State::beside(program);
     for (name, value) in settings(&fake, &state) {
         writeln!(out, "export {name}={value}")?;
     }

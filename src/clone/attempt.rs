@@ -332,8 +332,13 @@ impl<'r> Attempt<'r> {
     fn lost(&mut self, rival: Option<Guest>) -> Step {
         self.nothing_is_there();
         let vmid = self.sought.vm.vmid;
-        let words = format!("VMID {vmid} went to another guest");
-        self.run.progress.note(&words);
+        let more = match self.run.plan.vmid {
+            None => "; trying another one...",
+            Some(_) => "",
+        };
+        self.run
+            .progress
+            .note(&format!("VMID {vmid} went to another guest{more}"));
         Step::End(Outcome::Lost(rival))
     }
 

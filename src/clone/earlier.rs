@@ -27,13 +27,17 @@ pub fn claim(run: &Run) -> Result<Claim, Error> {
                         .note("Waiting for another run that makes the same VM...");
                 }
                 holder = Some(process);
+                run.progress.at(Stage::BehindAnotherRun(process));
                 Ok(Look::NotYet)
             }
             Ok(Taken::HeldBy(holder)) => {
                 let name = name.clone();
                 Err(Error::Claimed { name, holder })
             }
-            Err(source @ claim::Error::Damaged { .. }) => Err(Error::Claim { source }),
+            Err(source @ claim::Error::Damaged { .. }) => {
+                let path = Claim::path_in(run.state, name);
+                Err(Error::DamagedClaim { path, source })
+            }
             Err(source) => Ok(Look::Done((Claim::without_file(), Err(source)))),
         },
     );
@@ -45,6 +49,7 @@ pub fn claim(run: &Run) -> Result<Claim, Error> {
             holder: holder.flatten(),
         },
     })?;
+    run.progress.at(Stage::NothingStarted);
     match claim.left_behind() {
         LeftBehind::Open(begun, _) if !run.is_of_this_cluster(begun) => {
             return Err(Error::BegunElsewhere {

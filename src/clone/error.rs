@@ -24,6 +24,9 @@ pub enum Error {
     #[snafu(display("cannot keep other runs from making the same VM"))]
     Claim { source: claim::Error },
 
+    #[snafu(display("cannot tell what earlier runs have begun"))]
+    DamagedClaim { path: PathBuf, source: claim::Error },
+
     #[snafu(display("{} is making VM '{name}'", process(*holder)))]
     Claimed { name: VmName, holder: Option<u32> },
 
@@ -39,7 +42,7 @@ pub enum Error {
 
     #[snafu(display(
         "an earlier run has begun to clone template {} to VM {} '{name}' on node '{}' and has not \
-         seen its end; {asked} is something else",
+         seen its end; this command asks for {asked}",
         begun.template, begun.vmid, begun.node
     ))]
     BegunOtherwise {
@@ -78,12 +81,16 @@ pub enum Error {
     },
 
     #[snafu(display("{}", there_already(name, holders)))]
-    AlreadyExists { name: VmName, holders: Vec<Guest> },
+    AlreadyExists {
+        name: VmName,
+        holders: Vec<Guest>,
+        ensure: bool,
+    },
 
     #[snafu(display(
         "VM {} '{}' already exists on node '{}'", vm.vmid, vm.name, vm.node
     ))]
-    Exists { vm: Vm },
+    Exists { vm: Vm, ensure: bool },
 
     #[snafu(display("several VMs are named '{name}': {}", places(holders)))]
     Ambiguous { name: VmName, holders: Vec<Guest> },
@@ -354,7 +361,10 @@ impl Error {
             | Error::StillClaimed { .. }
             | Error::StillUnclear { .. }
             | Error::Timeout { .. } => Kind::Timeout,
-            Error::Claim { .. } | Error::NoFreeVmid | Error::Busy { .. } => Kind::Failed,
+            Error::Claim { .. }
+            | Error::DamagedClaim { .. }
+            | Error::NoFreeVmid
+            | Error::Busy { .. } => Kind::Failed,
             Error::Claimed { .. } | Error::BegunOtherwise { .. } | Error::BegunElsewhere { .. } => {
                 Kind::InProgress
             }
@@ -394,26 +404,22 @@ impl Error {
                 "there is nothing to clean up; run it again, with a longer --timeout if the server \
                  is slow or what is in the way takes long"
             }
-            Error::Claim {
-                source: claim::Error::Damaged { path, .. },
-            } => {
+            Error::DamagedClaim { path, .. } => {
                 return Some(format!(
-                    "see whether the VM is there ('homelab proxmox vm list'); once nothing is \
-                     making it any more: rm {}",
+                    "its good lines name the VMID and the task (UPID) that were begun last; once that \
+                     is over: rm {}, then the same command with --ensure",
                     path.display()
                 ));
             }
             Error::Claim { .. } => {
-                "HOMELAB_STATE_DIR names a directory that this user can write to; without one, \
-                 --vmid N says which VM is meant"
+                "this user must be able to write there, or HOMELAB_STATE_DIR names another directory; \
+                 without one, --vmid N says which VM is meant"
             }
             Error::Claimed { .. } => "--ensure waits for its end, and then says what is there",
-            Error::BegunOtherwise {
-                name, begun, path, ..
-            } => {
+            Error::BegunOtherwise { begun, path, .. } => {
                 return Some(format!(
-                    "see that one to its end first: homelab proxmox vm create {name} {} --ensure; or, \
-                     if nothing can be making it any more: rm {}",
+                    "see that one to its end first: the same command with template {}, --ensure and no \
+                     --vmid; or, if nothing can be making it any more: rm {}",
                     begun.template,
                     path.display()
                 ));
@@ -430,9 +436,12 @@ impl Error {
             Error::AlreadyExists { holders, .. } if holders[0].is_being_cloned() => {
                 "a clone is making it, or has left it half made; --ensure waits for it"
             }
+            Error::AlreadyExists { ensure: true, .. } | Error::Exists { ensure: true, .. } => {
+                "--vmid asks for another one; without it, or with the VMID of that VM, --ensure is \
+                 content with what is there"
+            }
             Error::AlreadyExists { .. } | Error::Exists { .. } => {
-                "a new VM needs another name; --ensure is content with the one that is there, \
-                 unless --vmid names another"
+                "a new VM needs another name; --ensure is content with the one that is there"
             }
             Error::Ambiguous { .. } => "--vmid N says which of them is meant",
             Error::NameMayBeTaken { .. } => {
@@ -492,7 +501,7 @@ impl Error {
             } => known_vm(vm, Started::Unknown),
             Error::StartClone { vm, .. }
             | Error::Busy { vm, .. }
-            | Error::Exists { vm }
+            | Error::Exists { vm, .. }
             | Error::MadeUnseen { vm }
             | Error::StillUnclear { vm, .. } => known_vm(vm, Started::No),
             Error::HalfMade {
@@ -513,9 +522,13 @@ impl Error {
                     ..known_vm(vm, started)
                 }
             }
+            Error::DamagedClaim { .. } | Error::Claimed { .. } | Error::StillClaimed { .. } => {
+                Known {
+                    started: Started::Unknown,
+                    ..Known::default()
+                }
+            }
             Error::Claim { .. }
-            | Error::Claimed { .. }
-            | Error::StillClaimed { .. }
             | Error::ListGuests { .. }
             | Error::NoTemplate { .. }
             | Error::NameMayBeTaken { .. }
@@ -548,8 +561,9 @@ fn how_to_settle(vm: &Vm, half: &Half, claim: &Path) -> String {
     let Vm { vmid, node, .. } = vm;
     match half {
         Half::Locked | Half::Nameless => format!(
-            "on node '{node}', 'pvenode task list --source active' shows who works on it; if nobody \
-             does, as root there: qm unlock {vmid} && qm destroy {vmid}"
+            "on node '{node}', 'pvenode task list --source active' shows whether a clone (qmclone, under \
+             its template's VMID) is at work; if none is, as root there: qm unlock {vmid} && qm \
+             destroy {vmid}"
         ),
         Half::Lacks(_) if claim.as_os_str().is_empty() => {
             "it was changed since, or was left half made and unlocked: look at it; a new VM needs \

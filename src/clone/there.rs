@@ -12,7 +12,7 @@ use super::run::{Ready, Run};
 use super::sight::{Clone, Settled, Sought};
 use crate::api::types::{Guest, VmConfig, Vmid};
 use crate::guests::Guests;
-use crate::stage::Vm;
+use crate::stage::{Stage, Vm};
 
 /// The VM of that name, if there is one: Proxmox would make a second one without a word.
 pub fn vm_of_that_name(
@@ -34,6 +34,7 @@ pub fn vm_of_that_name(
     match meant[..] {
         [holder] if run.plan.ensure => {
             let vm = run.vm(holder.vmid, &holder.node);
+            tell_if_being_cloned(run, holder);
             match settled(run, &vm, Some(template))? {
                 Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
                 Settled::Free | Settled::Anothers(_) => Ok(None),
@@ -41,7 +42,12 @@ pub fn vm_of_that_name(
             }
         }
         [_, _, ..] if run.plan.ensure => AmbiguousSnafu { name, holders }.fail(),
-        _ => AlreadyExistsSnafu { name, holders }.fail(),
+        _ => AlreadyExistsSnafu {
+            name,
+            holders,
+            ensure: run.plan.ensure,
+        }
+        .fail(),
     }
 }
 
@@ -92,12 +98,23 @@ pub fn vm_of_that_vmid(
         let guest = rival.cloned();
         return VmidTakenSnafu { vmid, guest }.fail();
     }
+    if let Some(rival) = rival {
+        tell_if_being_cloned(run, rival);
+    }
     let vm = run.vm(vmid, rival.map_or(&template.node, |rival| &rival.node));
     match settled(run, &vm, Some(template))? {
         Settled::Free => Ok(None),
         Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
         Settled::Anothers(guest) => VmidTakenSnafu { vmid, guest }.fail(),
         Settled::Hidden => VmidTakenSnafu { vmid, guest: None }.fail(),
+    }
+}
+
+fn tell_if_being_cloned(run: &Run, guest: &Guest) {
+    if guest.is_being_cloned() {
+        let vmid = guest.vmid;
+        run.progress
+            .note(&format!("Waiting for whoever is making VM {vmid}..."));
     }
 }
 
@@ -109,6 +126,7 @@ pub fn settled(run: &Run, vm: &Vm, template: Option<&Guest>) -> Result<Settled, 
         template: template.map(|template| (template.vmid, template.node.clone())),
         clone: Clone::NotOurs,
     };
+    run.progress.at(Stage::InTheWay(vm.clone()));
     let now = run.server.budget.clock.elapsed();
     let unseen = Unseen {
         vm: vm.clone(),
@@ -125,7 +143,8 @@ pub fn settled(run: &Run, vm: &Vm, template: Option<&Guest>) -> Result<Settled, 
 pub fn exists(run: &Run, vm: Vm) -> Result<Ready, Error> {
     let is_meant = run.plan.vmid.is_none_or(|vmid| vmid == vm.vmid);
     if !run.plan.ensure || !is_meant {
-        return Err(Error::Exists { vm });
+        let ensure = run.plan.ensure;
+        return Err(Error::Exists { vm, ensure });
     }
     Ok(Ready {
         vmid: vm.vmid,

@@ -436,5 +436,8 @@ fn runs_leave_word_for_each_other_in(#[case] set: &[(&str, &str)], #[case] expec
         let (_, value) = set.iter().find(|(known, _)| *known == name)?;
         Some(OsString::from(value))
     };
-    assert_eq!(state_directory(&environment), PathBuf::from(expected));
+    assert_eq!(
+        state_directory(&environment).unwrap(),
+        PathBuf::from(expected)
+    );
 }
