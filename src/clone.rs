@@ -86,7 +86,7 @@ fn clone_to_a_free_vmid(
         };
         let vm = run.vm(vmid, &template.node);
         intend(run, &vm, template, claim)?;
-        let attempt = Attempt::fresh(run, claim, template, vm.clone());
+        let attempt = Attempt::new(run, claim, template, vm.clone());
         let rival = match attempt.see_to_its_end(Step::Ask)? {
             Outcome::Created(made) => return Ok(finish(run, claim, &vm, made)),
             Outcome::Lost(rival) => rival,

@@ -84,12 +84,7 @@ struct Told {
 
 impl<'r> Attempt<'r> {
     /// On a VMID whose intent has just been written.
-    pub fn fresh(
-        run: &'r Run<'r>,
-        claim: &'r mut Claim,
-        template: &'r Guest,
-        vm: Vm,
-    ) -> Attempt<'r> {
+    pub fn new(run: &'r Run<'r>, claim: &'r mut Claim, template: &'r Guest, vm: Vm) -> Attempt<'r> {
         let budget = run.server.budget;
         Attempt {
             run,
@@ -109,16 +104,11 @@ impl<'r> Attempt<'r> {
     }
 
     /// On a VMID that an earlier run may have asked for.
-    pub fn taken_over(
-        run: &'r Run<'r>,
-        claim: &'r mut Claim,
-        template: &'r Guest,
-        vm: Vm,
-    ) -> Attempt<'r> {
+    pub fn taken_over(self) -> Attempt<'r> {
         Attempt {
             undecided: true,
             is_taken_over: true,
-            ..Attempt::fresh(run, claim, template, vm)
+            ..self
         }
     }
 

@@ -132,7 +132,8 @@ pub fn what_an_earlier_run_began(
         begun.vmid
     ));
     let first = upid.map_or(Step::Look, Step::Watch);
-    match Attempt::taken_over(run, claim, template, vm.clone()).see_to_its_end(first)? {
+    let attempt = Attempt::new(run, claim, template, vm.clone()).taken_over();
+    match attempt.see_to_its_end(first)? {
         Outcome::Created(made) => Ok(Some(finish(run, claim, &vm, made))),
         Outcome::Lost(_) => Ok(None),
     }

@@ -225,7 +225,11 @@ impl Sought {
             return Ok(None);
         };
         for upid in pve.running_clones_of(*template, node)? {
-            let log = pve.task_log(&upid)?;
+            let log = match pve.task_log(&upid) {
+                // It is over and forgotten since it was listed.
+                Err(api::Error::Refused { .. }) => continue,
+                log => log?,
+            };
             if log.iter().any(|line| is_about(line, self.vm.vmid)) {
                 return Ok(Some(upid));
             }

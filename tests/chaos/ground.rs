@@ -168,6 +168,13 @@ impl Ground {
         }
     }
 
+    /// How many clones were asked for.
+    pub(super) fn posts(&self) -> usize {
+        let journal = self.fake.journal();
+        let posts = journal.iter().filter(|line| line.starts_with("POST"));
+        posts.count()
+    }
+
     /// Everything one needs to understand what went wrong.
     pub(super) fn account(&self) -> String {
         format!(

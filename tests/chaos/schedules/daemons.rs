@@ -25,15 +25,8 @@ fn after_a_timeout() -> Ground {
 fn after_a_kill() -> Ground {
     let ground = hanging();
     let running = ground.start("");
-    let posts = |ground: &Ground| {
-        let journal = ground.fake.journal();
-        journal
-            .iter()
-            .filter(|line| line.starts_with("POST"))
-            .count()
-    };
     let mut requests = 0;
-    while posts(&ground) == 0 {
+    while ground.posts() == 0 {
         requests += 1;
         ground.fake.wait_for_requests(requests);
     }

@@ -35,19 +35,12 @@ fn half_a_vm_is_never_taken_for_a_whole_one(#[case] exit: &str) {
         );
         assert_eq!(ground.fake.vms_named(NAME), [FIRST]);
     }
-    let posts = |ground: &Ground| {
-        let journal = ground.fake.journal();
-        journal
-            .iter()
-            .filter(|line| line.starts_with("POST"))
-            .count()
-    };
-    assert_eq!(posts(&ground), 1, "{}", ground.account());
+    assert_eq!(ground.posts(), 1, "{}", ground.account());
     // `qm unlock 101 && qm destroy 101`, by root.
     ground.fake.cluster().remove(FIRST);
     let ready = must(&ground, ground.expect_ensured(""));
     assert!(ready.created);
-    assert_eq!(posts(&ground), 2, "{}", ground.account());
+    assert_eq!(ground.posts(), 2, "{}", ground.account());
 }
 
 /// `qm unlock 101` alone makes it look like any other VM, but for the disk that it lacks.
@@ -76,7 +69,5 @@ fn half_a_vm_is_told_by_its_disks_once_it_is_unlocked(#[case] ours: bool) {
     let failure = must(&ground, ground.expect_failure(&seen));
     let told = (failure.kind.as_str(), failure.vmid);
     assert_eq!(told, ("half_made", Some(FIRST)), "{}", ground.account());
-    let journal = ground.fake.journal();
-    let asked = journal.iter().filter(|line| line.starts_with("POST"));
-    assert_eq!(asked.count(), posts, "{}", ground.account());
+    assert_eq!(ground.posts(), posts, "{}", ground.account());
 }

@@ -27,14 +27,6 @@ fn ground_with_claim(setup: Value, node: &str, more: &[&str]) -> Ground {
     ground
 }
 
-fn posts(ground: &Ground) -> usize {
-    let journal = ground.fake.journal();
-    journal
-        .iter()
-        .filter(|line| line.starts_with("POST"))
-        .count()
-}
-
 /// With the template, and the VM as it was finished.
 fn whole() -> Value {
     json!({"guests": [
@@ -55,7 +47,7 @@ fn a_clone_that_fails_is_asked_for_once_in_each_run() {
         let said = "Task failed: clone failed: copy failed: exit code 1; an earlier request may \
                     still make the VM";
         assert_eq!(failure.message, said, "{}", ground.account());
-        assert_eq!(posts(&ground), times, "{}", ground.account());
+        assert_eq!(ground.posts(), times, "{}", ground.account());
     }
     must(&ground, ground.expect_ensured(""));
 }
@@ -76,7 +68,7 @@ fn a_vm_that_was_moved_is_found_where_it_is(#[case] node: &str, #[case] nodes: V
         }
         let ground = ground_with_claim(setup, node, more);
         let ready = must(&ground, ground.expect_ensured(""));
-        let seen = (ready.vmid, ready.node.as_str(), posts(&ground));
+        let seen = (ready.vmid, ready.node.as_str(), ground.posts());
         assert_eq!(seen, (FIRST, "pve1", 0), "{}", ground.account());
     }
 }
@@ -95,7 +87,7 @@ fn a_clone_of_a_template_that_is_gone_is_settled_by_its_vm(
     }
     let ground = ground_with_claim(json!({"guests": guests}), "pve1", &[]);
     must(&ground, ground.expect_ensured(""));
-    assert_eq!(posts(&ground), asked, "{}", ground.account());
+    assert_eq!(ground.posts(), asked, "{}", ground.account());
 }
 
 /// Neither the template of then nor one of that name now.
@@ -124,7 +116,7 @@ fn a_vm_that_was_not_reported_is_not_passed_off_as_another(
     let beginning = format!(r#"{{"error":{{"kind":"{kind}","#);
     assert!(seen.stdout.starts_with(&beginning), "{said}");
     let ready = must(&ground, ground.expect_ensured(""));
-    assert_eq!((ready.vmid, posts(&ground)), (FIRST, 0), "{said}");
+    assert_eq!((ready.vmid, ground.posts()), (FIRST, 0), "{said}");
 }
 
 /// The node went down while the first disk was copied: there is no name to know the VM by.
@@ -137,7 +129,7 @@ fn half_a_vm_without_a_name_is_half_a_vm() {
     let ground = ground_with_claim(setup, "pve1", &[]);
     let seen = ground.run("--ensure --timeout 1.2");
     let failure = must(&ground, ground.expect_failure(&seen));
-    let told = (failure.kind.as_str(), failure.vmid, posts(&ground));
+    let told = (failure.kind.as_str(), failure.vmid, ground.posts());
     assert_eq!(told, ("half_made", Some(FIRST), 0), "{}", ground.account());
 }
 
