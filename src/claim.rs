@@ -229,14 +229,16 @@ fn read(file: &mut File) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The process that has taken the claim last.
+/// The process that has taken the claim last, if it is still there: one that has just got the lock
+/// may not have written its own id yet.
 fn process_of(text: &[u8]) -> Option<u32> {
     let records = complete_lines(text).filter_map(|line| serde_json::from_slice(line).ok());
     let processes = records.filter_map(|record| match record {
         Record::Run { process, .. } => Some(process),
         _ => None,
     });
-    processes.last()
+    let is_there = |process: &u32| Path::new(&format!("/proc/{process}")).exists();
+    processes.last().filter(is_there)
 }
 
 /// The lines that end with a newline, which they keep.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::process;
 
 use serde_json::json;
 
@@ -16,30 +17,29 @@ fn fake() -> FakePve {
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
 }
 
-/// Process 4711 has the claim as long as this is open.
-fn held_by_4711(state: &StateDir) -> File {
+/// This process has the claim as long as the file is open.
+fn held(state: &StateDir) -> File {
     let mut file = File::create(format!("{}/web-1.jsonl", state.path())).unwrap();
     file.lock().unwrap();
-    let run = "{\"run\":{\"process\":4711,\"time\":1795420071}}\n";
-    file.write_all(run.as_bytes()).unwrap();
+    let run = json!({"run": {"process": process::id(), "time": 1_795_420_071}});
+    writeln!(file, "{run}").unwrap();
     file
 }
 
 #[test]
 fn the_second_run_is_told_who_the_first_one_is() {
     let (fake, state) = (fake(), StateDir::new());
-    let _held = held_by_4711(&state);
+    let _held = held(&state);
+    let this = process::id();
     let expected = Seen {
         exit: Some(1),
-        stdout: concat!(
-            r#"{"error":{"kind":"in_progress","message":"process 4711 is making VM 'web-1'","#,
-            r#""hint":"--ensure waits for its end, and then says what is there","vmid":null,"#,
-            r#""upid":null,"node":null,"started":"unknown"}}"#,
-            "\n"
-        )
-        .to_owned(),
+        stdout: format!(
+            "{{\"error\":{{\"kind\":\"in_progress\",\"message\":\"process {this} is making VM \
+             'web-1'\",\"hint\":\"--ensure waits for its end, and then says what is there\",\
+             \"vmid\":null,\"upid\":null,\"node\":null,\"started\":\"unknown\"}}}}\n"
+        ),
         stderr: format!(
-            "{CREATING}Failed to create VM: process 4711 is making VM 'web-1'\n\
+            "{CREATING}Failed to create VM: process {this} is making VM 'web-1'\n\
              Hint: --ensure waits for its end, and then says what is there\n"
         ),
     };
@@ -51,7 +51,7 @@ fn the_second_run_is_told_who_the_first_one_is() {
 #[test]
 fn the_second_run_waits_for_the_first_one_and_looks_afterwards() {
     let (fake, state) = (fake(), StateDir::new());
-    let held = held_by_4711(&state);
+    let held = held(&state);
     let homelab = Homelab::at(&fake).in_state(&state);
     let mut run = homelab.start(&format!("{CREATE} --ensure"));
     run.has_said("Waiting for another run that makes the same VM...");
@@ -71,15 +71,16 @@ fn the_second_run_waits_for_the_first_one_and_looks_afterwards() {
 #[test]
 fn waiting_for_the_first_run_takes_no_longer_than_the_budget() {
     let (fake, state) = (fake(), StateDir::new());
-    let _held = held_by_4711(&state);
+    let _held = held(&state);
     let seen = Homelab::at(&fake)
         .in_state(&state)
         .run(&format!("{CREATE} --ensure --timeout 0.2"));
     let expected = format!(
         "{CREATING}Waiting for another run that makes the same VM...\n\
-         Failed to create VM: Timed out after 0.2 s; waiting for process 4711, which is making VM \
+         Failed to create VM: Timed out after 0.2 s; waiting for process {}, which is making VM \
          'web-1'\n\
-         Hint: the same command with --ensure goes on with it\n"
+         Hint: the same command with --ensure goes on with it\n",
+        process::id()
     );
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
 }
@@ -87,8 +88,25 @@ fn waiting_for_the_first_run_takes_no_longer_than_the_budget() {
 #[test]
 fn runs_that_make_other_vms_do_not_wait() {
     let (fake, state) = (fake(), StateDir::new());
-    let _held = held_by_4711(&state);
+    let _held = held(&state);
     let homelab = Homelab::at(&fake).in_state(&state);
     let seen = homelab.run("proxmox vm create web-2 debian-12 --quiet");
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_process_that_is_no_more_is_not_named() {
+    let (fake, state) = (fake(), StateDir::new());
+    let mut ended = process::Command::new("/bin/true").spawn().unwrap();
+    ended.wait().unwrap();
+    let mut held = File::create(format!("{}/web-1.jsonl", state.path())).unwrap();
+    held.lock().unwrap();
+    let run = json!({"run": {"process": ended.id(), "time": 1_795_420_071}});
+    writeln!(held, "{run}").unwrap();
+    let seen = Homelab::at(&fake).in_state(&state).run(CREATE);
+    let said = format!(
+        "{CREATING}Failed to create VM: another process is making VM 'web-1'\n\
+         Hint: --ensure waits for its end, and then says what is there\n"
+    );
+    assert_eq!((seen.exit, seen.stderr), (Some(1), said));
 }

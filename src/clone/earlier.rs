@@ -16,7 +16,8 @@ use crate::wait::{Forgiven, GaveUp, Look};
 /// The claim on the VM's name. To be had before the first request, so that what is read afterwards
 /// is newer than what the run before has done.
 pub fn claim(run: &Run) -> Result<Claim, Error> {
-    let (name, mut holder) = (&run.plan.name, None);
+    let name = &run.plan.name;
+    let (mut holder, mut is_second_look) = (None, false);
     let taken = run.server.budget.look_until_done(
         |_| Forgiven::Not,
         || match Claim::take(run.state, name) {
@@ -28,6 +29,11 @@ pub fn claim(run: &Run) -> Result<Claim, Error> {
                 }
                 holder = Some(process);
                 run.progress.at(Stage::BehindAnotherRun(process));
+                Ok(Look::NotYet)
+            }
+            // It is just about to say who it is.
+            Ok(Taken::HeldBy(None)) if !is_second_look => {
+                is_second_look = true;
                 Ok(Look::NotYet)
             }
             Ok(Taken::HeldBy(holder)) => {
