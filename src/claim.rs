@@ -76,8 +76,8 @@ pub struct Claim {
     file: Option<File>,
     path: PathBuf,
     left_behind: LeftBehind,
-    /// Nothing is written any more once a line is missing: what followed it would be misread.
-    is_mute: bool,
+    /// Why nothing is written any more: a line is missing, and what followed it would be misread.
+    mute: Option<String>,
 }
 
 /// Whether the claim could be had.
@@ -125,7 +125,7 @@ impl Claim {
             file: Some(file),
             path,
             left_behind: history.left_behind,
-            is_mute: false,
+            mute: None,
         };
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         let written = claim.write(Record::Run {
@@ -141,7 +141,7 @@ impl Claim {
             file: None,
             path: PathBuf::new(),
             left_behind: LeftBehind::Nothing,
-            is_mute: true,
+            mute: None,
         }
     }
 
@@ -155,8 +155,13 @@ impl Claim {
         &self.path
     }
 
-    /// Before the server is asked for the clone.
+    /// Before the server is asked for the clone. An intent that is not written down is an error each
+    /// time, for the next run would know nothing of it.
     pub fn intend(&mut self, intent: &Intent) -> Result<(), Error> {
+        if let Some(why) = &self.mute {
+            let why = io::Error::other(why.clone());
+            return Err(Error::unusable(&self.path, why));
+        }
         self.write(Record::Intent(intent.clone()))
     }
 
@@ -185,7 +190,7 @@ impl Claim {
         if let Some(left_behind) = self.left_behind.clone().and_then(record) {
             self.left_behind = left_behind;
         }
-        let Some(file) = self.file.as_mut().filter(|_| !self.is_mute) else {
+        let Some(file) = self.file.as_mut().filter(|_| self.mute.is_none()) else {
             return Ok(());
         };
         let end = file.metadata().map(|metadata| metadata.len());
@@ -194,7 +199,7 @@ impl Claim {
             file.sync_data()
         });
         written.map_err(|error| {
-            self.is_mute = true;
+            self.mute = Some(error.to_string());
             // The next run need not guess what was meant.
             let _ = end.and_then(|end| file.set_len(end));
             Error::unusable(&self.path, error)

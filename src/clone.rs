@@ -19,7 +19,9 @@ use self::earlier::{
     claim, finish, go_without_word, not_seen_again, what_an_earlier_run_began,
     what_an_earlier_run_finished,
 };
-use self::error::{AskForVmidSnafu, ListGuestsSnafu, NoFreeVmidSnafu, NoTemplateSnafu};
+use self::error::{
+    AskForVmidSnafu, ListGuestsSnafu, NoFreeVmidSnafu, NoTemplateSnafu, VmidTakenSnafu,
+};
 use self::there::{vm_of_that_name, vm_of_that_vmid};
 use self::vmid::Choice;
 use crate::api::Pve;
@@ -28,6 +30,7 @@ use crate::claim::{Claim, Intent, Mode};
 use crate::guests::Guests;
 use crate::stage::Vm;
 use crate::template::find_template;
+use crate::wait::BackOff;
 
 /// One command, one VM: made by this run, seen to its end for an earlier one, or there before if
 /// that will do.
@@ -79,6 +82,7 @@ fn clone_to_a_free_vmid(
     }
     let mut choice = Choice::default();
     let mut newer = None;
+    let mut back_off = BackOff::new(&run.server.budget);
     loop {
         let vmid = match run.plan.vmid {
             Some(vmid) => vmid,
@@ -97,6 +101,11 @@ fn clone_to_a_free_vmid(
             let rival = rival.as_ref().or_else(|| guests.with_vmid(vmid));
             if let Some(there) = vm_of_that_vmid(run, rival, vmid, template)? {
                 return Ok(there);
+            }
+            // Lost, and free again: whoever it was may be about to take it once more.
+            if !back_off.pause() {
+                let guest = rival.cloned();
+                return VmidTakenSnafu { vmid, guest }.fail();
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use snafu::Snafu;
 
-use crate::api;
 use crate::api::types::{ExitStatus, TaskStatus, Upid};
+use crate::api::{self, Pve};
 use crate::report::{Kind, Known, Report, Started, hint_for, kind_of};
 use crate::server::{Server, is_no_such_task};
 use crate::stage::Stage;
@@ -20,10 +20,20 @@ pub struct Ended {
     pub before_we_looked: bool,
 }
 
-/// Looks at a task until it has ended.
+/// Looks at a task until it has ended, whether or not it can be seen in the meantime.
 pub fn wait(server: Server, upid: &Upid) -> Result<Ended, GaveUp<api::Error>> {
+    server.watch(looks_at(upid))
+}
+
+/// The same for a task that is not all there is to know: if it cannot be seen for as long as a
+/// daemon takes to restart, that is an answer too.
+pub fn wait_while_seen(server: Server, upid: &Upid) -> Result<Ended, GaveUp<api::Error>> {
+    server.ask_until_done(looks_at(upid))
+}
+
+fn looks_at(upid: &Upid) -> impl FnMut(&Pve) -> Result<Look<Ended>, api::Error> {
     let mut before_we_looked = true;
-    server.watch(|pve| {
+    move |pve| {
         Ok(match pve.task_status(upid)? {
             TaskStatus::Running => {
                 before_we_looked = false;
@@ -34,7 +44,7 @@ pub fn wait(server: Server, upid: &Upid) -> Result<Ended, GaveUp<api::Error>> {
                 before_we_looked,
             }),
         })
-    })
+    }
 }
 
 /// Waits for a task of whatever kind: how it has ended well, and what it warned of.

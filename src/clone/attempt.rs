@@ -175,10 +175,10 @@ impl<'r> Attempt<'r> {
         let Ended {
             status,
             before_we_looked,
-        } = match task::wait(self.run.server, &upid) {
+        } = match self.wait_for(&upid) {
             Ok(ended) => ended,
             Err(GaveUp::TimeIsUp(unseen)) => return Err(self.timeout(stage, unseen)),
-            // The task may be another token's, or of a node that was set up anew.
+            // The task may be another token's, or of a node that is down, gone or set up anew.
             Err(GaveUp::Failed(error)) if self.is_taken_over || is_no_such_task(&error) => Ended {
                 status: ExitStatus::Unexpected,
                 before_we_looked: true,
@@ -205,6 +205,14 @@ impl<'r> Attempt<'r> {
                 Refusal::Final if self.is_taken_over => Ok(Step::Look),
                 Refusal::Final => self.failed(upid, words),
             },
+        }
+    }
+
+    fn wait_for(&self, upid: &Upid) -> Result<Ended, GaveUp<api::Error>> {
+        if self.is_taken_over {
+            task::wait_while_seen(self.run.server, upid)
+        } else {
+            task::wait(self.run.server, upid)
         }
     }
 

@@ -3,7 +3,7 @@
 use snafu::ResultExt;
 
 use super::attempt::{Attempt, Made, Outcome, Step};
-use super::error::{Error, LookAtVmSnafu};
+use super::error::{Error, LookForTemplateSnafu};
 use super::run::{Ready, Run};
 use super::sight::Settled;
 use super::there::{exists, settled};
@@ -126,7 +126,7 @@ pub fn what_an_earlier_run_began(
     }
     let template = match template {
         Some(template) if template.vmid == begun.template => template,
-        _ if is_gone(run, &begun)? => return what_became_of_it(run, claim, vm),
+        _ if is_gone(run, &begun, claim)? => return what_became_of_it(run, claim, vm),
         Some(another) => return Err(begun_otherwise(run, begun, another.to_string(), claim)),
         None => return Ok(None),
     };
@@ -160,12 +160,12 @@ fn begun_otherwise(run: &Run, begun: Intent, asked: String, claim: &Claim) -> Er
 }
 
 /// Whether the template of an intent is no more, so that no request to clone it can be carried out.
-fn is_gone(run: &Run, begun: &Intent) -> Result<bool, Error> {
-    let is_free = run.server.ask(|pve| pve.is_free(begun.template));
-    is_free.with_context(|_| LookAtVmSnafu {
-        vmid: begun.template,
-        name: run.plan.name.clone(),
-    })
+fn is_gone(run: &Run, begun: &Intent, claim: &Claim) -> Result<bool, Error> {
+    let vmid = begun.template;
+    let is_free = run.server.ask(|pve| pve.is_free(vmid));
+    is_free
+        .context(LookForTemplateSnafu { vmid })
+        .map_err(|error| not_seen_again(run, claim, error))
 }
 
 /// Of a clone that is done, or cannot be begun any more.

@@ -104,6 +104,13 @@ pub enum Error {
     }))]
     VmidTaken { vmid: Vmid, guest: Option<Guest> },
 
+    #[snafu(display("cannot tell whether template {vmid} is still there"))]
+    LookForTemplate {
+        vmid: Vmid,
+        #[snafu(source(from(api::Error, Box::new)))]
+        source: Box<api::Error>,
+    },
+
     #[snafu(display("cannot get a free VMID"))]
     AskForVmid {
         #[snafu(source(from(api::Error, Box::new)))]
@@ -337,6 +344,7 @@ impl Error {
         match self {
             Error::ListGuests { source }
             | Error::LookAtVm { source, .. }
+            | Error::LookForTemplate { source, .. }
             | Error::AskForVmid { source } => kind_of(source) == Kind::Unreachable,
             Error::NameMayBeTaken { .. } => true,
             Error::StartClone {
@@ -350,6 +358,7 @@ impl Error {
         match self {
             Error::ListGuests { source }
             | Error::LookAtVm { source, .. }
+            | Error::LookForTemplate { source, .. }
             | Error::AskForVmid { source }
             | Error::StartClone {
                 undecided: false,
@@ -386,6 +395,7 @@ impl Error {
         let hint = match self {
             Error::ListGuests { source }
             | Error::LookAtVm { source, .. }
+            | Error::LookForTemplate { source, .. }
             | Error::AskForVmid { source }
             | Error::StartClone {
                 undecided: false,
@@ -530,6 +540,7 @@ impl Error {
             }
             Error::Claim { .. }
             | Error::ListGuests { .. }
+            | Error::LookForTemplate { .. }
             | Error::NoTemplate { .. }
             | Error::NameMayBeTaken { .. }
             | Error::AskForVmid { .. }

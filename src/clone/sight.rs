@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::api::types::{Guest, Node, Upid, VmConfig, Vmid};
+use crate::api::types::{Guest, Node, TaskStatus, Upid, VmConfig, Vmid};
 use crate::api::{self, Pve};
-use crate::server::Server;
+use crate::server::{Server, is_no_such_task};
 use crate::stage::Vm;
 use crate::wait::{GaveUp, Look};
 
@@ -107,7 +107,7 @@ impl Sought {
             Ok(match sight {
                 Sight::InTheMaking { is_named } => {
                     let (clone, since) = match locked.take() {
-                        Some(locked) => (locked.clone, locked.since),
+                        Some(locked) => (still_running(pve, locked.clone), locked.since),
                         None => (self.running_clone(pve)?, now),
                     };
                     let half = if is_named {
@@ -227,7 +227,7 @@ impl Sought {
         for upid in pve.running_clones_of(*template, node)? {
             let log = match pve.task_log(&upid) {
                 // It is over and forgotten since it was listed.
-                Err(api::Error::Refused { .. }) => continue,
+                Err(error) if is_no_such_task(&error) => continue,
                 log => log?,
             };
             if log.iter().any(|line| is_about(line, self.vm.vmid)) {
@@ -236,6 +236,11 @@ impl Sought {
         }
         Ok(None)
     }
+}
+
+/// A clone, unless it is known to have ended.
+fn still_running(pve: &Pve, clone: Option<Upid>) -> Option<Upid> {
+    clone.filter(|upid| !matches!(pve.task_status(upid), Ok(TaskStatus::Stopped(_))))
 }
 
 /// `creating a clone of VM 9000 with ID 101`; before qemu-server 9.1.6 only the volumes tell.

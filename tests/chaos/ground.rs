@@ -196,9 +196,14 @@ fn without_repetitions(journal: &[String]) -> String {
 }
 
 fn create(template: &str, words: &str) -> String {
-    let mut line = format!("proxmox vm create {NAME} {template} --json --poll-interval 0.01");
+    let mut line = format!("proxmox vm create {NAME} {template} --json");
     // Longer than anything takes, on a busy machine too; a test that needs an end names it.
-    for (option, seconds) in [("--timeout", 20), ("--request-timeout", 10)] {
+    let options = [
+        ("--poll-interval", "0.01"),
+        ("--timeout", "20"),
+        ("--request-timeout", "10"),
+    ];
+    for (option, seconds) in options {
         if !words.split(' ').any(|word| word == option) {
             line = format!("{line} {option} {seconds}");
         }

@@ -167,3 +167,47 @@ fn a_claim_is_heeded_on_a_full_disk_too() {
         must(&ground, ground.expect_ensured(""));
     }
 }
+
+/// Its UPID cannot be asked about any more. The VM is whole, on another node.
+#[rstest]
+#[case::has_left_the_cluster("pve9", json!({}))]
+#[case::is_down("pve2", json!({"nodes": ["pve1", "pve2"], "offline": ["pve2"]}))]
+fn a_task_of_a_node_that_is_gone_is_not_waited_for(#[case] node: &str, #[case] nodes: Value) {
+    let mut setup = whole();
+    for (key, value) in nodes.as_object().unwrap() {
+        setup[key] = value.clone();
+    }
+    let upid = UPID.replace("UPID:pve1", &format!("UPID:{node}"));
+    let ground = ground_with_claim(setup, node, &[&upid]);
+    let ready = must(&ground, ground.expect_ensured(""));
+    assert_eq!(
+        (ready.vmid, ready.created, ground.posts()),
+        (FIRST, true, 0)
+    );
+}
+
+/// The VMID that was asked for is another's, and of a new one nothing could be written down.
+#[test]
+fn nothing_is_asked_for_that_is_not_written_down() {
+    let setup = json!({"guests": [
+        {"vmid": FIRST, "name": "db-1"},
+        {"vmid": 9000, "name": "debian-12", "template": true},
+    ]});
+    let ground = ground_with_claim(setup, "pve1", &[]);
+    let full = ground.state.claim(NAME).len() as u64;
+    let seen = ground.start_on_full_disk(full, "--ensure").wait();
+    ground.remember("cannot write", &seen);
+    must(&ground, ground.expect_failure(&seen));
+    assert_eq!(ground.posts(), 0, "{}", ground.account());
+    must(&ground, ground.expect_ensured(""));
+}
+
+/// The server says taken whenever it is asked, and free whenever it is looked.
+#[test]
+fn a_vmid_of_choice_is_not_asked_for_without_a_pause() {
+    let taken = "can't lock file '/var/lock/qemu-server/lock-{newid}.conf' - got timeout";
+    let ground = Ground::new(cluster(json!({"clone_exit": taken})), []);
+    let seen = ground.run("--ensure --vmid 150 --timeout 1.2 --poll-interval 1");
+    assert_eq!(seen.exit, Some(1), "{}", ground.account());
+    assert!(ground.posts() <= 4, "{}", ground.account());
+}
