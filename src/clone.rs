@@ -16,8 +16,7 @@ pub use self::run::{Plan, Ready, Run};
 
 use self::attempt::{Attempt, Outcome, Step};
 use self::earlier::{
-    claim, finish, go_without_word, not_seen_again, what_an_earlier_run_began,
-    what_an_earlier_run_finished,
+    claim, finish, intend, not_seen_again, what_an_earlier_run_began, what_an_earlier_run_finished,
 };
 use self::error::{
     AskForVmidSnafu, ListGuestsSnafu, NoFreeVmidSnafu, NoTemplateSnafu, VmidTakenSnafu,
@@ -26,9 +25,8 @@ use self::there::{vm_of_that_name, vm_of_that_vmid};
 use self::vmid::Choice;
 use crate::api::Pve;
 use crate::api::types::{Guest, Vmid};
-use crate::claim::{Claim, Intent, Mode};
+use crate::claim::Claim;
 use crate::guests::Guests;
-use crate::stage::Vm;
 use crate::template::find_template;
 use crate::wait::BackOff;
 
@@ -114,20 +112,6 @@ fn clone_to_a_free_vmid(
 fn free_vmid(run: &Run, guests: &Guests, choice: &Choice) -> Result<Vmid, Error> {
     let next = run.server.ask(Pve::next_vmid).context(AskForVmidSnafu)?;
     choice.next(&guests.vmids(), next).context(NoFreeVmidSnafu)
-}
-
-/// A request that nobody has announced could never be found again.
-fn intend(run: &Run, vm: &Vm, template: &Guest, claim: &mut Claim) -> Result<(), Error> {
-    let intent = Intent {
-        vmid: vm.vmid,
-        node: vm.node.clone(),
-        template: template.vmid,
-        mode: Mode::Full,
-        hosts: run.hosts.clone(),
-    };
-    claim
-        .intend(&intent)
-        .or_else(|error| go_without_word(run, error))
 }
 
 #[cfg(test)]

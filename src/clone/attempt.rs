@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::error::{Error, Failure, Unseen};
 use super::refusal::Refusal;
 use super::run::Run;
-use super::sight::{Clone, Settled, Sought, Unclear};
+use super::sight::{Prospect, Settled, Sought, Unclear};
 use crate::api::types::{ExitStatus, Guest, Node, Upid};
 use crate::api::{self, Delivery, Met};
 use crate::claim::Claim;
@@ -83,7 +83,7 @@ struct Told {
 }
 
 impl<'r> Attempt<'r> {
-    /// On a VMID whose intent has just been written.
+    /// On a VMID whose intent is written down.
     pub fn new(run: &'r Run<'r>, claim: &'r mut Claim, template: &'r Guest, vm: Vm) -> Attempt<'r> {
         let budget = run.server.budget;
         Attempt {
@@ -93,7 +93,7 @@ impl<'r> Attempt<'r> {
             sought: Sought {
                 vm,
                 template: Some((template.vmid, template.node.clone())),
-                clone: Clone::MayCome,
+                prospect: Prospect::MayCome,
             },
             back_off: BackOff::new(&budget),
             undecided: false,
@@ -252,7 +252,7 @@ impl<'r> Attempt<'r> {
             words,
         };
         if !self.undecided {
-            self.sought.clone = Clone::IsOver;
+            self.sought.prospect = Prospect::IsOver;
         }
         match self.sought.settled(self.run.server, Duration::ZERO) {
             Ok(Settled::Ours(node)) => {

@@ -6,9 +6,9 @@ use super::attempt::{Attempt, Made, Outcome, Step};
 use super::error::{Error, LookForTemplateSnafu};
 use super::run::{Ready, Run};
 use super::sight::Settled;
-use super::there::{exists, settled};
+use super::there::{exists, settled, settled_by_itself};
 use crate::api::types::Guest;
-use crate::claim::{self, Claim, Intent, LeftBehind, Taken};
+use crate::claim::{self, Claim, Intent, LeftBehind, Mode, Taken};
 use crate::report::{Kind, Report};
 use crate::stage::{Stage, Vm};
 use crate::wait::{Forgiven, GaveUp, Look};
@@ -124,15 +124,26 @@ pub fn what_an_earlier_run_began(
     if let Some(asked) = another_vmid(run, &begun) {
         return Err(begun_otherwise(run, begun, asked, claim));
     }
+    let is_made = matches!(claim.left_behind(), LeftBehind::Created(_));
     let template = match template {
-        Some(template) if template.vmid == begun.template => template,
-        _ if is_gone(run, &begun, claim)? => return what_became_of_it(run, claim, vm),
+        Some(template) if template.vmid == begun.template && !is_made => template,
+        Some(template) if template.vmid == begun.template => {
+            return what_became_of_it(run, claim, vm);
+        }
+        other if is_gone(run, &begun, claim)? => {
+            let became = what_became_of_it(run, claim, vm.clone())?;
+            let is_open = matches!(claim.left_behind(), LeftBehind::Open(..));
+            let Some(template) = other.filter(|_| is_open && became.is_none()) else {
+                return Ok(became);
+            };
+            // The same VMID: a template that is built anew there would bring the old request back
+            // to life.
+            intend(run, &vm, template, claim)?;
+            template
+        }
         Some(another) => return Err(begun_otherwise(run, begun, another.to_string(), claim)),
         None => return Ok(None),
     };
-    if matches!(claim.left_behind(), LeftBehind::Created(_)) {
-        return what_became_of_it(run, claim, vm);
-    }
     run.progress.note(&format!(
         "An earlier run has begun to make VM {}; seeing that to its end...",
         begun.vmid
@@ -143,6 +154,20 @@ pub fn what_an_earlier_run_began(
         Outcome::Created(made) => Ok(Some(finish(run, claim, &vm, made))),
         Outcome::Lost(_) => Ok(None),
     }
+}
+
+/// A request that nobody has announced could never be found again.
+pub fn intend(run: &Run, vm: &Vm, template: &Guest, claim: &mut Claim) -> Result<(), Error> {
+    let intent = Intent {
+        vmid: vm.vmid,
+        node: vm.node.clone(),
+        template: template.vmid,
+        mode: Mode::Full,
+        hosts: run.hosts.clone(),
+    };
+    claim
+        .intend(&intent)
+        .or_else(|error| go_without_word(run, error))
 }
 
 fn another_vmid(run: &Run, begun: &Intent) -> Option<String> {
@@ -159,7 +184,7 @@ fn begun_otherwise(run: &Run, begun: Intent, asked: String, claim: &Claim) -> Er
     }
 }
 
-/// Whether the template of an intent is no more, so that no request to clone it can be carried out.
+/// Whether the template of an intent is no more, so that nobody can ask for that clone again.
 fn is_gone(run: &Run, begun: &Intent, claim: &Claim) -> Result<bool, Error> {
     let vmid = begun.template;
     let is_free = run.server.ask(|pve| pve.is_free(vmid));
@@ -168,16 +193,20 @@ fn is_gone(run: &Run, begun: &Intent, claim: &Claim) -> Result<bool, Error> {
         .map_err(|error| not_seen_again(run, claim, error))
 }
 
-/// Of a clone that is done, or cannot be begun any more.
+/// Of a clone that is done, or that nobody can ask for again. While its request may still be carried
+/// out, that nothing is there settles nothing.
 fn what_became_of_it(run: &Run, claim: &mut Claim, vm: Vm) -> Result<Option<Ready>, Error> {
-    match settled(run, &vm, None)? {
+    let is_open = matches!(claim.left_behind(), LeftBehind::Open(..));
+    match settled_by_itself(run, &vm, claim)? {
         Settled::Ours(node) => {
-            if matches!(claim.left_behind(), LeftBehind::Open(..)) {
+            if is_open {
                 run.remember(claim.created(vm.vmid));
             }
             Ok(Some(finish(run, claim, &vm, Made::at(node))))
         }
+        Settled::Hidden if is_open => Err(Error::CannotSee { vm }),
         Settled::Hidden => Err(Error::MadeUnseen { vm }),
+        Settled::Free if is_open => Ok(None),
         Settled::Free | Settled::Anothers(_) => {
             run.progress.at(Stage::NothingStarted);
             run.remember(claim.failed(vm.vmid));

@@ -522,6 +522,7 @@ impl Error {
                 ..
             } => {
                 let started = match (is_ours, half) {
+                    _ if failure.is_some() => Started::Yes,
                     (true, Half::Locked | Half::Lacks(_)) => Started::Yes,
                     (false, Half::Nameless) => Started::No,
                     _ => Started::Unknown,

@@ -17,12 +17,12 @@ pub struct Sought {
     /// its owner may have changed its disks since.
     pub template: Option<(Vmid, Node)>,
     /// What is known of that clone.
-    pub clone: Clone,
+    pub prospect: Prospect,
 }
 
 /// What a run knows of a clone to a VMID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Clone {
+pub enum Prospect {
     /// None of its own was asked for; somebody else's may be under way.
     NotOurs,
     /// One was, and may come at any time.
@@ -115,7 +115,7 @@ impl Sought {
                     } else {
                         Half::Nameless
                     };
-                    let is_left_so = self.clone == Clone::IsOver && clone.is_none();
+                    let is_left_so = self.prospect == Prospect::IsOver && clone.is_none();
                     locked = Some(Locked {
                         clone,
                         since,
@@ -141,9 +141,9 @@ impl Sought {
                 Sight::Lacks(disks) => Look::Done(Err(Unclear::Half(Half::Lacks(disks)))),
             })
         };
-        let settled = match self.clone {
-            Clone::NotOurs => server.ask_until_done(look),
-            Clone::MayCome | Clone::IsOver => server.watch(look),
+        let settled = match self.prospect {
+            Prospect::NotOurs => server.ask_until_done(look),
+            Prospect::MayCome | Prospect::IsOver => server.watch(look),
         };
         match (settled, locked) {
             (Ok(settled), _) => settled,

@@ -9,8 +9,9 @@ use super::error::{
     VmidTakenSnafu,
 };
 use super::run::{Ready, Run};
-use super::sight::{Clone, Settled, Sought};
+use super::sight::{Prospect, Settled, Sought};
 use crate::api::types::{Guest, VmConfig, Vmid};
+use crate::claim::Claim;
 use crate::guests::Guests;
 use crate::stage::{Stage, Vm};
 
@@ -121,17 +122,33 @@ fn tell_if_being_cloned(run: &Run, guest: &Guest) {
 /// What there is at a VMID where no clone of this run is under way, once nothing is in the making
 /// there. Without a template the VM may have any disks.
 pub fn settled(run: &Run, vm: &Vm, template: Option<&Guest>) -> Result<Settled, Error> {
+    let template = template.map(|template| (template.vmid, template.node.clone()));
     let sought = Sought {
         vm: vm.clone(),
-        template: template.map(|template| (template.vmid, template.node.clone())),
-        clone: Clone::NotOurs,
+        template,
+        prospect: Prospect::NotOurs,
     };
     run.progress.at(Stage::InTheWay(vm.clone()));
+    settle(run, &sought, PathBuf::new())
+}
+
+/// The same where an earlier run's clone may still come, for which nobody can ask any more.
+pub fn settled_by_itself(run: &Run, vm: &Vm, claim: &Claim) -> Result<Settled, Error> {
+    let sought = Sought {
+        vm: vm.clone(),
+        template: None,
+        prospect: Prospect::MayCome,
+    };
+    run.progress.at(Stage::Undecided(vm.clone()));
+    settle(run, &sought, claim.path().to_owned())
+}
+
+fn settle(run: &Run, sought: &Sought, claim: PathBuf) -> Result<Settled, Error> {
     let now = run.server.budget.clock.elapsed();
     let unseen = Unseen {
-        vm: vm.clone(),
-        is_ours: false,
-        claim: PathBuf::new(),
+        vm: sought.vm.clone(),
+        is_ours: sought.prospect != Prospect::NotOurs,
+        claim,
         seconds: run.server.budget.total.as_secs_f64(),
     };
     sought

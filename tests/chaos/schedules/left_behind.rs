@@ -5,8 +5,9 @@ use std::fs;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{FIRST, cluster, every_post_is_kept, must};
+use super::{FIRST, cluster, every_post_is_kept, must, number_of_post};
 use crate::chaos::ground::{Ground, NAME};
+use crate::fake_pve::Fault;
 
 const UPID: &str = r#"{"upid":"UPID:pve1:00000009:0000005A:6B000009:qmclone:9000:root@pam!cli:"}"#;
 const CREATED: &str = r#"{"created":101}"#;
@@ -210,4 +211,24 @@ fn a_vmid_of_choice_is_not_asked_for_without_a_pause() {
     let seen = ground.run("--ensure --vmid 150 --timeout 1.2 --poll-interval 1");
     assert_eq!(seen.exit, Some(1), "{}", ground.account());
     assert!(ground.posts() <= 4, "{}", ground.account());
+}
+
+/// A template that is destroyed and built anew under its VMID brings an old request back to life.
+#[test]
+fn a_template_that_is_gone_for_a_while_makes_no_second_vm() {
+    for after in (1..30).step_by(3) {
+        let setup = cluster(json!({"clone_steps": {"appears": 0, "named": 20, "done": 40}}));
+        let post = number_of_post(&setup);
+        let late = json!({"status": 596, "reason": "Connection timed out", "after": after});
+        let ground = Ground::new(setup, [Fault::at_request(post, json!({"late": late}))]);
+        let running = ground.start("--ensure");
+        ground.fake.wait_for_requests(post);
+        ground.remember("killed", &running.kill());
+        let template = ground.fake.cluster().guests.remove(&9000).unwrap();
+        ground.run("--ensure");
+        ground.fake.cluster().guests.insert(9000, template);
+        must(&ground, ground.expect_ensured(""));
+        ground.fake.wake();
+        must(&ground, ground.expect_ensured(""));
+    }
 }
