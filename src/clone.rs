@@ -4,6 +4,7 @@ mod attempt;
 mod earlier;
 mod error;
 mod refusal;
+mod report;
 mod run;
 mod sight;
 mod there;

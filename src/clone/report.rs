@@ -1,0 +1,279 @@
+//! What a run that made no VM says to scripts, and what to do about it.
+
+use std::path::Path;
+
+use super::error::Error;
+use super::sight::Half;
+use crate::api::Delivery;
+use crate::api::types::Guest;
+use crate::report::{Kind, Known, Report, Started, hint_for, kind_of};
+use crate::stage::{GO_ON, Stage, Vm};
+use crate::task;
+
+impl Error {
+    /// The failure for people and scripts.
+    pub fn report(&self) -> Report {
+        Report {
+            known: self.known(),
+            log: match self {
+                Error::TaskFailed { failure, .. }
+                | Error::HalfMade {
+                    failure: Some(failure),
+                    ..
+                } => failure.log.clone(),
+                _ => Vec::new(),
+            },
+            ..Report::of(self.kind(), self).with_hint(self.hint())
+        }
+    }
+
+    /// Before the clone, and no server said no.
+    pub fn is_without_answer(&self) -> bool {
+        match self {
+            Error::ListGuests { source }
+            | Error::LookAtVm { source, .. }
+            | Error::LookForTemplate { source, .. }
+            | Error::AskForVmid { source } => kind_of(source) == Kind::Unreachable,
+            Error::NameMayBeTaken { .. } => true,
+            Error::StartClone {
+                undecided, source, ..
+            } => !undecided && source.delivery() == Delivery::NotDelivered,
+            _ => false,
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Error::ListGuests { source }
+            | Error::LookAtVm { source, .. }
+            | Error::LookForTemplate { source, .. }
+            | Error::AskForVmid { source }
+            | Error::StartClone {
+                undecided: false,
+                source,
+                ..
+            } => kind_of(source),
+            Error::NotSeenAgain { source, .. } => source.kind(),
+            Error::NothingStarted { .. }
+            | Error::StillClaimed { .. }
+            | Error::StillUnclear { .. }
+            | Error::Timeout { .. } => Kind::Timeout,
+            Error::Claim { .. }
+            | Error::DamagedClaim { .. }
+            | Error::NoFreeVmid
+            | Error::Busy { .. } => Kind::Failed,
+            Error::Claimed { .. } | Error::BegunOtherwise { .. } | Error::BegunElsewhere { .. } => {
+                Kind::InProgress
+            }
+            Error::NoTemplate { .. } => Kind::TemplateNotFound,
+            Error::AlreadyExists { .. } | Error::Exists { .. } => Kind::AlreadyExists,
+            Error::Ambiguous { .. } => Kind::Ambiguous,
+            Error::NameMayBeTaken { .. } => Kind::Unreachable,
+            Error::VmidTaken { .. } => Kind::VmidTaken,
+            Error::TaskFailed { .. } => Kind::TaskFailed,
+            Error::StartClone { .. } | Error::LostSight { .. } | Error::CannotSee { .. } => {
+                Kind::OutcomeUnknown
+            }
+            Error::MadeUnseen { .. } => Kind::Forbidden,
+            Error::HalfMade { .. } => Kind::HalfMade,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Error::ListGuests { source }
+            | Error::LookAtVm { source, .. }
+            | Error::LookForTemplate { source, .. }
+            | Error::AskForVmid { source }
+            | Error::StartClone {
+                undecided: false,
+                source,
+                ..
+            } => return hint_for(source),
+            Error::NoFreeVmid | Error::Busy { .. } => return None,
+            Error::StartClone { .. }
+            | Error::NotSeenAgain { .. }
+            | Error::StillClaimed { .. }
+            | Error::StillUnclear { .. }
+            | Error::TaskFailed {
+                undecided: true, ..
+            } => GO_ON,
+            Error::NothingStarted { .. } => {
+                "there is nothing to clean up; run it again, with a longer --timeout if the server \
+                 is slow or what is in the way takes long"
+            }
+            Error::DamagedClaim { path, .. } => {
+                return Some(format!(
+                    "its good lines name the VMID and the task (UPID) that were begun last; once that \
+                     is over: rm {}, then the same command with --ensure",
+                    path.display()
+                ));
+            }
+            Error::Claim { .. } => {
+                "this user must be able to write there, or HOMELAB_STATE_DIR names another directory; \
+                 without one, --vmid N says which VM is meant"
+            }
+            Error::Claimed { .. } => "--ensure waits for its end, and then says what is there",
+            Error::BegunOtherwise { begun, path, .. } => {
+                return Some(format!(
+                    "see that one to its end first: the same command with template {}, --ensure and no \
+                     --vmid; or, if nothing can be making it any more: rm {}",
+                    begun.template,
+                    path.display()
+                ));
+            }
+            Error::BegunElsewhere { begun, path, .. } => {
+                return Some(format!(
+                    "see it to its end there, with the same command, --host {} and --ensure; if that \
+                     server is gone for good: rm {}",
+                    begun.hosts.join(","),
+                    path.display()
+                ));
+            }
+            Error::NoTemplate { source } => source.hint(),
+            Error::AlreadyExists { holders, .. } if holders[0].is_being_cloned() => {
+                "a clone is making it, or has left it half made; --ensure waits for it"
+            }
+            Error::AlreadyExists { ensure: true, .. } | Error::Exists { ensure: true, .. } => {
+                "--vmid asks for another one; without it, or with the VMID of that VM, --ensure is \
+                 content with what is there"
+            }
+            Error::AlreadyExists { .. } | Error::Exists { .. } => {
+                "a new VM needs another name; --ensure is content with the one that is there"
+            }
+            Error::Ambiguous { .. } => "--vmid N says which of them is meant",
+            Error::NameMayBeTaken { .. } => {
+                "if you are sure that there is none, say which VMID the new one gets: --vmid N"
+            }
+            Error::VmidTaken { .. } => "choose another VMID, or leave --vmid out to get a free one",
+            Error::TaskFailed { failure, .. } => return Some(task::whole_log(&failure.upid)),
+            Error::LostSight { stage, .. } | Error::Timeout { stage, .. } => {
+                return Some(stage.hint());
+            }
+            Error::CannotSee { vm } | Error::MadeUnseen { vm } => {
+                let vmid = vm.vmid;
+                return Some(format!(
+                    "give the token VM.Audit on /vms/{vmid}; then {GO_ON}"
+                ));
+            }
+            Error::HalfMade {
+                vm, half, claim, ..
+            } => return Some(how_to_settle(vm, half, claim)),
+        };
+        Some(hint.to_owned())
+    }
+
+    fn known(&self) -> Known {
+        match self {
+            Error::NothingStarted { source, .. } => source.known(),
+            Error::AlreadyExists { holders, .. } | Error::Ambiguous { holders, .. } => {
+                known_guest(&holders[0])
+            }
+            Error::VmidTaken { vmid, guest } => match guest {
+                Some(guest) => known_guest(guest),
+                None => Known {
+                    vmid: Some(*vmid),
+                    ..Known::default()
+                },
+            },
+            Error::LookAtVm { vmid, .. } => Known {
+                vmid: Some(*vmid),
+                ..Known::default()
+            },
+            Error::BegunOtherwise { begun, .. } | Error::BegunElsewhere { begun, .. } => Known {
+                vmid: Some(begun.vmid),
+                node: Some(begun.node.clone()),
+                upid: None,
+                started: Started::Unknown,
+            },
+            Error::LostSight { stage, .. } | Error::Timeout { stage, .. } => stage.known(),
+            Error::TaskFailed { vm, failure, .. } => {
+                Stage::Cloning(vm.clone(), failure.upid.clone()).known()
+            }
+            Error::CannotSee { vm }
+            | Error::NotSeenAgain { vm, .. }
+            | Error::StartClone {
+                vm,
+                undecided: true,
+                ..
+            } => known_vm(vm, Started::Unknown),
+            Error::StartClone { vm, .. }
+            | Error::Busy { vm, .. }
+            | Error::Exists { vm, .. }
+            | Error::MadeUnseen { vm }
+            | Error::StillUnclear { vm, .. } => known_vm(vm, Started::No),
+            Error::HalfMade {
+                vm,
+                half,
+                is_ours,
+                failure,
+                ..
+            } => {
+                let started = match (is_ours, half) {
+                    _ if failure.is_some() => Started::Yes,
+                    (true, Half::Locked | Half::Lacks(_)) => Started::Yes,
+                    (false, Half::Nameless) => Started::No,
+                    _ => Started::Unknown,
+                };
+                let upid = failure.as_ref().map(|failure| failure.upid.clone());
+                Known {
+                    upid,
+                    ..known_vm(vm, started)
+                }
+            }
+            Error::DamagedClaim { .. } | Error::Claimed { .. } | Error::StillClaimed { .. } => {
+                Known {
+                    started: Started::Unknown,
+                    ..Known::default()
+                }
+            }
+            Error::Claim { .. }
+            | Error::ListGuests { .. }
+            | Error::LookForTemplate { .. }
+            | Error::NoTemplate { .. }
+            | Error::NameMayBeTaken { .. }
+            | Error::AskForVmid { .. }
+            | Error::NoFreeVmid => Known::default(),
+        }
+    }
+}
+
+fn known_guest(guest: &Guest) -> Known {
+    Known {
+        vmid: Some(guest.vmid),
+        node: Some(guest.node.clone()),
+        ..Known::default()
+    }
+}
+
+fn known_vm(vm: &Vm, started: Started) -> Known {
+    Known {
+        vmid: Some(vm.vmid),
+        node: Some(vm.node.clone()),
+        upid: None,
+        started,
+    }
+}
+
+/// Only root can remove it, and nobody should while something still works on it, or where it may be
+/// whole.
+fn how_to_settle(vm: &Vm, half: &Half, claim: &Path) -> String {
+    let Vm { vmid, node, .. } = vm;
+    match half {
+        Half::Locked | Half::Nameless => format!(
+            "on node '{node}', 'pvenode task list --source active' shows whether a clone (qmclone, under \
+             its template's VMID) is at work; if none is, as root there: qm unlock {vmid} && qm \
+             destroy {vmid}"
+        ),
+        Half::Lacks(_) if claim.as_os_str().is_empty() => {
+            "it was changed since, or was left half made and unlocked: look at it; a new VM needs \
+             another name"
+                .to_owned()
+        }
+        Half::Lacks(_) => format!(
+            "it was changed since, or was left half made and unlocked; to take it as it is: rm {}, \
+             then the same command with --ensure",
+            claim.display()
+        ),
+    }
+}
