@@ -427,8 +427,8 @@ fn a_path_in_the_file_means_beside_the_file() {
     "/home/ops/.local/state/homelab"
 )]
 #[case::empty(
-    &[("HOMELAB_STATE_DIR", ""), ("XDG_STATE_HOME", ""), ("HOME", "/root")],
-    "/root/.local/state/homelab"
+    &[("HOMELAB_STATE_DIR", ""), ("XDG_STATE_HOME", ""), ("HOME", "/home/ops")],
+    "/home/ops/.local/state/homelab"
 )]
 #[case::nobody_at_home(&[], "/var/lib/homelab")]
 fn runs_leave_word_for_each_other_in(#[case] set: &[(&str, &str)], #[case] expected: &str) {
