@@ -89,14 +89,9 @@ pub enum Taken {
 }
 
 impl Claim {
-    /// The file of a VM name.
-    pub fn path_in(directory: &Path, name: &VmName) -> PathBuf {
-        directory.join(format!("{name}.jsonl"))
-    }
-
     /// Takes the claim of a VM name, if no other process has it.
     pub fn take(directory: &Path, name: &VmName) -> Result<Taken, Error> {
-        let path = Claim::path_in(directory, name);
+        let path = directory.join(format!("{name}.jsonl"));
         let unusable = |error| Error::unusable(&path, error);
         make_directory(directory).map_err(|error| Error::unusable(directory, error))?;
         let mut file = OpenOptions::new()
@@ -218,10 +213,8 @@ fn make_directory(directory: &Path) -> io::Result<()> {
         .mode(0o700)
         .create(directory)?;
     // A power cut must not take the new directories away again.
-    let parents = missing.iter().filter_map(|missing| missing.parent());
-    parents
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .try_for_each(sync_directory)
+    let mut parents = missing.iter().filter_map(|missing| missing.parent());
+    parents.try_for_each(sync_directory)
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {

@@ -18,7 +18,7 @@ impl Server<'_> {
         &self,
         question: impl Fn(&Pve) -> Result<T, api::Error>,
     ) -> Result<T, api::Error> {
-        let forgiven = |error: &api::Error| before_something_is_begun(error, self.pve.met());
+        let forgiven = self.forgiving(before_something_is_begun);
         self.budget.try_until_done(forgiven, || question(self.pve))
     }
 
@@ -40,11 +40,25 @@ impl Server<'_> {
 
     fn look<T>(
         &self,
-        forgiven: fn(&api::Error, Met) -> Forgiven,
+        rule: fn(&api::Error, Met) -> Forgiven,
         mut look: impl FnMut(&Pve) -> Result<Look<T>, api::Error>,
     ) -> Result<T, GaveUp<api::Error>> {
-        let forgiven = |error: &api::Error| forgiven(error, self.pve.met());
+        let forgiven = self.forgiving(rule);
         self.budget.look_until_done(forgiven, || look(self.pve))
+    }
+
+    /// What a request was cut short by is the end of the budget, whatever the rule.
+    fn forgiving(
+        &self,
+        rule: fn(&api::Error, Met) -> Forgiven,
+    ) -> impl Fn(&api::Error) -> Forgiven {
+        move |error| match error {
+            api::Error::NoTimeLeft
+            | api::Error::NoAnswer {
+                cut_short: true, ..
+            } => Forgiven::AsIfNotLooked,
+            error => rule(error, self.pve.met()),
+        }
     }
 }
 
@@ -57,11 +71,7 @@ fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
     };
 
     let passes = match error {
-        Tls { .. } => false,
-        NoTimeLeft
-        | NoAnswer {
-            cut_short: true, ..
-        } => return Forgiven::AsIfNotLooked,
+        Tls { .. } | NoTimeLeft => false,
         Unreachable { .. } | Untrusted { .. } => met > Met::NotYet,
         Undelivered { .. } | LostBehind { .. } | NoAnswer { .. } => true,
         Unusable { status, .. } => *status >= 500,
@@ -78,10 +88,6 @@ fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
 /// Giving up leaves something behind, so only a clear no ends the looking.
 fn while_it_goes_on(error: &api::Error, met: Met) -> Forgiven {
     match error {
-        api::Error::NoTimeLeft
-        | api::Error::NoAnswer {
-            cut_short: true, ..
-        } => Forgiven::AsIfNotLooked,
         _ if met == Met::NotYet => before_something_is_begun(error, met),
         api::Error::Refused { status: 401, .. } if met == Met::Accepted => {
             Forgiven::WhileADaemonRestarts

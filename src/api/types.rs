@@ -99,11 +99,6 @@ impl Upid {
         Node(self.0.split(':').nth(1).unwrap_or_default().to_owned())
     }
 
-    /// What kind of task it is: `qmclone`, `qmstart` …
-    pub fn kind(&self) -> &str {
-        self.0.split(':').nth(5).unwrap_or_default()
-    }
-
     /// The UPID as text.
     pub fn as_str(&self) -> &str {
         &self.0

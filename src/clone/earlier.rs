@@ -40,8 +40,7 @@ pub fn claim(run: &Run) -> Result<Claim, Error> {
                 let name = name.clone();
                 Err(Error::Claimed { name, holder })
             }
-            Err(source @ claim::Error::Damaged { .. }) => {
-                let path = Claim::path_in(run.state, name);
+            Err(claim::Error::Damaged { path, source }) => {
                 Err(Error::DamagedClaim { path, source })
             }
             Err(source) => Ok(Look::Done((Claim::without_file(), Err(source)))),

@@ -22,8 +22,11 @@ pub enum Error {
     #[snafu(display("cannot keep other runs from making the same VM"))]
     Claim { source: claim::Error },
 
-    #[snafu(display("cannot tell what earlier runs have begun"))]
-    DamagedClaim { path: PathBuf, source: claim::Error },
+    #[snafu(display("cannot tell what earlier runs have begun: {} is damaged", path.display()))]
+    DamagedClaim {
+        path: PathBuf,
+        source: claim::Unreadable,
+    },
 
     #[snafu(display("{} is making VM '{name}'", process(*holder)))]
     Claimed { name: VmName, holder: Option<u32> },

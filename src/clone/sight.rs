@@ -226,7 +226,7 @@ impl Sought {
         };
         for upid in pve.running_clones_of(*template, node)? {
             let log = match pve.task_log(&upid) {
-                // It is over and forgotten since it was listed.
+                // What the server does not know, or no more, is not running.
                 Err(error) if is_no_such_task(&error) => continue,
                 log => log?,
             };

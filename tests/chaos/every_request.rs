@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::ground::{Ground, try_all};
 use super::mishaps::{self, Mishap};
-use super::schedules::number_of_post;
+use super::schedules::{number_of_post, post_in};
 use super::situations::{self, Situation, cluster};
 use crate::fake_pve::Fault;
 
@@ -34,8 +34,7 @@ fn one_vm_whatever_befalls_whichever_request() {
     let mut cases = Vec::new();
     for situation in &situations {
         let journal = requests_without_mishap(situation);
-        let post = journal.iter().position(|line| line.starts_with("POST"));
-        let post = post.expect("a clone was asked for") + 1;
+        let post = post_in(&journal);
         for request in 1..=journal.len() {
             for mishap in mishaps::all() {
                 add_cases(&mut cases, situation, &[(request, mishap)], request > post);
@@ -51,9 +50,7 @@ fn one_vm_when_trouble_does_not_come_alone() {
     let situations = situations::all();
     let slow = situations.iter().find(|one| one.name == "slow clones");
     let slow = slow.expect("that situation");
-    let journal = requests_without_mishap(slow);
-    let post = journal.iter().position(|line| line.starts_with("POST"));
-    let post = post.expect("a clone was asked for") + 1;
+    let post = post_in(&requests_without_mishap(slow));
     let mut cases = Vec::new();
     for first in mishaps::doubtful() {
         for request in post + 1..=post + 3 {

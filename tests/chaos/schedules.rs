@@ -22,7 +22,10 @@ const FIRST: u32 = 101;
 pub(super) fn number_of_post(setup: &Value) -> usize {
     let ground = Ground::new(setup.clone(), []);
     ground.run("");
-    let journal = ground.fake.journal();
+    post_in(&ground.fake.journal())
+}
+
+pub(super) fn post_in(journal: &[String]) -> usize {
     let post = journal.iter().position(|line| line.starts_with("POST"));
     post.expect("a clone was asked for") + 1
 }
