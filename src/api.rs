@@ -1,10 +1,17 @@
 //! Proxmox VE's API: one method per endpoint.
 
+mod answer;
+mod certificate;
+mod distrust;
+mod error;
 mod host;
+mod line;
+mod permissions;
 mod rows;
 mod tls;
 mod transport;
 pub mod types;
+mod wire;
 
 use std::time::{Duration, Instant};
 
@@ -12,23 +19,28 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-pub use self::host::{Address, Host, parse_port};
+pub use self::certificate::{Day, Fingerprint, NotAFingerprint};
+pub use self::distrust::Distrust;
+pub use self::error::{Behind, Delivery, Error, Unreached};
+pub use self::host::{Address, Host, addresses, parse_port};
+pub use self::line::{Endpoint, Presented};
+pub use self::permissions::Permissions;
 pub use self::rows::GuestList;
-pub use self::tls::Trust;
-pub use self::transport::{Delivery, Error, Met};
+pub use self::tls::{Error as TlsError, Trust};
+pub use self::transport::{Event, Met, Witness};
 
 use self::transport::{Transport, escaped};
-use self::types::{ExitStatus, Node, TaskStatus, Token, Upid, VmConfig, VmName, Vmid};
+use self::types::{
+    ExitStatus, Node, TaskStatus, Token, TokenId, Upid, Version, VmConfig, VmName, Vmid,
+};
 
-/// How to reach a server.
+/// How to reach a cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Access {
-    /// The server.
-    pub host: Host,
+    /// Its servers, any of which will do, in the order in which they are asked.
+    pub endpoints: Vec<Endpoint>,
     /// Who we are.
     pub token: Token,
-    /// Whom to believe that it is the server.
-    pub trust: Trust,
     /// What one request may take at the most. The server itself gives up after 30 s.
     pub request_timeout: Duration,
 }
@@ -39,21 +51,54 @@ pub struct Pve {
 }
 
 impl Pve {
-    /// Gets ready to ask the server; no request is sent. No later request outlives `deadline`.
+    /// Gets ready to ask the servers; no request is sent. No later request outlives `deadline`.
     pub fn new(access: &Access, deadline: Option<Instant>) -> Result<Pve, Error> {
         let Access {
-            host,
+            endpoints,
             token,
-            trust,
             request_timeout,
         } = access;
-        let transport = Transport::new(host.clone(), token, trust, *request_timeout, deadline)?;
+        let transport = Transport::new(endpoints, token, *request_timeout, deadline)?;
         Ok(Pve { transport })
     }
 
-    /// How far this server and this token have got in this run.
+    /// Tells `witness` of each request from now on.
+    pub fn told_to(mut self, witness: Witness) -> Pve {
+        self.transport.tell(witness);
+        self
+    }
+
+    /// Who asks.
+    pub fn token(&self) -> &TokenId {
+        self.transport.token()
+    }
+
+    /// How far these servers and this token have got in this run.
     pub fn met(&self) -> Met {
         self.transport.met()
+    }
+
+    /// What the first host has presented of itself, if it was asked by TLS.
+    pub fn presented(&self) -> Option<Presented> {
+        self.transport.lines().first()?.presented()
+    }
+
+    /// `GET /version`. Any token may ask.
+    pub fn version(&self) -> Result<Version, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            version: String,
+        }
+        self.transport.get("/version", |data| {
+            let Answer { version } = parsed(data, "a version")?;
+            version.parse().map_err(|_| "a version".to_owned())
+        })
+    }
+
+    /// `GET /access/permissions`. What this token itself may do, after whatever privilege separation
+    /// takes away.
+    pub fn permissions(&self) -> Result<Permissions, Error> {
+        self.transport.get("/access/permissions", Permissions::read)
     }
 
     /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit. Name, status

@@ -55,8 +55,8 @@ fn create_in_time(run: &Run) -> Result<Ready, Error> {
         .context(ListGuestsSnafu)
         .map_err(|error| not_seen_again(run, &claim, error))?;
     let plan = &run.plan;
-    let template =
-        find_template(&guests, &plan.template, &plan.name, run.progress).context(NoTemplateSnafu);
+    let template = find_template(&guests, &plan.template, Some(&plan.name), run.progress)
+        .context(NoTemplateSnafu);
     if let Some(made) = what_an_earlier_run_began(run, template.as_ref().ok().copied(), &mut claim)?
     {
         return Ok(made);

@@ -8,7 +8,7 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::types::{Guest, Node, Vmid};
+use crate::api::types::{Guest, Node, TokenId, Vmid};
 use crate::api::{Error, GuestList, Pve};
 use crate::server::Server;
 
@@ -34,6 +34,11 @@ impl<'p> Guests<'p> {
             rows: server.ask(Pve::guests)?,
             behind: OnceCell::new(),
         })
+    }
+
+    /// Who sees them.
+    pub fn token(&self) -> &TokenId {
+        self.server.pve.token()
     }
 
     /// All VMIDs that are taken, as far as this token can see.

@@ -149,10 +149,12 @@ pub fn kind_of(error: &api::Error) -> Kind {
     match error {
         api::Error::Tls { .. } => Kind::Config,
         api::Error::Untrusted { .. } => Kind::Untrusted,
+        api::Error::NoneReached { each } if each.iter().all(is_untrusted) => Kind::Untrusted,
         api::Error::Refused { status: 401, .. } => Kind::Unauthorized,
         api::Error::Refused { status: 403, .. } => Kind::Forbidden,
         api::Error::NoTimeLeft
         | api::Error::Unreachable { .. }
+        | api::Error::NoneReached { .. }
         | api::Error::Undelivered { .. }
         | api::Error::LostBehind { .. }
         | api::Error::NoAnswer { .. } => Kind::Unreachable,
@@ -160,36 +162,6 @@ pub fn kind_of(error: &api::Error) -> Kind {
     }
 }
 
-/// What to do about an unsuccessful request, where that is known.
-pub fn hint_for(error: &api::Error) -> Option<String> {
-    let hint = match error {
-        api::Error::Untrusted { .. } => {
-            "name the authority that signed its certificate with PROXMOX_CA_FILE or --ca-file (a \
-             cluster's own is /etc/pve/pve-root-ca.pem on each node), and the host by a name that \
-             the certificate holds"
-        }
-        api::Error::Unreachable { .. } => {
-            "check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is \
-             running there"
-        }
-        api::Error::Refused { status: 401, .. } => {
-            "user, realm, token id and secret must be those of a token that has not expired; on a \
-             node: pveum user token list USER@REALM"
-        }
-        api::Error::Refused { status: 403, .. } => {
-            "the token's user needs that privilege, and a token with privilege separation needs \
-             it besides; on a node: pveum acl modify PATH --roles ROLE --users USER@REALM, and \
-             --tokens 'USER@REALM!TOKENID' for the token"
-        }
-        api::Error::Undelivered { .. } => {
-            "pveproxy could not reach pvedaemon or the node concerned; \
-             'systemctl status pvedaemon' and 'pvecm status' there tell more"
-        }
-        api::Error::Unusable { .. } => {
-            "check that PROXMOX_HOST and PROXMOX_PORT are those of \
-             Proxmox VE itself, not of a proxy or another service"
-        }
-        _ => return None,
-    };
-    Some(hint.to_owned())
+fn is_untrusted(error: &api::Error) -> bool {
+    kind_of(error) == Kind::Untrusted
 }

@@ -66,13 +66,22 @@ impl Server<'_> {
 /// that has may be restarting a daemon.
 fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
     use api::Error::{
-        LostBehind, NoAnswer, NoTimeLeft, Refused, Tls, Undelivered, Unreachable, Untrusted,
-        Unusable,
+        LostBehind, NoAnswer, NoTimeLeft, NoneReached, Refused, Tls, Undelivered, Unreachable,
+        Untrusted, Unusable,
     };
 
     let passes = match error {
         Tls { .. } | NoTimeLeft => false,
         Unreachable { .. } | Untrusted { .. } => met > Met::NotYet,
+        NoneReached { each } => {
+            let each = each.iter();
+            let mut each = each.map(|error| before_something_is_begun(error, met));
+            return if each.any(|forgiven| forgiven != Forgiven::Not) {
+                Forgiven::WhileADaemonRestarts
+            } else {
+                Forgiven::Not
+            };
+        }
         Undelivered { .. } | LostBehind { .. } | NoAnswer { .. } => true,
         Unusable { status, .. } => *status >= 500,
         Refused { status: 401, .. } => met == Met::Accepted,
@@ -105,29 +114,48 @@ fn while_it_goes_on(error: &api::Error, met: Met) -> Forgiven {
 
 /// What the server says of a task that it does not know, or that it does not know yet again.
 pub fn is_no_such_task(error: &api::Error) -> bool {
-    matches!(error, api::Error::Refused { status: 400, words } if words.contains("no such task"))
+    matches!(error, api::Error::Refused { status: 400, words, .. } if words.contains("no such task"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::types::TokenId;
+    use crate::api::{Address, Behind};
     use rstest::rstest;
 
     fn refused(status: u16, words: &str) -> api::Error {
-        let words = words.to_owned();
-        api::Error::Refused { status, words }
+        api::Error::Refused {
+            status,
+            words: words.to_owned(),
+            token: TokenId {
+                user: "root".to_owned(),
+                realm: "pam".to_owned(),
+                key: "cli".to_owned(),
+            },
+        }
+    }
+
+    fn behind() -> Behind {
+        let host: Address = "pve1".parse().unwrap();
+        Behind {
+            host: host.into_host(),
+            node: None,
+        }
     }
 
     fn undelivered() -> api::Error {
-        let reason = "Connection refused".to_owned();
-        api::Error::Undelivered { reason }
+        api::Error::Undelivered {
+            behind: behind(),
+            reason: "Connection refused".to_owned(),
+        }
     }
 
     fn lost_behind() -> api::Error {
-        let reason = "Connection timed out".to_owned();
         api::Error::LostBehind {
+            behind: behind(),
             status: 596,
-            reason,
+            reason: "Connection timed out".to_owned(),
         }
     }
 

@@ -32,7 +32,7 @@ impl Address {
 }
 
 /// A server to talk to.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Host {
     name: String,
     port: u16,
@@ -43,6 +43,16 @@ impl Host {
     /// Whether to speak TLS with it.
     pub fn tls(&self) -> bool {
         self.tls
+    }
+
+    /// Its name, or its address as the system writes addresses: without brackets.
+    pub fn name(&self) -> &str {
+        self.name.trim_matches(['[', ']'])
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The base of every request to it.
@@ -58,12 +68,22 @@ impl fmt::Display for Host {
     }
 }
 
+/// Several addresses, separated by commas.
+pub fn addresses(text: &str) -> Result<Vec<Address>, Error> {
+    let entries: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_list = entries.len() > 1;
+    ensure!(
+        !is_list || entries.iter().all(|entry| !entry.is_empty()),
+        EmptyEntrySnafu
+    );
+    entries.into_iter().map(str::parse).collect()
+}
+
 impl FromStr for Address {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Address, Error> {
         ensure!(!text.is_empty(), EmptySnafu);
-        ensure!(!text.contains(','), SeveralSnafu);
         let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
         let tls = match scheme {
             "https" => true,
@@ -137,8 +157,8 @@ pub enum Error {
     #[snafu(display("it is empty"))]
     Empty,
 
-    #[snafu(display("several hosts are not supported; name one node of the cluster"))]
-    Several,
+    #[snafu(display("between two commas, or before or behind one, no host is named"))]
+    EmptyEntry,
 
     #[snafu(display("'{scheme}://' is not https://"))]
     Scheme { scheme: String },
@@ -188,7 +208,7 @@ mod tests {
 
     #[rstest]
     #[case::empty("", Error::Empty)]
-    #[case::several("pve1,pve2", Error::Several)]
+    #[case::several("pve1,pve2", Error::Name { name: "pve1,pve2".into() })]
     #[case::clear_text("http://pve.lan", Error::ClearText)]
     #[case::clear_text_by_a_telling_name("http://127.0.0.1.example.org", Error::ClearText)]
     #[case::other_scheme("ftp://pve.lan", Error::Scheme { scheme: "ftp".into() })]
@@ -207,5 +227,25 @@ mod tests {
     #[case::no_port_behind_the_colon("pve.lan:", Error::Port { text: String::new() })]
     fn other_texts_are_refused(#[case] text: &str, #[case] reason: Error) {
         assert_eq!(text.parse::<Address>(), Err(reason));
+    }
+
+    #[rstest]
+    #[case::one("pve1", &["pve1:8006"])]
+    #[case::two("pve1,pve2:443", &["pve1:8006", "pve2:443"])]
+    #[case::with_spaces("pve1, [::1]:8007 ,https://pve3", &["pve1:8006", "[::1]:8007", "pve3:8006"])]
+    fn commas_separate_hosts(#[case] text: &str, #[case] expected: &[&str]) {
+        let hosts = addresses(text).unwrap().into_iter().map(Address::into_host);
+        let shown: Vec<String> = hosts.map(|host| host.to_string()).collect();
+        assert_eq!(shown, expected);
+    }
+
+    #[rstest]
+    #[case::nothing("", Error::Empty)]
+    #[case::only_a_comma(",", Error::EmptyEntry)]
+    #[case::at_the_end("pve1,", Error::EmptyEntry)]
+    #[case::in_the_middle("pve1, ,pve2", Error::EmptyEntry)]
+    #[case::one_of_them("pve1,pve 2", Error::Name { name: "pve 2".into() })]
+    fn a_list_is_as_good_as_its_entries(#[case] text: &str, #[case] reason: Error) {
+        assert_eq!(addresses(text), Err(reason));
     }
 }

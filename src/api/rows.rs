@@ -1,7 +1,7 @@
 //! What a server says of guests, read as loosely as it is written: the rows of its lists one by one,
 //! so that one that cannot be read does not hide the others, and a VM's configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -53,27 +53,49 @@ pub(super) fn config(data: &RawValue) -> Result<VmConfig, String> {
     }
     let config: Config =
         serde_json::from_str(data.get()).map_err(|_| "a VM's configuration".to_owned())?;
-    let is_disk = |(key, value): &(String, Value)| {
-        let drive = value.as_str().unwrap_or_default();
-        is_drive(key) && !drive.split(',').any(|part| part == "media=cdrom")
-    };
-    let disks = config.options.into_iter().filter(is_disk);
-    Ok(VmConfig {
+    let mut read = VmConfig {
         name: config.name.filter(|name| !name.is_empty()),
         template: config.template,
         lock: config.lock.filter(|lock| !lock.is_empty()),
-        disks: disks.map(|(key, _)| key).collect(),
+        disks: BTreeSet::new(),
+        storages: BTreeSet::new(),
+        bridges: BTreeSet::new(),
+    };
+    for (key, value) in config.options {
+        let value = value.as_str().unwrap_or_default();
+        let mut parts = value.split(',');
+        if is_numbered(&key, &["net"]) {
+            read.bridges.extend(bridge(value));
+        } else if is_numbered(&key, &DRIVES) && !parts.any(|part| part == "media=cdrom") {
+            // `data:9000/base-9000-disk-0.raw,size=2G`
+            let storage = value.split_once(':').map(|(storage, _)| storage.to_owned());
+            read.storages.extend(storage);
+            read.disks.insert(key);
+        }
+    }
+    Ok(read)
+}
+
+/// `vmbr0/20` in `virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20`.
+fn bridge(net: &str) -> Option<String> {
+    let value_of = |name: &str| {
+        let pairs = net.split(',').filter_map(|part| part.split_once('='));
+        let mut named = pairs.filter(|(key, _)| *key == name);
+        named.next().map(|(_, value)| value)
+    };
+    let bridge = value_of("bridge")?;
+    Some(match value_of("tag") {
+        Some(tag) => format!("{bridge}/{tag}"),
+        None => bridge.to_owned(),
     })
 }
 
+const DRIVES: [&str; 6] = ["ide", "sata", "scsi", "virtio", "efidisk", "tpmstate"];
+
 /// `scsi0`, `efidisk0` …, but not `scsihw` or `unused0`.
-fn is_drive(key: &str) -> bool {
-    let bus = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    bus != key
-        && matches!(
-            bus,
-            "ide" | "sata" | "scsi" | "virtio" | "efidisk" | "tpmstate"
-        )
+fn is_numbered(key: &str, kinds: &[&str]) -> bool {
+    let kind = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    kind != key && kinds.contains(&kind)
 }
 
 /// What is read of a row. Numbers may arrive as strings and the other way round.

@@ -19,14 +19,18 @@ const SECRET: &str = "00000000-0000-0000-0000-000000000001";
 pub(crate) fn client_of(server: &ServerGuard) -> Pve {
     let address: Address = server.url().parse().unwrap();
     let access = Access {
-        host: address.into_host(),
+        endpoints: vec![Endpoint {
+            host: address.into_host(),
+            trust: Trust::SystemRoots,
+        }],
         token: Token {
-            user: "root".into(),
-            realm: "pam".into(),
-            key: "cli".into(),
+            id: TokenId {
+                user: "root".into(),
+                realm: "pam".into(),
+                key: "cli".into(),
+            },
             secret: Secret::new(SECRET.into()),
         },
-        trust: Trust::SystemRoots,
         request_timeout: Duration::from_secs(5),
     };
     Pve::new(&access, None).unwrap()
@@ -130,6 +134,8 @@ fn a_configuration_is_read() {
         lock: None,
         // The drive for CDs, cloud-init's, is none.
         disks: BTreeSet::from(["scsi0".into()]),
+        storages: BTreeSet::from(["data".into()]),
+        bridges: BTreeSet::from(["vmbr0".into()]),
     };
     assert_eq!(config.unwrap(), Some(expected));
 }

@@ -4,8 +4,8 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -22,6 +22,9 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
+use super::certificate::{Details, Fingerprint};
+use super::distrust::Distrust;
+
 /// Whom to believe that it is the server it claims to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trust {
@@ -29,6 +32,8 @@ pub enum Trust {
     SystemRoots,
     /// The certificate authorities in this PEM file, and no others.
     CaFile(PathBuf),
+    /// Whoever presents this certificate and holds its key, in whatever name and signed by whomever.
+    Pin(Fingerprint),
     /// Whoever answers. Protects from nobody who can get in between.
     Anyone,
 }
@@ -39,19 +44,26 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Reads what `trust` names: the system's roots or the CA file.
-    pub(super) fn new(trust: &Trust) -> Result<Tls, Error> {
+    /// Reads what `trust` names: the system's roots or the CA file. What servers present goes to
+    /// `handshake`.
+    pub(super) fn new(trust: &Trust, handshake: Handshake) -> Result<Tls, Error> {
         let provider = Arc::new(ring::default_provider());
-        let verifier: Arc<dyn ServerCertVerifier> = match trust {
-            Trust::SystemRoots => chain_verifier(system_roots()?, &provider)?,
-            Trust::CaFile(path) => chain_verifier(file_roots(path)?, &provider)?,
-            Trust::Anyone => Arc::new(AnyCertificate(Arc::clone(&provider))),
+        let rule = match trust {
+            Trust::SystemRoots => Rule::signed_by(system_roots(), &provider)?,
+            Trust::CaFile(path) => Rule::signed_by(file_roots(path)?, &provider)?,
+            Trust::Pin(pin) => Rule::Pinned(*pin),
+            Trust::Anyone => Rule::Anyone,
+        };
+        let verifier = Verifier {
+            rule,
+            provider: Arc::clone(&provider),
+            handshake,
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .context(SetupSnafu)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         Ok(Tls {
             config: Arc::new(config),
@@ -59,26 +71,14 @@ impl Tls {
     }
 }
 
-fn chain_verifier(
-    roots: RootCertStore,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, Error> {
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|error| rustls::Error::General(error.to_string()))
-        .context(SetupSnafu)
-}
-
-fn system_roots() -> Result<RootCertStore, Error> {
-    let found = rustls_native_certs::load_native_certs();
+/// Systems carry certificates that no modern verifier reads; the others are still good.
+fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    // Systems carry certificates that no modern verifier reads; the others are still good.
-    let (usable, _) = roots.add_parsable_certificates(found.certs);
-    ensure!(usable > 0, NoSystemRootsSnafu);
-    Ok(roots)
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
-fn file_roots(path: &PathBuf) -> Result<RootCertStore, Error> {
+fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
     let certificates: Vec<CertificateDer> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|error| match error {
@@ -86,13 +86,19 @@ fn file_roots(path: &PathBuf) -> Result<RootCertStore, Error> {
             _ => "it is damaged".to_owned(),
         })
         .map_err(|reason| CaFileSnafu { path, reason }.build())?;
-    ensure!(!certificates.is_empty(), NoCertificateSnafu { path });
+    let Some(first) = certificates.first() else {
+        return NoCertificateSnafu { path }.fail();
+    };
+    let details: Vec<Details> = certificates.iter().filter_map(Details::of).collect();
+    let vouches_for_nobody = details.iter().all(|details| !details.is_authority);
     let mut roots = RootCertStore::empty();
-    for certificate in certificates {
+    for certificate in &certificates {
         let reason = "it holds a certificate that is damaged";
-        let added = roots.add(certificate);
+        let added = roots.add(certificate.clone());
         ensure!(added.is_ok(), CaFileSnafu { path, reason });
     }
+    let fingerprint = Fingerprint::of(first);
+    ensure!(!vouches_for_nobody, NoAuthoritySnafu { path, fingerprint });
     Ok(roots)
 }
 
@@ -174,20 +180,105 @@ impl fmt::Debug for TlsTransport {
     }
 }
 
-/// Takes any certificate, but only from a server that holds its key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+/// What the server of a connection has shown of itself, and why it is not believed, if it is not.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Handshake(Arc<Mutex<Shown>>);
 
-impl ServerCertVerifier for AnyCertificate {
+#[derive(Default, Debug)]
+struct Shown {
+    certificate: Option<CertificateDer<'static>>,
+    distrust: Option<Distrust>,
+}
+
+impl Handshake {
+    /// Before a request, which may make a new connection.
+    pub(super) fn forget_distrust(&self) {
+        self.shown().distrust = None;
+    }
+
+    /// Why the last one was not believed.
+    pub(super) fn distrust(&self) -> Option<Distrust> {
+        self.shown().distrust.clone()
+    }
+
+    /// What was presented last.
+    pub(super) fn certificate(&self) -> Option<CertificateDer<'static>> {
+        self.shown().certificate.clone()
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a certificate has to be.
+#[derive(Debug)]
+enum Rule {
+    SignedByAuthority(Arc<WebPkiServerVerifier>),
+    /// There is no authority that could have signed it.
+    SignedByNobody,
+    Pinned(Fingerprint),
+    Anyone,
+}
+
+impl Rule {
+    fn signed_by(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Rule, Error> {
+        if roots.is_empty() {
+            return Ok(Rule::SignedByNobody);
+        }
+        let provider = Arc::clone(provider);
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map(Rule::SignedByAuthority)
+            .map_err(|error| rustls::Error::General(error.to_string()))
+            .context(SetupSnafu)
+    }
+}
+
+/// Asks a rule about each certificate, and whatever the rule is takes one only from a server that
+/// holds its key.
+#[derive(Debug)]
+struct Verifier {
+    rule: Rule,
+    provider: Arc<CryptoProvider>,
+    handshake: Handshake,
+}
+
+impl Verifier {
+    /// That the server has signed the handshake with the key of its certificate.
+    fn is_signed(
+        &self,
+        verified: Result<HandshakeSignatureValid, rustls::Error>,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verified.inspect_err(|_| self.handshake.shown().distrust = Some(Distrust::WithoutItsKey))
+    }
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        self.handshake.shown().certificate = Some(end_entity.clone().into_owned());
+        let details = Details::of(end_entity);
+        let verdict = match &self.rule {
+            Rule::SignedByAuthority(authorities) => authorities
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                .map_err(|error| Distrust::of(&error, details, now)),
+            Rule::SignedByNobody => Err(Distrust::NoAuthorities),
+            Rule::Pinned(pin) => Distrust::unless_pinned(*pin, end_entity, details, now)
+                .map(|()| ServerCertVerified::assertion()),
+            Rule::Anyone => Ok(ServerCertVerified::assertion()),
+        };
+        verdict.map_err(|distrust| {
+            let error = CertificateError::ApplicationVerificationFailure;
+            self.handshake.shown().distrust = Some(distrust);
+            rustls::Error::InvalidCertificate(error)
+        })
     }
 
     fn verify_tls12_signature(
@@ -196,8 +287,13 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        self.is_signed(verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            algorithms,
+        ))
     }
 
     fn verify_tls13_signature(
@@ -206,12 +302,18 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        self.is_signed(verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            algorithms,
+        ))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
     }
 }
 
@@ -223,51 +325,26 @@ pub(super) fn handshake_failure(error: &ureq::Error) -> Option<rustls::Error> {
     error.get_ref()?.downcast_ref().cloned()
 }
 
-/// A failed handshake in words: what the server did, not what rustls calls it.
-pub(super) fn in_words(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(reason) => match reason {
-            // A wrong signature: the authority bears the name of a trusted one but is another, as
-            // those of two Proxmox VE clusters may.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "its certificate is signed by an authority that is not trusted here".to_owned()
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "its certificate has expired".to_owned()
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "its certificate is not valid yet; is the clock right?".to_owned()
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "its certificate is for another name".to_owned()
-            }
-            CertificateError::BadEncoding => "its certificate is damaged".to_owned(),
-            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                "its certificate is not one for servers".to_owned()
-            }
-            // Among others: it is an authority's own certificate, which no server may use.
-            _ => "its certificate is not one that can be verified".to_owned(),
-        },
-        rustls::Error::InvalidMessage(_) => "what answers there does not speak TLS".to_owned(),
-        other => format!("the TLS handshake failed: {other}"),
-    }
-}
-
 /// What keeps TLS from being set up at all. Nothing has been sent.
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Error {
-    #[snafu(display(
-        "this system has no certificate authorities to trust; name the cluster's own with \
-         PROXMOX_CA_FILE or --ca-file"
-    ))]
-    NoSystemRoots,
-
     #[snafu(display("CA file '{}': {reason}", path.display()))]
     CaFile { path: PathBuf, reason: String },
 
     #[snafu(display("CA file '{}' holds no PEM certificate", path.display()))]
     NoCertificate { path: PathBuf },
+
+    /// Mostly it is the node's own certificate.
+    #[snafu(display(
+        "CA file '{}' holds a server's certificate, which vouches for no other, and not that of a \
+         certificate authority",
+        path.display()
+    ))]
+    NoAuthority {
+        path: PathBuf,
+        fingerprint: Fingerprint,
+    },
 
     #[snafu(display("TLS cannot be set up"))]
     Setup { source: rustls::Error },

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use snafu::{Snafu, ensure};
+use snafu::{OptionExt, Snafu, ensure};
 
 /// The number of a guest, unique in its cluster.
 ///
@@ -250,6 +250,11 @@ pub struct VmConfig {
     /// The keys of its disks, `scsi0`, `efidisk0` …, without drives for CDs, which cloud-init's is
     /// one of: those come and go in a VM's life.
     pub disks: BTreeSet<String>,
+    /// The storages that those are on.
+    pub storages: BTreeSet<String>,
+    /// The bridges of its network cards, each with its VLAN tag where there is one: `vmbr0`,
+    /// `vmbr0/20`.
+    pub bridges: BTreeSet<String>,
 }
 
 impl VmConfig {
@@ -257,6 +262,30 @@ impl VmConfig {
     /// needs a whole VM.
     pub fn is_being_made(&self) -> bool {
         matches!(self.lock.as_deref(), Some("clone" | "create"))
+    }
+}
+
+/// The version of a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Version {
+    /// As the server writes it: `9.2.11`.
+    pub text: String,
+    /// Its first number.
+    pub major: u32,
+}
+
+impl FromStr for Version {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Version, Error> {
+        let major = text
+            .split(['.', '-'])
+            .next()
+            .and_then(|major| major.parse().ok());
+        Ok(Version {
+            text: text.to_owned(),
+            major: major.context(NotAVersionSnafu)?,
+        })
     }
 }
 
@@ -321,6 +350,15 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// A text from elsewhere, which may hold this one: proxies repeat what they were sent.
+    pub fn masked_in(&self, text: String) -> String {
+        if text.contains(&self.0) {
+            text.replace(&self.0, "(secret)")
+        } else {
+            text
+        }
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -329,32 +367,46 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// An API token: what the `Authorization` header is made of.
+/// Who asks: an API token without its secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Token {
+pub struct TokenId {
     /// `root`
     pub user: String,
     /// `pam`
     pub realm: String,
-    /// The token id, without user and realm.
+    /// What the user calls this one of the tokens.
     pub key: String,
+}
+
+impl TokenId {
+    /// The token's owner: `USER@REALM`.
+    pub fn userid(&self) -> String {
+        format!("{}@{}", self.user, self.realm)
+    }
+}
+
+/// `USER@REALM!TOKENID`
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TokenId { user, realm, key } = self;
+        write!(f, "{user}@{realm}!{key}")
+    }
+}
+
+/// An API token: what the `Authorization` header is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Token {
+    /// Whose.
+    pub id: TokenId,
     /// The UUID that Proxmox showed once, when the token was made.
     pub secret: Secret,
 }
 
 impl Token {
-    /// `USER@REALM!TOKENID`
-    pub fn identity(&self) -> String {
-        let Token {
-            user, realm, key, ..
-        } = self;
-        format!("{user}@{realm}!{key}")
-    }
-
     /// `PVEAPIToken=USER@REALM!TOKENID=SECRET`
     pub fn header(&self) -> Secret {
         let secret = self.secret.expose();
-        Secret(format!("PVEAPIToken={}={secret}", self.identity()))
+        Secret(format!("PVEAPIToken={}={secret}", self.id))
     }
 }
 
@@ -376,6 +428,9 @@ pub enum Error {
 
     #[snafu(display("not a UPID, which looks like UPID:node:pid:pstart:starttime:type:id:user:"))]
     NotAUpid,
+
+    #[snafu(display("not a version, which looks like 9.2.11"))]
+    NotAVersion,
 }
 
 #[cfg(test)]
@@ -449,9 +504,11 @@ mod tests {
     #[test]
     fn a_secret_stays_out_of_debug() {
         let token = Token {
-            user: "root".into(),
-            realm: "pam".into(),
-            key: "cli".into(),
+            id: TokenId {
+                user: "root".into(),
+                realm: "pam".into(),
+                key: "cli".into(),
+            },
             secret: Secret::new("s3cret".into()),
         };
         let shown = format!("{token:?} {:?}", token.header());

@@ -6,7 +6,8 @@ use super::error::Error;
 use super::sight::Half;
 use crate::api::Delivery;
 use crate::api::types::Guest;
-use crate::report::{Kind, Known, Report, Started, hint_for, kind_of};
+use crate::hint::{hint_for, hint_for_clone, word};
+use crate::report::{Kind, Known, Report, Started, kind_of};
 use crate::stage::{GO_ON, Stage, Vm};
 use crate::task;
 
@@ -84,12 +85,13 @@ impl Error {
             Error::ListGuests { source }
             | Error::LookAtVm { source, .. }
             | Error::LookForTemplate { source, .. }
-            | Error::AskForVmid { source }
-            | Error::StartClone {
+            | Error::AskForVmid { source } => return hint_for(source),
+            Error::StartClone {
                 undecided: false,
                 source,
+                vm,
                 ..
-            } => return hint_for(source),
+            } => return hint_for_clone(source, vm.vmid, &vm.node),
             Error::NoFreeVmid | Error::Busy { .. } => return None,
             Error::StartClone { .. }
             | Error::NotSeenAgain { .. }
@@ -106,7 +108,7 @@ impl Error {
                 return Some(format!(
                     "its good lines name the VMID and the task (UPID) that were begun last; once that \
                      is over: rm {}, then the same command with --ensure",
-                    path.display()
+                    word(&path.to_string_lossy())
                 ));
             }
             Error::Claim { .. } => {
@@ -119,7 +121,7 @@ impl Error {
                     "see that one to its end first: the same command with template {}, --ensure and no \
                      --vmid; or, if nothing can be making it any more: rm {}",
                     begun.template,
-                    path.display()
+                    word(&path.to_string_lossy())
                 ));
             }
             Error::BegunElsewhere { begun, path, .. } => {
@@ -127,7 +129,7 @@ impl Error {
                     "see it to its end there, with the same command, --host {} and --ensure; if that \
                      server is gone for good: rm {}",
                     begun.hosts.join(","),
-                    path.display()
+                    word(&path.to_string_lossy())
                 ));
             }
             Error::NoTemplate { source } => source.hint(),
@@ -273,7 +275,7 @@ fn how_to_settle(vm: &Vm, half: &Half, claim: &Path) -> String {
         Half::Lacks(_) => format!(
             "it was changed since, or was left half made and unlocked; to take it as it is: rm {}, \
              then the same command with --ensure",
-            claim.display()
+            word(&claim.to_string_lossy())
         ),
     }
 }

@@ -1,0 +1,170 @@
+//! What an answer says: `data`, the server's no, or nothing that Proxmox VE would say.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::error::{Behind, Error};
+use super::host::Host;
+use super::types::{Node, Secret, TokenId};
+
+/// Far more than Proxmox's longest words; what is longer is a stranger's.
+const WORDS_AT_MOST: usize = 2000;
+
+/// An answer as it came, without the token's secret, should it have been repeated.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) reason: String,
+    pub(super) body: String,
+    /// Where it sends us instead.
+    pub(super) location: Option<String>,
+    pub(super) content_type: Option<String>,
+}
+
+/// Whose answer it is, and to whom.
+pub(super) struct Asked<'a> {
+    pub(super) host: &'a Host,
+    pub(super) path: &'a str,
+    pub(super) token: &'a TokenId,
+    pub(super) secret: &'a Secret,
+}
+
+impl Answer {
+    /// The answer, unless pveproxy has it from nobody: 595 … 599.
+    pub(super) fn unless_lost(self, asked: &Asked) -> Result<Answer, Error> {
+        let status = self.status;
+        if !(595..=599).contains(&status) {
+            return Ok(self);
+        }
+        let reason = excerpt(&self.reason, WORDS_AT_MOST);
+        let behind = Behind {
+            host: asked.host.clone(),
+            node: node_of(asked.path),
+        };
+        Err(match status {
+            595 => Error::Undelivered { behind, reason },
+            _ => Error::LostBehind {
+                behind,
+                status,
+                reason,
+            },
+        })
+    }
+
+    /// What `read` makes of `data`; it says what it expected if it can make nothing of it.
+    pub(super) fn data<T>(
+        &self,
+        asked: &Asked,
+        read: impl FnOnce(&RawValue) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        match (self.status, self.body.as_str()) {
+            (200, body) => self.data_of(body, asked, read),
+            (401, "") => Err(self.refused(&self.reason, asked)),
+            (400 | 401 | 403 | 500 | 501, body) => match serde_json::from_str(body) {
+                Ok(envelope) => Err(self.refused(&words_of(&envelope, &self.reason), asked)),
+                Err(_) => Err(self.not_proxmox(asked)),
+            },
+            _ => Err(self.not_proxmox(asked)),
+        }
+    }
+
+    fn data_of<T>(
+        &self,
+        body: &str,
+        asked: &Asked,
+        read: impl FnOnce(&RawValue) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        let envelope: Envelope = match serde_json::from_str(body) {
+            Ok(envelope) => envelope,
+            Err(error) if error.is_eof() && !body.is_empty() => {
+                return Err(Error::NoAnswer {
+                    host: asked.host.clone(),
+                    cause: "it breaks off".to_owned(),
+                    cut_short: false,
+                });
+            }
+            Err(_) if body.trim_start().starts_with('{') => {
+                let what = "JSON without the 'data' of every answer".to_owned();
+                return Err(self.unusable(asked, what));
+            }
+            Err(_) => return Err(self.not_proxmox(asked)),
+        };
+        read(envelope.data).map_err(|expected| {
+            let got = asked.secret.masked_in(excerpt(envelope.data.get(), 60));
+            self.unusable(asked, format!("'{got}' where {expected} was expected"))
+        })
+    }
+
+    fn refused(&self, words: &str, asked: &Asked) -> Error {
+        Error::Refused {
+            status: self.status,
+            words: excerpt(words, WORDS_AT_MOST),
+            token: asked.token.clone(),
+        }
+    }
+
+    fn not_proxmox(&self, asked: &Asked) -> Error {
+        let more = match (&self.location, &self.content_type) {
+            (Some(elsewhere), _) => format!(", to {}", excerpt(elsewhere, 200)),
+            (None, Some(kind)) => format!(", {}", kind.split(';').next().unwrap_or(kind)),
+            (None, None) => String::new(),
+        };
+        let reason = excerpt(&self.reason, 200);
+        self.unusable(asked, format!("{} {reason}{more}", self.status))
+    }
+
+    fn unusable(&self, asked: &Asked, what: String) -> Error {
+        Error::Unusable {
+            host: asked.host.clone(),
+            status: self.status,
+            what,
+        }
+    }
+}
+
+/// What every answer of Proxmox looks like.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    data: &'a RawValue,
+    #[serde(default)]
+    message: Value,
+    #[serde(default)]
+    errors: Value,
+}
+
+/// The server's words: `message`, or before Proxmox VE 8.4 the reason phrase, and what `errors`
+/// says of single parameters.
+fn words_of(envelope: &Envelope, reason: &str) -> String {
+    let message = match &envelope.message {
+        Value::String(text) => text.trim(),
+        _ => reason,
+    };
+    let Value::Object(errors) = &envelope.errors else {
+        return message.to_owned();
+    };
+    let each: Vec<String> = errors
+        .iter()
+        .map(|(parameter, text)| {
+            let text = text
+                .as_str()
+                .map_or_else(|| text.to_string(), str::to_owned);
+            format!("{parameter}: {}", text.trim())
+        })
+        .collect();
+    format!("{message} {}", each.join("; "))
+}
+
+/// The node in `/nodes/{node}/…`.
+fn node_of(path: &str) -> Option<Node> {
+    let rest = path.strip_prefix("/nodes/")?;
+    let node = rest.split(['/', '?']).next()?;
+    Some(Node(node.to_owned()))
+}
+
+fn excerpt(text: &str, at_most: usize) -> String {
+    match text.char_indices().nth(at_most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,231 @@
+//! What a certificate says, for those who have to tell about it. Whether to trust it is decided in
+//! `tls.rs`, and not by what is read here.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+use rustls::pki_types::CertificateDer;
+use snafu::{Snafu, ensure};
+use x509_cert::Certificate;
+use x509_cert::der::{DateTime, Decode};
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
+
+/// More of a certificate's names help nobody.
+const NAMES_AT_MOST: usize = 8;
+
+/// The SHA-256 of a certificate, which stands for the whole of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; SHA256_OUTPUT_LEN]);
+
+impl Fingerprint {
+    /// As `openssl x509 -fingerprint -sha256` reckons it.
+    pub fn of(certificate: &CertificateDer) -> Fingerprint {
+        let mut bytes = [0; SHA256_OUTPUT_LEN];
+        bytes.copy_from_slice(digest(&SHA256, certificate).as_ref());
+        Fingerprint(bytes)
+    }
+}
+
+/// `AA:BB:…`, as Proxmox shows it.
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pairs = self.0.map(|byte| format!("{byte:02X}"));
+        f.write_str(&pairs.join(":"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// With or without colons, in upper or lower case, and behind what openssl writes in front of it:
+/// `sha256 Fingerprint=AA:BB:…`.
+impl FromStr for Fingerprint {
+    type Err = NotAFingerprint;
+
+    fn from_str(text: &str) -> Result<Fingerprint, NotAFingerprint> {
+        const SHA1_OUTPUT_LEN: usize = 20;
+
+        let text = text.rsplit('=').next().unwrap_or(text);
+        let digits: String = text.chars().filter(|c| *c != ':').collect();
+        let are_hex = digits.chars().all(|c| c.is_ascii_hexdigit());
+        ensure!(are_hex, DigitSnafu);
+        let count = digits.len();
+        ensure!(count != SHA1_OUTPUT_LEN * 2, Sha1Snafu);
+        ensure!(count == SHA256_OUTPUT_LEN * 2, LengthSnafu { count });
+        let mut bytes = [0; SHA256_OUTPUT_LEN];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            let pair = &digits[index * 2..index * 2 + 2];
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| NotAFingerprint::Digit)?;
+        }
+        Ok(Fingerprint(bytes))
+    }
+}
+
+/// Why a text is no fingerprint.
+#[derive(Debug, Snafu, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum NotAFingerprint {
+    #[snafu(display(
+        "not a SHA-256 fingerprint, which is 64 hexadecimal digits, with or without colons"
+    ))]
+    Digit,
+
+    #[snafu(display("that is a SHA-1 fingerprint; the SHA-256 one has 64 hexadecimal digits"))]
+    Sha1,
+
+    #[snafu(display("a SHA-256 fingerprint has 64 hexadecimal digits, and this has {count}"))]
+    Length { count: usize },
+}
+
+/// A day, in UTC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Day(DateTime);
+
+impl Day {
+    /// By this machine's clock.
+    pub fn today() -> Option<Day> {
+        DateTime::from_system_time(SystemTime::now()).ok().map(Day)
+    }
+
+    /// So long after 1970.
+    pub fn at(since_1970: Duration) -> Option<Day> {
+        DateTime::from_unix_duration(since_1970).ok().map(Day)
+    }
+}
+
+/// `2026-11-25`
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Day(time) = self;
+        write!(
+            f,
+            "{:04}-{:02}-{:02}",
+            time.year(),
+            time.month(),
+            time.day()
+        )
+    }
+}
+
+/// What was read of a certificate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Details {
+    /// From when on it counts, since 1970.
+    pub not_before: Duration,
+    /// Until when it counts, since 1970.
+    pub not_after: Duration,
+    /// The names and addresses it is for, the first of them.
+    pub names: Vec<String>,
+    /// Whether it may sign others.
+    pub is_authority: bool,
+}
+
+impl Details {
+    /// `None` if it cannot be read.
+    pub fn of(certificate: &CertificateDer) -> Option<Details> {
+        let certificate = Certificate::from_der(certificate).ok()?;
+        let body = certificate.tbs_certificate();
+        let names: Option<(bool, SubjectAltName)> = body.get_extension().ok()?;
+        let constraints: Option<(bool, BasicConstraints)> = body.get_extension().ok()?;
+        let names = names.map_or_else(Vec::new, |(_, SubjectAltName(names))| names);
+        Some(Details {
+            not_before: body.validity().not_before.to_unix_duration(),
+            not_after: body.validity().not_after.to_unix_duration(),
+            names: names.iter().filter_map(name).take(NAMES_AT_MOST).collect(),
+            is_authority: constraints.is_some_and(|(_, constraints)| constraints.ca),
+        })
+    }
+}
+
+fn name(name: &GeneralName) -> Option<String> {
+    match name {
+        GeneralName::DnsName(name) => Some(name.to_string()),
+        GeneralName::IpAddress(bytes) => {
+            let bytes = bytes.as_bytes();
+            let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            let v6 = <[u8; 16]>::try_from(bytes).map(IpAddr::from);
+            v4.or(v6).ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const BYTES: &str = "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:\
+                         00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF";
+
+    #[rstest]
+    #[case::as_it_is_shown(BYTES.to_owned())]
+    #[case::lower_case(BYTES.to_lowercase())]
+    #[case::without_colons(BYTES.replace(':', ""))]
+    #[case::as_openssl_prints_it(format!("sha256 Fingerprint={BYTES}"))]
+    fn a_fingerprint_is_read_however_it_is_written(#[case] text: String) {
+        let fingerprint: Fingerprint = text.parse().unwrap();
+        assert_eq!(fingerprint.to_string(), BYTES);
+    }
+
+    #[rstest]
+    #[case::empty("", NotAFingerprint::Length { count: 0 })]
+    #[case::one_digit_short(&BYTES[1..], NotAFingerprint::Length { count: 63 })]
+    #[case::one_byte_too_long(&format!("{BYTES}:00"), NotAFingerprint::Length { count: 66 })]
+    #[case::sha1(&BYTES[..59], NotAFingerprint::Sha1)]
+    #[case::another_letter(&BYTES.replace('A', "G"), NotAFingerprint::Digit)]
+    #[case::with_its_label(&format!("SHA256 {BYTES}"), NotAFingerprint::Digit)]
+    #[case::beyond_ascii("é", NotAFingerprint::Digit)]
+    fn other_texts_are_none(#[case] text: &str, #[case] reason: NotAFingerprint) {
+        assert_eq!(text.parse::<Fingerprint>(), Err(reason));
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_sha256_of_the_certificate() {
+        let certificate = CertificateDer::from(b"abc".to_vec());
+        assert_eq!(
+            Fingerprint::of(&certificate)
+                .to_string()
+                .replace(':', "")
+                .to_lowercase(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[rstest]
+    #[case::beginning(0, "1970-01-01")]
+    #[case::leap_day(1_709_208_000, "2024-02-29")]
+    fn a_day_is_written_as_everybody_reads_it(#[case] seconds: u64, #[case] shown: &str) {
+        let day = Day::at(Duration::from_secs(seconds)).unwrap();
+        assert_eq!(day.to_string(), shown);
+    }
+
+    #[test]
+    fn a_certificate_tells_its_names_and_its_end() {
+        use rcgen::{CertificateParams, KeyPair};
+
+        let names = ["pve1.lan", "192.0.2.7", "2001:db8::7"].map(str::to_owned);
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(names)
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
+        let details = Details::of(leaf.der()).unwrap();
+        assert_eq!(details.names, ["pve1.lan", "192.0.2.7", "2001:db8::7"]);
+        assert!(!details.is_authority);
+        let last_day = Day::at(details.not_after).unwrap();
+        assert_eq!(last_day.to_string(), "4096-01-01");
+    }
+
+    #[test]
+    fn what_is_no_certificate_tells_nothing() {
+        assert_eq!(Details::of(&CertificateDer::from(vec![0x30, 0x03])), None);
+    }
+}

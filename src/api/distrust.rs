@@ -1,0 +1,127 @@
+//! Why a server is not believed to be who it claims to be, in words: what is wrong with its
+//! certificate, not what rustls calls it.
+
+use std::time::Duration;
+
+use rustls::CertificateError;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use snafu::Snafu;
+
+use super::certificate::{Day, Details, Fingerprint};
+
+/// What is wrong with the certificate that a server has presented.
+#[derive(Clone, PartialEq, Eq, Debug, Snafu)]
+#[allow(missing_docs)]
+pub enum Distrust {
+    #[snafu(display("its certificate is signed by an authority that is not trusted here"))]
+    UnknownAuthority,
+
+    #[snafu(display(
+        "its certificate cannot be verified, for this system has no certificate authorities to trust"
+    ))]
+    NoAuthorities,
+
+    #[snafu(display("its certificate is for other names: {}", listed(names)))]
+    OtherNames { names: Vec<String> },
+
+    #[snafu(display("its certificate has expired on {}{}", day(*at), clock()))]
+    Expired { at: Duration },
+
+    #[snafu(display("its certificate does not count before {}{}", day(*at), clock()))]
+    NotYetValid { at: Duration },
+
+    #[snafu(display("its certificate is not the pinned one, {pin}"))]
+    NotPinned { pin: Fingerprint },
+
+    /// The certificate is public. Whoever has only that is somebody else.
+    #[snafu(display("it has presented a certificate whose key it does not hold"))]
+    WithoutItsKey,
+
+    #[snafu(display("its certificate is not one for servers"))]
+    OtherPurpose,
+
+    #[snafu(display("its certificate is damaged"))]
+    Damaged,
+
+    /// Among others: it is an authority's own certificate, which no server may use.
+    #[snafu(display("its certificate is not one that can be verified"))]
+    Unverifiable,
+}
+
+impl Distrust {
+    /// From the verifier's words for a certificate with these details.
+    pub(super) fn of(error: &rustls::Error, details: Option<Details>, now: UnixTime) -> Distrust {
+        let rustls::Error::InvalidCertificate(reason) = error else {
+            return Distrust::Unverifiable;
+        };
+        let Some(details) = details else {
+            return Distrust::Damaged;
+        };
+        match reason {
+            // A wrong signature: the authority bears the name of a trusted one but is another, as
+            // those of two Proxmox VE clusters may.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Distrust::UnknownAuthority
+            }
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => {
+                // Not the server's own, then: an authority's between it and the root.
+                Distrust::of_its_time(&details, now).unwrap_or(Distrust::Unverifiable)
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                let names = details.names;
+                Distrust::OtherNames { names }
+            }
+            CertificateError::BadEncoding => Distrust::Damaged,
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                Distrust::OtherPurpose
+            }
+            _ => Distrust::Unverifiable,
+        }
+    }
+
+    /// A pin stands in for authority and name. A certificate that does not count today is none.
+    pub(super) fn unless_pinned(
+        pin: Fingerprint,
+        certificate: &CertificateDer,
+        details: Option<Details>,
+        now: UnixTime,
+    ) -> Result<(), Distrust> {
+        if Fingerprint::of(certificate) != pin {
+            return Err(Distrust::NotPinned { pin });
+        }
+        let details = details.ok_or(Distrust::Damaged)?;
+        Distrust::of_its_time(&details, now).map_or(Ok(()), Err)
+    }
+
+    fn of_its_time(details: &Details, now: UnixTime) -> Option<Distrust> {
+        let now = Duration::from_secs(now.as_secs());
+        if now > details.not_after {
+            let at = details.not_after;
+            return Some(Distrust::Expired { at });
+        }
+        let at = details.not_before;
+        (now < at).then_some(Distrust::NotYetValid { at })
+    }
+}
+
+fn day(at: Duration) -> String {
+    Day::at(at).map_or_else(|| "an impossible day".to_owned(), |day| day.to_string())
+}
+
+/// A wrong clock makes good certificates bad, so what it says is said.
+fn clock() -> String {
+    Day::today().map_or_else(String::new, |today| {
+        format!("; this machine's clock says {today}")
+    })
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        "it holds none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,296 @@
+//! The way to one host: its connections, one request at a time, and what became of it.
+
+use std::cell::OnceCell;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use snafu::ResultExt;
+use ureq::http::{HeaderMap, HeaderName, Response, header};
+use ureq::unversioned::transport::{Connector, TcpConnector};
+use ureq::{Agent, Body, Timeout};
+
+use super::answer::Answer;
+use super::certificate::{Details, Fingerprint};
+use super::error::{Error, TlsSnafu, Unreached};
+use super::host::Host;
+use super::tls::{self, Handshake, Tls, Trust};
+use super::types::Secret;
+use super::wire::{Lookup, Wire};
+
+/// pveproxy drops idle connections after 5 s; one that is nearly that old may be gone already.
+const IDLE_AT_MOST: Duration = Duration::from_secs(4);
+/// A POST on a connection that the server is just closing looks like a lost answer, so one that
+/// has been idle for longer than this is not used for it.
+const IDLE_BEFORE_A_CHANGE: Duration = Duration::from_secs(1);
+/// Also for the lookup of the name before it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What 180,000 guests need; only there so that a stranger's endless answer ends.
+const BODY_AT_MOST: u64 = 64 << 20;
+
+/// A host to ask, and whom to believe that it is the one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Endpoint {
+    /// Where it is.
+    pub host: Host,
+    /// Whom to trust there.
+    pub trust: Trust,
+}
+
+/// What a server has shown of itself, whether or not it was believed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Presented {
+    /// Of its certificate.
+    pub fingerprint: Fingerprint,
+    /// Until when that counts, since 1970, if it can be read.
+    pub not_after: Option<Duration>,
+}
+
+/// A request, to whichever host.
+pub(super) struct Request<'r> {
+    pub(super) path: &'r str,
+    /// The body of a POST; a request without one is a GET.
+    pub(super) form: Option<String>,
+}
+
+impl Request<'_> {
+    pub(super) fn method(&self) -> &'static str {
+        match self.form {
+            None => "GET",
+            Some(_) => "POST",
+        }
+    }
+}
+
+/// What proves who asks: the value of the header, and the part of it that nobody may read.
+pub(super) struct Credentials {
+    pub(super) header: Secret,
+    pub(super) secret: Secret,
+}
+
+/// What a request may take: this, or what the run's deadline leaves of it.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) time: Duration,
+    pub(super) is_cut_short: bool,
+}
+
+pub(super) struct Line {
+    endpoint: Endpoint,
+    agent: OnceCell<Agent>,
+    wire: Wire,
+    handshake: Handshake,
+}
+
+impl Line {
+    pub(super) fn to(endpoint: Endpoint) -> Line {
+        Line {
+            endpoint,
+            agent: OnceCell::new(),
+            wire: Wire::default(),
+            handshake: Handshake::default(),
+        }
+    }
+
+    pub(super) fn host(&self) -> &Host {
+        &self.endpoint.host
+    }
+
+    /// What the host has presented last.
+    pub(super) fn presented(&self) -> Option<Presented> {
+        let certificate = self.handshake.certificate()?;
+        Some(Presented {
+            fingerprint: Fingerprint::of(&certificate),
+            not_after: Details::of(&certificate).map(|details| details.not_after),
+        })
+    }
+
+    /// Reads whom to trust, if that has not been done.
+    pub(super) fn agent(&self) -> Result<&Agent, Error> {
+        if let Some(agent) = self.agent.get() {
+            return Ok(agent);
+        }
+        let host = &self.endpoint.host;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .https_only(host.tls())
+            .max_redirects(0)
+            .proxy(None)
+            .max_idle_age(IDLE_AT_MOST)
+            .timeout_resolve(Some(CONNECT_TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .user_agent(concat!("homelab/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let lookup = Lookup {
+            wire: self.wire.clone(),
+            loopback_only: !host.tls(),
+        };
+        let tcp = ().chain(TcpConnector::default());
+        let wire = self.wire.clone();
+        let agent = if host.tls() {
+            let tls = Tls::new(&self.endpoint.trust, self.handshake.clone()).context(TlsSnafu)?;
+            Agent::with_parts(config, tcp.chain(tls).chain(wire), lookup)
+        } else {
+            Agent::with_parts(config, tcp.chain(wire), lookup)
+        };
+        Ok(self.agent.get_or_init(|| agent))
+    }
+
+    /// Sends a request and reads the whole answer, whatever its status.
+    pub(super) fn exchange(
+        &self,
+        request: &Request,
+        credentials: &Credentials,
+        limit: Limit,
+    ) -> Result<Answer, Error> {
+        let agent = self.agent()?;
+        self.wire.before_a_request();
+        self.handshake.forget_distrust();
+        let mut response = self
+            .send(agent, request, credentials, limit.time)
+            .map_err(|error| self.failure(&error, limit))?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(BODY_AT_MOST)
+            .read_to_vec()
+            .map_err(|error| self.failure(&error, limit))?;
+        let status = response.status().as_u16();
+        // One bad byte, in the name of one guest, must not hide the others.
+        let body = String::from_utf8(body)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let masked = |text: String| credentials.secret.masked_in(text);
+        let text_of = |name| text_of(response.headers(), name).map(masked);
+        Ok(Answer {
+            status,
+            reason: masked(self.wire.reason()),
+            // The names in a list are not searched: a big one would take its time.
+            body: if status == 200 { body } else { masked(body) },
+            location: text_of(header::LOCATION),
+            content_type: text_of(header::CONTENT_TYPE),
+        })
+    }
+
+    fn send(
+        &self,
+        agent: &Agent,
+        request: &Request,
+        credentials: &Credentials,
+        time: Duration,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let url = format!("{}{}", self.endpoint.host.base_url(), request.path);
+        let authorization = credentials.header.expose();
+        match &request.form {
+            None => agent
+                .get(url)
+                .header(header::AUTHORIZATION, authorization)
+                .config()
+                .timeout_global(Some(time))
+                .build()
+                .call(),
+            Some(form) => agent
+                .post(url)
+                .header(header::AUTHORIZATION, authorization)
+                .content_type("application/x-www-form-urlencoded")
+                .config()
+                .timeout_global(Some(time))
+                .max_idle_age(IDLE_BEFORE_A_CHANGE)
+                .build()
+                .send(form),
+        }
+    }
+
+    fn failure(&self, error: &ureq::Error, limit: Limit) -> Error {
+        if self.wire.sent() {
+            self.lost(error, limit)
+        } else {
+            self.never_sent(error, limit)
+        }
+    }
+
+    fn lost(&self, error: &ureq::Error, limit: Limit) -> Error {
+        let host = self.endpoint.host.clone();
+        let unusable = |status: u16, what: String| Error::Unusable {
+            host: host.clone(),
+            status,
+            what,
+        };
+        match error {
+            ureq::Error::LargeResponseHeader(..) => unusable(0, "headers without end".to_owned()),
+            ureq::Error::Protocol(_) => unusable(0, "something that is not HTTP".to_owned()),
+            ureq::Error::BodyExceedsLimit(_) => {
+                unusable(200, format!("more than {} MiB", BODY_AT_MOST >> 20))
+            }
+            ureq::Error::Timeout(_) => Error::NoAnswer {
+                cause: format!("nothing whole came within {}", seconds(limit.time)),
+                host,
+                cut_short: limit.is_cut_short,
+            },
+            error => Error::NoAnswer {
+                cause: if is_cut(error) {
+                    "the connection was cut".to_owned()
+                } else {
+                    error.to_string()
+                },
+                host,
+                cut_short: false,
+            },
+        }
+    }
+
+    fn never_sent(&self, error: &ureq::Error, limit: Limit) -> Error {
+        let host = self.endpoint.host.clone();
+        if let Some(distrust) = self.handshake.distrust() {
+            let fingerprint = self.presented().map(|presented| presented.fingerprint);
+            return Error::Untrusted {
+                host,
+                distrust,
+                fingerprint,
+            };
+        }
+        let is_timeout = matches!(error, ureq::Error::Timeout(_));
+        if is_timeout && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
+            return Error::NoTimeLeft;
+        }
+        let time = limit.time.min(CONNECT_TIMEOUT);
+        let words = match error {
+            ureq::Error::Timeout(Timeout::Resolve) => format!("no answer within {}", seconds(time)),
+            ureq::Error::Timeout(_) => format!("no connection within {}", seconds(time)),
+            ureq::Error::Io(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        let why = if self.wire.is_elsewhere() {
+            Unreached::NotLoopback
+        } else if self.wire.is_lookup_failed() {
+            Unreached::Name { words }
+        } else {
+            match tls::handshake_failure(error) {
+                Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
+                Some(failure) => Unreached::Handshake {
+                    words: failure.to_string(),
+                },
+                None if is_cut(error) && host.tls() => Unreached::CutInTls,
+                None => Unreached::Connection { words },
+            }
+        };
+        Error::Unreachable { host, why }
+    }
+}
+
+fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.to_owned())
+}
+
+fn is_cut(error: &ureq::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+
+    let ureq::Error::Io(error) = error else {
+        return false;
+    };
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe)
+}
+
+fn seconds(time: Duration) -> String {
+    let tenths = (time.as_secs_f64() * 10.0).round();
+    format!("{} s", tenths / 10.0)
+}

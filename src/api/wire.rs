@@ -1,0 +1,160 @@
+//! What ureq does not tell of a connection: the reason phrase, which alone carries the server's
+//! words on some answers, whether anything of a failed request has left this machine, and whether
+//! its name could be looked up.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, NextTimeout, Transport as UreqTransport,
+};
+
+/// Watches the connection: what goes out, and the status line that comes in.
+#[derive(Clone, Default)]
+pub(super) struct Wire(Arc<Mutex<Exchange>>);
+
+#[derive(Default)]
+struct Exchange {
+    is_lookup_failed: bool,
+    is_elsewhere: bool,
+    sent: bool,
+    reason: Option<String>,
+}
+
+impl Wire {
+    pub(super) fn before_a_request(&self) {
+        *self.exchange() = Exchange::default();
+    }
+
+    /// Whether the host's name could not be looked up.
+    pub(super) fn is_lookup_failed(&self) -> bool {
+        self.exchange().is_lookup_failed
+    }
+
+    /// Whether the host is not on this machine, as http:// takes it to be.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.exchange().is_elsewhere
+    }
+
+    /// Whether the first byte of the request may have left this machine.
+    pub(super) fn sent(&self) -> bool {
+        self.exchange().sent
+    }
+
+    pub(super) fn reason(&self) -> String {
+        self.exchange().reason.clone().unwrap_or_default()
+    }
+
+    fn exchange(&self) -> MutexGuard<'_, Exchange> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+/// Looks names up as ureq does. Without TLS the name must lead to this machine: `localhost` is
+/// whatever the resolver says it is.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    pub(super) wire: Wire,
+    pub(super) loopback_only: bool,
+}
+
+impl Resolver for Lookup {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let addresses = DefaultResolver::default()
+            .resolve(uri, config, timeout)
+            .inspect_err(|_| self.wire.exchange().is_lookup_failed = true)?;
+        if self.loopback_only && !addresses.iter().all(|address| address.ip().is_loopback()) {
+            self.wire.exchange().is_elsewhere = true;
+            return Err(ureq::Error::HostNotFound);
+        }
+        Ok(addresses)
+    }
+}
+
+impl<In: UreqTransport> Connector<In> for Wire {
+    type Out = Watched<In>;
+
+    fn connect(
+        &self,
+        _details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Watched<In>>, ureq::Error> {
+        Ok(chained.map(|inner| Watched {
+            inner,
+            wire: self.clone(),
+        }))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Watched<In> {
+    inner: In,
+    wire: Wire,
+}
+
+impl<In: UreqTransport> UreqTransport for Watched<In> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.inner.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.wire.exchange().sent = true;
+        self.inner.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let progress = self.inner.await_input(timeout)?;
+        let mut exchange = self.wire.exchange();
+        if exchange.reason.is_none() {
+            exchange.reason = reason_phrase(self.inner.buffers().input());
+        }
+        Ok(progress)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
+}
+
+/// The reason phrase of the answer that begins here, once its first line is complete. `None` for
+/// an interim answer (1xx), which another one follows.
+fn reason_phrase(input: &[u8]) -> Option<String> {
+    let end = input.windows(2).position(|pair| pair == b"\r\n")?;
+    let line = String::from_utf8_lossy(&input[..end]);
+    let mut parts = line.splitn(3, ' ').skip(1);
+    let is_interim = parts.next().is_some_and(|status| status.starts_with('1'));
+    (!is_interim).then(|| parts.next().unwrap_or_default().trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::whole("HTTP/1.1 595 No route to host\r\nServer: x", Some("No route to host"))]
+    #[case::empty("HTTP/1.1 200 \r\n", Some(""))]
+    #[case::absent("HTTP/1.1 200\r\n", Some(""))]
+    #[case::another_answer_follows("HTTP/1.1 102 Processing\r\n\r\n", None)]
+    #[case::line_is_not_complete_yet("HTTP/1.1 500 VM is lo", None)]
+    fn the_reason_phrase_is_read_off_the_wire(#[case] input: &str, #[case] reason: Option<&str>) {
+        assert_eq!(reason_phrase(input.as_bytes()).as_deref(), reason);
+    }
+}
