@@ -1,17 +1,22 @@
 //! Flags over environment over JSON file, merged field by field.
 
+mod error;
 mod file;
 mod layer;
+mod masked;
+mod setting;
+mod value;
+mod whole;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use self::layer::Error;
+pub use self::error::Error;
+pub use self::whole::{Configuration, Source};
 
 use self::file::{find_file, read_file};
 use self::layer::{Field, Layer, NAMES};
-use crate::api::Access;
 
 /// The options of the command line that say how to reach the server.
 #[derive(Clone, Default)]
@@ -22,6 +27,8 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// `--ca-file`
     pub ca_file: Option<PathBuf>,
+    /// `--fingerprint`
+    pub fingerprint: Option<String>,
     /// `--insecure`
     pub insecure: bool,
     /// `--request-timeout`
@@ -34,8 +41,8 @@ pub type Environment<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 /// The server itself gives up after 30 s; its "596 Connection timed out" should still reach us.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// How to reach the server, from all that was set.
-pub fn load(flags: &Flags, environment: Environment) -> Result<Access, Error> {
+/// How to reach the servers, from all that was set.
+pub fn load(flags: &Flags, environment: Environment) -> Result<Configuration, Error> {
     let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
     let mut settings = layer_of_flags(flags)?;
     settings.fill_from(layer_of_environment(&environment)?);
@@ -44,7 +51,7 @@ pub fn load(flags: &Flags, environment: Environment) -> Result<Access, Error> {
         settings.fill_from(read_file(file)?);
     }
     let request_timeout = flags.request_timeout.unwrap_or(REQUEST_TIMEOUT);
-    settings.into_access(request_timeout)
+    settings.into_configuration(request_timeout)
 }
 
 /// Where runs leave word for each other: `HOMELAB_STATE_DIR`, else a folder of its own in the
@@ -76,7 +83,10 @@ fn layer_of_flags(flags: &Flags) -> Result<Layer, Error> {
         layer.set(Field::Host, host, "--host")?;
     }
     if let Some(path) = &flags.ca_file {
-        layer.set_ca_file(path.clone(), "--ca-file");
+        layer.set(Field::CaFile, &path.to_string_lossy(), "--ca-file")?;
+    }
+    if let Some(pins) = &flags.fingerprint {
+        layer.set(Field::Fingerprint, pins, "--fingerprint")?;
     }
     if flags.insecure {
         layer.set(Field::Insecure, "true", "--insecure")?;

@@ -10,13 +10,15 @@ use crate::fake_pve::{FakePve, SECRET, Setup};
 use crate::homelab::{Homelab, Seen};
 
 const LIST: &str = "proxmox template list";
-const EMPTY: &str = "No templates found\n";
 
-fn done(stdout: &str) -> Seen {
+/// What the list of an empty cluster looks like.
+fn listed() -> Seen {
     Seen {
         exit: Some(0),
-        stdout: stdout.to_owned(),
-        stderr: String::new(),
+        stdout: "No templates found\n".to_owned(),
+        stderr: "Hint: if there are some, this token lacks VM.Audit on them; on a node, as root: \
+                 pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor\n"
+            .to_owned(),
     }
 }
 
@@ -97,7 +99,7 @@ fn a_file_is_found(#[case] place: &str, #[case] pointer: Option<(&str, &str)>) {
         }
         None => homelab,
     };
-    assert_eq!(homelab.run(LIST), done(EMPTY));
+    assert_eq!(homelab.run(LIST), listed());
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn a_file_that_is_asked_for_is_the_only_one() {
     );
     write(&homelab.home().join("my.json"), &json_for(&fake), 0o600);
     let seen = homelab.run("proxmox template list --config my.json");
-    assert_eq!(seen, done(EMPTY));
+    assert_eq!(seen, listed());
 }
 
 #[test]
@@ -141,8 +143,8 @@ fn a_file_with_a_secret_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) 
     write(&homelab.home().join("my.json"), &json_for(&fake), mode);
     let seen = homelab.run("proxmox template list --config my.json");
     let refusal = "Failed to list templates: 'my.json' holds a secret (token_secret) and every \
-                   user of this machine can read it\nHint: chmod o= 'my.json'\n";
-    assert_eq!(seen, if taken { done(EMPTY) } else { refused(refusal) });
+                   user of this machine can read it\nHint: chmod o= my.json\n";
+    assert_eq!(seen, if taken { listed() } else { refused(refusal) });
 }
 
 #[test]
@@ -152,7 +154,7 @@ fn a_file_without_a_secret_may_be_everybodys() {
     let text = format!(r#"{{"proxmox":{{"host":"{}"}}}}"#, fake.url());
     write(&homelab.home().join("my.json"), &text, 0o644);
     let seen = homelab.run("proxmox template list --config my.json");
-    assert_eq!(seen, done(EMPTY));
+    assert_eq!(seen, listed());
 }
 
 #[rstest]
@@ -165,10 +167,10 @@ fn a_secret_file_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) {
         .env("PROXMOX_TOKEN_SECRET_FILE", "token");
     write(&homelab.home().join("token"), &format!("{SECRET}\n"), mode);
     let refusal = "Failed to list templates: 'token' holds a secret \
-                   (PROXMOX_TOKEN_SECRET_FILE) and every user of this machine can read it\nHint: chmod o= 'token'\n";
+                   (PROXMOX_TOKEN_SECRET_FILE) and every user of this machine can read it\nHint: chmod o= token\n";
     assert_eq!(
         homelab.run(LIST),
-        if taken { done(EMPTY) } else { refused(refusal) }
+        if taken { listed() } else { refused(refusal) }
     );
 }
 
@@ -176,7 +178,7 @@ fn a_secret_file_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) {
 fn a_home_that_is_none_is_no_obstacle() {
     let fake = FakePve::start(Setup::default());
     let seen = Homelab::at(&fake).env("HOME", "/dev/null").run(LIST);
-    assert_eq!(seen, done(EMPTY));
+    assert_eq!(seen, listed());
     let seen = Homelab::at(&fake).without("HOME").run(LIST);
-    assert_eq!(seen, done(EMPTY));
+    assert_eq!(seen, listed());
 }

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use snafu::{ResultExt, ensure};
 
-use super::layer::{
-    Error, Field, Layer, NAMES, NotJsonSnafu, ReadSnafu, ReadableByOthersSnafu, read,
-};
+use super::error::{Error, NotJsonSnafu, ReadSnafu, ReadableByOthersSnafu};
+use super::layer::{Field, Layer, NAMES};
+use super::value::read;
 
 /// A configuration file as it was found.
 pub(super) struct ConfigFile {

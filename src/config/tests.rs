@@ -8,10 +8,15 @@ use std::path::Path;
 use rstest::{fixture, rstest};
 
 use super::*;
-use crate::api::Trust;
-use crate::api::types::{Secret, Token};
+use crate::api::types::{Secret, Token, TokenId};
+use crate::api::{Access, Trust};
 
 const SECRET: &str = "00000000-0000-0000-0000-000000000001";
+
+const PIN: &str = "00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF";
+const TWO_PINS: &str = "00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF,\
+                        FF112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF";
+const PIN_AND_EMPTY: &str = "00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF,";
 
 /// What it takes, in our own names.
 #[fixture]
@@ -25,7 +30,19 @@ fn whole() -> BTreeMap<&'static str, String> {
 }
 
 fn load_with(flags: &Flags, environment: &BTreeMap<&str, String>) -> Result<Access, Error> {
+    configuration(flags, environment).map(|configuration| configuration.access)
+}
+
+fn configuration(
+    flags: &Flags,
+    environment: &BTreeMap<&str, String>,
+) -> Result<Configuration, Error> {
     load(flags, &|name| environment.get(name).map(OsString::from))
+}
+
+fn hosts(access: &Access) -> Vec<String> {
+    let hosts = access.endpoints.iter().map(|endpoint| &endpoint.host);
+    hosts.map(ToString::to_string).collect()
 }
 
 fn refusal(environment: &BTreeMap<&str, String>) -> String {
@@ -68,17 +85,20 @@ impl Drop for JsonFile {
 fn four_settings_are_enough(whole: BTreeMap<&str, String>) {
     let access = load_with(&Flags::default(), &whole).unwrap();
     let token = Token {
-        user: "root".into(),
-        realm: "pam".into(),
-        key: "cli".into(),
+        id: TokenId {
+            user: "root".into(),
+            realm: "pam".into(),
+            key: "cli".into(),
+        },
         secret: Secret::new(SECRET.into()),
     };
-    let url = access.host.base_url();
-    assert_eq!(url, "https://pve.lan:8006/api2/json");
-    assert_eq!(
-        (access.token, access.trust, access.request_timeout),
-        (token, Trust::SystemRoots, Duration::from_secs(40))
-    );
+    let [endpoint] = &access.endpoints[..] else {
+        panic!("one host was named");
+    };
+    assert_eq!(endpoint.host.base_url(), "https://pve.lan:8006/api2/json");
+    assert_eq!(endpoint.trust, Trust::SystemRoots);
+    let timeout = Duration::from_secs(40);
+    assert_eq!((access.token, access.request_timeout), (token, timeout));
 }
 
 #[rstest]
@@ -97,7 +117,7 @@ fn a_user_has_a_realm(
             .map(|(name, value)| (*name, (*value).to_owned())),
     );
     let token = load_with(&Flags::default(), &whole).unwrap().token;
-    assert_eq!(format!("{}@{}", token.user, token.realm), expected);
+    assert_eq!(token.id.userid(), expected);
 }
 
 #[test]
@@ -112,8 +132,8 @@ fn names_of_other_tools_are_understood() {
         access.token.header().expose(),
         format!("PVEAPIToken=bob@pve!ci={SECRET}")
     );
-    assert_eq!(access.host.to_string(), "pve.lan:8007");
-    assert_eq!(access.trust, Trust::Anyone);
+    assert_eq!(hosts(&access), ["pve.lan:8007"]);
+    assert_eq!(access.endpoints[0].trust, Trust::Anyone);
 }
 
 #[test]
@@ -124,14 +144,7 @@ fn an_id_may_bring_user_and_realm_along() {
         ("PROXMOX_TOKEN_SECRET", SECRET.to_owned()),
     ]);
     let token = load_with(&Flags::default(), &environment).unwrap().token;
-    assert_eq!(
-        (
-            token.user.as_str(),
-            token.realm.as_str(),
-            token.key.as_str()
-        ),
-        ("bob", "pve", "ci")
-    );
+    assert_eq!(token.id.to_string(), "bob@pve!ci");
 }
 
 #[rstest]
@@ -147,10 +160,10 @@ fn an_id_may_bring_user_and_realm_along() {
     "http://pve.lan",
     "PROXMOX_HOST: http:// would send the token in clear; only loopback may be asked that way"
 )]
-#[case::several_hosts(
+#[case::an_empty_entry_in_a_list_of_hosts(
     "PROXMOX_HOST",
-    "pve1,pve2",
-    "PROXMOX_HOST: several hosts are not supported; name one node of the cluster"
+    "pve1,,pve2",
+    "PROXMOX_HOST: between two commas, or before or behind one, no host is named"
 )]
 #[case::user(
     "PROXMOX_USER",
@@ -201,8 +214,27 @@ fn an_id_may_bring_user_and_realm_along() {
 #[case::fingerprint(
     "PROXMOX_FINGERPRINT",
     "AA:BB",
-    "PROXMOX_FINGERPRINT: pinning a certificate is not supported; name the cluster's \
-     /etc/pve/pve-root-ca.pem as CA file instead"
+    "PROXMOX_FINGERPRINT: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 4"
+)]
+#[case::an_empty_entry_in_a_list_of_fingerprints(
+    "PROXMOX_FINGERPRINT",
+    PIN_AND_EMPTY,
+    "PROXMOX_FINGERPRINT: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 0"
+)]
+#[case::more_fingerprints_than_hosts(
+    "PROXMOX_FINGERPRINT",
+    TWO_PINS,
+    "PROXMOX_FINGERPRINT: 2 fingerprints for 1 host; it takes one for each host, in the same order"
+)]
+#[case::whole_id_without_a_realm(
+    "PROXMOX_TOKEN_ID",
+    "bob!ci",
+    "PROXMOX_TOKEN_ID: 'bob!ci' names no realm: USER@REALM!TOKENID"
+)]
+#[case::whole_token_without_a_realm(
+    "PROXMOX_VE_API_TOKEN",
+    "bob!ci=00000000-0000-0000-0000-000000000001",
+    "PROXMOX_VE_API_TOKEN: 'bob!ci' names no realm: USER@REALM!TOKENID"
 )]
 fn a_bad_value_is_named_by_its_origin(
     mut whole: BTreeMap<&'static str, String>,
@@ -256,6 +288,26 @@ fn a_secret_in_the_wrong_place_is_not_said_back(
     "PROXMOX_CA_FILE",
     "PROXMOX_REJECT_UNAUTHORIZED"
 )]
+#[case::a_pin_that_nobody_looks_at(
+    &[("PROXMOX_FINGERPRINT", PIN), ("PROXMOX_VE_INSECURE", "1")],
+    "PROXMOX_FINGERPRINT",
+    "PROXMOX_VE_INSECURE"
+)]
+#[case::a_pin_and_a_ca(
+    &[("PROXMOX_FINGERPRINT", PIN), ("PROXMOX_CA_FILE", "/ca.pem")],
+    "PROXMOX_FINGERPRINT",
+    "PROXMOX_CA_FILE"
+)]
+#[case::a_pin_without_tls(
+    &[("PROXMOX_HOST", "http://127.0.0.1"), ("PROXMOX_FINGERPRINT", PIN)],
+    "PROXMOX_HOST",
+    "PROXMOX_FINGERPRINT"
+)]
+#[case::one_of_two_hosts_without_tls(
+    &[("PROXMOX_HOST", "pve1,http://127.0.0.1"), ("PROXMOX_CA_FILE", "/ca.pem")],
+    "PROXMOX_HOST",
+    "PROXMOX_CA_FILE"
+)]
 #[case::a_ca_without_tls(
     &[("PROXMOX_HOST", "http://127.0.0.1"), ("PROXMOX_CA_FILE", "/ca.pem")],
     "PROXMOX_HOST",
@@ -298,14 +350,8 @@ fn fields_are_merged_one_by_one(mut whole: BTreeMap<&'static str, String>) {
     );
     let access = load_with(&file.flags(), &whole).unwrap();
     // The port is the file's own setting; the realm is part of the file's user, who is not ours.
-    assert_eq!(access.host.to_string(), "pve.lan:8007");
-    let Token {
-        user, realm, key, ..
-    } = access.token;
-    assert_eq!(
-        (user.as_str(), realm.as_str(), key.as_str()),
-        ("root", "pam", "from-file")
-    );
+    assert_eq!(hosts(&access), ["pve.lan:8007"]);
+    assert_eq!(access.token.id.to_string(), "root@pam!from-file");
 }
 
 #[rstest]
@@ -315,23 +361,104 @@ fn a_flag_wins_over_the_environment(whole: BTreeMap<&'static str, String>) {
         ..Flags::default()
     };
     let access = load_with(&flags, &whole).unwrap();
-    assert_eq!(access.host.to_string(), "flag.lan:8006");
+    assert_eq!(hosts(&access), ["flag.lan:8006"]);
 }
 
 #[rstest]
 fn a_port_in_an_address_stays_with_it(mut whole: BTreeMap<&'static str, String>) {
     let file = JsonFile::proxmox("address", r#""host":"file.lan:8007""#);
     let host = |environment: &BTreeMap<&str, String>| {
-        load_with(&file.flags(), environment)
-            .unwrap()
-            .host
-            .to_string()
+        hosts(&load_with(&file.flags(), environment).unwrap())
     };
-    assert_eq!(host(&whole), "pve.lan:8006");
+    assert_eq!(host(&whole), ["pve.lan:8006"]);
     whole.remove("PROXMOX_HOST");
-    assert_eq!(host(&whole), "file.lan:8007");
+    assert_eq!(host(&whole), ["file.lan:8007"]);
     whole.insert("PROXMOX_PORT", "9999".to_owned());
-    assert_eq!(host(&whole), "file.lan:9999");
+    assert_eq!(host(&whole), ["file.lan:9999"]);
+}
+
+#[rstest]
+#[case::one_port_for_all("pve1,pve2", Some("8007"), &["pve1:8007", "pve2:8007"])]
+#[case::a_port_of_its_own("pve1:443,pve2", Some("8007"), &["pve1:443", "pve2:8007"])]
+#[case::the_usual_port("pve1:443,pve2", None, &["pve1:443", "pve2:8006"])]
+fn several_hosts_share_what_they_do_not_bring(
+    mut whole: BTreeMap<&'static str, String>,
+    #[case] list: &str,
+    #[case] port: Option<&str>,
+    #[case] expected: &[&str],
+) {
+    whole.insert("PROXMOX_HOST", list.to_owned());
+    whole.extend(port.map(|port| ("PROXMOX_PORT", port.to_owned())));
+    let access = load_with(&Flags::default(), &whole).unwrap();
+    assert_eq!(hosts(&access), expected);
+}
+
+#[rstest]
+fn each_host_has_its_fingerprint(mut whole: BTreeMap<&'static str, String>) {
+    whole.insert("PROXMOX_HOST", "pve1,pve2".to_owned());
+    whole.insert("PROXMOX_FINGERPRINT", TWO_PINS.to_owned());
+    let access = load_with(&Flags::default(), &whole).unwrap();
+    let trusts: Vec<Trust> = access.endpoints.into_iter().map(|it| it.trust).collect();
+    let pins = TWO_PINS
+        .split(',')
+        .map(|pin| Trust::Pin(pin.parse().unwrap()));
+    assert_eq!(trusts, pins.collect::<Vec<Trust>>());
+}
+
+#[rstest]
+#[case::insecure(&[("PROXMOX_VE_INSECURE", "1")], &[
+    "the server's certificate is not verified (PROXMOX_VE_INSECURE): whoever gets in between can \
+     read the token and use it",
+])]
+#[case::insecure_on_this_machine(
+    &[("PROXMOX_VE_INSECURE", "1"), ("PROXMOX_HOST", "http://127.0.0.1")], &[]
+)]
+#[case::user_without_a_realm(&[("PROXMOX_USER", "bob")], &[
+    "PROXMOX_USER: 'bob' names no realm, so it is taken for bob@pam; write bob@pve, or whichever \
+     realm it is in",
+])]
+#[case::realm_by_itself(&[("PROXMOX_USER", "bob"), ("PROXMOX_REALM", "pve")], &[])]
+#[case::there_is_only_one_root(&[("PROXMOX_USER", "root")], &[])]
+fn what_may_not_be_meant_is_said(
+    mut whole: BTreeMap<&'static str, String>,
+    #[case] changes: &[(&'static str, &str)],
+    #[case] expected: &[&str],
+) {
+    whole.extend(
+        changes
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    let configuration = configuration(&Flags::default(), &whole).unwrap();
+    assert_eq!(configuration.warnings, expected);
+}
+
+#[rstest]
+fn each_setting_names_its_origin(mut whole: BTreeMap<&'static str, String>) {
+    whole.remove("PROXMOX_TOKEN_KEY");
+    whole.insert("PROXMOX_USER", "bob".to_owned());
+    let file = JsonFile::proxmox("sources", r#""realm":"pve","token_key":"ci""#);
+    let flags = Flags {
+        host: Some("pve1,pve2".to_owned()),
+        ..file.flags()
+    };
+    let sources = configuration(&flags, &whole).unwrap().sources;
+    let shown: Vec<String> = sources
+        .iter()
+        .map(|source| format!("{} {} ({})", source.name, source.value, source.origin))
+        .collect();
+    let path = file.0.display();
+    assert_eq!(
+        shown,
+        [
+            "host pve1:8006,pve2:8006 (--host)".to_owned(),
+            "user bob (PROXMOX_USER)".to_owned(),
+            format!("realm pve ('{path}': realm)"),
+            format!("token key ci ('{path}': token_key)"),
+            "secret (hidden) (PROXMOX_TOKEN_SECRET)".to_owned(),
+            "trust this system's authorities (by default)".to_owned(),
+        ]
+    );
 }
 
 #[rstest]
@@ -351,13 +478,13 @@ fn whom_to_trust_is_said_by_the_highest_source(
     whole.extend(reject.map(|reject| ("PROXMOX_REJECT_UNAUTHORIZED", reject.to_owned())));
     let name = format!("trust-{expected}-{}", in_file.len()).replace('/', "");
     let file = JsonFile::proxmox(&name, in_file);
-    let trust = load_with(&file.flags(), &whole).unwrap().trust;
+    let access = load_with(&file.flags(), &whole).unwrap();
     let expected = match expected {
         "system" => Trust::SystemRoots,
         "anyone" => Trust::Anyone,
         path => Trust::CaFile(path.into()),
     };
-    assert_eq!(trust, expected);
+    assert_eq!(access.endpoints[0].trust, expected);
 }
 
 #[rstest]
@@ -368,8 +495,7 @@ fn whom_to_trust_is_said_by_the_highest_source(
 #[case::empty_ca_file(r#""ca_file":"""#, "ca_file: it is empty")]
 #[case::fingerprint(
     r#""fingerprint":"AA""#,
-    "fingerprint: pinning a certificate is not supported; name the cluster's \
-     /etc/pve/pve-root-ca.pem as CA file instead"
+    "fingerprint: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 2"
 )]
 fn a_bad_key_is_named_with_its_file(#[case] settings: &str, #[case] expected: &str) {
     let file = JsonFile::proxmox(&format!("bad-{}", settings.len()), settings);
@@ -384,7 +510,7 @@ fn a_bad_key_is_named_with_its_file(#[case] settings: &str, #[case] expected: &s
 fn null_is_as_good_as_absent(whole: BTreeMap<&'static str, String>) {
     let file = JsonFile::proxmox("null", r#""host":null,"port":null"#);
     let access = load_with(&file.flags(), &whole).unwrap();
-    assert_eq!(access.host.to_string(), "pve.lan:8006");
+    assert_eq!(hosts(&access), ["pve.lan:8006"]);
 }
 
 #[rstest]
@@ -412,7 +538,7 @@ fn a_path_in_the_file_means_beside_the_file() {
     );
     let access = load_with(&file.flags(), &BTreeMap::new()).unwrap();
     let ca_file = file.0.parent().unwrap_or(Path::new("")).join("ca.pem");
-    assert_eq!(access.trust, Trust::CaFile(ca_file));
+    assert_eq!(access.endpoints[0].trust, Trust::CaFile(ca_file));
     assert_eq!(access.token.secret.expose(), SECRET);
 }
 

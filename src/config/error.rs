@@ -1,0 +1,83 @@
+//! What is wrong with the configuration.
+
+use std::io;
+use std::path::PathBuf;
+
+use snafu::Snafu;
+
+use super::masked::Masked;
+use crate::api::NotAFingerprint;
+use crate::hint::{SHOW_FINGERPRINT, word};
+
+/// What is wrong with the configuration. Nothing was asked of any server.
+#[derive(Debug, Snafu)]
+#[snafu(visibility(pub(super)))]
+#[allow(missing_docs)]
+pub enum Error {
+    #[snafu(display("{origin}: {reason}"))]
+    Invalid { origin: String, reason: Masked },
+
+    #[snafu(display("{origin}: {source}"))]
+    Fingerprint {
+        origin: String,
+        source: NotAFingerprint,
+    },
+
+    #[snafu(display("{one} and {other} contradict each other"))]
+    Disagree { one: String, other: String },
+
+    #[snafu(display("{origin}: {pins} for {hosts}; it takes one for each host, in the same order",
+        pins = counted(*pins, "fingerprint"), hosts = counted(*hosts, "host")))]
+    PinsAndHosts {
+        origin: String,
+        pins: usize,
+        hosts: usize,
+    },
+
+    #[snafu(display("missing settings: {names}"))]
+    Missing { names: String },
+
+    #[snafu(display("cannot read '{}'", path.display()))]
+    Read { path: PathBuf, source: io::Error },
+
+    #[snafu(display(
+        "'{}' holds a secret ({origin}) and every user of this machine can read it",
+        path.display()
+    ))]
+    ReadableByOthers { origin: String, path: PathBuf },
+
+    /// Without serde's words, which may hold a part of the file.
+    #[snafu(display("'{}', line {line}: {reason}", path.display()))]
+    NotJson {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
+}
+
+impl Error {
+    pub(super) fn invalid(origin: &str, reason: &str) -> Error {
+        InvalidSnafu { origin, reason }.build()
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Missing { .. } => Some(
+                "set them in the environment, or without PROXMOX_ and in small letters under \
+                 \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)"
+                    .to_owned(),
+            ),
+            Error::ReadableByOthers { path, .. } => {
+                Some(format!("chmod o= {}", word(&path.to_string_lossy())))
+            }
+            Error::Fingerprint { .. } => Some(format!("on the node, as root: {SHOW_FINGERPRINT}")),
+            _ => None,
+        }
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
+}

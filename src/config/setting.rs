@@ -1,0 +1,108 @@
+//! Values that know where they came from, so that every error names its origin and two names for one
+//! thing that disagree are noticed.
+
+use snafu::ensure;
+
+use super::error::{DisagreeSnafu, Error};
+
+/// A value and the name under which the user gave it.
+#[derive(Clone)]
+pub(super) struct Setting<T> {
+    pub(super) value: T,
+    pub(super) origin: String,
+}
+
+impl<T> Setting<T> {
+    pub(super) fn new(value: T, origin: &str) -> Setting<T> {
+        Setting {
+            value,
+            origin: origin.to_owned(),
+        }
+    }
+}
+
+pub(super) fn set<T: PartialEq>(
+    slot: &mut Option<Setting<T>>,
+    value: T,
+    origin: &str,
+) -> Result<(), Error> {
+    if let Some(there) = slot {
+        return agree(there, &value, origin);
+    }
+    *slot = Some(Setting::new(value, origin));
+    Ok(())
+}
+
+fn agree<T: PartialEq>(there: &Setting<T>, value: &T, origin: &str) -> Result<(), Error> {
+    ensure!(
+        there.value == *value,
+        DisagreeSnafu {
+            one: there.origin.clone(),
+            other: origin,
+        }
+    );
+    Ok(())
+}
+
+/// A value that may bring a part of it along, and that part given by itself: a host and its port,
+/// a user and its realm.
+pub(super) struct Paired<T, P> {
+    pub(super) whole: Option<Setting<T>>,
+    /// What came along with the whole. It stays with it: another host has another port.
+    brought: Option<Setting<P>>,
+    part: Option<Setting<P>>,
+}
+
+impl<T, P> Default for Paired<T, P> {
+    fn default() -> Self {
+        Paired {
+            whole: None,
+            brought: None,
+            part: None,
+        }
+    }
+}
+
+impl<T: PartialEq, P: PartialEq> Paired<T, P> {
+    pub(super) fn set_whole(
+        &mut self,
+        whole: T,
+        part: Option<P>,
+        origin: &str,
+    ) -> Result<(), Error> {
+        set(&mut self.whole, whole, origin)?;
+        match part {
+            Some(part) => set(&mut self.brought, part, origin),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn set_part(&mut self, part: P, origin: &str) -> Result<(), Error> {
+        set(&mut self.part, part, origin)
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match (&self.brought, &self.part) {
+            (Some(brought), Some(part)) => agree(brought, &part.value, &part.origin),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn fill_from(&mut self, lower: Paired<T, P>) {
+        let has_its_part = self.part.is_some() || self.brought.is_some();
+        if self.whole.is_none() {
+            self.whole = lower.whole;
+            if !has_its_part {
+                self.brought = lower.brought;
+            }
+        }
+        if !has_its_part {
+            self.part = lower.part;
+        }
+    }
+
+    /// The whole, and the part that goes with it.
+    pub(super) fn into_both(self) -> Option<(Setting<T>, Option<Setting<P>>)> {
+        Some((self.whole?, self.brought.or(self.part)))
+    }
+}

@@ -1,0 +1,90 @@
+//! What a single setting may be.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use snafu::{ResultExt, ensure};
+
+use super::error::{Error, FingerprintSnafu, InvalidSnafu, ReadableByOthersSnafu};
+use crate::api::Fingerprint;
+
+/// No configuration is that long; a device may be without end.
+const FILE_AT_MOST: u64 = 1 << 20;
+
+pub(super) fn checked_user(text: &str, origin: &str) -> Result<String, Error> {
+    let is_fine = !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_graphic() && !matches!(c, '!' | ':' | '/' | '='));
+    let reason = format!("'{text}' is not a user, like root or root@pam");
+    ensure!(is_fine, InvalidSnafu { origin, reason });
+    Ok(text.to_owned())
+}
+
+pub(super) fn checked_realm(text: &str, origin: &str) -> Result<String, Error> {
+    let reason = format!("'{text}' is not a realm, like pam or pve");
+    ensure!(is_word(text), InvalidSnafu { origin, reason });
+    Ok(text.to_owned())
+}
+
+pub(super) fn checked_key(text: &str, origin: &str) -> Result<String, Error> {
+    let reason = if text.contains('!') {
+        format!("'{text}' is not a token id: only what stands behind the '!' is")
+    } else {
+        format!("'{text}' is not a token id")
+    };
+    ensure!(is_word(text), InvalidSnafu { origin, reason });
+    Ok(text.to_owned())
+}
+
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+}
+
+pub(super) fn parse_boolean(text: &str, origin: &str) -> Result<bool, Error> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err(Error::invalid(
+            origin,
+            &format!("'{text}' is neither true nor false"),
+        )),
+    }
+}
+
+/// One for each host, separated by commas.
+pub(super) fn parse_fingerprints(text: &str, origin: &str) -> Result<Vec<Fingerprint>, Error> {
+    let entries = text.split(',').map(str::trim);
+    let pins: Result<Vec<Fingerprint>, _> = entries.map(str::parse).collect();
+    pins.context(FingerprintSnafu { origin })
+}
+
+pub(super) fn read_secret_file(path: &Path, origin: &str) -> Result<String, Error> {
+    let (text, others_can_read) = read(path).map_err(|error| {
+        let reason = format!("cannot read '{}': {error}", path.display());
+        Error::invalid(origin, &reason)
+    })?;
+    ensure!(!others_can_read, ReadableByOthersSnafu { origin, path });
+    Ok(text)
+}
+
+/// What a file holds, and whether any user of this machine can read it. Asked of the opened file,
+/// so nobody can swap it in between.
+pub(super) fn read(path: &Path) -> io::Result<(String, bool)> {
+    let mut file = File::open(path)?;
+    let mut text = String::new();
+    (&mut file)
+        .take(FILE_AT_MOST + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_AT_MOST {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    let metadata = file.metadata()?;
+    let others_can_read = metadata.is_file() && metadata.permissions().mode() & 0o004 != 0;
+    Ok((text, others_can_read))
+}
