@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::api::types::{Node, Upid, VmName, Vmid};
+use crate::hint::word;
 use crate::report::{Known, Started};
 
 /// The VM that a run is after.
@@ -91,9 +92,13 @@ impl Stage {
                 GO_ON.to_owned()
             }
             Stage::Cloning(_, upid) => {
-                format!("{GO_ON}; to wait only: homelab proxmox task wait '{upid}'")
+                let upid = word(upid.as_str());
+                format!("{GO_ON}; to wait only: homelab proxmox task wait {upid}")
             }
-            Stage::Waiting(upid) => format!("to go on waiting: homelab proxmox task wait '{upid}'"),
+            Stage::Waiting(upid) => {
+                let upid = word(upid.as_str());
+                format!("to go on waiting: homelab proxmox task wait {upid}")
+            }
             Stage::Made(_) => "nothing is left to do".to_owned(),
         }
     }

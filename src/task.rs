@@ -4,7 +4,8 @@ use snafu::Snafu;
 
 use crate::api::types::{ExitStatus, TaskStatus, Upid};
 use crate::api::{self, Pve};
-use crate::report::{Kind, Known, Report, Started, hint_for, kind_of};
+use crate::hint::{hint_for, word};
+use crate::report::{Kind, Known, Report, Started, kind_of};
 use crate::server::{Server, is_no_such_task};
 use crate::stage::Stage;
 use crate::wait::{GaveUp, Look};
@@ -107,13 +108,10 @@ fn log(server: Server, upid: &Upid) -> Vec<String> {
     server.ask(|pve| pve.task_log(upid)).unwrap_or_default()
 }
 
-/// What to type on which node to see the task's log. The UPID is quoted, for its `!` means something
-/// to a shell.
+/// What to type on which node to see the task's log.
 pub fn whole_log(upid: &Upid) -> String {
-    format!(
-        "for the whole log, on node '{}': pvenode task log '{upid}'",
-        upid.node()
-    )
+    let (node, upid) = (upid.node(), word(upid.as_str()));
+    format!("for the whole log, on node '{node}': pvenode task log {upid}")
 }
 
 /// Why a task was not seen to end well.

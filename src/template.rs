@@ -4,15 +4,16 @@ use snafu::Snafu;
 
 use crate::api::types::{Guest, VmName};
 use crate::guests::Guests;
+use crate::hint::what_an_empty_list_means;
 use crate::progress::Progress;
 
 /// The VM template of exactly the name `wanted`, or of this VMID if no template has that name. Of
 /// several, the one with the lowest VMID, and a warning that names the others. `vm_name` is the
-/// name of the VM to be, which may have changed places with the template's.
+/// name of the VM to be, if there is one: it may have changed places with the template's.
 pub fn find_template<'g>(
     guests: &'g Guests,
     wanted: &str,
-    vm_name: &VmName,
+    vm_name: Option<&VmName>,
     progress: &dyn Progress,
 ) -> Result<&'g Guest, NotFound> {
     let candidates = guests.templates_named(wanted);
@@ -33,8 +34,10 @@ pub fn find_template<'g>(
     Ok(template)
 }
 
-fn what_was_meant(guests: &Guests, wanted: &str, vm_name: &VmName) -> String {
-    if !guests.templates_named(vm_name.as_str()).is_empty() {
+fn what_was_meant(guests: &Guests, wanted: &str, vm_name: Option<&VmName>) -> String {
+    if let Some(vm_name) = vm_name
+        && !guests.templates_named(vm_name.as_str()).is_empty()
+    {
         return format!(
             "'{vm_name}' is a template: the arguments look swapped, \
              'homelab proxmox vm create {wanted} {vm_name}' has them in order"
@@ -50,7 +53,8 @@ fn what_was_meant(guests: &Guests, wanted: &str, vm_name: &VmName) -> String {
         return format!("it may be among what could not be read; {list} that could");
     }
     if templates.is_empty() {
-        return "this token sees no template at all; it may lack VM.Audit on it".to_owned();
+        let means = what_an_empty_list_means(guests.token());
+        return format!("no template is seen at all; {means}");
     }
     let names = templates.iter().filter_map(|guest| guest.name.as_deref());
     match closest(wanted, names) {

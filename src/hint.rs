@@ -1,0 +1,328 @@
+//! What to do about a server's no, or its silence.
+
+use crate::api::types::{Node, TokenId, Vmid};
+use crate::api::{Behind, Distrust, Error, Fingerprint, Host, TlsError, Unreached};
+
+/// What to do about an unsuccessful request, where that is known.
+pub fn hint_for(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::Tls { source } => return for_setup(source),
+        Error::NoTimeLeft => return None,
+        Error::Unreachable { host, why } => for_unreached(host, why),
+        Error::Untrusted {
+            distrust,
+            fingerprint,
+            ..
+        } => for_distrust(distrust, *fingerprint),
+        Error::NoneReached { each } => for_none_reached(each),
+        Error::Undelivered { behind, reason } => for_undelivered(behind, reason),
+        Error::LostBehind { behind, .. } => format!(
+            "pvedaemon {} hangs or is restarting; there: systemctl status pvedaemon",
+            whose(behind)
+        ),
+        Error::NoAnswer { .. } => "try it again; if it stays so, on that node: systemctl status \
+                                   pveproxy pvedaemon; --request-timeout allows more time"
+            .to_owned(),
+        Error::Unusable { host, what, .. } if !host.tls() && what.contains(", to https://") => {
+            "http:// was spoken where https:// is; leave http:// out of the host".to_owned()
+        }
+        Error::Unusable { .. } => {
+            "check that PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE \
+                                   itself, not of a proxy or another service"
+                .to_owned()
+        }
+        Error::Refused {
+            status,
+            words,
+            token,
+        } => return for_refusal(*status, words, token, "the node"),
+    })
+}
+
+/// The same where the request was to clone to this VMID on this node.
+pub fn hint_for_clone(error: &Error, newid: Vmid, node: &Node) -> Option<String> {
+    match error {
+        // Either of two privileges would do, so the server names none.
+        Error::Refused {
+            status: 403,
+            words,
+            token,
+        } if words == BARE_REFUSAL => {
+            let line = grant(Role::VmAdmin, "/vms", token);
+            Some(format!(
+                "the token lacks VM.Allocate on /vms/{newid}; on a node, as root: {line}"
+            ))
+        }
+        Error::Refused {
+            status,
+            words,
+            token,
+        } => for_refusal(*status, words, token, &format!("node '{node}'")),
+        error => hint_for(error),
+    }
+}
+
+/// What Proxmox says where it names neither path nor privilege.
+const BARE_REFUSAL: &str = "Permission check failed";
+
+/// What shows the fingerprint of a node's certificate there.
+pub const SHOW_FINGERPRINT: &str =
+    "openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256";
+
+/// What the token may lack if it sees nothing.
+pub fn what_an_empty_list_means(token: &TokenId) -> String {
+    let line = grant(Role::Auditor, "/vms", token);
+    format!("if there are some, this token lacks VM.Audit on them; on a node, as root: {line}")
+}
+
+/// A role that every Proxmox VE has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// VM.Clone, VM.Audit
+    TemplateUser,
+    /// All that begins with VM., for the lack of a smaller one with VM.Allocate.
+    VmAdmin,
+    /// All that ends with .Audit
+    Auditor,
+    /// Datastore.AllocateSpace, Datastore.Audit
+    DatastoreUser,
+    /// SDN.Use, SDN.Audit
+    SdnUser,
+}
+
+impl Role {
+    /// The smallest that has the privilege.
+    pub fn with(privilege: &str) -> Option<Role> {
+        Some(match privilege {
+            "VM.Clone" => Role::TemplateUser,
+            "Datastore.AllocateSpace" => Role::DatastoreUser,
+            "SDN.Use" => Role::SdnUser,
+            _ if privilege.ends_with(".Audit") && privilege != "VM.GuestAgent.Audit" => {
+                Role::Auditor
+            }
+            _ if privilege.starts_with("VM.") => Role::VmAdmin,
+            _ => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Role::TemplateUser => "PVETemplateUser",
+            Role::VmAdmin => "PVEVMAdmin",
+            Role::Auditor => "PVEAuditor",
+            Role::DatastoreUser => "PVEDatastoreUser",
+            Role::SdnUser => "PVESDNUser",
+        }
+    }
+}
+
+/// The line that gives a role to a token: to its user too, without whom a token has nothing. root has
+/// all there is.
+pub fn grant(role: Role, path: &str, token: &TokenId) -> String {
+    let role = role.name();
+    let userid = token.userid();
+    let users = if userid == "root@pam" {
+        String::new()
+    } else {
+        format!(" --users {}", word(&userid))
+    };
+    let (path, tokens) = (word(path), word(&token.to_string()));
+    format!("pveum acl modify {path}{users} --tokens {tokens} --roles {role}")
+}
+
+/// `text` as one word of a shell, in quotes where it takes them.
+pub fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/.-_@:=+,%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The path on which to give a role for what is lacking on another: all that is said of one VM hides
+/// what is said of all of them, and the next VM has another VMID.
+fn path_to_grant_on(path: &str, role: Role) -> &str {
+    if role != Role::TemplateUser && path.starts_with("/vms/") {
+        "/vms"
+    } else {
+        path
+    }
+}
+
+fn for_setup(error: &TlsError) -> Option<String> {
+    match error {
+        TlsError::NoAuthority { fingerprint, .. } => Some(format!(
+            "pin it instead: PROXMOX_FINGERPRINT={fingerprint} and no CA file; or name the cluster's \
+             authority, which is /etc/pve/pve-root-ca.pem on each node"
+        )),
+        TlsError::CaFile { .. } | TlsError::NoCertificate { .. } => Some(
+            "PROXMOX_CA_FILE and --ca-file take the certificate of the cluster's authority, which \
+             is /etc/pve/pve-root-ca.pem on each node"
+                .to_owned(),
+        ),
+        TlsError::Setup { .. } => None,
+    }
+}
+
+fn for_unreached(host: &Host, why: &Unreached) -> String {
+    match why {
+        Unreached::Name { .. } => format!(
+            "check the name (PROXMOX_HOST, --host); what this machine knows of it: getent hosts {}",
+            host.name()
+        ),
+        Unreached::NotLoopback => "leave http:// out of the host, to speak TLS".to_owned(),
+        Unreached::NotTls | Unreached::CutInTls => {
+            "Proxmox VE speaks TLS on port 8006; check the port (PROXMOX_PORT, --host), which may be \
+             one of plain HTTP or of another service"
+                .to_owned()
+        }
+        Unreached::Connection { .. } | Unreached::Handshake { .. } => {
+            "check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is \
+             running there"
+                .to_owned()
+        }
+    }
+}
+
+fn for_distrust(distrust: &Distrust, fingerprint: Option<Fingerprint>) -> String {
+    let Some(fingerprint) = fingerprint else {
+        return "name the cluster's authority with PROXMOX_CA_FILE".to_owned();
+    };
+    let pin = format!(
+        "compare that fingerprint with what 'pvenode cert info' or '{SHOW_FINGERPRINT}' says on the \
+         node; if it is the same: PROXMOX_FINGERPRINT={fingerprint}"
+    );
+    match distrust {
+        Distrust::Expired { .. } => {
+            "if the clock is right, on the node: pvecm updatecerts --force \
+                                     && systemctl restart pveproxy; then pin or trust what it has"
+                .to_owned()
+        }
+        Distrust::NotYetValid { .. } => "set the clock of this machine, or that of the node and \
+                                         there: pvecm updatecerts --force && systemctl restart \
+                                         pveproxy"
+            .to_owned(),
+        Distrust::OtherNames { .. } => {
+            format!("ask it by one of its names (PROXMOX_HOST, --host); or {pin}")
+        }
+        Distrust::NotPinned { .. } => format!(
+            "the node may have got a new certificate: {pin}; if it is not, somebody is in between"
+        ),
+        Distrust::WithoutItsKey => "somebody is in between, or answers in its place: find out who \
+                                    before you go on; nothing was sent"
+            .to_owned(),
+        _ => format!(
+            "{pin}; or copy /etc/pve/pve-root-ca.pem from the node, and PROXMOX_CA_FILE=that copy"
+        ),
+    }
+}
+
+fn for_none_reached(each: &[Error]) -> String {
+    let telling = each.iter().find(|error| {
+        matches!(
+            error,
+            Error::Untrusted { .. } | Error::Undelivered { .. } | Error::LostBehind { .. }
+        )
+    });
+    let hint = telling.and_then(hint_for);
+    hint.unwrap_or_else(|| {
+        "check the hosts and ports (PROXMOX_HOST, PROXMOX_PORT, --host), this machine's network, and \
+         that pveproxy is running there"
+            .to_owned()
+    })
+}
+
+fn for_undelivered(behind: &Behind, reason: &str) -> String {
+    let host = &behind.host;
+    let Some(node) = &behind.node else {
+        return format!(
+            "pveproxy on {host} could not reach pvedaemon; there: systemctl status pvedaemon"
+        );
+    };
+    if reason.contains("refused") {
+        return format!(
+            "on node '{node}' pvedaemon is down, or pveproxy if {host} is another node; there: \
+             systemctl status pvedaemon pveproxy"
+        );
+    }
+    format!(
+        "node '{node}' is down, or cut off from {host}; on any node: pvecm status; what is on that node \
+         has to wait until it is back"
+    )
+}
+
+fn whose(behind: &Behind) -> String {
+    match &behind.node {
+        Some(node) => format!("on node '{node}'"),
+        None => format!("behind {}", behind.host),
+    }
+}
+
+fn for_refusal(status: u16, words: &str, token: &TokenId, node: &str) -> Option<String> {
+    match status {
+        401 => Some(format!(
+            "user, realm, token id and secret must be those of one token that has not expired, and the \
+             server does not say which is wrong (nor does it hurry: the 3 s are its own); on a node: \
+             pveum user token list {}",
+            word(&token.userid())
+        )),
+        403 => for_lack_of_privilege(words, token),
+        _ => for_words(words, node),
+    }
+}
+
+fn for_words(words: &str, node: &str) -> Option<String> {
+    let says = |text: &str| words.contains(text);
+    if says("does not support vm images") {
+        let list = "'pvesm status --content images'";
+        return Some(format!(
+            "{list} on {node} lists the storages that take disks"
+        ));
+    }
+    if says("storage '") && says("does not exist") {
+        return Some(format!("'pvesm status' on {node} lists its storages"));
+    }
+    let hint = if says("(VM uses local storage)") {
+        "the template's disks are on a storage of its own node alone, so the VM can only be made there"
+    } else if says("no quorum") {
+        "too few nodes of the cluster see each other for it to change anything; on a node: pvecm \
+         status"
+    } else if says("unable to find configuration file for VM") {
+        "the template was moved or destroyed a moment ago; 'homelab proxmox template list' shows \
+         what is there"
+    } else if says("no such cluster node") || says("hostname lookup") {
+        "'pvecm nodes' on a node lists the cluster's nodes"
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
+}
+
+fn for_lack_of_privilege(words: &str, token: &TokenId) -> Option<String> {
+    if let Some((path, privilege)) = lacking(words)
+        && let Some(role) = Role::with(privilege)
+    {
+        let line = grant(role, path_to_grant_on(path, role), token);
+        return Some(format!("on a node, as root: {line}"));
+    }
+    words.contains(BARE_REFUSAL).then(|| {
+        "'homelab proxmox check' and the template's name show which privileges the token lacks"
+            .to_owned()
+    })
+}
+
+/// Path and privilege of `Permission check failed (/vms/9000, VM.Clone)`. What is not written as
+/// they are is not for a command that somebody will paste.
+fn lacking(words: &str) -> Option<(&str, &str)> {
+    let (_, rest) = words.split_once("Permission check failed (")?;
+    let (inner, _) = rest.split_once(')')?;
+    let (path, privileges) = inner.split_once(", ")?;
+    let privilege = privileges.split('|').next()?;
+    let is_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
+    let is_privilege = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    let is_fine = path.starts_with('/')
+        && path.chars().all(is_path)
+        && !privilege.is_empty()
+        && privilege.chars().all(is_privilege);
+    is_fine.then_some((path, privilege))
+}
