@@ -202,6 +202,26 @@ impl Claim {
     }
 }
 
+/// Does once what every run does there, and leaves nothing but the directory behind. No VM's name
+/// begins with a dot.
+pub fn try_out(directory: &Path) -> Result<(), Error> {
+    make_directory(directory).map_err(|error| Error::unusable(directory, error))?;
+    let path = directory.join(format!(".try-{}", std::process::id()));
+    let tried = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.try_lock()?;
+        file.write_all(b"\n")?;
+        file.sync_data()
+    };
+    let tried = tried().map_err(|error| Error::unusable(directory, error));
+    let _ = std::fs::remove_file(&path);
+    tried
+}
+
 /// With mode 0700, as far as it is not there yet.
 fn make_directory(directory: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = directory

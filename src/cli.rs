@@ -51,7 +51,8 @@ The options above may also stand behind the command. The token's secret is never
 an option: everybody on a machine can read the arguments of its processes."
 )]
 pub struct Proxmox {
-    /// the server: pve.lan, pve.lan:8006 or an https address
+    /// the server: pve.lan, pve.lan:8006 or an https address; several nodes of one cluster
+    /// separated by commas
     #[argh(option, arg_name = "host")]
     pub host: Option<String>,
 
@@ -63,6 +64,11 @@ pub struct Proxmox {
     #[argh(option, arg_name = "file")]
     pub ca_file: Option<PathBuf>,
 
+    /// SHA-256 of the server's certificate, the only one to trust then; with several hosts one
+    /// for each, separated by commas
+    #[argh(option, arg_name = "sha256")]
+    pub fingerprint: Option<String>,
+
     /// do not verify the server's certificate
     #[argh(switch)]
     pub insecure: bool,
@@ -70,6 +76,10 @@ pub struct Proxmox {
     /// what one request may take at the most, in seconds (default 40)
     #[argh(option, arg_name = "seconds")]
     pub request_timeout: Option<Seconds>,
+
+    /// say on stderr what is asked of the server, a line for each request
+    #[argh(switch)]
+    pub verbose: bool,
 
     #[argh(subcommand)]
     pub noun: Noun,
@@ -82,6 +92,7 @@ pub enum Noun {
     Template(Template),
     Vm(Vm),
     Task(Task),
+    Check(Check),
 }
 
 /// Templates of virtual machines.
@@ -276,6 +287,32 @@ pub struct TaskWait {
     /// print nothing on success but warnings
     #[argh(switch)]
     pub quiet: bool,
+}
+
+/// Look at everything that a run depends on.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "check",
+    help_triggers("-h", "--help"),
+    note = "Configuration, name and connection and certificate of each host, token, version of the
+server, what the token sees, and the state directory: one line each, with what to do.
+With a template's name also each privilege that cloning it takes, and with what
+'pveum' line a missing one is given. Nothing is changed on the server.
+
+The exit code is 0 if nothing has failed; a warning is no failure.
+
+Connection options (homelab proxmox --help) may stand here as well.",
+    example = "homelab proxmox check debian-12"
+)]
+pub struct Check {
+    /// name or VMID of a template that shall be cloned
+    #[argh(positional, arg_name = "template-name", from_str_fn(not_empty))]
+    pub template_name: Option<String>,
+
+    /// print one JSON document
+    #[argh(switch)]
+    pub json: bool,
 }
 
 /// A time that somebody typed: seconds, more than none, fractions allowed.

@@ -1,11 +1,13 @@
 //! Makes virtual machines from templates on Proxmox VE: one command, exactly one VM.
 
 mod api;
+mod check;
 mod claim;
 mod cli;
 mod clone;
 mod config;
 mod guests;
+mod hint;
 mod interrupt;
 mod output;
 mod progress;
@@ -20,18 +22,22 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::api::types::Guest;
-use crate::api::{Access, Pve};
+use crate::api::{Access, Event, Pve};
+use crate::check::finding::{Finding, Verdict};
 use crate::cli::{
-    Cli, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template, TemplateList, TemplateVerb,
-    Topic, Vm, VmCreate, VmList, VmVerb,
+    Check, Cli, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template, TemplateList,
+    TemplateVerb, Topic, Vm, VmCreate, VmList, VmVerb,
 };
 use crate::clone::{Plan, Ready, Run};
+use crate::config::Configuration;
 use crate::guests::Guests;
+use crate::hint::{hint_for, what_an_empty_list_means};
 use crate::output::{Ended, Made, Style};
 use crate::progress::{Lines, Progress, say};
-use crate::report::{Kind, Known, Report, Started, hint_for, kind_of};
+use crate::report::{Kind, Known, Report, Started, kind_of};
 use crate::server::Server;
 use crate::stage::Stage;
 use crate::wait::{Budget, SystemClock};
@@ -85,6 +91,7 @@ fn proxmox(command: &Proxmox) -> ExitCode {
             let verb = Verb::new("wait for the task", wait.json);
             verb.end(wait_for_task(command, wait, verb))
         }
+        Noun::Check(words) => check(command, words),
     }
 }
 
@@ -141,15 +148,51 @@ impl Verb {
     }
 }
 
+/// What was set, with warnings on stderr where that may not be what was meant.
 fn access(command: &Proxmox) -> Result<Access, Report> {
+    let Configuration {
+        access, warnings, ..
+    } = configuration(command)?;
+    for warning in &warnings {
+        Lines::new(false).warning(warning);
+    }
+    Ok(access)
+}
+
+fn configuration(command: &Proxmox) -> Result<Configuration, Report> {
     let flags = config::Flags {
         host: command.host.clone(),
         config: command.config.clone(),
         ca_file: command.ca_file.clone(),
+        fingerprint: command.fingerprint.clone(),
         insecure: command.insecure,
         request_timeout: command.request_timeout.map(|Seconds(timeout)| timeout),
     };
     config::load(&flags, &|name| std::env::var_os(name)).map_err(|error| of_config(&error))
+}
+
+/// A client that tells of its requests if that was asked for.
+fn connect(
+    command: &Proxmox,
+    access: &Access,
+    deadline: Option<Instant>,
+) -> Result<Pve, api::Error> {
+    let pve = Pve::new(access, deadline)?;
+    let verbose = command.verbose;
+    Ok(pve.told_to(Box::new(move |event| match event {
+        Event::Exchange(line) if verbose => say(line),
+        Event::Exchange(_) => {}
+        Event::PassedOver(error) => {
+            let report = of_api(error);
+            let hint = report.hint.iter().map(|hint| format!("; {hint}"));
+            let hint: String = hint.collect();
+            let lines = Lines::new(false);
+            lines.warning(&format!(
+                "{}; another host is asked instead{hint}",
+                report.message
+            ));
+        }
+    })))
 }
 
 fn of_config(error: &config::Error) -> Report {
@@ -173,7 +216,7 @@ fn list(
     is_meant: fn(&Guest) -> bool,
     write: impl FnOnce(&mut dyn Write, &[&Guest]) -> io::Result<()>,
 ) -> Result<(), Report> {
-    let pve = Pve::new(&access(command)?, None).map_err(|error| of_api(&error))?;
+    let pve = connect(command, &access(command)?, None).map_err(|error| of_api(&error))?;
     let clock = SystemClock::start();
     let server = Server {
         pve: &pve,
@@ -181,10 +224,55 @@ fn list(
     };
     let guests = Guests::read(server).map_err(|error| of_api(&error))?;
     let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();
-    for doubt in guests.doubts() {
+    let doubts = guests.doubts();
+    for doubt in &doubts {
         Lines::new(false).warning(&format!("the list may not be complete: {doubt}"));
     }
-    show(|out| write(out, &listed))
+    show(|out| write(out, &listed))?;
+    if listed.is_empty() && doubts.is_empty() {
+        say(&format!("Hint: {}", what_an_empty_list_means(pve.token())));
+    }
+    Ok(())
+}
+
+fn check(command: &Proxmox, words: &Check) -> ExitCode {
+    let mut found = Vec::new();
+    let mut tell = |finding: Finding| {
+        if !words.json {
+            // Nobody reads any further, and the exit code says it as well.
+            let _ = show(|out| output::finding(out, &finding));
+        }
+        found.push(finding);
+    };
+    let configuration = configuration(command);
+    let is_configured = configuration.is_ok();
+    match configuration {
+        Ok(configuration) => {
+            check::check_configuration(&configuration, &mut tell);
+            check::check_server(
+                &configuration.access,
+                &|access| connect(command, access, None),
+                words.template_name.as_deref(),
+                &SystemClock::start(),
+                &Lines::new(false),
+                &mut tell,
+            );
+        }
+        Err(report) => tell(Finding::of("configuration", report)),
+    }
+    match config::state_directory(&|name| std::env::var_os(name)) {
+        Ok(state) => check::check_state_directory(&state, &mut tell),
+        Err(error) => tell(Finding::of("state directory", of_config(&error))),
+    }
+    if words.json {
+        let _ = show(|out| output::findings(out, &found));
+    }
+    let is_failed = found.iter().any(|it| it.result == Verdict::Fail);
+    match (is_configured, is_failed) {
+        (false, _) => ExitCode::from(2),
+        (true, true) => ExitCode::FAILURE,
+        (true, false) => ExitCode::SUCCESS,
+    }
 }
 
 fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Report> {
@@ -195,8 +283,8 @@ fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Repo
     let lines = Arc::new(Lines::new(words.quiet));
     verb.answer_signals(&lines);
     let clock = SystemClock::start();
-    let pve = Pve::new(&access, Some(clock.after(words.timeout.0)));
-    let pve = pve.map_err(|error| of_api(&error))?;
+    let pve = connect(command, &access, Some(clock.after(words.timeout.0)))
+        .map_err(|error| of_api(&error))?;
     let ready = clone::create(&Run {
         plan: Plan {
             name: words.vm_name.clone(),
@@ -208,7 +296,11 @@ fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Repo
             pve: &pve,
             budget: budget(&clock, words.timeout, words.poll_interval),
         },
-        hosts: vec![access.host.to_string()],
+        hosts: access
+            .endpoints
+            .iter()
+            .map(|it| it.host.to_string())
+            .collect(),
         state: &state,
         progress: &*lines,
     });
@@ -268,8 +360,8 @@ fn wait_for_task(command: &Proxmox, words: &TaskWait, verb: Verb) -> Result<(), 
     lines.at(Stage::Waiting(words.upid.clone()));
     verb.answer_signals(&lines);
     let clock = SystemClock::start();
-    let pve = Pve::new(&access, Some(clock.after(words.timeout.0)));
-    let pve = pve.map_err(|error| of_api(&error))?;
+    let pve = connect(command, &access, Some(clock.after(words.timeout.0)))
+        .map_err(|error| of_api(&error))?;
     let server = Server {
         pve: &pve,
         budget: budget(&clock, words.timeout, words.poll_interval),

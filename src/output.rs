@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::api::types::{Guest, Node, Upid, Vmid};
+use crate::check::finding::{Finding, Verdict};
 
 /// How to show a result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,6 +79,41 @@ pub fn made(out: &mut dyn Write, made: &Made, style: Style) -> io::Result<()> {
             writeln!(out, "VM {vmid} '{name}' already exists on node '{node}'")
         }
     }
+}
+
+/// Shows what one check has found, in one line.
+pub fn finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
+    let Finding {
+        result,
+        check,
+        detail,
+        hint,
+    } = finding;
+    let result = match result {
+        Verdict::Ok => "ok  ",
+        Verdict::Warn => "warn",
+        Verdict::Fail => "FAIL",
+    };
+    let hint = hint
+        .as_ref()
+        .map_or_else(String::new, |hint| format!("; {hint}"));
+    let line = format!("{result}  {check}: {detail}{hint}");
+    writeln!(out, "{}", clean(&line))
+}
+
+/// Shows all that `check` has found.
+pub fn findings(out: &mut dyn Write, findings: &[Finding]) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Document<'f> {
+        ok: bool,
+        checks: &'f [Finding],
+    }
+    let is_failed = |finding: &Finding| finding.result == Verdict::Fail;
+    let document = Document {
+        ok: !findings.iter().any(is_failed),
+        checks: findings,
+    };
+    json(out, &document)
 }
 
 /// Shows VM templates.
@@ -160,8 +196,11 @@ pub fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
 /// the reading direction.
 pub fn clean(text: &str) -> Cow<'_, str> {
     let is_harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        // Marks of direction, separators of lines, and what is there without being seen.
+        let is_unseen = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{e0000}'..='\u{e007f}');
+        c.is_control() || is_unseen
     };
     if text.contains(is_harmful) {
         Cow::Owned(text.replace(is_harmful, ""))

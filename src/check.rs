@@ -1,0 +1,176 @@
+//! `homelab proxmox check`: all that a run depends on, one after the other, and what to do where
+//! something is missing. It changes nothing on the server.
+
+pub mod finding;
+mod hosts;
+mod privileges;
+
+use std::path::Path;
+
+use self::finding::{Finding, Hearer};
+use self::hosts::{Connect, Said, check_hosts, of_api};
+use self::privileges::{Clone, check_privileges};
+use crate::api::types::{Guest, Version, Vmid};
+use crate::api::{Access, Pve};
+use crate::claim;
+use crate::config::{Configuration, Source};
+use crate::guests::Guests;
+use crate::hint::{Role, grant, what_an_empty_list_means};
+use crate::progress::Progress;
+use crate::report::{Kind, Report};
+use crate::server::Server;
+use crate::template::find_template;
+use crate::wait::{Budget, Clock};
+
+/// How many VMIDs that look free are asked for.
+const ASKED_FOR: usize = 16;
+
+/// What the settings are and where each came from.
+pub fn check_configuration(configuration: &Configuration, tell: Hearer) {
+    let sources: Vec<String> = configuration.sources.iter().map(shown).collect();
+    tell(Finding::ok("configuration", sources.join(", ")));
+    for warning in &configuration.warnings {
+        tell(Finding::warn("configuration", warning.clone()));
+    }
+}
+
+fn shown(source: &Source) -> String {
+    let Source {
+        name,
+        value,
+        origin,
+    } = source;
+    format!("{name} {value} ({origin})")
+}
+
+/// What the server says, up to what it takes to clone `template`, if there is one meant.
+pub fn check_server(
+    access: &Access,
+    connect: Connect,
+    template: Option<&str>,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    tell: Hearer,
+) {
+    let pve = match connect(access) {
+        Ok(pve) => pve,
+        Err(error) => return tell(of_api("whom to trust", &error)),
+    };
+    let token = pve.token();
+    let version = match check_hosts(access, connect, tell) {
+        Said::Accepted(version) => version,
+        Said::Refused(error) => return tell(of_api(format!("token {token}"), &error)),
+        // It was told of each host.
+        Said::Nothing => return,
+    };
+    tell(Finding::ok(format!("token {token}"), "it is accepted"));
+    tell(Finding::ok(
+        "server",
+        format!("Proxmox VE {}", version.text),
+    ));
+    let server = Server {
+        pve: &pve,
+        budget: Budget::for_one_try(clock),
+    };
+    let guests = match Guests::read(server) {
+        Ok(guests) => guests,
+        Err(error) => return tell(of_api("guests", &error)),
+    };
+    check_guests(&guests, tell);
+    check_hidden_guests(&guests, server, tell);
+    let Some(name) = template else {
+        return;
+    };
+    match find_template(&guests, name, None, progress) {
+        Ok(template) => check_clone_of(template, version, server, tell),
+        Err(error) => {
+            let hint = error.hint().to_owned();
+            let report = Report::of(Kind::TemplateNotFound, &error);
+            tell(Finding::of("template", report.with_hint(hint)));
+        }
+    }
+}
+
+/// How many this token sees.
+fn check_guests(guests: &Guests, tell: Hearer) {
+    let count = |is_meant: fn(&Guest) -> bool| guests.all().filter(|guest| is_meant(guest)).count();
+    let (templates, vms) = (count(Guest::is_vm_template), count(Guest::is_vm));
+    let detail = format!("templates seen: {templates}, VMs seen: {vms}");
+    tell(if templates == 0 {
+        Finding::warn("guests", detail).with_hint(what_an_empty_list_means(guests.token()))
+    } else {
+        Finding::ok("guests", detail)
+    });
+    for doubt in guests.doubts() {
+        tell(Finding::warn("guests", doubt));
+    }
+}
+
+/// A VMID that is free in the list and taken all the same is one of a guest that this token does not
+/// see, and so may its name be.
+fn check_hidden_guests(guests: &Guests, server: Server, tell: Hearer) {
+    const CHECK: &str = "hidden guests";
+    let listed = guests.vmids();
+    let look_free = (Vmid::MIN.0..=Vmid::MAX.0)
+        .map(Vmid)
+        .filter(|vmid| !listed.contains(vmid));
+    let mut hidden = Vec::new();
+    for vmid in look_free.take(ASKED_FOR) {
+        match server.ask(|pve| pve.is_free(vmid)) {
+            Ok(true) => {}
+            Ok(false) => hidden.push(vmid.to_string()),
+            Err(error) => return tell(of_api(CHECK, &error)),
+        }
+    }
+    tell(if hidden.is_empty() {
+        let detail = format!("none among the {ASKED_FOR} lowest VMIDs that look free");
+        Finding::ok(CHECK, detail)
+    } else {
+        let line = grant(Role::Auditor, "/vms", guests.token());
+        let detail = format!(
+            "this token does not see who has VMID {}: a VM of the name that is asked for would not \
+             be found there",
+            hidden.join(", ")
+        );
+        Finding::warn(CHECK, detail).with_hint(format!("on a node, as root: {line}"))
+    });
+}
+
+fn check_clone_of(template: &Guest, version: Version, server: Server, tell: Hearer) {
+    tell(Finding::ok("template", template.to_string()));
+    let (vmid, node) = (template.vmid, &template.node);
+    let config = match server.ask(|pve| pve.vm_config(node, vmid)) {
+        Ok(Some(config)) => config,
+        Ok(None) => {
+            return tell(Finding::fail("template", format!("{template} is gone")));
+        }
+        Err(error) => return tell(of_api("template", &error)),
+    };
+    let newid = match server.ask(Pve::next_vmid) {
+        Ok(newid) => newid,
+        Err(error) => return tell(of_api("free VMID", &error)),
+    };
+    let permissions = match server.ask(Pve::permissions) {
+        Ok(permissions) => permissions,
+        Err(error) => return tell(of_api("privileges", &error)),
+    };
+    let clone = Clone {
+        template: vmid,
+        config: &config,
+        newid,
+        version,
+    };
+    check_privileges(&clone, &permissions, server.pve.token(), tell);
+}
+
+/// Whether runs can leave word for each other.
+pub fn check_state_directory(directory: &Path, tell: Hearer) {
+    let check = format!("state directory {}", directory.display());
+    tell(match claim::try_out(directory) {
+        Ok(()) => Finding::ok(check, "it can be written, and files in it locked"),
+        Err(error) => Finding::of(check, Report::of(Kind::Failed, &error)).with_hint(
+            "this user must be able to write there, or HOMELAB_STATE_DIR names another directory"
+                .to_owned(),
+        ),
+    });
+}

@@ -1,0 +1,166 @@
+//! Each host by itself: its name, the way to it, its certificate, and what it says of the token.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::finding::{Finding, Hearer};
+use crate::api::types::Version;
+use crate::api::{self, Access, Day, Endpoint, Host, Presented, Pve, Trust};
+use crate::hint::hint_for;
+use crate::report::{Kind, Report, kind_of};
+
+/// Whoever has to renew a certificate by hand wants to know some time before.
+const SOON: Duration = Duration::from_hours(30 * 24);
+
+/// Gets ready to ask.
+pub type Connect<'c> = &'c dyn Fn(&Access) -> Result<Pve, api::Error>;
+
+/// What the hosts have said together.
+pub enum Said {
+    /// At least one has accepted the token.
+    Accepted(Version),
+    /// None has, and at least one has refused it, like this.
+    Refused(api::Error),
+    /// None can be asked.
+    Nothing,
+}
+
+/// Asks each host for its version, which takes all that any other request takes.
+pub fn check_hosts(access: &Access, connect: Connect, tell: Hearer) -> Said {
+    let answers: Vec<Answer> = access
+        .endpoints
+        .iter()
+        .map(|endpoint| Answer::of(endpoint, access, connect))
+        .collect();
+    let is_any_reached = answers.iter().any(Answer::is_reached);
+    for answer in &answers {
+        answer.tell(is_any_reached, tell);
+    }
+    let mut said = Said::Nothing;
+    for answer in answers {
+        match answer.version {
+            Ok(version) => return Said::Accepted(version),
+            Err(error) if kind_of(&error) == Kind::Unauthorized => said = Said::Refused(error),
+            Err(_) => {}
+        }
+    }
+    said
+}
+
+struct Answer<'a> {
+    endpoint: &'a Endpoint,
+    version: Result<Version, api::Error>,
+    presented: Option<Presented>,
+}
+
+impl<'a> Answer<'a> {
+    fn of(endpoint: &'a Endpoint, access: &Access, connect: Connect) -> Answer<'a> {
+        let alone = Access {
+            endpoints: vec![endpoint.clone()],
+            ..access.clone()
+        };
+        let (version, presented) = match connect(&alone) {
+            Ok(pve) => (pve.version(), pve.presented()),
+            Err(error) => (Err(error), None),
+        };
+        Answer {
+            endpoint,
+            version,
+            presented,
+        }
+    }
+
+    fn is_reached(&self) -> bool {
+        match &self.version {
+            Ok(_) => true,
+            Err(error) => kind_of(error) == Kind::Unauthorized,
+        }
+    }
+
+    fn tell(&self, is_any_reached: bool, tell: Hearer) {
+        let host = &self.endpoint.host;
+        let (name, connection, certificate) = (
+            format!("name {}", host.name()),
+            format!("connection to {host}"),
+            format!("certificate of {host}"),
+        );
+        // Where the others do, one that is down is no failure.
+        let down = |check: String, error: &api::Error| {
+            let finding = of_api(check, error);
+            if is_any_reached {
+                Finding::warn(finding.check, finding.detail).with_hint(finding.hint)
+            } else {
+                finding
+            }
+        };
+        let error = match &self.version {
+            Err(error @ api::Error::Tls { .. }) => return tell(of_api(certificate, error)),
+            Err(error) if error.is_lookup_failed() => return tell(down(name, error)),
+            Err(error) if !self.is_reached() => Some(error),
+            _ => None,
+        };
+        if host.name().parse::<IpAddr>().is_err() {
+            tell(Finding::ok(name, addresses(host)));
+        }
+        match error {
+            None | Some(api::Error::Untrusted { .. }) => {
+                tell(Finding::ok(connection, "it answers"));
+            }
+            Some(error) => return tell(down(connection, error)),
+        }
+        match error {
+            Some(error) => tell(of_api(certificate, error)),
+            None => tell(self.of_certificate(certificate)),
+        }
+    }
+
+    fn of_certificate(&self, check: String) -> Finding {
+        let Some(presented) = self.presented.as_ref().filter(|_| self.endpoint.host.tls()) else {
+            return Finding::ok(check, "none, for http:// stays on this machine");
+        };
+        let trust = match &self.endpoint.trust {
+            Trust::SystemRoots => "signed by an authority that this system trusts".to_owned(),
+            Trust::CaFile(path) => {
+                format!("signed by an authority in CA file '{}'", path.display())
+            }
+            Trust::Pin(_) => "the pinned one".to_owned(),
+            Trust::Anyone => "not verified".to_owned(),
+        };
+        let Presented {
+            fingerprint,
+            not_after,
+        } = presented;
+        let until = not_after.and_then(Day::at);
+        let until = until.map_or_else(String::new, |day| format!(", valid until {day}"));
+        let detail = format!("{trust}{until}, SHA-256 {fingerprint}");
+        if self.endpoint.trust == Trust::Anyone {
+            return Finding::warn(check, detail).with_hint(format!(
+                "compare the fingerprint with what 'pvenode cert info' says on the node, then \
+                 PROXMOX_FINGERPRINT={fingerprint}"
+            ));
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        if not_after.is_some_and(|end| end < now.unwrap_or_default() + SOON) {
+            return Finding::warn(check, format!("expires soon: {detail}")).with_hint(
+                "Proxmox VE renews its own two weeks before the end, one made by hand is renewed by \
+                 hand; where it is pinned, set the new fingerprint then"
+                    .to_owned(),
+            );
+        }
+        Finding::ok(check, detail)
+    }
+}
+
+/// All of them, for those who look for the wrong one.
+fn addresses(host: &Host) -> String {
+    let Ok(addresses) = (host.name(), host.port()).to_socket_addrs() else {
+        return "it is known".to_owned();
+    };
+    let addresses: Vec<String> = addresses.map(|it| it.ip().to_string()).collect();
+    addresses.join(", ")
+}
+
+pub(super) fn of_api(check: impl Into<String>, error: &api::Error) -> Finding {
+    let report = Report::of(kind_of(error), error).with_hint(hint_for(error));
+    Finding::of(check, report)
+}
