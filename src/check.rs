@@ -40,7 +40,12 @@ fn shown(source: &Source) -> String {
         value,
         origin,
     } = source;
-    format!("{name} {value} ({origin})")
+    let value = if value.is_empty() {
+        String::new()
+    } else {
+        format!(" {value}")
+    };
+    format!("{name}{value} ({origin})")
 }
 
 /// What the server says, up to what it takes to clone `template`, if there is one meant.
@@ -81,12 +86,13 @@ pub fn check_server(
     let Some(name) = template else {
         return;
     };
+    let check = format!("template '{name}'");
     match find_template(&guests, name, None, progress) {
-        Ok(template) => check_clone_of(template, version, server, tell),
+        Ok(template) => check_clone_of(check, template, version, server, tell),
         Err(error) => {
             let hint = error.hint().to_owned();
             let report = Report::of(Kind::TemplateNotFound, &error);
-            tell(Finding::of("template", report.with_hint(hint)));
+            tell(Finding::of(check, report.with_hint(hint)));
         }
     }
 }
@@ -136,15 +142,15 @@ fn check_hidden_guests(guests: &Guests, server: Server, tell: Hearer) {
     });
 }
 
-fn check_clone_of(template: &Guest, version: Version, server: Server, tell: Hearer) {
-    tell(Finding::ok("template", template.to_string()));
+fn check_clone_of(check: String, template: &Guest, version: Version, server: Server, tell: Hearer) {
+    tell(Finding::ok(check.as_str(), template.place()));
     let (vmid, node) = (template.vmid, &template.node);
     let config = match server.ask(|pve| pve.vm_config(node, vmid)) {
         Ok(Some(config)) => config,
         Ok(None) => {
-            return tell(Finding::fail("template", format!("{template} is gone")));
+            return tell(Finding::fail(check, "it has gone a moment ago"));
         }
-        Err(error) => return tell(of_api("template", &error)),
+        Err(error) => return tell(of_api(check, &error)),
     };
     let newid = match server.ask(Pve::next_vmid) {
         Ok(newid) => newid,

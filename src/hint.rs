@@ -326,3 +326,183 @@ fn lacking(words: &str) -> Option<(&str, &str)> {
         && privilege.chars().all(is_privilege);
     is_fine.then_some((path, privilege))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Address;
+    use rstest::rstest;
+
+    fn token(user: &str, realm: &str) -> TokenId {
+        TokenId {
+            user: user.to_owned(),
+            realm: realm.to_owned(),
+            key: "cli".to_owned(),
+        }
+    }
+
+    fn refused(status: u16, words: &str) -> Error {
+        Error::Refused {
+            status,
+            words: words.to_owned(),
+            token: token("homelab", "pve"),
+        }
+    }
+
+    const TO_BOTH: &str = "--users homelab@pve --tokens 'homelab@pve!cli'";
+
+    #[rstest]
+    #[case::template("/vms/9000, VM.Clone", "/vms/9000", "PVETemplateUser")]
+    #[case::storage(
+        "/storage/local-lvm, Datastore.AllocateSpace",
+        "/storage/local-lvm",
+        "PVEDatastoreUser"
+    )]
+    #[case::network(
+        "/sdn/zones/localnetwork/vmbr0, SDN.Use",
+        "/sdn/zones/localnetwork/vmbr0",
+        "PVESDNUser"
+    )]
+    #[case::node("/nodes/pve1, Sys.Audit", "/nodes/pve1", "PVEAuditor")]
+    // What is granted on one VM hides what is granted on all of them, and the next has another VMID.
+    #[case::one_vm_is_all_vms("/vms/101, VM.Allocate", "/vms", "PVEVMAdmin")]
+    #[case::settings("/vms/101, VM.Config.Disk", "/vms", "PVEVMAdmin")]
+    #[case::either_would_do("/vms/101, VM.Audit|VM.Console", "/vms", "PVEAuditor")]
+    fn a_missing_privilege_is_granted_by_a_line(
+        #[case] what: &str,
+        #[case] path: &str,
+        #[case] role: &str,
+    ) {
+        let error = refused(403, &format!("Permission check failed ({what})"));
+        let line = format!("on a node, as root: pveum acl modify {path} {TO_BOTH} --roles {role}");
+        assert_eq!(hint_for(&error), Some(line));
+    }
+
+    #[rstest]
+    #[case::command("/vms/9000; reboot, VM.Clone")]
+    #[case::substitution("/vms/$(reboot), VM.Clone")]
+    #[case::line_break("/vms/9000\nreboot, VM.Clone")]
+    #[case::option("--roles, VM.Clone")]
+    #[case::privilege("/vms/9000, VM.Clone; reboot")]
+    #[case::unknown_privilege("/vms/9000, Reboot")]
+    #[case::pool("pool 'nosuch' does not exist")]
+    fn no_line_is_made_of_other_words(#[case] what: &str) {
+        let error = refused(403, &format!("Permission check failed ({what})"));
+        let hint = "'homelab proxmox check' and the template's name show which privileges the token \
+                    lacks";
+        assert_eq!(hint_for(&error).as_deref(), Some(hint));
+    }
+
+    #[test]
+    fn what_a_clone_lacks_without_a_word_is_a_place_for_the_new_vm() {
+        let error = refused(403, "Permission check failed");
+        let hint = format!(
+            "the token lacks VM.Allocate on /vms/101; on a node, as root: pveum acl modify /vms \
+             {TO_BOTH} --roles PVEVMAdmin"
+        );
+        let node = Node("pve1".to_owned());
+        assert_eq!(hint_for_clone(&error, Vmid(101), &node), Some(hint));
+    }
+
+    #[test]
+    fn root_needs_no_role_but_its_token_does() {
+        assert_eq!(
+            grant(Role::Auditor, "/vms", &token("root", "pam")),
+            "pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor"
+        );
+    }
+
+    #[rstest]
+    #[case::plain("/home/ops/.local/x-1_y", "/home/ops/.local/x-1_y")]
+    #[case::space("a b", "'a b'")]
+    #[case::quote("it's", r"'it'\''s'")]
+    #[case::history("root@pam!cli", "'root@pam!cli'")]
+    #[case::empty("", "''")]
+    fn a_word_of_a_shell_stays_one(#[case] text: &str, #[case] shown: &str) {
+        assert_eq!(word(text), shown);
+    }
+
+    #[rstest]
+    #[case::storage_unknown(
+        "storage 'fast' does not exist",
+        "'pvesm status' on node 'pve1' lists its storages"
+    )]
+    #[case::storage_without_images(
+        "Parameter verification failed. storage: storage 'local' does not support vm images",
+        "'pvesm status --content images' on node 'pve1' lists the storages that take disks"
+    )]
+    #[case::local_storage(
+        "can't clone VM to node 'pve2' (VM uses local storage)",
+        "the template's disks are on a storage of its own node alone, so the VM can only be made \
+         there"
+    )]
+    #[case::no_quorum(
+        "cluster not ready - no quorum?",
+        "too few nodes of the cluster see each other for it to change anything; on a node: pvecm \
+         status"
+    )]
+    #[case::unknown_node(
+        "no such cluster node 'pve9'",
+        "'pvecm nodes' on a node lists the cluster's nodes"
+    )]
+    fn the_servers_words_are_explained(#[case] words: &str, #[case] hint: &str) {
+        let node = Node("pve1".to_owned());
+        let seen = hint_for_clone(&refused(500, words), Vmid(101), &node);
+        assert_eq!(seen.as_deref(), Some(hint));
+    }
+
+    #[rstest]
+    #[case::daemon_is_down(
+        595,
+        "Connection refused",
+        Some("pve2"),
+        "on node 'pve2' pvedaemon is down, or pveproxy if pve1:8006 is another node; there: \
+         systemctl status pvedaemon pveproxy"
+    )]
+    #[case::node_is_down(
+        595,
+        "No route to host",
+        Some("pve2"),
+        "node 'pve2' is down, or cut off from pve1:8006; on any node: pvecm status; what is on that \
+         node has to wait until it is back"
+    )]
+    #[case::no_node(
+        595,
+        "Connection refused",
+        None,
+        "pveproxy on pve1:8006 could not reach pvedaemon; there: systemctl status pvedaemon"
+    )]
+    #[case::daemon_hangs(
+        596,
+        "Connection timed out",
+        Some("pve2"),
+        "pvedaemon on node 'pve2' hangs or is restarting; there: systemctl status pvedaemon"
+    )]
+    #[case::something_else_behind(
+        599,
+        "Too many redirections",
+        None,
+        "pvedaemon behind pve1:8006 hangs or is restarting; there: systemctl status pvedaemon"
+    )]
+    fn who_is_down_behind_the_proxy_is_named(
+        #[case] status: u16,
+        #[case] reason: &str,
+        #[case] node: Option<&str>,
+        #[case] hint: &str,
+    ) {
+        let behind = Behind {
+            host: "pve1".parse::<Address>().unwrap().into_host(),
+            node: node.map(|node| Node(node.to_owned())),
+        };
+        let reason = reason.to_owned();
+        let error = match status {
+            595 => Error::Undelivered { behind, reason },
+            _ => Error::LostBehind {
+                behind,
+                status,
+                reason,
+            },
+        };
+        assert_eq!(hint_for(&error).as_deref(), Some(hint));
+    }
+}

@@ -455,7 +455,7 @@ fn each_setting_names_its_origin(mut whole: BTreeMap<&'static str, String>) {
             "user bob (PROXMOX_USER)".to_owned(),
             format!("realm pve ('{path}': realm)"),
             format!("token key ci ('{path}': token_key)"),
-            "secret (hidden) (PROXMOX_TOKEN_SECRET)".to_owned(),
+            "secret  (PROXMOX_TOKEN_SECRET)".to_owned(),
             "trust this system's authorities (by default)".to_owned(),
         ]
     );

@@ -24,7 +24,7 @@ pub struct Configuration {
 pub struct Source {
     /// `host`, `user` …
     pub name: &'static str,
-    /// What it is. Never the secret.
+    /// What it is; nothing for the secret.
     pub value: String,
     /// The option, the name in the environment, or the file and its key.
     pub origin: String,
@@ -63,16 +63,15 @@ impl Layer {
             .collect();
         let trusts = trusts(&hosts, &servers.origin, &self.trust)?;
         let warnings = warnings(&hosts, &user, realm.as_ref(), &self.trust);
-        let mut sources = vec![source("host", listed(&hosts), &servers.origin)];
-        sources.extend(port.map(|port| source("port", port.value.to_string(), &port.origin)));
-        sources.push(source("user", user.value.clone(), &user.origin));
-        sources.push(match &realm {
-            Some(realm) => source("realm", realm.value.clone(), &realm.origin),
-            None => source("realm", DEFAULT_REALM.to_owned(), "by default"),
-        });
-        sources.push(source("token key", key.value.clone(), &key.origin));
-        sources.push(source("secret", "(hidden)".to_owned(), &secret.origin));
-        sources.push(source_of_trust(&self.trust));
+        let mut sources = vec![source("host", &listed(&hosts), &servers.origin)];
+        let port = port.filter(|port| port.origin != servers.origin);
+        sources.extend(port.map(|port| source("port", &port.value.to_string(), &port.origin)));
+        sources.extend(sources_of_user(&user, realm.as_ref()));
+        sources.push(source("token key", &key.value, &key.origin));
+        sources.push(source("secret", "", &secret.origin));
+        if hosts.iter().any(Host::tls) {
+            sources.push(source_of_trust(&self.trust));
+        }
         let realm = realm.map_or_else(|| DEFAULT_REALM.to_owned(), |realm| realm.value);
         let endpoints = hosts.into_iter().zip(trusts);
         Ok(Configuration {
@@ -98,6 +97,7 @@ impl Layer {
 
 /// Where root is, whom alone Proxmox VE needs no user made for.
 const DEFAULT_REALM: &str = "pam";
+const BY_DEFAULT: &str = "by default";
 
 /// Whom to trust at each of the hosts.
 fn trusts(hosts: &[Host], origin: &str, trusted: &Trusted) -> Result<Vec<Trust>, Error> {
@@ -161,26 +161,43 @@ fn warnings(
     warnings
 }
 
-fn source(name: &'static str, value: String, origin: &str) -> Source {
+fn source(name: &'static str, value: &str, origin: &str) -> Source {
     Source {
         name,
-        value,
+        value: value.to_owned(),
         origin: origin.to_owned(),
+    }
+}
+
+fn sources_of_user(user: &Setting<String>, realm: Option<&Setting<String>>) -> Vec<Source> {
+    let Setting { value, origin } = user;
+    match realm {
+        Some(realm) if realm.origin == *origin => {
+            vec![source("user", &format!("{value}@{}", realm.value), origin)]
+        }
+        Some(realm) => vec![
+            source("user", value, origin),
+            source("realm", &realm.value, &realm.origin),
+        ],
+        None => vec![
+            source("user", value, origin),
+            source("realm", DEFAULT_REALM, BY_DEFAULT),
+        ],
     }
 }
 
 fn source_of_trust(trusted: &Trusted) -> Source {
     let Trusted { pins, ca_file, .. } = trusted;
     let (value, origin) = match (pins, ca_file, trusted.insecure()) {
-        (Some(pins), _, _) => ("pinned certificate".to_owned(), pins.origin.as_str()),
+        (Some(pins), _, _) => ("the pinned certificate".to_owned(), pins.origin.as_str()),
         (None, Some(ca_file), _) => (
             format!("CA file '{}'", ca_file.value.display()),
             ca_file.origin.as_str(),
         ),
         (None, None, Some(verify)) => ("anyone".to_owned(), verify.origin.as_str()),
-        (None, None, None) => ("this system's authorities".to_owned(), "by default"),
+        (None, None, None) => ("this system's authorities".to_owned(), BY_DEFAULT),
     };
-    source("trust", value, origin)
+    source("trust", &value, origin)
 }
 
 fn listed(hosts: &[Host]) -> String {
