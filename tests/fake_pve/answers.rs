@@ -39,7 +39,7 @@ fn respond(cluster: &mut Cluster, request: &Request) -> Result<Answer, Answer> {
     let steps: Vec<&str> = path.split('/').skip(1).collect();
     let params = Params::of(request);
     match (method, steps.as_slice()) {
-        ("GET", ["version"]) => version(&params),
+        ("GET", ["version"]) => version(cluster, &params),
         ("GET", ["cluster", "resources"]) => resources(cluster, &token, &params),
         ("GET", ["cluster", "nextid"]) => nextid(cluster, &params),
         ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, &token, node, &params),
@@ -74,10 +74,16 @@ fn authenticate(cluster: &Cluster, request: &Request) -> Result<String, Answer> 
     }
 }
 
-fn version(params: &Params) -> Result<Answer, Answer> {
+/// A release is the first two parts of a version.
+fn version(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
     params.allow_only(&[])?;
-    let version = json!({"release": "9.2", "repoid": "14a22df35955d97d", "version": "9.2.11"});
-    Ok(success(&version))
+    let version = &cluster.setup.version;
+    let release: Vec<&str> = version.split('.').take(2).collect();
+    Ok(success(&json!({
+        "release": release.join("."),
+        "repoid": "14a22df35955d97d",
+        "version": version,
+    })))
 }
 
 /// Guests without VM.Audit are left out, not refused.

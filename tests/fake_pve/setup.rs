@@ -14,6 +14,8 @@ pub(crate) const SECRET: &str = "00000000-0000-0000-0000-000000000001";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Setup {
+    /// What `/version` tells.
+    pub(crate) version: String,
     pub(crate) nodes: Vec<String>,
     /// Nodes that the one we talk to cannot reach.
     pub(crate) offline: Vec<String>,
@@ -52,6 +54,7 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            version: "9.2.11".to_owned(),
             nodes: vec!["pve1".to_owned()],
             offline: Vec::new(),
             guests: Vec::new(),
