@@ -7,9 +7,7 @@ use super::cluster::Cluster;
 use super::http::{Answer, Request};
 use super::node_tasks;
 use super::params::{Params, what_is_wrong_with_vmid};
-use super::replies::{
-    failure, forbidden, not_implemented, parameter_error, proxied, success, without_body,
-};
+use super::replies::{failure, not_implemented, parameter_error, proxied, success, without_body};
 use super::setup::SECRET;
 
 /// Acts on the cluster as the request says.
@@ -69,7 +67,7 @@ fn authenticate(cluster: &Cluster, request: &Request) -> Result<String, Answer> 
         return Err(without_body(401, "No ticket"));
     };
     match credentials.split_once('=') {
-        Some((token, SECRET)) if cluster.rights_of(token).is_some() => Ok(token.to_owned()),
+        Some((token, SECRET)) if cluster.knows_token(token) => Ok(token.to_owned()),
         _ => Err(without_body(401, "Authentication failed!")),
     }
 }
@@ -127,12 +125,11 @@ fn config(
     vmid: &str,
     params: &Params,
 ) -> Result<Answer, Answer> {
-    let number = vmid.parse().ok();
-    if !cluster.may_see(token, number.unwrap_or_default()) {
-        return Err(forbidden(&format!("/vms/{vmid}, VM.Audit")));
-    }
+    let acl = cluster.acl_of(token);
+    acl.check(&format!("/vms/{vmid}"), "VM.Audit")?;
     cluster.reach(node)?;
     params.allow_only(&["current", "snapshot"])?;
+    let number = vmid.parse().ok();
     let vm = number.and_then(|vmid| cluster.vm(node, vmid));
     let Some(vm) = vm else {
         let file = format!("nodes/{node}/qemu-server/{vmid}.conf");

@@ -11,6 +11,7 @@
     reason = "a fake that cannot go on fails its test"
 )]
 
+mod acl;
 mod answers;
 mod clone;
 mod clones;
@@ -25,6 +26,7 @@ mod http;
 mod kept;
 mod node_tasks;
 mod params;
+mod privileges;
 mod replies;
 mod rights;
 mod setup;

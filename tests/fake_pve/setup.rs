@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::acl::Acl;
 use super::faults::Fault;
 
 /// The token that may do everything, and the secret of all tokens.
@@ -45,7 +46,7 @@ pub(crate) struct Setup {
     pub(crate) close_every: bool,
     /// So many made-up guests more, with VMIDs from 100000 up.
     pub(crate) pad_guests: u32,
-    /// Tokens beside `root@pam!cli`, with the same secret.
+    /// Tokens, all with the same secret; `root@pam!cli` may do everything unless it is here.
     pub(crate) tokens: BTreeMap<String, Rights>,
     pub(crate) unauthorized_delay_ms: u64,
     pub(crate) faults: Vec<Fault>,
@@ -176,9 +177,17 @@ pub(crate) enum Refresh {
     EveryMs(u64),
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+/// Told in a word, or path by path.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
 pub(crate) enum Rights {
+    Word(RightsWord),
+    Listed(Acl),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RightsWord {
     None,
     /// Clones templates, sees nothing but them, and looks at its own tasks.
     Blind,
