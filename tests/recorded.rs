@@ -11,6 +11,7 @@ mod client;
 mod door;
 mod manners;
 mod mishaps;
+mod permissions;
 mod races;
 mod rights;
 mod states;
@@ -82,6 +83,8 @@ use crate::recording::Recording;
 #[case::rows_for_the_blind("resources-low-privilege-while-cloning", rights::blind_cloning)]
 #[case::rows_for_the_late("resources-low-privilege-while-cloning", rights::late_cloning)]
 #[case::rows_for_the_cloner("resources-low-privilege-while-cloning", acl::cloning_into_the_pool)]
+#[case::permissions("permissions-low-privilege", acl::cloner)]
+#[case::no_permissions("permissions-none", states::token_without_rights)]
 #[case::clone_daemon_hung("pvedaemon-hung-clone", states::daemon_hung)]
 #[case::task_daemon_hung("pvedaemon-hung-task-status", states::daemon_hung)]
 #[case::clone_daemon_down("pvedaemon-down-clone", states::daemon_down)]

@@ -7,6 +7,7 @@ use super::cluster::Cluster;
 use super::http::{Answer, Request};
 use super::node_tasks;
 use super::params::{Params, what_is_wrong_with_vmid};
+use super::permissions::permissions;
 use super::replies::{failure, not_implemented, parameter_error, proxied, success, without_body};
 use super::setup::SECRET;
 
@@ -38,6 +39,7 @@ fn respond(cluster: &mut Cluster, request: &Request) -> Result<Answer, Answer> {
     let params = Params::of(request);
     match (method, steps.as_slice()) {
         ("GET", ["version"]) => version(cluster, &params),
+        ("GET", ["access", "permissions"]) => permissions(cluster, &token, &params),
         ("GET", ["cluster", "resources"]) => resources(cluster, &token, &params),
         ("GET", ["cluster", "nextid"]) => nextid(cluster, &params),
         ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, &token, node, &params),

@@ -26,6 +26,7 @@ mod http;
 mod kept;
 mod node_tasks;
 mod params;
+mod permissions;
 mod privileges;
 mod replies;
 mod rights;
