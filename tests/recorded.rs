@@ -12,6 +12,7 @@ mod door;
 mod manners;
 mod mishaps;
 mod permissions;
+mod pveum;
 mod races;
 mod rights;
 mod states;

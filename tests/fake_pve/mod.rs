@@ -28,6 +28,7 @@ mod node_tasks;
 mod params;
 mod permissions;
 mod privileges;
+mod pveum;
 mod replies;
 mod rights;
 mod setup;

@@ -8,7 +8,7 @@ use super::rights::{CLONER, read, vmids};
 use super::states::{template_only, token_without_rights, with};
 use crate::fake_pve::{FakePve, TOKEN};
 
-fn permissions(fake: &FakePve, token: &str, query: &str) -> Value {
+pub(super) fn permissions(fake: &FakePve, token: &str, query: &str) -> Value {
     let path = format!("/access/permissions{query}");
     read(fake, token, &path).json()["data"].take()
 }
