@@ -39,7 +39,7 @@ mod tasks;
 mod tls;
 mod wire;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::thread;
@@ -67,16 +67,21 @@ impl FakePve {
 
     /// Listens for plain HTTP on an address of loopback. A fake that gives its port up for a
     /// while needs one for itself: on 127.0.0.1 another test may catch the port meanwhile.
-    pub(crate) fn start_at(setup: Setup, address: Ipv4Addr) -> Self {
-        Self::listen(setup, address, None)
+    pub(crate) fn start_at(setup: Setup, address: impl Into<IpAddr>) -> Self {
+        Self::listen(setup, address.into(), None)
     }
 
     /// Listens for TLS, with a certificate for `localhost`, `127.0.0.1` and `::1`.
     pub(crate) fn start_tls(setup: Setup) -> Self {
-        Self::listen(setup, Ipv4Addr::LOCALHOST, Some(Identity::new()))
+        Self::start_tls_at(setup, Ipv4Addr::LOCALHOST)
     }
 
-    fn listen(setup: Setup, address: Ipv4Addr, identity: Option<Identity>) -> Self {
+    /// Listens for TLS on another address of loopback.
+    pub(crate) fn start_tls_at(setup: Setup, address: impl Into<IpAddr>) -> Self {
+        Self::listen(setup, address.into(), Some(Identity::new()))
+    }
+
+    fn listen(setup: Setup, address: IpAddr, identity: Option<Identity>) -> Self {
         let listener = TcpListener::bind((address, 0)).expect("a port on loopback");
         let address = listener.local_addr().expect("a bound socket has one");
         let tls = identity.as_ref().map(|identity| identity.config.clone());
