@@ -9,6 +9,7 @@
 mod acl;
 mod client;
 mod door;
+mod identities;
 mod manners;
 mod mishaps;
 mod permissions;

@@ -13,6 +13,7 @@
 
 mod acl;
 mod answers;
+mod certificates;
 mod clone;
 mod clones;
 mod cluster;
@@ -44,6 +45,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::thread;
 
+pub(crate) use certificates::Shown;
 pub(crate) use cluster::Cluster;
 pub(crate) use faults::Fault;
 pub(crate) use setup::{SECRET, Setup, TOKEN};
@@ -78,7 +80,20 @@ impl FakePve {
 
     /// Listens for TLS on another address of loopback.
     pub(crate) fn start_tls_at(setup: Setup, address: impl Into<IpAddr>) -> Self {
-        Self::listen(setup, address.into(), Some(Identity::new()))
+        let identity = Identity::new(Shown::Good);
+        Self::listen(setup, address.into(), Some(identity))
+    }
+
+    /// Listens for TLS, and shows a certificate that may not be good.
+    pub(crate) fn start_tls_as(setup: Setup, shown: Shown) -> Self {
+        let identity = Identity::new(shown);
+        Self::listen(setup, Ipv4Addr::LOCALHOST.into(), Some(identity))
+    }
+
+    /// Listens for TLS, and shows the certificate of another fake without having its key.
+    pub(crate) fn start_impostor(setup: Setup, other: &Self) -> Self {
+        let identity = Identity::stolen_from(other.identity());
+        Self::listen(setup, Ipv4Addr::LOCALHOST.into(), Some(identity))
     }
 
     fn listen(setup: Setup, address: IpAddr, identity: Option<Identity>) -> Self {
@@ -110,13 +125,29 @@ impl FakePve {
         self.address().port()
     }
 
+    /// Of the authority that has signed the certificate.
     pub(crate) fn ca_pem(&self) -> &str {
-        &self.identity().ca_pem
+        &self.identity().certificates.ca_pem
     }
 
     /// The certificate that clients are shown.
     pub(crate) fn leaf_pem(&self) -> &str {
-        &self.identity().leaf_pem
+        &self.identity().certificates.leaf_pem
+    }
+
+    /// `YYYY-MM-DD`, the first day on which the certificate is good.
+    pub(crate) fn leaf_not_before(&self) -> String {
+        self.identity().certificates.not_before.clone()
+    }
+
+    /// `YYYY-MM-DD`, the day on which it ends to be good.
+    pub(crate) fn leaf_not_after(&self) -> String {
+        self.identity().certificates.not_after.clone()
+    }
+
+    /// SHA-256 of the certificate: `AA:BB:…`.
+    pub(crate) fn fingerprint(&self) -> String {
+        self.identity().fingerprint()
     }
 
     fn identity(&self) -> &Identity {
@@ -160,7 +191,7 @@ impl Drop for FakePve {
 
 /// A CA that has not signed any fake's certificate.
 pub(crate) fn unrelated_ca_pem() -> String {
-    tls::unrelated_ca_pem()
+    certificates::unrelated_ca_pem()
 }
 
 fn lines(seen: Vec<Seen>) -> Vec<String> {
