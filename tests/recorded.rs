@@ -9,6 +9,7 @@
 mod acl;
 mod client;
 mod door;
+mod floods;
 mod identities;
 mod manners;
 mod mishaps;

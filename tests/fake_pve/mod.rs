@@ -22,6 +22,7 @@ mod controls;
 mod door;
 mod fault_words;
 mod faults;
+mod floods;
 mod guests;
 mod http;
 mod kept;
