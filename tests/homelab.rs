@@ -1,9 +1,15 @@
 //! Runs the real program in an environment that holds nothing but what a test puts there.
 
-use std::io::Read;
+mod running;
+pub(crate) mod secrets;
+mod state;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+pub(crate) use running::Running;
+pub(crate) use state::StateDir;
 
 use crate::fake_pve::{FakePve, SECRET};
 
@@ -129,101 +135,19 @@ impl Homelab {
     pub(crate) fn start_into(mut self, words: &str, stderr: impl Into<Stdio>) -> Running {
         let command = self.command.args(words.split(' '));
         let command = command.stdout(Stdio::piped()).stderr(stderr);
-        Running {
-            child: command.spawn().expect("the program starts"),
-            _homelab: self,
-        }
+        let child = command.spawn().expect("the program starts");
+        Running::new(child, self)
     }
 }
+
+/// Where runs leave word for each other unless they are told where.
+const STATE_IN_HOME: &str = ".local/state";
 
 impl Drop for Homelab {
     fn drop(&mut self) {
+        let told = secrets::find_below(&self.home.join(STATE_IN_HOME));
         let _ = std::fs::remove_dir_all(&self.home);
-    }
-}
-
-/// A run that has not been waited for yet.
-pub(crate) struct Running {
-    child: Child,
-    /// Its home must outlive it.
-    _homelab: Homelab,
-}
-
-impl Running {
-    pub(crate) fn wait(self) -> Seen {
-        seen(&self.child.wait_with_output().expect("its end"))
-    }
-
-    pub(crate) fn process(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// `INT`, `TERM` …, by its process id.
-    pub(crate) fn signal(&self, signal: &str) {
-        let words = format!("kill -s {signal} {}", self.process());
-        let status = Command::new("/bin/sh").args(["-c", &words]).status();
-        assert!(status.expect("a shell").success(), "{words}");
-    }
-
-    /// Its files may grow again.
-    pub(crate) fn give_room(&self) {
-        let process = self.process().to_string();
-        let given = Command::new("prlimit")
-            .args(["--pid", &process, "--fsize=unlimited"])
-            .status();
-        assert!(given.expect("prlimit").success());
-    }
-
-    /// What it says on stderr up to the line that contains `words`.
-    pub(crate) fn has_said(&mut self, words: &str) -> String {
-        let stderr = self.child.stderr.as_mut().expect("a pipe");
-        let mut said = Vec::new();
-        let mut byte = [0];
-        while !(said.ends_with(b"\n") && String::from_utf8_lossy(&said).contains(words)) {
-            stderr.read_exact(&mut byte).expect("more to be said");
-            said.push(byte[0]);
-        }
-        String::from_utf8(said).expect("UTF-8 comes out")
-    }
-
-    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("a process of ours")
-    }
-
-    /// `kill -9`, by its process id.
-    pub(crate) fn kill(mut self) -> Seen {
-        self.child.kill().expect("a process of ours");
-        self.wait()
-    }
-}
-
-/// Where runs leave word for each other, until it is dropped.
-pub(crate) struct StateDir {
-    path: PathBuf,
-}
-
-impl StateDir {
-    pub(crate) fn new() -> StateDir {
-        StateDir {
-            path: new_folder("state"),
-        }
-    }
-
-    pub(crate) fn path(&self) -> &str {
-        self.path.to_str().expect("UTF-8")
-    }
-
-    /// What runs have written down about the VM of this name.
-    pub(crate) fn claim(&self, name: &str) -> String {
-        let file = self.path.join(format!("{name}.jsonl"));
-        let bytes = std::fs::read(file).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl Drop for StateDir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
+        secrets::expect_no_files(&told);
     }
 }
 
@@ -238,13 +162,11 @@ fn new_folder(name: &str) -> PathBuf {
 
 fn seen(output: &Output) -> Seen {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8 comes out");
-    let seen = Seen {
+    secrets::expect_none("stdout", &output.stdout);
+    secrets::expect_none("stderr", &output.stderr);
+    Seen {
         exit: output.status.code(),
         stdout: text(&output.stdout),
         stderr: text(&output.stderr),
-    };
-    for shown in [&seen.stdout, &seen.stderr] {
-        assert!(!shown.contains(SECRET), "the secret came out: {shown}");
     }
-    seen
 }

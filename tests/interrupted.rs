@@ -1,12 +1,12 @@
 //! Ctrl-C and `kill` at every stage of a run.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use rstest::rstest;
 use serde_json::json;
 
 use crate::fake_pve::{FakePve, Setup};
-use crate::homelab::{Homelab, Seen};
+use crate::homelab::{Homelab, Seen, secrets};
 
 const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
 
@@ -100,18 +100,18 @@ fn a_second_signal_ends_the_run_at_once() {
     const PIPE_HOLDS: usize = 65536;
     let first_line = "Creating VM 'web-1' from template 'debian-12'...\n";
     let fake = fake(&json!([{"request": 1, "hang": true}]));
-    let (_unread, mut stderr) = io::pipe().unwrap();
+    let (mut unread, mut stderr) = io::pipe().unwrap();
     let filling = vec![b'.'; PIPE_HOLDS - first_line.len()];
     stderr.write_all(&filling).unwrap();
     let mut run = Homelab::at(&fake).start_into(CREATE, stderr);
     fake.wait_for_requests(1);
     run.signal("INT");
     // Which of two signals that arrive together is the first is not said, so: until one is second.
-    let exit = loop {
-        if let Some(exit) = run.has_ended() {
-            break exit;
-        }
+    while !run.has_ended() {
         run.signal("TERM");
-    };
-    assert_eq!(exit.code(), Some(143));
+    }
+    assert_eq!(run.wait().exit, Some(143));
+    let mut said = Vec::new();
+    unread.read_to_end(&mut said).unwrap();
+    secrets::expect_none("stderr", &said);
 }

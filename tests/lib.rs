@@ -9,6 +9,7 @@
 //! - `recorded`: the fake server answers like the recorded real one
 //! - `crowd`: many runs at once
 //! - `chaos`: exactly one VM, whatever happens and whenever it happens
+//! - `homelab`: whatever a run writes, no secret is in it
 //! - `house`: imports in `src` run one way
 //! - `readme`: what the README shows is what happens
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::demo;
-use crate::homelab::Homelab;
+use crate::homelab::{Homelab, secrets};
 
 const README: &str = include_str!("../README.md");
 
@@ -22,6 +22,7 @@ fn block_behind(heading: &str) -> &'static str {
 fn the_session_is_what_the_demo_shows() {
     let mut shown = Vec::new();
     demo::show(Path::new(env!("CARGO_BIN_EXE_homelab")), &mut shown).unwrap();
+    secrets::expect_none("the demo", &shown);
     assert_eq!(
         String::from_utf8(shown).unwrap(),
         block_behind("## A session")

@@ -6,10 +6,15 @@
     reason = "tests fail where they stand"
 )]
 
+mod acl;
 mod client;
 mod door;
+mod floods;
+mod identities;
 mod manners;
 mod mishaps;
+mod permissions;
+mod pveum;
 mod races;
 mod rights;
 mod states;
@@ -48,6 +53,8 @@ use crate::recording::Recording;
 #[case::clone_template_gone("clone-template-gone", states::template_only)]
 #[case::clone_template_locked("clone-template-locked", states::template_in_backup)]
 #[case::clone_forbidden("clone-forbidden-source", states::token_without_rights)]
+#[case::clone_forbidden_vmid("clone-forbidden-newid", acl::cloner)]
+#[case::clone_forbidden_storage("clone-forbidden-storage", acl::cloner)]
 #[case::clone_linked_storage("clone-storage-on-linked", states::template_only)]
 #[case::clone_storage_unknown("clone-storage-unknown", states::template_only)]
 #[case::clone_storage_bad("clone-storage-without-images", states::template_only)]
@@ -78,6 +85,9 @@ use crate::recording::Recording;
 #[case::tasks_of_a_token("node-tasks-own-running", tasks::own_running)]
 #[case::rows_for_the_blind("resources-low-privilege-while-cloning", rights::blind_cloning)]
 #[case::rows_for_the_late("resources-low-privilege-while-cloning", rights::late_cloning)]
+#[case::rows_for_the_cloner("resources-low-privilege-while-cloning", acl::cloning_into_the_pool)]
+#[case::permissions("permissions-low-privilege", acl::cloner)]
+#[case::no_permissions("permissions-none", states::token_without_rights)]
 #[case::clone_daemon_hung("pvedaemon-hung-clone", states::daemon_hung)]
 #[case::task_daemon_hung("pvedaemon-hung-task-status", states::daemon_hung)]
 #[case::clone_daemon_down("pvedaemon-down-clone", states::daemon_down)]

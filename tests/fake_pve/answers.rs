@@ -7,9 +7,8 @@ use super::cluster::Cluster;
 use super::http::{Answer, Request};
 use super::node_tasks;
 use super::params::{Params, what_is_wrong_with_vmid};
-use super::replies::{
-    failure, forbidden, not_implemented, parameter_error, proxied, success, without_body,
-};
+use super::permissions::permissions;
+use super::replies::{failure, not_implemented, parameter_error, proxied, success, without_body};
 use super::setup::SECRET;
 
 /// Acts on the cluster as the request says.
@@ -39,7 +38,8 @@ fn respond(cluster: &mut Cluster, request: &Request) -> Result<Answer, Answer> {
     let steps: Vec<&str> = path.split('/').skip(1).collect();
     let params = Params::of(request);
     match (method, steps.as_slice()) {
-        ("GET", ["version"]) => version(&params),
+        ("GET", ["version"]) => version(cluster, &params),
+        ("GET", ["access", "permissions"]) => permissions(cluster, &token, &params),
         ("GET", ["cluster", "resources"]) => resources(cluster, &token, &params),
         ("GET", ["cluster", "nextid"]) => nextid(cluster, &params),
         ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, &token, node, &params),
@@ -69,15 +69,21 @@ fn authenticate(cluster: &Cluster, request: &Request) -> Result<String, Answer> 
         return Err(without_body(401, "No ticket"));
     };
     match credentials.split_once('=') {
-        Some((token, SECRET)) if cluster.rights_of(token).is_some() => Ok(token.to_owned()),
+        Some((token, SECRET)) if cluster.knows_token(token) => Ok(token.to_owned()),
         _ => Err(without_body(401, "Authentication failed!")),
     }
 }
 
-fn version(params: &Params) -> Result<Answer, Answer> {
+/// A release is the first two parts of a version.
+fn version(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
     params.allow_only(&[])?;
-    let version = json!({"release": "9.2", "repoid": "14a22df35955d97d", "version": "9.2.11"});
-    Ok(success(&version))
+    let version = &cluster.setup.version;
+    let release: Vec<&str> = version.split('.').take(2).collect();
+    Ok(success(&json!({
+        "release": release.join("."),
+        "repoid": "14a22df35955d97d",
+        "version": version,
+    })))
 }
 
 /// Guests without VM.Audit are left out, not refused.
@@ -121,12 +127,11 @@ fn config(
     vmid: &str,
     params: &Params,
 ) -> Result<Answer, Answer> {
-    let number = vmid.parse().ok();
-    if !cluster.may_see(token, number.unwrap_or_default()) {
-        return Err(forbidden(&format!("/vms/{vmid}, VM.Audit")));
-    }
+    let acl = cluster.acl_of(token);
+    acl.check(&format!("/vms/{vmid}"), "VM.Audit")?;
     cluster.reach(node)?;
     params.allow_only(&["current", "snapshot"])?;
+    let number = vmid.parse().ok();
     let vm = number.and_then(|vmid| cluster.vm(node, vmid));
     let Some(vm) = vm else {
         let file = format!("nodes/{node}/qemu-server/{vmid}.conf");

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::acl::Acl;
 use super::clones::{Race, file_exists};
 use super::cluster::Cluster;
 use super::guests::Guest;
@@ -34,9 +35,9 @@ pub(super) fn clone(
     vmid: &str,
     params: &Params,
 ) -> Result<Answer, Answer> {
-    if !cluster.may_clone(token, vmid) {
-        return Err(forbidden(&format!("/vms/{vmid}, VM.Clone")));
-    }
+    let acl = cluster.acl_of(token);
+    acl.check(&format!("/vms/{vmid}"), "VM.Clone")?;
+    check_vmid_may_be_used(&acl, params)?;
     if let Some(pool) = params.get("pool").filter(|pool| *pool != POOL) {
         return Err(forbidden(&format!("pool '{pool}' does not exist")));
     }
@@ -58,6 +59,7 @@ pub(super) fn clone(
         .get("full")
         .map_or(!source.is_template(), |full| full == "1");
     check_storage(params, full)?;
+    check_what_copies_use(&acl, source, params)?;
     check_target(cluster, node, params)?;
 
     let newid = params.get("newid").and_then(|newid| newid.parse().ok());
@@ -96,6 +98,30 @@ fn name_of_copy(source: &Guest) -> String {
         "Copy-of-{}",
         name.unwrap_or_else(|| format!("VM-{}", source.vmid))
     )
+}
+
+/// By its own path or by that of a pool; either would do, so the refusal names neither.
+fn check_vmid_may_be_used(acl: &Acl, params: &Params) -> Result<(), Answer> {
+    let vmid = format!("/vms/{}", params.get("newid").unwrap_or_default());
+    let pool = params.get("pool").map(|pool| format!("/pool/{pool}"));
+    let mut paths = [Some(vmid), pool].into_iter().flatten();
+    if paths.any(|path| acl.grants(&path, "VM.Allocate")) {
+        return Ok(());
+    }
+    Err(failure(403, "Permission check failed"))
+}
+
+/// Disks go to the storage of their own unless another one is named.
+fn check_what_copies_use(acl: &Acl, source: &Guest, params: &Params) -> Result<(), Answer> {
+    for storage in source.storages() {
+        let storage = params.get("storage").unwrap_or(storage);
+        acl.check(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
+    }
+    for bridge in source.bridges() {
+        let path = format!("/sdn/zones/localnetwork/{bridge}");
+        acl.check(&path, "SDN.Use")?;
+    }
+    Ok(())
 }
 
 /// All that is wrong with the parameters is said in one answer.

@@ -111,10 +111,11 @@ impl Cluster {
     /// The rows of `/cluster/resources`, sorted by VMID as text.
     pub(super) fn rows(&mut self, token: &str) -> Vec<Value> {
         self.refresh_when_due();
+        let acl = self.acl_of(token);
         let by_text: BTreeSet<_> = self
             .guests
             .keys()
-            .filter(|vmid| self.may_see(token, **vmid))
+            .filter(|vmid| acl.shows(**vmid))
             .map(|vmid| (vmid.to_string(), *vmid))
             .collect();
         by_text
@@ -140,10 +141,11 @@ impl Cluster {
 
     /// The VMs of a node as their configurations have them.
     pub(super) fn vms_of(&self, node: &str, token: &str) -> Vec<Value> {
+        let acl = self.acl_of(token);
         self.guests
             .values()
             .filter(|guest| guest.kind == GuestType::Qemu && guest.node == node)
-            .filter(|vm| self.may_see(token, vm.vmid))
+            .filter(|vm| acl.shows(vm.vmid))
             .map(Guest::node_entry)
             .collect()
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::{ServerConnection, StreamOwned};
 
 use super::faults::{Closing, Mishap, ScriptedAnswer, ScriptedJson};
+use super::floods::drip;
 use super::http::{Answer, Body, Manners, Request};
 use super::replies::without_body;
 use super::shared::Shared;
@@ -100,6 +101,8 @@ fn react(
         (Some(Mishap::Hang { .. }), _) => {
             return wire.wait_for_the_client_to_go().map(|()| Next::Goodbye);
         }
+        (Some(Mishap::Flood(flood)), _) => return flood.pour(wire).map(|()| Next::Goodbye),
+        (Some(Mishap::Drip(pause)), _) => return drip(wire, pause).map(|()| Next::Goodbye),
         (Some(Mishap::Answer(scripted)), _) => (scripted.into(), usize::MAX),
         (Some(Mishap::Json(scripted)), _) => (scripted.into(), usize::MAX),
         (Some(Mishap::Late(late)), _) => (without_body(late.status, &late.reason), usize::MAX),

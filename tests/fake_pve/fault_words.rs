@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::faults::{Closing, Fault, LateAnswer, Mishap, ScriptedAnswer, ScriptedJson, Victim};
+use super::floods::Flood;
 
 /// A fault as it is written. What must not stand together is sorted out in `try_from`,
 /// because serde cannot both flatten an enum and refuse unknown fields.
@@ -21,6 +22,9 @@ pub(super) struct FaultWords {
     reset_after: Option<usize>,
     hang: Option<HangWord>,
     late: Option<LateAnswer>,
+    flood: Option<Flood>,
+    /// Milliseconds between two bytes.
+    drip: Option<u64>,
     refuse_ms: Option<u64>,
 }
 
@@ -59,6 +63,7 @@ impl TryFrom<FaultWords> for Fault {
             (None, Some(request), None) => Victim::Request(request),
             _ => return Err("a fault needs `on`, which may have `nth`, or `request`"),
         };
+        let drip = words.drip.map(Duration::from_millis);
         let refuse = words.refuse_ms.map(Duration::from_millis);
         let mishaps = [
             words.answer.map(Mishap::Answer),
@@ -68,6 +73,8 @@ impl TryFrom<FaultWords> for Fault {
             words.reset_after.map(Mishap::ResetAfter),
             words.hang.and_then(HangWord::mishap),
             words.late.map(Mishap::Late),
+            words.flood.map(Mishap::Flood),
+            drip.map(Mishap::Drip),
             refuse.map(Mishap::Refuse),
         ];
         let mut mishaps = mishaps.into_iter().flatten();
@@ -75,7 +82,7 @@ impl TryFrom<FaultWords> for Fault {
             (Some(mishap), None) => Ok(Self { victim, mishap }),
             _ => Err(
                 "a fault needs one of `answer`, `json`, `close`, `truncate`, `reset_after`, \
-                 `hang`, `late`, `refuse_ms`",
+                 `hang`, `late`, `flood`, `drip`, `refuse_ms`",
             ),
         }
     }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::fault_words::FaultWords;
+use super::floods::Flood;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "FaultWords")]
@@ -47,6 +48,10 @@ pub(super) enum Mishap {
     },
     /// A daemon that hangs: acted upon when nobody waits for the answer any more.
     Late(LateAnswer),
+    /// An answer without end.
+    Flood(Flood),
+    /// A body without end, a byte at a time.
+    Drip(Duration),
     /// Nobody listens for so long before the request.
     Refuse(Duration),
 }
@@ -59,7 +64,7 @@ impl Mishap {
             Self::Hang { acted } => *acted,
             Self::Close(closing) => matches!(closing, Closing::Lost),
             Self::Truncate(_) | Self::ResetAfter(_) | Self::Refuse(_) => true,
-            Self::Json(_) | Self::Late(_) => false,
+            Self::Json(_) | Self::Late(_) | Self::Flood(_) | Self::Drip(_) => false,
         }
     }
 }

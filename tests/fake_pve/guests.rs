@@ -111,6 +111,29 @@ impl Guest {
         self.config.insert("scsi0".to_owned(), json!(disk));
     }
 
+    /// Where its disks lie. A cdrom counts as none.
+    pub(super) fn storages(&self) -> impl Iterator<Item = &str> {
+        let buses = ["efidisk", "ide", "sata", "scsi", "tpmstate", "virtio"];
+        let volumes = buses.into_iter().flat_map(|bus| self.numbered(bus));
+        let disks = volumes.filter(|volume| !volume.contains("media=cdrom"));
+        disks.filter_map(|disk| Some(disk.split_once(':')?.0))
+    }
+
+    /// What its network devices are plugged into.
+    pub(super) fn bridges(&self) -> impl Iterator<Item = &str> {
+        let settings = self.numbered("net").flat_map(|net| net.split(','));
+        settings.filter_map(|setting| setting.strip_prefix("bridge="))
+    }
+
+    /// The options `net0`, `net1` and so on.
+    fn numbered(&self, name: &'static str) -> impl Iterator<Item = &str> {
+        let is_number = |rest: &str| rest.parse::<u32>().is_ok();
+        self.config.iter().filter_map(move |(option, value)| {
+            option.strip_prefix(name).filter(|rest| is_number(rest))?;
+            value.as_str()
+        })
+    }
+
     /// pvestatd and the node's list make up a name where the configuration has none.
     fn shown_name(&self) -> String {
         let name = self.name().map(str::to_owned);

@@ -11,7 +11,9 @@
     reason = "a fake that cannot go on fails its test"
 )]
 
+mod acl;
 mod answers;
+mod certificates;
 mod clone;
 mod clones;
 mod cluster;
@@ -20,11 +22,15 @@ mod controls;
 mod door;
 mod fault_words;
 mod faults;
+mod floods;
 mod guests;
 mod http;
 mod kept;
 mod node_tasks;
 mod params;
+mod permissions;
+mod privileges;
+mod pveum;
 mod replies;
 mod rights;
 mod setup;
@@ -35,11 +41,12 @@ mod tasks;
 mod tls;
 mod wire;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::thread;
 
+pub(crate) use certificates::Shown;
 pub(crate) use cluster::Cluster;
 pub(crate) use faults::Fault;
 pub(crate) use setup::{SECRET, Setup, TOKEN};
@@ -63,16 +70,34 @@ impl FakePve {
 
     /// Listens for plain HTTP on an address of loopback. A fake that gives its port up for a
     /// while needs one for itself: on 127.0.0.1 another test may catch the port meanwhile.
-    pub(crate) fn start_at(setup: Setup, address: Ipv4Addr) -> Self {
-        Self::listen(setup, address, None)
+    pub(crate) fn start_at(setup: Setup, address: impl Into<IpAddr>) -> Self {
+        Self::listen(setup, address.into(), None)
     }
 
     /// Listens for TLS, with a certificate for `localhost`, `127.0.0.1` and `::1`.
     pub(crate) fn start_tls(setup: Setup) -> Self {
-        Self::listen(setup, Ipv4Addr::LOCALHOST, Some(Identity::new()))
+        Self::start_tls_at(setup, Ipv4Addr::LOCALHOST)
     }
 
-    fn listen(setup: Setup, address: Ipv4Addr, identity: Option<Identity>) -> Self {
+    /// Listens for TLS on another address of loopback.
+    pub(crate) fn start_tls_at(setup: Setup, address: impl Into<IpAddr>) -> Self {
+        let identity = Identity::new(Shown::Good);
+        Self::listen(setup, address.into(), Some(identity))
+    }
+
+    /// Listens for TLS, and shows a certificate that may not be good.
+    pub(crate) fn start_tls_as(setup: Setup, shown: Shown) -> Self {
+        let identity = Identity::new(shown);
+        Self::listen(setup, Ipv4Addr::LOCALHOST.into(), Some(identity))
+    }
+
+    /// Listens for TLS, and shows the certificate of another fake without having its key.
+    pub(crate) fn start_impostor(setup: Setup, other: &Self) -> Self {
+        let identity = Identity::stolen_from(other.identity());
+        Self::listen(setup, Ipv4Addr::LOCALHOST.into(), Some(identity))
+    }
+
+    fn listen(setup: Setup, address: IpAddr, identity: Option<Identity>) -> Self {
         let listener = TcpListener::bind((address, 0)).expect("a port on loopback");
         let address = listener.local_addr().expect("a bound socket has one");
         let tls = identity.as_ref().map(|identity| identity.config.clone());
@@ -101,13 +126,29 @@ impl FakePve {
         self.address().port()
     }
 
+    /// Of the authority that has signed the certificate.
     pub(crate) fn ca_pem(&self) -> &str {
-        &self.identity().ca_pem
+        &self.identity().certificates.ca_pem
     }
 
     /// The certificate that clients are shown.
     pub(crate) fn leaf_pem(&self) -> &str {
-        &self.identity().leaf_pem
+        &self.identity().certificates.leaf_pem
+    }
+
+    /// `YYYY-MM-DD`, the first day on which the certificate is good.
+    pub(crate) fn leaf_not_before(&self) -> String {
+        self.identity().certificates.not_before.clone()
+    }
+
+    /// `YYYY-MM-DD`, the day on which it ends to be good.
+    pub(crate) fn leaf_not_after(&self) -> String {
+        self.identity().certificates.not_after.clone()
+    }
+
+    /// SHA-256 of the certificate: `AA:BB:…`.
+    pub(crate) fn fingerprint(&self) -> String {
+        self.identity().fingerprint()
     }
 
     fn identity(&self) -> &Identity {
@@ -151,7 +192,7 @@ impl Drop for FakePve {
 
 /// A CA that has not signed any fake's certificate.
 pub(crate) fn unrelated_ca_pem() -> String {
-    tls::unrelated_ca_pem()
+    certificates::unrelated_ca_pem()
 }
 
 fn lines(seen: Vec<Seen>) -> Vec<String> {

@@ -1,44 +1,72 @@
 //! What each token may do and see.
 
+use std::collections::BTreeSet;
+
+use super::acl::{Acl, TOPS};
 use super::cluster::Cluster;
-use super::guests::Guest;
-use super::setup::{Rights, TOKEN};
+use super::privileges::privileges_of;
+use super::setup::{Rights, RightsWord, TOKEN};
 use super::tasks::Task;
 
 impl Cluster {
-    pub(super) fn rights_of(&self, token: &str) -> Option<Rights> {
-        if token == TOKEN {
-            return Some(Rights::All);
-        }
-        self.setup.tokens.get(token).copied()
+    pub(super) fn knows_token(&self, token: &str) -> bool {
+        token == TOKEN || self.setup.tokens.contains_key(token)
     }
 
-    pub(super) fn may_clone(&self, token: &str, vmid: &str) -> bool {
-        let vmid: Option<u32> = vmid.parse().ok();
-        match self.rights_of(token) {
-            Some(Rights::All) => true,
-            Some(Rights::Blind | Rights::Late) => vmid
-                .and_then(|vmid| self.guests.get(&vmid))
-                .is_some_and(Guest::is_template),
-            Some(Rights::None) | None => false,
+    /// Of a token that nobody knows, nothing. Words are spelt out.
+    pub(super) fn acl_of(&self, token: &str) -> Acl {
+        match self.setup.tokens.get(token) {
+            Some(Rights::Listed(acl)) => acl.clone(),
+            Some(Rights::Word(RightsWord::All)) => self.everything(),
+            Some(Rights::Word(RightsWord::Blind)) => self.templates_only(),
+            Some(Rights::Word(RightsWord::Late)) => self.own_clones_too(token),
+            None if token == TOKEN => self.everything(),
+            Some(Rights::Word(RightsWord::None)) | None => Acl::default(),
         }
     }
 
-    /// VM.Audit. Where a guest is not there only the token that may do everything learns so.
-    pub(super) fn may_see(&self, token: &str, vmid: u32) -> bool {
-        let guest = self.guests.get(&vmid);
-        match self.rights_of(token) {
-            Some(Rights::All) => true,
-            Some(Rights::Blind) => guest.is_some_and(Guest::is_template),
-            Some(Rights::Late) => guest.is_some_and(|guest| {
-                guest.is_template() || guest.cloned_by.as_deref() == Some(token)
-            }),
-            Some(Rights::None) | None => false,
+    fn everything(&self) -> Acl {
+        let mut acl = Acl::default();
+        acl.list("/", privileges_of(&self.setup.version));
+        acl
+    }
+
+    fn templates_only(&self) -> Acl {
+        let mut acl = Acl::default();
+        acl.list("/sdn", ["SDN.Use"]);
+        acl.list("/storage", ["Datastore.AllocateSpace"]);
+        acl.list("/vms", ["VM.Allocate"]);
+        let templates = self.guests.values().filter(|guest| guest.is_template());
+        for template in templates {
+            let path = format!("/vms/{}", template.vmid);
+            acl.list(&path, ["VM.Allocate", "VM.Audit", "VM.Clone"]);
         }
+        acl
+    }
+
+    fn own_clones_too(&self, token: &str) -> Acl {
+        let mut acl = self.templates_only();
+        let guests = self.guests.values();
+        for own in guests.filter(|guest| guest.cloned_by.as_deref() == Some(token)) {
+            let path = format!("/vms/{}", own.vmid);
+            acl.list(&path, ["VM.Allocate", "VM.Audit"]);
+        }
+        acl
+    }
+
+    /// The paths of anybody's list. What somebody has there may be inherited.
+    pub(super) fn paths_with_lists(&self) -> BTreeSet<String> {
+        let lists = self.setup.tokens.keys().map(|token| self.acl_of(token));
+        let mut paths: BTreeSet<_> = TOPS.map(str::to_owned).into();
+        for acl in lists {
+            paths.extend(acl.paths().map(str::to_owned));
+        }
+        paths
     }
 
     /// Other tokens' tasks take Sys.Audit, also those of the same user.
     pub(super) fn may_see_task(&self, token: &str, task: &Task) -> bool {
-        task.order.owner == token || self.rights_of(token) == Some(Rights::All)
+        let node = format!("/nodes/{}", task.order.node);
+        task.order.owner == token || self.acl_of(token).grants(&node, "Sys.Audit")
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::acl::Acl;
 use super::faults::Fault;
 
 /// The token that may do everything, and the secret of all tokens.
@@ -14,6 +15,8 @@ pub(crate) const SECRET: &str = "00000000-0000-0000-0000-000000000001";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Setup {
+    /// What `/version` tells.
+    pub(crate) version: String,
     pub(crate) nodes: Vec<String>,
     /// Nodes that the one we talk to cannot reach.
     pub(crate) offline: Vec<String>,
@@ -43,7 +46,7 @@ pub(crate) struct Setup {
     pub(crate) close_every: bool,
     /// So many made-up guests more, with VMIDs from 100000 up.
     pub(crate) pad_guests: u32,
-    /// Tokens beside `root@pam!cli`, with the same secret.
+    /// Tokens, all with the same secret; `root@pam!cli` may do everything unless it is here.
     pub(crate) tokens: BTreeMap<String, Rights>,
     pub(crate) unauthorized_delay_ms: u64,
     pub(crate) faults: Vec<Fault>,
@@ -52,6 +55,7 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            version: "9.2.11".to_owned(),
             nodes: vec!["pve1".to_owned()],
             offline: Vec::new(),
             guests: Vec::new(),
@@ -173,9 +177,17 @@ pub(crate) enum Refresh {
     EveryMs(u64),
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+/// Told in a word, or path by path.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
 pub(crate) enum Rights {
+    Word(RightsWord),
+    Listed(Acl),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RightsWord {
     None,
     /// Clones templates, sees nothing but them, and looks at its own tasks.
     Blind,

@@ -102,6 +102,18 @@ impl<S: Read + Write> Client<S> {
         self.reply()
     }
 
+    /// The next so many bytes.
+    pub(super) fn read_some(&mut self, count: usize) -> String {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).expect("as many bytes");
+        String::from_utf8(bytes).expect("text")
+    }
+
+    /// Past the end of a head.
+    pub(super) fn read_head(&mut self) {
+        while self.line().is_some_and(|line| !line.is_empty()) {}
+    }
+
     /// What came before the connection broke, and how it broke.
     pub(super) fn read_until_error(&mut self) -> (String, ErrorKind) {
         let mut bytes = Vec::new();

@@ -1,7 +1,7 @@
 //! A port that refuses for a while.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
 
 use serde_json::json;
 
@@ -31,6 +31,13 @@ fn a_port_is_given_up_and_taken_again() {
     assert!(client.is_closed());
     assert!(is_refused(&fake));
     fake.accept_again();
+    assert_eq!(get(&fake, "/version").status, 200);
+}
+
+#[test]
+fn it_listens_on_ipv6_where_a_test_wants_that() {
+    let fake = FakePve::start_at(Setup::default(), Ipv6Addr::LOCALHOST);
+    assert_eq!(fake.url(), format!("http://[::1]:{}", fake.port()));
     assert_eq!(get(&fake, "/version").status, 200);
 }
 

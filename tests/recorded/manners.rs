@@ -20,6 +20,21 @@ fn a_success_keeps_the_connection_open() {
     assert_eq!(fake.connections(), 1);
 }
 
+#[rstest]
+#[case::today(json!({}), "9.2.11", "9.2")]
+#[case::an_old_one(json!({"version": "8.4.14"}), "8.4.14", "8.4")]
+fn tells_the_version_it_was_given(
+    #[case] story: Value,
+    #[case] version: &str,
+    #[case] release: &str,
+) {
+    let data = get(&with(story).fake, "/version").json()["data"].take();
+    assert_eq!(
+        (&data["version"], &data["release"]),
+        (&json!(version), &json!(release))
+    );
+}
+
 #[test]
 fn a_refusal_closes_the_connection() {
     let fake = with(json!({})).fake;

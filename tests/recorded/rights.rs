@@ -7,7 +7,7 @@ use super::client::{Reply, connect};
 use super::states::{State, template, with};
 use crate::fake_pve::FakePve;
 
-const CLONER: &str = "cloner@pve!cli";
+pub(super) const CLONER: &str = "cloner@pve!cli";
 
 fn cloning(rights: &str) -> State {
     let state = with(json!({
@@ -29,17 +29,17 @@ pub(super) fn late_cloning() -> State {
     cloning("late")
 }
 
-fn ask(fake: &FakePve, token: &str, method: &str, path: &str, body: &str) -> Reply {
+pub(super) fn ask(fake: &FakePve, token: &str, method: &str, path: &str, body: &str) -> Reply {
     let mut client = connect(fake);
     client.send_as(token, method, path, body);
     client.reply().expect("an answer")
 }
 
-fn read(fake: &FakePve, token: &str, path: &str) -> Reply {
+pub(super) fn read(fake: &FakePve, token: &str, path: &str) -> Reply {
     ask(fake, token, "GET", path, "")
 }
 
-fn vmids(reply: &Reply) -> Vec<u64> {
+pub(super) fn vmids(reply: &Reply) -> Vec<u64> {
     let rows = reply.json();
     let rows = rows["data"].as_array().expect("rows").iter();
     rows.map(|row| row["vmid"].as_u64().expect("a VMID"))

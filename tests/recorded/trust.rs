@@ -1,7 +1,7 @@
 //! Its TLS: whom a client must trust to talk to the fake.
 
 use std::io::ErrorKind;
-use std::net::TcpStream;
+use std::net::{Ipv6Addr, TcpStream};
 use std::sync::Arc;
 
 use rstest::rstest;
@@ -27,7 +27,7 @@ fn connect_tls(
         .with_no_client_auth();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let tls = ClientConnection::new(Arc::new(config), name).unwrap();
-    let tcp = TcpStream::connect(("127.0.0.1", fake.port())).unwrap();
+    let tcp = TcpStream::connect(fake.address()).unwrap();
     Client::new(StreamOwned::new(tls, tcp))
 }
 
@@ -41,6 +41,14 @@ fn its_ca_vouches_for_its_certificate(#[case] name: &str) {
     assert_eq!(client.get("/version").unwrap().status, 200);
     assert_eq!(client.get("/nosuch").unwrap().status, 501);
     assert!(client.is_closed());
+}
+
+#[test]
+fn its_certificate_is_good_where_it_listens_on_ipv6() {
+    let fake = FakePve::start_tls_at(Setup::default(), Ipv6Addr::LOCALHOST);
+    assert_eq!(fake.url(), format!("https://[::1]:{}", fake.port()));
+    let mut client = connect_tls(&fake, fake.ca_pem(), "::1");
+    assert_eq!(client.get("/version").unwrap().status, 200);
 }
 
 #[test]

@@ -1,0 +1,68 @@
+//! The privileges and the built-in roles of Proxmox VE, as far as clones take them.
+
+const KNOWN: [&str; 21] = [
+    "Datastore.AllocateSpace",
+    "Datastore.Audit",
+    "Pool.Audit",
+    "SDN.Audit",
+    "SDN.Use",
+    "Sys.Audit",
+    "VM.Allocate",
+    "VM.Audit",
+    "VM.Clone",
+    "VM.Config.CDROM",
+    "VM.Config.CPU",
+    "VM.Config.Cloudinit",
+    "VM.Config.Disk",
+    "VM.Config.HWType",
+    "VM.Config.Memory",
+    "VM.Config.Network",
+    "VM.Config.Options",
+    "VM.Console",
+    "VM.GuestAgent.Audit",
+    "VM.Monitor",
+    "VM.PowerMgmt",
+];
+
+pub(super) fn is_privilege(name: &str) -> bool {
+    KNOWN.contains(&name)
+}
+
+/// Those that a server of this version has.
+pub(super) fn privileges_of(version: &str) -> impl Iterator<Item = &'static str> {
+    let major = version.split('.').next().map(str::parse::<u32>);
+    let major = major.and_then(Result::ok);
+    let major = major.unwrap_or_else(|| panic!("'{version}' is no version of a server"));
+    let of_other_versions = if major < 9 {
+        "VM.GuestAgent.Audit"
+    } else {
+        "VM.Monitor"
+    };
+    KNOWN
+        .into_iter()
+        .filter(move |name| *name != of_other_versions)
+}
+
+/// `None` when no role is called so.
+pub(super) fn privileges_of_role(role: &str, version: &str) -> Option<Vec<&'static str>> {
+    let is_in: fn(&str) -> bool = match role {
+        "PVEAuditor" => |name| name.ends_with(".Audit"),
+        "PVEDatastoreUser" => |name| name.starts_with("Datastore."),
+        "PVESDNUser" => |name| name.starts_with("SDN."),
+        "PVETemplateUser" => |name| ["VM.Audit", "VM.Clone"].contains(&name),
+        "PVEVMAdmin" => |name| name.starts_with("VM."),
+        "PVEVMUser" => |name| {
+            let of_users = [
+                "VM.Audit",
+                "VM.Config.CDROM",
+                "VM.Config.Cloudinit",
+                "VM.Console",
+                "VM.GuestAgent.Audit",
+                "VM.PowerMgmt",
+            ];
+            of_users.contains(&name)
+        },
+        _ => return None,
+    };
+    Some(privileges_of(version).filter(|name| is_in(name)).collect())
+}

@@ -1,0 +1,71 @@
+//! A run that goes on while its test does something else.
+
+use std::io::Read;
+use std::process::{Child, Command};
+
+use super::{Homelab, Seen, secrets, seen};
+
+/// A run that has not been waited for yet.
+pub(crate) struct Running {
+    child: Child,
+    /// Its home must outlive it.
+    _homelab: Homelab,
+}
+
+impl Running {
+    pub(super) fn new(child: Child, homelab: Homelab) -> Running {
+        Running {
+            child,
+            _homelab: homelab,
+        }
+    }
+
+    /// What it has said before is not said again.
+    pub(crate) fn wait(self) -> Seen {
+        seen(&self.child.wait_with_output().expect("its end"))
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `INT`, `TERM` …, by its process id.
+    pub(crate) fn signal(&self, signal: &str) {
+        let words = format!("kill -s {signal} {}", self.process());
+        let status = Command::new("/bin/sh").args(["-c", &words]).status();
+        assert!(status.expect("a shell").success(), "{words}");
+    }
+
+    /// Its files may grow again.
+    pub(crate) fn give_room(&self) {
+        let process = self.process().to_string();
+        let given = Command::new("prlimit")
+            .args(["--pid", &process, "--fsize=unlimited"])
+            .status();
+        assert!(given.expect("prlimit").success());
+    }
+
+    /// What it says on stderr up to the line that contains `words`.
+    pub(crate) fn has_said(&mut self, words: &str) -> String {
+        let stderr = self.child.stderr.as_mut().expect("a pipe");
+        let mut said = Vec::new();
+        let mut byte = [0];
+        while !(said.ends_with(b"\n") && String::from_utf8_lossy(&said).contains(words)) {
+            stderr.read_exact(&mut byte).expect("more to be said");
+            said.push(byte[0]);
+        }
+        secrets::expect_none("stderr", &said);
+        String::from_utf8(said).expect("UTF-8 comes out")
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("a process of ours");
+        ended.is_some()
+    }
+
+    /// `kill -9`, by its process id.
+    pub(crate) fn kill(mut self) -> Seen {
+        self.child.kill().expect("a process of ours");
+        self.wait()
+    }
+}

@@ -1,0 +1,187 @@
+//! Tokens with exactly the privileges that an administrator has listed for them.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::client::Reply;
+use super::rights::{CLONER, ask, read, vmids};
+use super::states::{State, template, with};
+use crate::fake_pve::{FakePve, Setup, TOKEN};
+
+/// What the recorded cloner was given: everything it takes to clone into its pool.
+fn recorded() -> Value {
+    json!({
+        "/vms/9000": ["VM.Audit", "VM.Clone"],
+        "/pool/clients": ["Pool.Audit", "VM.Allocate", "VM.Audit"],
+        "/storage/data": ["Datastore.AllocateSpace", "Datastore.Audit"],
+        "/sdn/zones/localnetwork": ["SDN.Use"],
+    })
+}
+
+/// What it takes to clone, and to see the clones, without a pool.
+pub(super) fn enough() -> Value {
+    json!({
+        "/vms": ["VM.Allocate", "VM.Audit"],
+        "/vms/9000": ["VM.Audit", "VM.Clone"],
+        "/storage/data": ["Datastore.AllocateSpace"],
+        "/sdn/zones/localnetwork": ["SDN.Use"],
+    })
+}
+
+pub(super) fn may(acl: &Value) -> FakePve {
+    with(json!({
+        "guests": [{"vmid": 100, "name": "db-1"}, template()],
+        "tokens": {CLONER: acl},
+    }))
+    .fake
+}
+
+pub(super) fn cloner() -> State {
+    State {
+        fake: may(&recorded()),
+        upid: None,
+    }
+}
+
+pub(super) fn cloning_into_the_pool() -> State {
+    let state = cloner();
+    let form = "newid=101&name=web-1&pool=clients";
+    assert_eq!(clone(&state.fake, form).status, 200);
+    state
+}
+
+pub(super) fn clone(fake: &FakePve, form: &str) -> Reply {
+    ask(fake, CLONER, "POST", "/nodes/pve1/qemu/9000/clone", form)
+}
+
+#[test]
+fn the_nearest_path_that_is_listed_decides() {
+    let mut acl = enough();
+    acl["/vms/100"] = json!([]);
+    let fake = may(&acl);
+    assert_eq!(vmids(&read(&fake, CLONER, "/cluster/resources")), [9000]);
+    assert_eq!(clone(&fake, "newid=101&name=web-1").status, 200);
+    fake.finish_all();
+    for list in ["/cluster/resources", "/nodes/pve1/qemu"] {
+        assert_eq!(vmids(&read(&fake, CLONER, list)), [101, 9000], "{list}");
+    }
+    let config = |vmid: u32| read(&fake, CLONER, &format!("/nodes/pve1/qemu/{vmid}/config"));
+    assert_eq!(
+        [100, 101, 9000].map(|vmid| config(vmid).status),
+        [403, 200, 200]
+    );
+    let refusal = "Permission check failed (/vms/100, VM.Audit)";
+    assert_eq!(config(100).reason, refusal);
+}
+
+#[test]
+fn what_is_listed_at_the_root_holds_everywhere() {
+    let all = ["VM.Audit", "VM.Clone", "VM.Allocate", "SDN.Use"];
+    let fake = may(&json!({"/": all, "/storage": ["Datastore.AllocateSpace"]}));
+    assert_eq!(clone(&fake, "newid=101&name=web-1").status, 200);
+    let seen = vmids(&read(&fake, CLONER, "/cluster/resources"));
+    assert_eq!(seen, [100, 101, 9000]);
+}
+
+/// Everything is missing at first; each line takes away what the line before was refused for.
+#[test]
+fn a_clone_is_refused_for_one_thing_after_the_other() {
+    let mut acl = json!({});
+    let mut refusals = Vec::new();
+    let needed = [
+        ("/vms/9000", "VM.Clone"),
+        ("/vms/101", "VM.Allocate"),
+        ("/storage/small", "Datastore.AllocateSpace"),
+        ("/sdn/zones/localnetwork/vmbr0", "SDN.Use"),
+    ];
+    for (path, privilege) in needed {
+        refusals.push(clone(&may(&acl), "newid=101&full=1&storage=small").reason);
+        acl[path] = json!([privilege]);
+    }
+    assert_eq!(
+        refusals,
+        [
+            "Permission check failed (/vms/9000, VM.Clone)",
+            "Permission check failed",
+            "Permission check failed (/storage/small, Datastore.AllocateSpace)",
+            "Permission check failed (/sdn/zones/localnetwork/vmbr0, SDN.Use)",
+        ]
+    );
+    let accepted = clone(&may(&acl), "newid=101&full=1&storage=small");
+    assert_eq!(accepted.status, 200);
+}
+
+#[rstest]
+#[case::the_vmid("/vms/101", "newid=101", 200)]
+#[case::another_vmid("/vms/102", "newid=101", 403)]
+#[case::the_vmid_whatever_the_pool("/vms/101", "newid=101&pool=clients", 200)]
+#[case::the_pool("/pool/clients", "newid=101&pool=clients", 200)]
+#[case::the_pool_without_naming_it("/pool/clients", "newid=101", 403)]
+fn a_vmid_is_given_by_its_path_or_by_the_pool(
+    #[case] path: &str,
+    #[case] form: &str,
+    #[case] status: u16,
+) {
+    let mut acl = enough();
+    acl["/vms"] = json!(["VM.Audit"]);
+    acl[path] = json!(["VM.Allocate"]);
+    assert_eq!(clone(&may(&acl), form).status, status);
+}
+
+#[rstest]
+#[case::a_disk(
+    "virtio1",
+    "small:9000/base-9000-disk-1.raw,size=2G",
+    "Permission check failed (/storage/small, Datastore.AllocateSpace)"
+)]
+#[case::a_cdrom("sata1", "small:iso/debian.iso,media=cdrom", "OK")]
+#[case::a_net(
+    "net1",
+    "virtio,bridge=vmbr1",
+    "Permission check failed (/sdn/zones/localnetwork/vmbr1, SDN.Use)"
+)]
+fn every_disk_and_every_net_takes_a_privilege(
+    #[case] option: &str,
+    #[case] value: &str,
+    #[case] reason: &str,
+) {
+    let mut acl = enough();
+    acl["/sdn/zones/localnetwork/vmbr1"] = json!(["SDN.Audit"]);
+    let fake = may(&acl);
+    let mut cluster = fake.cluster();
+    let template = cluster.guests.get_mut(&9000).unwrap();
+    template.config.insert(option.to_owned(), json!(value));
+    drop(cluster);
+    assert_eq!(clone(&fake, "newid=101").reason, reason);
+}
+
+#[test]
+fn such_a_token_sees_its_own_tasks() {
+    let fake = may(&enough());
+    clone(&fake, "newid=101");
+    ask(
+        &fake,
+        TOKEN,
+        "POST",
+        "/nodes/pve1/qemu/9000/clone",
+        "newid=102",
+    );
+    let list = read(&fake, CLONER, "/nodes/pve1/tasks?source=all").json();
+    assert_eq!(list["total"], 1);
+    let looks = [0, 1].map(|number| {
+        let upid = fake.cluster().tasks[number].upid.clone();
+        read(&fake, CLONER, &format!("/nodes/pve1/tasks/{upid}/log")).status
+    });
+    assert_eq!(looks, [200, 403]);
+}
+
+#[rstest]
+#[case::privilege(json!({"/vms": ["VM.Alocate"]}))]
+#[case::path(json!({"/vm": ["VM.Allocate"]}))]
+#[case::end_of_a_path(json!({"/vms/": ["VM.Allocate"]}))]
+#[case::vmid(json!({"/vms/debian-12": ["VM.Clone"]}))]
+#[case::word(json!("some"))]
+fn typing_errors_are_found(#[case] acl: Value) {
+    let story = json!({"tokens": {CLONER: acl}});
+    assert!(serde_json::from_value::<Setup>(story).is_err());
+}

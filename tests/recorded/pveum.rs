@@ -1,0 +1,131 @@
+//! What an administrator types, and what it is worth to the token.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::permissions::permissions;
+use super::rights::{CLONER, read, vmids};
+use super::states::{template, with};
+use crate::fake_pve::FakePve;
+
+fn with_token(acl: &Value) -> FakePve {
+    let guests = json!([{"vmid": 100, "name": "db-1"}, template()]);
+    let tokens = json!({CLONER: acl, "root@pam!few": {}, "root@pam!blind": "blind"});
+    with(json!({"guests": guests, "tokens": tokens})).fake
+}
+
+#[rstest]
+#[case::quoted("--users 'cloner@pve' --tokens 'cloner@pve!cli' --roles PVETemplateUser")]
+#[case::bare("--users cloner@pve --tokens cloner@pve!cli --roles PVETemplateUser")]
+#[case::in_another_order("--roles PVETemplateUser --tokens 'cloner@pve!cli' --users 'cloner@pve'")]
+fn a_role_is_given_at_a_path(
+    #[case] options: &str,
+    #[values(json!({}), json!("none"))] acl: Value,
+) {
+    let fake = with_token(&acl);
+    fake.pveum(&format!("pveum acl modify /vms/9000 {options}"));
+    let expected = json!({"/vms/9000": {"VM.Audit": 1, "VM.Clone": 1}});
+    assert_eq!(permissions(&fake, CLONER, ""), expected);
+    assert_eq!(vmids(&read(&fake, CLONER, "/cluster/resources")), [9000]);
+}
+
+#[test]
+fn several_roles_are_given_at_once_and_one_after_the_other() {
+    let fake = with_token(&json!({"/storage/data": ["Datastore.Audit"]}));
+    let give = |path: &str, roles: &str| {
+        let who = "--users 'cloner@pve' --tokens 'cloner@pve!cli'";
+        fake.pveum(&format!("pveum acl modify {path} {who} --roles {roles}"));
+    };
+    give("/", "PVESDNUser,PVETemplateUser");
+    give("/storage/data", "PVEDatastoreUser");
+    give("/", "PVEDatastoreUser");
+    let all = permissions(&fake, CLONER, "");
+    assert_eq!(
+        [&all["/"], &all["/storage/data"]],
+        [
+            &json!({
+                "Datastore.AllocateSpace": 1, "Datastore.Audit": 1, "SDN.Audit": 1, "SDN.Use": 1,
+                "VM.Audit": 1, "VM.Clone": 1,
+            }),
+            &json!({"Datastore.AllocateSpace": 1, "Datastore.Audit": 1}),
+        ]
+    );
+}
+
+#[test]
+fn a_line_for_a_path_hides_what_was_inherited_there() {
+    let fake = with_token(&json!({"/vms": ["VM.Allocate", "VM.Audit"]}));
+    let config = || read(&fake, CLONER, "/nodes/pve1/qemu/100/config").status;
+    assert_eq!(config(), 200);
+    fake.pveum(
+        "pveum acl modify /vms/100 --users 'cloner@pve' --tokens 'cloner@pve!cli' --roles PVESDNUser",
+    );
+    assert_eq!(config(), 403);
+    let listed = permissions(&fake, CLONER, "?path=/vms/100");
+    assert_eq!(listed, json!({"/vms/100": {"SDN.Audit": 1, "SDN.Use": 1}}));
+}
+
+#[test]
+fn a_token_of_root_needs_no_line_for_its_user() {
+    let fake = with_token(&json!({}));
+    fake.pveum("pveum acl modify /vms --tokens 'root@pam!few' --roles PVEAuditor");
+    let expected = json!({"/vms": {
+        "Datastore.Audit": 1, "Pool.Audit": 1, "SDN.Audit": 1, "Sys.Audit": 1, "VM.Audit": 1,
+        "VM.GuestAgent.Audit": 1,
+    }});
+    let listed = permissions(&fake, "root@pam!few", "?path=/vms");
+    assert_eq!(listed, expected);
+}
+
+#[rstest]
+#[case::since_9("9.2.11", &["VM.GuestAgent.Audit"], &["VM.GuestAgent.Audit"])]
+#[case::before("8.4.14", &["VM.Monitor"], &[])]
+fn roles_are_those_of_the_version(
+    #[case] version: &str,
+    #[case] of_admins: &[&str],
+    #[case] of_users: &[&str],
+    #[values("VM.GuestAgent.Audit", "VM.Monitor")] privilege: &str,
+) {
+    let fake = with(json!({"version": version, "tokens": {"root@pam!few": {}}})).fake;
+    for (path, role, has) in [
+        ("/vms/100", "PVEVMAdmin", of_admins),
+        ("/vms/101", "PVEVMUser", of_users),
+    ] {
+        let who = "--tokens root@pam!few";
+        fake.pveum(&format!("pveum acl modify {path} {who} --roles {role}"));
+        let listed = permissions(&fake, "root@pam!few", "");
+        let is_there = !listed[path][privilege].is_null();
+        assert_eq!(is_there, has.contains(&privilege), "{role}");
+    }
+}
+
+#[rstest]
+#[case::another_command("pveum acl delete /vms --tokens 'root@pam!few' --roles PVEAuditor")]
+#[case::no_path("pveum acl modify --tokens 'root@pam!few' --roles PVEAuditor")]
+#[case::wrong_path("pveum acl modify /vm/9000 --tokens 'root@pam!few' --roles PVEAuditor")]
+#[case::two_paths("pveum acl modify /vms /nodes --tokens 'root@pam!few' --roles PVEAuditor")]
+#[case::no_token("pveum acl modify /vms --users 'cloner@pve' --roles PVEAuditor")]
+#[case::no_role("pveum acl modify /vms --tokens 'root@pam!few'")]
+#[case::another_option("pveum acl modify /vms --tokens 'root@pam!few' --role PVEAuditor")]
+#[case::an_option_twice(
+    "pveum acl modify /vms --tokens 'root@pam!few' --roles PVEAuditor --roles PVEAuditor"
+)]
+#[case::an_option_without_value("pveum acl modify /vms --tokens 'root@pam!few' --roles")]
+#[case::no_such_role("pveum acl modify /vms --tokens 'root@pam!few' --roles PVEAuditer")]
+#[case::no_such_token("pveum acl modify /vms --tokens 'root@pam!nosuch' --roles PVEAuditor")]
+#[case::no_user("pveum acl modify /vms --tokens 'cloner@pve!cli' --roles PVEAuditor")]
+#[case::another_user(
+    "pveum acl modify /vms --users 'bob@pve' --tokens 'cloner@pve!cli' --roles PVEAuditor"
+)]
+#[case::a_token_with_all("pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor")]
+#[case::a_token_with_a_word("pveum acl modify /vms --tokens 'root@pam!blind' --roles PVEAuditor")]
+#[case::a_quote_too_few("pveum acl modify /vms --tokens 'root@pam!few --roles PVEAuditor")]
+fn a_line_that_makes_no_sense_fails_the_test(#[case] line: &str) {
+    let fake = with_token(&json!({}));
+    let panic = catch_unwind(AssertUnwindSafe(|| fake.pveum(line))).unwrap_err();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(message.starts_with(&format!("'{line}': ")), "{message}");
+    assert_eq!(permissions(&fake, CLONER, ""), json!({}));
+}
