@@ -3,7 +3,8 @@
 //! - `scenarios`: one story per file of `fixtures/scenarios`, against the fake server
 //! - `claimed`: two runs that make the same VM on one host
 //! - `interrupted`: Ctrl-C and `kill`
-//! - `trust`: TLS with the right and the wrong certificate authority
+//! - `trust`: TLS with the right and the wrong server, for each way to trust one
+//! - `hosts`: several hosts, some of them dead
 //! - `configuration`: flags, environment and file, and what is wrong with them
 //! - `wire`: what no story can say: connections, compression, big clusters, endings
 //! - `recorded`: the fake server answers like the recorded real one
@@ -26,11 +27,13 @@ mod crowd;
 mod demo;
 mod fake_pve;
 mod homelab;
+mod hosts;
 mod house;
 mod interrupted;
 mod readme;
 mod recorded;
 mod recording;
 mod scenarios;
+mod today;
 mod trust;
 mod wire;

@@ -1,17 +1,23 @@
-//! TLS with certificates made as Proxmox VE makes them.
+//! TLS with certificates made as Proxmox VE makes them: each way to trust one, with the right server
+//! and with the wrong one.
 
 use std::fs;
 
 use rstest::rstest;
 
-use crate::fake_pve::{FakePve, Setup, unrelated_ca_pem};
+use crate::fake_pve::{FakePve, Setup, Shown, unrelated_ca_pem};
 use crate::homelab::{Homelab, Seen};
+use crate::today::today;
 
 const LIST: &str = "proxmox template list";
 
-fn fake() -> FakePve {
+fn setup() -> Setup {
     let setup = r#"{"guests":[{"vmid":9000,"name":"debian-12","template":true}]}"#;
-    FakePve::start_tls(serde_json::from_str(setup).unwrap())
+    serde_json::from_str(setup).unwrap()
+}
+
+fn fake() -> FakePve {
+    FakePve::start_tls(setup())
 }
 
 /// A run with `pem` in the file `ca.pem` of its working directory, and no certificates of the
@@ -40,15 +46,33 @@ fn not_listed(reason: &str) -> Seen {
     }
 }
 
-fn not_trusted(fake: &FakePve) -> Seen {
+/// The message of a certificate that is not trusted, for this reason, and what to do then.
+fn not_trusted(fake: &FakePve, reason: &str, hint: &str) -> Seen {
+    let (port, presented) = (fake.port(), fake.fingerprint());
     not_listed(&format!(
-        "cannot trust 127.0.0.1:{}: its certificate is signed by an authority that is not \
-         trusted here\nHint: name the authority that signed its certificate with \
-         PROXMOX_CA_FILE or --ca-file (a cluster's own is /etc/pve/pve-root-ca.pem on each \
-         node), and the host by a name that the certificate holds",
-        fake.port()
+        "cannot trust 127.0.0.1:{port}: {reason}; the fingerprint it presents is {presented}\n\
+         Hint: {hint}"
     ))
 }
+
+fn compare(fake: &FakePve) -> String {
+    format!(
+        "compare that fingerprint with what 'pvenode cert info' or 'openssl x509 -in \
+         /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is the \
+         same: PROXMOX_FINGERPRINT={}",
+        fake.fingerprint()
+    )
+}
+
+fn pin_or_authority(fake: &FakePve) -> String {
+    format!(
+        "{}; or copy /etc/pve/pve-root-ca.pem from the node, and PROXMOX_CA_FILE=that copy",
+        compare(fake)
+    )
+}
+
+const UNKNOWN_AUTHORITY: &str =
+    "its certificate is signed by an authority that is not trusted here";
 
 #[test]
 fn the_clusters_own_authority_is_trusted_when_named() {
@@ -67,19 +91,34 @@ fn the_name_in_the_certificate_counts(#[case] name: &str) {
     assert_eq!(seen.run("proxmox template list --ca-file ca.pem"), listed());
 }
 
+#[rstest]
+#[case::by_its_authority(true)]
+#[case::by_its_pin(false)]
+fn an_ipv6_address_is_as_good_as_another(#[case] by_authority: bool) {
+    let fake = FakePve::start_tls_at(setup(), std::net::Ipv6Addr::LOCALHOST);
+    let homelab = with_file(&fake, fake.ca_pem());
+    let homelab = if by_authority {
+        homelab.env("PROXMOX_CA_FILE", "ca.pem")
+    } else {
+        homelab.env("PROXMOX_FINGERPRINT", &fake.fingerprint())
+    };
+    assert_eq!(homelab.run(LIST), listed());
+}
+
 #[test]
 fn another_authority_is_not_trusted_and_nothing_is_sent() {
     let fake = fake();
     let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
-    assert_eq!(seen.run(LIST), not_trusted(&fake));
+    let expected = not_trusted(&fake, UNKNOWN_AUTHORITY, &pin_or_authority(&fake));
+    assert_eq!(seen.run(LIST), expected);
     assert_eq!(fake.journal(), [""; 0]);
 }
 
 #[test]
-fn the_nodes_own_certificate_vouches_for_nobody() {
+fn scripts_are_told_that_it_is_not_trusted() {
     let fake = fake();
-    let seen = with_file(&fake, fake.leaf_pem()).env("PROXMOX_CA_FILE", "ca.pem");
-    assert_eq!(seen.run(LIST), not_trusted(&fake));
+    let seen = with_file(&fake, &unrelated_ca_pem()).run("proxmox vm list --json --ca-file ca.pem");
+    assert!(seen.stdout.starts_with(r#"{"error":{"kind":"untrusted","#));
 }
 
 #[test]
@@ -88,32 +127,179 @@ fn the_systems_authorities_are_trusted_otherwise() {
     let homelab = with_file(&fake, fake.ca_pem()).env("SSL_CERT_FILE", "ca.pem");
     assert_eq!(homelab.run(LIST), listed());
     let homelab = with_file(&fake, &unrelated_ca_pem()).env("SSL_CERT_FILE", "ca.pem");
-    assert_eq!(homelab.run(LIST), not_trusted(&fake));
+    let expected = not_trusted(&fake, UNKNOWN_AUTHORITY, &pin_or_authority(&fake));
+    assert_eq!(homelab.run(LIST), expected);
 }
 
 #[test]
-fn a_system_without_authorities_says_so() {
+fn a_system_without_authorities_says_so_and_what_was_presented() {
     let fake = fake();
-    let reason = "cannot speak TLS: this system has no certificate authorities to trust; name \
-                  the cluster's own with PROXMOX_CA_FILE or --ca-file";
-    let expected = Seen {
-        exit: Some(2),
-        ..not_listed(reason)
-    };
+    let reason = "its certificate cannot be verified, for this system has no certificate \
+                  authorities to trust";
+    let expected = not_trusted(&fake, reason, &pin_or_authority(&fake));
     assert_eq!(with_file(&fake, "").run(LIST), expected);
+    assert_eq!(fake.journal(), [""; 0]);
 }
 
 #[rstest]
-#[case::by_flag("proxmox template list --insecure", None)]
-#[case::by_name(LIST, Some(("PROXMOX_REJECT_UNAUTHORIZED", "false")))]
-fn anyone_is_trusted_on_demand(#[case] words: &str, #[case] setting: Option<(&str, &str)>) {
+#[case::as_it_is_shown(|pin: String| pin)]
+#[case::in_lower_case(|pin: String| pin.to_lowercase())]
+#[case::without_colons(|pin: String| pin.replace(':', ""))]
+fn a_pinned_certificate_needs_no_authority_and_no_name(
+    #[case] written: fn(String) -> String,
+    #[values(Shown::Good, Shown::OtherNames, Shown::SelfSigned, Shown::SoonExpired)] shown: Shown,
+) {
+    let fake = FakePve::start_tls_as(setup(), shown);
+    let pin = written(fake.fingerprint());
+    let seen = with_file(&fake, "").env("PROXMOX_FINGERPRINT", &pin);
+    assert_eq!(seen.run(LIST), listed());
+    let seen = with_file(&fake, "").run(&format!("{LIST} --fingerprint {pin}"));
+    assert_eq!(seen, listed());
+}
+
+#[test]
+fn a_pin_may_stand_in_the_configuration_file() {
     let fake = fake();
     let homelab = with_file(&fake, "");
-    let homelab = match setting {
-        Some((name, value)) => homelab.env(name, value),
-        None => homelab,
+    let json = format!(
+        r#"{{"proxmox":{{"fingerprint":"{}"}}}}"#,
+        fake.fingerprint()
+    );
+    fs::write(homelab.home().join("my.json"), json).unwrap();
+    let seen = homelab.run("proxmox template list --config my.json");
+    assert_eq!(seen, listed());
+}
+
+#[test]
+fn another_certificate_than_the_pinned_one_is_refused_and_nothing_is_sent() {
+    let (fake, other) = (fake(), self::fake());
+    let pin = other.fingerprint();
+    // Also where its authority would be trusted.
+    let seen = with_file(&fake, fake.ca_pem())
+        .env("SSL_CERT_FILE", "ca.pem")
+        .env("PROXMOX_FINGERPRINT", &pin)
+        .run(LIST);
+    let reason = format!("its certificate is not the pinned one, {pin}");
+    let hint = format!(
+        "the node may have got a new certificate: {}; if it is not, somebody is in between",
+        compare(&fake)
+    );
+    assert_eq!(seen, not_trusted(&fake, &reason, &hint));
+    assert_eq!(fake.journal(), [""; 0]);
+}
+
+/// The certificate is public; the pin is worth nothing without proof that the server has its key.
+#[rstest]
+#[case::pinned("PROXMOX_FINGERPRINT")]
+#[case::its_authority_trusted("PROXMOX_CA_FILE")]
+#[case::anyone_trusted("PROXMOX_VE_INSECURE")]
+fn a_stolen_certificate_is_refused_and_nothing_is_sent(#[case] trust: &str) {
+    let real = fake();
+    let impostor = FakePve::start_impostor(setup(), &real);
+    let value = match trust {
+        "PROXMOX_FINGERPRINT" => real.fingerprint(),
+        "PROXMOX_CA_FILE" => "ca.pem".to_owned(),
+        _ => "1".to_owned(),
     };
-    assert_eq!(homelab.run(words), listed());
+    let seen = with_file(&impostor, real.ca_pem())
+        .env(trust, &value)
+        .run(LIST);
+    let expected = not_trusted(
+        &impostor,
+        "it has presented a certificate whose key it does not hold",
+        "somebody is in between, or answers in its place: find out who before you go on; nothing \
+         was sent",
+    );
+    let stderr = seen.stderr.split_inclusive('\n');
+    let stderr: String = stderr
+        .filter(|line| !line.starts_with("Warning: "))
+        .collect();
+    assert_eq!(Seen { stderr, ..seen }, expected);
+    assert_eq!(impostor.journal(), [""; 0]);
+}
+
+#[rstest]
+#[case::by_its_authority(None)]
+#[case::by_its_pin(Some("pin"))]
+fn an_expired_certificate_is_none(#[case] pin: Option<&str>) {
+    let fake = FakePve::start_tls_as(setup(), Shown::Expired);
+    let homelab = with_file(&fake, fake.ca_pem());
+    let homelab = match pin {
+        Some(_) => homelab.env("PROXMOX_FINGERPRINT", &fake.fingerprint()),
+        None => homelab.env("PROXMOX_CA_FILE", "ca.pem"),
+    };
+    let reason = format!(
+        "its certificate has expired on 2025-01-31; this machine's clock says {}",
+        today()
+    );
+    let hint = "if the clock is right, on the node: pvecm updatecerts --force && systemctl restart \
+                pveproxy; then pin or trust what it has";
+    assert_eq!(homelab.run(LIST), not_trusted(&fake, &reason, hint));
+}
+
+#[test]
+fn a_certificate_from_the_future_points_at_the_clock() {
+    let fake = FakePve::start_tls_as(setup(), Shown::NotValidYet);
+    let reason = format!(
+        "its certificate does not count before 2090-01-01; this machine's clock says {}",
+        today()
+    );
+    let hint = "set the clock of this machine, or that of the node and there: pvecm updatecerts \
+                --force && systemctl restart pveproxy";
+    let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
+    assert_eq!(seen.run(LIST), not_trusted(&fake, &reason, hint));
+}
+
+#[test]
+fn a_certificate_for_other_names_says_which() {
+    let fake = FakePve::start_tls_as(setup(), Shown::OtherNames);
+    let hint = format!(
+        "ask it by one of its names (PROXMOX_HOST, --host); or {}",
+        compare(&fake)
+    );
+    let reason = "its certificate is for other names: pve9.lan, 192.0.2.9";
+    let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
+    assert_eq!(seen.run(LIST), not_trusted(&fake, reason, &hint));
+}
+
+#[test]
+fn a_certificate_that_has_signed_itself_is_an_unknown_authoritys() {
+    let fake = FakePve::start_tls_as(setup(), Shown::SelfSigned);
+    let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
+    let expected = not_trusted(&fake, UNKNOWN_AUTHORITY, &pin_or_authority(&fake));
+    assert_eq!(seen.run(LIST), expected);
+}
+
+#[rstest]
+#[case::by_flag(None, "--insecure")]
+#[case::by_name(Some(("PROXMOX_REJECT_UNAUTHORIZED", "false")), "PROXMOX_REJECT_UNAUTHORIZED")]
+#[case::by_another_tools_name(Some(("PROXMOX_VE_INSECURE", "true")), "PROXMOX_VE_INSECURE")]
+fn anyone_is_trusted_on_demand_and_with_a_warning(
+    #[case] setting: Option<(&str, &str)>,
+    #[case] origin: &str,
+    #[values(Shown::Good, Shown::Expired, Shown::OtherNames, Shown::SelfSigned)] shown: Shown,
+) {
+    let fake = FakePve::start_tls_as(setup(), shown);
+    let homelab = with_file(&fake, "");
+    let seen = match setting {
+        Some((name, value)) => homelab.env(name, value).run(LIST),
+        None => homelab.run("proxmox template list --insecure"),
+    };
+    let stderr = format!(
+        "Warning: the server's certificate is not verified ({origin}): whoever gets in between can \
+         read the token and use it\n"
+    );
+    assert_eq!(seen, Seen { stderr, ..listed() });
+}
+
+#[test]
+fn a_quiet_run_is_warned_too() {
+    let fake = fake();
+    let seen = with_file(&fake, "").run("proxmox vm create web-1 debian-12 --quiet --insecure");
+    let warning = "Warning: the server's certificate is not verified (--insecure): whoever gets in \
+                   between can read the token and use it\n";
+    let seen = (seen.exit, seen.stdout.as_str(), seen.stderr.as_str());
+    assert_eq!(seen, (Some(0), "", warning));
 }
 
 #[test]
@@ -129,6 +315,16 @@ fn a_vm_is_made_over_tls() {
         )
     );
 }
+
+fn badly_configured(reason: &str, hint: &str) -> Seen {
+    Seen {
+        exit: Some(2),
+        ..not_listed(&format!("cannot speak TLS: {reason}\nHint: {hint}"))
+    }
+}
+
+const AUTHORITY_IS: &str = "PROXMOX_CA_FILE and --ca-file take the certificate of the cluster's \
+                            authority, which is /etc/pve/pve-root-ca.pem on each node";
 
 #[rstest]
 #[case::empty("", "CA file 'ca.pem' holds no PEM certificate")]
@@ -147,31 +343,47 @@ fn a_vm_is_made_over_tls() {
 )]
 fn a_ca_file_must_hold_a_certificate(#[case] pem: &str, #[case] reason: &str) {
     let fake = fake();
-    let expected = Seen {
-        exit: Some(2),
-        ..not_listed(&format!("cannot speak TLS: {reason}"))
-    };
-    let homelab = with_file(&fake, pem);
-    assert_eq!(
-        homelab.run("proxmox template list --ca-file ca.pem"),
-        expected
+    let seen = with_file(&fake, pem).run("proxmox template list --ca-file ca.pem");
+    assert_eq!(seen, badly_configured(reason, AUTHORITY_IS));
+}
+
+#[rstest]
+#[case::missing("no.pem", "No such file or directory (os error 2)")]
+#[case::folder(".", "Is a directory (os error 21)")]
+fn a_ca_file_must_be_one_that_can_be_read(#[case] path: &str, #[case] reason: &str) {
+    let fake = fake();
+    let seen = with_file(&fake, "").run(&format!("proxmox template list --ca-file {path}"));
+    let reason = format!("CA file '{path}': {reason}");
+    assert_eq!(seen, badly_configured(&reason, AUTHORITY_IS));
+}
+
+#[rstest]
+#[case::of_an_authority(Shown::Good)]
+#[case::of_itself(Shown::SelfSigned)]
+fn the_nodes_own_certificate_is_no_authoritys(#[case] shown: Shown) {
+    let fake = FakePve::start_tls_as(setup(), shown);
+    let seen = with_file(&fake, fake.leaf_pem()).env("PROXMOX_CA_FILE", "ca.pem");
+    let reason = "CA file 'ca.pem' holds a server's certificate, which vouches for no other, and \
+                  not that of a certificate authority";
+    let hint = format!(
+        "pin it instead: PROXMOX_FINGERPRINT={} and no CA file; or name the cluster's authority, \
+         which is /etc/pve/pve-root-ca.pem on each node",
+        fake.fingerprint()
     );
+    assert_eq!(seen.run(LIST), badly_configured(reason, &hint));
+    assert_eq!(fake.journal(), [""; 0]);
 }
 
 #[test]
-fn a_ca_file_must_be_there() {
+fn a_server_is_trusted_whose_authority_stands_beside_other_certificates() {
     let fake = fake();
-    let reason = "cannot speak TLS: CA file 'no.pem': No such file or directory (os error 2)";
-    let expected = Seen {
-        exit: Some(2),
-        ..not_listed(reason)
-    };
-    let homelab = with_file(&fake, "");
-    assert_eq!(
-        homelab.run("proxmox template list --ca-file no.pem"),
-        expected
-    );
+    let chain = format!("{}{}", fake.leaf_pem(), fake.ca_pem());
+    let seen = with_file(&fake, &chain).env("PROXMOX_CA_FILE", "ca.pem");
+    assert_eq!(seen.run(LIST), listed());
 }
+
+const CHECK_THE_PORT: &str = "Proxmox VE speaks TLS on port 8006; check the port (PROXMOX_PORT, \
+                              --host), which may be one of plain HTTP or of another service";
 
 #[test]
 fn https_on_a_port_without_tls_says_so() {
@@ -179,10 +391,35 @@ fn https_on_a_port_without_tls_says_so() {
     let address = format!("127.0.0.1:{}", fake.port());
     let homelab = Homelab::at(&fake).env("PROXMOX_HOST", &address);
     let expected = not_listed(&format!(
-        "cannot reach {address}: it cut the connection instead of speaking TLS\nHint: check the host \
-         and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is running there"
+        "cannot reach {address}: it cut the connection instead of speaking TLS\n\
+         Hint: {CHECK_THE_PORT}"
     ));
-    assert_eq!(homelab.run("proxmox template list --insecure"), expected);
+    let seen = homelab.env("SSL_CERT_FILE", "/nonexistent").run(LIST);
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_port_that_answers_in_clear_is_said_to_speak_no_tls() {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().unwrap();
+        tcp.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let _until_the_client_goes = tcp.read_to_end(&mut Vec::new());
+    });
+    let seen = Homelab::alone()
+        .with_token()
+        .env("PROXMOX_HOST", &address)
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .run(LIST);
+    server.join().unwrap();
+    let expected = not_listed(&format!(
+        "cannot reach {address}: what answers there does not speak TLS\nHint: {CHECK_THE_PORT}"
+    ));
+    assert_eq!(seen, expected);
 }
 
 #[test]
@@ -192,8 +429,8 @@ fn http_on_a_port_with_tls_says_so() {
     let homelab = Homelab::at(&fake).env("PROXMOX_HOST", &format!("http://{address}"));
     let expected = not_listed(&format!(
         "{address} did not answer as Proxmox VE does: 301 Moved Permanently, to \
-         https://{address}/api2/json/cluster/resources?type=vm\nHint: check that PROXMOX_HOST \
-         and PROXMOX_PORT are those of Proxmox VE itself, not of a proxy or another service"
+         https://{address}/api2/json/cluster/resources?type=vm\n\
+         Hint: http:// was spoken where https:// is; leave http:// out of the host"
     ));
     assert_eq!(homelab.run(LIST), expected);
 }

@@ -97,11 +97,31 @@ impl FakePve {
         Self::listen(setup, Ipv4Addr::LOCALHOST.into(), Some(identity))
     }
 
+    /// Another node of the same cluster, where these mishaps happen.
+    pub(crate) fn start_beside(other: &Self, faults: Vec<Fault>) -> Self {
+        let setup = Setup {
+            faults,
+            ..other.cluster().setup.clone()
+        };
+        let cluster = other.shared.cluster.clone();
+        Self::open(Ipv4Addr::LOCALHOST.into(), None, |door| {
+            Shared::of(cluster, &setup, door, None)
+        })
+    }
+
     fn listen(setup: Setup, address: IpAddr, identity: Option<Identity>) -> Self {
+        let tls = identity.as_ref().map(|identity| identity.config.clone());
+        Self::open(address, identity, |door| Shared::new(setup, door, tls))
+    }
+
+    fn open(
+        address: IpAddr,
+        identity: Option<Identity>,
+        behind: impl FnOnce(Door) -> Shared,
+    ) -> Self {
         let listener = TcpListener::bind((address, 0)).expect("a port on loopback");
         let address = listener.local_addr().expect("a bound socket has one");
-        let tls = identity.as_ref().map(|identity| identity.config.clone());
-        let shared = Arc::new(Shared::new(setup, Door::at(address), tls));
+        let shared = Arc::new(behind(Door::at(address)));
         shared.door.open_with(listener, &shared);
         if let Some(pause) = shared.pause_before_next() {
             shared.door.close_for(pause, None, &shared);

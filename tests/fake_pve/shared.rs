@@ -14,7 +14,7 @@ use super::http::{self, Answer, Manners, Request};
 use super::setup::Setup;
 
 pub(super) struct Shared {
-    cluster: Mutex<Cluster>,
+    pub(super) cluster: Arc<Mutex<Cluster>>,
     chronicle: Mutex<Chronicle>,
     arrived: Condvar,
     pub(super) door: Door,
@@ -47,6 +47,17 @@ impl Seen {
 
 impl Shared {
     pub(super) fn new(setup: Setup, door: Door, tls: Option<Arc<ServerConfig>>) -> Self {
+        let cluster = Arc::new(Mutex::new(Cluster::new(setup.clone())));
+        Self::of(cluster, &setup, door, tls)
+    }
+
+    /// Of a cluster that others have, too.
+    pub(super) fn of(
+        cluster: Arc<Mutex<Cluster>>,
+        setup: &Setup,
+        door: Door,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         Self {
             chronicle: Mutex::new(Chronicle {
                 seen: Vec::new(),
@@ -62,7 +73,7 @@ impl Shared {
             },
             unauthorized_delay: Duration::from_millis(setup.unauthorized_delay_ms),
             tls,
-            cluster: Mutex::new(Cluster::new(setup)),
+            cluster,
         }
     }
 

@@ -1,0 +1,254 @@
+//! Several hosts: who is asked, and what is said when none can be.
+
+use std::net::TcpListener;
+
+use rstest::rstest;
+use serde_json::json;
+
+use crate::fake_pve::{FakePve, Setup};
+use crate::homelab::{Homelab, Seen};
+
+const LIST: &str = "proxmox template list";
+const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
+
+fn setup(more: &serde_json::Value) -> Setup {
+    let mut setup = json!({"guests": [{"vmid": 9000, "name": "debian-12", "template": true}]});
+    let more = more.as_object().unwrap().clone();
+    setup.as_object_mut().unwrap().extend(more);
+    serde_json::from_value(setup).unwrap()
+}
+
+fn fake() -> FakePve {
+    FakePve::start(setup(&json!({})))
+}
+
+/// A port that nobody listens on.
+fn dead() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+fn at(hosts: &[&str]) -> Homelab {
+    let homelab = Homelab::alone().with_token();
+    homelab.env("PROXMOX_HOST", &hosts.join(","))
+}
+
+fn listed() -> Seen {
+    Seen {
+        exit: Some(0),
+        stdout: "VMID  Name       Node\n9000  debian-12  pve1\n".to_owned(),
+        stderr: String::new(),
+    }
+}
+
+#[test]
+fn the_first_one_that_can_be_reached_is_asked() {
+    let (second, third) = (fake(), fake());
+    let seen = at(&[&dead(), &second.url(), &third.url()]).run(LIST);
+    assert_eq!(seen, listed());
+    assert_eq!((second.journal().len(), third.journal().len()), (1, 0));
+}
+
+#[test]
+fn who_has_answered_is_asked_first_for_the_rest_of_the_run() {
+    let (first, second) = (fake(), fake());
+    let seen = at(&[&dead(), &second.url(), &first.url()]).run(CREATE);
+    assert_eq!(seen.exit, Some(0));
+    assert_eq!((first.journal().len(), second.journal().len()), (0, 4));
+    // The list, the VMID and the clone; the answer to the clone says `close`.
+    assert_eq!(second.connections(), 2);
+}
+
+#[test]
+fn a_clone_that_was_never_sent_goes_to_the_next_host() {
+    // It answers twice, and before the clone its port refuses.
+    let one = json!({"faults": [{"request": 3, "refuse_ms": 60_000}]});
+    let one = FakePve::start_at(setup(&one), [127, 0, 0, 41]);
+    let two = fake();
+    let seen = at(&[&one.url(), &two.url()]).run(CREATE);
+    assert_eq!(
+        seen.stdout,
+        "Successfully created VM 100 'web-1' on node 'pve1'\n"
+    );
+    let posts = |fake: &FakePve| {
+        let journal = fake.journal();
+        journal
+            .iter()
+            .filter(|line| line.starts_with("POST"))
+            .count()
+    };
+    assert_eq!((posts(&one), posts(&two)), (0, 1));
+}
+
+#[test]
+fn a_clone_that_the_proxy_could_not_hand_on_goes_to_the_next_host() {
+    let refusal = json!({"status": 595, "reason": "No route to host"});
+    let one = json!({"faults": [{"on": "POST", "answer": refusal}]});
+    let (one, two) = (FakePve::start(setup(&one)), fake());
+    let seen = at(&[&one.url(), &two.url()]).run(CREATE);
+    assert_eq!(
+        seen.stdout,
+        "Successfully created VM 100 'web-1' on node 'pve1'\n"
+    );
+}
+
+/// The clone was carried out, its answer got lost, and then the host is gone. The other node belongs
+/// to the same cluster, so whoever asks it again for another VMID has two VMs.
+#[rstest]
+#[case::carried_out("lost")]
+#[case::not_carried_out("before")]
+fn a_clone_whose_answer_is_lost_is_seen_to_its_end_through_the_next_host(#[case] closing: &str) {
+    let faults = json!({"faults": [
+        {"on": "POST", "close": closing},
+        {"request": 4, "refuse_ms": 60_000},
+    ]});
+    let one = FakePve::start_at(setup(&faults), [127, 0, 0, 42]);
+    let two = FakePve::start_beside(&one, Vec::new());
+    let seen = at(&[&one.url(), &two.url()]).run(CREATE);
+    assert_eq!(
+        seen.stdout,
+        "Successfully created VM 100 'web-1' on node 'pve1'\n"
+    );
+    let cluster = one.cluster();
+    let named = cluster
+        .guests
+        .values()
+        .filter(|guest| guest.name() == Some("web-1"));
+    assert_eq!(named.count(), 1);
+    assert_eq!(cluster.guests.len(), 2);
+}
+
+/// So it is the other host that is asked next, and not the one that hangs.
+#[test]
+fn a_host_that_does_not_answer_is_not_asked_first_again() {
+    let one = FakePve::start(setup(&json!({"faults": [{"on": "POST", "close": "lost"}]})));
+    let two = FakePve::start_beside(&one, Vec::new());
+    at(&[&one.url(), &two.url()]).run(CREATE);
+    assert_eq!(one.journal().len(), 3);
+    assert_eq!(two.journal()[0], "GET /nodes/pve1/qemu/100/config");
+}
+
+#[test]
+fn what_only_reads_is_asked_of_the_next_host_when_no_answer_comes() {
+    let one = json!({"faults": [{"on": "GET", "close": "lost"}]});
+    let (one, two) = (FakePve::start(setup(&one)), fake());
+    assert_eq!(at(&[&one.url(), &two.url()]).run(LIST), listed());
+}
+
+#[test]
+fn a_no_is_an_answer() {
+    let one = json!({"faults": [{"on": "GET", "answer": {
+        "status": 500, "reason": "x", "body": "{\"data\":null,\"message\":\"not today\\n\"}"
+    }}]});
+    let (one, two) = (FakePve::start(setup(&one)), fake());
+    let seen = at(&[&one.url(), &two.url()]).run(LIST);
+    assert_eq!(
+        (seen.exit, seen.stderr.as_str(), two.journal().len()),
+        (Some(1), "Failed to list templates: not today\n", 0)
+    );
+}
+
+#[test]
+fn with_all_of_them_dead_each_is_named_with_its_reason() {
+    let (one, two) = (dead(), dead());
+    let hang = json!({"faults": [{"on": "GET", "hang": true}]});
+    let three = FakePve::start(setup(&hang));
+    let seen = at(&[&one, &two, &three.url()]).run(&format!("{LIST} --request-timeout 0.2"));
+    let address = |url: &str| url.trim_start_matches("http://").to_owned();
+    let stderr = format!(
+        "Failed to list templates: none of the hosts can be asked: cannot reach {}: Connection \
+         refused (os error 111); cannot reach {}: Connection refused (os error 111); no answer from \
+         {}: nothing whole came within 0.2 s\n\
+         Hint: check the hosts and ports (PROXMOX_HOST, PROXMOX_PORT, --host), this machine's \
+         network, and that pveproxy is running there\n",
+        address(&one),
+        address(&two),
+        address(&three.url()),
+    );
+    let expected = Seen {
+        exit: Some(1),
+        stdout: String::new(),
+        stderr,
+    };
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn scripts_are_told_that_none_can_be_reached() {
+    let seen = at(&[&dead(), &dead()]).run(&format!("{CREATE} --json"));
+    let kind = r#"{"error":{"kind":"unreachable","#;
+    assert_eq!(
+        (seen.exit, seen.stdout.get(..kind.len())),
+        (Some(1), Some(kind))
+    );
+    assert!(seen.stdout.contains(r#""started":"no""#));
+}
+
+#[rstest]
+#[case::by_pins(true)]
+#[case::by_one_authority(false)]
+fn each_host_has_its_pin_or_all_have_one_authority(#[case] by_pins: bool) {
+    let (one, two) = (
+        FakePve::start_tls(setup(&json!({}))),
+        FakePve::start_tls(setup(&json!({}))),
+    );
+    let homelab = at(&["127.0.0.1:1", &one.url(), &two.url()]);
+    std::fs::write(homelab.home().join("ca.pem"), one.ca_pem()).unwrap();
+    let homelab = if by_pins {
+        let pins = [two.fingerprint(), one.fingerprint(), two.fingerprint()];
+        homelab.env("PROXMOX_FINGERPRINT", &pins.join(","))
+    } else {
+        homelab.env("PROXMOX_CA_FILE", "ca.pem")
+    };
+    assert_eq!(homelab.run(LIST), listed());
+    assert_eq!((one.journal().len(), two.journal().len()), (1, 0));
+}
+
+/// That a node is down is what the others are there for; that somebody may sit in its place is not.
+#[test]
+fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
+    let (one, two) = (
+        FakePve::start_tls(setup(&json!({}))),
+        FakePve::start_tls(setup(&json!({}))),
+    );
+    let pins = [two.fingerprint(), two.fingerprint()];
+    let homelab = at(&[&one.url(), &two.url()]).env("PROXMOX_FINGERPRINT", &pins.join(","));
+    let seen = homelab.run(LIST);
+    let warning = format!(
+        "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; the \
+         fingerprint it presents is {}; another host is asked instead; the node may have got a new \
+         certificate: compare that fingerprint with what 'pvenode cert info' or 'openssl x509 -in \
+         /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is the \
+         same: PROXMOX_FINGERPRINT={}; if it is not, somebody is in between\n",
+        one.port(),
+        two.fingerprint(),
+        one.fingerprint(),
+        one.fingerprint(),
+    );
+    assert_eq!(
+        seen,
+        Seen {
+            stderr: warning,
+            ..listed()
+        }
+    );
+    assert_eq!(one.journal(), [""; 0]);
+}
+
+#[test]
+fn with_none_of_them_trusted_it_is_said_what_to_do() {
+    let (one, two) = (
+        FakePve::start_tls(setup(&json!({}))),
+        FakePve::start_tls(setup(&json!({}))),
+    );
+    let homelab = at(&[&one.url(), &two.url()]).env("SSL_CERT_FILE", "/nonexistent");
+    let seen = homelab
+        .env("SSL_CERT_DIR", "/nonexistent")
+        .run("proxmox vm list --json");
+    let kind = r#"{"error":{"kind":"untrusted","#;
+    assert_eq!(seen.stdout.get(..kind.len()), Some(kind));
+    let hint = seen.stderr.lines().nth(1).unwrap();
+    let expected = format!("Hint: compare that fingerprint with what 'pvenode cert info'");
+    assert_eq!(hint.get(..expected.len()), Some(expected.as_str()));
+    assert_eq!((one.journal().len(), two.journal().len()), (0, 0));
+}
