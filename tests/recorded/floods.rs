@@ -103,7 +103,7 @@ fn dropping_the_fake_ends_what_nobody_reads(
     client.read_some(1);
     let begun = Instant::now();
     drop(fake);
-    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert!(begun.elapsed() < Duration::from_secs(4));
 }
 
 #[test]
@@ -113,5 +113,5 @@ fn dropping_the_fake_ends_a_drip() {
     client.read_some(1);
     let begun = Instant::now();
     drop(fake);
-    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert!(begun.elapsed() < Duration::from_secs(4));
 }

@@ -25,6 +25,13 @@ fn the_token_that_may_do_everything_may_do_it_everywhere() {
     assert_eq!(all["/"].as_object().unwrap().len(), 20);
 }
 
+#[test]
+fn that_token_may_be_given_less() {
+    let fake = with(json!({"tokens": {TOKEN: {"/vms": ["VM.Audit"]}}})).fake;
+    let expected = json!({"/vms": {"VM.Audit": 1}});
+    assert_eq!(permissions(&fake, TOKEN, ""), expected);
+}
+
 #[rstest]
 #[case::since_9("9.0.3", "VM.GuestAgent.Audit", "VM.Monitor")]
 #[case::before("8.4.14", "VM.Monitor", "VM.GuestAgent.Audit")]
