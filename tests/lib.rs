@@ -1,6 +1,7 @@
 //! What the real program does, seen from outside. Table of contents:
 //!
 //! - `scenarios`: one story per file of `fixtures/scenarios`, against the fake server
+//! - `check`: what is said of everything that a run depends on
 //! - `claimed`: two runs that make the same VM on one host
 //! - `interrupted`: Ctrl-C and `kill`
 //! - `trust`: TLS with the right and the wrong server, for each way to trust one
@@ -21,6 +22,7 @@
 )]
 
 mod chaos;
+mod check;
 mod claimed;
 mod configuration;
 mod crowd;
