@@ -341,12 +341,22 @@ VMID  Name   Status                 Node
         assert_eq!(shown(|out| templates(out, &[], style)), expected);
     }
 
+    #[test]
+    fn a_finding_is_one_line_whatever_the_server_has_put_into_it() {
+        let finding =
+            Finding::fail("server", "9.2\nok    token").with_hint("a\u{1b}[2Jb".to_owned());
+        let text = shown(|out| super::finding(out, &finding));
+        assert_eq!(text, "FAIL  server: 9.2ok    token; a[2Jb\n");
+    }
+
     #[rstest]
     #[case::harmless("web-1 é 日本", "web-1 é 日本")]
     #[case::escape_sequence("\u{1b}[31mred", "[31mred")]
     #[case::forged_line("web\nVM 1 is fine\r", "webVM 1 is fine")]
     #[case::second_control_block("a\u{9b}b", "ab")]
-    #[case::reading_direction("a\u{202e}b\u{2066}c", "abc")]
+    #[case::reading_direction("a\u{202e}b\u{2066}c\u{61c}d\u{200f}e", "abcde")]
+    #[case::line_separators("a\u{2028}b\u{2029}c\u{85}d", "abcd")]
+    #[case::unseen("web\u{200b}-\u{ad}1\u{feff}\u{e0041}\u{2060}", "web-1")]
     fn foreign_text_cannot_forge_anything(#[case] text: &str, #[case] shown: &str) {
         assert_eq!(clean(text), shown);
     }

@@ -253,6 +253,47 @@ fn what_only_later_steps_take_is_a_warning(#[case] privilege: &str, #[case] what
     assert_eq!((that_are("FAIL", &lines).len(), seen.exit), (0, Some(0)));
 }
 
+/// The privileges that the README's lines give, by their paths.
+fn readmes_privileges() -> Value {
+    let readme = include_str!("../README.md");
+    let roles: Vec<(&str, Vec<&str>)> = readme
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("pveum role add ")?
+                .split_once(" --privs \"")
+        })
+        .map(|(role, privileges)| {
+            let privileges = privileges.trim_end_matches('"').split(' ');
+            (role.trim(), privileges.collect())
+        })
+        .collect();
+    let lines = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("pveum acl modify "));
+    let granted = lines.map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (_, privileges) = roles.iter().find(|(role, _)| *role == words[4]).unwrap();
+        (words[0].replace("local-lvm", "data"), json!(privileges))
+    });
+    Value::Object(granted.collect())
+}
+
+#[test]
+fn the_readmes_role_is_enough_for_a_vm() {
+    let privileges = readmes_privileges();
+    assert_eq!(privileges.as_object().unwrap().len(), 4);
+    let fake = fake(cluster(&privileges));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(CHECK);
+    let lines = lines(&seen, &fake, &state);
+    assert_eq!(that_are("FAIL", &lines), [""; 0]);
+    let later = that_are("warn", &lines);
+    let is_later = |line: &String| line.contains("not for the clone, but");
+    assert_eq!((later.len(), later.iter().all(is_later)), (8, true));
+    let seen = at(&fake, &state).run("proxmox vm create web-1 debian-12");
+    assert_eq!(seen.exit, Some(0));
+}
+
 #[rstest]
 #[case::nine("9.0.3", &["SDN.Use", "VM.GuestAgent.Audit"])]
 #[case::eight("8.4.1", &["SDN.Use", "VM.Monitor"])]

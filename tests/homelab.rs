@@ -74,6 +74,11 @@ impl Homelab {
         self.behind(&without_signal).with_files_up_to(bytes)
     }
 
+    /// It gets no more memory than that.
+    pub(crate) fn with_memory(self, bytes: u64) -> Homelab {
+        self.behind(&["prlimit", &format!("--as={bytes}")])
+    }
+
     /// Started by a program that these words call.
     fn behind(mut self, words: &[&str]) -> Homelab {
         let mut command = Command::new(words[0]);

@@ -8,6 +8,7 @@
 //! - `hosts`: several hosts, some of them dead
 //! - `configuration`: flags, environment and file, and what is wrong with them
 //! - `wire`: what no story can say: connections, compression, big clusters, endings
+//! - `limits`: answers without end, and what they may cost
 //! - `recorded`: the fake server answers like the recorded real one
 //! - `crowd`: many runs at once
 //! - `chaos`: exactly one VM, whatever happens and whenever it happens
@@ -32,6 +33,7 @@ mod homelab;
 mod hosts;
 mod house;
 mod interrupted;
+mod limits;
 mod readme;
 mod recorded;
 mod recording;

@@ -125,11 +125,16 @@ fn a_host_that_nobody_knows_is_named() {
         .env("PROXMOX_HOST", "nosuch.invalid")
         .env("SSL_CERT_FILE", "/nonexistent")
         .run("proxmox vm list --insecure");
-    let beginning = "Failed to list VMs: cannot reach nosuch.invalid:8006: ";
+    let beginning = "Failed to list VMs: cannot reach nosuch.invalid:8006: its name cannot be looked \
+                     up: ";
+    let lines: Vec<&str> = seen.stderr.lines().skip(1).collect();
     assert_eq!(
-        (seen.exit, seen.stderr.get(..beginning.len())),
+        (seen.exit, lines[0].get(..beginning.len())),
         (Some(1), Some(beginning))
     );
+    let hint = "Hint: check the name (PROXMOX_HOST, --host); what this machine knows of it: getent \
+                hosts nosuch.invalid";
+    assert_eq!(lines[1..], [hint]);
 }
 
 #[test]
@@ -137,7 +142,9 @@ fn a_server_that_says_nothing_is_waited_for_as_long_as_it_may_take() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/resources","hang":true}]"#);
     let seen = Homelab::at(&fake).run("proxmox vm list --request-timeout 0.2");
     let expected = format!(
-        "Failed to list VMs: no answer from 127.0.0.1:{}: nothing whole came within 0.2 s\n",
+        "Failed to list VMs: no answer from 127.0.0.1:{}: nothing whole came within 0.2 s\n\
+         Hint: try it again; if it stays so, on that node: systemctl status pveproxy pvedaemon; \
+         --request-timeout allows more time\n",
         fake.port()
     );
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
@@ -174,13 +181,68 @@ fn a_budget_that_ends_before_the_clone_says_that_nothing_was_started() {
     assert!(seen.stdout.starts_with(r#"{"error":{"kind":"timeout","#));
 }
 
+/// The time it took is different each time.
+fn without_milliseconds(text: &str) -> Vec<String> {
+    let lines = text.lines().map(|line| {
+        let words = line.split(' ').collect::<Vec<_>>();
+        let is_time = |index: usize| {
+            words
+                .get(index + 1)
+                .is_some_and(|next| next.starts_with("ms"))
+        };
+        let words = words
+            .iter()
+            .enumerate()
+            .map(|(index, word)| match word.parse::<u64>() {
+                Ok(_) if is_time(index) => "N",
+                _ => word,
+            });
+        words.collect::<Vec<_>>().join(" ")
+    });
+    lines.collect()
+}
+
+#[test]
+fn each_request_is_told_in_a_line_on_demand() {
+    let fake = fake(r#""faults":[{"on":"GET /cluster/nextid","nth":1,"close":"before"}]"#);
+    let words = format!("{CREATE} --verbose --quiet --poll-interval 0.01");
+    let seen = Homelab::at(&fake).run(&words);
+    let host = format!("127.0.0.1:{}", fake.port());
+    let lines = [
+        "HOST GET /cluster/resources?type=vm: 200 OK, N ms, 267 bytes",
+        "HOST GET /cluster/nextid: no answer from HOST: the connection was cut, N ms",
+        "HOST GET /cluster/nextid: 200 OK, N ms, 14 bytes",
+        "HOST POST /nodes/pve1/qemu/9000/clone: 200 OK, N ms, 74 bytes",
+        "HOST GET /nodes/pve1/tasks/UPID%3Apve1%3A00000001%3A0000000A%3A6B000001%3Aqmclone%3A9000%3A\
+         root%40pam%21cli%3A/status: 200 OK, N ms, 240 bytes",
+    ];
+    let expected: Vec<String> = lines
+        .iter()
+        .map(|line| line.replace("HOST", &host))
+        .collect();
+    assert_eq!(without_milliseconds(&seen.stderr), expected);
+    assert_eq!((seen.exit, seen.stdout.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn what_a_proxied_refusal_says_is_told_too() {
+    let fake =
+        fake(r#""faults":[{"on":"GET","answer":{"status":595,"reason":"No route to host"}}]"#);
+    let seen = Homelab::at(&fake).run("proxmox vm list --verbose");
+    let line = format!(
+        "127.0.0.1:{} GET /cluster/resources?type=vm: 595 No route to host, N ms, 0 bytes",
+        fake.port()
+    );
+    assert_eq!(without_milliseconds(&seen.stderr)[0], line);
+}
+
 #[rstest]
 #[case::root("--help", "Usage: homelab [--version] [<command>] [<args>]")]
 #[case::bare_help("help", "Usage: homelab [--version] [<command>] [<args>]")]
 #[case::topic(
     "proxmox --help",
-    "Usage: homelab proxmox [--host <host>] [--config <file>] [--ca-file <file>] [--insecure] \
-     [--request-timeout <seconds>] <command> [<args>]"
+    "Usage: homelab proxmox [--host <host>] [--config <file>] [--ca-file <file>] [--fingerprint \
+     <sha256>] [--insecure] [--request-timeout <seconds>] [--verbose] <command> [<args>]"
 )]
 #[case::templates(
     "proxmox template -h",
@@ -210,6 +272,16 @@ fn every_level_explains_itself(#[case] words: &str, #[case] usage: &str) {
     let seen = Homelab::alone().run(words);
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
     assert_eq!(seen.stdout.lines().next(), Some(usage));
+}
+
+#[test]
+fn check_explains_itself() {
+    let seen = Homelab::alone().run("proxmox check --help");
+    let usage = "Usage: homelab proxmox check [--json] [--] [<template-name>]";
+    assert_eq!(
+        (seen.exit, seen.stdout.lines().next()),
+        (Some(0), Some(usage))
+    );
 }
 
 #[test]

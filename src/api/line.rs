@@ -27,6 +27,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What 180,000 guests need; only there so that a stranger's endless answer ends.
 const BODY_AT_MOST: u64 = 64 << 20;
 
+const ENDLESS_HEADERS: &str = "headers without end";
+
 /// A host to ask, and whom to believe that it is the one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoint {
@@ -215,7 +217,11 @@ impl Line {
             what,
         };
         match error {
-            ureq::Error::LargeResponseHeader(..) => unusable(0, "headers without end".to_owned()),
+            ureq::Error::LargeResponseHeader(..) => unusable(0, ENDLESS_HEADERS.to_owned()),
+            // Whose type has no name here.
+            ureq::Error::Protocol(error) if error.to_string().contains("too many headers") => {
+                unusable(0, ENDLESS_HEADERS.to_owned())
+            }
             ureq::Error::Protocol(_) => unusable(0, "something that is not HTTP".to_owned()),
             ureq::Error::BodyExceedsLimit(_) => {
                 unusable(200, format!("more than {} MiB", BODY_AT_MOST >> 20))
