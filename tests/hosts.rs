@@ -103,7 +103,7 @@ fn a_clone_whose_answer_is_lost_is_seen_to_its_end_through_the_next_host(#[case]
         {"request": 4, "refuse_ms": 60_000},
     ]});
     let one = FakePve::start_at(setup(&faults), [127, 0, 0, 42]);
-    let two = FakePve::start_beside(&one, Vec::new());
+    let two = FakePve::start_beside(&one, &[]);
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     assert_eq!(
         seen.stdout,
@@ -122,7 +122,7 @@ fn a_clone_whose_answer_is_lost_is_seen_to_its_end_through_the_next_host(#[case]
 #[test]
 fn a_host_that_does_not_answer_is_not_asked_first_again() {
     let one = FakePve::start(setup(&json!({"faults": [{"on": "POST", "close": "lost"}]})));
-    let two = FakePve::start_beside(&one, Vec::new());
+    let two = FakePve::start_beside(&one, &[]);
     at(&[&one.url(), &two.url()]).run(CREATE);
     assert_eq!(one.journal().len(), 3);
     assert_eq!(two.journal()[0], "GET /nodes/pve1/qemu/100/config");
@@ -248,7 +248,7 @@ fn with_none_of_them_trusted_it_is_said_what_to_do() {
     let kind = r#"{"error":{"kind":"untrusted","#;
     assert_eq!(seen.stdout.get(..kind.len()), Some(kind));
     let hint = seen.stderr.lines().nth(1).unwrap();
-    let expected = format!("Hint: compare that fingerprint with what 'pvenode cert info'");
-    assert_eq!(hint.get(..expected.len()), Some(expected.as_str()));
+    let expected = "Hint: compare that fingerprint with what 'pvenode cert info'";
+    assert_eq!(hint.get(..expected.len()), Some(expected));
     assert_eq!((one.journal().len(), two.journal().len()), (0, 0));
 }

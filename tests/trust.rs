@@ -172,7 +172,7 @@ fn a_pin_may_stand_in_the_configuration_file() {
 
 #[test]
 fn another_certificate_than_the_pinned_one_is_refused_and_nothing_is_sent() {
-    let (fake, other) = (fake(), self::fake());
+    let [fake, other] = [(); 2].map(|()| fake());
     let pin = other.fingerprint();
     // Also where its authority would be trusted.
     let seen = with_file(&fake, fake.ca_pem())

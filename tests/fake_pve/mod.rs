@@ -98,14 +98,11 @@ impl FakePve {
     }
 
     /// Another node of the same cluster, where these mishaps happen.
-    pub(crate) fn start_beside(other: &Self, faults: Vec<Fault>) -> Self {
-        let setup = Setup {
-            faults,
-            ..other.cluster().setup.clone()
-        };
+    pub(crate) fn start_beside(other: &Self, faults: &[Fault]) -> Self {
         let cluster = other.shared.cluster.clone();
-        Self::open(Ipv4Addr::LOCALHOST.into(), None, |door| {
-            Shared::of(cluster, &setup, door, None)
+        let address = Ipv4Addr::LOCALHOST.into();
+        Self::open(address, None, |door| {
+            Shared::of(cluster, faults, door, None)
         })
     }
 

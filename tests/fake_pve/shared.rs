@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 use super::answers;
 use super::cluster::Cluster;
 use super::door::{Door, PATIENCE};
-use super::faults::{Faults, Mishap};
+use super::faults::{Fault, Faults, Mishap};
 use super::http::{self, Answer, Manners, Request};
 use super::setup::Setup;
 
@@ -47,21 +47,27 @@ impl Seen {
 
 impl Shared {
     pub(super) fn new(setup: Setup, door: Door, tls: Option<Arc<ServerConfig>>) -> Self {
-        let cluster = Arc::new(Mutex::new(Cluster::new(setup.clone())));
-        Self::of(cluster, &setup, door, tls)
+        let faults = setup.faults.clone();
+        Self::of(
+            Arc::new(Mutex::new(Cluster::new(setup))),
+            &faults,
+            door,
+            tls,
+        )
     }
 
     /// Of a cluster that others have, too.
     pub(super) fn of(
         cluster: Arc<Mutex<Cluster>>,
-        setup: &Setup,
+        faults: &[Fault],
         door: Door,
         tls: Option<Arc<ServerConfig>>,
     ) -> Self {
+        let setup = cluster.lock().expect("a cluster in order").setup.clone();
         Self {
             chronicle: Mutex::new(Chronicle {
                 seen: Vec::new(),
-                faults: Faults::new(&setup.faults),
+                faults: Faults::new(faults),
             }),
             arrived: Condvar::new(),
             door,
