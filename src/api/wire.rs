@@ -147,6 +147,33 @@ fn reason_phrase(input: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
     use rstest::rstest;
+    use ureq::Timeout;
+    use ureq::unversioned::transport::time;
+
+    /// Whoever could change what `localhost` means would get the token in clear.
+    #[rstest]
+    #[case::this_machine("http://127.0.0.1:8006", true, true)]
+    #[case::this_machine_by_ipv6("http://[::1]:8006", true, true)]
+    #[case::elsewhere("http://192.0.2.1:8006", true, false)]
+    #[case::elsewhere_by_tls("https://192.0.2.1:8006", false, true)]
+    fn without_tls_an_address_must_be_of_this_machine(
+        #[case] uri: &str,
+        #[case] loopback_only: bool,
+        #[case] expected: bool,
+    ) {
+        let wire = Wire::default();
+        let lookup = Lookup {
+            wire: wire.clone(),
+            loopback_only,
+        };
+        let timeout = NextTimeout {
+            after: time::Duration::NotHappening,
+            reason: Timeout::Resolve,
+        };
+        let config = ureq::config::Config::default();
+        let found = lookup.resolve(&uri.parse().unwrap(), &config, timeout);
+        assert_eq!((found.is_ok(), !wire.is_elsewhere()), (expected, expected));
+    }
 
     #[rstest]
     #[case::whole("HTTP/1.1 595 No route to host\r\nServer: x", Some("No route to host"))]
