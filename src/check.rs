@@ -25,13 +25,16 @@ use crate::wait::{Budget, Clock};
 /// How many VMIDs that look free are asked for.
 const ASKED_FOR: usize = 16;
 
-/// What the settings are and where each came from.
+/// What the settings are, where each came from, and what may not be meant.
 pub fn check_configuration(configuration: &Configuration, tell: Hearer) {
     let sources: Vec<String> = configuration.sources.iter().map(shown).collect();
-    tell(Finding::ok("configuration", sources.join(", ")));
-    for warning in &configuration.warnings {
-        tell(Finding::warn("configuration", warning.clone()));
-    }
+    let sources = sources.join(", ");
+    tell(if configuration.warnings.is_empty() {
+        Finding::ok("configuration", sources)
+    } else {
+        let warnings = configuration.warnings.join("; ");
+        Finding::warn("configuration", sources).with_hint(warnings)
+    });
 }
 
 fn shown(source: &Source) -> String {

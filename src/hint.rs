@@ -306,8 +306,7 @@ fn for_lack_of_privilege(words: &str, token: &TokenId) -> Option<String> {
         return Some(format!("on a node, as root: {line}"));
     }
     words.contains(BARE_REFUSAL).then(|| {
-        "'homelab proxmox check' and the template's name show which privileges the token lacks"
-            .to_owned()
+        "'homelab proxmox check TEMPLATE' shows which privileges the token lacks".to_owned()
     })
 }
 
@@ -388,8 +387,7 @@ mod tests {
     #[case::pool("pool 'nosuch' does not exist")]
     fn no_line_is_made_of_other_words(#[case] what: &str) {
         let error = refused(403, &format!("Permission check failed ({what})"));
-        let hint = "'homelab proxmox check' and the template's name show which privileges the token \
-                    lacks";
+        let hint = "'homelab proxmox check TEMPLATE' shows which privileges the token lacks";
         assert_eq!(hint_for(&error).as_deref(), Some(hint));
     }
 

@@ -148,17 +148,11 @@ impl Verb {
     }
 }
 
-/// What was set, with warnings on stderr where that may not be what was meant.
 fn access(command: &Proxmox) -> Result<Access, Report> {
-    let Configuration {
-        access, warnings, ..
-    } = configuration(command)?;
-    for warning in &warnings {
-        Lines::new(false).warning(warning);
-    }
-    Ok(access)
+    configuration(command).map(|configuration| configuration.access)
 }
 
+/// What was set, with warnings on stderr where that may not be what was meant.
 fn configuration(command: &Proxmox) -> Result<Configuration, Report> {
     let flags = config::Flags {
         host: command.host.clone(),
@@ -168,7 +162,12 @@ fn configuration(command: &Proxmox) -> Result<Configuration, Report> {
         insecure: command.insecure,
         request_timeout: command.request_timeout.map(|Seconds(timeout)| timeout),
     };
-    config::load(&flags, &|name| std::env::var_os(name)).map_err(|error| of_config(&error))
+    let configuration = config::load(&flags, &|name| std::env::var_os(name));
+    let configuration = configuration.map_err(|error| of_config(&error))?;
+    for warning in &configuration.warnings {
+        Lines::new(false).warning(warning);
+    }
+    Ok(configuration)
 }
 
 /// A client that tells of its requests if that was asked for.

@@ -474,16 +474,21 @@ fn a_certificate_that_nobody_verifies_is_a_warning_with_its_fingerprint() {
     let (fake, state) = over_tls(Shown::Good);
     let seen = at(&fake, &state).run("proxmox check --insecure");
     let (until, fingerprint) = (fake.leaf_not_after(), fake.fingerprint());
+    let warning = "the server's certificate is not verified (--insecure): whoever gets in between \
+                   can read the token and use it";
     let expected = [
-        "warn  configuration: the server's certificate is not verified (--insecure): whoever gets in \
-         between can read the token and use it"
-            .to_owned(),
+        format!(
+            "warn  configuration: host 127.0.0.1:PORT (PROXMOX_HOST), user homelab@pve \
+             (PROXMOX_USER), token key cli (PROXMOX_TOKEN_KEY), secret (PROXMOX_TOKEN_SECRET), trust \
+             anyone (--insecure); {warning}"
+        ),
         format!(
             "warn  certificate of 127.0.0.1:PORT: not verified, valid until {until}, SHA-256 \
              {fingerprint}; compare the fingerprint with what 'pvenode cert info' says on the node, \
              then PROXMOX_FINGERPRINT={fingerprint}"
         ),
     ];
+    assert_eq!(seen.stderr, format!("Warning: {warning}\n"));
     assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), expected);
     assert_eq!(seen.exit, Some(0));
 }
