@@ -21,7 +21,7 @@ pub enum Distrust {
     ))]
     NoAuthorities,
 
-    #[snafu(display("its certificate is for other names: {}", listed(names)))]
+    #[snafu(display("its certificate is for {}", listed(names)))]
     OtherNames { names: Vec<String> },
 
     #[snafu(display("its certificate has expired on {}{}", day(*at), clock()))]
@@ -54,9 +54,6 @@ impl Distrust {
         let rustls::Error::InvalidCertificate(reason) = error else {
             return Distrust::Unverifiable;
         };
-        let Some(details) = details else {
-            return Distrust::Damaged;
-        };
         match reason {
             // A wrong signature: the authority bears the name of a trusted one but is another, as
             // those of two Proxmox VE clusters may.
@@ -68,10 +65,11 @@ impl Distrust {
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => {
                 // Not the server's own, then: an authority's between it and the root.
-                Distrust::of_its_time(&details, now).unwrap_or(Distrust::Unverifiable)
+                let of_its_time = details.and_then(|it| Distrust::of_its_time(&it, now));
+                of_its_time.unwrap_or(Distrust::Unverifiable)
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                let names = details.names;
+                let names = details.map_or_else(Vec::new, |details| details.names);
                 Distrust::OtherNames { names }
             }
             CertificateError::BadEncoding => Distrust::Damaged,
@@ -120,8 +118,8 @@ fn clock() -> String {
 
 fn listed(names: &[String]) -> String {
     if names.is_empty() {
-        "it holds none".to_owned()
+        "no name at all".to_owned()
     } else {
-        names.join(", ")
+        format!("other names: {}", names.join(", "))
     }
 }
