@@ -36,7 +36,7 @@ use crate::config::Configuration;
 use crate::guests::Guests;
 use crate::hint::{hint_for, what_an_empty_list_means};
 use crate::output::{Ended, Made, Style};
-use crate::progress::{Lines, Progress, say};
+use crate::progress::{Lines, Progress, say, warn};
 use crate::report::{Kind, Known, Report, Started, kind_of};
 use crate::server::Server;
 use crate::stage::Stage;
@@ -141,8 +141,8 @@ impl Verb {
             std::process::exit(i32::from(code));
         };
         if let Err(error) = interrupt::on_first_signal(answer) {
-            say(&format!(
-                "Warning: signals will end this run without a word: {error}"
+            warn(&format!(
+                "signals will end this run without a word: {error}"
             ));
         }
     }
@@ -165,7 +165,7 @@ fn configuration(command: &Proxmox) -> Result<Configuration, Report> {
     let configuration = config::load(&flags, &|name| std::env::var_os(name));
     let configuration = configuration.map_err(|error| of_config(&error))?;
     for warning in &configuration.warnings {
-        Lines::new(false).warning(warning);
+        warn(warning);
     }
     Ok(configuration)
 }
@@ -185,11 +185,8 @@ fn connect(
             let report = of_api(error);
             let hint = report.hint.iter().map(|hint| format!("; {hint}"));
             let hint: String = hint.collect();
-            let lines = Lines::new(false);
-            lines.warning(&format!(
-                "{}; another host is asked instead{hint}",
-                report.message
-            ));
+            let message = report.message;
+            warn(&format!("{message}; another host is asked instead{hint}"));
         }
     })))
 }
@@ -225,7 +222,7 @@ fn list(
     let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();
     let doubts = guests.doubts();
     for doubt in &doubts {
-        Lines::new(false).warning(&format!("the list may not be complete: {doubt}"));
+        warn(&format!("the list may not be complete: {doubt}"));
     }
     show(|out| write(out, &listed))?;
     if listed.is_empty() && doubts.is_empty() {

@@ -54,12 +54,17 @@ impl Progress for Lines {
     }
 
     fn warning(&self, text: &str) {
-        say(&format!("Warning: {text}"));
+        warn(text);
     }
 
     fn at(&self, stage: Stage) {
         *self.stage() = stage;
     }
+}
+
+/// Something that the user should know although it goes on.
+pub fn warn(text: &str) {
+    say(&format!("Warning: {text}"));
 }
 
 /// A line on stderr, without what could forge another one. If stderr is closed nobody is listening,
