@@ -8,11 +8,13 @@ mod host;
 mod line;
 mod permissions;
 mod rows;
+pub mod secret;
 mod tls;
 mod transport;
 pub mod types;
 mod wire;
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -29,6 +31,7 @@ pub use self::rows::GuestList;
 pub use self::tls::{Error as TlsError, Trust};
 pub use self::transport::{Event, Met, Witness};
 
+use self::line::Line;
 use self::transport::{Transport, escaped};
 use self::types::{
     ExitStatus, Node, TaskStatus, Token, TokenId, Upid, Version, VmConfig, VmName, Vmid,
@@ -83,6 +86,12 @@ impl Pve {
         self.transport.lines().first()?.presented()
     }
 
+    /// Where the first host's name has led to.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let first = self.transport.lines().first();
+        first.map_or_else(Vec::new, Line::addresses)
+    }
+
     /// `GET /version`. Any token may ask.
     pub fn version(&self) -> Result<Version, Error> {
         #[derive(Deserialize)]
@@ -95,8 +104,15 @@ impl Pve {
         })
     }
 
-    /// `GET /access/permissions`. What this token itself may do, after whatever privilege separation
-    /// takes away.
+    /// `GET /access/permissions?path={path}`. What this token itself may do on that path, with all
+    /// that is inherited there, and after whatever privilege separation takes away.
+    pub fn permissions_on(&self, path: &str) -> Result<Permissions, Error> {
+        let path = format!("/access/permissions?path={}", escaped(path));
+        self.transport.get(&path, Permissions::read)
+    }
+
+    /// `GET /access/permissions`. The same for all paths of which something is said; those on which
+    /// the token has nothing are left out.
     pub fn permissions(&self) -> Result<Permissions, Error> {
         self.transport.get("/access/permissions", Permissions::read)
     }
@@ -106,7 +122,7 @@ impl Pve {
     /// are down, and for a reused VMID those of the dead guest.
     pub fn guests(&self) -> Result<GuestList, Error> {
         self.transport
-            .get("/cluster/resources?type=vm", |data| rows::read(data, None))
+            .list("/cluster/resources?type=vm", |data| rows::read(data, None))
     }
 
     /// `GET /nodes/{node}/qemu`. Reads the configurations themselves, so VMs always have their
@@ -114,7 +130,7 @@ impl Pve {
     pub fn vms_of_node(&self, node: &Node) -> Result<GuestList, Error> {
         let path = format!("/nodes/{}/qemu", escaped(&node.0));
         self.transport
-            .get(&path, |data| rows::read(data, Some(node)))
+            .list(&path, |data| rows::read(data, Some(node)))
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/config`. The truth about a VM; `None` if the node has none
@@ -217,7 +233,7 @@ impl Pve {
         }
         let node = escaped(&upid.node().0);
         let path = format!("/nodes/{node}/tasks/{}/log?limit=0", escaped(upid.as_str()));
-        self.transport.get(&path, |data| {
+        self.transport.list(&path, |data| {
             let lines: Vec<Line> = parsed(data, "the lines of a log")?;
             Ok(lines.into_iter().map(|line| line.t).collect())
         })

@@ -1,27 +1,31 @@
 //! `homelab proxmox check`: all that a run depends on, one after the other, and what to do where
 //! something is missing. It changes nothing on the server.
 
-pub mod finding;
 mod hosts;
 mod privileges;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use self::finding::{Finding, Hearer};
 use self::hosts::{Connect, Said, check_hosts, of_api};
-use self::privileges::{Clone, check_privileges};
-use crate::api::types::{Guest, Version, Vmid};
+use self::privileges::{PlannedClone, check_privileges};
+use crate::api::types::{Guest, Version, VmName, Vmid};
 use crate::api::{Access, Pve};
 use crate::claim;
 use crate::config::{Configuration, Source};
+use crate::finding::{Finding, Hearer};
 use crate::guests::Guests;
-use crate::hint::{Role, grant, what_an_empty_list_means};
+use crate::hint::{Role, as_root, how_to_see_vms, what_an_empty_list_means};
 use crate::progress::Progress;
 use crate::report::{Kind, Report};
 use crate::server::Server;
+use crate::stage::Stage;
 use crate::template::find_template;
 use crate::wait::{Budget, Clock};
 
+/// The privilege to see a VM.
+const SEE: &str = "VM.Audit";
 /// How many VMIDs that look free are asked for.
 const ASKED_FOR: usize = 16;
 
@@ -57,7 +61,6 @@ pub fn check_server(
     connect: Connect,
     template: Option<&str>,
     clock: &dyn Clock,
-    progress: &dyn Progress,
     tell: Hearer,
 ) {
     let pve = match connect(access) {
@@ -85,18 +88,65 @@ pub fn check_server(
         Err(error) => return tell(of_api("guests", &error)),
     };
     check_guests(&guests, tell);
+    check_entries_of_single_vms(server, tell);
     check_hidden_guests(&guests, server, tell);
     let Some(name) = template else {
         return;
     };
     let check = format!("template '{name}'");
-    match find_template(&guests, name, None, progress) {
-        Ok(template) => check_clone_of(check, template, version, server, tell),
+    let heard = Heard::default();
+    match find_template(&guests, name, None, &heard) {
+        Ok(template) => {
+            for warning in heard.0.into_inner() {
+                tell(Finding::warn(check.as_str(), warning));
+            }
+            check_clone_of(check, template, version, server, tell);
+        }
         Err(error) => {
             let hint = error.hint().to_owned();
             let report = Report::of(Kind::TemplateNotFound, &error);
             tell(Finding::of(check, report.with_hint(hint)));
         }
+    }
+}
+
+/// Keeps warnings, which are findings here.
+#[derive(Default)]
+struct Heard(RefCell<Vec<String>>);
+
+impl Progress for Heard {
+    fn creating(&self, _name: &VmName, _template: &str) {}
+
+    fn note(&self, _text: &str) {}
+
+    fn warning(&self, text: &str) {
+        self.0.borrow_mut().push(text.to_owned());
+    }
+
+    fn at(&self, _stage: Stage) {}
+}
+
+/// What is granted on one VM hides what is granted on all of them, and so may hide the VM.
+fn check_entries_of_single_vms(server: Server, tell: Hearer) {
+    let permissions = match server.ask(Pve::permissions) {
+        Ok(permissions) => permissions,
+        Err(error) => return tell(of_api("privileges", &error)),
+    };
+    let is_hidden = |path: &&str| {
+        let vmid: Option<Vmid> = path
+            .strip_prefix("/vms/")
+            .and_then(|vmid| vmid.parse().ok());
+        vmid.is_some() && !permissions.have(path, SEE)
+    };
+    for path in permissions.paths().filter(is_hidden) {
+        let role = if permissions.have(path, "VM.Clone") {
+            Role::TemplateUser
+        } else {
+            Role::Auditor
+        };
+        let detail = "the token lacks it, whatever it has on /vms, and does not see that VM";
+        let hint = as_root(role, path, server.pve.token());
+        tell(Finding::warn(format!("{SEE} on {path}"), detail).with_hint(hint));
     }
 }
 
@@ -116,32 +166,40 @@ fn check_guests(guests: &Guests, tell: Hearer) {
 }
 
 /// A VMID that is free in the list and taken all the same is one of a guest that this token does not
-/// see, and so may its name be.
+/// see, and so may its name be. Asked for are the lowest ones, and those below the first that the
+/// server would give, for that range may begin higher.
 fn check_hidden_guests(guests: &Guests, server: Server, tell: Hearer) {
     const CHECK: &str = "hidden guests";
     let listed = guests.vmids();
-    let look_free = (Vmid::MIN.0..=Vmid::MAX.0)
-        .map(Vmid)
-        .filter(|vmid| !listed.contains(vmid));
+    let next = match server.ask(Pve::next_vmid) {
+        Ok(next) => next.0,
+        Err(error) => return tell(of_api(CHECK, &error)),
+    };
+    let look_free = |vmid: &Vmid| !listed.contains(vmid);
+    let lowest = (Vmid::MIN.0..=Vmid::MAX.0).map(Vmid).filter(look_free);
+    let below_next = (Vmid::MIN.0..next).rev().map(Vmid).filter(look_free);
+    let asked_for: BTreeSet<Vmid> = lowest
+        .take(ASKED_FOR)
+        .chain(below_next.take(ASKED_FOR))
+        .collect();
     let mut hidden = Vec::new();
-    for vmid in look_free.take(ASKED_FOR) {
-        match server.ask(|pve| pve.is_free(vmid)) {
+    for vmid in &asked_for {
+        match server.ask(|pve| pve.is_free(*vmid)) {
             Ok(true) => {}
             Ok(false) => hidden.push(vmid.to_string()),
             Err(error) => return tell(of_api(CHECK, &error)),
         }
     }
     tell(if hidden.is_empty() {
-        let detail = format!("none among the {ASKED_FOR} lowest VMIDs that look free");
+        let detail = format!("none among {} VMIDs that look free", asked_for.len());
         Finding::ok(CHECK, detail)
     } else {
-        let line = grant(Role::Auditor, "/vms", guests.token());
         let detail = format!(
             "this token does not see who has VMID {}: a VM of the name that is asked for would not \
              be found there",
             hidden.join(", ")
         );
-        Finding::warn(CHECK, detail).with_hint(format!("on a node, as root: {line}"))
+        Finding::warn(CHECK, detail).with_hint(how_to_see_vms(guests.token()))
     });
 }
 
@@ -159,17 +217,15 @@ fn check_clone_of(check: String, template: &Guest, version: Version, server: Ser
         Ok(newid) => newid,
         Err(error) => return tell(of_api("free VMID", &error)),
     };
-    let permissions = match server.ask(Pve::permissions) {
-        Ok(permissions) => permissions,
-        Err(error) => return tell(of_api("privileges", &error)),
-    };
-    let clone = Clone {
+    let clone = PlannedClone {
         template: vmid,
         config: &config,
         newid,
         version,
     };
-    check_privileges(&clone, &permissions, server.pve.token(), tell);
+    if let Err(error) = check_privileges(&clone, server, tell) {
+        tell(of_api("privileges", &error));
+    }
 }
 
 /// Whether runs can leave word for each other.

@@ -206,7 +206,7 @@ impl Claim {
 /// begins with a dot.
 pub fn try_out(directory: &Path) -> Result<(), Error> {
     make_directory(directory).map_err(|error| Error::unusable(directory, error))?;
-    let path = directory.join(format!(".try-{}", std::process::id()));
+    let path = directory.join(format!(".try-{:016x}", fastrand::u64(..)));
     let tried = || {
         let mut file = OpenOptions::new()
             .write(true)

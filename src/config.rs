@@ -3,7 +3,6 @@
 mod error;
 mod file;
 mod layer;
-mod masked;
 mod setting;
 mod value;
 mod whole;

@@ -139,8 +139,8 @@ impl<'p> Guests<'p> {
 }
 
 fn unreadable_rows(list: &GuestList, whose: &str) -> Option<String> {
-    let first = list.unreadable.first()?;
-    let count = list.unreadable.len();
+    let first = list.first_unreadable.as_ref()?;
+    let count = list.unreadable;
     Some(format!(
         "{count} of the guests that {whose} lists cannot be read ({first})"
     ))

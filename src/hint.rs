@@ -1,7 +1,7 @@
 //! What to do about a server's no, or its silence.
 
 use crate::api::types::{Node, TokenId, Vmid};
-use crate::api::{Behind, Distrust, Error, Fingerprint, Host, TlsError, Unreached};
+use crate::api::{Behind, Distrust, Error, Fingerprint, Host, TlsError, Trust, Unreached};
 
 /// What to do about an unsuccessful request, where that is known.
 pub fn hint_for(error: &Error) -> Option<String> {
@@ -9,17 +9,10 @@ pub fn hint_for(error: &Error) -> Option<String> {
         Error::Tls { source } => return for_setup(source),
         Error::NoTimeLeft => return None,
         Error::Unreachable { host, why } => for_unreached(host, why),
-        Error::Untrusted {
-            distrust,
-            fingerprint,
-            ..
-        } => for_distrust(distrust, *fingerprint),
+        Error::Untrusted { .. } => return hint_for_one_of(1, error),
         Error::NoneReached { each } => for_none_reached(each),
         Error::Undelivered { behind, reason } => for_undelivered(behind, reason),
-        Error::LostBehind { behind, .. } => format!(
-            "pvedaemon {} hangs or is restarting; there: systemctl status pvedaemon",
-            whose(behind)
-        ),
+        Error::LostBehind { behind, .. } => for_lost(behind),
         Error::NoAnswer { .. } => "try it again; if it stays so, on that node: systemctl status \
                                    pveproxy pvedaemon; --request-timeout allows more time"
             .to_owned(),
@@ -39,6 +32,28 @@ pub fn hint_for(error: &Error) -> Option<String> {
     })
 }
 
+/// A hint, and what to do about the failure behind it, if that is more than to try again.
+pub fn with_more(hint: String, error: Option<&Error>) -> String {
+    let is_more = |error: &&Error| !matches!(error, Error::NoAnswer { .. });
+    match error.filter(is_more).and_then(hint_for) {
+        Some(more) => format!("{hint}; {more}"),
+        None => hint,
+    }
+}
+
+/// What to do about it where it is one of so many hosts.
+pub fn hint_for_one_of(hosts: usize, error: &Error) -> Option<String> {
+    match error {
+        Error::Untrusted {
+            distrust,
+            fingerprint,
+            trust,
+            ..
+        } => Some(for_distrust(distrust, trust, *fingerprint, hosts)),
+        error => hint_for(error),
+    }
+}
+
 /// The same where the request was to clone to this VMID on this node.
 pub fn hint_for_clone(error: &Error, newid: Vmid, node: &Node) -> Option<String> {
     match error {
@@ -48,9 +63,9 @@ pub fn hint_for_clone(error: &Error, newid: Vmid, node: &Node) -> Option<String>
             words,
             token,
         } if words == BARE_REFUSAL => {
-            let line = grant(Role::VmAdmin, "/vms", token);
+            let grant = grant(Role::VmAdmin, "/vms", token);
             Some(format!(
-                "the token lacks VM.Allocate on /vms/{newid}; on a node, as root: {line}"
+                "the token lacks VM.Allocate on /vms/{newid}; {grant}"
             ))
         }
         Error::Refused {
@@ -71,8 +86,34 @@ pub const SHOW_FINGERPRINT: &str =
 
 /// What the token may lack if it sees nothing.
 pub fn what_an_empty_list_means(token: &TokenId) -> String {
-    let line = grant(Role::Auditor, "/vms", token);
-    format!("if there are some, this token lacks VM.Audit on them; on a node, as root: {line}")
+    let grant = how_to_see_vms(token);
+    format!("if there are some, this token lacks VM.Audit on them; {grant}")
+}
+
+/// What lets a token see all VMs.
+pub fn how_to_see_vms(token: &TokenId) -> String {
+    grant(Role::Auditor, "/vms", token)
+}
+
+/// How to make sure of a certificate, and to trust it from then on.
+pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> String {
+    let set = if hosts > 1 {
+        format!(
+            "give it this host's place in PROXMOX_FINGERPRINT, which takes one for each host, in their \
+             order: {fingerprint}"
+        )
+    } else {
+        format!("PROXMOX_FINGERPRINT={fingerprint}")
+    };
+    let instead = match trust {
+        Trust::CaFile(_) => ", and no CA file",
+        Trust::Anyone => ", and no --insecure",
+        Trust::SystemRoots | Trust::Pin(_) => "",
+    };
+    format!(
+        "compare that fingerprint with what 'pvenode cert info' or '{SHOW_FINGERPRINT}' says on the \
+         node; if it is the same: {set}{instead}"
+    )
 }
 
 /// A role that every Proxmox VE has.
@@ -80,6 +121,8 @@ pub fn what_an_empty_list_means(token: &TokenId) -> String {
 pub enum Role {
     /// VM.Clone, VM.Audit
     TemplateUser,
+    /// VM.PowerMgmt, VM.Config.Cloudinit, VM.Audit and some more that a VM's user needs.
+    VmUser,
     /// All that begins with VM., for the lack of a smaller one with VM.Allocate.
     VmAdmin,
     /// All that ends with .Audit
@@ -88,18 +131,20 @@ pub enum Role {
     DatastoreUser,
     /// SDN.Use, SDN.Audit
     SdnUser,
+    /// Mapping.Use, Mapping.Audit
+    MappingUser,
 }
 
 impl Role {
-    /// The smallest that has the privilege.
+    /// One that has the privilege, and as little else as there is.
     pub fn with(privilege: &str) -> Option<Role> {
         Some(match privilege {
             "VM.Clone" => Role::TemplateUser,
+            "VM.PowerMgmt" | "VM.Config.Cloudinit" => Role::VmUser,
             "Datastore.AllocateSpace" => Role::DatastoreUser,
             "SDN.Use" => Role::SdnUser,
-            _ if privilege.ends_with(".Audit") && privilege != "VM.GuestAgent.Audit" => {
-                Role::Auditor
-            }
+            "Mapping.Use" => Role::MappingUser,
+            _ if privilege.ends_with(".Audit") => Role::Auditor,
             _ if privilege.starts_with("VM.") => Role::VmAdmin,
             _ => return None,
         })
@@ -108,26 +153,39 @@ impl Role {
     fn name(self) -> &'static str {
         match self {
             Role::TemplateUser => "PVETemplateUser",
+            Role::VmUser => "PVEVMUser",
             Role::VmAdmin => "PVEVMAdmin",
             Role::Auditor => "PVEAuditor",
             Role::DatastoreUser => "PVEDatastoreUser",
             Role::SdnUser => "PVESDNUser",
+            Role::MappingUser => "PVEMappingUser",
         }
     }
 }
 
-/// The line that gives a role to a token: to its user too, without whom a token has nothing. root has
-/// all there is.
-pub fn grant(role: Role, path: &str, token: &TokenId) -> String {
-    let role = role.name();
+/// The line that gives a role to a token.
+pub fn as_root(role: Role, path: &str, token: &TokenId) -> String {
+    let (path, token, role) = (word(path), word(&token.to_string()), role.name());
+    format!("on a node, as root: pveum acl modify {path} --tokens {token} --roles {role}")
+}
+
+/// When it takes another line too; not for root, who has all there is. A line for the user comes second,
+/// for whoever it names loses on that path what he has from above and through groups.
+pub fn for_its_user(token: &TokenId) -> Option<String> {
     let userid = token.userid();
-    let users = if userid == "root@pam" {
-        String::new()
-    } else {
-        format!(" --users {}", word(&userid))
-    };
-    let (path, tokens) = (word(path), word(&token.to_string()));
-    format!("pveum acl modify {path}{users} --tokens {tokens} --roles {role}")
+    (userid != "root@pam").then(|| {
+        format!(
+            "where the token has no privilege separation, or its user lacks it too: the same with \
+             --users {} instead of --tokens …",
+            word(&userid)
+        )
+    })
+}
+
+fn grant(role: Role, path: &str, token: &TokenId) -> String {
+    let lines = [Some(as_root(role, path, token)), for_its_user(token)];
+    let lines: Vec<String> = lines.into_iter().flatten().collect();
+    lines.join("; ")
 }
 
 /// `text` as one word of a shell, in quotes where it takes them.
@@ -184,24 +242,23 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
     }
 }
 
-fn for_distrust(distrust: &Distrust, fingerprint: Option<Fingerprint>) -> String {
-    let Some(fingerprint) = fingerprint else {
-        return "name the cluster's authority with PROXMOX_CA_FILE".to_owned();
-    };
-    let pin = format!(
-        "compare that fingerprint with what 'pvenode cert info' or '{SHOW_FINGERPRINT}' says on the \
-         node; if it is the same: PROXMOX_FINGERPRINT={fingerprint}"
-    );
+fn for_distrust(
+    distrust: &Distrust,
+    trust: &Trust,
+    fingerprint: Fingerprint,
+    hosts: usize,
+) -> String {
+    const RENEW: &str = "pvecm updatecerts --force && systemctl restart pveproxy";
+
+    let pin = how_to_pin(fingerprint, trust, hosts);
     match distrust {
         Distrust::Expired { .. } => {
-            "if the clock is right, on the node: pvecm updatecerts --force \
-                                     && systemctl restart pveproxy; then pin or trust what it has"
-                .to_owned()
+            format!("if the clock is right, on the node: {RENEW}; then pin or trust what it has")
         }
-        Distrust::NotYetValid { .. } => "set the clock of this machine, or that of the node and \
-                                         there: pvecm updatecerts --force && systemctl restart \
-                                         pveproxy"
-            .to_owned(),
+        Distrust::Outdated => format!("on the node: {RENEW}; then pin or trust what it has"),
+        Distrust::NotYetValid { .. } => {
+            format!("set the clock of this machine, or that of the node and there: {RENEW}")
+        }
         Distrust::OtherNames { .. } => {
             format!("ask it by one of its names (PROXMOX_HOST, --host); or {pin}")
         }
@@ -218,13 +275,10 @@ fn for_distrust(distrust: &Distrust, fingerprint: Option<Fingerprint>) -> String
 }
 
 fn for_none_reached(each: &[Error]) -> String {
-    let telling = each.iter().find(|error| {
-        matches!(
-            error,
-            Error::Untrusted { .. } | Error::Undelivered { .. } | Error::LostBehind { .. }
-        )
-    });
-    let hint = telling.and_then(hint_for);
+    let is_telling =
+        |error: &&Error| matches!(error, Error::Untrusted { .. } | Error::Undelivered { .. });
+    let telling = each.iter().find(is_telling);
+    let hint = telling.and_then(|error| hint_for_one_of(each.len(), error));
     hint.unwrap_or_else(|| {
         "check the hosts and ports (PROXMOX_HOST, PROXMOX_PORT, --host), this machine's network, and \
          that pveproxy is running there"
@@ -251,10 +305,16 @@ fn for_undelivered(behind: &Behind, reason: &str) -> String {
     )
 }
 
-fn whose(behind: &Behind) -> String {
+fn for_lost(behind: &Behind) -> String {
+    let host = &behind.host;
     match &behind.node {
-        Some(node) => format!("on node '{node}'"),
-        None => format!("behind {}", behind.host),
+        Some(node) => format!(
+            "on node '{node}' pvedaemon hangs or is restarting, or pveproxy if {host} is another \
+             node; there: systemctl status pvedaemon pveproxy"
+        ),
+        None => format!(
+            "pvedaemon behind {host} hangs or is restarting; there: systemctl status pvedaemon"
+        ),
     }
 }
 
@@ -299,11 +359,13 @@ fn for_words(words: &str, node: &str) -> Option<String> {
 }
 
 fn for_lack_of_privilege(words: &str, token: &TokenId) -> Option<String> {
-    if let Some((path, privilege)) = lacking(words)
-        && let Some(role) = Role::with(privilege)
-    {
-        let line = grant(role, path_to_grant_on(path, role), token);
-        return Some(format!("on a node, as root: {line}"));
+    if let Some((path, privilege)) = lacking(words) {
+        return Some(match Role::with(privilege) {
+            Some(role) => grant(role, path_to_grant_on(path, role), token),
+            None => {
+                format!("the token needs a role with {privilege} on {path}; no usual one is small")
+            }
+        });
     }
     words.contains(BARE_REFUSAL).then(|| {
         "'homelab proxmox check TEMPLATE' shows which privileges the token lacks".to_owned()
@@ -348,7 +410,15 @@ mod tests {
         }
     }
 
-    const TO_BOTH: &str = "--users homelab@pve --tokens 'homelab@pve!cli'";
+    const TO_USER: &str = "; where the token has no privilege separation, or its user lacks it too: \
+                           the same with --users homelab@pve instead of --tokens …";
+
+    fn line(path: &str, role: &str) -> String {
+        format!(
+            "on a node, as root: pveum acl modify {path} --tokens 'homelab@pve!cli' --roles \
+             {role}{TO_USER}"
+        )
+    }
 
     #[rstest]
     #[case::template("/vms/9000, VM.Clone", "/vms/9000", "PVETemplateUser")]
@@ -366,6 +436,8 @@ mod tests {
     // What is granted on one VM hides what is granted on all of them, and the next has another VMID.
     #[case::one_vm_is_all_vms("/vms/101, VM.Allocate", "/vms", "PVEVMAdmin")]
     #[case::settings("/vms/101, VM.Config.Disk", "/vms", "PVEVMAdmin")]
+    #[case::power("/vms/101, VM.PowerMgmt", "/vms", "PVEVMUser")]
+    #[case::hardware("/mapping/pci/gpu, Mapping.Use", "/mapping/pci/gpu", "PVEMappingUser")]
     #[case::either_would_do("/vms/101, VM.Audit|VM.Console", "/vms", "PVEAuditor")]
     fn a_missing_privilege_is_granted_by_a_line(
         #[case] what: &str,
@@ -373,8 +445,7 @@ mod tests {
         #[case] role: &str,
     ) {
         let error = refused(403, &format!("Permission check failed ({what})"));
-        let line = format!("on a node, as root: pveum acl modify {path} {TO_BOTH} --roles {role}");
-        assert_eq!(hint_for(&error), Some(line));
+        assert_eq!(hint_for(&error), Some(line(path, role)));
     }
 
     #[rstest]
@@ -383,7 +454,6 @@ mod tests {
     #[case::line_break("/vms/9000\nreboot, VM.Clone")]
     #[case::option("--roles, VM.Clone")]
     #[case::privilege("/vms/9000, VM.Clone; reboot")]
-    #[case::unknown_privilege("/vms/9000, Reboot")]
     #[case::pool("pool 'nosuch' does not exist")]
     fn no_line_is_made_of_other_words(#[case] what: &str) {
         let error = refused(403, &format!("Permission check failed ({what})"));
@@ -392,11 +462,18 @@ mod tests {
     }
 
     #[test]
+    fn a_privilege_of_no_small_role_is_named() {
+        let error = refused(403, "Permission check failed (/, Sys.Console)");
+        let hint = "the token needs a role with Sys.Console on /; no usual one is small";
+        assert_eq!(hint_for(&error).as_deref(), Some(hint));
+    }
+
+    #[test]
     fn what_a_clone_lacks_without_a_word_is_a_place_for_the_new_vm() {
         let error = refused(403, "Permission check failed");
         let hint = format!(
-            "the token lacks VM.Allocate on /vms/101; on a node, as root: pveum acl modify /vms \
-             {TO_BOTH} --roles PVEVMAdmin"
+            "the token lacks VM.Allocate on /vms/101; {}",
+            line("/vms", "PVEVMAdmin")
         );
         let node = Node("pve1".to_owned());
         assert_eq!(hint_for_clone(&error, Vmid(101), &node), Some(hint));
@@ -405,8 +482,8 @@ mod tests {
     #[test]
     fn root_needs_no_role_but_its_token_does() {
         assert_eq!(
-            grant(Role::Auditor, "/vms", &token("root", "pam")),
-            "pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor"
+            how_to_see_vms(&token("root", "pam")),
+            "on a node, as root: pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor"
         );
     }
 
@@ -474,7 +551,8 @@ mod tests {
         596,
         "Connection timed out",
         Some("pve2"),
-        "pvedaemon on node 'pve2' hangs or is restarting; there: systemctl status pvedaemon"
+        "on node 'pve2' pvedaemon hangs or is restarting, or pveproxy if pve1:8006 is another node; \
+         there: systemctl status pvedaemon pveproxy"
     )]
     #[case::something_else_behind(
         599,

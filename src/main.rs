@@ -6,6 +6,7 @@ mod claim;
 mod cli;
 mod clone;
 mod config;
+mod finding;
 mod guests;
 mod hint;
 mod interrupt;
@@ -26,13 +27,13 @@ use std::time::Instant;
 
 use crate::api::types::Guest;
 use crate::api::{Access, Event, Pve};
-use crate::check::finding::{Finding, Verdict};
 use crate::cli::{
     Check, Cli, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template, TemplateList,
     TemplateVerb, Topic, Vm, VmCreate, VmList, VmVerb,
 };
 use crate::clone::{Plan, Ready, Run};
 use crate::config::Configuration;
+use crate::finding::{Finding, Verdict};
 use crate::guests::Guests;
 use crate::hint::{hint_for, what_an_empty_list_means};
 use crate::output::{Ended, Made, Style};
@@ -233,16 +234,14 @@ fn list(
 
 fn check(command: &Proxmox, words: &Check) -> ExitCode {
     let mut found = Vec::new();
+    let mut written = Ok(());
     let mut tell = |finding: Finding| {
-        if !words.json {
-            // Nobody reads any further, and the exit code says it as well.
-            let _ = show(|out| output::finding(out, &finding));
+        if !words.json && written.is_ok() {
+            written = show(|out| output::finding(out, &finding));
         }
         found.push(finding);
     };
-    let configuration = configuration(command);
-    let is_configured = configuration.is_ok();
-    match configuration {
+    match configuration(command) {
         Ok(configuration) => {
             check::check_configuration(&configuration, &mut tell);
             check::check_server(
@@ -250,7 +249,6 @@ fn check(command: &Proxmox, words: &Check) -> ExitCode {
                 &|access| connect(command, access, None),
                 words.template_name.as_deref(),
                 &SystemClock::start(),
-                &Lines::new(false),
                 &mut tell,
             );
         }
@@ -261,13 +259,23 @@ fn check(command: &Proxmox, words: &Check) -> ExitCode {
         Err(error) => tell(Finding::of("state directory", of_config(&error))),
     }
     if words.json {
-        let _ = show(|out| output::findings(out, &found));
+        written = show(|out| output::findings(out, &found));
     }
-    let is_failed = found.iter().any(|it| it.result == Verdict::Fail);
-    match (is_configured, is_failed) {
-        (false, _) => ExitCode::from(2),
-        (true, true) => ExitCode::FAILURE,
-        (true, false) => ExitCode::SUCCESS,
+    if let Err(report) = written {
+        say(&report.message);
+        return ExitCode::FAILURE;
+    }
+    let failed = || {
+        found
+            .iter()
+            .filter(|finding| finding.result == Verdict::Fail)
+    };
+    if failed().any(|finding| finding.is_config) {
+        ExitCode::from(2)
+    } else if failed().next().is_some() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::api::types::{Guest, Node, Upid, Vmid};
-use crate::check::finding::{Finding, Verdict};
+use crate::finding::{Finding, Verdict};
 
 /// How to show a result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +88,7 @@ pub fn finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
         check,
         detail,
         hint,
+        ..
     } = finding;
     let result = match result {
         Verdict::Ok => "ok  ",

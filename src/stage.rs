@@ -73,7 +73,7 @@ impl fmt::Display for Stage {
 
 impl Stage {
     /// The same for somebody whose last look has failed, for this reason, if it has.
-    pub fn as_seen_last(&self, unseen: Option<&str>) -> String {
+    pub fn as_seen_last(&self, unseen: Option<&impl fmt::Display>) -> String {
         let words = self.to_string();
         match unseen {
             None => words,

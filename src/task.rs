@@ -4,7 +4,7 @@ use snafu::Snafu;
 
 use crate::api::types::{ExitStatus, TaskStatus, Upid};
 use crate::api::{self, Pve};
-use crate::hint::{hint_for, word};
+use crate::hint::{hint_for, with_more, word};
 use crate::report::{Kind, Known, Report, Started, kind_of};
 use crate::server::{Server, is_no_such_task};
 use crate::stage::Stage;
@@ -63,7 +63,7 @@ pub fn wait_for_success(server: Server, upid: &Upid) -> Result<(ExitStatus, Vec<
         Err(GaveUp::TimeIsUp(unseen)) => Err(Error::Timeout {
             seconds: server.budget.total.as_secs_f64(),
             stage: Stage::Waiting(upid),
-            unseen: unseen.map(|error| error.to_string()),
+            unseen: unseen.map(Box::new),
         }),
         Err(GaveUp::Failed(source)) => Err(Error::CannotSee {
             upid,
@@ -131,11 +131,11 @@ pub enum Error {
     #[snafu(display("cannot see the task"))]
     CannotSee { upid: Upid, source: Box<api::Error> },
 
-    #[snafu(display("Timed out after {seconds} s; {}", stage.as_seen_last(unseen.as_deref())))]
+    #[snafu(display("Timed out after {seconds} s; {}", stage.as_seen_last(unseen.as_ref())))]
     Timeout {
         seconds: f64,
         stage: Stage,
-        unseen: Option<String>,
+        unseen: Option<Box<api::Error>>,
     },
 }
 
@@ -169,7 +169,10 @@ impl Error {
             }
             Error::Timeout { stage, unseen, .. } => {
                 let hint = match unseen {
-                    Some(_) => format!("if the UPID and its node are right, {}", stage.hint()),
+                    Some(error) => {
+                        let hint = format!("if the UPID and its node are right, {}", stage.hint());
+                        with_more(hint, Some(error))
+                    }
                     None => stage.hint(),
                 };
                 (Kind::Timeout, Some(hint), stage.known())

@@ -10,10 +10,14 @@ use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use rustls::pki_types::CertificateDer;
 use snafu::{Snafu, ensure};
 use x509_cert::Certificate;
+use x509_cert::certificate::Version;
+use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{DateTime, Decode};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
+use x509_cert::spki::SubjectPublicKeyInfoOwned as SubjectPublicKeyInfo;
 
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// More of a certificate's names help nobody.
 const NAMES_AT_MOST: usize = 8;
 
@@ -123,8 +127,10 @@ pub struct Details {
     pub not_after: Duration,
     /// The names and addresses it is for, the first of them.
     pub names: Vec<String>,
-    /// Whether it may sign others.
-    pub is_authority: bool,
+    /// Whether it may be one that signs others. Before version 3 certificates did not say.
+    pub may_sign: bool,
+    /// Whether it or its key is of a kind that nobody verifies any more.
+    pub is_outdated: bool,
 }
 
 impl Details {
@@ -135,13 +141,23 @@ impl Details {
         let names: Option<(bool, SubjectAltName)> = body.get_extension().ok()?;
         let constraints: Option<(bool, BasicConstraints)> = body.get_extension().ok()?;
         let names = names.map_or_else(Vec::new, |(_, SubjectAltName(names))| names);
+        let is_old = body.version() != Version::V3;
         Some(Details {
             not_before: body.validity().not_before.to_unix_duration(),
             not_after: body.validity().not_after.to_unix_duration(),
             names: names.iter().filter_map(name).take(NAMES_AT_MOST).collect(),
-            is_authority: constraints.is_some_and(|(_, constraints)| constraints.ca),
+            may_sign: constraints.map_or(is_old, |(_, constraints)| constraints.ca),
+            is_outdated: is_old || has_short_key(body.subject_public_key_info()),
         })
     }
+}
+
+/// RSA below 2048 bits.
+fn has_short_key(key: &SubjectPublicKeyInfo) -> bool {
+    const BYTES_OF_MODULUS: usize = 2048 / 8;
+
+    key.algorithm.oid == RSA_ENCRYPTION
+        && key.subject_public_key.raw_bytes().len() < BYTES_OF_MODULUS
 }
 
 fn name(name: &GeneralName) -> Option<String> {
@@ -219,7 +235,7 @@ mod tests {
             .unwrap();
         let details = Details::of(leaf.der()).unwrap();
         assert_eq!(details.names, ["pve1.lan", "192.0.2.7", "2001:db8::7"]);
-        assert!(!details.is_authority);
+        assert!(!details.may_sign && !details.is_outdated);
         let last_day = Day::at(details.not_after).unwrap();
         assert_eq!(last_day.to_string(), "4096-01-01");
     }

@@ -37,6 +37,12 @@ pub enum Distrust {
     #[snafu(display("it has presented a certificate whose key it does not hold"))]
     WithoutItsKey,
 
+    #[snafu(display(
+        "its certificate is of a kind that is not verified any more (RSA below 2048 bits, or X.509 \
+         before version 3)"
+    ))]
+    Outdated,
+
     #[snafu(display("its certificate is not one for servers"))]
     OtherPurpose,
 
@@ -80,6 +86,18 @@ impl Distrust {
         }
     }
 
+    /// From the verifier's words for the signature under the handshake.
+    pub(super) fn of_signature(error: &rustls::Error, details: Option<Details>) -> Distrust {
+        match error {
+            // With a short key the verifier does not even try.
+            _ if details.is_some_and(|details| details.is_outdated) => Distrust::Outdated,
+            rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
+                Distrust::WithoutItsKey
+            }
+            _ => Distrust::Unverifiable,
+        }
+    }
+
     /// A pin stands in for authority and name. A certificate that does not count today is none.
     pub(super) fn unless_pinned(
         pin: Fingerprint,
@@ -90,8 +108,9 @@ impl Distrust {
         if Fingerprint::of(certificate) != pin {
             return Err(Distrust::NotPinned { pin });
         }
-        let details = details.ok_or(Distrust::Damaged)?;
-        Distrust::of_its_time(&details, now).map_or(Ok(()), Err)
+        // It is the very one; that its dates cannot be read here is no reason against it.
+        let of_its_time = details.and_then(|it| Distrust::of_its_time(&it, now));
+        of_its_time.map_or(Ok(()), Err)
     }
 
     fn of_its_time(details: &Details, now: UnixTime) -> Option<Distrust> {

@@ -5,7 +5,7 @@ use snafu::Snafu;
 use super::certificate::Fingerprint;
 use super::distrust::Distrust;
 use super::host::Host;
-use super::tls;
+use super::tls::{self, Trust};
 use super::types::{Node, TokenId};
 
 /// What became of a request.
@@ -26,13 +26,14 @@ pub enum Error {
 
     /// The server could not show that it is who it claims to be. Nothing was sent to it.
     #[snafu(display(
-        "cannot trust {host}: {distrust}{}",
-        fingerprint.map_or_else(String::new, |it| format!("; the fingerprint it presents is {it}"))
+        "cannot trust {host}: {distrust}; the fingerprint it presents is {fingerprint}"
     ))]
     Untrusted {
         host: Host,
+        /// By what it should have been believed.
+        trust: Trust,
         distrust: Distrust,
-        fingerprint: Option<Fingerprint>,
+        fingerprint: Fingerprint,
     },
 
     /// None of several hosts has got it.
@@ -87,9 +88,7 @@ fn listed(each: &[Error]) -> String {
         .iter()
         .map(|error| match error {
             // The others name their host themselves.
-            Error::Undelivered { behind, .. } | Error::LostBehind { behind, .. } => {
-                format!("{} says {error}", behind.host)
-            }
+            Error::Undelivered { behind, .. } => format!("{} says {error}", behind.host),
             error => error.to_string(),
         })
         .collect();

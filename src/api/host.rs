@@ -50,11 +50,6 @@ impl Host {
         self.name.trim_matches(['[', ']'])
     }
 
-    /// Where it listens.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// The base of every request to it.
     pub fn base_url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };

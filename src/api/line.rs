@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use snafu::ResultExt;
@@ -13,8 +14,8 @@ use super::answer::Answer;
 use super::certificate::{Details, Fingerprint};
 use super::error::{Error, TlsSnafu, Unreached};
 use super::host::Host;
+use super::secret::Secret;
 use super::tls::{self, Handshake, Tls, Trust};
-use super::types::Secret;
 use super::wire::{Lookup, Wire};
 
 /// pveproxy drops idle connections after 5 s; one that is nearly that old may be gone already.
@@ -24,8 +25,10 @@ const IDLE_AT_MOST: Duration = Duration::from_secs(4);
 const IDLE_BEFORE_A_CHANGE: Duration = Duration::from_secs(1);
 /// Also for the lookup of the name before it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What 180,000 guests need; only there so that a stranger's endless answer ends.
-const BODY_AT_MOST: u64 = 64 << 20;
+/// What a list of 130,000 guests needs; only there so that a stranger's endless answer ends.
+const LIST_AT_MOST: u64 = 48 << 20;
+/// Everything else is far shorter.
+const BODY_AT_MOST: u64 = 4 << 20;
 
 const ENDLESS_HEADERS: &str = "headers without end";
 
@@ -50,6 +53,8 @@ pub struct Presented {
 /// A request, to whichever host.
 pub(super) struct Request<'r> {
     pub(super) path: &'r str,
+    /// Whether the answer may be long: a row for each guest, or a line of a log.
+    pub(super) is_list: bool,
     /// The body of a POST; a request without one is a GET.
     pub(super) form: Option<String>,
 }
@@ -95,6 +100,11 @@ impl Line {
 
     pub(super) fn host(&self) -> &Host {
         &self.endpoint.host
+    }
+
+    /// Where its name has led to at the last request.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        self.wire.addresses()
     }
 
     /// What the host has presented last.
@@ -150,13 +160,18 @@ impl Line {
         let mut response = self
             .send(agent, request, credentials, limit.time)
             .map_err(|error| self.failure(&error, limit))?;
+        let status = response.status().as_u16();
+        let at_most = if request.is_list && status == 200 {
+            LIST_AT_MOST
+        } else {
+            BODY_AT_MOST
+        };
         let body = response
             .body_mut()
             .with_config()
-            .limit(BODY_AT_MOST)
+            .limit(at_most)
             .read_to_vec()
             .map_err(|error| self.failure(&error, limit))?;
-        let status = response.status().as_u16();
         // One bad byte, in the name of one guest, must not hide the others.
         let body = String::from_utf8(body)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
@@ -165,8 +180,7 @@ impl Line {
         Ok(Answer {
             status,
             reason: masked(self.wire.reason()),
-            // The names in a list are not searched: a big one would take its time.
-            body: if status == 200 { body } else { masked(body) },
+            body: masked(body),
             location: text_of(header::LOCATION),
             content_type: text_of(header::CONTENT_TYPE),
         })
@@ -223,8 +237,8 @@ impl Line {
                 unusable(0, ENDLESS_HEADERS.to_owned())
             }
             ureq::Error::Protocol(_) => unusable(0, "something that is not HTTP".to_owned()),
-            ureq::Error::BodyExceedsLimit(_) => {
-                unusable(200, format!("more than {} MiB", BODY_AT_MOST >> 20))
+            ureq::Error::BodyExceedsLimit(at_most) => {
+                unusable(200, format!("more than {} MiB", at_most >> 20))
             }
             ureq::Error::Timeout(_) => Error::NoAnswer {
                 cause: format!("nothing whole came within {}", seconds(limit.time)),
@@ -245,10 +259,11 @@ impl Line {
 
     fn never_sent(&self, error: &ureq::Error, limit: Limit) -> Error {
         let host = self.endpoint.host.clone();
-        if let Some(distrust) = self.handshake.distrust() {
-            let fingerprint = self.presented().map(|presented| presented.fingerprint);
+        if let Some((distrust, fingerprint)) = self.handshake.distrust() {
+            let Endpoint { host, trust } = self.endpoint.clone();
             return Error::Untrusted {
                 host,
+                trust,
                 distrust,
                 fingerprint,
             };

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::de::Error as _;
+use std::fmt;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,27 +17,52 @@ use super::types::{Guest, GuestKind, Node, VmConfig, Vmid};
 pub struct GuestList {
     /// Sorted by VMID as a number; the server sorts it as text.
     pub guests: Vec<Guest>,
-    /// For each row that could not be read, where it stands and why.
-    pub unreadable: Vec<String>,
+    /// How many rows could not be read.
+    pub unreadable: usize,
+    /// Where the first of those stands, and what is wrong with it.
+    pub first_unreadable: Option<String>,
 }
 
 /// Reads the array that a list endpoint gave; `of_node` stands in for the node and type that
 /// rows of `/nodes/{node}/qemu` leave out.
 pub(super) fn read(data: &RawValue, of_node: Option<&Node>) -> Result<GuestList, String> {
-    let rows: Vec<&RawValue> =
-        serde_json::from_str(data.get()).map_err(|_| "a list of guests".to_owned())?;
-    let mut list = GuestList::default();
-    for (index, row) in rows.into_iter().enumerate() {
-        let guest: Result<Guest, String> = serde_json::from_str::<Row>(row.get())
-            .map_err(|error| without_position(&error))
-            .and_then(|row| row.into_guest(of_node));
-        match guest {
-            Ok(guest) => list.guests.push(guest),
-            Err(why) => list.unreadable.push(format!("row {}: {why}", index + 1)),
-        }
-    }
+    let mut rows = serde_json::Deserializer::from_str(data.get());
+    let list = rows.deserialize_seq(Rows { of_node });
+    let mut list = list.map_err(|_| "a list of guests".to_owned())?;
     list.guests.sort_by_key(|guest| guest.vmid);
     Ok(list)
+}
+
+/// Reads one row after the other, so that one that cannot be read costs nothing but itself.
+struct Rows<'n> {
+    of_node: Option<&'n Node>,
+}
+
+impl<'de> Visitor<'de> for Rows<'_> {
+    type Value = GuestList;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<GuestList, A::Error> {
+        let mut list = GuestList::default();
+        while let Some(row) = rows.next_element::<&RawValue>()? {
+            let guest: Result<Guest, String> = serde_json::from_str::<Row>(row.get())
+                .map_err(|error| without_position(&error))
+                .and_then(|row| row.into_guest(self.of_node));
+            match guest {
+                Ok(guest) => list.guests.push(guest),
+                Err(why) => {
+                    let number = list.guests.len() + list.unreadable + 1;
+                    list.unreadable += 1;
+                    let first = &mut list.first_unreadable;
+                    first.get_or_insert_with(|| format!("row {number}: {why}"));
+                }
+            }
+        }
+        Ok(list)
+    }
 }
 
 /// Reads a VM's configuration.
@@ -199,7 +226,7 @@ mod tests {
         list.guests
             .into_iter()
             .next()
-            .ok_or_else(|| list.unreadable.join(" and "))
+            .ok_or_else(|| list.first_unreadable.unwrap_or_default())
     }
 
     #[rstest]
@@ -250,7 +277,7 @@ mod tests {
     fn an_unreadable_row_does_not_hide_the_others(#[case] strange: &str) {
         let good = r#"{"vmid":101,"type":"qemu","node":"pve1"}"#;
         let list = list(&format!("[{strange},{good}]"));
-        assert_eq!((list.guests.len(), list.unreadable.len()), (1, 1));
+        assert_eq!((list.guests.len(), list.unreadable), (1, 1));
     }
 
     #[test]

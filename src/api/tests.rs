@@ -6,7 +6,8 @@ use std::time::Duration;
 use mockito::{Matcher, Mock, Server, ServerGuard};
 use rstest::rstest;
 
-use super::types::{ExitStatus, GuestKind, Secret};
+use super::secret::Secret;
+use super::types::{ExitStatus, GuestKind};
 use super::*;
 
 #[path = "../../tests/recording.rs"]

@@ -3,14 +3,15 @@
 //! ureq has no way in for a certificate verifier, so this is a link of its connector chain.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
@@ -24,6 +25,7 @@ use ureq::unversioned::transport::{
 
 use super::certificate::{Details, Fingerprint};
 use super::distrust::Distrust;
+use super::secret::Masked;
 
 /// Whom to believe that it is the server it claims to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,27 +81,41 @@ fn system_roots() -> RootCertStore {
 }
 
 fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
-    let certificates: Vec<CertificateDer> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| match error {
-            pem::Error::Io(error) => error.to_string(),
-            _ => "it is damaged".to_owned(),
-        })
-        .map_err(|reason| CaFileSnafu { path, reason }.build())?;
+    let bad = |reason: String| CaFileSnafu { path, reason }.build();
+    let pem = read_pem(path).map_err(|error| bad(error.to_string()))?;
+    let certificates: Vec<CertificateDer> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|_| bad("it is damaged".to_owned()))?;
     let Some(first) = certificates.first() else {
         return NoCertificateSnafu { path }.fail();
     };
-    let details: Vec<Details> = certificates.iter().filter_map(Details::of).collect();
-    let vouches_for_nobody = details.iter().all(|details| !details.is_authority);
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
-        let reason = "it holds a certificate that is damaged";
         let added = roots.add(certificate.clone());
-        ensure!(added.is_ok(), CaFileSnafu { path, reason });
+        added.map_err(|_| bad("it holds a certificate that is damaged".to_owned()))?;
     }
+    // One that cannot be read here may be any authority's.
+    let is_servers = |certificate: &CertificateDer| {
+        Details::of(certificate).is_some_and(|details| !details.may_sign)
+    };
     let fingerprint = Fingerprint::of(first);
-    ensure!(!vouches_for_nobody, NoAuthoritySnafu { path, fingerprint });
+    ensure!(
+        !certificates.iter().all(is_servers),
+        NoAuthoritySnafu { path, fingerprint }
+    );
     Ok(roots)
+}
+
+/// A device may be without end.
+fn read_pem(path: &Path) -> io::Result<Vec<u8>> {
+    const AT_MOST: u64 = 1 << 20;
+
+    let mut pem = Vec::new();
+    File::open(path)?.take(AT_MOST + 1).read_to_end(&mut pem)?;
+    if pem.len() as u64 > AT_MOST {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(pem)
 }
 
 impl<In: Transport> Connector<In> for Tls {
@@ -120,7 +136,7 @@ impl<In: Transport> Connector<In> for Tls {
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
             .map_err(|_| ureq::Error::Tls("the host's name cannot stand in a certificate"))?;
         let mut client = ClientConnection::new(Arc::clone(&self.config), name)
-            .map_err(|error| ureq::Error::Io(std::io::Error::other(error)))?;
+            .map_err(|error| ureq::Error::Io(io::Error::other(error)))?;
         let mut socket =
             TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         socket.set_timeout(details.timeout);
@@ -196,9 +212,11 @@ impl Handshake {
         self.shown().distrust = None;
     }
 
-    /// Why the last one was not believed.
-    pub(super) fn distrust(&self) -> Option<Distrust> {
-        self.shown().distrust.clone()
+    /// Why the last one was not believed, and what it had presented.
+    pub(super) fn distrust(&self) -> Option<(Distrust, Fingerprint)> {
+        let shown = self.shown();
+        let certificate = shown.certificate.as_ref()?;
+        Some((shown.distrust.clone()?, Fingerprint::of(certificate)))
     }
 
     /// What was presented last.
@@ -249,8 +267,12 @@ impl Verifier {
     fn is_signed(
         &self,
         verified: Result<HandshakeSignatureValid, rustls::Error>,
+        certificate: &CertificateDer,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verified.inspect_err(|_| self.handshake.shown().distrust = Some(Distrust::WithoutItsKey))
+        verified.inspect_err(|error| {
+            let distrust = Distrust::of_signature(error, Details::of(certificate));
+            self.handshake.shown().distrust = Some(distrust);
+        })
     }
 }
 
@@ -288,12 +310,10 @@ impl ServerCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        self.is_signed(verify_tls12_signature(
-            message,
+        self.is_signed(
+            verify_tls12_signature(message, certificate, signature, algorithms),
             certificate,
-            signature,
-            algorithms,
-        ))
+        )
     }
 
     fn verify_tls13_signature(
@@ -303,12 +323,10 @@ impl ServerCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        self.is_signed(verify_tls13_signature(
-            message,
+        self.is_signed(
+            verify_tls13_signature(message, certificate, signature, algorithms),
             certificate,
-            signature,
-            algorithms,
-        ))
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -329,7 +347,7 @@ pub(super) fn handshake_failure(error: &ureq::Error) -> Option<rustls::Error> {
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Error {
-    #[snafu(display("CA file '{}': {reason}", path.display()))]
+    #[snafu(display("CA file '{}': {reason}", Masked::from(path.to_string_lossy())))]
     CaFile { path: PathBuf, reason: String },
 
     #[snafu(display("CA file '{}' holds no PEM certificate", path.display()))]

@@ -98,7 +98,26 @@ impl Transport {
         path: &str,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
-        self.ask(&Request { path, form: None }, read)
+        let request = Request {
+            path,
+            is_list: false,
+            form: None,
+        };
+        self.ask(&request, read)
+    }
+
+    /// The same where the answer may be long.
+    pub(super) fn list<T>(
+        &self,
+        path: &str,
+        read: impl FnOnce(&RawValue) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        let request = Request {
+            path,
+            is_list: true,
+            form: None,
+        };
+        self.ask(&request, read)
     }
 
     /// `POST path` with a form; `read` as for [`Transport::get`].
@@ -112,8 +131,12 @@ impl Transport {
             .iter()
             .map(|(key, value)| format!("{key}={}", escaped(value)))
             .collect();
-        let form = Some(pairs.join("&"));
-        self.ask(&Request { path, form }, read)
+        let request = Request {
+            path,
+            is_list: false,
+            form: Some(pairs.join("&")),
+        };
+        self.ask(&request, read)
     }
 
     fn ask<T>(

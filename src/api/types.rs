@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use snafu::{OptionExt, Snafu, ensure};
 
+use super::secret::Secret;
+
 /// The number of a guest, unique in its cluster.
 ///
 /// Proxmox hands out 100 … 999999999; guests with a lower one can only be leftovers of very old
@@ -336,37 +338,6 @@ impl From<&str> for ExitStatus {
     }
 }
 
-/// A text that nobody may read by accident: it has no `Display`, and `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Puts a text out of sight.
-    pub fn new(text: String) -> Secret {
-        Secret(text)
-    }
-
-    /// The text itself, for the one place that must send it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// A text from elsewhere, which may hold this one: proxies repeat what they were sent.
-    pub fn masked_in(&self, text: String) -> String {
-        if text.contains(&self.0) {
-            text.replace(&self.0, "(secret)")
-        } else {
-            text
-        }
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
 /// Who asks: an API token without its secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenId {
@@ -406,7 +377,7 @@ impl Token {
     /// `PVEAPIToken=USER@REALM!TOKENID=SECRET`
     pub fn header(&self) -> Secret {
         let secret = self.secret.expose();
-        Secret(format!("PVEAPIToken={}={secret}", self.id))
+        Secret::new(format!("PVEAPIToken={}={secret}", self.id))
     }
 }
 

@@ -3,6 +3,7 @@
 //! its name could be looked up.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ureq::http::Uri;
@@ -19,6 +20,7 @@ pub(super) struct Wire(Arc<Mutex<Exchange>>);
 struct Exchange {
     is_lookup_failed: bool,
     is_elsewhere: bool,
+    addresses: Vec<IpAddr>,
     sent: bool,
     reason: Option<String>,
 }
@@ -36,6 +38,11 @@ impl Wire {
     /// Whether the host is not on this machine, as http:// takes it to be.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.exchange().is_elsewhere
+    }
+
+    /// Where the name has led to.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        self.exchange().addresses.clone()
     }
 
     /// Whether the first byte of the request may have left this machine.
@@ -76,6 +83,7 @@ impl Resolver for Lookup {
         let addresses = DefaultResolver::default()
             .resolve(uri, config, timeout)
             .inspect_err(|_| self.wire.exchange().is_lookup_failed = true)?;
+        self.wire.exchange().addresses = addresses.iter().map(SocketAddr::ip).collect();
         if self.loopback_only && !addresses.iter().all(|address| address.ip().is_loopback()) {
             self.wire.exchange().is_elsewhere = true;
             return Err(ureq::Error::HostNotFound);

@@ -1,12 +1,12 @@
 //! Each host by itself: its name, the way to it, its certificate, and what it says of the token.
 
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::finding::{Finding, Hearer};
 use crate::api::types::Version;
-use crate::api::{self, Access, Day, Endpoint, Host, Presented, Pve, Trust};
-use crate::hint::hint_for;
+use crate::api::{self, Access, Day, Endpoint, Presented, Pve, Trust};
+use crate::finding::{Finding, Hearer};
+use crate::hint::{hint_for, hint_for_one_of, how_to_pin};
 use crate::report::{Kind, Report, kind_of};
 
 /// Whoever has to renew a certificate by hand wants to know some time before.
@@ -38,9 +38,10 @@ pub fn check_hosts(access: &Access, connect: Connect, tell: Hearer) -> Said {
     }
     let mut said = Said::Nothing;
     for answer in answers {
+        let is_refused = answer.is_refused();
         match answer.version {
             Ok(version) => return Said::Accepted(version),
-            Err(error) if kind_of(&error) == Kind::Unauthorized => said = Said::Refused(error),
+            Err(error) if is_refused => said = Said::Refused(error),
             Err(_) => {}
         }
     }
@@ -51,6 +52,9 @@ struct Answer<'a> {
     endpoint: &'a Endpoint,
     version: Result<Version, api::Error>,
     presented: Option<Presented>,
+    addresses: Vec<IpAddr>,
+    /// How many hosts there are.
+    hosts: usize,
 }
 
 impl<'a> Answer<'a> {
@@ -59,22 +63,26 @@ impl<'a> Answer<'a> {
             endpoints: vec![endpoint.clone()],
             ..access.clone()
         };
-        let (version, presented) = match connect(&alone) {
-            Ok(pve) => (pve.version(), pve.presented()),
-            Err(error) => (Err(error), None),
+        let (version, presented, addresses) = match connect(&alone) {
+            Ok(pve) => (pve.version(), pve.presented(), pve.addresses()),
+            Err(error) => (Err(error), None, Vec::new()),
         };
         Answer {
             endpoint,
             version,
             presented,
+            addresses,
+            hosts: access.endpoints.len(),
         }
     }
 
     fn is_reached(&self) -> bool {
-        match &self.version {
-            Ok(_) => true,
-            Err(error) => kind_of(error) == Kind::Unauthorized,
-        }
+        self.version.is_ok() || self.is_refused()
+    }
+
+    fn is_refused(&self) -> bool {
+        let refusal = self.version.as_ref().err().map(kind_of);
+        refusal == Some(Kind::Unauthorized)
     }
 
     fn tell(&self, is_any_reached: bool, tell: Hearer) {
@@ -100,7 +108,8 @@ impl<'a> Answer<'a> {
             _ => None,
         };
         if host.name().parse::<IpAddr>().is_err() {
-            tell(Finding::ok(name, addresses(host)));
+            let addresses: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
+            tell(Finding::ok(name, addresses.join(", ")));
         }
         match error {
             None | Some(api::Error::Untrusted { .. }) => {
@@ -109,8 +118,18 @@ impl<'a> Answer<'a> {
             Some(error) => return tell(down(connection, error)),
         }
         match error {
-            Some(error) => tell(of_api(certificate, error)),
+            Some(error) => {
+                let finding = of_api(certificate, error);
+                tell(finding.with_hint(hint_for_one_of(self.hosts, error)));
+            }
             None => tell(self.of_certificate(certificate)),
+        }
+        // With one host alone it is said of the token as such.
+        if let Err(error) = &self.version
+            && self.is_refused()
+            && self.hosts > 1
+        {
+            tell(of_api(format!("token at {host}"), error));
         }
     }
 
@@ -134,9 +153,11 @@ impl<'a> Answer<'a> {
         let until = until.map_or_else(String::new, |day| format!(", valid until {day}"));
         let detail = format!("{trust}{until}, SHA-256 {fingerprint}");
         if self.endpoint.trust == Trust::Anyone {
-            return Finding::warn(check, detail).with_hint(format!(
-                "compare the fingerprint with what 'pvenode cert info' says on the node, then \
-                 PROXMOX_FINGERPRINT={fingerprint}"
+            let trust = &self.endpoint.trust;
+            return Finding::warn(check, detail).with_hint(how_to_pin(
+                *fingerprint,
+                trust,
+                self.hosts,
             ));
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -149,15 +170,6 @@ impl<'a> Answer<'a> {
         }
         Finding::ok(check, detail)
     }
-}
-
-/// All of them, for those who look for the wrong one.
-fn addresses(host: &Host) -> String {
-    let Ok(addresses) = (host.name(), host.port()).to_socket_addrs() else {
-        return "it is known".to_owned();
-    };
-    let addresses: Vec<String> = addresses.map(|it| it.ip().to_string()).collect();
-    addresses.join(", ")
 }
 
 pub(super) fn of_api(check: impl Into<String>, error: &api::Error) -> Finding {

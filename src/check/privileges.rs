@@ -1,9 +1,13 @@
 //! The privileges that a clone takes, and those that setting up and starting the new VM takes.
 
-use super::finding::{Finding, Hearer};
-use crate::api::Permissions;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
 use crate::api::types::{TokenId, Version, VmConfig, Vmid};
-use crate::hint::{Role, grant};
+use crate::api::{self, Permissions, Pve};
+use crate::finding::{Finding, Hearer};
+use crate::hint::{Role, as_root, for_its_user};
+use crate::server::Server;
 
 /// What the clone does not take, but whoever has the new VM will.
 const LATER: [(&str, &str); 7] = [
@@ -15,9 +19,10 @@ const LATER: [(&str, &str); 7] = [
     ("VM.Config.Options", "to set its other options"),
     ("VM.PowerMgmt", "to start it"),
 ];
+const USE_NETWORK: &str = "SDN.Use";
 
 /// A clone that is meant.
-pub struct Clone<'a> {
+pub struct PlannedClone<'a> {
     /// The template.
     pub template: Vmid,
     /// Its configuration.
@@ -29,32 +34,33 @@ pub struct Clone<'a> {
 }
 
 /// Tells of each privilege on its path.
-pub fn check_privileges(clone: &Clone, permissions: &Permissions, token: &TokenId, tell: Hearer) {
+pub fn check_privileges(
+    clone: &PlannedClone,
+    server: Server,
+    tell: Hearer,
+) -> Result<(), api::Error> {
     let template = format!("/vms/{}", clone.template);
     let new = format!("/vms/{}", clone.newid);
-    let mut need = |privilege: &str, path: &str, role: Role, grant_on: &str| {
-        let check = format!("{privilege} on {path}");
-        tell(if permissions.have(path, privilege) {
-            Finding::ok(check, "the token has it")
-        } else {
-            Finding::fail(check, "the token lacks it").with_hint(as_root(role, grant_on, token))
-        });
+    let mut held = Held::by_asking(server);
+    let is_lacking = Cell::new(false);
+    let mut tell = |finding: Finding| {
+        is_lacking.set(is_lacking.get() || finding.hint.is_some());
+        tell(finding);
     };
-    need("VM.Clone", &template, Role::TemplateUser, &template);
-    need("VM.Audit", &template, Role::TemplateUser, &template);
-    need("VM.Allocate", &new, Role::VmAdmin, "/vms");
-    need("VM.Audit", &new, Role::Auditor, "/vms");
+    let template_user = (Role::TemplateUser, template.as_str());
+    tell(held.needed("VM.Clone", &template, template_user)?);
+    tell(held.needed("VM.Audit", &template, template_user)?);
+    tell(held.needed("VM.Allocate", &new, (Role::VmAdmin, "/vms"))?);
+    tell(held.needed("VM.Audit", &new, (Role::Auditor, "/vms"))?);
     for storage in &clone.config.storages {
         let path = format!("/storage/{storage}");
-        need("Datastore.AllocateSpace", &path, Role::DatastoreUser, &path);
+        let user = (Role::DatastoreUser, path.as_str());
+        tell(held.needed("Datastore.AllocateSpace", &path, user)?);
     }
-    for bridge in clone
-        .config
-        .bridges
-        .iter()
-        .filter(|_| clone.version.major >= 8)
-    {
-        check_bridge(bridge, permissions, token, tell);
+    if clone.version.major >= 8 {
+        for bridge in &clone.config.bridges {
+            tell(held.network(bridge)?);
+        }
     }
     let agent = if clone.version.major >= 9 {
         "VM.GuestAgent.Audit"
@@ -62,37 +68,99 @@ pub fn check_privileges(clone: &Clone, permissions: &Permissions, token: &TokenI
         "VM.Monitor"
     };
     for (privilege, what_for) in LATER.into_iter().chain([(agent, "to ask for its address")]) {
-        let check = format!("{privilege} on {new}");
-        tell(if permissions.have(&new, privilege) {
+        tell(held.wanted_later(privilege, &new, what_for)?);
+    }
+    if let Some(note) = for_its_user(server.pve.token()).filter(|_| is_lacking.get()) {
+        tell(Finding::warn("privilege separation", note));
+    }
+    Ok(())
+}
+
+/// What the token holds, asked once for each path.
+struct Held<'s> {
+    server: Server<'s>,
+    on: BTreeMap<String, Permissions>,
+}
+
+impl<'s> Held<'s> {
+    fn by_asking(server: Server<'s>) -> Held<'s> {
+        let on = BTreeMap::new();
+        Held { server, on }
+    }
+
+    fn token(&self) -> &'s TokenId {
+        self.server.pve.token()
+    }
+
+    fn has(&mut self, privilege: &str, path: &str) -> Result<bool, api::Error> {
+        if !self.on.contains_key(path) {
+            let permissions = self.server.ask(|pve| pve.permissions_on(path))?;
+            self.on.insert(path.to_owned(), permissions);
+        }
+        Ok(self.on[path].have(path, privilege))
+    }
+
+    /// Without it there is no clone; which role gives it, and on which path.
+    fn needed(
+        &mut self,
+        privilege: &str,
+        path: &str,
+        (role, grant_on): (Role, &str),
+    ) -> Result<Finding, api::Error> {
+        let check = format!("{privilege} on {path}");
+        Ok(if self.has(privilege, path)? {
             Finding::ok(check, "the token has it")
         } else {
+            let hint = as_root(role, grant_on, self.token());
+            Finding::fail(check, "the token lacks it").with_hint(hint)
+        })
+    }
+
+    fn wanted_later(
+        &mut self,
+        privilege: &str,
+        path: &str,
+        what_for: &str,
+    ) -> Result<Finding, api::Error> {
+        let check = format!("{privilege} on {path}");
+        Ok(if self.has(privilege, path)? {
+            Finding::ok(check, "the token has it")
+        } else {
+            let role = Role::with(privilege).unwrap_or(Role::VmAdmin);
             let detail = format!("the token lacks it; not for the clone, but {what_for}");
-            Finding::warn(check, detail).with_hint(as_root(Role::VmAdmin, "/vms", token))
-        });
+            Finding::warn(check, detail).with_hint(as_root(role, "/vms", self.token()))
+        })
     }
-}
 
-/// Which zone a bridge is in only the cluster's SDN can tell: that of the nodes' own bridges, unless
-/// it is a vnet.
-fn check_bridge(bridge: &str, permissions: &Permissions, token: &TokenId, tell: Hearer) {
-    const PRIVILEGE: &str = "SDN.Use";
-    let path = format!("/sdn/zones/localnetwork/{bridge}");
-    let check = format!("{PRIVILEGE} on {path}");
-    if permissions.have(&path, PRIVILEGE) {
-        return tell(Finding::ok(check, "the token has it"));
+    /// Which zone a bridge is in only the cluster's SDN can tell: `localnetwork` is that of the nodes'
+    /// own, which are mostly named `vmbr` and a number; a vnet is in another.
+    fn network(&mut self, bridge: &str) -> Result<Finding, api::Error> {
+        let path = format!("/sdn/zones/localnetwork/{bridge}");
+        let user = (Role::SdnUser, path.as_str());
+        let finding = self.needed(USE_NETWORK, &path, user)?;
+        if bridge.starts_with("vmbr") {
+            return Ok(finding);
+        }
+        let Finding {
+            check,
+            detail,
+            hint,
+            ..
+        } = finding;
+        let elsewhere = self.server.ask(Pve::permissions)?;
+        let zones = elsewhere
+            .paths()
+            .filter(|path| path.starts_with("/sdn/zones/") && elsewhere.have(path, USE_NETWORK));
+        let zones: Vec<&str> = zones.collect();
+        let zones = if zones.is_empty() {
+            "none".to_owned()
+        } else {
+            zones.join(", ")
+        };
+        let more = format!(
+            "{detail}; if {bridge} is a vnet, what counts is its own zone: the token has {USE_NETWORK} on \
+             {zones}"
+        );
+        Ok(Finding::warn(check, more).with_hint(hint))
     }
-    let hint = as_root(Role::SdnUser, &path, token);
-    let elsewhere: Vec<&str> = permissions.paths_with(PRIVILEGE).collect();
-    tell(if elsewhere.is_empty() {
-        Finding::fail(check, "the token lacks it").with_hint(hint)
-    } else {
-        let elsewhere = elsewhere.join(", ");
-        let detail =
-            format!("the token has it on {elsewhere}, which will do if {bridge} is a vnet there");
-        Finding::warn(check, detail).with_hint(hint)
-    });
-}
-
-fn as_root(role: Role, path: &str, token: &TokenId) -> String {
-    format!("on a node, as root: {}", grant(role, path, token))
 }

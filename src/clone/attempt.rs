@@ -68,6 +68,8 @@ pub struct Attempt<'r> {
     back_off: BackOff<'r>,
     /// A request is on its way, or may be, of which nobody knows what becomes.
     undecided: bool,
+    /// Why nobody knows.
+    lost: Option<api::Error>,
     /// When the last one was made, in the run's time.
     asked_at: Duration,
     /// Only an earlier run has asked so far; its task may have ended long ago.
@@ -97,6 +99,7 @@ impl<'r> Attempt<'r> {
             },
             back_off: BackOff::new(&budget),
             undecided: false,
+            lost: None,
             asked_at: budget.clock.elapsed(),
             is_taken_over: false,
             told: Told::default(),
@@ -156,6 +159,7 @@ impl<'r> Attempt<'r> {
                         vm.vmid
                     ));
                 }
+                self.lost = Some(error);
                 Ok(Step::Look)
             }
             api::Error::Refused { words, .. } => match self.meaning_of(words) {
@@ -225,7 +229,10 @@ impl<'r> Attempt<'r> {
             Ok(Settled::Free) => Ok(Step::Ask),
             Ok(Settled::Ours(node)) => Ok(self.created(node, None, Vec::new())),
             Ok(Settled::Anothers(guest)) => Ok(self.lost(Some(guest))),
-            Ok(Settled::Hidden) => Err(Error::CannotSee { vm }),
+            Ok(Settled::Hidden) => Err(Error::CannotSee {
+                vm,
+                token: self.run.server.pve.token().clone(),
+            }),
             Err(unclear) => Err(self.unseen().because(unclear)),
         }
     }
@@ -358,8 +365,9 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    fn unseen(&self) -> Unseen {
+    fn unseen(&mut self) -> Unseen {
         Unseen {
+            lost: self.lost.take(),
             vm: self.sought.vm.clone(),
             is_ours: true,
             claim: self.claim.path().to_owned(),
@@ -367,11 +375,14 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    fn timeout(&self, stage: Stage, unseen: Option<api::Error>) -> Error {
+    fn timeout(&mut self, stage: Stage, unseen: Option<api::Error>) -> Error {
+        let is_undecided = matches!(stage, Stage::Undecided(_)) && unseen.is_none();
+        let lost = self.lost.take().filter(|_| is_undecided);
         Error::Timeout {
             seconds: self.run.server.budget.total.as_secs_f64(),
             stage,
-            unseen: unseen.map(|error| error.to_string()),
+            unseen: unseen.map(Box::new),
+            lost: lost.map(Box::new),
         }
     }
 

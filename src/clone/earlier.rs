@@ -98,7 +98,10 @@ pub fn what_an_earlier_run_finished(run: &Run, claim: &mut Claim) -> Result<Opti
     let vm = run.vm(made.vmid, &made.node);
     match settled(run, &vm, None)? {
         Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
-        Settled::Hidden => Err(Error::MadeUnseen { vm }),
+        Settled::Hidden => Err(Error::MadeUnseen {
+            vm,
+            token: run.server.pve.token().clone(),
+        }),
         Settled::Free | Settled::Anothers(_) => {
             run.remember(claim.failed(vm.vmid));
             Ok(None)
@@ -203,8 +206,14 @@ fn what_became_of_it(run: &Run, claim: &mut Claim, vm: Vm) -> Result<Option<Read
             }
             Ok(Some(finish(run, claim, &vm, Made::at(node))))
         }
-        Settled::Hidden if is_open => Err(Error::CannotSee { vm }),
-        Settled::Hidden => Err(Error::MadeUnseen { vm }),
+        Settled::Hidden => {
+            let token = run.server.pve.token().clone();
+            Err(if is_open {
+                Error::CannotSee { vm, token }
+            } else {
+                Error::MadeUnseen { vm, token }
+            })
+        }
         Settled::Free if is_open => Ok(None),
         Settled::Free | Settled::Anothers(_) => {
             run.progress.at(Stage::NothingStarted);

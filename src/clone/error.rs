@@ -6,7 +6,7 @@ use snafu::Snafu;
 
 use super::sight::{Half, Unclear};
 use crate::api;
-use crate::api::types::{Guest, Upid, VmName, Vmid};
+use crate::api::types::{Guest, TokenId, Upid, VmName, Vmid};
 use crate::claim::{self, Intent};
 use crate::stage::{Stage, Vm};
 use crate::template;
@@ -158,13 +158,17 @@ pub enum Error {
         source: Box<api::Error>,
     },
 
-    #[snafu(display(
-        "Timed out after {seconds} s; {}", stage.as_seen_last(unseen.as_deref())
-    ))]
+    #[snafu(display("Timed out after {seconds} s; {}{}", stage.as_seen_last(unseen.as_ref()), match lost {
+        Some(why) => format!("; the clone got no answer: {why}"),
+        None => String::new(),
+    }))]
     Timeout {
         seconds: f64,
         stage: Stage,
-        unseen: Option<String>,
+        /// How the last look failed, if it did.
+        unseen: Option<Box<api::Error>>,
+        /// Why nobody knows what became of the request, where that is all that is known.
+        lost: Option<Box<api::Error>>,
     },
 
     #[snafu(display(
@@ -177,14 +181,14 @@ pub enum Error {
     StillUnclear {
         seconds: f64,
         vm: Vm,
-        unseen: Option<String>,
+        unseen: Option<Box<api::Error>>,
     },
 
     #[snafu(display("cannot see {vm}: somebody has that VMID, and the token needs VM.Audit"))]
-    CannotSee { vm: Vm },
+    CannotSee { vm: Vm, token: TokenId },
 
     #[snafu(display("cannot see {vm}, which an earlier run has made: the token needs VM.Audit"))]
-    MadeUnseen { vm: Vm },
+    MadeUnseen { vm: Vm, token: TokenId },
 
     #[snafu(display("{}{}", match failure {
         Some(failure) => format!("Task failed: {}; ", failure.words),
@@ -270,6 +274,8 @@ pub struct Unseen {
     pub claim: PathBuf,
     /// The whole budget.
     pub seconds: f64,
+    /// Why nobody knows what became of the request for it, if there was one without an answer.
+    pub lost: Option<api::Error>,
 }
 
 impl Unseen {
@@ -280,6 +286,7 @@ impl Unseen {
             is_ours,
             claim,
             seconds,
+            lost,
         } = self;
         match unclear {
             Unclear::Half(half) => Error::HalfMade {
@@ -293,23 +300,19 @@ impl Unseen {
                 seconds,
                 stage: Stage::Cloning(vm, upid),
                 unseen: None,
+                lost: None,
             },
-            Unclear::TimeIsUp(unseen) => {
-                let unseen = unseen.map(|error| error.to_string());
-                if is_ours {
-                    let stage = Stage::Undecided(vm);
-                    return Error::Timeout {
-                        seconds,
-                        stage,
-                        unseen,
-                    };
-                }
-                Error::StillUnclear {
-                    seconds,
-                    vm,
-                    unseen,
-                }
-            }
+            Unclear::TimeIsUp(unseen) if is_ours => Error::Timeout {
+                seconds,
+                stage: Stage::Undecided(vm),
+                lost: lost.filter(|_| unseen.is_none()).map(Box::new),
+                unseen: unseen.map(Box::new),
+            },
+            Unclear::TimeIsUp(unseen) => Error::StillUnclear {
+                seconds,
+                vm,
+                unseen: unseen.map(Box::new),
+            },
             Unclear::Failed(source) if is_ours => Error::LostSight {
                 stage: Stage::Undecided(vm),
                 source: Box::new(source),

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::error::Error;
 use super::sight::Half;
-use crate::api::Delivery;
 use crate::api::types::Guest;
-use crate::hint::{hint_for, hint_for_clone, word};
+use crate::api::{self, Delivery};
+use crate::hint::{hint_for, hint_for_clone, how_to_see_vms, with_more, word};
 use crate::report::{Kind, Known, Report, Started, kind_of};
 use crate::stage::{GO_ON, Stage, Vm};
 use crate::task;
@@ -40,6 +40,18 @@ impl Error {
                 undecided, source, ..
             } => !undecided && source.delivery() == Delivery::NotDelivered,
             _ => false,
+        }
+    }
+
+    /// The request that has failed, where it is one.
+    fn request(&self) -> Option<&api::Error> {
+        match self {
+            Error::ListGuests { source }
+            | Error::LookAtVm { source, .. }
+            | Error::LookForTemplate { source, .. }
+            | Error::AskForVmid { source }
+            | Error::StartClone { source, .. } => Some(source),
+            _ => None,
         }
     }
 
@@ -96,13 +108,13 @@ impl Error {
             Error::StartClone { .. }
             | Error::NotSeenAgain { .. }
             | Error::StillClaimed { .. }
-            | Error::StillUnclear { .. }
             | Error::TaskFailed {
                 undecided: true, ..
             } => GO_ON,
-            Error::NothingStarted { .. } => {
-                "there is nothing to clean up; run it again, with a longer --timeout if the server \
-                 is slow or what is in the way takes long"
+            Error::NothingStarted { source, .. } => {
+                let hint = "there is nothing to clean up; run it again, with a longer --timeout if the \
+                            server is slow or what is in the way takes long";
+                return Some(with_more(hint.to_owned(), source.request()));
             }
             Error::DamagedClaim { path, .. } => {
                 return Some(format!(
@@ -128,7 +140,7 @@ impl Error {
                 return Some(format!(
                     "see it to its end there, with the same command, --host {} and --ensure; if that \
                      server is gone for good: rm {}",
-                    begun.hosts.join(","),
+                    word(&begun.hosts.join(",")),
                     word(&path.to_string_lossy())
                 ));
             }
@@ -149,14 +161,23 @@ impl Error {
             }
             Error::VmidTaken { .. } => "choose another VMID, or leave --vmid out to get a free one",
             Error::TaskFailed { failure, .. } => return Some(task::whole_log(&failure.upid)),
-            Error::LostSight { stage, .. } | Error::Timeout { stage, .. } => {
-                return Some(stage.hint());
+            Error::StillUnclear { unseen, .. } => {
+                return Some(with_more(GO_ON.to_owned(), unseen.as_deref()));
             }
-            Error::CannotSee { vm } | Error::MadeUnseen { vm } => {
-                let vmid = vm.vmid;
-                return Some(format!(
-                    "give the token VM.Audit on /vms/{vmid}; then {GO_ON}"
-                ));
+            Error::LostSight { stage, source } => {
+                return Some(with_more(stage.hint(), Some(source)));
+            }
+            Error::Timeout {
+                stage,
+                unseen,
+                lost,
+                ..
+            } => {
+                let because = unseen.as_deref().or(lost.as_deref());
+                return Some(with_more(stage.hint(), because));
+            }
+            Error::CannotSee { token, .. } | Error::MadeUnseen { token, .. } => {
+                return Some(format!("{GO_ON}, once it may: {}", how_to_see_vms(token)));
             }
             Error::HalfMade {
                 vm, half, claim, ..
@@ -192,7 +213,7 @@ impl Error {
             Error::TaskFailed { vm, failure, .. } => {
                 Stage::Cloning(vm.clone(), failure.upid.clone()).known()
             }
-            Error::CannotSee { vm }
+            Error::CannotSee { vm, .. }
             | Error::NotSeenAgain { vm, .. }
             | Error::StartClone {
                 vm,
@@ -202,7 +223,7 @@ impl Error {
             Error::StartClone { vm, .. }
             | Error::Busy { vm, .. }
             | Error::Exists { vm, .. }
-            | Error::MadeUnseen { vm }
+            | Error::MadeUnseen { vm, .. }
             | Error::StillUnclear { vm, .. } => known_vm(vm, Started::No),
             Error::HalfMade {
                 vm,

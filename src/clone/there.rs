@@ -39,7 +39,10 @@ pub fn vm_of_that_name(
             match settled(run, &vm, Some(template))? {
                 Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
                 Settled::Free | Settled::Anothers(_) => Ok(None),
-                Settled::Hidden => Err(Error::CannotSee { vm }),
+                Settled::Hidden => {
+                    let token = run.server.pve.token().clone();
+                    Err(Error::CannotSee { vm, token })
+                }
             }
         }
         [_, _, ..] if run.plan.ensure => AmbiguousSnafu { name, holders }.fail(),
@@ -150,6 +153,7 @@ fn settle(run: &Run, sought: &Sought, claim: PathBuf) -> Result<Settled, Error> 
         is_ours: sought.prospect != Prospect::NotOurs,
         claim,
         seconds: run.server.budget.total.as_secs_f64(),
+        lost: None,
     };
     sought
         .settled(run.server, now)

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use snafu::Snafu;
 
-use super::masked::Masked;
 use crate::api::NotAFingerprint;
+use crate::api::secret::Masked;
 use crate::hint::{SHOW_FINGERPRINT, word};
 
 /// What is wrong with the configuration. Nothing was asked of any server.
@@ -37,14 +37,18 @@ pub enum Error {
     #[snafu(display("missing settings: {names}"))]
     Missing { names: String },
 
-    #[snafu(display("cannot read '{}'", path.display()))]
+    #[snafu(display("cannot read '{}'", Masked::from(path.to_string_lossy())))]
     Read { path: PathBuf, source: io::Error },
 
     #[snafu(display(
-        "'{}' holds a secret ({origin}) and every user of this machine can read it",
+        "'{}' holds a secret ({origin}) and every user of this machine can {access} it",
         path.display()
     ))]
-    ReadableByOthers { origin: String, path: PathBuf },
+    OpenToOthers {
+        origin: String,
+        path: PathBuf,
+        access: &'static str,
+    },
 
     /// Without serde's words, which may hold a part of the file.
     #[snafu(display("'{}', line {line}: {reason}", path.display()))]
@@ -68,7 +72,7 @@ impl Error {
                  \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)"
                     .to_owned(),
             ),
-            Error::ReadableByOthers { path, .. } => {
+            Error::OpenToOthers { path, .. } => {
                 Some(format!("chmod o= {}", word(&path.to_string_lossy())))
             }
             Error::Fingerprint { .. } => Some(format!("on the node, as root: {SHOW_FINGERPRINT}")),

@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use snafu::{ResultExt, ensure};
+use snafu::ResultExt;
 
-use super::error::{Error, NotJsonSnafu, ReadSnafu, ReadableByOthersSnafu};
+use super::error::{Error, NotJsonSnafu, ReadSnafu};
 use super::layer::{Field, Layer, NAMES};
-use super::value::read;
+use super::value::{not_open_to_others, read};
 
 /// A configuration file as it was found.
 pub(super) struct ConfigFile {
     path: PathBuf,
     text: String,
-    others_can_read: bool,
+    others_can: Option<&'static str>,
 }
 
 /// The file that was asked for, or the first that exists where one may lie.
@@ -52,11 +52,11 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 fn open(path: &Path) -> io::Result<ConfigFile> {
-    let (text, others_can_read) = read(path)?;
+    let (text, others_can) = read(path)?;
     Ok(ConfigFile {
         path: path.to_owned(),
         text,
-        others_can_read,
+        others_can,
     })
 }
 
@@ -70,7 +70,7 @@ pub(super) fn read_file(file: ConfigFile) -> Result<Layer, Error> {
     let ConfigFile {
         path,
         text,
-        others_can_read,
+        others_can,
     } = file;
     let topics: Topics = serde_json::from_str(&text).map_err(|error| {
         let reason = if error.is_data() {
@@ -101,8 +101,7 @@ pub(super) fn read_file(file: ConfigFile) -> Result<Layer, Error> {
             _ => return Err(Error::invalid(&origin, "it is neither text nor number")),
         };
         if *field == Field::TokenSecret {
-            let (origin, path) = ("token_secret", path.clone());
-            ensure!(!others_can_read, ReadableByOthersSnafu { origin, path });
+            not_open_to_others(others_can, &path, "token_secret")?;
         }
         layer.set(*field, &beside(&path, *field, text), &origin)?;
     }

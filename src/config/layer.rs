@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{DisagreeSnafu, Error};
-use super::masked::checked_secret;
 use super::setting::{Paired, Setting, set};
 use super::value::{
     checked_key, checked_realm, checked_user, parse_boolean, parse_fingerprints, read_secret_file,
 };
-use crate::api::types::Secret;
+use crate::api::secret::{Secret, find_secret};
 use crate::api::{Address, Fingerprint, addresses, parse_port};
 
 /// What a setting is about.
@@ -29,6 +28,17 @@ pub(super) enum Field {
     CaFile,
     RejectUnauthorized,
     Insecure,
+}
+
+impl Field {
+    /// Whether its value may be said in messages: all but secrets, and files, whose names are masked
+    /// there.
+    fn is_shown(self) -> bool {
+        !matches!(
+            self,
+            Field::TokenSecret | Field::ApiToken | Field::TokenSecretFile | Field::CaFile
+        )
+    }
 }
 
 /// Every name of the environment that is understood, with the JSON key that means the same. Those
@@ -106,6 +116,11 @@ impl Layer {
     /// Takes `text` for what `field` says; `origin` is the name the user knows it by.
     pub(super) fn set(&mut self, field: Field, text: &str, origin: &str) -> Result<(), Error> {
         let bad = |reason: &str| Error::invalid(origin, reason);
+        if field.is_shown() && find_secret(text).is_some() {
+            return Err(bad(
+                "that looks like a token's secret, which does not belong here",
+            ));
+        }
         match field {
             Field::Host => {
                 let mut servers = addresses(text).map_err(|error| bad(&error.to_string()))?;
@@ -142,7 +157,7 @@ impl Layer {
                 None => self.set(Field::TokenKey, text, origin),
             },
             Field::TokenSecret => {
-                let secret = checked_secret(text.trim()).ok_or_else(|| {
+                let secret = Secret::of_token(text.trim()).ok_or_else(|| {
                     bad(
                         "not a token's secret, which is a UUID: pveum showed it when the token \
                          was made",
@@ -152,7 +167,7 @@ impl Layer {
             }
             Field::TokenSecretFile => {
                 let text = read_secret_file(Path::new(text), origin)?;
-                let secret = checked_secret(text.trim()).ok_or_else(|| {
+                let secret = Secret::of_token(text.trim()).ok_or_else(|| {
                     bad("the file holds no token's secret, which is a UUID and nothing else")
                 })?;
                 set(&mut self.secret, secret, origin)

@@ -8,7 +8,8 @@ use std::path::Path;
 use rstest::{fixture, rstest};
 
 use super::*;
-use crate::api::types::{Secret, Token, TokenId};
+use crate::api::secret::Secret;
+use crate::api::types::{Token, TokenId};
 use crate::api::{Access, Trust};
 
 const SECRET: &str = "00000000-0000-0000-0000-000000000001";

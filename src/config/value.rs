@@ -7,7 +7,7 @@ use std::path::Path;
 
 use snafu::{ResultExt, ensure};
 
-use super::error::{Error, FingerprintSnafu, InvalidSnafu, ReadableByOthersSnafu};
+use super::error::{Error, FingerprintSnafu, InvalidSnafu, OpenToOthersSnafu};
 use crate::api::Fingerprint;
 
 /// No configuration is that long; a device may be without end.
@@ -65,17 +65,35 @@ pub(super) fn parse_fingerprints(text: &str, origin: &str) -> Result<Vec<Fingerp
 }
 
 pub(super) fn read_secret_file(path: &Path, origin: &str) -> Result<String, Error> {
-    let (text, others_can_read) = read(path).map_err(|error| {
+    let (text, others_can) = read(path).map_err(|error| {
         let reason = format!("cannot read '{}': {error}", path.display());
         Error::invalid(origin, &reason)
     })?;
-    ensure!(!others_can_read, ReadableByOthersSnafu { origin, path });
+    not_open_to_others(others_can, path, origin)?;
     Ok(text)
 }
 
-/// What a file holds, and whether any user of this machine can read it. Asked of the opened file,
-/// so nobody can swap it in between.
-pub(super) fn read(path: &Path) -> io::Result<(String, bool)> {
+/// Whoever can read a secret has it, and whoever can change the file that it stands in has it sent
+/// wherever he likes.
+pub(super) fn not_open_to_others(
+    others_can: Option<&'static str>,
+    path: &Path,
+    origin: &str,
+) -> Result<(), Error> {
+    match others_can {
+        Some(access) => OpenToOthersSnafu {
+            origin,
+            path,
+            access,
+        }
+        .fail(),
+        None => Ok(()),
+    }
+}
+
+/// What a file holds, and what any user of this machine can do with it. Asked of the opened file, so
+/// nobody can swap it in between.
+pub(super) fn read(path: &Path) -> io::Result<(String, Option<&'static str>)> {
     let mut file = File::open(path)?;
     let mut text = String::new();
     (&mut file)
@@ -85,6 +103,15 @@ pub(super) fn read(path: &Path) -> io::Result<(String, bool)> {
         return Err(io::Error::other("it is longer than 1 MiB"));
     }
     let metadata = file.metadata()?;
-    let others_can_read = metadata.is_file() && metadata.permissions().mode() & 0o004 != 0;
-    Ok((text, others_can_read))
+    let mode = metadata.permissions().mode();
+    Ok((
+        text,
+        match mode & 0o006 {
+            _ if !metadata.is_file() => None,
+            0 => None,
+            0o004 => Some("read"),
+            0o002 => Some("change"),
+            _ => Some("read and change"),
+        },
+    ))
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::report::Report;
+use crate::report::{Kind, Report};
 
 /// How it stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -27,6 +27,9 @@ pub struct Finding {
     pub detail: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether it is the configuration that is wrong.
+    #[serde(skip)]
+    pub is_config: bool,
 }
 
 impl Finding {
@@ -37,6 +40,7 @@ impl Finding {
             check: check.into(),
             detail: detail.into(),
             hint: None,
+            is_config: false,
         }
     }
 
@@ -58,7 +62,11 @@ impl Finding {
 
     /// It does not work, in the words of a failure.
     pub fn of(check: impl Into<String>, report: Report) -> Finding {
-        Finding::fail(check, report.message).with_hint(report.hint)
+        Finding {
+            hint: report.hint,
+            is_config: report.kind == Kind::Config,
+            ..Finding::fail(check, report.message)
+        }
     }
 
     /// The same with something to do about it.
