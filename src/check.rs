@@ -31,7 +31,15 @@ const ASKED_FOR: usize = 16;
 
 /// What the settings are, where each came from, and what may not be meant.
 pub fn check_configuration(configuration: &Configuration, tell: Hearer) {
-    let sources: Vec<String> = configuration.sources.iter().map(shown).collect();
+    let mut sources: Vec<String> = configuration.sources.iter().map(shown).collect();
+    if let Some(file) = &configuration.file {
+        // Named once, and not with each of its settings.
+        let name = format!("'{}': ", file.display());
+        for source in &mut sources {
+            *source = source.replace(&name, "file: ");
+        }
+        sources.push(format!("file {}", file.display()));
+    }
     let sources = sources.join(", ");
     tell(if configuration.warnings.is_empty() {
         Finding::ok("configuration", sources)
@@ -105,7 +113,7 @@ pub fn check_server(
         Err(error) => {
             let hint = error.hint().to_owned();
             let report = Report::of(Kind::TemplateNotFound, &error);
-            tell(Finding::of(check, report.with_hint(hint)));
+            tell(Finding::of("template", report.with_hint(hint)));
         }
     }
 }

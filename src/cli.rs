@@ -46,7 +46,13 @@ pub enum Topic {
     help_triggers("-h", "--help", "help"),
     example = "homelab proxmox template list\nhomelab proxmox vm create web-1 debian-12",
     note = "The server and the API token come from the environment (PROXMOX_HOST,
-PROXMOX_USER, PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET …) or from a JSON file.
+PROXMOX_USER, PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET or
+PROXMOX_TOKEN_SECRET_FILE; whom to trust: PROXMOX_FINGERPRINT or
+PROXMOX_CA_FILE) or from a JSON file, with the same names in small letters:
+{{\"proxmox\": {{\"host\": \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\",
+\"token_secret\": \"…\", \"fingerprint\": \"AA:BB:…\"}}}}
+
+'homelab proxmox check' says what is missing, and where each setting came from.
 The options above may also stand behind the command. The token's secret is never
 an option: everybody on a machine can read the arguments of its processes."
 )]

@@ -46,11 +46,12 @@ pub fn load(flags: &Flags, environment: Environment) -> Result<Configuration, Er
     let mut settings = layer_of_flags(flags)?;
     settings.fill_from(layer_of_environment(&environment)?);
     let file = find_file(flags.config.as_deref(), &environment)?;
+    let path = file.as_ref().map(|file| file.path.clone());
     if let Some(file) = file {
         settings.fill_from(read_file(file)?);
     }
     let request_timeout = flags.request_timeout.unwrap_or(REQUEST_TIMEOUT);
-    settings.into_configuration(request_timeout)
+    settings.into_configuration(path, request_timeout)
 }
 
 /// Where runs leave word for each other: `HOMELAB_STATE_DIR`, else a folder of its own in the

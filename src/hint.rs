@@ -7,15 +7,13 @@ use crate::api::{Behind, Distrust, Error, Fingerprint, Host, TlsError, Trust, Un
 pub fn hint_for(error: &Error) -> Option<String> {
     Some(match error {
         Error::Tls { source } => return for_setup(source),
-        Error::NoTimeLeft => return None,
+        Error::NoTimeLeft { .. } => return None,
         Error::Unreachable { host, why } => for_unreached(host, why),
         Error::Untrusted { .. } => return hint_for_one_of(1, error),
         Error::NoneReached { each } => for_none_reached(each),
         Error::Undelivered { behind, reason } => for_undelivered(behind, reason),
         Error::LostBehind { behind, .. } => for_lost(behind),
-        Error::NoAnswer { .. } => "try it again; if it stays so, on that node: systemctl status \
-                                   pveproxy pvedaemon; --request-timeout allows more time"
-            .to_owned(),
+        Error::NoAnswer { host, .. } => for_no_answer(host),
         Error::Unusable { host, what, .. } if !host.tls() && what.contains(", to https://") => {
             "http:// was spoken where https:// is; leave http:// out of the host".to_owned()
         }
@@ -106,9 +104,12 @@ pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> Stri
         format!("PROXMOX_FINGERPRINT={fingerprint}")
     };
     let instead = match trust {
-        Trust::CaFile(_) => ", and no CA file",
-        Trust::Anyone => ", and no --insecure",
-        Trust::SystemRoots | Trust::Pin(_) => "",
+        Trust::CaFile(_) => " instead of the CA file",
+        Trust::Anyone => " instead of --insecure",
+        Trust::Pin(_) => {
+            " (or --fingerprint, or \"fingerprint\" in the file: where the pin stands now)"
+        }
+        Trust::SystemRoots => "",
     };
     format!(
         "compare that fingerprint with what 'pvenode cert info' or '{SHOW_FINGERPRINT}' says on the \
@@ -242,6 +243,16 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
     }
 }
 
+fn for_no_answer(host: &Host) -> String {
+    let hint = "try it again; if it stays so, on that node: systemctl status pveproxy pvedaemon; \
+                --request-timeout allows more time";
+    if host.tls() {
+        hint.to_owned()
+    } else {
+        format!("if it speaks TLS there, leave http:// out of the host; else {hint}")
+    }
+}
+
 fn for_distrust(
     distrust: &Distrust,
     trust: &Trust,
@@ -268,6 +279,7 @@ fn for_distrust(
         Distrust::WithoutItsKey => "somebody is in between, or answers in its place: find out who \
                                     before you go on; nothing was sent"
             .to_owned(),
+        Distrust::SelfSigned => pin,
         _ => format!(
             "{pin}; or copy /etc/pve/pve-root-ca.pem from the node, and PROXMOX_CA_FILE=that copy"
         ),
@@ -321,9 +333,8 @@ fn for_lost(behind: &Behind) -> String {
 fn for_refusal(status: u16, words: &str, token: &TokenId, node: &str) -> Option<String> {
     match status {
         401 => Some(format!(
-            "user, realm, token id and secret must be those of one token that has not expired, and the \
-             server does not say which is wrong (nor does it hurry: the 3 s are its own); on a node: \
-             pveum user token list {}",
+            "user, realm, token id and secret must be those of one token that has not expired; the server \
+             does not say which is wrong, and takes 3 s to say no; on a node: pveum user token list {}",
             word(&token.userid())
         )),
         403 => for_lack_of_privilege(words, token),

@@ -5,6 +5,7 @@ mod check;
 mod claim;
 mod cli;
 mod clone;
+mod closest;
 mod config;
 mod finding;
 mod guests;
@@ -35,7 +36,7 @@ use crate::clone::{Plan, Ready, Run};
 use crate::config::Configuration;
 use crate::finding::{Finding, Verdict};
 use crate::guests::Guests;
-use crate::hint::{hint_for, what_an_empty_list_means};
+use crate::hint::{hint_for, hint_for_one_of, what_an_empty_list_means};
 use crate::output::{Ended, Made, Style};
 use crate::progress::{Lines, Progress, say, warn};
 use crate::report::{Kind, Known, Report, Started, kind_of};
@@ -178,18 +179,38 @@ fn connect(
     deadline: Option<Instant>,
 ) -> Result<Pve, api::Error> {
     let pve = Pve::new(access, deadline)?;
-    let verbose = command.verbose;
+    let (verbose, hosts) = (command.verbose, access.endpoints.len());
+    let is_quiet = match &command.noun {
+        Noun::Vm(Vm {
+            verb: VmVerb::Create(create),
+        }) => create.quiet,
+        Noun::Task(Task {
+            verb: TaskVerb::Wait(wait),
+        }) => wait.quiet,
+        // It says of each host how it is.
+        Noun::Check(_) => true,
+        Noun::Template(_)
+        | Noun::Vm(Vm {
+            verb: VmVerb::List(_),
+        }) => false,
+    };
     Ok(pve.told_to(Box::new(move |event| match event {
         Event::Exchange(line) if verbose => say(line),
         Event::Exchange(_) => {}
-        Event::PassedOver(error) => {
-            let report = of_api(error);
-            let hint = report.hint.iter().map(|hint| format!("; {hint}"));
-            let hint: String = hint.collect();
-            let message = report.message;
-            warn(&format!("{message}; another host is asked instead{hint}"));
-        }
+        Event::PassedOver(error) => tell_of_passed_over(error, hosts, is_quiet),
     })))
+}
+
+/// That a host is down is what the others are there for. That somebody else may answer in its place
+/// is not.
+fn tell_of_passed_over(error: &api::Error, hosts: usize, is_quiet: bool) {
+    let is_distrusted = matches!(error, api::Error::Untrusted { .. });
+    let message = format!("{}; another host is asked instead", of_api(error).message);
+    match hint_for_one_of(hosts, error) {
+        Some(hint) if is_distrusted => warn(&format!("{message}; {hint}")),
+        _ if !is_quiet => say(&message),
+        _ => {}
+    }
 }
 
 fn of_config(error: &config::Error) -> Report {
@@ -237,7 +258,7 @@ fn check(command: &Proxmox, words: &Check) -> ExitCode {
     let mut written = Ok(());
     let mut tell = |finding: Finding| {
         if !words.json && written.is_ok() {
-            written = show(|out| output::finding(out, &finding));
+            written = show(|out| output::finding(out, &finding, style(false)));
         }
         found.push(finding);
     };

@@ -81,8 +81,8 @@ pub fn made(out: &mut dyn Write, made: &Made, style: Style) -> io::Result<()> {
     }
 }
 
-/// Shows what one check has found, in one line.
-pub fn finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
+/// Shows what one check has found: in one line, at a terminal with what to do below it.
+pub fn finding(out: &mut dyn Write, finding: &Finding, style: Style) -> io::Result<()> {
     let Finding {
         result,
         check,
@@ -95,11 +95,13 @@ pub fn finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
         Verdict::Warn => "warn",
         Verdict::Fail => "FAIL",
     };
-    let hint = hint
-        .as_ref()
-        .map_or_else(String::new, |hint| format!("; {hint}"));
-    let line = format!("{result}  {check}: {detail}{hint}");
-    writeln!(out, "{}", clean(&line))
+    let line = format!("{result}  {check}: {detail}");
+    write!(out, "{}", clean(&line))?;
+    match hint {
+        Some(hint) if style == Style::Terminal => writeln!(out, "\n      {}", clean(hint)),
+        Some(hint) => writeln!(out, "; {}", clean(hint)),
+        None => writeln!(out),
+    }
 }
 
 /// Shows all that `check` has found.
@@ -346,8 +348,10 @@ VMID  Name   Status                 Node
     fn a_finding_is_one_line_whatever_the_server_has_put_into_it() {
         let finding =
             Finding::fail("server", "9.2\nok    token").with_hint("a\u{1b}[2Jb".to_owned());
-        let text = shown(|out| super::finding(out, &finding));
-        assert_eq!(text, "FAIL  server: 9.2ok    token; a[2Jb\n");
+        let text = |style| shown(|out| super::finding(out, &finding, style));
+        let line = "FAIL  server: 9.2ok    token";
+        assert_eq!(text(Style::Plain), format!("{line}; a[2Jb\n"));
+        assert_eq!(text(Style::Terminal), format!("{line}\n      a[2Jb\n"));
     }
 
     #[rstest]

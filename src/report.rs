@@ -152,7 +152,7 @@ pub fn kind_of(error: &api::Error) -> Kind {
         api::Error::NoneReached { each } if each.iter().all(is_untrusted) => Kind::Untrusted,
         api::Error::Refused { status: 401, .. } => Kind::Unauthorized,
         api::Error::Refused { status: 403, .. } => Kind::Forbidden,
-        api::Error::NoTimeLeft
+        api::Error::NoTimeLeft { .. }
         | api::Error::Unreachable { .. }
         | api::Error::NoneReached { .. }
         | api::Error::Undelivered { .. }

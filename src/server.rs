@@ -53,7 +53,7 @@ impl Server<'_> {
         rule: fn(&api::Error, Met) -> Forgiven,
     ) -> impl Fn(&api::Error) -> Forgiven {
         move |error| match error {
-            api::Error::NoTimeLeft
+            api::Error::NoTimeLeft { .. }
             | api::Error::NoAnswer {
                 cut_short: true, ..
             } => Forgiven::AsIfNotLooked,
@@ -71,7 +71,7 @@ fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
     };
 
     let passes = match error {
-        Tls { .. } | NoTimeLeft => false,
+        Tls { .. } | NoTimeLeft { .. } => false,
         Unreachable { .. } | Untrusted { .. } => met > Met::NotYet,
         NoneReached { each } => {
             let each = each.iter();

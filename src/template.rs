@@ -3,6 +3,7 @@
 use snafu::Snafu;
 
 use crate::api::types::{Guest, VmName};
+use crate::closest::closest;
 use crate::guests::Guests;
 use crate::hint::what_an_empty_list_means;
 use crate::progress::Progress;
@@ -63,18 +64,6 @@ fn what_was_meant(guests: &Guests, wanted: &str, vm_name: Option<&VmName>) -> St
     }
 }
 
-/// The name that somebody who typed `wanted` probably had in mind.
-fn closest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let lower = wanted.to_lowercase();
-    let distance = |name: &str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
-    let tolerable = 1.max(wanted.chars().count() / 3);
-    names
-        .map(|name| (distance(name), name))
-        .min()
-        .filter(|(distance, _)| *distance <= tolerable)
-        .map(|(_, name)| name)
-}
-
 /// No VM template has the name, or the VMID, that was asked for.
 #[derive(Debug, Snafu)]
 #[snafu(display(
@@ -91,25 +80,5 @@ impl NotFound {
     /// What to do about it.
     pub fn hint(&self) -> &str {
         &self.hint
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case::one_letter_off("debain-12", Some("debian-12"))]
-    #[case::only_its_case_is_off("Debian-12", Some("debian-12"))]
-    #[case::another_version("debian-11", Some("debian-12"))]
-    #[case::something_else("windows", None)]
-    #[case::nothing_like_it("x", None)]
-    fn the_closest_name_is_proposed_if_it_is_close(
-        #[case] typed: &str,
-        #[case] proposed: Option<&str>,
-    ) {
-        let names = ["debian-12", "ubuntu-22.04"];
-        assert_eq!(closest(typed, names.into_iter()), proposed);
     }
 }

@@ -129,6 +129,8 @@ pub struct Details {
     pub names: Vec<String>,
     /// Whether it may be one that signs others. Before version 3 certificates did not say.
     pub may_sign: bool,
+    /// Whether it names itself as the one that has signed it.
+    pub is_self_signed: bool,
     /// Whether it or its key is of a kind that nobody verifies any more.
     pub is_outdated: bool,
 }
@@ -147,6 +149,7 @@ impl Details {
             not_after: body.validity().not_after.to_unix_duration(),
             names: names.iter().filter_map(name).take(NAMES_AT_MOST).collect(),
             may_sign: constraints.map_or(is_old, |(_, constraints)| constraints.ca),
+            is_self_signed: body.issuer() == body.subject(),
             is_outdated: is_old || has_short_key(body.subject_public_key_info()),
         })
     }

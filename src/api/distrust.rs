@@ -21,13 +21,16 @@ pub enum Distrust {
     ))]
     NoAuthorities,
 
+    #[snafu(display("its certificate is signed by itself, and by no authority"))]
+    SelfSigned,
+
     #[snafu(display("its certificate is for {}", listed(names)))]
     OtherNames { names: Vec<String> },
 
-    #[snafu(display("its certificate has expired on {}{}", day(*at), clock()))]
+    #[snafu(display("its certificate expired on {}{}", day(*at), clock()))]
     Expired { at: Duration },
 
-    #[snafu(display("its certificate does not count before {}{}", day(*at), clock()))]
+    #[snafu(display("its certificate is not valid before {}{}", day(*at), clock()))]
     NotYetValid { at: Duration },
 
     #[snafu(display("its certificate is not the pinned one, {pin}"))]
@@ -60,7 +63,15 @@ impl Distrust {
         let rustls::Error::InvalidCertificate(reason) = error else {
             return Distrust::Unverifiable;
         };
+        let is_self_signed = details.as_ref().is_some_and(|it| it.is_self_signed);
         match reason {
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::Other(_)
+                if is_self_signed =>
+            {
+                Distrust::SelfSigned
+            }
             // A wrong signature: the authority bears the name of a trusted one but is another, as
             // those of two Proxmox VE clusters may.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {

@@ -13,12 +13,15 @@ use super::types::{Node, TokenId};
 #[snafu(visibility(pub(super)))]
 #[allow(missing_docs)]
 pub enum Error {
-    #[snafu(display("cannot speak TLS"))]
+    #[snafu(display("{source}"))]
     Tls { source: tls::Error },
 
-    /// The run's deadline came before the request could be sent.
-    #[snafu(display("no time was left to ask"))]
-    NoTimeLeft,
+    /// The run's deadline came before the request could be sent; this is how far it got.
+    #[snafu(display("{}", match tried {
+        Some((host, words)) => format!("cannot reach {host}: {words}"),
+        None => "no time was left to ask".to_owned(),
+    }))]
+    NoTimeLeft { tried: Option<(Host, String)> },
 
     /// Nothing of the request has left this machine.
     #[snafu(display("cannot reach {host}: {why}"))]
@@ -131,6 +134,21 @@ pub struct Behind {
 }
 
 impl Error {
+    /// The words for it where everybody knows which host it is about.
+    pub fn without_host(&self) -> String {
+        match self {
+            Error::Unreachable { why, .. } => why.to_string(),
+            Error::Untrusted {
+                distrust,
+                fingerprint,
+                ..
+            } => format!("{distrust}; the fingerprint it presents is {fingerprint}"),
+            Error::NoAnswer { cause, .. } => format!("no answer: {cause}"),
+            Error::Unusable { what, .. } => format!("it is not Proxmox VE's: {what}"),
+            error => error.to_string(),
+        }
+    }
+
     /// Whether it ended with the host's name.
     pub fn is_lookup_failed(&self) -> bool {
         let why = match self {
@@ -144,7 +162,7 @@ impl Error {
     pub fn delivery(&self) -> Delivery {
         match self {
             Error::Tls { .. }
-            | Error::NoTimeLeft
+            | Error::NoTimeLeft { .. }
             | Error::Unreachable { .. }
             | Error::Untrusted { .. }
             | Error::Undelivered { .. } => Delivery::NotDelivered,

@@ -80,7 +80,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Address, Error> {
         ensure!(!text.is_empty(), EmptySnafu);
         let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
-        let tls = match scheme {
+        let tls = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
             "http" => false,
             _ => return SchemeSnafu { scheme }.fail(),
@@ -167,13 +167,16 @@ pub enum Error {
     #[snafu(display("no user or token belongs into it"))]
     User,
 
-    #[snafu(display("'{name}' is not a host name"))]
+    #[snafu(display(
+        "'{name}' is not a host name{}",
+        if name.contains([' ', ';']) { "; commas separate several hosts" } else { "" }
+    ))]
     Name { name: String },
 
     #[snafu(display("an IPv6 address stands in brackets: [::1] or [::1]:8006"))]
     BareIpv6,
 
-    #[snafu(display("'{text}' is not a port"))]
+    #[snafu(display("'{text}' is not a port, which is a number up to 65535"))]
     Port { text: String },
 }
 

@@ -156,7 +156,7 @@ impl Line {
     ) -> Result<Answer, Error> {
         let agent = self.agent()?;
         self.wire.before_a_request();
-        self.handshake.forget_distrust();
+        self.handshake.before_a_request();
         let mut response = self
             .send(agent, request, credentials, limit.time)
             .map_err(|error| self.failure(&error, limit))?;
@@ -269,16 +269,20 @@ impl Line {
             };
         }
         let is_timeout = matches!(error, ureq::Error::Timeout(_));
-        if is_timeout && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
-            return Error::NoTimeLeft;
-        }
-        let time = limit.time.min(CONNECT_TIMEOUT);
+        let time = seconds(limit.time.min(CONNECT_TIMEOUT));
         let words = match error {
-            ureq::Error::Timeout(Timeout::Resolve) => format!("no answer within {}", seconds(time)),
-            ureq::Error::Timeout(_) => format!("no connection within {}", seconds(time)),
+            ureq::Error::Timeout(Timeout::Resolve) => format!("no answer within {time}"),
+            ureq::Error::Timeout(_) if self.handshake.has_begun() => {
+                format!("it takes connections, and has not begun to speak TLS within {time}")
+            }
+            ureq::Error::Timeout(_) => format!("no connection within {time}"),
             ureq::Error::Io(error) => error.to_string(),
             other => other.to_string(),
         };
+        if is_timeout && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
+            let tried = Some((host, words));
+            return Error::NoTimeLeft { tried };
+        }
         let why = if self.wire.is_elsewhere() {
             Unreached::NotLoopback
         } else if self.wire.is_lookup_failed() {

@@ -43,6 +43,7 @@ pub enum Trust {
 /// The link of ureq's connector chain that speaks TLS where the address begins with `https://`.
 pub(super) struct Tls {
     config: Arc<ClientConfig>,
+    handshake: Handshake,
 }
 
 impl Tls {
@@ -59,7 +60,7 @@ impl Tls {
         let verifier = Verifier {
             rule,
             provider: Arc::clone(&provider),
-            handshake,
+            handshake: handshake.clone(),
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -69,6 +70,7 @@ impl Tls {
             .with_no_client_auth();
         Ok(Tls {
             config: Arc::new(config),
+            handshake,
         })
     }
 }
@@ -140,6 +142,7 @@ impl<In: Transport> Connector<In> for Tls {
         let mut socket =
             TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         socket.set_timeout(details.timeout);
+        self.handshake.shown().has_begun = true;
         client.complete_io(&mut socket)?;
         Ok(Some(Either::B(TlsTransport {
             buffers: LazyBuffers::new(
@@ -202,14 +205,22 @@ pub(super) struct Handshake(Arc<Mutex<Shown>>);
 
 #[derive(Default, Debug)]
 struct Shown {
+    has_begun: bool,
     certificate: Option<CertificateDer<'static>>,
     distrust: Option<Distrust>,
 }
 
 impl Handshake {
-    /// Before a request, which may make a new connection.
-    pub(super) fn forget_distrust(&self) {
-        self.shown().distrust = None;
+    /// Which may make a new connection.
+    pub(super) fn before_a_request(&self) {
+        let mut shown = self.shown();
+        shown.has_begun = false;
+        shown.distrust = None;
+    }
+
+    /// Whether there was a connection to speak TLS on.
+    pub(super) fn has_begun(&self) -> bool {
+        self.shown().has_begun
     }
 
     /// Why the last one was not believed, and what it had presented.

@@ -1,12 +1,14 @@
 //! One request, one envelope, to the first of the hosts that gets it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
 use super::answer::{Answer, Asked};
 use super::error::{Delivery, Error};
+use super::host::Host;
 use super::line::{Credentials, Endpoint, Limit, Line, Request};
 use super::types::{Token, TokenId};
 
@@ -14,7 +16,7 @@ use super::types::{Token, TokenId};
 pub enum Event<'e> {
     /// One was made: host, method, path, and what came of it, in a line.
     Exchange(&'e str),
-    /// A host that should have been asked has not been, for this reason, and another one has.
+    /// A host has not been asked, or has not answered, for this reason, and another one has.
     PassedOver(&'e Error),
 }
 
@@ -32,7 +34,8 @@ pub(super) struct Transport {
     deadline: Option<Instant>,
     met: Cell<Met>,
     witness: Option<Witness>,
-    has_told_of_distrust: Cell<bool>,
+    /// Whose turn it was not, and has been told of.
+    passed_over: RefCell<BTreeSet<Host>>,
 }
 
 /// How far the servers and we have got to know each other.
@@ -70,7 +73,7 @@ impl Transport {
             deadline,
             met: Cell::new(Met::NotYet),
             witness: None,
-            has_told_of_distrust: Cell::new(false),
+            passed_over: RefCell::default(),
         })
     }
 
@@ -156,16 +159,17 @@ impl Transport {
                 secret: &self.credentials.secret,
             };
             match self.exchange(line, request, &asked) {
-                Err(Error::NoTimeLeft) if !each.is_empty() => break,
-                Err(error) if another_may_get(request, &error) => each.push(error),
+                Err(Error::NoTimeLeft { .. }) if !each.is_empty() => break,
+                Err(error) if another_may_get(request, &error) => each.push((index, error)),
                 answer => {
-                    self.tell_of_distrust(&each);
+                    self.tell_of_those_passed_over(&each);
                     let is_silent = matches!(answer, Err(Error::NoAnswer { .. }));
                     self.first.set((index + usize::from(is_silent)) % count);
                     return self.remember(answer.and_then(|answer| answer.data(&asked, read)));
                 }
             }
         }
+        let mut each: Vec<Error> = each.into_iter().map(|(_, error)| error).collect();
         self.remember(Err(match each.pop() {
             Some(only) if each.is_empty() => only,
             last => {
@@ -208,15 +212,16 @@ impl Transport {
         witness(Event::Exchange(&line));
     }
 
-    /// That a host is down is what the others are there for. That somebody else may answer in its
-    /// place is not.
-    fn tell_of_distrust(&self, passed_over: &[Error]) {
-        let is_distrust = |error: &&Error| matches!(error, Error::Untrusted { .. });
-        let distrusted = passed_over.iter().find(is_distrust);
-        if let (Some(witness), Some(error)) = (&self.witness, distrusted)
-            && !self.has_told_of_distrust.replace(true)
-        {
-            witness(Event::PassedOver(error));
+    /// Of each host once.
+    fn tell_of_those_passed_over(&self, each: &[(usize, Error)]) {
+        let Some(witness) = &self.witness else {
+            return;
+        };
+        for (index, error) in each {
+            let host = self.lines[*index].host().clone();
+            if self.passed_over.borrow_mut().insert(host) {
+                witness(Event::PassedOver(error));
+            }
         }
     }
 
@@ -227,7 +232,7 @@ impl Transport {
             .map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let time = left.map_or(self.request_timeout, |left| left.min(self.request_timeout));
         if time.is_zero() {
-            return Err(Error::NoTimeLeft);
+            return Err(Error::NoTimeLeft { tried: None });
         }
         Ok(Limit {
             time,
@@ -258,7 +263,7 @@ fn met(error: &Error) -> Met {
 fn another_may_get(request: &Request, error: &Error) -> bool {
     match error {
         // The same for all.
-        Error::Tls { .. } | Error::NoTimeLeft => false,
+        Error::Tls { .. } | Error::NoTimeLeft { .. } => false,
         Error::NoAnswer { cut_short, .. } => request.form.is_none() && !cut_short,
         error => error.delivery() == Delivery::NotDelivered,
     }

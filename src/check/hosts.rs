@@ -94,12 +94,13 @@ impl<'a> Answer<'a> {
         );
         // Where the others do, one that is down is no failure.
         let down = |check: String, error: &api::Error| {
-            let finding = of_api(check, error);
-            if is_any_reached {
-                Finding::warn(finding.check, finding.detail).with_hint(finding.hint)
+            let words = error.without_host();
+            let finding = if is_any_reached {
+                Finding::warn(check, words)
             } else {
-                finding
-            }
+                Finding::fail(check, words)
+            };
+            finding.with_hint(hint_for(error))
         };
         let error = match &self.version {
             Err(error @ api::Error::Tls { .. }) => return tell(of_api(certificate, error)),
@@ -112,17 +113,20 @@ impl<'a> Answer<'a> {
             tell(Finding::ok(name, addresses.join(", ")));
         }
         match error {
-            None | Some(api::Error::Untrusted { .. }) => {
+            Some(error) if matches!(error, api::Error::Unreachable { .. }) => {
+                return tell(down(connection, error));
+            }
+            Some(error @ api::Error::Untrusted { .. }) => {
                 tell(Finding::ok(connection, "it answers"));
+                let hint = hint_for_one_of(self.hosts, error);
+                return tell(Finding::fail(certificate, error.without_host()).with_hint(hint));
             }
-            Some(error) => return tell(down(connection, error)),
+            _ => {}
         }
-        match error {
-            Some(error) => {
-                let finding = of_api(certificate, error);
-                tell(finding.with_hint(hint_for_one_of(self.hosts, error)));
-            }
-            None => tell(self.of_certificate(certificate)),
+        tell(Finding::ok(connection, "it answers"));
+        tell(self.of_certificate(certificate));
+        if let Some(error) = error {
+            tell(down(format!("answer of {host}"), error));
         }
         // With one host alone it is said of the token as such.
         if let Err(error) = &self.version
@@ -149,8 +153,13 @@ impl<'a> Answer<'a> {
             fingerprint,
             not_after,
         } = presented;
-        let until = not_after.and_then(Day::at);
-        let until = until.map_or_else(String::new, |day| format!(", valid until {day}"));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default();
+        let is_over = not_after.is_some_and(|end| end < now);
+        let until = not_after.and_then(Day::at).map_or_else(String::new, |day| {
+            let what = if is_over { "expired on" } else { "valid until" };
+            format!(", {what} {day}")
+        });
         let detail = format!("{trust}{until}, SHA-256 {fingerprint}");
         if self.endpoint.trust == Trust::Anyone {
             let trust = &self.endpoint.trust;
@@ -160,11 +169,10 @@ impl<'a> Answer<'a> {
                 self.hosts,
             ));
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        if not_after.is_some_and(|end| end < now.unwrap_or_default() + SOON) {
+        if not_after.is_some_and(|end| end < now + SOON) {
             return Finding::warn(check, format!("expires soon: {detail}")).with_hint(
-                "Proxmox VE renews its own two weeks before the end, one made by hand is renewed by \
-                 hand; where it is pinned, set the new fingerprint then"
+                "on the node: pvecm updatecerts --force && systemctl restart pveproxy (or however that \
+                 certificate was made); where it is pinned, set the new fingerprint then"
                     .to_owned(),
             );
         }

@@ -105,8 +105,10 @@ impl Error {
                 ..
             } => return hint_for_clone(source, vm.vmid, &vm.node),
             Error::NoFreeVmid | Error::Busy { .. } => return None,
+            Error::NotSeenAgain { source, .. } => {
+                return Some(with_more(GO_ON.to_owned(), source.request()));
+            }
             Error::StartClone { .. }
-            | Error::NotSeenAgain { .. }
             | Error::StillClaimed { .. }
             | Error::TaskFailed {
                 undecided: true, ..

@@ -23,8 +23,12 @@ pub enum Error {
         source: NotAFingerprint,
     },
 
-    #[snafu(display("{one} and {other} contradict each other"))]
-    Disagree { one: String, other: String },
+    #[snafu(display("{one} and {other} contradict each other: {why}"))]
+    Disagree {
+        one: String,
+        other: String,
+        why: Masked,
+    },
 
     #[snafu(display("{origin}: {pins} for {hosts}; it takes one for each host, in the same order",
         pins = counted(*pins, "fingerprint"), hosts = counted(*hosts, "host")))]
@@ -37,7 +41,7 @@ pub enum Error {
     #[snafu(display("missing settings: {names}"))]
     Missing { names: String },
 
-    #[snafu(display("cannot read '{}'", Masked::from(path.to_string_lossy())))]
+    #[snafu(display("cannot read the configuration file '{}'", Masked::from(path.to_string_lossy())))]
     Read { path: PathBuf, source: io::Error },
 
     #[snafu(display(
@@ -51,10 +55,11 @@ pub enum Error {
     },
 
     /// Without serde's words, which may hold a part of the file.
-    #[snafu(display("'{}', line {line}: {reason}", path.display()))]
+    #[snafu(display("'{}', line {line}, column {column}: {reason}", path.display()))]
     NotJson {
         path: PathBuf,
         line: usize,
+        column: usize,
         reason: String,
     },
 }
@@ -70,6 +75,12 @@ impl Error {
             Error::Missing { .. } => Some(
                 "set them in the environment, or without PROXMOX_ and in small letters under \
                  \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)"
+                    .to_owned(),
+            ),
+            Error::Disagree { .. } => Some("take one of them away, or let both say the same".to_owned()),
+            Error::Read { .. } => Some(
+                "--config and HOMELAB_CONFIG name the file to read; under sudo, HOME may be somebody \
+                 else's"
                     .to_owned(),
             ),
             Error::OpenToOthers { path, .. } => {

@@ -10,10 +10,11 @@ use snafu::ResultExt;
 use super::error::{Error, NotJsonSnafu, ReadSnafu};
 use super::layer::{Field, Layer, NAMES};
 use super::value::{not_open_to_others, read};
+use crate::closest::closest;
 
 /// A configuration file as it was found.
 pub(super) struct ConfigFile {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     text: String,
     others_can: Option<&'static str>,
 }
@@ -75,13 +76,15 @@ pub(super) fn read_file(file: ConfigFile) -> Result<Layer, Error> {
     let topics: Topics = serde_json::from_str(&text).map_err(|error| {
         let reason = if error.is_data() {
             "there is no object \"proxmox\""
+        } else if error.is_eof() {
+            "it ends too early for JSON"
         } else {
             "this is not JSON"
         };
-        let line = error.line();
         NotJsonSnafu {
             path: &path,
-            line,
+            line: error.line(),
+            column: error.column(),
             reason,
         }
         .build()
@@ -91,13 +94,17 @@ pub(super) fn read_file(file: ConfigFile) -> Result<Layer, Error> {
         let origin = format!("'{}': {key}", path.display());
         let known = NAMES.iter().find(|(_, name, _)| *name == Some(&key));
         let Some((_, _, field)) = known else {
-            return Err(Error::invalid(&origin, "there is no such setting"));
+            return Err(Error::invalid(&origin, &no_such_setting(&key)));
         };
         let text = match value {
             Value::Null => continue,
             Value::String(text) => text,
             Value::Number(number) => number.to_string(),
             Value::Bool(flag) => flag.to_string(),
+            Value::Array(_) if *field == Field::Host => {
+                let reason = "several hosts are one text, separated by commas";
+                return Err(Error::invalid(&origin, reason));
+            }
             _ => return Err(Error::invalid(&origin, "it is neither text nor number")),
         };
         if *field == Field::TokenSecret {
@@ -106,6 +113,14 @@ pub(super) fn read_file(file: ConfigFile) -> Result<Layer, Error> {
         layer.set(*field, &beside(&path, *field, text), &origin)?;
     }
     layer.settled()
+}
+
+fn no_such_setting(key: &str) -> String {
+    let names = NAMES.iter().filter_map(|(_, name, _)| *name);
+    match closest(key, names) {
+        Some(name) => format!("there is no such setting; did you mean '{name}'?"),
+        None => "there is no such setting".to_owned(),
+    }
 }
 
 /// A relative path in the file means beside the file, wherever the command is started.

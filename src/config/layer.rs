@@ -115,6 +115,7 @@ impl Trusted {
 impl Layer {
     /// Takes `text` for what `field` says; `origin` is the name the user knows it by.
     pub(super) fn set(&mut self, field: Field, text: &str, origin: &str) -> Result<(), Error> {
+        let text = text.trim();
         let bad = |reason: &str| Error::invalid(origin, reason);
         if field.is_shown() && find_secret(text).is_some() {
             return Err(bad(
@@ -134,6 +135,13 @@ impl Layer {
             Field::Port => {
                 let port = parse_port(text).map_err(|error| bad(&error.to_string()))?;
                 self.servers.set_part(port, origin)
+            }
+            Field::User if text.contains('!') => {
+                let reason = format!(
+                    "'{text}' is not a user, like root or root@pam: what stands behind the '!' is a \
+                     token's id, and belongs into PROXMOX_TOKEN_KEY"
+                );
+                Err(bad(&reason))
             }
             Field::User => {
                 let (user, realm) = match text.rsplit_once('@') {
@@ -157,10 +165,10 @@ impl Layer {
                 None => self.set(Field::TokenKey, text, origin),
             },
             Field::TokenSecret => {
-                let secret = Secret::of_token(text.trim()).ok_or_else(|| {
+                let secret = Secret::of_token(text).ok_or_else(|| {
                     bad(
-                        "not a token's secret, which is a UUID: pveum showed it when the token \
-                         was made",
+                        "not a token's secret, which is a UUID and nothing around it: pveum showed it \
+                         when the token was made",
                     )
                 })?;
                 set(&mut self.secret, secret, origin)
@@ -201,8 +209,19 @@ impl Layer {
     pub(super) fn settled(self) -> Result<Layer, Error> {
         self.servers.check()?;
         self.user.check()?;
-        if let [one, other, ..] = self.trust.origins()[..] {
-            return DisagreeSnafu { one, other }.fail();
+        let origins = self.trust.origins();
+        if let [one, other, ..] = origins[..] {
+            let why = "both say whom to trust";
+            return DisagreeSnafu { one, other, why }.fail();
+        }
+        if let (Some(servers), [other, ..]) = (&self.servers.whole, &origins[..])
+            && servers.value.iter().all(|server| !server.tls)
+            && self.trust.insecure().is_none()
+        {
+            let why = "with http:// there is no certificate to trust";
+            let one = servers.origin.as_str();
+            let other = *other;
+            return DisagreeSnafu { one, other, why }.fail();
         }
         Ok(self)
     }

@@ -1,9 +1,13 @@
 //! Values that know where they came from, so that every error names its origin and two names for one
 //! thing that disagree are noticed.
 
+use std::path::PathBuf;
+
 use snafu::ensure;
 
 use super::error::{DisagreeSnafu, Error};
+use crate::api::secret::Secret;
+use crate::api::{Address, Fingerprint};
 
 /// A value and the name under which the user gave it.
 #[derive(Clone)]
@@ -21,7 +25,7 @@ impl<T> Setting<T> {
     }
 }
 
-pub(super) fn set<T: PartialEq>(
+pub(super) fn set<T: PartialEq + Shown>(
     slot: &mut Option<Setting<T>>,
     value: T,
     origin: &str,
@@ -33,15 +37,69 @@ pub(super) fn set<T: PartialEq>(
     Ok(())
 }
 
-fn agree<T: PartialEq>(there: &Setting<T>, value: &T, origin: &str) -> Result<(), Error> {
+fn agree<T: PartialEq + Shown>(there: &Setting<T>, value: &T, origin: &str) -> Result<(), Error> {
+    let why = match (there.value.shown(), value.shown()) {
+        (Some(one), Some(other)) => format!("one says {one}, the other {other}"),
+        _ => "they are not the same".to_owned(),
+    };
     ensure!(
         there.value == *value,
         DisagreeSnafu {
             one: there.origin.clone(),
             other: origin,
+            why,
         }
     );
     Ok(())
+}
+
+/// What may be said of a value.
+pub(super) trait Shown {
+    /// `None` where it is nobody's business, or would help nobody.
+    fn shown(&self) -> Option<String>;
+}
+
+impl Shown for String {
+    fn shown(&self) -> Option<String> {
+        Some(format!("'{self}'"))
+    }
+}
+
+impl Shown for u16 {
+    fn shown(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Shown for Vec<Address> {
+    fn shown(&self) -> Option<String> {
+        let names: Vec<&str> = self.iter().map(|address| address.name.as_str()).collect();
+        Some(format!("'{}'", names.join(",")))
+    }
+}
+
+impl Shown for PathBuf {
+    fn shown(&self) -> Option<String> {
+        Some(format!("'{}'", self.display()))
+    }
+}
+
+impl Shown for Secret {
+    fn shown(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Shown for Vec<Fingerprint> {
+    fn shown(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Shown for bool {
+    fn shown(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A value that may bring a part of it along, and that part given by itself: a host and its port,
@@ -63,7 +121,7 @@ impl<T, P> Default for Paired<T, P> {
     }
 }
 
-impl<T: PartialEq, P: PartialEq> Paired<T, P> {
+impl<T: PartialEq + Shown, P: PartialEq + Shown> Paired<T, P> {
     pub(super) fn set_whole(
         &mut self,
         whole: T,

@@ -149,12 +149,20 @@ fn an_id_may_bring_user_and_realm_along() {
 }
 
 #[rstest]
-#[case::port("PROXMOX_PORT", "abc", "PROXMOX_PORT: 'abc' is not a port")]
-#[case::port_zero("PROXMOX_PORT", "0", "PROXMOX_PORT: '0' is not a port")]
+#[case::port(
+    "PROXMOX_PORT",
+    "abc",
+    "PROXMOX_PORT: 'abc' is not a port, which is a number up to 65535"
+)]
+#[case::port_zero(
+    "PROXMOX_PORT",
+    "0",
+    "PROXMOX_PORT: '0' is not a port, which is a number up to 65535"
+)]
 #[case::host(
     "PROXMOX_HOST",
     "pve lan",
-    "PROXMOX_HOST: 'pve lan' is not a host name"
+    "PROXMOX_HOST: 'pve lan' is not a host name; commas separate several hosts"
 )]
 #[case::clear_text(
     "PROXMOX_HOST",
@@ -174,7 +182,8 @@ fn an_id_may_bring_user_and_realm_along() {
 #[case::user_with_a_token(
     "PROXMOX_USER",
     "root!cli",
-    "PROXMOX_USER: 'root!cli' is not a user, like root or root@pam"
+    "PROXMOX_USER: 'root!cli' is not a user, like root or root@pam: what stands behind the '!' is a \
+     token's id, and belongs into PROXMOX_TOKEN_KEY"
 )]
 #[case::realm(
     "PROXMOX_REALM",
@@ -194,8 +203,8 @@ fn an_id_may_bring_user_and_realm_along() {
 #[case::secret(
     "PROXMOX_TOKEN_SECRET",
     "hunter2",
-    "PROXMOX_TOKEN_SECRET: not a token's secret, which is a UUID: pveum showed it when the token \
-     was made"
+    "PROXMOX_TOKEN_SECRET: not a token's secret, which is a UUID and nothing around it: pveum showed \
+     it when the token was made"
 )]
 #[case::whole_token(
     "PROXMOX_VE_API_TOKEN",
@@ -220,7 +229,7 @@ fn an_id_may_bring_user_and_realm_along() {
 #[case::an_empty_entry_in_a_list_of_fingerprints(
     "PROXMOX_FINGERPRINT",
     PIN_AND_EMPTY,
-    "PROXMOX_FINGERPRINT: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 0"
+    "PROXMOX_FINGERPRINT, number 2: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 0"
 )]
 #[case::more_fingerprints_than_hosts(
     "PROXMOX_FINGERPRINT",
@@ -257,10 +266,20 @@ fn a_bad_value_is_named_by_its_origin(
 #[case::secret("PROXMOX_TOKEN_SECRET")]
 #[case::secret_file("PROXMOX_TOKEN_SECRET_FILE")]
 #[case::whole_token("PROXMOX_VE_API_TOKEN")]
+#[case::port("PROXMOX_PORT")]
+#[case::fingerprint("PROXMOX_FINGERPRINT")]
 fn a_secret_in_the_wrong_place_is_not_said_back(
     whole: BTreeMap<&'static str, String>,
     #[case] name: &'static str,
-    #[values("@", "=", "root@pam!cli=", "root@pam!cli:", "https://root@pam!cli=")] before: &str,
+    #[values(
+        "",
+        "@",
+        "=",
+        "root@pam!cli=",
+        "root@pam!cli:",
+        "https://root@pam!cli="
+    )]
+    before: &str,
     #[values("", "=x", "@pve.lan")] behind: &str,
 ) {
     let mut environment = whole;
@@ -275,57 +294,84 @@ fn a_secret_in_the_wrong_place_is_not_said_back(
 }
 
 #[rstest]
-#[case::two_hosts(&[("PROXMOX_VE_ENDPOINT", "https://other.lan")], "PROXMOX_HOST", "PROXMOX_VE_ENDPOINT")]
-#[case::two_users(&[("PROXMOX_TOKEN_ID", "bob@pve!cli")], "PROXMOX_USER", "PROXMOX_TOKEN_ID")]
-#[case::two_ids(&[("PROXMOX_TOKEN_ID", "ci")], "PROXMOX_TOKEN_KEY", "PROXMOX_TOKEN_ID")]
-#[case::two_realms(&[("PROXMOX_REALM", "pve")], "PROXMOX_USER", "PROXMOX_REALM")]
+#[case::two_hosts(
+    &[("PROXMOX_VE_ENDPOINT", "https://other.lan")],
+    "PROXMOX_HOST and PROXMOX_VE_ENDPOINT contradict each other: one says 'pve.lan', the other \
+     'other.lan'"
+)]
+#[case::two_users(
+    &[("PROXMOX_TOKEN_ID", "bob@pve!cli")],
+    "PROXMOX_USER and PROXMOX_TOKEN_ID contradict each other: one says 'root', the other 'bob'"
+)]
+#[case::two_ids(
+    &[("PROXMOX_TOKEN_ID", "ci")],
+    "PROXMOX_TOKEN_KEY and PROXMOX_TOKEN_ID contradict each other: one says 'cli', the other 'ci'"
+)]
+#[case::two_realms(
+    &[("PROXMOX_REALM", "pve")],
+    "PROXMOX_USER and PROXMOX_REALM contradict each other: one says 'pam', the other 'pve'"
+)]
+#[case::two_secrets(
+    &[("PROXMOX_VE_API_TOKEN", "root@pam!cli=00000000-0000-0000-0000-000000000002")],
+    "PROXMOX_TOKEN_SECRET and PROXMOX_VE_API_TOKEN contradict each other: they are not the same"
+)]
 #[case::two_ports(
     &[("PROXMOX_HOST", "pve.lan:8007"), ("PROXMOX_PORT", "8006")],
-    "PROXMOX_HOST",
-    "PROXMOX_PORT"
+    "PROXMOX_HOST and PROXMOX_PORT contradict each other: one says 8007, the other 8006"
 )]
 #[case::a_ca_that_nobody_looks_at(
     &[("PROXMOX_CA_FILE", "/ca.pem"), ("PROXMOX_REJECT_UNAUTHORIZED", "false")],
-    "PROXMOX_CA_FILE",
-    "PROXMOX_REJECT_UNAUTHORIZED"
+    "PROXMOX_CA_FILE and PROXMOX_REJECT_UNAUTHORIZED contradict each other: both say whom to trust"
 )]
 #[case::a_pin_that_nobody_looks_at(
     &[("PROXMOX_FINGERPRINT", PIN), ("PROXMOX_VE_INSECURE", "1")],
-    "PROXMOX_FINGERPRINT",
-    "PROXMOX_VE_INSECURE"
+    "PROXMOX_FINGERPRINT and PROXMOX_VE_INSECURE contradict each other: both say whom to trust"
 )]
 #[case::a_pin_and_a_ca(
     &[("PROXMOX_FINGERPRINT", PIN), ("PROXMOX_CA_FILE", "/ca.pem")],
-    "PROXMOX_FINGERPRINT",
-    "PROXMOX_CA_FILE"
+    "PROXMOX_FINGERPRINT and PROXMOX_CA_FILE contradict each other: both say whom to trust"
 )]
 #[case::a_pin_without_tls(
     &[("PROXMOX_HOST", "http://127.0.0.1"), ("PROXMOX_FINGERPRINT", PIN)],
-    "PROXMOX_HOST",
-    "PROXMOX_FINGERPRINT"
-)]
-#[case::one_of_two_hosts_without_tls(
-    &[("PROXMOX_HOST", "pve1,http://127.0.0.1"), ("PROXMOX_CA_FILE", "/ca.pem")],
-    "PROXMOX_HOST",
-    "PROXMOX_CA_FILE"
+    "PROXMOX_HOST and PROXMOX_FINGERPRINT contradict each other: with http:// there is no certificate \
+     to trust"
 )]
 #[case::a_ca_without_tls(
     &[("PROXMOX_HOST", "http://127.0.0.1"), ("PROXMOX_CA_FILE", "/ca.pem")],
-    "PROXMOX_HOST",
-    "PROXMOX_CA_FILE"
+    "PROXMOX_HOST and PROXMOX_CA_FILE contradict each other: with http:// there is no certificate to \
+     trust"
 )]
 fn two_names_that_disagree_are_both_named(
     mut whole: BTreeMap<&'static str, String>,
     #[case] changes: &[(&'static str, &str)],
-    #[case] one: &str,
-    #[case] other: &str,
+    #[case] expected: &str,
 ) {
     whole.extend(
         changes
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned())),
     );
-    let expected = format!("{one} and {other} contradict each other");
+    assert_eq!(refusal(&whole), expected);
+}
+
+/// What the file says of certificates is for the hosts of the file.
+#[rstest]
+fn a_host_of_this_machine_needs_no_trust(mut whole: BTreeMap<&'static str, String>) {
+    whole.insert("PROXMOX_HOST", "http://127.0.0.1:8080".to_owned());
+    let file = JsonFile::proxmox("no-trust", r#""ca_file":"ca.pem""#);
+    let access = load_with(&file.flags(), &whole).unwrap();
+    assert_eq!(hosts(&access), ["127.0.0.1:8080"]);
+}
+
+/// A secret that stands alone in a setting that is said would be said too.
+#[rstest]
+fn a_secret_in_place_of_another_setting_is_refused(
+    mut whole: BTreeMap<&'static str, String>,
+    #[values("PROXMOX_HOST", "PROXMOX_USER", "PROXMOX_REALM", "PROXMOX_TOKEN_KEY")]
+    name: &'static str,
+) {
+    whole.insert(name, SECRET.to_owned());
+    let expected = format!("{name}: that looks like a token's secret, which does not belong here");
     assert_eq!(refusal(&whole), expected);
 }
 
@@ -489,9 +535,19 @@ fn whom_to_trust_is_said_by_the_highest_source(
 }
 
 #[rstest]
-#[case::unknown_key(r#""hots":"pve.lan""#, "hots: there is no such setting")]
-#[case::list_of_hosts(r#""host":["a","b"]"#, "host: it is neither text nor number")]
-#[case::port(r#""port":70000"#, "port: '70000' is not a port")]
+#[case::unknown_key(
+    r#""hots":"pve.lan""#,
+    "hots: there is no such setting; did you mean 'host'?"
+)]
+#[case::key_like_no_other(r#""color":"red""#, "color: there is no such setting")]
+#[case::list_of_hosts(
+    r#""host":["a","b"]"#,
+    "host: several hosts are one text, separated by commas"
+)]
+#[case::port(
+    r#""port":70000"#,
+    "port: '70000' is not a port, which is a number up to 65535"
+)]
 #[case::empty_host(r#""host":"""#, "host: it is empty")]
 #[case::empty_ca_file(r#""ca_file":"""#, "ca_file: it is empty")]
 #[case::fingerprint(
@@ -515,11 +571,14 @@ fn null_is_as_good_as_absent(whole: BTreeMap<&'static str, String>) {
 }
 
 #[rstest]
-#[case::no_json("\nhost = pve.lan", "line 2: this is not JSON")]
-#[case::cut("{\"proxmox\":", "line 1: this is not JSON")]
-#[case::no_topic("{}", "line 1: there is no object \"proxmox\"")]
-#[case::no_object("{\"proxmox\":\"s3cret\"}", "line 1: there is no object \"proxmox\"")]
-#[case::empty("", "line 1: this is not JSON")]
+#[case::no_json("\nhost = pve.lan", "line 2, column 1: this is not JSON")]
+#[case::cut("{\"proxmox\":", "line 1, column 11: it ends too early for JSON")]
+#[case::no_topic("{}", "line 1, column 2: there is no object \"proxmox\"")]
+#[case::no_object(
+    "{\"proxmox\":\"s3cret\"}",
+    "line 1, column 19: there is no object \"proxmox\""
+)]
+#[case::empty("", "line 1, column 0: it ends too early for JSON")]
 fn a_file_of_another_kind_is_refused(#[case] text: &str, #[case] reason: &str) {
     let file = JsonFile::new(&format!("kind-{}", text.len()), text);
     let error = load_with(&file.flags(), &BTreeMap::new()).err().unwrap();

@@ -59,9 +59,15 @@ pub(super) fn parse_boolean(text: &str, origin: &str) -> Result<bool, Error> {
 
 /// One for each host, separated by commas.
 pub(super) fn parse_fingerprints(text: &str, origin: &str) -> Result<Vec<Fingerprint>, Error> {
-    let entries = text.split(',').map(str::trim);
-    let pins: Result<Vec<Fingerprint>, _> = entries.map(str::parse).collect();
-    pins.context(FingerprintSnafu { origin })
+    let entries: Vec<&str> = text.split(',').map(str::trim).collect();
+    let parsed = entries.iter().enumerate().map(|(index, entry)| {
+        let origin = match entries[..] {
+            [_] => origin.to_owned(),
+            _ => format!("{origin}, number {}", index + 1),
+        };
+        entry.parse().context(FingerprintSnafu { origin })
+    });
+    parsed.collect()
 }
 
 pub(super) fn read_secret_file(path: &Path, origin: &str) -> Result<String, Error> {

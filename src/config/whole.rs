@@ -1,10 +1,11 @@
 //! What all sources say together, if that is enough to reach a server.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use snafu::ensure;
 
-use super::error::{DisagreeSnafu, Error, MissingSnafu, PinsAndHostsSnafu};
+use super::error::{Error, MissingSnafu, PinsAndHostsSnafu};
 use super::layer::{Layer, Trusted};
 use super::setting::Setting;
 use crate::api::types::{Token, TokenId};
@@ -16,6 +17,8 @@ pub struct Configuration {
     pub access: Access,
     /// Each setting, for those who look for the wrong one.
     pub sources: Vec<Source>,
+    /// The file that was read, if there is one.
+    pub file: Option<PathBuf>,
     /// What works, and may not be what was meant.
     pub warnings: Vec<String>,
 }
@@ -33,6 +36,7 @@ pub struct Source {
 impl Layer {
     pub(super) fn into_configuration(
         self,
+        file: Option<PathBuf>,
         request_timeout: Duration,
     ) -> Result<Configuration, Error> {
         let names = [
@@ -61,7 +65,7 @@ impl Layer {
                 Address { port, ..server }.into_host()
             })
             .collect();
-        let trusts = trusts(&hosts, &servers.origin, &self.trust)?;
+        let trusts = trusts(&hosts, &self.trust)?;
         let warnings = warnings(&hosts, &user, realm.as_ref(), &self.trust);
         let mut sources = vec![source("host", &listed(&hosts), &servers.origin)];
         let port = port.filter(|port| port.origin != servers.origin);
@@ -90,6 +94,7 @@ impl Layer {
                 request_timeout,
             },
             sources,
+            file,
             warnings,
         })
     }
@@ -100,16 +105,7 @@ const DEFAULT_REALM: &str = "pam";
 const BY_DEFAULT: &str = "by default";
 
 /// Whom to trust at each of the hosts.
-fn trusts(hosts: &[Host], origin: &str, trusted: &Trusted) -> Result<Vec<Trust>, Error> {
-    let says_whom = match (&trusted.pins, &trusted.ca_file) {
-        (Some(pins), _) => Some(&pins.origin),
-        (None, ca_file) => ca_file.as_ref().map(|ca_file| &ca_file.origin),
-    };
-    if let Some(other) = says_whom {
-        // Without TLS nobody would look at it.
-        let one = origin;
-        ensure!(hosts.iter().all(Host::tls), DisagreeSnafu { one, other });
-    }
+fn trusts(hosts: &[Host], trusted: &Trusted) -> Result<Vec<Trust>, Error> {
     if let Some(Setting {
         value: pins,
         origin,

@@ -7,8 +7,8 @@ use super::privileges::privileges_of_role;
 use super::setup::{Rights, RightsWord};
 
 impl FakePve {
-    /// Carries out a line such as `pveum acl modify /vms --users 'a@pve' --tokens 'a@pve!cli'
-    /// --roles PVEVMUser`. A line that Proxmox would not take, or that would give the token
+    /// Carries out a line such as `pveum acl modify /vms --tokens 'a@pve!cli' --roles
+    /// PVEVMUser`. A line that Proxmox would not take, or that would give the token
     /// nothing, panics.
     pub(crate) fn pveum(&self, line: &str) {
         let done = Line::read(line).and_then(|line| self.cluster().give(&line));
@@ -66,13 +66,14 @@ fn unquoted(word: &str) -> Result<&str, String> {
     Ok(plain)
 }
 
-/// A token has no more than its user has, too, except that root has everything.
+/// The users here may do everything, so their tokens have what is given to them.
 fn check_user(token: &str, users: Option<&str>) -> Result<(), String> {
     let (user, _) = token.split_once('!').ok_or("a token is USER@REALM!ID")?;
     match users {
-        None if user == "root@pam" => Ok(()),
-        None => Err(format!("'{user}' gets nothing, and so its token does")),
-        Some(named) if named == user => Ok(()),
+        None => Ok(()),
+        Some(named) if named == user => Err(format!(
+            "'{user}' loses what he has from above at that path"
+        )),
         Some(named) => Err(format!("'{named}' is not the user of '{token}'")),
     }
 }

@@ -17,9 +17,9 @@ fn with_token(acl: &Value) -> FakePve {
 }
 
 #[rstest]
-#[case::quoted("--users 'cloner@pve' --tokens 'cloner@pve!cli' --roles PVETemplateUser")]
-#[case::bare("--users cloner@pve --tokens cloner@pve!cli --roles PVETemplateUser")]
-#[case::in_another_order("--roles PVETemplateUser --tokens 'cloner@pve!cli' --users 'cloner@pve'")]
+#[case::quoted("--tokens 'cloner@pve!cli' --roles PVETemplateUser")]
+#[case::bare("--tokens cloner@pve!cli --roles PVETemplateUser")]
+#[case::in_another_order("--roles PVETemplateUser --tokens 'cloner@pve!cli'")]
 fn a_role_is_given_at_a_path(
     #[case] options: &str,
     #[values(json!({}), json!("none"))] acl: Value,
@@ -35,7 +35,7 @@ fn a_role_is_given_at_a_path(
 fn several_roles_are_given_at_once_and_one_after_the_other() {
     let fake = with_token(&json!({"/storage/data": ["Datastore.Audit"]}));
     let give = |path: &str, roles: &str| {
-        let who = "--users 'cloner@pve' --tokens 'cloner@pve!cli'";
+        let who = "--tokens 'cloner@pve!cli'";
         fake.pveum(&format!("pveum acl modify {path} {who} --roles {roles}"));
     };
     give("/", "PVESDNUser,PVETemplateUser");
@@ -59,16 +59,14 @@ fn a_line_for_a_path_hides_what_was_inherited_there() {
     let fake = with_token(&json!({"/vms": ["VM.Allocate", "VM.Audit"]}));
     let config = || read(&fake, CLONER, "/nodes/pve1/qemu/100/config").status;
     assert_eq!(config(), 200);
-    fake.pveum(
-        "pveum acl modify /vms/100 --users 'cloner@pve' --tokens 'cloner@pve!cli' --roles PVESDNUser",
-    );
+    fake.pveum("pveum acl modify /vms/100 --tokens 'cloner@pve!cli' --roles PVESDNUser");
     assert_eq!(config(), 403);
     let listed = permissions(&fake, CLONER, "?path=/vms/100");
     assert_eq!(listed, json!({"/vms/100": {"SDN.Audit": 1, "SDN.Use": 1}}));
 }
 
 #[test]
-fn a_token_of_root_needs_no_line_for_its_user() {
+fn a_role_is_all_that_it_has() {
     let fake = with_token(&json!({}));
     fake.pveum("pveum acl modify /vms --tokens 'root@pam!few' --roles PVEAuditor");
     let expected = json!({"/vms": {
@@ -115,7 +113,9 @@ fn roles_are_those_of_the_version(
 #[case::an_option_without_value("pveum acl modify /vms --tokens 'root@pam!few' --roles")]
 #[case::no_such_role("pveum acl modify /vms --tokens 'root@pam!few' --roles PVEAuditer")]
 #[case::no_such_token("pveum acl modify /vms --tokens 'root@pam!nosuch' --roles PVEAuditor")]
-#[case::no_user("pveum acl modify /vms --tokens 'cloner@pve!cli' --roles PVEAuditor")]
+#[case::what_its_user_has_is_lost(
+    "pveum acl modify /vms --users cloner@pve --tokens 'cloner@pve!cli' --roles PVEAuditor"
+)]
 #[case::another_user(
     "pveum acl modify /vms --users 'bob@pve' --tokens 'cloner@pve!cli' --roles PVEAuditor"
 )]
