@@ -174,19 +174,23 @@ pub fn as_root(role: Role, path: &str, token: &TokenId) -> String {
 /// for whoever it names loses on that path what he has from above and through groups.
 pub fn for_its_user(token: &TokenId) -> Option<String> {
     let userid = token.userid();
-    (userid != "root@pam").then(|| {
+    let is_root = userid == "root@pam";
+    (!is_root).then(|| {
         format!(
-            "where the token has no privilege separation, or its user lacks it too: the same with \
-             --users {} instead of --tokens …",
+            "the same with --users {} instead of --tokens …",
             word(&userid)
         )
     })
 }
 
 fn grant(role: Role, path: &str, token: &TokenId) -> String {
-    let lines = [Some(as_root(role, path, token)), for_its_user(token)];
-    let lines: Vec<String> = lines.into_iter().flatten().collect();
-    lines.join("; ")
+    let line = as_root(role, path, token);
+    match for_its_user(token) {
+        Some(otherwise) => format!(
+            "{line}; where the token has no privilege separation, or its user lacks it too: {otherwise}"
+        ),
+        None => line,
+    }
 }
 
 /// `text` as one word of a shell, in quotes where it takes them.

@@ -70,7 +70,7 @@ fn scripts_are_told_too() {
 #[test]
 fn a_bad_value_is_named_by_its_origin() {
     let seen = Homelab::alone().env("PROXMOX_PORT", "abc").run(LIST);
-    let expected = "Failed to list templates: PROXMOX_PORT: 'abc' is not a port\n";
+    let expected = "Failed to list templates: PROXMOX_PORT: 'abc' is not a port, which is a number up to 65535\n";
     assert_eq!(seen, refused(expected));
 }
 
@@ -119,8 +119,9 @@ fn a_file_that_is_asked_for_is_the_only_one() {
 #[test]
 fn a_file_that_is_asked_for_must_be_there() {
     let seen = Homelab::alone().run("proxmox template list --config nowhere.json");
-    let expected = "Failed to list templates: cannot read 'nowhere.json': \
-                    No such file or directory (os error 2)\n";
+    let expected = "Failed to list templates: cannot read the configuration file \
+                    'nowhere.json': No such file or directory (os error 2)\nHint: --config and \
+                    HOMELAB_CONFIG name the file to read; under sudo, HOME may be somebody else's\n";
     assert_eq!(seen, refused(expected));
 }
 
@@ -129,7 +130,8 @@ fn a_file_of_another_kind_says_where_it_went_wrong() {
     let homelab = Homelab::alone();
     write(&homelab.home().join("my.json"), "{\"proxmox\":\n[]}", 0o600);
     let seen = homelab.run("proxmox template list --config my.json");
-    let expected = "Failed to list templates: 'my.json', line 2: there is no object \"proxmox\"\n";
+    let expected =
+        "Failed to list templates: 'my.json', line 2, column 0: there is no object \"proxmox\"\n";
     assert_eq!(seen, refused(expected));
 }
 

@@ -33,6 +33,14 @@ fn at(hosts: &[&str]) -> Homelab {
     homelab.env("PROXMOX_HOST", &hosts.join(","))
 }
 
+/// A dead one is told of, once in a run.
+fn passed_over(url: &str) -> String {
+    let host = url.trim_start_matches("http://");
+    format!(
+        "cannot reach {host}: Connection refused (os error 111); another host is asked instead\n"
+    )
+}
+
 fn listed() -> Seen {
     Seen {
         exit: Some(0),
@@ -43,20 +51,33 @@ fn listed() -> Seen {
 
 #[test]
 fn the_first_one_that_can_be_reached_is_asked() {
-    let (second, third) = (fake(), fake());
-    let seen = at(&[&dead(), &second.url(), &third.url()]).run(LIST);
-    assert_eq!(seen, listed());
+    let (first, second, third) = (dead(), fake(), fake());
+    let seen = at(&[&first, &second.url(), &third.url()]).run(LIST);
+    let stderr = passed_over(&first);
+    assert_eq!(seen, Seen { stderr, ..listed() });
     assert_eq!((second.journal().len(), third.journal().len()), (1, 0));
 }
 
 #[test]
 fn who_has_answered_is_asked_first_for_the_rest_of_the_run() {
-    let (first, second) = (fake(), fake());
-    let seen = at(&[&dead(), &second.url(), &first.url()]).run(CREATE);
+    let (first, second, third) = (dead(), fake(), fake());
+    let homelab = at(&[&first, &second.url(), &third.url()]);
+    let seen = homelab.run(&format!("{CREATE} --verbose"));
     assert_eq!(seen.exit, Some(0));
-    assert_eq!((first.journal().len(), second.journal().len()), (0, 4));
+    assert_eq!((second.journal().len(), third.journal().len()), (4, 0));
     // The list, the VMID and the clone; the answer to the clone says `close`.
     assert_eq!(second.connections(), 2);
+    let host = first.trim_start_matches("http://");
+    let tries = seen.stderr.lines().filter(|line| line.starts_with(host));
+    assert_eq!(tries.count(), 1, "{}", seen.stderr);
+}
+
+#[test]
+fn a_quiet_run_does_not_say_who_is_down() {
+    let (first, second) = (dead(), fake());
+    let seen = at(&[&first, &second.url()]).run(&format!("{CREATE} --quiet"));
+    let seen = (seen.exit, seen.stdout.as_str(), seen.stderr.as_str());
+    assert_eq!(seen, (Some(0), "", ""));
 }
 
 #[test]
@@ -132,7 +153,12 @@ fn a_host_that_does_not_answer_is_not_asked_first_again() {
 fn what_only_reads_is_asked_of_the_next_host_when_no_answer_comes() {
     let one = json!({"faults": [{"on": "GET", "close": "lost"}]});
     let (one, two) = (FakePve::start(setup(&one)), fake());
-    assert_eq!(at(&[&one.url(), &two.url()]).run(LIST), listed());
+    let stderr = format!(
+        "no answer from 127.0.0.1:{}: the connection was cut; another host is asked instead\n",
+        one.port()
+    );
+    let seen = at(&[&one.url(), &two.url()]).run(LIST);
+    assert_eq!(seen, Seen { stderr, ..listed() });
 }
 
 #[test]
@@ -200,7 +226,8 @@ fn each_host_has_its_pin_or_all_have_one_authority(#[case] by_pins: bool) {
     } else {
         homelab.env("PROXMOX_CA_FILE", "ca.pem")
     };
-    assert_eq!(homelab.run(LIST), listed());
+    let stderr = passed_over("127.0.0.1:1");
+    assert_eq!(homelab.run(LIST), Seen { stderr, ..listed() });
     assert_eq!((one.journal().len(), two.journal().len()), (1, 0));
 }
 
@@ -219,7 +246,9 @@ fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
          fingerprint it presents is {}; another host is asked instead; the node may have got a new \
          certificate: compare that fingerprint with what 'pvenode cert info' or 'openssl x509 -in \
          /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is the \
-         same: PROXMOX_FINGERPRINT={}; if it is not, somebody is in between\n",
+         same: give it this host's place in PROXMOX_FINGERPRINT, which takes one for each host, in \
+         their order: {} (or --fingerprint, or \"fingerprint\" in the file: where the pin stands \
+         now); if it is not, somebody is in between\n",
         one.port(),
         two.fingerprint(),
         one.fingerprint(),

@@ -33,7 +33,7 @@ fn not_listed(fake: &FakePve, what: &str, hint: &str) -> Seen {
 
 const ANOTHER_SERVICE: &str = "check that PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE \
                                itself, not of a proxy or another service";
-const TRY_AGAIN: &str = "try it again; if it stays so, on that node: systemctl status pveproxy \
+const TRY_AGAIN: &str = "if it speaks TLS there, leave http:// out of the host; else try it again; if it stays so, on that node: systemctl status pveproxy \
                          pvedaemon; --request-timeout allows more time";
 
 #[rstest]
@@ -49,8 +49,8 @@ const TRY_AGAIN: &str = "try it again; if it stays so, on that node: systemctl s
     "interim",
     "HOST did not answer as Proxmox VE does: headers without end"
 )]
-#[case::body("body", "HOST did not answer as Proxmox VE does: more than 64 MiB")]
-#[case::small_body_that_unpacks("bomb", "HOST did not answer as Proxmox VE does: more than 64 MiB")]
+#[case::body("body", "HOST did not answer as Proxmox VE does: more than 48 MiB")]
+#[case::small_body_that_unpacks("bomb", "HOST did not answer as Proxmox VE does: more than 48 MiB")]
 fn a_flood_is_no_answer(#[case] flood: &str, #[case] what: &str) {
     let fake = fake(json!({"flood": flood}));
     let seen = Homelab::at(&fake)
@@ -68,14 +68,17 @@ fn a_body_that_never_ends_is_given_up_however_slow_it_is() {
     assert_eq!(seen, not_listed(&fake, what, TRY_AGAIN));
 }
 
-/// What is a mebibyte long was not written for anybody to read.
-#[test]
-fn words_without_end_are_cut_off() {
-    let words = "x".repeat(1 << 20);
+/// What is a mebibyte long was not written for anybody to read; then the reason phrase has to do.
+#[rstest]
+#[case::long(10_000, "x")]
+#[case::without_end(1 << 20, "y")]
+fn words_without_end_are_cut_off(#[case] length: usize, #[case] shown: &str) {
+    let words = "x".repeat(length);
     let body = json!({"data": null, "message": words}).to_string();
-    let fake = fake(json!({"answer": {"status": 500, "reason": "x", "body": body}}));
+    let reason = "y".repeat(3000);
+    let fake = fake(json!({"answer": {"status": 500, "reason": reason, "body": body}}));
     let seen = Homelab::at(&fake).run("proxmox template list");
-    let expected = format!("Failed to list templates: {}…\n", &words[..2000]);
+    let expected = format!("Failed to list templates: {}…\n", shown.repeat(2000));
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
 }
 
@@ -98,6 +101,76 @@ fn a_secret_that_is_repeated_is_not_shown(#[case] answer: Value, #[case] what: &
     let expected = not_listed(&fake, &what, ANOTHER_SERVICE).stderr;
     let last: Vec<&str> = seen.stderr.lines().skip(1).collect();
     assert_eq!(last.join("\n") + "\n", expected);
+}
+
+#[rstest]
+#[case::at_once("", "(secret)…")]
+#[case::where_it_is_cut("xxxxxxxxxxxxxxxxxxxxxxxx", "xxxxxxxxxxxxxxxxxxxxxxxx(secret)…")]
+fn a_secret_in_a_good_answer_is_not_shown(#[case] before: &str, #[case] shown: &str) {
+    let data = format!("{before}{}{}", crate::fake_pve::SECRET, "z".repeat(60));
+    let fake = fake(json!({"json": {"data": data}}));
+    let seen = Homelab::at(&fake).run("proxmox template list");
+    assert_eq!(seen.exit, Some(1));
+    assert!(
+        seen.stderr.contains(shown.trim_end_matches('…')),
+        "{}",
+        seen.stderr
+    );
+}
+
+/// Whoever sends a hundred thousand rows that are none must not get a hundred thousand complaints
+/// kept.
+#[rstest]
+#[case::rows("[", "0,", "0]")]
+#[case::objects("[", "{},", "{}]")]
+fn rows_that_are_none_cost_nothing(#[case] open: &str, #[case] row: &str, #[case] close: &str) {
+    let rows = row.repeat((8 << 20) / row.len());
+    let body = format!("{{\"data\":{open}{rows}{close}}}");
+    let fake = fake(json!({"answer": {"status": 200, "reason": "OK", "body": body}}));
+    let seen = Homelab::at(&fake)
+        .with_memory(MEMORY)
+        .run("proxmox template list");
+    assert_eq!(
+        (seen.exit, seen.stdout.as_str()),
+        (Some(0), "No templates found\n")
+    );
+    let beginning = "Warning: the list may not be complete: ";
+    assert_eq!(seen.stderr.get(..beginning.len()), Some(beginning));
+}
+
+#[rstest]
+#[case::message(r#"{"data":null,"message":[ROWS]}"#)]
+#[case::errors(r#"{"data":null,"errors":[ROWS]}"#)]
+fn complaints_without_end_cost_nothing(#[case] body: &str) {
+    let body = body.replace("ROWS", &("0,".repeat(1 << 20) + "0"));
+    let fake = fake(json!({"answer": {"status": 500, "reason": "enough", "body": body}}));
+    let seen = Homelab::at(&fake)
+        .with_memory(MEMORY)
+        .run("proxmox template list");
+    assert_eq!(
+        (seen.exit, seen.stderr.as_str()),
+        (Some(1), "Failed to list templates: enough\n")
+    );
+}
+
+#[rstest]
+#[case::ca_file("--ca-file /dev/zero", "CA file '/dev/zero': it is longer than 1 MiB")]
+#[case::configuration(
+    "--config /dev/zero",
+    "cannot read the configuration file '/dev/zero': it is longer than 1 MiB"
+)]
+fn a_device_without_end_is_no_file(#[case] option: &str, #[case] what: &str) {
+    let homelab = Homelab::alone()
+        .with_token()
+        .env("PROXMOX_HOST", "127.0.0.1:1");
+    let seen = homelab
+        .with_memory(MEMORY)
+        .run(&format!("proxmox template list {option}"));
+    let line = format!("Failed to list templates: {what}");
+    assert_eq!(
+        (seen.exit, seen.stderr.lines().next()),
+        (Some(2), Some(line.as_str()))
+    );
 }
 
 #[test]

@@ -55,21 +55,24 @@ fn not_trusted(fake: &FakePve, reason: &str, hint: &str) -> Seen {
     ))
 }
 
-fn compare(fake: &FakePve) -> String {
+/// `instead` of what it was trusted by.
+fn compare(fake: &FakePve, instead: &str) -> String {
     format!(
         "compare that fingerprint with what 'pvenode cert info' or 'openssl x509 -in \
          /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is the \
-         same: PROXMOX_FINGERPRINT={}",
+         same: PROXMOX_FINGERPRINT={}{instead}",
         fake.fingerprint()
     )
 }
 
-fn pin_or_authority(fake: &FakePve) -> String {
+fn pin_or_authority(fake: &FakePve, instead: &str) -> String {
     format!(
         "{}; or copy /etc/pve/pve-root-ca.pem from the node, and PROXMOX_CA_FILE=that copy",
-        compare(fake)
+        compare(fake, instead)
     )
 }
+
+const NOT_BY_FILE: &str = " instead of the CA file";
 
 const UNKNOWN_AUTHORITY: &str =
     "its certificate is signed by an authority that is not trusted here";
@@ -109,7 +112,8 @@ fn an_ipv6_address_is_as_good_as_another(#[case] by_authority: bool) {
 fn another_authority_is_not_trusted_and_nothing_is_sent() {
     let fake = fake();
     let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
-    let expected = not_trusted(&fake, UNKNOWN_AUTHORITY, &pin_or_authority(&fake));
+    let hint = pin_or_authority(&fake, NOT_BY_FILE);
+    let expected = not_trusted(&fake, UNKNOWN_AUTHORITY, &hint);
     assert_eq!(seen.run(LIST), expected);
     assert_eq!(fake.journal(), [""; 0]);
 }
@@ -127,7 +131,7 @@ fn the_systems_authorities_are_trusted_otherwise() {
     let homelab = with_file(&fake, fake.ca_pem()).env("SSL_CERT_FILE", "ca.pem");
     assert_eq!(homelab.run(LIST), listed());
     let homelab = with_file(&fake, &unrelated_ca_pem()).env("SSL_CERT_FILE", "ca.pem");
-    let expected = not_trusted(&fake, UNKNOWN_AUTHORITY, &pin_or_authority(&fake));
+    let expected = not_trusted(&fake, UNKNOWN_AUTHORITY, &pin_or_authority(&fake, ""));
     assert_eq!(homelab.run(LIST), expected);
 }
 
@@ -136,7 +140,7 @@ fn a_system_without_authorities_says_so_and_what_was_presented() {
     let fake = fake();
     let reason = "its certificate cannot be verified, for this system has no certificate \
                   authorities to trust";
-    let expected = not_trusted(&fake, reason, &pin_or_authority(&fake));
+    let expected = not_trusted(&fake, reason, &pin_or_authority(&fake, ""));
     assert_eq!(with_file(&fake, "").run(LIST), expected);
     assert_eq!(fake.journal(), [""; 0]);
 }
@@ -182,7 +186,10 @@ fn another_certificate_than_the_pinned_one_is_refused_and_nothing_is_sent() {
     let reason = format!("its certificate is not the pinned one, {pin}");
     let hint = format!(
         "the node may have got a new certificate: {}; if it is not, somebody is in between",
-        compare(&fake)
+        compare(
+            &fake,
+            " (or --fingerprint, or \"fingerprint\" in the file: where the pin stands now)"
+        )
     );
     assert_eq!(seen, not_trusted(&fake, &reason, &hint));
     assert_eq!(fake.journal(), [""; 0]);
@@ -229,7 +236,7 @@ fn an_expired_certificate_is_none(#[case] pin: Option<&str>) {
         None => homelab.env("PROXMOX_CA_FILE", "ca.pem"),
     };
     let reason = format!(
-        "its certificate has expired on 2025-01-31; this machine's clock says {}",
+        "its certificate expired on 2025-01-31; this machine's clock says {}",
         today()
     );
     let hint = "if the clock is right, on the node: pvecm updatecerts --force && systemctl restart \
@@ -241,7 +248,7 @@ fn an_expired_certificate_is_none(#[case] pin: Option<&str>) {
 fn a_certificate_from_the_future_points_at_the_clock() {
     let fake = FakePve::start_tls_as(setup(), Shown::NotValidYet);
     let reason = format!(
-        "its certificate does not count before 2090-01-01; this machine's clock says {}",
+        "its certificate is not valid before 2090-01-01; this machine's clock says {}",
         today()
     );
     let hint = "set the clock of this machine, or that of the node and there: pvecm updatecerts \
@@ -255,7 +262,7 @@ fn a_certificate_for_other_names_says_which() {
     let fake = FakePve::start_tls_as(setup(), Shown::OtherNames);
     let hint = format!(
         "ask it by one of its names (PROXMOX_HOST, --host); or {}",
-        compare(&fake)
+        compare(&fake, NOT_BY_FILE)
     );
     let reason = "its certificate is for other names: pve9.lan, 192.0.2.9";
     let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
@@ -263,10 +270,11 @@ fn a_certificate_for_other_names_says_which() {
 }
 
 #[test]
-fn a_certificate_that_has_signed_itself_is_an_unknown_authoritys() {
+fn a_certificate_that_has_signed_itself_is_said_to() {
     let fake = FakePve::start_tls_as(setup(), Shown::SelfSigned);
     let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
-    let expected = not_trusted(&fake, UNKNOWN_AUTHORITY, &pin_or_authority(&fake));
+    let reason = "its certificate is signed by itself, and by no authority";
+    let expected = not_trusted(&fake, reason, &compare(&fake, NOT_BY_FILE));
     assert_eq!(seen.run(LIST), expected);
 }
 
@@ -319,7 +327,7 @@ fn a_vm_is_made_over_tls() {
 fn badly_configured(reason: &str, hint: &str) -> Seen {
     Seen {
         exit: Some(2),
-        ..not_listed(&format!("cannot speak TLS: {reason}\nHint: {hint}"))
+        ..not_listed(&format!("{reason}\nHint: {hint}"))
     }
 }
 

@@ -143,8 +143,8 @@ fn a_server_that_says_nothing_is_waited_for_as_long_as_it_may_take() {
     let seen = Homelab::at(&fake).run("proxmox vm list --request-timeout 0.2");
     let expected = format!(
         "Failed to list VMs: no answer from 127.0.0.1:{}: nothing whole came within 0.2 s\n\
-         Hint: try it again; if it stays so, on that node: systemctl status pveproxy pvedaemon; \
-         --request-timeout allows more time\n",
+         Hint: if it speaks TLS there, leave http:// out of the host; else try it again; if it stays \
+         so, on that node: systemctl status pveproxy pvedaemon; --request-timeout allows more time\n",
         fake.port()
     );
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));

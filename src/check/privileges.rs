@@ -70,8 +70,12 @@ pub fn check_privileges(
     for (privilege, what_for) in LATER.into_iter().chain([(agent, "to ask for its address")]) {
         tell(held.wanted_later(privilege, &new, what_for)?);
     }
-    if let Some(note) = for_its_user(server.pve.token()).filter(|_| is_lacking.get()) {
-        tell(Finding::warn("privilege separation", note));
+    if let Some(otherwise) = for_its_user(server.pve.token()).filter(|_| is_lacking.get()) {
+        let when = "where the token has none, or its user lacks the privilege too";
+        tell(Finding::warn(
+            "privilege separation",
+            format!("{when}: {otherwise}"),
+        ));
     }
     Ok(())
 }
