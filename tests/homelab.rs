@@ -105,6 +105,12 @@ impl Homelab {
         self
     }
 
+    /// A file in its home, where it runs.
+    pub(crate) fn with_file(self, name: &str, text: &str) -> Homelab {
+        std::fs::write(self.home.join(name), text).expect("a home that can be written");
+        self
+    }
+
     /// The home and working directory of the run.
     pub(crate) fn home(&self) -> &Path {
         &self.home

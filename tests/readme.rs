@@ -29,6 +29,24 @@ fn the_session_is_what_the_demo_shows() {
     );
 }
 
+#[test]
+fn the_first_check_ends_as_it_is_shown() {
+    let fake = FakePve::start_tls(Setup::default());
+    let seen = Homelab::at(&fake)
+        .env("SSL_CERT_FILE", "ca.pem")
+        .with_file("ca.pem", &unrelated_ca_pem())
+        .run("proxmox check");
+    let line = seen
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("FAIL"))
+        .unwrap();
+    let line = line.replace(&format!("127.0.0.1:{}", fake.port()), "pve.lan:8006");
+    let shown = block_behind("## First run against a real cluster");
+    let (shown, _) = shown.split_once("3F:7A:…").unwrap();
+    assert_eq!(line.get(..shown.len()), Some(shown));
+}
+
 /// The first cells of the tables that begin with `` `beginning ``, as far as their first space.
 fn table_cells(beginning: &str) -> BTreeSet<&'static str> {
     let cells = README.lines().filter_map(|line| line.strip_prefix("| `"));
