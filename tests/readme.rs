@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::demo;
+use crate::fake_pve::{FakePve, Setup, unrelated_ca_pem};
 use crate::homelab::{Homelab, secrets};
 
 const README: &str = include_str!("../README.md");
