@@ -153,3 +153,50 @@ fn listed(names: &[String]) -> String {
         format!("other names: {}", names.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use rustls::pki_types::pem::PemObject;
+
+    fn details(pem: &str) -> Details {
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        Details::of(&certificate).unwrap()
+    }
+
+    /// With these nobody can sign a handshake so that it is verified, whoever he is.
+    #[rstest]
+    #[case::short_key(include_str!("../../fixtures/certificates/rsa-1024.pem"))]
+    #[case::before_version_3(include_str!("../../fixtures/certificates/version-1.pem"))]
+    fn a_kind_that_is_not_verified_any_more_is_no_sign_of_a_thief(#[case] pem: &str) {
+        let details = details(pem);
+        let error = CertificateError::BadSignature.into();
+        assert!(details.is_self_signed && details.may_sign);
+        assert_eq!(
+            Distrust::of_signature(&error, Some(details)),
+            Distrust::Outdated
+        );
+    }
+
+    #[test]
+    fn another_signature_than_the_keys_is_one() {
+        let error = CertificateError::BadSignature.into();
+        assert_eq!(
+            Distrust::of_signature(&error, None),
+            Distrust::WithoutItsKey
+        );
+        let error = CertificateError::BadEncoding.into();
+        assert_eq!(Distrust::of_signature(&error, None), Distrust::Unverifiable);
+    }
+
+    /// A serial number of 23 bytes, say, is nothing against the very certificate that is pinned.
+    #[test]
+    fn a_pinned_certificate_need_not_be_readable() {
+        let certificate = CertificateDer::from(vec![0x30, 0x00]);
+        let pin = Fingerprint::of(&certificate);
+        let now = UnixTime::now();
+        let verdict = Distrust::unless_pinned(pin, &certificate, None, now);
+        assert_eq!(verdict, Ok(()));
+    }
+}
