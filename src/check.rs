@@ -79,8 +79,7 @@ pub fn check_server(
     let version = match check_hosts(access, connect, tell) {
         Said::Accepted(version) => version,
         Said::Refused(error) => return tell(of_api(format!("token {token}"), &error)),
-        // It was told of each host.
-        Said::Nothing => return,
+        Said::NothingMore => return,
     };
     tell(Finding::ok(format!("token {token}"), "it is accepted"));
     tell(Finding::ok(

@@ -19,10 +19,10 @@ pub type Connect<'c> = &'c dyn Fn(&Access) -> Result<Pve, api::Error>;
 pub enum Said {
     /// At least one has accepted the token.
     Accepted(Version),
-    /// None has, and at least one has refused it, like this.
+    /// There is only one, and it has refused it, like this.
     Refused(api::Error),
-    /// None can be asked.
-    Nothing,
+    /// Nothing that was not told of each host.
+    NothingMore,
 }
 
 /// Asks each host for its version, which takes all that any other request takes.
@@ -36,16 +36,16 @@ pub fn check_hosts(access: &Access, connect: Connect, tell: Hearer) -> Said {
     for answer in &answers {
         answer.tell(is_any_reached, tell);
     }
-    let mut said = Said::Nothing;
+    let is_alone = answers.len() == 1;
     for answer in answers {
         let is_refused = answer.is_refused();
         match answer.version {
             Ok(version) => return Said::Accepted(version),
-            Err(error) if is_refused => said = Said::Refused(error),
+            Err(error) if is_alone && is_refused => return Said::Refused(error),
             Err(_) => {}
         }
     }
-    said
+    Said::NothingMore
 }
 
 struct Answer<'a> {
