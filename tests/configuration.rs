@@ -136,17 +136,23 @@ fn a_file_of_another_kind_says_where_it_went_wrong() {
 }
 
 #[rstest]
-#[case::everybody(0o644, false)]
-#[case::its_group(0o640, true)]
-#[case::its_owner(0o600, true)]
-fn a_file_with_a_secret_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) {
+#[case::everybody_reads(0o644, Some("read"))]
+#[case::everybody_writes(0o602, Some("change"))]
+#[case::everybody_does_both(0o666, Some("read and change"))]
+#[case::its_group(0o660, None)]
+#[case::its_owner(0o600, None)]
+fn a_file_with_a_secret_is_nobody_elses(#[case] mode: u32, #[case] others_can: Option<&str>) {
     let fake = FakePve::start(Setup::default());
     let homelab = Homelab::alone();
     write(&homelab.home().join("my.json"), &json_for(&fake), mode);
     let seen = homelab.run("proxmox template list --config my.json");
-    let refusal = "Failed to list templates: 'my.json' holds a secret (token_secret) and every \
-                   user of this machine can read it\nHint: chmod o= my.json\n";
-    assert_eq!(seen, if taken { listed() } else { refused(refusal) });
+    let refusal = |can: &str| {
+        refused(&format!(
+            "Failed to list templates: 'my.json' holds a secret (token_secret) and every user of this \
+             machine can {can} it\nHint: chmod o= my.json\n"
+        ))
+    };
+    assert_eq!(seen, others_can.map_or_else(listed, refusal));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What an answer says: `data`, the server's no, or nothing that Proxmox VE would say.
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::error::{Behind, Error};
 use super::host::Host;
@@ -128,19 +128,20 @@ impl Answer {
 struct Envelope<'a> {
     #[serde(borrow)]
     data: &'a RawValue,
-    #[serde(default, borrow)]
-    message: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    errors: Option<&'a RawValue>,
+    #[serde(default)]
+    message: Value,
+    #[serde(default)]
+    errors: Value,
 }
 
 /// The server's words: `message`, or before Proxmox VE 8.4 the reason phrase, and what `errors`
 /// says of single parameters.
 fn words_of(envelope: &Envelope, reason: &str) -> String {
-    let message: Option<String> = envelope.message.and_then(short);
-    let message = message.as_deref().unwrap_or(reason).trim();
-    let errors: Option<Map<String, Value>> = envelope.errors.and_then(short);
-    let Some(errors) = errors else {
+    let message = match &envelope.message {
+        Value::String(text) => text.trim(),
+        _ => reason,
+    };
+    let Value::Object(errors) = &envelope.errors else {
         return message.to_owned();
     };
     let each: Vec<String> = errors
@@ -153,12 +154,6 @@ fn words_of(envelope: &Envelope, reason: &str) -> String {
         })
         .collect();
     format!("{message} {}", each.join("; "))
-}
-
-/// What is longer than any words of Proxmox is not read.
-fn short<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
-    let is_short = json.get().len() <= 16 * WORDS_AT_MOST;
-    is_short.then(|| serde_json::from_str(json.get()).ok())?
 }
 
 /// The node in `/nodes/{node}/…`.
