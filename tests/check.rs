@@ -102,7 +102,7 @@ fn all_is_well() {
         "ok    configuration: host 127.0.0.1:PORT (PROXMOX_HOST), user homelab@pve (PROXMOX_USER), \
          token key cli (PROXMOX_TOKEN_KEY), secret (PROXMOX_TOKEN_SECRET), trust the pinned \
          certificate (PROXMOX_FINGERPRINT)",
-        "ok    connection to 127.0.0.1:PORT: it answers",
+        "ok    connection to 127.0.0.1:PORT: established",
         &certificate,
         "ok    token homelab@pve!cli: it is accepted",
         "ok    server: Proxmox VE 9.2.11",
@@ -392,7 +392,7 @@ fn a_token_that_is_refused_ends_the_questions() {
     let expected = [
         "ok    configuration: host 127.0.0.1:PORT (PROXMOX_HOST), user homelab@pve (PROXMOX_USER), \
          token key other (PROXMOX_TOKEN_KEY), secret (PROXMOX_TOKEN_SECRET)",
-        "ok    connection to 127.0.0.1:PORT: it answers",
+        "ok    connection to 127.0.0.1:PORT: established",
         "ok    certificate of 127.0.0.1:PORT: none, for http:// stays on this machine",
         "FAIL  token homelab@pve!other: 401 Authentication failed! (as homelab@pve!other); user, \
          realm, token id and secret must be those of one token that has not expired; the server \
@@ -484,7 +484,7 @@ fn a_certificate_that_is_not_trusted_is_the_only_failure() {
         fake.fingerprint()
     );
     assert_eq!(failed[0].get(..beginning.len()), Some(beginning.as_str()));
-    assert_eq!(lines[1], "ok    connection to 127.0.0.1:PORT: it answers");
+    assert_eq!(lines[1], "ok    connection to 127.0.0.1:PORT: established");
     assert_eq!(fake.journal(), [""; 0]);
 }
 

@@ -117,13 +117,13 @@ impl<'a> Answer<'a> {
                 return tell(down(connection, error));
             }
             Some(error @ api::Error::Untrusted { .. }) => {
-                tell(Finding::ok(connection, "it answers"));
+                tell(Finding::ok(connection, "established"));
                 let hint = hint_for_one_of(self.hosts, error);
                 return tell(Finding::fail(certificate, error.without_host()).with_hint(hint));
             }
             _ => {}
         }
-        tell(Finding::ok(connection, "it answers"));
+        tell(Finding::ok(connection, "established"));
         tell(self.of_certificate(certificate));
         if let Some(error) = error {
             tell(down(format!("answer of {host}"), error));
