@@ -4,24 +4,22 @@
 mod hosts;
 mod privileges;
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use self::hosts::{Connect, Said, check_hosts, of_api};
+use self::hosts::{Connect, Said, check_hosts};
 use self::privileges::{PlannedClone, check_privileges};
-use crate::api::types::{Guest, Version, VmName, Vmid};
-use crate::api::{Access, Pve};
+use crate::api::types::{Guest, Version, Vmid};
+use crate::api::{self, Access, Pve};
 use crate::claim;
 use crate::config::{Configuration, Source};
 use crate::finding::{Finding, Hearer};
+use crate::grant::{Role, grant, how_to_see_vms};
 use crate::guests::Guests;
-use crate::hint::{Role, as_root, how_to_see_vms, what_an_empty_list_means};
-use crate::progress::Progress;
+use crate::hint::what_an_empty_list_means;
 use crate::report::{Kind, Report};
 use crate::server::Server;
-use crate::stage::Stage;
-use crate::template::find_template;
+use crate::template::{Found, find_template};
 use crate::wait::{Budget, Clock};
 
 /// The privilege to see a VM.
@@ -79,7 +77,7 @@ pub fn check_server(
     let version = match check_hosts(access, connect, tell) {
         Said::Accepted(version) => version,
         Said::Refused(error) => return tell(of_api(format!("token {token}"), &error)),
-        Said::NothingMore => return,
+        Said::NotAccepted => return,
     };
     tell(Finding::ok(format!("token {token}"), "it is accepted"));
     tell(Finding::ok(
@@ -101,10 +99,9 @@ pub fn check_server(
         return;
     };
     let check = format!("template '{name}'");
-    let heard = Heard::default();
-    match find_template(&guests, name, None, &heard) {
-        Ok(template) => {
-            for warning in heard.0.into_inner() {
+    match find_template(&guests, name, None) {
+        Ok(Found { template, warning }) => {
+            if let Some(warning) = warning {
                 tell(Finding::warn(check.as_str(), warning));
             }
             check_clone_of(check, template, version, server, tell);
@@ -115,22 +112,6 @@ pub fn check_server(
             tell(Finding::of("template", report.with_hint(hint)));
         }
     }
-}
-
-/// Keeps warnings, which are findings here.
-#[derive(Default)]
-struct Heard(RefCell<Vec<String>>);
-
-impl Progress for Heard {
-    fn creating(&self, _name: &VmName, _template: &str) {}
-
-    fn note(&self, _text: &str) {}
-
-    fn warning(&self, text: &str) {
-        self.0.borrow_mut().push(text.to_owned());
-    }
-
-    fn at(&self, _stage: Stage) {}
 }
 
 /// What is granted on one VM hides what is granted on all of them, and so may hide the VM.
@@ -152,7 +133,7 @@ fn check_entries_of_single_vms(server: Server, tell: Hearer) {
             Role::Auditor
         };
         let detail = "the token lacks it, whatever it has on /vms, and does not see that VM";
-        let hint = as_root(role, path, server.pve.token());
+        let hint = grant(role, path, server.pve.token());
         tell(Finding::warn(format!("{SEE} on {path}"), detail).with_hint(hint));
     }
 }
@@ -245,4 +226,8 @@ pub fn check_state_directory(directory: &Path, tell: Hearer) {
                 .to_owned(),
         ),
     });
+}
+
+fn of_api(check: impl Into<String>, error: &api::Error) -> Finding {
+    Finding::of(check, Report::of_request(error))
 }

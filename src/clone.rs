@@ -28,7 +28,7 @@ use crate::api::Pve;
 use crate::api::types::{Guest, Vmid};
 use crate::claim::Claim;
 use crate::guests::Guests;
-use crate::template::find_template;
+use crate::template::{Found, find_template};
 use crate::wait::BackOff;
 
 /// One command, one VM: made by this run, seen to its end for an earlier one, or there before if
@@ -55,8 +55,11 @@ fn create_in_time(run: &Run) -> Result<Ready, Error> {
         .context(ListGuestsSnafu)
         .map_err(|error| not_seen_again(run, &claim, error))?;
     let plan = &run.plan;
-    let template = find_template(&guests, &plan.template, Some(&plan.name), run.progress)
-        .context(NoTemplateSnafu);
+    let found = find_template(&guests, &plan.template, Some(&plan.name)).context(NoTemplateSnafu);
+    let template = found.map(|Found { template, warning }| {
+        warning.iter().for_each(|text| run.progress.warning(text));
+        template
+    });
     if let Some(made) = what_an_earlier_run_began(run, template.as_ref().ok().copied(), &mut claim)?
     {
         return Ok(made);

@@ -76,5 +76,5 @@ impl Finding {
     }
 }
 
-/// Hears of each finding as soon as there is one.
+/// Hears of each finding.
 pub type Hearer<'h> = &'h mut dyn FnMut(Finding);

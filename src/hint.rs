@@ -2,6 +2,8 @@
 
 use crate::api::types::{Node, TokenId, Vmid};
 use crate::api::{Behind, Distrust, Error, Fingerprint, Host, TlsError, Trust, Unreached};
+use crate::grant::{ALL_VMS, Role, grant, how_to_see_vms, path_to_grant_on};
+use crate::shell::word;
 
 /// What to do about an unsuccessful request, where that is known.
 pub fn hint_for(error: &Error) -> Option<String> {
@@ -61,7 +63,7 @@ pub fn hint_for_clone(error: &Error, newid: Vmid, node: &Node) -> Option<String>
             words,
             token,
         } if words == BARE_REFUSAL => {
-            let grant = grant(Role::VmAdmin, "/vms", token);
+            let grant = grant(Role::VmAdmin, ALL_VMS, token);
             Some(format!(
                 "the token lacks VM.Allocate on /vms/{newid}; {grant}"
             ))
@@ -88,11 +90,6 @@ pub fn what_an_empty_list_means(token: &TokenId) -> String {
     format!("if there are some, this token lacks VM.Audit on them; {grant}")
 }
 
-/// What lets a token see all VMs.
-pub fn how_to_see_vms(token: &TokenId) -> String {
-    grant(Role::Auditor, "/vms", token)
-}
-
 /// How to make sure of a certificate, and to trust it from then on.
 pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> String {
     let set = if hosts > 1 {
@@ -105,7 +102,7 @@ pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> Stri
     };
     let instead = match trust {
         Trust::CaFile(_) => " instead of the CA file",
-        Trust::Anyone => " instead of --insecure",
+        Trust::Anyone => " instead of turning the verification off",
         Trust::Pin(_) => {
             " (or --fingerprint, or \"fingerprint\" in the file: where the pin stands now)"
         }
@@ -115,101 +112,6 @@ pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> Stri
         "compare that fingerprint with what 'pvenode cert info' or '{SHOW_FINGERPRINT}' says on the \
          node; if it is the same: {set}{instead}"
     )
-}
-
-/// A role that every Proxmox VE has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// VM.Clone, VM.Audit
-    TemplateUser,
-    /// VM.PowerMgmt, VM.Config.Cloudinit, VM.Audit and some more that a VM's user needs.
-    VmUser,
-    /// All that begins with VM., for the lack of a smaller one with VM.Allocate.
-    VmAdmin,
-    /// All that ends with .Audit
-    Auditor,
-    /// Datastore.AllocateSpace, Datastore.Audit
-    DatastoreUser,
-    /// SDN.Use, SDN.Audit
-    SdnUser,
-    /// Mapping.Use, Mapping.Audit
-    MappingUser,
-}
-
-impl Role {
-    /// One that has the privilege, and as little else as there is.
-    pub fn with(privilege: &str) -> Option<Role> {
-        Some(match privilege {
-            "VM.Clone" => Role::TemplateUser,
-            "VM.PowerMgmt" | "VM.Config.Cloudinit" => Role::VmUser,
-            "Datastore.AllocateSpace" => Role::DatastoreUser,
-            "SDN.Use" => Role::SdnUser,
-            "Mapping.Use" => Role::MappingUser,
-            _ if privilege.ends_with(".Audit") => Role::Auditor,
-            _ if privilege.starts_with("VM.") => Role::VmAdmin,
-            _ => return None,
-        })
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Role::TemplateUser => "PVETemplateUser",
-            Role::VmUser => "PVEVMUser",
-            Role::VmAdmin => "PVEVMAdmin",
-            Role::Auditor => "PVEAuditor",
-            Role::DatastoreUser => "PVEDatastoreUser",
-            Role::SdnUser => "PVESDNUser",
-            Role::MappingUser => "PVEMappingUser",
-        }
-    }
-}
-
-/// The line that gives a role to a token.
-pub fn as_root(role: Role, path: &str, token: &TokenId) -> String {
-    let (path, token, role) = (word(path), word(&token.to_string()), role.name());
-    format!("on a node, as root: pveum acl modify {path} --tokens {token} --roles {role}")
-}
-
-/// When it takes another line too; not for root, who has all there is. A line for the user comes second,
-/// for whoever it names loses on that path what he has from above and through groups.
-pub fn for_its_user(token: &TokenId) -> Option<String> {
-    let userid = token.userid();
-    let is_root = userid == "root@pam";
-    (!is_root).then(|| {
-        format!(
-            "the same with --users {} instead of --tokens …",
-            word(&userid)
-        )
-    })
-}
-
-fn grant(role: Role, path: &str, token: &TokenId) -> String {
-    let line = as_root(role, path, token);
-    match for_its_user(token) {
-        Some(otherwise) => format!(
-            "{line}; where the token has no privilege separation, or its user lacks it too: {otherwise}"
-        ),
-        None => line,
-    }
-}
-
-/// `text` as one word of a shell, in quotes where it takes them.
-pub fn word(text: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/.-_@:=+,%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// The path on which to give a role for what is lacking on another: all that is said of one VM hides
-/// what is said of all of them, and the next VM has another VMID.
-fn path_to_grant_on(path: &str, role: Role) -> &str {
-    if role != Role::TemplateUser && path.starts_with("/vms/") {
-        "/vms"
-    } else {
-        path
-    }
 }
 
 fn for_setup(error: &TlsError) -> Option<String> {
@@ -429,9 +331,14 @@ mod tests {
                            the same with --users homelab@pve instead of --tokens …";
 
     fn line(path: &str, role: &str) -> String {
+        let replaces = match (path, role) {
+            ("/vms", "PVEVMAdmin") => "",
+            ("/vms", _) => "; it replaces what the token has there from above",
+            _ => "",
+        };
         format!(
             "on a node, as root: pveum acl modify {path} --tokens 'homelab@pve!cli' --roles \
-             {role}{TO_USER}"
+             {role}{replaces}{TO_USER}"
         )
     }
 
@@ -492,24 +399,6 @@ mod tests {
         );
         let node = Node("pve1".to_owned());
         assert_eq!(hint_for_clone(&error, Vmid(101), &node), Some(hint));
-    }
-
-    #[test]
-    fn root_needs_no_role_but_its_token_does() {
-        assert_eq!(
-            how_to_see_vms(&token("root", "pam")),
-            "on a node, as root: pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor"
-        );
-    }
-
-    #[rstest]
-    #[case::plain("/home/ops/.local/x-1_y", "/home/ops/.local/x-1_y")]
-    #[case::space("a b", "'a b'")]
-    #[case::quote("it's", r"'it'\''s'")]
-    #[case::history("root@pam!cli", "'root@pam!cli'")]
-    #[case::empty("", "''")]
-    fn a_word_of_a_shell_stays_one(#[case] text: &str, #[case] shown: &str) {
-        assert_eq!(word(text), shown);
     }
 
     #[rstest]

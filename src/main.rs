@@ -8,6 +8,7 @@ mod clone;
 mod closest;
 mod config;
 mod finding;
+mod grant;
 mod guests;
 mod hint;
 mod interrupt;
@@ -15,6 +16,7 @@ mod output;
 mod progress;
 mod report;
 mod server;
+mod shell;
 mod stage;
 mod task;
 mod template;
@@ -36,10 +38,10 @@ use crate::clone::{Plan, Ready, Run};
 use crate::config::Configuration;
 use crate::finding::{Finding, Verdict};
 use crate::guests::Guests;
-use crate::hint::{hint_for, hint_for_one_of, what_an_empty_list_means};
+use crate::hint::{hint_for_one_of, what_an_empty_list_means};
 use crate::output::{Ended, Made, Style};
 use crate::progress::{Lines, Progress, say, warn};
-use crate::report::{Kind, Known, Report, Started, kind_of};
+use crate::report::{Kind, Known, Report, Started};
 use crate::server::Server;
 use crate::stage::Stage;
 use crate::wait::{Budget, SystemClock};
@@ -205,7 +207,7 @@ fn connect(
 /// is not.
 fn tell_of_passed_over(error: &api::Error, hosts: usize, is_quiet: bool) {
     let is_distrusted = matches!(error, api::Error::Untrusted { .. });
-    let message = format!("{}; another host is asked instead", of_api(error).message);
+    let message = format!("{}; another host is asked instead", error.with_host());
     match hint_for_one_of(hosts, error) {
         Some(hint) if is_distrusted => warn(&format!("{message}; {hint}")),
         _ if !is_quiet => say(&message),
@@ -234,13 +236,14 @@ fn list(
     is_meant: fn(&Guest) -> bool,
     write: impl FnOnce(&mut dyn Write, &[&Guest]) -> io::Result<()>,
 ) -> Result<(), Report> {
-    let pve = connect(command, &access(command)?, None).map_err(|error| of_api(&error))?;
+    let pve =
+        connect(command, &access(command)?, None).map_err(|error| Report::of_request(&error))?;
     let clock = SystemClock::start();
     let server = Server {
         pve: &pve,
         budget: Budget::for_one_try(&clock),
     };
-    let guests = Guests::read(server).map_err(|error| of_api(&error))?;
+    let guests = Guests::read(server).map_err(|error| Report::of_request(&error))?;
     let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();
     let doubts = guests.doubts();
     for doubt in &doubts {
@@ -262,8 +265,10 @@ fn check(command: &Proxmox, words: &Check) -> ExitCode {
         }
         found.push(finding);
     };
-    match configuration(command) {
-        Ok(configuration) => {
+    // Asked of the environment before anything is asked of a server.
+    let state = config::state_directory(&|name| std::env::var_os(name));
+    match (configuration(command), &state) {
+        (Ok(configuration), Ok(_)) => {
             check::check_configuration(&configuration, &mut tell);
             check::check_server(
                 &configuration.access,
@@ -273,9 +278,10 @@ fn check(command: &Proxmox, words: &Check) -> ExitCode {
                 &mut tell,
             );
         }
-        Err(report) => tell(Finding::of("configuration", report)),
+        (Ok(configuration), Err(_)) => check::check_configuration(&configuration, &mut tell),
+        (Err(report), _) => tell(Finding::of("configuration", report)),
     }
-    match config::state_directory(&|name| std::env::var_os(name)) {
+    match state {
         Ok(state) => check::check_state_directory(&state, &mut tell),
         Err(error) => tell(Finding::of("state directory", of_config(&error))),
     }
@@ -309,7 +315,7 @@ fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Repo
     verb.answer_signals(&lines);
     let clock = SystemClock::start();
     let pve = connect(command, &access, Some(clock.after(words.timeout.0)))
-        .map_err(|error| of_api(&error))?;
+        .map_err(|error| Report::of_request(&error))?;
     let ready = clone::create(&Run {
         plan: Plan {
             name: words.vm_name.clone(),
@@ -386,7 +392,7 @@ fn wait_for_task(command: &Proxmox, words: &TaskWait, verb: Verb) -> Result<(), 
     verb.answer_signals(&lines);
     let clock = SystemClock::start();
     let pve = connect(command, &access, Some(clock.after(words.timeout.0)))
-        .map_err(|error| of_api(&error))?;
+        .map_err(|error| Report::of_request(&error))?;
     let server = Server {
         pve: &pve,
         budget: budget(&clock, words.timeout, words.poll_interval),
@@ -423,10 +429,6 @@ fn style_of_result(json: bool, quiet: bool, command: &str) -> Result<Option<Styl
         return Err(Report::new(Kind::Usage, message).with_hint(hint));
     }
     Ok((!quiet).then(|| style(json)))
-}
-
-fn of_api(error: &api::Error) -> Report {
-    Report::of(kind_of(error), error).with_hint(hint_for(error))
 }
 
 fn style(json: bool) -> Style {

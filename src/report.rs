@@ -5,6 +5,7 @@ use snafu::CleanedErrorText;
 
 use crate::api;
 use crate::api::types::{Node, Upid, Vmid};
+use crate::hint::hint_for;
 
 /// One failure, ready to be shown.
 #[derive(Debug, Serialize)]
@@ -117,6 +118,11 @@ impl Report {
     /// A failure in the words of an error and its causes.
     pub fn of(kind: Kind, error: &dyn std::error::Error) -> Report {
         Report::new(kind, chain(error))
+    }
+
+    /// A failure of a request, with what to do about it.
+    pub fn of_request(error: &api::Error) -> Report {
+        Report::of(kind_of(error), error).with_hint(hint_for(error))
     }
 
     /// The same with something to do about it.

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::api::types::{Node, Upid, VmName, Vmid};
-use crate::hint::word;
 use crate::report::{Known, Started};
+use crate::shell::word;
 
 /// The VM that a run is after.
 #[derive(Clone, PartialEq, Eq, Debug)]

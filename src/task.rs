@@ -4,9 +4,10 @@ use snafu::Snafu;
 
 use crate::api::types::{ExitStatus, TaskStatus, Upid};
 use crate::api::{self, Pve};
-use crate::hint::{hint_for, with_more, word};
+use crate::hint::{hint_for, with_more};
 use crate::report::{Kind, Known, Report, Started, kind_of};
 use crate::server::{Server, is_no_such_task};
+use crate::shell::word;
 use crate::stage::Stage;
 use crate::wait::{GaveUp, Look};
 

@@ -6,7 +6,14 @@ use crate::api::types::{Guest, VmName};
 use crate::closest::closest;
 use crate::guests::Guests;
 use crate::hint::what_an_empty_list_means;
-use crate::progress::Progress;
+
+/// The template that is meant.
+pub struct Found<'g> {
+    /// It.
+    pub template: &'g Guest,
+    /// That there are more of that name, and which.
+    pub warning: Option<String>,
+}
 
 /// The VM template of exactly the name `wanted`, or of this VMID if no template has that name. Of
 /// several, the one with the lowest VMID, and a warning that names the others. `vm_name` is the
@@ -15,8 +22,7 @@ pub fn find_template<'g>(
     guests: &'g Guests,
     wanted: &str,
     vm_name: Option<&VmName>,
-    progress: &dyn Progress,
-) -> Result<&'g Guest, NotFound> {
+) -> Result<Found<'g>, NotFound> {
     let candidates = guests.templates_named(wanted);
     let Some((template, others)) = candidates.split_first() else {
         let doubts = guests.doubts().join("; ");
@@ -24,15 +30,15 @@ pub fn find_template<'g>(
         let name = wanted;
         return NotFoundSnafu { name, doubts, hint }.fail();
     };
-    if !others.is_empty() {
-        let others: Vec<String> = others.iter().map(|other| other.place()).collect();
-        progress.warning(&format!(
+    let others: Vec<String> = others.iter().map(|other| other.place()).collect();
+    let warning = (!others.is_empty()).then(|| {
+        format!(
             "several templates are named '{wanted}': taking {}; also there: {}",
             template.place(),
             others.join(", ")
-        ));
-    }
-    Ok(template)
+        )
+    });
+    Ok(Found { template, warning })
 }
 
 fn what_was_meant(guests: &Guests, wanted: &str, vm_name: Option<&VmName>) -> String {

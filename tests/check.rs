@@ -37,6 +37,8 @@ const FOR_ITS_USER: &str = "warn  privilege separation: where the token has none
 const OR_FOR_ITS_USER: &str = "; where the token has no privilege separation, or its user lacks it \
                                too: the same with --users homelab@pve instead of --tokens …";
 
+const IT_REPLACES: &str = "; it replaces what the token has there from above";
+
 /// What to type, as it is said.
 fn line_in(text: &str) -> &str {
     let (_, line) = text.split_once("as root: ").unwrap();
@@ -230,26 +232,18 @@ fn a_clone_that_is_forbidden_says_what_mends_it(#[case] lacking: (&str, &str), #
 }
 
 #[rstest]
-#[case("VM.Config.Disk", "to enlarge its disks", "PVEVMAdmin")]
-#[case(
-    "VM.Config.Cloudinit",
-    "to set its user, keys and addresses",
-    "PVEVMUser"
-)]
-#[case("VM.PowerMgmt", "to start it", "PVEVMUser")]
-#[case("VM.GuestAgent.Audit", "to ask for its address", "PVEAuditor")]
-fn what_only_later_steps_take_is_a_warning(
-    #[case] privilege: &str,
-    #[case] what_for: &str,
-    #[case] role: &str,
-) {
+#[case("VM.Config.Disk", "to enlarge its disks")]
+#[case("VM.Config.Cloudinit", "to set its user, keys and addresses")]
+#[case("VM.PowerMgmt", "to start it")]
+#[case("VM.GuestAgent.Audit", "to ask for its address")]
+fn what_only_later_steps_take_is_a_warning(#[case] privilege: &str, #[case] what_for: &str) {
     let fake = fake(cluster(&all_but(Some(("/vms", privilege)))));
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
     let line = format!(
         "warn  {privilege} on /vms/101: the token lacks it; not for the clone, but {what_for}; on a \
          node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' \
-         --roles {role}"
+         --roles PVEVMAdmin"
     );
     let lines = lines(&seen, &fake, &state);
     assert_eq!(that_are("warn", &lines), [line.as_str(), FOR_ITS_USER]);
@@ -323,34 +317,53 @@ fn what_is_needed_depends_on_the_version(#[case] version: &str, #[case] expected
 
 /// Which zone a vnet is in this token may not even ask.
 #[rstest]
-#[case::in_its_own_zone(false, "/sdn/zones/office", "the token lacks it")]
-#[case::in_the_nodes_zone(true, "/sdn/zones/localnetwork", "the token has it")]
-fn a_network_that_may_be_a_vnet_is_not_taken_for_granted(
-    #[case] of_nodes: bool,
-    #[case] zone: &str,
-    #[case] verdict: &str,
-) {
-    let mut privileges = all_but(None);
-    if !of_nodes {
-        privileges = all_but(Some(("/sdn/zones/localnetwork", "SDN.Use")));
-        privileges[zone] = json!(["SDN.Use"]);
-    }
+#[case::in_another_zone(
+    "/sdn/zones/office",
+    "warn  SDN.Use on /sdn/zones/localnetwork/office0/20: the token lacks it; if office0/20 is a vnet, \
+     it takes SDN.Use on its own zone instead"
+)]
+#[case::in_the_nodes_zone(
+    "/sdn/zones/localnetwork",
+    "warn  SDN.Use on /sdn/zones/localnetwork/office0/20: the token has it; if office0/20 is a vnet, it \
+     takes SDN.Use on its own zone instead"
+)]
+#[case::in_all_zones("/sdn", "ok    SDN.Use on /sdn/zones: the token has it")]
+fn a_network_that_may_be_a_vnet_is_not_taken_for_granted(#[case] path: &str, #[case] line: &str) {
+    let mut privileges = all_but(Some(("/sdn/zones/localnetwork", "SDN.Use")));
+    let paths = privileges.as_object_mut().unwrap();
+    paths.remove("/sdn/zones/localnetwork");
+    paths.insert(path.to_owned(), json!(["SDN.Use"]));
     let fake = fake(cluster(&privileges));
-    let net = "virtio=BC:24:11:00:00:01,bridge=office0,tag=20";
-    let template = fake.cluster().guests.get_mut(&9000).map(|guest| {
-        guest.config.insert("net0".to_owned(), json!(net));
-    });
-    assert!(template.is_some());
+    let net = json!("virtio=BC:24:11:00:00:01,bridge=office0,tag=20");
+    let mut cluster = fake.cluster();
+    let template = cluster.guests.get_mut(&9000).unwrap();
+    template.config.insert("net0".to_owned(), net);
+    drop(cluster);
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
-    let beginning = format!(
-        "warn  SDN.Use on /sdn/zones/localnetwork/office0/20: {verdict}; if office0/20 is a vnet, what \
-         counts is its own zone: the token has SDN.Use on {zone}"
-    );
-    let warned = that_are("warn  SDN.Use", &lines(&seen, &fake, &state));
-    assert_eq!(warned.len(), 1);
-    assert_eq!(warned[0].get(..beginning.len()), Some(beginning.as_str()));
-    assert_eq!(seen.exit, Some(0));
+    let told = lines(&seen, &fake, &state);
+    let told: Vec<&String> = told
+        .iter()
+        .filter(|line| line.contains("SDN.Use"))
+        .collect();
+    assert_eq!((told, seen.exit), (vec![&line.to_owned()], Some(0)));
+}
+
+/// A role on all VMs takes the place of one that the token has from above: what worked goes on.
+#[test]
+fn a_line_for_later_steps_takes_nothing_away() {
+    let mut on_top = vec!["Datastore.AllocateSpace", "SDN.Use"];
+    let of_vms = PRIVILEGES[0].1.iter().chain(PRIVILEGES[1].1);
+    on_top.extend(of_vms.filter(|privilege| **privilege != "VM.GuestAgent.Audit"));
+    let fake = fake(cluster(&json!({"/": on_top})));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(CHECK);
+    let warned = that_are("warn  VM.GuestAgent.Audit", &lines(&seen, &fake, &state));
+    assert_eq!((warned.len(), seen.exit), (1, Some(0)));
+    fake.pveum(line_in(&warned[0]));
+    let seen = at(&fake, &state).run(CHECK);
+    let all = lines(&seen, &fake, &state);
+    assert_eq!(that_are("ok", &all).len(), all.len());
 }
 
 #[test]
@@ -364,7 +377,7 @@ fn guests_that_this_token_does_not_see_are_counted() {
     let line = "warn  hidden guests: this token does not see who has VMID 100, 103: a VM of the name \
                 that is asked for would not be found there; on a node, as root: pveum acl modify \
                 /vms --tokens 'homelab@pve!cli' --roles PVEAuditor";
-    let expected = format!("{line}{OR_FOR_ITS_USER}");
+    let expected = format!("{line}{IT_REPLACES}{OR_FOR_ITS_USER}");
     assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), [expected]);
     assert_eq!(seen.exit, Some(0));
 }
@@ -378,7 +391,7 @@ fn a_token_that_sees_nothing_is_told_why() {
                 VM.Audit on them; on a node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' --roles PVEAuditor";
     assert_eq!(
         that_are("warn  guests", &lines(&seen, &fake, &state)),
-        [format!("{line}{OR_FOR_ITS_USER}")]
+        [format!("{line}{IT_REPLACES}{OR_FOR_ITS_USER}")]
     );
 }
 
@@ -505,7 +518,7 @@ fn a_certificate_that_nobody_verifies_is_a_warning_with_its_fingerprint() {
             "warn  certificate of 127.0.0.1:PORT: not verified, valid until {until}, SHA-256 \
              {fingerprint}; compare that fingerprint with what 'pvenode cert info' or 'openssl x509 \
              -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is \
-             the same: PROXMOX_FINGERPRINT={fingerprint} instead of --insecure"
+             the same: PROXMOX_FINGERPRINT={fingerprint} instead of turning the verification off"
         ),
     ];
     assert_eq!(seen.stderr, format!("Warning: {warning}\n"));

@@ -17,7 +17,8 @@ fn listed() -> Seen {
         exit: Some(0),
         stdout: "No templates found\n".to_owned(),
         stderr: "Hint: if there are some, this token lacks VM.Audit on them; on a node, as root: \
-                 pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor\n"
+                 pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor; it replaces what \
+                 the token has there from above\n"
             .to_owned(),
     }
 }
@@ -180,6 +181,23 @@ fn a_secret_file_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) {
         homelab.run(LIST),
         if taken { listed() } else { refused(refusal) }
     );
+}
+
+/// Each run's output is searched for it.
+#[rstest]
+#[case::run("proxmox template list")]
+#[case::check("proxmox check")]
+fn a_secret_in_place_of_a_path_is_not_said_back(
+    #[case] words: &str,
+    #[values("PROXMOX_CA_FILE", "HOMELAB_CONFIG", "PROXMOX_TOKEN_SECRET_FILE")] name: &str,
+) {
+    let homelab = Homelab::alone().with_token().env("PROXMOX_HOST", "pve.lan");
+    let homelab = if name == "PROXMOX_TOKEN_SECRET_FILE" {
+        homelab.without("PROXMOX_TOKEN_SECRET")
+    } else {
+        homelab
+    };
+    assert_eq!(homelab.env(name, SECRET).run(words).exit, Some(2));
 }
 
 #[test]

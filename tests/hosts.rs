@@ -107,10 +107,18 @@ fn a_clone_that_the_proxy_could_not_hand_on_goes_to_the_next_host() {
     let one = json!({"faults": [{"on": "POST", "answer": refusal}]});
     let (one, two) = (FakePve::start(setup(&one)), fake());
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
-    assert_eq!(
-        seen.stdout,
-        "Successfully created VM 100 'web-1' on node 'pve1'\n"
+    let stderr = format!(
+        "Creating VM 'web-1' from template 'debian-12'...\n127.0.0.1:{} says 595 No route to host; \
+         another host is asked instead\n",
+        one.port()
     );
+    let stdout = "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned();
+    let expected = Seen {
+        exit: Some(0),
+        stdout,
+        stderr,
+    };
+    assert_eq!(seen, expected);
 }
 
 /// The clone was carried out, its answer got lost, and then the host is gone. The other node belongs

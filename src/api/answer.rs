@@ -62,7 +62,7 @@ impl Answer {
             (200, body) => self.data_of(body, asked, read),
             (401, "") => Err(self.refused(&self.reason, asked)),
             (400 | 401 | 403 | 500 | 501, body) => match serde_json::from_str(body) {
-                Ok(envelope) => Err(self.refused(&words_of(&envelope, &self.reason), asked)),
+                Ok(refusal) => Err(self.refused(&words_of(&refusal, &self.reason), asked)),
                 Err(_) => Err(self.not_proxmox(asked)),
             },
             _ => Err(self.not_proxmox(asked)),
@@ -91,7 +91,7 @@ impl Answer {
             Err(_) => return Err(self.not_proxmox(asked)),
         };
         read(envelope.data).map_err(|expected| {
-            let got = asked.secret.masked_in(excerpt(envelope.data.get(), 60));
+            let got = excerpt(envelope.data.get(), 60);
             self.unusable(asked, format!("'{got}' where {expected} was expected"))
         })
     }
@@ -99,7 +99,8 @@ impl Answer {
     fn refused(&self, words: &str, asked: &Asked) -> Error {
         Error::Refused {
             status: self.status,
-            words: excerpt(words, WORDS_AT_MOST),
+            // Once more, for JSON has more than one way to write it.
+            words: asked.secret.masked_in(excerpt(words, WORDS_AT_MOST)),
             token: asked.token.clone(),
         }
     }
@@ -128,6 +129,13 @@ impl Answer {
 struct Envelope<'a> {
     #[serde(borrow)]
     data: &'a RawValue,
+}
+
+/// And every no.
+#[derive(Deserialize)]
+struct Refusal<'a> {
+    #[serde(borrow, rename = "data")]
+    _data: &'a RawValue,
     #[serde(default)]
     message: Value,
     #[serde(default)]
@@ -136,12 +144,12 @@ struct Envelope<'a> {
 
 /// The server's words: `message`, or before Proxmox VE 8.4 the reason phrase, and what `errors`
 /// says of single parameters.
-fn words_of(envelope: &Envelope, reason: &str) -> String {
-    let message = match &envelope.message {
+fn words_of(refusal: &Refusal, reason: &str) -> String {
+    let message = match &refusal.message {
         Value::String(text) => text.trim(),
         _ => reason,
     };
-    let Value::Object(errors) = &envelope.errors else {
+    let Value::Object(errors) = &refusal.errors else {
         return message.to_owned();
     };
     let each: Vec<String> = errors

@@ -24,8 +24,9 @@ pub enum Distrust {
     #[snafu(display("its certificate is signed by itself, and by no authority"))]
     SelfSigned,
 
-    #[snafu(display("its certificate is for {}", listed(names)))]
-    OtherNames { names: Vec<String> },
+    #[snafu(display("its certificate is for {}", listed(names.as_deref())))]
+    /// None where they cannot be read.
+    OtherNames { names: Option<Vec<String>> },
 
     #[snafu(display("its certificate expired on {}{}", day(*at), clock()))]
     Expired { at: Duration },
@@ -86,7 +87,7 @@ impl Distrust {
                 of_its_time.unwrap_or(Distrust::Unverifiable)
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                let names = details.map_or_else(Vec::new, |details| details.names);
+                let names = details.map(|details| details.names);
                 Distrust::OtherNames { names }
             }
             CertificateError::BadEncoding => Distrust::Damaged,
@@ -146,11 +147,11 @@ fn clock() -> String {
     })
 }
 
-fn listed(names: &[String]) -> String {
-    if names.is_empty() {
-        "no name at all".to_owned()
-    } else {
-        format!("other names: {}", names.join(", "))
+fn listed(names: Option<&[String]>) -> String {
+    match names {
+        None => "another name".to_owned(),
+        Some([]) => "no name at all".to_owned(),
+        Some(names) => format!("other names: {}", names.join(", ")),
     }
 }
 

@@ -87,14 +87,7 @@ pub enum Error {
 }
 
 fn listed(each: &[Error]) -> String {
-    let each: Vec<String> = each
-        .iter()
-        .map(|error| match error {
-            // The others name their host themselves.
-            Error::Undelivered { behind, .. } => format!("{} says {error}", behind.host),
-            error => error.to_string(),
-        })
-        .collect();
+    let each: Vec<String> = each.iter().map(Error::with_host).collect();
     each.join("; ")
 }
 
@@ -134,6 +127,15 @@ pub struct Behind {
 }
 
 impl Error {
+    /// The words for it where several hosts may have been asked.
+    pub fn with_host(&self) -> String {
+        match self {
+            // The others name their host themselves.
+            Error::Undelivered { behind, .. } => format!("{} says {self}", behind.host),
+            error => error.to_string(),
+        }
+    }
+
     /// The words for it where everybody knows which host it is about.
     pub fn without_host(&self) -> String {
         match self {

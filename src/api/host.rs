@@ -63,6 +63,18 @@ impl fmt::Display for Host {
     }
 }
 
+/// As a user would write it.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "" } else { "http://" };
+        write!(f, "{scheme}{}", self.name)?;
+        match self.port {
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Several addresses, separated by commas.
 pub fn addresses(text: &str) -> Result<Vec<Address>, Error> {
     let entries: Vec<&str> = text.split(',').map(str::trim).collect();

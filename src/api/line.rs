@@ -159,7 +159,7 @@ impl Line {
         self.handshake.before_a_request();
         let mut response = self
             .send(agent, request, credentials, limit.time)
-            .map_err(|error| self.failure(&error, limit))?;
+            .map_err(|error| self.failure(&error, limit, 0))?;
         let status = response.status().as_u16();
         let at_most = if request.is_list && status == 200 {
             LIST_AT_MOST
@@ -171,7 +171,7 @@ impl Line {
             .with_config()
             .limit(at_most)
             .read_to_vec()
-            .map_err(|error| self.failure(&error, limit))?;
+            .map_err(|error| self.failure(&error, limit, status))?;
         // One bad byte, in the name of one guest, must not hide the others.
         let body = String::from_utf8(body)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
@@ -215,30 +215,31 @@ impl Line {
         }
     }
 
-    fn failure(&self, error: &ureq::Error, limit: Limit) -> Error {
+    /// `status` is 0 if there is none yet.
+    fn failure(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
         if self.wire.sent() {
-            self.lost(error, limit)
+            self.lost(error, limit, status)
         } else {
             self.never_sent(error, limit)
         }
     }
 
-    fn lost(&self, error: &ureq::Error, limit: Limit) -> Error {
+    fn lost(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
         let host = self.endpoint.host.clone();
-        let unusable = |status: u16, what: String| Error::Unusable {
+        let unusable = |what: String| Error::Unusable {
             host: host.clone(),
             status,
             what,
         };
         match error {
-            ureq::Error::LargeResponseHeader(..) => unusable(0, ENDLESS_HEADERS.to_owned()),
+            ureq::Error::LargeResponseHeader(..) => unusable(ENDLESS_HEADERS.to_owned()),
             // Whose type has no name here.
             ureq::Error::Protocol(error) if error.to_string().contains("too many headers") => {
-                unusable(0, ENDLESS_HEADERS.to_owned())
+                unusable(ENDLESS_HEADERS.to_owned())
             }
-            ureq::Error::Protocol(_) => unusable(0, "something that is not HTTP".to_owned()),
+            ureq::Error::Protocol(_) => unusable("something that is not HTTP".to_owned()),
             ureq::Error::BodyExceedsLimit(at_most) => {
-                unusable(200, format!("more than {} MiB", at_most >> 20))
+                unusable(format!("more than {} MiB", at_most >> 20))
             }
             ureq::Error::Timeout(_) => Error::NoAnswer {
                 cause: format!("nothing whole came within {}", seconds(limit.time)),

@@ -361,14 +361,14 @@ pub enum Error {
     #[snafu(display("CA file '{}': {reason}", Masked::from(path.to_string_lossy())))]
     CaFile { path: PathBuf, reason: String },
 
-    #[snafu(display("CA file '{}' holds no PEM certificate", path.display()))]
+    #[snafu(display("CA file '{}' holds no PEM certificate", Masked::from(path.to_string_lossy())))]
     NoCertificate { path: PathBuf },
 
     /// Mostly it is the node's own certificate.
     #[snafu(display(
         "CA file '{}' holds a server's certificate, which vouches for no other, and not that of a \
          certificate authority",
-        path.display()
+        Masked::from(path.to_string_lossy())
     ))]
     NoAuthority {
         path: PathBuf,

@@ -26,7 +26,7 @@ pub type Witness = Box<dyn Fn(Event)>;
 /// Sends requests to one of several hosts and reads the `{"data": …}` of its answers.
 pub(super) struct Transport {
     lines: Vec<Line>,
-    /// The host to ask first: the one that has answered last.
+    /// The host to ask first: the one that has answered last, or the next one where none came.
     first: Cell<usize>,
     token: TokenId,
     credentials: Credentials,
@@ -34,8 +34,8 @@ pub(super) struct Transport {
     deadline: Option<Instant>,
     met: Cell<Met>,
     witness: Option<Witness>,
-    /// Whose turn it was not, and has been told of.
-    passed_over: RefCell<BTreeSet<Host>>,
+    /// Who has been told of, and whether because of distrust.
+    passed_over: RefCell<BTreeSet<(Host, bool)>>,
 }
 
 /// How far the servers and we have got to know each other.
@@ -58,7 +58,7 @@ impl Transport {
     ) -> Result<Transport, Error> {
         let lines: Vec<Line> = endpoints.iter().cloned().map(Line::to).collect();
         // That a CA file cannot be read is better said before anything is begun.
-        if let Some(line) = lines.first() {
+        if let Some(line) = lines.iter().find(|line| line.host().tls()) {
             line.agent()?;
         }
         Ok(Transport {
@@ -212,14 +212,15 @@ impl Transport {
         witness(Event::Exchange(&line));
     }
 
-    /// Of each host once.
+    /// Of each host once, and once more if it is not trusted then.
     fn tell_of_those_passed_over(&self, each: &[(usize, Error)]) {
         let Some(witness) = &self.witness else {
             return;
         };
         for (index, error) in each {
             let host = self.lines[*index].host().clone();
-            if self.passed_over.borrow_mut().insert(host) {
+            let is_distrusted = matches!(error, Error::Untrusted { .. });
+            if self.passed_over.borrow_mut().insert((host, is_distrusted)) {
                 witness(Event::PassedOver(error));
             }
         }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::api::secret::Masked;
 use crate::api::types::Version;
 use crate::api::{self, Access, Day, Endpoint, Presented, Pve, Trust};
 use crate::finding::{Finding, Hearer};
@@ -21,8 +22,8 @@ pub enum Said {
     Accepted(Version),
     /// There is only one, and it has refused it, like this.
     Refused(api::Error),
-    /// Nothing that was not told of each host.
-    NothingMore,
+    /// Each host was told of, and none has accepted the token.
+    NotAccepted,
 }
 
 /// Asks each host for its version, which takes all that any other request takes.
@@ -45,7 +46,7 @@ pub fn check_hosts(access: &Access, connect: Connect, tell: Hearer) -> Said {
             Err(_) => {}
         }
     }
-    Said::NothingMore
+    Said::NotAccepted
 }
 
 struct Answer<'a> {
@@ -103,7 +104,9 @@ impl<'a> Answer<'a> {
             finding.with_hint(hint_for(error))
         };
         let error = match &self.version {
-            Err(error @ api::Error::Tls { .. }) => return tell(of_api(certificate, error)),
+            Err(error @ api::Error::Tls { .. }) => {
+                return tell(Finding::of(certificate, Report::of_request(error)));
+            }
             Err(error) if error.is_lookup_failed() => return tell(down(name, error)),
             Err(error) if !self.is_reached() => Some(error),
             _ => None,
@@ -133,7 +136,10 @@ impl<'a> Answer<'a> {
             && self.is_refused()
             && self.hosts > 1
         {
-            tell(of_api(format!("token at {host}"), error));
+            tell(Finding::of(
+                format!("token at {host}"),
+                Report::of_request(error),
+            ));
         }
     }
 
@@ -144,7 +150,8 @@ impl<'a> Answer<'a> {
         let trust = match &self.endpoint.trust {
             Trust::SystemRoots => "signed by an authority that this system trusts".to_owned(),
             Trust::CaFile(path) => {
-                format!("signed by an authority in CA file '{}'", path.display())
+                let path = Masked::from(path.to_string_lossy());
+                format!("signed by an authority in CA file '{path}'")
             }
             Trust::Pin(_) => "the pinned one".to_owned(),
             Trust::Anyone => "not verified".to_owned(),
@@ -178,9 +185,4 @@ impl<'a> Answer<'a> {
         }
         Finding::ok(check, detail)
     }
-}
-
-pub(super) fn of_api(check: impl Into<String>, error: &api::Error) -> Finding {
-    let report = Report::of(kind_of(error), error).with_hint(hint_for(error));
-    Finding::of(check, report)
 }

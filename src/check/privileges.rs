@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use crate::api::types::{TokenId, Version, VmConfig, Vmid};
-use crate::api::{self, Permissions, Pve};
+use crate::api::{self, Permissions};
 use crate::finding::{Finding, Hearer};
-use crate::hint::{Role, as_root, for_its_user};
+use crate::grant::{ALL_VMS, Role, as_root, for_its_user};
 use crate::server::Server;
 
 /// What the clone does not take, but whoever has the new VM will.
@@ -19,7 +19,10 @@ const LATER: [(&str, &str); 7] = [
     ("VM.Config.Options", "to set its other options"),
     ("VM.PowerMgmt", "to start it"),
 ];
-const USE_NETWORK: &str = "SDN.Use";
+
+/// A smaller role would take the place of what the token has there from above, and with it of what
+/// it can make VMs by.
+const ON_ALL_VMS: (Role, &str) = (Role::VmAdmin, ALL_VMS);
 
 /// A clone that is meant.
 pub struct PlannedClone<'a> {
@@ -50,8 +53,8 @@ pub fn check_privileges(
     let template_user = (Role::TemplateUser, template.as_str());
     tell(held.needed("VM.Clone", &template, template_user)?);
     tell(held.needed("VM.Audit", &template, template_user)?);
-    tell(held.needed("VM.Allocate", &new, (Role::VmAdmin, "/vms"))?);
-    tell(held.needed("VM.Audit", &new, (Role::Auditor, "/vms"))?);
+    tell(held.needed("VM.Allocate", &new, ON_ALL_VMS)?);
+    tell(held.needed("VM.Audit", &new, ON_ALL_VMS)?);
     for storage in &clone.config.storages {
         let path = format!("/storage/{storage}");
         let user = (Role::DatastoreUser, path.as_str());
@@ -130,41 +133,34 @@ impl<'s> Held<'s> {
         Ok(if self.has(privilege, path)? {
             Finding::ok(check, "the token has it")
         } else {
-            let role = Role::with(privilege).unwrap_or(Role::VmAdmin);
             let detail = format!("the token lacks it; not for the clone, but {what_for}");
-            Finding::warn(check, detail).with_hint(as_root(role, "/vms", self.token()))
+            let (role, path) = ON_ALL_VMS;
+            Finding::warn(check, detail).with_hint(as_root(role, path, self.token()))
         })
     }
 
     /// Which zone a bridge is in only the cluster's SDN can tell: `localnetwork` is that of the nodes'
     /// own, which are mostly named `vmbr` and a number; a vnet is in another.
     fn network(&mut self, bridge: &str) -> Result<Finding, api::Error> {
+        const USE: &str = "SDN.Use";
+
         let path = format!("/sdn/zones/localnetwork/{bridge}");
-        let user = (Role::SdnUser, path.as_str());
-        let finding = self.needed(USE_NETWORK, &path, user)?;
         if bridge.starts_with("vmbr") {
-            return Ok(finding);
+            return self.needed(USE, &path, (Role::SdnUser, &path));
         }
-        let Finding {
-            check,
-            detail,
-            hint,
-            ..
-        } = finding;
-        let elsewhere = self.server.ask(Pve::permissions)?;
-        let zones = elsewhere
-            .paths()
-            .filter(|path| path.starts_with("/sdn/zones/") && elsewhere.have(path, USE_NETWORK));
-        let zones: Vec<&str> = zones.collect();
-        let zones = if zones.is_empty() {
-            "none".to_owned()
+        if self.has(USE, "/sdn/zones")? {
+            return Ok(Finding::ok(
+                format!("{USE} on /sdn/zones"),
+                "the token has it",
+            ));
+        }
+        let verdict = if self.has(USE, &path)? {
+            "the token has it"
         } else {
-            zones.join(", ")
+            "the token lacks it"
         };
-        let more = format!(
-            "{detail}; if {bridge} is a vnet, what counts is its own zone: the token has {USE_NETWORK} on \
-             {zones}"
-        );
-        Ok(Finding::warn(check, more).with_hint(hint))
+        let detail =
+            format!("{verdict}; if {bridge} is a vnet, it takes {USE} on its own zone instead");
+        Ok(Finding::warn(format!("{USE} on {path}"), detail))
     }
 }

@@ -6,8 +6,10 @@ use super::error::Error;
 use super::sight::Half;
 use crate::api::types::Guest;
 use crate::api::{self, Delivery};
-use crate::hint::{hint_for, hint_for_clone, how_to_see_vms, with_more, word};
+use crate::grant::how_to_see_vms;
+use crate::hint::{hint_for, hint_for_clone, with_more};
 use crate::report::{Kind, Known, Report, Started, kind_of};
+use crate::shell::word;
 use crate::stage::{GO_ON, Stage, Vm};
 use crate::task;
 

@@ -7,7 +7,8 @@ use snafu::Snafu;
 
 use crate::api::NotAFingerprint;
 use crate::api::secret::Masked;
-use crate::hint::{SHOW_FINGERPRINT, word};
+use crate::hint::SHOW_FINGERPRINT;
+use crate::shell::word;
 
 /// What is wrong with the configuration. Nothing was asked of any server.
 #[derive(Debug, Snafu)]
@@ -15,7 +16,7 @@ use crate::hint::{SHOW_FINGERPRINT, word};
 #[allow(missing_docs)]
 pub enum Error {
     #[snafu(display("{origin}: {reason}"))]
-    Invalid { origin: String, reason: Masked },
+    Invalid { origin: Masked, reason: Masked },
 
     #[snafu(display("{origin}: {source}"))]
     Fingerprint {

@@ -125,6 +125,7 @@ fn no_such_setting(key: &str) -> String {
 
 /// A relative path in the file means beside the file, wherever the command is started.
 fn beside(config: &Path, field: Field, text: String) -> String {
+    let text = text.trim().to_owned();
     if !matches!(field, Field::CaFile | Field::TokenSecretFile) || text.is_empty() {
         return text;
     }

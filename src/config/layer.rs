@@ -1,12 +1,10 @@
 //! What one source says, and what several say together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::error::{DisagreeSnafu, Error};
 use super::setting::{Paired, Setting, set};
-use super::value::{
-    checked_key, checked_realm, checked_user, parse_boolean, parse_fingerprints, read_secret_file,
-};
+use super::value::{checked_key, checked_realm, checked_user, parse_boolean, parse_fingerprints};
 use crate::api::secret::{Secret, find_secret};
 use crate::api::{Address, Fingerprint, addresses, parse_port};
 
@@ -84,6 +82,7 @@ pub(super) struct Layer {
     pub(super) user: Paired<String, String>,
     pub(super) key: Option<Setting<String>>,
     pub(super) secret: Option<Setting<Secret>>,
+    pub(super) secret_file: Option<Setting<PathBuf>>,
     pub(super) trust: Trusted,
 }
 
@@ -173,13 +172,7 @@ impl Layer {
                 })?;
                 set(&mut self.secret, secret, origin)
             }
-            Field::TokenSecretFile => {
-                let text = read_secret_file(Path::new(text), origin)?;
-                let secret = Secret::of_token(text.trim()).ok_or_else(|| {
-                    bad("the file holds no token's secret, which is a UUID and nothing else")
-                })?;
-                set(&mut self.secret, secret, origin)
-            }
+            Field::TokenSecretFile => set(&mut self.secret_file, PathBuf::from(text), origin),
             Field::ApiToken => {
                 let Some((id, secret)) = text.split_once('=').filter(|(id, _)| id.contains('!'))
                 else {
@@ -209,6 +202,11 @@ impl Layer {
     pub(super) fn settled(self) -> Result<Layer, Error> {
         self.servers.check()?;
         self.user.check()?;
+        if let (Some(secret), Some(file)) = (&self.secret, &self.secret_file) {
+            let (one, other) = (secret.origin.as_str(), file.origin.as_str());
+            let why = "both say the secret";
+            return DisagreeSnafu { one, other, why }.fail();
+        }
         let origins = self.trust.origins();
         if let [one, other, ..] = origins[..] {
             let why = "both say whom to trust";
@@ -231,7 +229,10 @@ impl Layer {
         self.servers.fill_from(lower.servers);
         self.user.fill_from(lower.user);
         self.key = self.key.take().or(lower.key);
-        self.secret = self.secret.take().or(lower.secret);
+        if self.secret.is_none() && self.secret_file.is_none() {
+            self.secret = lower.secret;
+            self.secret_file = lower.secret_file;
+        }
         if self.trust.origins().is_empty() {
             let verify = self.trust.verify.take();
             self.trust = lower.trust;

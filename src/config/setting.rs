@@ -73,8 +73,8 @@ impl Shown for u16 {
 
 impl Shown for Vec<Address> {
     fn shown(&self) -> Option<String> {
-        let names: Vec<&str> = self.iter().map(|address| address.name.as_str()).collect();
-        Some(format!("'{}'", names.join(",")))
+        let addresses: Vec<String> = self.iter().map(Address::to_string).collect();
+        Some(format!("'{}'", addresses.join(",")))
     }
 }
 

@@ -299,6 +299,15 @@ fn a_secret_in_the_wrong_place_is_not_said_back(
     "PROXMOX_HOST and PROXMOX_VE_ENDPOINT contradict each other: one says 'pve.lan', the other \
      'other.lan'"
 )]
+#[case::two_ports_in_lists(
+    &[("PROXMOX_HOST", "a:1,b"), ("PROXMOX_URL", "a:2,http://127.0.0.1")],
+    "PROXMOX_HOST and PROXMOX_URL contradict each other: one says 'a:1,b', the other \
+     'a:2,http://127.0.0.1'"
+)]
+#[case::two_ways_to_a_secret(
+    &[("PROXMOX_TOKEN_SECRET_FILE", "/secret")],
+    "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE contradict each other: both say the secret"
+)]
 #[case::two_users(
     &[("PROXMOX_TOKEN_ID", "bob@pve!cli")],
     "PROXMOX_USER and PROXMOX_TOKEN_ID contradict each other: one says 'root', the other 'bob'"
@@ -361,6 +370,32 @@ fn a_host_of_this_machine_needs_no_trust(mut whole: BTreeMap<&'static str, Strin
     let file = JsonFile::proxmox("no-trust", r#""ca_file":"ca.pem""#);
     let access = load_with(&file.flags(), &whole).unwrap();
     assert_eq!(hosts(&access), ["127.0.0.1:8080"]);
+}
+
+/// It may be one that this user may not read.
+#[rstest]
+fn a_secret_file_that_does_not_count_is_not_read(whole: BTreeMap<&'static str, String>) {
+    let file = JsonFile::proxmox("unread", r#""token_secret_file":"/nonexistent""#);
+    let access = load_with(&file.flags(), &whole).unwrap();
+    assert_eq!(access.token.secret.expose(), SECRET);
+}
+
+#[rstest]
+fn blanks_around_a_path_do_not_count(whole: BTreeMap<&'static str, String>) {
+    let file = JsonFile::proxmox("blanks", r#""ca_file":" /ca.pem ""#);
+    let access = load_with(&file.flags(), &whole).unwrap();
+    assert_eq!(access.endpoints[0].trust, Trust::CaFile("/ca.pem".into()));
+}
+
+/// Its key stands in messages; its path is masked there.
+#[rstest]
+#[case::unknown_key(r#""root@pam!cli=00000000-0000-0000-0000-000000000001":"x""#)]
+fn a_secret_in_place_of_a_key_is_not_said_back(#[case] settings: &str) {
+    let file = JsonFile::proxmox("secret-key", settings);
+    let words = load_with(&file.flags(), &BTreeMap::new())
+        .unwrap_err()
+        .to_string();
+    assert!(!words.contains(SECRET), "{words}");
 }
 
 /// A secret that stands alone in a setting that is said would be said too.

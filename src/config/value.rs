@@ -9,6 +9,7 @@ use snafu::{ResultExt, ensure};
 
 use super::error::{Error, FingerprintSnafu, InvalidSnafu, OpenToOthersSnafu};
 use crate::api::Fingerprint;
+use crate::api::secret::Secret;
 
 /// No configuration is that long; a device may be without end.
 const FILE_AT_MOST: u64 = 1 << 20;
@@ -70,13 +71,17 @@ pub(super) fn parse_fingerprints(text: &str, origin: &str) -> Result<Vec<Fingerp
     parsed.collect()
 }
 
-pub(super) fn read_secret_file(path: &Path, origin: &str) -> Result<String, Error> {
+/// The secret that is all that a file holds.
+pub(super) fn read_secret_file(path: &Path, origin: &str) -> Result<Secret, Error> {
     let (text, others_can) = read(path).map_err(|error| {
         let reason = format!("cannot read '{}': {error}", path.display());
         Error::invalid(origin, &reason)
     })?;
     not_open_to_others(others_can, path, origin)?;
-    Ok(text)
+    Secret::of_token(text.trim()).ok_or_else(|| {
+        let reason = "the file holds no token's secret, which is a UUID and nothing else";
+        Error::invalid(origin, reason)
+    })
 }
 
 /// Whoever can read a secret has it, and whoever can change the file that it stands in has it sent

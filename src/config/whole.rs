@@ -8,6 +8,8 @@ use snafu::ensure;
 use super::error::{Error, MissingSnafu, PinsAndHostsSnafu};
 use super::layer::{Layer, Trusted};
 use super::setting::Setting;
+use super::value::read_secret_file;
+use crate::api::secret::Masked;
 use crate::api::types::{Token, TokenId};
 use crate::api::{Access, Address, Endpoint, Host, Trust};
 
@@ -39,11 +41,17 @@ impl Layer {
         file: Option<PathBuf>,
         request_timeout: Duration,
     ) -> Result<Configuration, Error> {
+        let secret = match (self.secret, &self.secret_file) {
+            (None, Some(Setting { value, origin })) => {
+                Some(Setting::new(read_secret_file(value, origin)?, origin))
+            }
+            (secret, _) => secret,
+        };
         let names = [
             (self.servers.whole.is_none(), "PROXMOX_HOST"),
             (self.user.whole.is_none(), "PROXMOX_USER"),
             (self.key.is_none(), "PROXMOX_TOKEN_KEY"),
-            (self.secret.is_none(), "PROXMOX_TOKEN_SECRET"),
+            (secret.is_none(), "PROXMOX_TOKEN_SECRET"),
         ];
         let missing = names.iter().filter(|(is_missing, _)| *is_missing);
         let missing: Vec<&str> = missing.map(|(_, name)| *name).collect();
@@ -51,7 +59,7 @@ impl Layer {
             self.servers.into_both(),
             self.user.into_both(),
             self.key,
-            self.secret,
+            secret,
         ) else {
             let names = missing.join(", ");
             return MissingSnafu { names }.fail();
@@ -160,7 +168,7 @@ fn warnings(
 fn source(name: &'static str, value: &str, origin: &str) -> Source {
     Source {
         name,
-        value: value.to_owned(),
+        value: Masked::from(value).to_string(),
         origin: origin.to_owned(),
     }
 }

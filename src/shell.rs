@@ -1,0 +1,26 @@
+//! What goes into a command that somebody will paste.
+
+/// `text` as one word of a shell, in quotes where it takes them.
+pub fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/.-_@:=+,%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::plain("/home/ops/.local/x-1_y", "/home/ops/.local/x-1_y")]
+    #[case::space("a b", "'a b'")]
+    #[case::quote("it's", r"'it'\''s'")]
+    #[case::history("root@pam!cli", "'root@pam!cli'")]
+    #[case::empty("", "''")]
+    fn a_word_of_a_shell_stays_one(#[case] text: &str, #[case] shown: &str) {
+        assert_eq!(word(text), shown);
+    }
+}
