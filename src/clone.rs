@@ -57,7 +57,9 @@ fn create_in_time(run: &Run) -> Result<Ready, Error> {
     let plan = &run.plan;
     let found = find_template(&guests, &plan.template, Some(&plan.name)).context(NoTemplateSnafu);
     let template = found.map(|Found { template, warning }| {
-        warning.iter().for_each(|text| run.progress.warning(text));
+        if let Some(warning) = &warning {
+            run.progress.warning(warning);
+        }
         template
     });
     if let Some(made) = what_an_earlier_run_began(run, template.as_ref().ok().copied(), &mut claim)?

@@ -110,7 +110,7 @@ pub(super) fn read_file(file: ConfigFile) -> Result<Layer, Error> {
         if *field == Field::TokenSecret {
             not_open_to_others(others_can, &path, "token_secret")?;
         }
-        layer.set(*field, &beside(&path, *field, text), &origin)?;
+        layer.set(*field, &beside(&path, *field, &text), &origin)?;
     }
     layer.settled()
 }
@@ -124,10 +124,10 @@ fn no_such_setting(key: &str) -> String {
 }
 
 /// A relative path in the file means beside the file, wherever the command is started.
-fn beside(config: &Path, field: Field, text: String) -> String {
-    let text = text.trim().to_owned();
+fn beside(config: &Path, field: Field, text: &str) -> String {
+    let text = text.trim();
     if !matches!(field, Field::CaFile | Field::TokenSecretFile) || text.is_empty() {
-        return text;
+        return text.to_owned();
     }
     let directory = config.parent().unwrap_or(Path::new(""));
     directory.join(text).to_string_lossy().into_owned()
