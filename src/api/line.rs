@@ -60,6 +60,14 @@ pub(super) struct Request<'r> {
 }
 
 impl Request<'_> {
+    pub(super) fn get(path: &str) -> Request<'_> {
+        Request {
+            path,
+            is_list: false,
+            form: None,
+        }
+    }
+
     pub(super) fn method(&self) -> &'static str {
         match self.form {
             None => "GET",

@@ -101,12 +101,7 @@ impl Transport {
         path: &str,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
-        let request = Request {
-            path,
-            is_list: false,
-            form: None,
-        };
-        self.ask(&request, read)
+        self.ask(&Request::get(path), read)
     }
 
     /// The same where the answer may be long.
@@ -116,9 +111,8 @@ impl Transport {
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
         let request = Request {
-            path,
             is_list: true,
-            form: None,
+            ..Request::get(path)
         };
         self.ask(&request, read)
     }
@@ -135,9 +129,8 @@ impl Transport {
             .map(|(key, value)| format!("{key}={}", escaped(value)))
             .collect();
         let request = Request {
-            path,
-            is_list: false,
             form: Some(pairs.join("&")),
+            ..Request::get(path)
         };
         self.ask(&request, read)
     }

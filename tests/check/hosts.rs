@@ -1,0 +1,198 @@
+//! Each host by itself: its name, the way to it, its certificate, and what it says of the token.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::ground::{CHECK, all_but, at, cluster, fake, lines, that_are};
+use crate::fake_pve::{FakePve, Shown};
+use crate::homelab::StateDir;
+
+#[test]
+fn a_token_that_is_refused_ends_the_questions() {
+    let fake = fake(cluster(&all_but(None)));
+    let state = StateDir::new();
+    let seen = at(&fake, &state)
+        .env("PROXMOX_TOKEN_KEY", "other")
+        .run(CHECK);
+    let expected = [
+        "ok    configuration: host 127.0.0.1:PORT (PROXMOX_HOST), user homelab@pve (PROXMOX_USER), \
+         token key other (PROXMOX_TOKEN_KEY), secret (PROXMOX_TOKEN_SECRET)",
+        "ok    connection to 127.0.0.1:PORT: established",
+        "ok    certificate of 127.0.0.1:PORT: none, for http:// stays on this machine",
+        "FAIL  token homelab@pve!other: 401 Authentication failed! (as homelab@pve!other); user, \
+         realm, token id and secret must be those of one token that has not expired; the server \
+         does not say which is wrong, and takes 3 s to say no; on a node: pveum user token list \
+         homelab@pve",
+        "ok    state directory STATE: it can be written, and files in it locked",
+    ];
+    assert_eq!(lines(&seen, &fake, &state), expected);
+    assert_eq!(seen.exit, Some(1));
+}
+
+#[rstest]
+#[case::beside_one_that_answers(true, "warn", Some(0))]
+#[case::alone(false, "FAIL", Some(1))]
+fn a_dead_host_is_a_failure_if_no_other_answers(
+    #[case] beside_another: bool,
+    #[case] verdict: &str,
+    #[case] exit: Option<i32>,
+) {
+    let fake = fake(cluster(&all_but(None)));
+    let state = StateDir::new();
+    let hosts = if beside_another {
+        format!("127.0.0.1:1,{}", fake.url())
+    } else {
+        "127.0.0.1:1".to_owned()
+    };
+    let homelab = at(&fake, &state).env("PROXMOX_HOST", &hosts);
+    let seen = homelab
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .run("proxmox check");
+    let line = format!(
+        "{verdict}  connection to 127.0.0.1:1: Connection refused (os error 111); check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that \
+         pveproxy is running there"
+    );
+    assert_eq!(that_are(verdict, &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(seen.exit, exit);
+}
+
+#[test]
+fn a_name_that_cannot_be_looked_up_is_said_to_be_the_reason() {
+    let fake = fake(cluster(&all_but(None)));
+    let state = StateDir::new();
+    let seen = at(&fake, &state)
+        .env("PROXMOX_HOST", "nosuch.invalid")
+        .env("PROXMOX_VE_INSECURE", "1")
+        .run("proxmox check");
+    let failed = that_are("FAIL", &lines(&seen, &fake, &state));
+    // What the resolver says depends on the machine.
+    let beginning = "FAIL  name nosuch.invalid: its name cannot be looked up: ";
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].get(..beginning.len()), Some(beginning));
+}
+
+fn over_tls(shown: Shown) -> (FakePve, StateDir) {
+    let setup = serde_json::from_value(cluster(&all_but(None))).unwrap();
+    (FakePve::start_tls_as(setup, shown), StateDir::new())
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_a_warning() {
+    let (fake, state) = over_tls(Shown::SoonExpired);
+    let seen = at(&fake, &state)
+        .env("PROXMOX_FINGERPRINT", &fake.fingerprint())
+        .run("proxmox check");
+    let line = format!(
+        "warn  certificate of 127.0.0.1:PORT: expires soon: the pinned one, valid until {}, SHA-256 \
+         {}; on the node: pvecm updatecerts --force && systemctl restart pveproxy (or however that \
+         certificate was made); where it is pinned, set the new fingerprint then",
+        fake.leaf_not_after(),
+        fake.fingerprint()
+    );
+    assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(seen.exit, Some(0));
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_the_only_failure() {
+    let (fake, state) = over_tls(Shown::Good);
+    let homelab = at(&fake, &state).env("SSL_CERT_FILE", "/nonexistent");
+    let seen = homelab
+        .env("SSL_CERT_DIR", "/nonexistent")
+        .run("proxmox check");
+    let lines = lines(&seen, &fake, &state);
+    let failed = that_are("FAIL", &lines);
+    assert_eq!(failed.len(), 1);
+    let beginning = format!(
+        "FAIL  certificate of 127.0.0.1:PORT: its certificate cannot be verified, for this system has no certificate authorities to trust; the fingerprint it \
+         presents is {}; compare that fingerprint with",
+        fake.fingerprint()
+    );
+    assert_eq!(failed[0].get(..beginning.len()), Some(beginning.as_str()));
+    assert_eq!(lines[1], "ok    connection to 127.0.0.1:PORT: established");
+    assert_eq!(fake.journal(), [""; 0]);
+}
+
+#[test]
+fn a_certificate_that_nobody_verifies_is_a_warning_with_its_fingerprint() {
+    let (fake, state) = over_tls(Shown::Good);
+    let seen = at(&fake, &state).run("proxmox check --insecure");
+    let (until, fingerprint) = (fake.leaf_not_after(), fake.fingerprint());
+    let warning = "the server's certificate is not verified (--insecure): whoever gets in between \
+                   can read the token and use it";
+    let expected = [
+        format!(
+            "warn  configuration: host 127.0.0.1:PORT (PROXMOX_HOST), user homelab@pve \
+             (PROXMOX_USER), token key cli (PROXMOX_TOKEN_KEY), secret (PROXMOX_TOKEN_SECRET), trust \
+             anyone (--insecure); {warning}"
+        ),
+        format!(
+            "warn  certificate of 127.0.0.1:PORT: not verified, valid until {until}, SHA-256 \
+             {fingerprint}; compare that fingerprint with what 'pvenode cert info' or 'openssl x509 \
+             -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is \
+             the same: PROXMOX_FINGERPRINT={fingerprint} instead of turning the verification off"
+        ),
+    ];
+    assert_eq!(seen.stderr, format!("Warning: {warning}\n"));
+    assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), expected);
+    assert_eq!(seen.exit, Some(0));
+}
+
+#[test]
+fn a_ca_file_that_is_none_is_said_and_the_rest_left_out() {
+    let (fake, state) = over_tls(Shown::Good);
+    let seen = at(&fake, &state).run("proxmox check --ca-file no.pem");
+    let expected = "FAIL  whom to trust: CA file 'no.pem': No such file or \
+                    directory (os error 2); PROXMOX_CA_FILE and --ca-file take the certificate of \
+                    the cluster's authority, which is /etc/pve/pve-root-ca.pem on each node";
+    let lines = lines(&seen, &fake, &state);
+    assert_eq!((lines.len(), lines[1].as_str()), (3, expected));
+    assert_eq!(seen.exit, Some(2));
+}
+
+/// It would be the one that is asked as soon as the other is down.
+#[test]
+fn a_host_that_refuses_the_token_is_told_beside_one_that_accepts_it() {
+    let (good, other) = (fake(cluster(&all_but(None))), fake(json!({})));
+    let state = StateDir::new();
+    let hosts = format!("{},{}", good.url(), other.url());
+    let seen = at(&good, &state)
+        .env("PROXMOX_HOST", &hosts)
+        .run("proxmox check");
+    let failed = that_are("FAIL", &lines(&seen, &other, &state));
+    let beginning =
+        "FAIL  token at 127.0.0.1:PORT: 401 Authentication failed! (as homelab@pve!cli); ";
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].get(..beginning.len()), Some(beginning));
+    assert_eq!(seen.exit, Some(1));
+}
+
+#[test]
+fn what_answers_instead_of_proxmox_is_told_apart_from_the_way_to_it() {
+    let web = json!({"status": 200, "reason": "OK", "type": "text/html", "body": "<html>"});
+    let setup = json!({"faults": [{"on": "GET", "answer": web}]});
+    let fake = FakePve::start_tls(serde_json::from_value(setup).unwrap());
+    let state = StateDir::new();
+    let seen = at(&fake, &state)
+        .env("PROXMOX_FINGERPRINT", &fake.fingerprint())
+        .run("proxmox check");
+    let lines = lines(&seen, &fake, &state);
+    let beginnings: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    assert_eq!(
+        beginnings,
+        [
+            "ok    configuration",
+            "ok    connection to 127.0.0.1",
+            "ok    certificate of 127.0.0.1",
+            "FAIL  answer of 127.0.0.1",
+            "ok    state directory STATE",
+        ]
+    );
+    let line = "FAIL  answer of 127.0.0.1:PORT: it is not Proxmox VE's: 200 OK, text/html; check that \
+                PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE itself, not of a proxy or another \
+                service";
+    assert_eq!(lines[3], line);
+}

@@ -1,0 +1,247 @@
+//! What a token lacks, and the lines that mend it.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::ground::{
+    CHECK, FOR_ITS_USER, OR_FOR_ITS_USER, PRIVILEGES, all_but, at, cluster, fake, line_in, lines,
+    that_are,
+};
+use crate::homelab::StateDir;
+
+/// What a line says to type mends what it says.
+#[rstest]
+#[case::clone("/vms/9000", "VM.Clone", "FAIL  VM.Clone on /vms/9000")]
+#[case::see_the_template("/vms/9000", "VM.Audit", "warn  VM.Audit on /vms/9000")]
+#[case::place("/vms", "VM.Allocate", "FAIL  VM.Allocate on /vms/100")]
+#[case::see_the_vm("/vms", "VM.Audit", "FAIL  VM.Audit on /vms/100")]
+#[case::storage(
+    "/storage/data",
+    "Datastore.AllocateSpace",
+    "FAIL  Datastore.AllocateSpace on /storage/data"
+)]
+#[case::network(
+    "/sdn/zones/localnetwork",
+    "SDN.Use",
+    "FAIL  SDN.Use on /sdn/zones/localnetwork/vmbr0"
+)]
+fn a_privilege_that_the_clone_lacks_is_the_only_failure_and_a_line_mends_it(
+    #[case] path: &str,
+    #[case] privilege: &str,
+    #[case] telling: &str,
+) {
+    let mut setup = cluster(&all_but(Some((path, privilege))));
+    // What it does not see would be another line.
+    setup["guests"].as_array_mut().unwrap().remove(0);
+    let fake = fake(setup);
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(CHECK);
+    let lines = lines(&seen, &fake, &state);
+    // Where the template is not seen, that it is not found is the failure.
+    assert_eq!((that_are("FAIL", &lines).len(), seen.exit), (1, Some(1)));
+    let telling = that_are(telling, &lines);
+    let [telling] = &telling[..] else {
+        panic!("one line that tells, not {telling:?}");
+    };
+    fake.pveum(line_in(telling));
+    let seen = at(&fake, &state).run(CHECK);
+    assert_eq!(
+        that_are("FAIL", &self::lines(&seen, &fake, &state)),
+        [""; 0]
+    );
+    assert_eq!(seen.exit, Some(0));
+}
+
+#[test]
+fn a_token_without_vm_clone_is_told_what_mends_it() {
+    let fake = fake(cluster(&all_but(Some(("/vms/9000", "VM.Clone")))));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(CHECK);
+    let lines = lines(&seen, &fake, &state);
+    let line = "FAIL  VM.Clone on /vms/9000: the token lacks it; on a node, as root: pveum acl \
+                modify /vms/9000 --tokens 'homelab@pve!cli' --roles \
+                PVETemplateUser";
+    assert_eq!(that_are("FAIL", &lines), [line]);
+    assert_eq!(that_are("warn", &lines), [FOR_ITS_USER]);
+    assert_eq!(seen.exit, Some(1));
+    // The run itself says the same.
+    let seen = at(&fake, &state).run("proxmox vm create web-1 debian-12");
+    let expected = "\
+Creating VM 'web-1' from template 'debian-12'...
+Failed to create VM: cannot clone template 9000 to VM 101: Permission check failed (/vms/9000, VM.Clone)
+Hint: on a node, as root: pveum acl modify /vms/9000 --tokens 'homelab@pve!cli' --roles PVETemplateUser; where the token has no privilege separation, or its user lacks it too: the same with --users homelab@pve instead of --tokens …
+";
+    assert_eq!(seen.stderr, expected);
+    fake.pveum(line_in(&seen.stderr));
+    let seen = at(&fake, &state).run("proxmox vm create web-1 debian-12");
+    assert_eq!(seen.exit, Some(0));
+}
+
+#[rstest]
+#[case::place(("/vms", "VM.Allocate"), "the token lacks VM.Allocate on /vms/101; on a node, as root: \
+    pveum acl modify /vms --tokens 'homelab@pve!cli' --roles PVEVMAdmin")]
+#[case::storage(("/storage/data", "Datastore.AllocateSpace"), "on a node, as root: pveum acl modify \
+    /storage/data --tokens 'homelab@pve!cli' --roles PVEDatastoreUser")]
+#[case::network(("/sdn/zones/localnetwork", "SDN.Use"), "on a node, as root: pveum acl modify \
+    /sdn/zones/localnetwork/vmbr0 --tokens 'homelab@pve!cli' --roles PVESDNUser")]
+fn a_clone_that_is_forbidden_says_what_mends_it(#[case] lacking: (&str, &str), #[case] hint: &str) {
+    let fake = fake(cluster(&all_but(Some(lacking))));
+    let state = StateDir::new();
+    let create = || at(&fake, &state).run("proxmox vm create web-1 debian-12");
+    let seen = create();
+    let last = seen.stderr.lines().last().unwrap();
+    let expected = format!("Hint: {hint}{OR_FOR_ITS_USER}");
+    assert_eq!((seen.exit, last), (Some(1), expected.as_str()));
+    fake.pveum(line_in(last));
+    assert_eq!(create().exit, Some(0));
+}
+
+#[rstest]
+#[case("VM.Config.Disk", "to enlarge its disks")]
+#[case("VM.Config.Cloudinit", "to set its user, keys and addresses")]
+#[case("VM.PowerMgmt", "to start it")]
+#[case("VM.GuestAgent.Audit", "to ask for its address")]
+fn what_only_later_steps_take_is_a_warning(#[case] privilege: &str, #[case] what_for: &str) {
+    let fake = fake(cluster(&all_but(Some(("/vms", privilege)))));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(CHECK);
+    let line = format!(
+        "warn  {privilege} on /vms/101: the token lacks it; not for the clone, but {what_for}; on a \
+         node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' \
+         --roles PVEVMAdmin"
+    );
+    let lines = lines(&seen, &fake, &state);
+    assert_eq!(that_are("warn", &lines), [line.as_str(), FOR_ITS_USER]);
+    assert_eq!((that_are("FAIL", &lines).len(), seen.exit), (0, Some(0)));
+}
+
+/// The privileges that the README's lines give, by their paths.
+fn readmes_privileges() -> Value {
+    let readme = include_str!("../../README.md");
+    let roles: Vec<(&str, Vec<&str>)> = readme
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("pveum role add ")?
+                .split_once(" --privs \"")
+        })
+        .map(|(role, privileges)| {
+            let privileges = privileges.trim_end_matches('"').split(' ');
+            (role.trim(), privileges.collect())
+        })
+        .collect();
+    let lines = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("pveum acl modify "));
+    let granted = lines.map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (_, privileges) = roles.iter().find(|(role, _)| *role == words[4]).unwrap();
+        (words[0].replace("local-lvm", "data"), json!(privileges))
+    });
+    Value::Object(granted.collect())
+}
+
+#[test]
+fn the_readmes_role_is_enough_for_a_vm() {
+    let privileges = readmes_privileges();
+    assert_eq!(privileges.as_object().unwrap().len(), 4);
+    let fake = fake(cluster(&privileges));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(CHECK);
+    let lines = lines(&seen, &fake, &state);
+    assert_eq!(that_are("FAIL", &lines), [""; 0]);
+    let later = that_are("warn", &lines);
+    let is_later = |line: &&String| line.contains("not for the clone, but");
+    assert_eq!((later.len(), later.iter().filter(is_later).count()), (9, 8));
+    assert_eq!(later[8], FOR_ITS_USER);
+    let seen = at(&fake, &state).run("proxmox vm create web-1 debian-12");
+    assert_eq!(seen.exit, Some(0));
+}
+
+#[rstest]
+#[case::nine("9.0.3", &["SDN.Use", "VM.GuestAgent.Audit"])]
+#[case::eight("8.4.1", &["SDN.Use", "VM.Monitor"])]
+#[case::seven("7.4-17", &["VM.Monitor"])]
+fn what_is_needed_depends_on_the_version(#[case] version: &str, #[case] expected: &[&str]) {
+    let mut setup = cluster(&json!("all"));
+    setup["version"] = json!(version);
+    let fake = fake(setup);
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(CHECK);
+    let lines = lines(&seen, &fake, &state);
+    let checked: Vec<&str> = ["SDN.Use", "VM.GuestAgent.Audit", "VM.Monitor"]
+        .into_iter()
+        .filter(|name| {
+            lines
+                .iter()
+                .any(|line| line.starts_with(&format!("ok    {name} on ")))
+        })
+        .collect();
+    assert_eq!((checked, seen.exit), (expected.to_vec(), Some(0)));
+    assert!(lines.contains(&format!("ok    server: Proxmox VE {version}")));
+}
+
+/// Which zone a vnet is in this token may not even ask.
+#[rstest]
+#[case::in_another_zone(
+    "/sdn/zones/office",
+    "warn  SDN.Use on /sdn/zones/localnetwork/office0/20: the token lacks it; if office0/20 is a vnet, \
+     it takes SDN.Use on its own zone instead"
+)]
+#[case::in_the_nodes_zone(
+    "/sdn/zones/localnetwork",
+    "warn  SDN.Use on /sdn/zones/localnetwork/office0/20: the token has it; if office0/20 is a vnet, it \
+     takes SDN.Use on its own zone instead"
+)]
+#[case::in_all_zones("/sdn", "ok    SDN.Use on /sdn/zones: the token has it")]
+fn a_network_that_may_be_a_vnet_is_not_taken_for_granted(#[case] path: &str, #[case] line: &str) {
+    let mut privileges = all_but(Some(("/sdn/zones/localnetwork", "SDN.Use")));
+    let paths = privileges.as_object_mut().unwrap();
+    paths.remove("/sdn/zones/localnetwork");
+    paths.insert(path.to_owned(), json!(["SDN.Use"]));
+    let fake = fake(cluster(&privileges));
+    let net = json!("virtio=BC:24:11:00:00:01,bridge=office0,tag=20");
+    let mut cluster = fake.cluster();
+    let template = cluster.guests.get_mut(&9000).unwrap();
+    template.config.insert("net0".to_owned(), net);
+    drop(cluster);
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(CHECK);
+    let told = lines(&seen, &fake, &state);
+    let told: Vec<&String> = told
+        .iter()
+        .filter(|line| line.contains("SDN.Use"))
+        .collect();
+    assert_eq!((told, seen.exit), (vec![&line.to_owned()], Some(0)));
+}
+
+/// A role on all VMs takes the place of one that the token has from above: what worked goes on.
+#[test]
+fn a_line_for_later_steps_takes_nothing_away() {
+    let mut on_top = vec!["Datastore.AllocateSpace", "SDN.Use"];
+    let of_vms = PRIVILEGES[0].1.iter().chain(PRIVILEGES[1].1);
+    on_top.extend(of_vms.filter(|privilege| **privilege != "VM.GuestAgent.Audit"));
+    let fake = fake(cluster(&json!({"/": on_top})));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(CHECK);
+    let warned = that_are("warn  VM.GuestAgent.Audit", &lines(&seen, &fake, &state));
+    assert_eq!((warned.len(), seen.exit), (1, Some(0)));
+    fake.pveum(line_in(&warned[0]));
+    let seen = at(&fake, &state).run(CHECK);
+    let all = lines(&seen, &fake, &state);
+    assert_eq!(that_are("ok", &all).len(), all.len());
+}
+
+/// The list of what a token may do leaves such paths out, and so hides that they are forbidden.
+#[test]
+fn what_was_taken_away_on_a_path_is_not_taken_from_above() {
+    let mut privileges = all_but(None);
+    privileges["/"] = json!(["Datastore.AllocateSpace"]);
+    privileges["/storage/data"] = json!([]);
+    let fake = fake(cluster(&privileges));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(CHECK);
+    let failed = that_are("FAIL", &lines(&seen, &fake, &state));
+    let beginning = "FAIL  Datastore.AllocateSpace on /storage/data: the token lacks it";
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].get(..beginning.len()), Some(beginning));
+}
