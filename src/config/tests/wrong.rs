@@ -1,0 +1,303 @@
+//! What is said of settings that are wrong, and what is not said.
+
+use std::collections::BTreeMap;
+
+use rstest::rstest;
+
+use super::*;
+
+#[rstest]
+#[case::port(
+    "PROXMOX_PORT",
+    "abc",
+    "PROXMOX_PORT: 'abc' is not a port, which is a number up to 65535"
+)]
+#[case::port_zero(
+    "PROXMOX_PORT",
+    "0",
+    "PROXMOX_PORT: '0' is not a port, which is a number up to 65535"
+)]
+#[case::host(
+    "PROXMOX_HOST",
+    "pve lan",
+    "PROXMOX_HOST: 'pve lan' is not a host name; commas separate several hosts"
+)]
+#[case::clear_text(
+    "PROXMOX_HOST",
+    "http://pve.lan",
+    "PROXMOX_HOST: http:// would send the token in clear; only loopback may be asked that way"
+)]
+#[case::an_empty_entry_in_a_list_of_hosts(
+    "PROXMOX_HOST",
+    "pve1,,pve2",
+    "PROXMOX_HOST: between two commas, or before or behind one, no host is named"
+)]
+#[case::user(
+    "PROXMOX_USER",
+    "@pam",
+    "PROXMOX_USER: '' is not a user, like root or root@pam"
+)]
+#[case::user_with_a_token(
+    "PROXMOX_USER",
+    "root!cli",
+    "PROXMOX_USER: 'root!cli' is not a user, like root or root@pam: what stands behind the '!' is a \
+     token's id, and belongs into PROXMOX_TOKEN_KEY"
+)]
+#[case::realm(
+    "PROXMOX_REALM",
+    "p m",
+    "PROXMOX_REALM: 'p m' is not a realm, like pam or pve"
+)]
+#[case::token_key_with_its_user(
+    "PROXMOX_TOKEN_KEY",
+    "root@pam!cli",
+    "PROXMOX_TOKEN_KEY: 'root@pam!cli' is not a token id: only what stands behind the '!' is"
+)]
+#[case::token_key_with_a_line_break(
+    "PROXMOX_TOKEN_KEY",
+    "a\r\nX: y",
+    "PROXMOX_TOKEN_KEY: 'a\r\nX: y' is not a token id"
+)]
+#[case::secret(
+    "PROXMOX_TOKEN_SECRET",
+    "hunter2",
+    "PROXMOX_TOKEN_SECRET: not a token's secret, which is a UUID and nothing around it: pveum showed \
+     it when the token was made"
+)]
+#[case::whole_token(
+    "PROXMOX_VE_API_TOKEN",
+    "hunter2",
+    "PROXMOX_VE_API_TOKEN: not of the form USER@REALM!TOKENID=SECRET"
+)]
+#[case::boolean(
+    "PROXMOX_REJECT_UNAUTHORIZED",
+    "maybe",
+    "PROXMOX_REJECT_UNAUTHORIZED: 'maybe' is neither true nor false"
+)]
+#[case::other_boolean(
+    "PROXMOX_VE_INSECURE",
+    "2",
+    "PROXMOX_VE_INSECURE: '2' is neither true nor false"
+)]
+#[case::fingerprint(
+    "PROXMOX_FINGERPRINT",
+    "AA:BB",
+    "PROXMOX_FINGERPRINT: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 4"
+)]
+#[case::an_empty_entry_in_a_list_of_fingerprints(
+    "PROXMOX_FINGERPRINT",
+    PIN_AND_EMPTY,
+    "PROXMOX_FINGERPRINT, number 2: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 0"
+)]
+#[case::more_fingerprints_than_hosts(
+    "PROXMOX_FINGERPRINT",
+    TWO_PINS,
+    "PROXMOX_FINGERPRINT: 2 fingerprints for 1 host; it takes one for each host, in the same order"
+)]
+#[case::whole_id_without_a_realm(
+    "PROXMOX_TOKEN_ID",
+    "bob!ci",
+    "PROXMOX_TOKEN_ID: 'bob!ci' names no realm: USER@REALM!TOKENID"
+)]
+#[case::whole_token_without_a_realm(
+    "PROXMOX_VE_API_TOKEN",
+    "bob!ci=00000000-0000-0000-0000-000000000001",
+    "PROXMOX_VE_API_TOKEN: 'bob!ci' names no realm: USER@REALM!TOKENID"
+)]
+fn a_bad_value_is_named_by_its_origin(
+    mut whole: BTreeMap<&'static str, String>,
+    #[case] name: &'static str,
+    #[case] value: &str,
+    #[case] expected: &str,
+) {
+    whole.insert(name, value.to_owned());
+    assert_eq!(refusal(&whole), expected);
+}
+
+/// Whole tokens and secrets end up in the wrong setting more often than one thinks.
+#[rstest]
+#[case::host("PROXMOX_HOST")]
+#[case::user("PROXMOX_USER")]
+#[case::realm("PROXMOX_REALM")]
+#[case::token_key("PROXMOX_TOKEN_KEY")]
+#[case::token_id("PROXMOX_TOKEN_ID")]
+#[case::secret("PROXMOX_TOKEN_SECRET")]
+#[case::secret_file("PROXMOX_TOKEN_SECRET_FILE")]
+#[case::whole_token("PROXMOX_VE_API_TOKEN")]
+#[case::port("PROXMOX_PORT")]
+#[case::fingerprint("PROXMOX_FINGERPRINT")]
+fn a_secret_in_the_wrong_place_is_not_said_back(
+    whole: BTreeMap<&'static str, String>,
+    #[case] name: &'static str,
+    #[values(
+        "",
+        "@",
+        "=",
+        "root@pam!cli=",
+        "root@pam!cli:",
+        "https://root@pam!cli="
+    )]
+    before: &str,
+    #[values("", "=x", "@pve.lan")] behind: &str,
+) {
+    let mut environment = whole;
+    environment.insert(name, format!("{before}{SECRET}{behind}"));
+    if let Err(error) = load_with(&Flags::default(), &environment) {
+        let (words, debug) = (error.to_string(), format!("{error:?}"));
+        assert!(
+            !words.contains(SECRET) && !debug.contains(SECRET),
+            "{words}"
+        );
+    }
+}
+
+#[rstest]
+#[case::two_hosts(
+    &[("PROXMOX_VE_ENDPOINT", "https://other.lan")],
+    "PROXMOX_HOST and PROXMOX_VE_ENDPOINT contradict each other: one says 'pve.lan', the other \
+     'other.lan'"
+)]
+#[case::two_ports_in_lists(
+    &[("PROXMOX_HOST", "a:1,b"), ("PROXMOX_URL", "a:2,http://127.0.0.1")],
+    "PROXMOX_HOST and PROXMOX_URL contradict each other: one says 'a:1,b', the other \
+     'a:2,http://127.0.0.1'"
+)]
+#[case::two_ways_to_a_secret(
+    &[("PROXMOX_TOKEN_SECRET_FILE", "/secret")],
+    "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE contradict each other: both say the secret"
+)]
+#[case::two_users(
+    &[("PROXMOX_TOKEN_ID", "bob@pve!cli")],
+    "PROXMOX_USER and PROXMOX_TOKEN_ID contradict each other: one says 'root', the other 'bob'"
+)]
+#[case::two_ids(
+    &[("PROXMOX_TOKEN_ID", "ci")],
+    "PROXMOX_TOKEN_KEY and PROXMOX_TOKEN_ID contradict each other: one says 'cli', the other 'ci'"
+)]
+#[case::two_realms(
+    &[("PROXMOX_REALM", "pve")],
+    "PROXMOX_USER and PROXMOX_REALM contradict each other: one says 'pam', the other 'pve'"
+)]
+#[case::two_secrets(
+    &[("PROXMOX_VE_API_TOKEN", "root@pam!cli=00000000-0000-0000-0000-000000000002")],
+    "PROXMOX_TOKEN_SECRET and PROXMOX_VE_API_TOKEN contradict each other: they are not the same"
+)]
+#[case::two_ports(
+    &[("PROXMOX_HOST", "pve.lan:8007"), ("PROXMOX_PORT", "8006")],
+    "PROXMOX_HOST and PROXMOX_PORT contradict each other: one says 8007, the other 8006"
+)]
+#[case::a_ca_that_nobody_looks_at(
+    &[("PROXMOX_CA_FILE", "/ca.pem"), ("PROXMOX_REJECT_UNAUTHORIZED", "false")],
+    "PROXMOX_CA_FILE and PROXMOX_REJECT_UNAUTHORIZED contradict each other: both say whom to trust"
+)]
+#[case::a_pin_that_nobody_looks_at(
+    &[("PROXMOX_FINGERPRINT", PIN), ("PROXMOX_VE_INSECURE", "1")],
+    "PROXMOX_FINGERPRINT and PROXMOX_VE_INSECURE contradict each other: both say whom to trust"
+)]
+#[case::a_pin_and_a_ca(
+    &[("PROXMOX_FINGERPRINT", PIN), ("PROXMOX_CA_FILE", "/ca.pem")],
+    "PROXMOX_FINGERPRINT and PROXMOX_CA_FILE contradict each other: both say whom to trust"
+)]
+#[case::a_pin_without_tls(
+    &[("PROXMOX_HOST", "http://127.0.0.1"), ("PROXMOX_FINGERPRINT", PIN)],
+    "PROXMOX_HOST and PROXMOX_FINGERPRINT contradict each other: with http:// there is no certificate \
+     to trust"
+)]
+#[case::a_ca_without_tls(
+    &[("PROXMOX_HOST", "http://127.0.0.1"), ("PROXMOX_CA_FILE", "/ca.pem")],
+    "PROXMOX_HOST and PROXMOX_CA_FILE contradict each other: with http:// there is no certificate to \
+     trust"
+)]
+fn two_names_that_disagree_are_both_named(
+    mut whole: BTreeMap<&'static str, String>,
+    #[case] changes: &[(&'static str, &str)],
+    #[case] expected: &str,
+) {
+    whole.extend(
+        changes
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    assert_eq!(refusal(&whole), expected);
+}
+
+/// Its key stands in messages; its path is masked there.
+#[rstest]
+#[case::unknown_key(r#""root@pam!cli=00000000-0000-0000-0000-000000000001":"x""#)]
+fn a_secret_in_place_of_a_key_is_not_said_back(#[case] settings: &str) {
+    let file = JsonFile::proxmox("secret-key", settings);
+    let words = load_with(&file.flags(), &BTreeMap::new())
+        .unwrap_err()
+        .to_string();
+    assert!(!words.contains(SECRET), "{words}");
+}
+
+/// A secret that stands alone in a setting that is said would be said too.
+#[rstest]
+fn a_secret_in_place_of_another_setting_is_refused(
+    mut whole: BTreeMap<&'static str, String>,
+    #[values("PROXMOX_HOST", "PROXMOX_USER", "PROXMOX_REALM", "PROXMOX_TOKEN_KEY")]
+    name: &'static str,
+) {
+    whole.insert(name, SECRET.to_owned());
+    let expected = format!("{name}: that looks like a token's secret, which does not belong here");
+    assert_eq!(refusal(&whole), expected);
+}
+
+#[test]
+fn all_that_is_missing_is_said_at_once() {
+    let expected = "missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, \
+                    PROXMOX_TOKEN_SECRET";
+    assert_eq!(refusal(&BTreeMap::new()), expected);
+}
+
+#[rstest]
+fn an_empty_value_is_none(mut whole: BTreeMap<&'static str, String>) {
+    whole.insert("PROXMOX_TOKEN_SECRET", String::new());
+    assert_eq!(refusal(&whole), "missing settings: PROXMOX_TOKEN_SECRET");
+}
+
+#[rstest]
+#[case::unknown_key(
+    r#""hots":"pve.lan""#,
+    "hots: there is no such setting; did you mean 'host'?"
+)]
+#[case::key_like_no_other(r#""color":"red""#, "color: there is no such setting")]
+#[case::list_of_hosts(
+    r#""host":["a","b"]"#,
+    "host: several hosts are one text, separated by commas"
+)]
+#[case::port(
+    r#""port":70000"#,
+    "port: '70000' is not a port, which is a number up to 65535"
+)]
+#[case::empty_host(r#""host":"""#, "host: it is empty")]
+#[case::empty_ca_file(r#""ca_file":"""#, "ca_file: it is empty")]
+#[case::fingerprint(
+    r#""fingerprint":"AA""#,
+    "fingerprint: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 2"
+)]
+fn a_bad_key_is_named_with_its_file(#[case] settings: &str, #[case] expected: &str) {
+    let file = JsonFile::proxmox(&format!("bad-{}", settings.len()), settings);
+    let error = load_with(&file.flags(), &BTreeMap::new()).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        format!("'{}': {expected}", file.0.display())
+    );
+}
+
+#[rstest]
+#[case::no_json("\nhost = pve.lan", "line 2, column 1: this is not JSON")]
+#[case::cut("{\"proxmox\":", "line 1, column 11: it ends too early for JSON")]
+#[case::no_topic("{}", "line 1, column 2: there is no object \"proxmox\"")]
+#[case::no_object(
+    "{\"proxmox\":\"s3cret\"}",
+    "line 1, column 19: there is no object \"proxmox\""
+)]
+#[case::empty("", "line 1, column 0: it ends too early for JSON")]
+fn a_file_of_another_kind_is_refused(#[case] text: &str, #[case] reason: &str) {
+    let file = JsonFile::new(&format!("kind-{}", text.len()), text);
+    let error = load_with(&file.flags(), &BTreeMap::new()).err().unwrap();
+    let expected = format!("'{}', {reason}", file.0.display());
+    assert_eq!(error.to_string(), expected);
+}
