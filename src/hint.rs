@@ -20,9 +20,9 @@ pub fn hint_for(error: &Error) -> Option<String> {
             "http:// was spoken where https:// is; leave http:// out of the host".to_owned()
         }
         Error::Unusable { .. } => {
-            "check that PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE \
-                                   itself, not of a proxy or another service"
-                .to_owned()
+            let hint = "check that PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE itself, not of \
+                        a proxy or another service";
+            hint.to_owned()
         }
         Error::Refused {
             status,

@@ -183,6 +183,19 @@ fn a_device_without_end_is_no_file(#[case] option: &str, #[case] what: &str) {
     );
 }
 
+#[test]
+fn a_secret_that_would_be_cut_in_two_is_not_shown() {
+    let secret = crate::fake_pve::SECRET.replace('-', "\\u002d");
+    let body = format!(
+        r#"{{"data":null,"message":"{}{secret}"}}"#,
+        "x".repeat(1980)
+    );
+    let fake = fake(json!({"answer": {"status": 500, "reason": "x", "body": body}}));
+    let seen = Homelab::at(&fake).run("proxmox template list");
+    let expected = format!("Failed to list templates: {}(secret)\n", "x".repeat(1980));
+    assert_eq!(seen.stderr, expected);
+}
+
 #[rstest]
 #[case::as_it_is("-")]
 #[case::escaped("\\u002d")]

@@ -97,10 +97,11 @@ impl Answer {
     }
 
     fn refused(&self, words: &str, asked: &Asked) -> Error {
+        // Once more, for JSON has more than one way to write it; and before half of it is cut off.
+        let words = asked.secret.masked_in(words.to_owned());
         Error::Refused {
             status: self.status,
-            // Once more, for JSON has more than one way to write it.
-            words: asked.secret.masked_in(excerpt(words, WORDS_AT_MOST)),
+            words: excerpt(&words, WORDS_AT_MOST),
             token: asked.token.clone(),
         }
     }

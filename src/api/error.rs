@@ -28,9 +28,7 @@ pub enum Error {
     Unreachable { host: Host, why: Unreached },
 
     /// The server could not show that it is who it claims to be. Nothing was sent to it.
-    #[snafu(display(
-        "cannot trust {host}: {distrust}; the fingerprint it presents is {fingerprint}"
-    ))]
+    #[snafu(display("cannot trust {host}: {}", presented(distrust, *fingerprint)))]
     Untrusted {
         host: Host,
         /// By what it should have been believed.
@@ -84,6 +82,10 @@ pub enum Error {
         /// Who was refused.
         token: TokenId,
     },
+}
+
+fn presented(distrust: &Distrust, fingerprint: Fingerprint) -> String {
+    format!("{distrust}; the fingerprint it presents is {fingerprint}")
 }
 
 fn listed(each: &[Error]) -> String {
@@ -144,7 +146,7 @@ impl Error {
                 distrust,
                 fingerprint,
                 ..
-            } => format!("{distrust}; the fingerprint it presents is {fingerprint}"),
+            } => presented(distrust, *fingerprint),
             Error::NoAnswer { cause, .. } => format!("no answer: {cause}"),
             Error::Unusable { what, .. } => format!("it is not Proxmox VE's: {what}"),
             error => error.to_string(),

@@ -231,7 +231,7 @@ impl<'r> Attempt<'r> {
             Ok(Settled::Anothers(guest)) => Ok(self.lost(Some(guest))),
             Ok(Settled::Hidden) => Err(Error::CannotSee {
                 vm,
-                token: self.run.server.pve.token().clone(),
+                token: self.run.token(),
             }),
             Err(unclear) => Err(self.unseen().because(unclear)),
         }

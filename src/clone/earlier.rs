@@ -100,7 +100,7 @@ pub fn what_an_earlier_run_finished(run: &Run, claim: &mut Claim) -> Result<Opti
         Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
         Settled::Hidden => Err(Error::MadeUnseen {
             vm,
-            token: run.server.pve.token().clone(),
+            token: run.token(),
         }),
         Settled::Free | Settled::Anothers(_) => {
             run.remember(claim.failed(vm.vmid));
@@ -207,7 +207,7 @@ fn what_became_of_it(run: &Run, claim: &mut Claim, vm: Vm) -> Result<Option<Read
             Ok(Some(finish(run, claim, &vm, Made::at(node))))
         }
         Settled::Hidden => {
-            let token = run.server.pve.token().clone();
+            let token = run.token();
             Err(if is_open {
                 Error::CannotSee { vm, token }
             } else {

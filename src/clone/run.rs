@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::api::types::{Node, Upid, VmName, Vmid};
+use crate::api::types::{Node, TokenId, Upid, VmName, Vmid};
 use crate::claim::{self, Intent};
 use crate::progress::Progress;
 use crate::report::{Kind, Report};
@@ -59,6 +59,11 @@ impl Run<'_> {
             name: self.plan.name.clone(),
             node: node.clone(),
         }
+    }
+
+    /// Who asks for it.
+    pub fn token(&self) -> TokenId {
+        self.server.pve.token().clone()
     }
 
     /// Whether an intent speaks of a server that this run speaks to.

@@ -40,7 +40,7 @@ pub fn vm_of_that_name(
                 Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
                 Settled::Free | Settled::Anothers(_) => Ok(None),
                 Settled::Hidden => {
-                    let token = run.server.pve.token().clone();
+                    let token = run.token();
                     Err(Error::CannotSee { vm, token })
                 }
             }

@@ -78,7 +78,7 @@ impl Error {
                  \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)"
                     .to_owned(),
             ),
-            Error::Disagree { .. } => Some("take one of them away, or let both say the same".to_owned()),
+            Error::Disagree { .. } => Some("take one of them away".to_owned()),
             Error::Read { .. } => Some(
                 "--config and HOMELAB_CONFIG name the file to read; under sudo, HOME may be somebody \
                  else's"

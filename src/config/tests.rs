@@ -54,6 +54,11 @@ fn refusal(environment: &BTreeMap<&str, String>) -> String {
         .to_string()
 }
 
+fn change(environment: &mut BTreeMap<&'static str, String>, changes: &[(&'static str, &str)]) {
+    let changes = changes.iter();
+    environment.extend(changes.map(|(name, value)| (*name, (*value).to_owned())));
+}
+
 /// A configuration file that ends with the test.
 struct JsonFile(PathBuf);
 
@@ -114,11 +119,7 @@ fn a_user_has_a_realm(
     #[case] changes: &[(&'static str, &str)],
     #[case] expected: &str,
 ) {
-    whole.extend(
-        changes
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned())),
-    );
+    change(&mut whole, changes);
     let token = load_with(&Flags::default(), &whole).unwrap().token;
     assert_eq!(token.id.userid(), expected);
 }
@@ -257,11 +258,7 @@ fn what_may_not_be_meant_is_said(
     #[case] changes: &[(&'static str, &str)],
     #[case] expected: &[&str],
 ) {
-    whole.extend(
-        changes
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned())),
-    );
+    change(&mut whole, changes);
     let configuration = configuration(&Flags::default(), &whole).unwrap();
     assert_eq!(configuration.warnings, expected);
 }

@@ -213,11 +213,7 @@ fn two_names_that_disagree_are_both_named(
     #[case] changes: &[(&'static str, &str)],
     #[case] expected: &str,
 ) {
-    whole.extend(
-        changes
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned())),
-    );
+    change(&mut whole, changes);
     assert_eq!(refusal(&whole), expected);
 }
 
