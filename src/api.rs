@@ -5,13 +5,17 @@ mod certificate;
 mod distrust;
 mod error;
 mod host;
+mod interfaces;
 mod line;
 mod permissions;
+pub mod property;
 mod rows;
 pub mod secret;
+mod size;
 mod tls;
 mod transport;
 pub mod types;
+mod vm_config;
 mod wire;
 
 use std::net::IpAddr;
@@ -25,16 +29,20 @@ pub use self::certificate::{Day, Fingerprint, NotAFingerprint};
 pub use self::distrust::Distrust;
 pub use self::error::{Behind, Delivery, Error, Unreached};
 pub use self::host::{Address, Host, addresses, parse_port};
+pub use self::interfaces::{Interface, best_address};
 pub use self::line::{Endpoint, Presented};
 pub use self::permissions::Permissions;
 pub use self::rows::GuestList;
+pub use self::size::{NotASize, Size};
 pub use self::tls::{Error as TlsError, Trust};
-pub use self::transport::{Event, Met, Witness};
+pub use self::transport::{Event, Met, Witness, escaped};
+pub use self::vm_config::{VmConfig, is_agent_on, is_cloud_init};
 
 use self::line::Line;
-use self::transport::{Transport, escaped};
+use self::transport::Transport;
 use self::types::{
-    ExitStatus, Node, TaskStatus, Token, TokenId, Upid, Version, VmConfig, VmName, Vmid,
+    CloneMode, CloneOptions, ExitStatus, Node, TaskStatus, Token, TokenId, Upid, Version, VmName,
+    Vmid,
 };
 
 /// How to reach a cluster.
@@ -69,6 +77,13 @@ impl Pve {
     pub fn told_to(mut self, witness: Witness) -> Pve {
         self.transport.tell(witness);
         self
+    }
+
+    /// A client of its own for another thread, which begins with the host that has answered last and
+    /// tells nobody of its requests.
+    pub fn another(&self) -> Pve {
+        let transport = self.transport.another();
+        Pve { transport }
     }
 
     /// Who asks.
@@ -133,13 +148,13 @@ impl Pve {
             .list(&path, |data| rows::read(data, Some(node)))
     }
 
-    /// `GET /nodes/{node}/qemu/{vmid}/config`. The truth about a VM; `None` if the node has none
-    /// of that VMID. 403 if the token may not see it, whether it is there or not.
+    /// `GET /nodes/{node}/qemu/{vmid}/config`. The truth about a VM, as it will be after its next
+    /// start; `None` if the node has none of that VMID. 403 if the token may not see it, whether it is there or not.
     pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
         match self
             .transport
-            .get(&path, |data| rows::config(data).map(Some))
+            .get(&path, |data| VmConfig::read(data).map(Some))
         {
             Err(Error::Refused {
                 status: 500, words, ..
@@ -180,27 +195,93 @@ impl Pve {
         }
     }
 
-    /// `POST /nodes/{node}/qemu/{template}/clone` with `full=1`: without it the clone would need
-    /// its template for ever. The task runs on `node`, where the template is. That the VMID is
-    /// taken may show here or only in the task.
+    /// `POST /nodes/{node}/qemu/{template}/clone`. For a full clone with `full=1`, for without it
+    /// the clone of a template is a linked one. The task runs on `node`, where the template is. That
+    /// the VMID is taken may show here or only in the task.
     pub fn clone_vm(
         &self,
         node: &Node,
         template: Vmid,
         newid: Vmid,
         name: &VmName,
+        options: &CloneOptions,
     ) -> Result<Upid, Error> {
         let path = format!("/nodes/{}/qemu/{template}/clone", escaped(&node.0));
         let newid = newid.to_string();
-        let form = [
-            ("newid", newid.as_str()),
-            ("name", name.as_str()),
-            ("full", "1"),
-        ];
-        self.transport.post(&path, &form, |data| {
-            let text: String = parsed(data, "a task's UPID")?;
-            text.parse().map_err(|_| "a task's UPID".to_owned())
+        let mut form = vec![("newid", newid.as_str()), ("name", name.as_str())];
+        if let CloneMode::Full { storage } = &options.mode {
+            form.push(("full", "1"));
+            form.extend(
+                storage
+                    .iter()
+                    .map(|storage| ("storage", storage.0.as_str())),
+            );
+        }
+        form.extend(options.pool.iter().map(|pool| ("pool", pool.0.as_str())));
+        form.extend(
+            options
+                .target
+                .iter()
+                .map(|node| ("target", node.0.as_str())),
+        );
+        self.transport.post(&path, &form, upid)
+    }
+
+    /// `PUT /nodes/{node}/qemu/{vmid}/config`. Changes options at once, in Proxmox's own names; with
+    /// a `digest` only if the configuration is still the one that had it. What is wrong with single
+    /// options is said in one 400. A network card without its hardware address gets a new one.
+    pub fn configure(
+        &self,
+        node: &Node,
+        vmid: Vmid,
+        options: &[(&str, &str)],
+    ) -> Result<(), Error> {
+        let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
+        self.transport.put(&path, options, |_| Ok(()))
+    }
+
+    /// `PUT /nodes/{node}/qemu/{vmid}/resize`, with a size that is not relative, so that it may come
+    /// twice. That there is no such disk, or that it is larger, shows only in the task.
+    pub fn resize_disk(
+        &self,
+        node: &Node,
+        vmid: Vmid,
+        disk: &str,
+        size: Size,
+    ) -> Result<Upid, Error> {
+        let path = format!("/nodes/{}/qemu/{vmid}/resize", escaped(&node.0));
+        let size = size.to_string();
+        let form = [("disk", disk), ("size", size.as_str())];
+        self.transport.put(&path, &form, upid)
+    }
+
+    /// `POST /nodes/{node}/qemu/{vmid}/status/start`. Gives a task for everything, also for a VM that
+    /// is not there or runs already; the task then fails.
+    pub fn start_vm(&self, node: &Node, vmid: Vmid) -> Result<Upid, Error> {
+        let path = format!("/nodes/{}/qemu/{vmid}/status/start", escaped(&node.0));
+        self.transport.post(&path, &[], upid)
+    }
+
+    /// `GET /nodes/{node}/qemu/{vmid}/status/current`: whether it runs. Asks QEMU itself, where rows
+    /// of lists lag.
+    pub fn is_running(&self, node: &Node, vmid: Vmid) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Status {
+            status: String,
+        }
+        let path = format!("/nodes/{}/qemu/{vmid}/status/current", escaped(&node.0));
+        self.transport.get(&path, |data| {
+            let Status { status } = parsed(data, "a VM's status")?;
+            Ok(status == "running")
         })
+    }
+
+    /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`: the guest's network cards and
+    /// their addresses, as its agent tells them. While the agent is not running, a 500 after 3 s.
+    pub fn interfaces(&self, node: &Node, vmid: Vmid) -> Result<Vec<Interface>, Error> {
+        let node = escaped(&node.0);
+        let path = format!("/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces");
+        self.transport.get(&path, interfaces::read)
     }
 
     /// `GET /nodes/{node}/tasks/{upid}/status`, of the node that the UPID names. Without
@@ -224,15 +305,20 @@ impl Pve {
         })
     }
 
-    /// `GET /nodes/{node}/tasks/{upid}/log`: all lines, the oldest first. Of an unknown task it is
-    /// one line that says so.
-    pub fn task_log(&self, upid: &Upid) -> Result<Vec<String>, Error> {
+    /// `GET /nodes/{node}/tasks/{upid}/log`: its lines from the one with this index on, the oldest
+    /// first. Of an unknown task it is one line that says so.
+    pub fn task_log(&self, upid: &Upid, start: usize) -> Result<Vec<String>, Error> {
         #[derive(Deserialize)]
         struct Line {
             t: String,
         }
         let node = escaped(&upid.node().0);
-        let path = format!("/nodes/{node}/tasks/{}/log?limit=0", escaped(upid.as_str()));
+        let start = match start {
+            0 => String::new(),
+            start => format!("start={start}&"),
+        };
+        let upid = escaped(upid.as_str());
+        let path = format!("/nodes/{node}/tasks/{upid}/log?{start}limit=0");
         self.transport.list(&path, |data| {
             let lines: Vec<Line> = parsed(data, "the lines of a log")?;
             Ok(lines.into_iter().map(|line| line.t).collect())
@@ -255,6 +341,11 @@ impl Pve {
             Ok(running.filter_map(|task| task.upid.parse().ok()).collect())
         })
     }
+}
+
+fn upid(data: &RawValue) -> Result<Upid, String> {
+    let text: String = parsed(data, "a task's UPID")?;
+    text.parse().map_err(|_| "a task's UPID".to_owned())
 }
 
 /// `data` as a `T`, or the words for what was expected.

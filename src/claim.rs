@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use snafu::{ResultExt, Snafu};
 
-use crate::api::types::{Node, Upid, VmName, Vmid};
+use crate::api::types::{Node, Pool, Storage, Upid, VmName, Vmid};
 
 /// What a run is going to ask the server for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -28,6 +28,15 @@ pub struct Intent {
     pub template: Vmid,
     /// How to clone it.
     pub mode: Mode,
+    /// Where its disks go, if not where the template's are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
+    /// The pool that it becomes a member of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
+    /// The node that it was asked to be on, if that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Node>,
     /// The servers, any of which can be asked about it: `pve.lan:8006`.
     pub hosts: Vec<String>,
 }
@@ -38,6 +47,8 @@ pub struct Intent {
 pub enum Mode {
     /// The clone gets disks of its own.
     Full,
+    /// The clone needs its template for ever.
+    Linked,
 }
 
 /// A line of the file.

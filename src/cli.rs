@@ -9,6 +9,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, EarlyExit, FromArgs};
 
 use crate::api::types::{Upid, VmName, Vmid};
+use crate::resize::Resize;
 
 /// Machines of a home lab, from the command line.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -167,13 +168,18 @@ pub enum VmVerb {
     name = "list",
     help_triggers("-h", "--help"),
     note = "A VM whose name is not known yet, or no more, is shown as '-'. What holds a VM,
-a clone or a backup, is shown as its lock.",
+a clone or a backup, is shown as its lock. With --ip a VM that tells no address, for
+it does not run or has no guest agent, is shown with '-'.",
     example = "homelab proxmox vm list
 VMID  Name   Status                 Node
 100   db-1   running                pve1
 101   web-1  stopped (lock: clone)  pve1"
 )]
 pub struct VmList {
+    /// ask the guest agent of each running VM for its address, and show that
+    #[argh(switch)]
+    pub ip: bool,
+
     /// print a JSON array
     #[argh(switch)]
     pub json: bool,
@@ -185,22 +191,32 @@ pub struct VmList {
     subcommand,
     name = "create",
     help_triggers("-h", "--help"),
-    note = "Finds the template by its name, takes a free VMID, clones the template in full,
-waits until the clone is done, and says what was made.
+    note = "Finds the template by its name, takes a free VMID, clones the template, waits
+until the clone is done, sets it up and starts it as far as that is asked for, and
+says what was made.
 
 The template's name must match exactly, in upper and lower case too. Among
 templates of one name the one with the lowest VMID is taken, and a warning names
 the others. A number that is no template's name is taken for a template's VMID.
 
-If a VM of that name exists, none is made: an error, or with --ensure a success
-that says so. What a run began that was killed, cut off or out of time, the next
-run with the same words sees to its end. Runs leave word for each other in
-HOMELAB_STATE_DIR (default ~/.local/state/homelab).
+If a VM of that name exists, none is made: an error, or with --ensure a success,
+once it is as the options say; what is so already is left alone. What a run began
+that was killed, cut off or out of time, the next run with the same words sees to
+its end. Runs leave word for each other in HOMELAB_STATE_DIR (default
+~/.local/state/homelab).
+
+Everything that can be known to be wrong is said before the clone. If a later step
+fails, the VM stays, and the message begins with it.
 
 Connection options (homelab proxmox --help) may stand here as well.",
     example = "homelab proxmox vm create web-1 debian-12
 Creating VM 'web-1' from template 'debian-12'...
 Successfully created VM 101 'web-1' on node 'pve1'
+
+homelab proxmox vm create web-1 debian-12 --set cores=4 --set memory=8192 \\
+  --set ciuser=admin --ssh-key ~/.ssh/id_ed25519.pub --resize scsi0=32G --wait-ip
+Creating VM 'web-1' from template 'debian-12'...
+Successfully created VM 101 'web-1' on node 'pve1' at 10.0.0.5
 
 homelab proxmox vm create web-1 debian-12 --json --timeout 900
 Creating VM 'web-1' from template 'debian-12'...
@@ -223,11 +239,50 @@ pub struct VmCreate {
     #[argh(switch)]
     pub ensure: bool,
 
+    /// clone without copying the disks; the VM needs its template for ever
+    #[argh(switch)]
+    pub linked: bool,
+
+    /// the storage for all disks of a full clone (default: those of the template)
+    #[argh(option, arg_name = "id", from_str_fn(not_empty))]
+    pub storage: Option<String>,
+
+    /// the pool that the new VM becomes a member of
+    #[argh(option, arg_name = "id", from_str_fn(not_empty))]
+    pub pool: Option<String>,
+
+    /// the node that the new VM shall be on (default: that of the template); takes shared storage
+    #[argh(option, arg_name = "name", from_str_fn(not_empty))]
+    pub node: Option<String>,
+
+    /// set an option of the VM, in Proxmox's own names: cores=4, ipconfig0=ip=dhcp; the value
+    /// @FILE is what stands in that file; may be given several times
+    #[argh(option, arg_name = "key=value")]
+    pub set: Vec<String>,
+
+    /// let the keys in this file log in, by way of cloud-init: public ones, a line for each; may be
+    /// given several times
+    #[argh(option, arg_name = "file")]
+    pub ssh_key: Vec<PathBuf>,
+
+    /// make a disk that large at least: scsi0=32G, or scsi0=+8G for so much more than the
+    /// template's; may be given several times
+    #[argh(option, arg_name = "disk=size")]
+    pub resize: Vec<Resize>,
+
+    /// start the VM, and wait until it runs
+    #[argh(switch)]
+    pub start: bool,
+
+    /// start the VM, and wait until its guest agent tells an address
+    #[argh(switch)]
+    pub wait_ip: bool,
+
     /// what the whole command may take, in seconds (default 300)
     #[argh(option, arg_name = "seconds", default = "Seconds::DEFAULT_TIMEOUT")]
     pub timeout: Seconds,
 
-    /// pause between two looks at the clone, in seconds (default 2)
+    /// pause between two looks at the server, in seconds (default 2)
     #[argh(option, arg_name = "seconds", default = "Seconds::DEFAULT_INTERVAL")]
     pub poll_interval: Seconds,
 
@@ -367,15 +422,24 @@ pub fn command_of(arguments: &[String]) -> String {
     arrange::arranged(&Cli::get_args_info(), arguments).command
 }
 
-/// The line that says what a command takes.
+/// The line that says what a command takes, without its options where those are many.
 pub fn usage_of(command: &str) -> String {
     let words: Vec<&str> = command.split(' ').skip(1).chain(["--help"]).collect();
     let help = Cli::from_args(&["homelab"], &words)
         .err()
         .map(|exit| exit.output);
     let line = help.iter().flat_map(|text| text.lines()).next();
-    line.unwrap_or_default().to_owned()
+    let line = line.unwrap_or_default();
+    match (line.find(" [--"), line.find(" [--] ")) {
+        (Some(first), Some(last)) if line.len() > LONG_USAGE => {
+            format!("{} [options]{}", &line[..first], &line[last..])
+        }
+        _ => line.to_owned(),
+    }
 }
+
+/// Longer ones hide what is missing.
+const LONG_USAGE: usize = 150;
 
 #[cfg(test)]
 mod tests {

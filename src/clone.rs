@@ -3,31 +3,41 @@
 mod attempt;
 mod earlier;
 mod error;
+mod fit;
 mod refusal;
 mod report;
 mod run;
 mod sight;
+mod steps;
 mod there;
+mod unfinished;
 mod vmid;
+mod wanted;
+mod work;
 
 use snafu::{OptionExt, ResultExt};
 
 pub use self::error::Error;
 pub use self::run::{Plan, Ready, Run};
+pub use self::wanted::Wanted;
 
-use self::attempt::{Attempt, Outcome, Step};
+use self::attempt::{Attempt, Next, Outcome};
 use self::earlier::{
-    claim, finish, intend, not_seen_again, what_an_earlier_run_began, what_an_earlier_run_finished,
+    claim, finish, intend, made, not_seen_again, what_an_earlier_run_began,
+    what_an_earlier_run_finished,
 };
-use self::error::{
-    AskForVmidSnafu, ListGuestsSnafu, NoFreeVmidSnafu, NoTemplateSnafu, VmidTakenSnafu,
-};
+use self::error::{AskForVmidSnafu, ListGuestsSnafu, NoFreeVmidSnafu, VmidTakenSnafu};
+use self::fit::check;
+use self::steps::Steps;
 use self::there::{vm_of_that_name, vm_of_that_vmid};
+use self::unfinished::Cause;
 use self::vmid::Choice;
+use self::wanted::DiskSize;
 use crate::api::Pve;
 use crate::api::types::{Guest, Vmid};
 use crate::claim::Claim;
 use crate::guests::Guests;
+use crate::stage::Step;
 use crate::template::{Found, find_template};
 use crate::wait::BackOff;
 
@@ -48,29 +58,70 @@ pub fn create(run: &Run) -> Result<Ready, Error> {
 
 fn create_in_time(run: &Run) -> Result<Ready, Error> {
     let mut claim = claim(run)?;
-    if let Some(there) = what_an_earlier_run_finished(run, &mut claim)? {
-        return Ok(there);
-    }
+    let finished = what_an_earlier_run_finished(run, &mut claim)?;
+    let is_set_up = finished.is_some();
+    let (ready, sizes) = match (finished, run.plan.wanted.sizes()) {
+        (Some(ready), Some(sizes)) => (ready, sizes),
+        (finished, _) => find_or_make(run, finished, &mut claim)?,
+    };
+    let steps = Steps {
+        run,
+        sizes: &sizes,
+        is_set_up,
+    };
+    let ready = steps.take(ready)?;
+    finish(run, &mut claim, &ready);
+    Ok(ready)
+}
+
+/// The VM, and the sizes that its disks are to get, which may depend on its template.
+fn find_or_make<'r>(
+    run: &'r Run,
+    finished: Option<Ready>,
+    claim: &mut Claim,
+) -> Result<(Ready, Vec<DiskSize<'r>>), Error> {
     let guests = Guests::read(run.server)
         .context(ListGuestsSnafu)
-        .map_err(|error| not_seen_again(run, &claim, error))?;
+        .map_err(|error| not_seen_again(run, claim, error))?;
     let plan = &run.plan;
-    let found = find_template(&guests, &plan.template, Some(&plan.name)).context(NoTemplateSnafu);
+    let found = find_template(&guests, &plan.template, Some(&plan.name));
     let template = found.map(|Found { template, warning }| {
         if let Some(warning) = &warning {
             run.progress.warning(warning);
         }
         template
     });
-    if let Some(made) = what_an_earlier_run_began(run, template.as_ref().ok().copied(), &mut claim)?
-    {
-        return Ok(made);
+    let sizes = match &template {
+        Ok(template) => {
+            let sizes = check(run, template);
+            Some(sizes.map_err(|error| not_seen_again(run, claim, error))?)
+        }
+        Err(_) => plan.wanted.sizes(),
+    };
+    let there = match finished {
+        Some(ready) => Some(ready),
+        None => what_an_earlier_run_began(run, template.as_ref().ok().copied(), claim)?,
+    };
+    match (there, sizes, template) {
+        (Some(ready), sizes, Ok(_)) => Ok((ready, sizes.unwrap_or_default())),
+        (Some(ready), Some(sizes), Err(_)) => Ok((ready, sizes)),
+        (Some(ready), None, Err(source)) => {
+            let cause = Box::new(Cause::NoTemplate { source });
+            let unfinished = run.unfinished(&ready, Step::Configure);
+            Err(Error::Unfinished { unfinished, cause })
+        }
+        (None, _, Err(source)) => {
+            let error = Error::NoTemplate { source };
+            Err(not_seen_again(run, claim, error))
+        }
+        (None, sizes, Ok(template)) => {
+            let ready = match vm_of_that_name(run, &guests, template)? {
+                Some(ready) => ready,
+                None => clone_to_a_free_vmid(run, &guests, template, claim)?,
+            };
+            Ok((ready, sizes.unwrap_or_default()))
+        }
     }
-    let template = template.map_err(|error| not_seen_again(run, &claim, error))?;
-    if let Some(there) = vm_of_that_name(run, &guests, template)? {
-        return Ok(there);
-    }
-    clone_to_a_free_vmid(run, &guests, template, &mut claim)
 }
 
 fn clone_to_a_free_vmid(
@@ -92,11 +143,11 @@ fn clone_to_a_free_vmid(
             Some(vmid) => vmid,
             None => free_vmid(run, newer.as_ref().unwrap_or(guests), &choice)?,
         };
-        let vm = run.vm(vmid, &template.node);
+        let vm = run.vm(vmid, run.node_for(template));
         intend(run, &vm, template, claim)?;
         let attempt = Attempt::new(run, claim, template, vm.clone());
-        let rival = match attempt.see_to_its_end(Step::Ask)? {
-            Outcome::Created(made) => return Ok(finish(run, claim, &vm, made)),
+        let rival = match attempt.see_to_its_end(Next::Ask)? {
+            Outcome::Created(it) => return Ok(made(&vm, it)),
             Outcome::Lost(rival) => rival,
         };
         choice.lost(vmid);

@@ -1,5 +1,6 @@
 //! Makes virtual machines from templates on Proxmox VE: one command, exactly one VM.
 
+mod addresses;
 mod api;
 mod check;
 mod claim;
@@ -7,6 +8,7 @@ mod cli;
 mod clone;
 mod closest;
 mod config;
+mod file;
 mod finding;
 mod grant;
 mod guests;
@@ -15,34 +17,42 @@ mod interrupt;
 mod output;
 mod progress;
 mod report;
+mod resize;
 mod server;
+mod settings;
 mod shell;
 mod stage;
 mod task;
 mod template;
 mod wait;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::api::types::Guest;
+use console::Term;
+
+use crate::addresses::{Addresses, addresses};
+use crate::api::types::{CloneMode, CloneOptions, Guest, Node, Pool, Storage, Vmid};
 use crate::api::{Access, Event, Pve};
 use crate::cli::{
     Check, Cli, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template, TemplateList,
     TemplateVerb, Topic, Vm, VmCreate, VmList, VmVerb,
 };
-use crate::clone::{Plan, Ready, Run};
+use crate::clone::{Plan, Ready, Run, Wanted};
 use crate::config::Configuration;
 use crate::finding::{Finding, Verdict};
 use crate::guests::Guests;
-use crate::hint::{hint_for_one_of, what_an_empty_list_means};
+use crate::hint::{hint_for, hint_for_one_of, what_an_empty_list_means};
 use crate::output::{Ended, Made, Style};
-use crate::progress::{Lines, Progress, say, warn};
+use crate::progress::{Lines, Progress, Voice, say, warn};
 use crate::report::{Kind, Known, Report, Started};
 use crate::server::Server;
+use crate::settings::Settings;
 use crate::stage::Stage;
 use crate::wait::{Budget, SystemClock};
 
@@ -136,10 +146,17 @@ impl Verb {
         let answer = move |code: u8| {
             // Held to the end: what is said stays true, and nobody else says anything.
             let stage = lines.stage();
+            let _still = lines.still();
+            let made = stage.is_made();
+            let message = if made {
+                format!("{stage}: interrupted")
+            } else {
+                format!("interrupted; {stage}")
+            };
             let report = Report {
                 known: stage.known(),
-                ..Report::new(Kind::Interrupted, format!("interrupted; {stage}"))
-                    .with_hint(stage.hint())
+                made,
+                ..Report::new(Kind::Interrupted, message).with_hint(stage.hint())
             };
             self.failed(&report);
             std::process::exit(i32::from(code));
@@ -179,39 +196,25 @@ fn connect(
     command: &Proxmox,
     access: &Access,
     deadline: Option<Instant>,
+    lines: &Arc<Lines>,
 ) -> Result<Pve, api::Error> {
     let pve = Pve::new(access, deadline)?;
-    let (verbose, hosts) = (command.verbose, access.endpoints.len());
-    let is_quiet = match &command.noun {
-        Noun::Vm(Vm {
-            verb: VmVerb::Create(create),
-        }) => create.quiet,
-        Noun::Task(Task {
-            verb: TaskVerb::Wait(wait),
-        }) => wait.quiet,
-        // It says of each host how it is.
-        Noun::Check(_) => true,
-        Noun::Template(_)
-        | Noun::Vm(Vm {
-            verb: VmVerb::List(_),
-        }) => false,
-    };
+    let (verbose, hosts, lines) = (command.verbose, access.endpoints.len(), lines.clone());
     Ok(pve.told_to(Box::new(move |event| match event {
-        Event::Exchange(line) if verbose => say(line),
+        Event::Exchange(line) if verbose => lines.say(line),
         Event::Exchange(_) => {}
-        Event::PassedOver(error) => tell_of_passed_over(error, hosts, is_quiet),
+        Event::PassedOver(error) => tell_of_passed_over(error, hosts, &lines),
     })))
 }
 
 /// That a host is down is what the others are there for. That somebody else may answer in its place
 /// is not.
-fn tell_of_passed_over(error: &api::Error, hosts: usize, is_quiet: bool) {
+fn tell_of_passed_over(error: &api::Error, hosts: usize, lines: &Lines) {
     let is_distrusted = matches!(error, api::Error::Untrusted { .. });
     let message = format!("{}; another host is asked instead", error.with_host());
     match hint_for_one_of(hosts, error) {
-        Some(hint) if is_distrusted => warn(&format!("{message}; {hint}")),
-        _ if !is_quiet => say(&message),
-        _ => {}
+        Some(hint) if is_distrusted => lines.warning(&format!("{message}; {hint}")),
+        _ => lines.note(&message),
     }
 }
 
@@ -220,24 +223,42 @@ fn of_config(error: &config::Error) -> Report {
 }
 
 fn list_templates(command: &Proxmox, words: &TemplateList) -> Result<(), Report> {
-    list(command, Guest::is_vm_template, |out, templates| {
+    list(command, Guest::is_vm_template, |_, out, templates| {
         output::templates(out, templates, style(words.json))
     })
 }
 
 fn list_vms(command: &Proxmox, words: &VmList) -> Result<(), Report> {
-    list(command, Guest::is_vm, |out, vms| {
-        output::vms(out, vms, style(words.json))
+    list(command, Guest::is_vm, |pve, out, vms| {
+        let addresses = words.ip.then(|| addresses_of(pve, vms));
+        output::vms(out, vms, addresses.as_ref(), style(words.json))
     })
+}
+
+fn addresses_of(pve: &Pve, vms: &[&Guest]) -> BTreeMap<Vmid, IpAddr> {
+    let Addresses { known, failed } = addresses(pve, vms);
+    if let Some((vmid, error)) = failed.first_key_value() {
+        let of_others = match failed.len() {
+            1 => String::new(),
+            count => format!(" and of {} more", count - 1),
+        };
+        let hint = hint_for(error).map(|hint| format!("; {hint}"));
+        warn(&format!(
+            "the address of VM {vmid}{of_others} cannot be asked for: {error}{}",
+            hint.unwrap_or_default()
+        ));
+    }
+    known
 }
 
 fn list(
     command: &Proxmox,
     is_meant: fn(&Guest) -> bool,
-    write: impl FnOnce(&mut dyn Write, &[&Guest]) -> io::Result<()>,
+    write: impl FnOnce(&Pve, &mut dyn Write, &[&Guest]) -> io::Result<()>,
 ) -> Result<(), Report> {
-    let pve =
-        connect(command, &access(command)?, None).map_err(|error| Report::of_request(&error))?;
+    let lines = Arc::new(Lines::new(Voice::Notes));
+    let pve = connect(command, &access(command)?, None, &lines)
+        .map_err(|error| Report::of_request(&error))?;
     let clock = SystemClock::start();
     let server = Server {
         pve: &pve,
@@ -249,7 +270,7 @@ fn list(
     for doubt in &doubts {
         warn(&format!("the list may not be complete: {doubt}"));
     }
-    show(|out| write(out, &listed))?;
+    show(|out| write(&pve, out, &listed))?;
     if listed.is_empty() && doubts.is_empty() {
         say(&format!("Hint: {}", what_an_empty_list_means(pve.token())));
     }
@@ -270,9 +291,11 @@ fn check(command: &Proxmox, words: &Check) -> ExitCode {
     match (configuration(command), &state) {
         (Ok(configuration), Ok(_)) => {
             check::check_configuration(&configuration, &mut tell);
+            // It says of each host how it is.
+            let lines = Arc::new(Lines::new(Voice::Quiet));
             check::check_server(
                 &configuration.access,
-                &|access| connect(command, access, None),
+                &|access| connect(command, access, None, &lines),
                 words.template_name.as_deref(),
                 &SystemClock::start(),
                 &mut tell,
@@ -308,21 +331,17 @@ fn check(command: &Proxmox, words: &Check) -> ExitCode {
 
 fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Report> {
     let style = style_of_result(words.json, words.quiet, "vm create")?;
+    let plan = plan(words)?;
     let access = access(command)?;
     let state = config::state_directory(&|name| std::env::var_os(name))
         .map_err(|error| of_config(&error))?;
-    let lines = Arc::new(Lines::new(words.quiet));
+    let lines = Arc::new(Lines::new(voice(words.json, words.quiet)));
     verb.answer_signals(&lines);
     let clock = SystemClock::start();
-    let pve = connect(command, &access, Some(clock.after(words.timeout.0)))
+    let pve = connect(command, &access, Some(clock.after(words.timeout.0)), &lines)
         .map_err(|error| Report::of_request(&error))?;
     let ready = clone::create(&Run {
-        plan: Plan {
-            name: words.vm_name.clone(),
-            template: words.template_name.clone(),
-            vmid: words.vmid,
-            ensure: words.ensure,
-        },
+        plan,
         server: Server {
             pve: &pve,
             budget: budget(&clock, words.timeout, words.poll_interval),
@@ -337,11 +356,54 @@ fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Repo
     });
     // Held to the end: from here on it is too late for a signal to be answered.
     let _ended = lines.stage();
+    drop(lines.still());
     let ready = ready.map_err(|error| error.report())?;
     for warning in &ready.warnings {
         lines.warning(warning);
     }
     show_vm(ready, words.vm_name.as_str(), style)
+}
+
+/// What is asked for, with what stands in files. What is known to be refused is not asked for.
+fn plan(words: &VmCreate) -> Result<Plan, Report> {
+    let storage = words.storage.clone().map(Storage);
+    if words.linked && storage.is_some() {
+        let message = "--linked and --storage contradict each other: what a linked clone keeps is \
+                       beside its template's disks";
+        return Err(Report::new(Kind::Usage, message.to_owned())
+            .with_hint("leave --linked out to copy the disks to another storage".to_owned()));
+    }
+    let mode = if words.linked {
+        CloneMode::Linked
+    } else {
+        CloneMode::Full { storage }
+    };
+    let disks = words.resize.iter().map(|resize| &resize.disk);
+    let mut seen = BTreeSet::new();
+    if let Some(disk) = disks.into_iter().find(|disk| !seen.insert(*disk)) {
+        let message = format!("--resize {disk} is given twice");
+        return Err(Report::new(Kind::Usage, message));
+    }
+    let settings = Settings::gather(&words.set, &words.ssh_key);
+    let settings =
+        settings.map_err(|error| Report::of(Kind::Usage, &error).with_hint(error.hint()))?;
+    Ok(Plan {
+        name: words.vm_name.clone(),
+        template: words.template_name.clone(),
+        vmid: words.vmid,
+        ensure: words.ensure,
+        options: CloneOptions {
+            mode,
+            pool: words.pool.clone().map(Pool),
+            target: words.node.clone().map(Node),
+        },
+        wanted: Wanted {
+            settings,
+            resizes: words.resize.clone(),
+            start: words.start || words.wait_ip,
+            address: words.wait_ip,
+        },
+    })
 }
 
 fn show_vm(ready: Ready, name: &str, style: Option<Style>) -> Result<(), Report> {
@@ -354,7 +416,7 @@ fn show_vm(ready: Ready, name: &str, style: Option<Style>) -> Result<(), Report>
         node: ready.node,
         created: ready.created,
         upid: ready.upid,
-        ip: None,
+        ip: ready.ip,
         warnings: ready.warnings,
     };
     show(|out| output::made(out, &made, style)).map_err(|report| Report {
@@ -387,18 +449,19 @@ fn show_vm(ready: Ready, name: &str, style: Option<Style>) -> Result<(), Report>
 fn wait_for_task(command: &Proxmox, words: &TaskWait, verb: Verb) -> Result<(), Report> {
     let style = style_of_result(words.json, words.quiet, "task wait")?;
     let access = access(command)?;
-    let lines = Arc::new(Lines::new(words.quiet));
+    let lines = Arc::new(Lines::new(voice(words.json, words.quiet)));
     lines.at(Stage::Waiting(words.upid.clone()));
     verb.answer_signals(&lines);
     let clock = SystemClock::start();
-    let pve = connect(command, &access, Some(clock.after(words.timeout.0)))
+    let pve = connect(command, &access, Some(clock.after(words.timeout.0)), &lines)
         .map_err(|error| Report::of_request(&error))?;
     let server = Server {
         pve: &pve,
         budget: budget(&clock, words.timeout, words.poll_interval),
     };
-    let waited = task::wait_for_success(server, &words.upid);
+    let waited = task::wait_for_success(server, &words.upid, &*lines);
     let _ended = lines.stage();
+    drop(lines.still());
     let (status, warnings) = waited.map_err(|error| error.report())?;
     for warning in &warnings {
         lines.warning(warning);
@@ -435,9 +498,25 @@ fn style(json: bool) -> Style {
     if json {
         Style::Json
     } else if io::stdout().is_terminal() {
-        Style::Terminal
+        Style::Terminal {
+            columns: Term::stdout().size().1.into(),
+        }
     } else {
         Style::Plain
+    }
+}
+
+/// How much a run tells while it works. A terminal that knows no more than a teletype gets lines.
+fn voice(json: bool, quiet: bool) -> Voice {
+    let is_dumb = || std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    if quiet {
+        Voice::Quiet
+    } else if json {
+        Voice::Notes
+    } else if io::stderr().is_terminal() && !is_dumb() {
+        Voice::Live
+    } else {
+        Voice::Lines
     }
 }
 

@@ -1,7 +1,9 @@
 //! Results on stdout.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use serde::Serialize;
 
@@ -11,8 +13,11 @@ use crate::finding::{Finding, Verdict};
 /// How to show a result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Style {
-    /// For people, at a terminal.
-    Terminal,
+    /// For people, at a terminal that is so wide.
+    Terminal {
+        /// In characters.
+        columns: usize,
+    },
     /// For people and scripts, behind a pipe.
     Plain,
     /// One JSON document.
@@ -33,8 +38,8 @@ pub struct Made {
     /// The task that made it, where that is known.
     pub upid: Option<Upid>,
     /// Its address, where one was waited for.
-    pub ip: Option<String>,
-    /// What that task warned of.
+    pub ip: Option<IpAddr>,
+    /// What its tasks warned of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -57,7 +62,7 @@ pub fn ended(out: &mut dyn Write, ended: &Ended, style: Style) -> io::Result<()>
     } = ended;
     match style {
         Style::Json => json(out, ended),
-        Style::Terminal | Style::Plain => {
+        Style::Terminal { .. } | Style::Plain => {
             writeln!(out, "Task {} ended: {exitstatus}", clean(upid.as_str()))
         }
     }
@@ -69,14 +74,18 @@ pub fn made(out: &mut dyn Write, made: &Made, style: Style) -> io::Result<()> {
         vmid, name, node, ..
     } = made;
     let node = clean(&node.0);
+    let at = made.ip.map(|ip| format!(" at {ip}")).unwrap_or_default();
     match style {
         Style::Json => json(out, made),
-        Style::Terminal | Style::Plain if made.created => writeln!(
+        Style::Terminal { .. } | Style::Plain if made.created => writeln!(
             out,
-            "Successfully created VM {vmid} '{name}' on node '{node}'"
+            "Successfully created VM {vmid} '{name}' on node '{node}'{at}"
         ),
-        Style::Terminal | Style::Plain => {
-            writeln!(out, "VM {vmid} '{name}' already exists on node '{node}'")
+        Style::Terminal { .. } | Style::Plain => {
+            writeln!(
+                out,
+                "VM {vmid} '{name}' already exists on node '{node}'{at}"
+            )
         }
     }
 }
@@ -98,7 +107,9 @@ pub fn finding(out: &mut dyn Write, finding: &Finding, style: Style) -> io::Resu
     let line = format!("{result}  {check}: {detail}");
     write!(out, "{}", clean(&line))?;
     match hint {
-        Some(hint) if style == Style::Terminal => writeln!(out, "\n      {}", clean(hint)),
+        Some(hint) if matches!(style, Style::Terminal { .. }) => {
+            writeln!(out, "\n      {}", clean(hint))
+        }
         Some(hint) => writeln!(out, "; {}", clean(hint)),
         None => writeln!(out),
     }
@@ -143,12 +154,17 @@ pub fn templates(out: &mut dyn Write, templates: &[&Guest], style: Style) -> io:
     }
     let rows = templates
         .iter()
-        .map(|guest| [guest.vmid.to_string(), name(guest), guest.node.to_string()]);
-    table(out, ["VMID", "Name", "Node"], rows, style)
+        .map(|guest| vec![guest.vmid.to_string(), name(guest), guest.node.to_string()]);
+    table(out, &["VMID", "Name", "Node"], rows, style)
 }
 
-/// Shows VMs that are no templates.
-pub fn vms(out: &mut dyn Write, vms: &[&Guest], style: Style) -> io::Result<()> {
+/// Shows VMs that are no templates, with their addresses if those were asked for.
+pub fn vms(
+    out: &mut dyn Write,
+    vms: &[&Guest],
+    addresses: Option<&BTreeMap<Vmid, IpAddr>>,
+    style: Style,
+) -> io::Result<()> {
     #[derive(Serialize)]
     struct Row<'a> {
         vmid: Vmid,
@@ -157,7 +173,14 @@ pub fn vms(out: &mut dyn Write, vms: &[&Guest], style: Style) -> io::Result<()> 
         node: &'a Node,
         #[serde(skip_serializing_if = "Option::is_none")]
         lock: Option<&'a str>,
+        /// Not there unless it was asked for, and then null if it is not known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ip: Option<Option<IpAddr>>,
     }
+    let address = |guest: &Guest| {
+        let addresses = addresses?;
+        Some(addresses.get(&guest.vmid).copied())
+    };
     if style == Style::Json {
         let rows: Vec<Row> = vms
             .iter()
@@ -167,6 +190,7 @@ pub fn vms(out: &mut dyn Write, vms: &[&Guest], style: Style) -> io::Result<()> 
                 status: &guest.status,
                 node: &guest.node,
                 lock: guest.lock.as_deref(),
+                ip: address(guest),
             })
             .collect();
         return json(out, &rows);
@@ -179,14 +203,18 @@ pub fn vms(out: &mut dyn Write, vms: &[&Guest], style: Style) -> io::Result<()> 
             Some(lock) => format!("{} (lock: {lock})", guest.status),
             None => guest.status.clone(),
         };
-        [
+        let cells = [
             guest.vmid.to_string(),
             name(guest),
             status,
             guest.node.to_string(),
-        ]
+        ];
+        let known = |ip: Option<IpAddr>| ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string());
+        cells.into_iter().chain(address(guest).map(known)).collect()
     });
-    table(out, ["VMID", "Name", "Status", "Node"], rows, style)
+    let header = ["VMID", "Name", "Status", "Node", "IP"];
+    let columns = if addresses.is_some() { 5 } else { 4 };
+    table(out, &header[..columns], rows, style)
 }
 
 /// Shows a value as one line of JSON, every character of it as the server sent it.
@@ -216,30 +244,31 @@ fn name(guest: &Guest) -> String {
     guest.name.clone().unwrap_or_else(|| "-".to_owned())
 }
 
-fn table<const N: usize>(
+fn table(
     out: &mut dyn Write,
-    header: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
+    header: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
     style: Style,
 ) -> io::Result<()> {
-    let rows: Vec<[String; N]> = rows
-        .map(|row| row.map(|cell| clean(&cell).into_owned()))
+    let rows: Vec<Vec<String>> = rows
+        .map(|row| row.iter().map(|cell| clean(cell).into_owned()).collect())
         .collect();
-    let mut widths = header.map(|cell| cell.chars().count());
+    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let framed = style == Style::Terminal;
+    // Lines that a terminal folds are easier to read without a frame in between.
+    let framed_width = widths.iter().map(|width| width + 3).sum::<usize>() + 1;
+    let framed = matches!(style, Style::Terminal { columns } if columns >= framed_width);
     let rule = |left: &str, middle: &str, right: &str| {
-        let bars = widths.map(|width| "─".repeat(width + 2));
+        let bars: Vec<String> = widths.iter().map(|width| "─".repeat(width + 2)).collect();
         format!("{left}{}{right}", bars.join(middle))
     };
-    let line = |cells: [&str; N]| {
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
         let padded: Vec<String> = cells
-            .iter()
-            .zip(widths)
+            .zip(&widths)
             .map(|(cell, width)| format!("{cell:width$}"))
             .collect();
         if framed {
@@ -251,12 +280,12 @@ fn table<const N: usize>(
     if framed {
         writeln!(out, "{}", rule("┌", "┬", "┐"))?;
     }
-    writeln!(out, "{}", line(header))?;
+    writeln!(out, "{}", line(&mut header.iter().copied()))?;
     if framed {
         writeln!(out, "{}", rule("├", "┼", "┤"))?;
     }
     for row in &rows {
-        writeln!(out, "{}", line(row.each_ref().map(String::as_str)))?;
+        writeln!(out, "{}", line(&mut row.iter().map(String::as_str)))?;
     }
     if framed {
         writeln!(out, "{}", rule("└", "┴", "┘"))?;
@@ -294,7 +323,7 @@ mod tests {
             guest(101, Some("web-1"), None),
             guest(1000, None, Some("clone")),
         );
-        let text = shown(|out| vms(out, &[&one, &two], Style::Terminal));
+        let text = shown(|out| vms(out, &[&one, &two], None, Style::Terminal { columns: 80 }));
         let expected = "\
 ┌──────┬───────┬───────────────────────┬──────┐
 │ VMID │ Name  │ Status                │ Node │
@@ -312,7 +341,7 @@ mod tests {
             guest(101, Some("web-1"), None),
             guest(1000, None, Some("clone")),
         );
-        let text = shown(|out| vms(out, &[&one, &two], Style::Plain));
+        let text = shown(|out| vms(out, &[&one, &two], None, Style::Plain));
         let expected = "\
 VMID  Name   Status                 Node
 101   web-1  stopped                pve1
@@ -327,7 +356,7 @@ VMID  Name   Status                 Node
             guest(101, Some("web-1"), None),
             guest(102, None, Some("clone")),
         );
-        let text = shown(|out| vms(out, &[&one, &two], Style::Json));
+        let text = shown(|out| vms(out, &[&one, &two], None, Style::Json));
         let expected = concat!(
             r#"[{"vmid":101,"name":"web-1","status":"stopped","node":"pve1"},"#,
             r#"{"vmid":102,"name":null,"status":"stopped","node":"pve1","lock":"clone"}]"#,
@@ -337,7 +366,7 @@ VMID  Name   Status                 Node
     }
 
     #[rstest]
-    #[case::terminal(Style::Terminal, "No templates found\n")]
+    #[case::terminal(Style::Terminal { columns: 80 }, "No templates found\n")]
     #[case::pipe(Style::Plain, "No templates found\n")]
     #[case::json(Style::Json, "[]\n")]
     fn nothing_is_said_to_be_nothing(#[case] style: Style, #[case] expected: &str) {
@@ -351,7 +380,10 @@ VMID  Name   Status                 Node
         let text = |style| shown(|out| super::finding(out, &finding, style));
         let line = "FAIL  server: 9.2ok    token";
         assert_eq!(text(Style::Plain), format!("{line}; a[2Jb\n"));
-        assert_eq!(text(Style::Terminal), format!("{line}\n      a[2Jb\n"));
+        assert_eq!(
+            text(Style::Terminal { columns: 80 }),
+            format!("{line}\n      a[2Jb\n")
+        );
     }
 
     #[rstest]

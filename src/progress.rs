@@ -1,42 +1,94 @@
 //! What a run tells on stderr while it works.
 
+mod copying;
+mod doing;
+mod live;
+mod terminal;
+
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use self::doing::Doing;
+
+use self::live::Live;
 use crate::api::types::VmName;
 use crate::output::clean;
-use crate::stage::Stage;
+use crate::stage::{Stage, Vm};
 
 /// The journey, told to whoever wants to hear it.
 pub trait Progress {
     /// The first words, before any request.
     fn creating(&self, name: &VmName, template: &str);
+    /// What is being done for a VM from now on. Of one that was there before, that is a change that
+    /// its owner may not expect.
+    fn doing(&self, vm: &Vm, created: bool, doing: &Doing);
     /// What takes longer than one would expect.
     fn note(&self, text: &str);
     /// Something that the user should know although the run goes on.
     fn warning(&self, text: &str);
     /// What is certain from now on.
     fn at(&self, stage: Stage);
+    /// Whether anybody looks on, for whom the log of the task in hand is worth reading.
+    fn shows_logs(&self) -> bool;
+    /// What that log says in addition.
+    fn log(&self, lines: &[String]);
 }
 
-/// Plain lines on stderr.
-pub struct Lines {
+/// How much is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Voice {
+    /// To somebody who looks on: what goes on, in a line that changes.
+    Live,
+    /// To whoever reads it later: a line for each step.
+    Lines,
+    /// No steps: the result tells it all.
+    Notes,
     /// Only warnings: cron mails whatever is said.
-    pub quiet: bool,
+    Quiet,
+}
+
+/// A run's words on stderr.
+pub struct Lines {
+    voice: Voice,
     /// What is certain now, for whoever has to say it in the middle of the run.
     stage: Mutex<Stage>,
+    /// The line that changes, if there is one just now.
+    live: Mutex<Option<Live>>,
 }
 
 impl Lines {
     /// Before anything is begun.
-    pub fn new(quiet: bool) -> Lines {
-        let stage = Mutex::new(Stage::NothingStarted);
-        Lines { quiet, stage }
+    pub fn new(voice: Voice) -> Lines {
+        Lines {
+            voice,
+            stage: Mutex::new(Stage::NothingStarted),
+            live: Mutex::new(None),
+        }
     }
 
     /// What is certain now. As long as it is held nothing else becomes certain.
     pub fn stage(&self) -> MutexGuard<'_, Stage> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the line that changes off the terminal. As long as what is returned is held no other one
+    /// appears.
+    pub fn still(&self) -> impl Drop + '_ {
+        let mut live = self.live();
+        live.take();
+        live
+    }
+
+    /// A line, whatever the voice.
+    pub fn say(&self, line: &str) {
+        match &*self.live() {
+            Some(live) => live.aside(|| say(line)),
+            None => say(line),
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Option<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -47,18 +99,43 @@ impl Progress for Lines {
         ));
     }
 
+    fn doing(&self, vm: &Vm, created: bool, doing: &Doing) {
+        let line = doing.line(vm, created);
+        let is_said = match self.voice {
+            Voice::Lines => true,
+            Voice::Live | Voice::Notes => !created,
+            Voice::Quiet => false,
+        };
+        if let Some(line) = line.filter(|_| is_said) {
+            self.say(&line);
+        }
+        if self.voice == Voice::Live {
+            self.live().get_or_insert_with(Live::new).show(doing);
+        }
+    }
+
     fn note(&self, text: &str) {
-        if !self.quiet {
-            say(text);
+        if self.voice != Voice::Quiet {
+            self.say(text);
         }
     }
 
     fn warning(&self, text: &str) {
-        warn(text);
+        self.say(&format!("Warning: {text}"));
     }
 
     fn at(&self, stage: Stage) {
         *self.stage() = stage;
+    }
+
+    fn shows_logs(&self) -> bool {
+        self.voice == Voice::Live
+    }
+
+    fn log(&self, lines: &[String]) {
+        if let Some(live) = &mut *self.live() {
+            live.log(lines);
+        }
     }
 }
 

@@ -142,7 +142,7 @@ impl Report {
 }
 
 /// An error and its causes as one line, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let texts: Vec<String> = CleanedErrorText::new(error)
         .map(|(_, text, _)| text)
         .filter(|text| !text.is_empty())

@@ -1,6 +1,6 @@
 //! A server that is asked again where its failure passes by itself.
 
-use crate::api::{self, Met, Pve};
+use crate::api::{self, Delivery, Met, Pve};
 use crate::wait::{Budget, Forgiven, GaveUp, Look};
 
 /// A server, and the time there is for asking it again.
@@ -22,7 +22,16 @@ impl Server<'_> {
         self.budget.try_until_done(forgiven, || question(self.pve))
     }
 
-    /// The same for what takes several looks.
+    /// Asks for a change, again only where the server certainly has not heard it.
+    pub fn ask_for_change<T>(
+        &self,
+        request: impl Fn(&Pve) -> Result<T, api::Error>,
+    ) -> Result<T, api::Error> {
+        let forgiven = |error: &api::Error| was_not_heard(error, self.pve.met());
+        self.budget.try_until_done(forgiven, || request(self.pve))
+    }
+
+    /// Asks for what takes several looks to be known.
     pub fn ask_until_done<T>(
         &self,
         look: impl FnMut(&Pve) -> Result<Look<T>, api::Error>,
@@ -88,6 +97,19 @@ fn before_something_is_begun(error: &api::Error, met: Met) -> Forgiven {
         Refused { status, .. } => *status == 500,
     };
     if passes {
+        Forgiven::WhileADaemonRestarts
+    } else {
+        Forgiven::Not
+    }
+}
+
+/// A request that was not carried out, and may be heard the next time.
+fn was_not_heard(error: &api::Error, met: Met) -> Forgiven {
+    let is_restarting = match error {
+        api::Error::Refused { status: 401, .. } => met == Met::Accepted,
+        _ => error.delivery() == Delivery::NotDelivered && met > Met::NotYet,
+    };
+    if is_restarting {
         Forgiven::WhileADaemonRestarts
     } else {
         Forgiven::Not

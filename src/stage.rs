@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::api::Size;
 use crate::api::types::{Node, Upid, VmName, Vmid};
 use crate::report::{Known, Started};
 use crate::shell::word;
@@ -38,10 +39,82 @@ pub enum Stage {
     Undecided(Vm),
     /// The server has begun.
     Cloning(Vm, Upid),
-    /// It is there.
+    /// It is there, and nothing is left to do.
     Made(Vm),
+    /// It is there, and not yet all that it shall be.
+    SettingUp(Unfinished),
     /// A task of whatever kind is waited for.
     Waiting(Upid),
+}
+
+/// A VM that is there, and what is just being done for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unfinished {
+    /// It.
+    pub vm: Vm,
+    /// Whether this run has made it, or seen to its end what an earlier one had begun.
+    pub created: bool,
+    /// The task that is waited for, or the one that made the VM, where there is one that is known.
+    pub upid: Option<Upid>,
+    /// What is being done.
+    pub step: Step,
+}
+
+/// What is done for a VM once it is there, in this order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Its configuration is changed.
+    Configure,
+    /// One of its disks is made that large.
+    Enlarge(String, Size),
+    /// It is started, and waited for until it runs.
+    Start,
+    /// Its address is waited for.
+    Address,
+}
+
+impl Unfinished {
+    /// How every message about it begins: `VM 101 'web-1' was created on node 'pve1'`.
+    pub fn what_is_there(&self) -> String {
+        let Vm { vmid, name, node } = &self.vm;
+        let is_there = if self.created {
+            "was created"
+        } else {
+            "already exists"
+        };
+        format!("VM {vmid} '{name}' {is_there} on node '{node}'")
+    }
+}
+
+/// `VM 101 'web-1' was created on node 'pve1', but is still being started`
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, but {}", self.what_is_there(), self.step.ongoing())
+    }
+}
+
+impl Step {
+    /// What is the case as long as it goes on.
+    pub fn ongoing(&self) -> String {
+        match self {
+            Step::Configure => "it is still being configured".to_owned(),
+            Step::Enlarge(disk, size) => {
+                format!("its disk {disk} is still being enlarged to {size}")
+            }
+            Step::Start => "it is still being started".to_owned(),
+            Step::Address => "its address is not known yet".to_owned(),
+        }
+    }
+
+    /// What is the case if it has failed.
+    pub fn failed(&self) -> String {
+        match self {
+            Step::Configure => "it was not configured".to_owned(),
+            Step::Enlarge(disk, size) => format!("its disk {disk} was not enlarged to {size}"),
+            Step::Start => "it was not started".to_owned(),
+            Step::Address => "its address could not be found out".to_owned(),
+        }
+    }
 }
 
 /// `the clone to VM 101 'web-1' on node 'pve1' is still running`
@@ -64,6 +137,7 @@ impl fmt::Display for Stage {
             Stage::Undecided(vm) => write!(f, "{vm} may or may not be in the making"),
             Stage::Cloning(vm, _) => write!(f, "the clone to {vm} is still running"),
             Stage::Made(vm) => write!(f, "{vm} was created"),
+            Stage::SettingUp(unfinished) => unfinished.fmt(f),
             Stage::Waiting(upid) => {
                 write!(f, "the task on node '{}' may still be running", upid.node())
             }
@@ -84,13 +158,19 @@ impl Stage {
         }
     }
 
+    /// Whether the VM is there, which every message then begins with.
+    pub fn is_made(&self) -> bool {
+        matches!(self, Stage::Made(_) | Stage::SettingUp(_))
+    }
+
     /// What to do when a run ends here.
     pub fn hint(&self) -> String {
         match self {
             Stage::NothingStarted => "there is nothing to clean up; run it again".to_owned(),
-            Stage::BehindAnotherRun(_) | Stage::InTheWay(_) | Stage::Undecided(_) => {
-                GO_ON.to_owned()
-            }
+            Stage::BehindAnotherRun(_)
+            | Stage::InTheWay(_)
+            | Stage::Undecided(_)
+            | Stage::SettingUp(_) => GO_ON.to_owned(),
             Stage::Cloning(_, upid) => {
                 let upid = word(upid.as_str());
                 format!("{GO_ON}; to wait only: homelab proxmox task wait {upid}")
@@ -117,6 +197,7 @@ impl Stage {
             Stage::Undecided(vm) => (vm, None, Started::Unknown),
             Stage::Cloning(vm, upid) => (vm, Some(upid.clone()), Started::Yes),
             Stage::Made(vm) => (vm, None, Started::Yes),
+            Stage::SettingUp(unfinished) => return unfinished.known(),
             Stage::Waiting(upid) => {
                 return Known {
                     vmid: None,
@@ -131,6 +212,22 @@ impl Stage {
             node: Some(vm.node.clone()),
             upid,
             started,
+        }
+    }
+}
+
+impl Unfinished {
+    /// The same for scripts.
+    pub fn known(&self) -> Known {
+        Known {
+            vmid: Some(self.vm.vmid),
+            node: Some(self.vm.node.clone()),
+            upid: self.upid.clone(),
+            started: if self.created {
+                Started::Yes
+            } else {
+                Started::No
+            },
         }
     }
 }

@@ -5,6 +5,7 @@ use snafu::Snafu;
 use crate::api::types::{ExitStatus, TaskStatus, Upid};
 use crate::api::{self, Pve};
 use crate::hint::{hint_for, with_more};
+use crate::progress::Progress;
 use crate::report::{Kind, Known, Report, Started, kind_of};
 use crate::server::{Server, is_no_such_task};
 use crate::shell::word;
@@ -23,36 +24,56 @@ pub struct Ended {
 }
 
 /// Looks at a task until it has ended, whether or not it can be seen in the meantime.
-pub fn wait(server: Server, upid: &Upid) -> Result<Ended, GaveUp<api::Error>> {
-    server.watch(looks_at(upid))
+pub fn wait(
+    server: Server,
+    upid: &Upid,
+    progress: &dyn Progress,
+) -> Result<Ended, GaveUp<api::Error>> {
+    server.watch(looks_at(upid, progress))
 }
 
 /// The same for a task that is not all there is to know: if it cannot be seen for as long as a
 /// daemon takes to restart, that is an answer too.
-pub fn wait_while_seen(server: Server, upid: &Upid) -> Result<Ended, GaveUp<api::Error>> {
-    server.ask_until_done(looks_at(upid))
+pub fn wait_while_seen(
+    server: Server,
+    upid: &Upid,
+    progress: &dyn Progress,
+) -> Result<Ended, GaveUp<api::Error>> {
+    server.ask_until_done(looks_at(upid, progress))
 }
 
-fn looks_at(upid: &Upid) -> impl FnMut(&Pve) -> Result<Look<Ended>, api::Error> {
+fn looks_at(
+    upid: &Upid,
+    progress: &dyn Progress,
+) -> impl FnMut(&Pve) -> Result<Look<Ended>, api::Error> {
     let mut before_we_looked = true;
+    let mut lines_read = 0;
     move |pve| {
-        Ok(match pve.task_status(upid)? {
-            TaskStatus::Running => {
-                before_we_looked = false;
-                Look::NotYet
-            }
-            TaskStatus::Stopped(status) => Look::Done(Ended {
+        if let TaskStatus::Stopped(status) = pve.task_status(upid)? {
+            return Ok(Look::Done(Ended {
                 status,
                 before_we_looked,
-            }),
-        })
+            }));
+        }
+        before_we_looked = false;
+        if progress.shows_logs()
+            && let Ok(lines) = pve.task_log(upid, lines_read)
+        {
+            lines_read += lines.len();
+            progress.log(&lines);
+        }
+        Ok(Look::NotYet)
     }
 }
 
 /// Waits for a task of whatever kind: how it has ended well, and what it warned of.
-pub fn wait_for_success(server: Server, upid: &Upid) -> Result<(ExitStatus, Vec<String>), Error> {
+pub fn wait_for_success(
+    server: Server,
+    upid: &Upid,
+    progress: &dyn Progress,
+) -> Result<(ExitStatus, Vec<String>), Error> {
     let upid = upid.clone();
-    match wait(server, &upid).map(|ended| ended.status) {
+    match wait(server, &upid, progress).map(|ended| ended.status) {
         Ok(ExitStatus::Ok) => Ok((ExitStatus::Ok, Vec::new())),
         Ok(status @ ExitStatus::Warnings(_)) => Ok((status, warnings(server, &upid))),
         Ok(ExitStatus::Unexpected) => Err(Error::EndUnknown { upid }),
@@ -106,7 +127,7 @@ pub fn last_words(server: Server, upid: &Upid) -> Vec<String> {
 
 /// Nothing if it cannot be read: what is known without it is said all the same.
 fn log(server: Server, upid: &Upid) -> Vec<String> {
-    server.ask(|pve| pve.task_log(upid)).unwrap_or_default()
+    server.ask(|pve| pve.task_log(upid, 0)).unwrap_or_default()
 }
 
 /// What to type on which node to see the task's log.

@@ -253,11 +253,15 @@ fn what_a_proxied_refusal_says_is_told_too() {
     "Usage: homelab proxmox template list [--json]"
 )]
 #[case::vms("proxmox vm --help", "Usage: homelab proxmox vm <command> [<args>]")]
-#[case::vm_list("proxmox vm list --help", "Usage: homelab proxmox vm list [--json]")]
+#[case::vm_list(
+    "proxmox vm list --help",
+    "Usage: homelab proxmox vm list [--ip] [--json]"
+)]
 #[case::vm_create(
     "proxmox vm create --help",
-    "Usage: homelab proxmox vm create [--vmid <n>] [--ensure] [--timeout <seconds>] \
-     [--poll-interval <seconds>] [--json] [--quiet] [--] <vm-name> <template-name>"
+    "Usage: homelab proxmox vm create [--vmid <n>] [--ensure] [--linked] [--storage <id>] \
+     [--pool <id>] [--node <name>] [--set <key=value...>] [--ssh-key <file...>] \
+     [--resize <disk=size...>] [--start] [--wait-ip] [--timeout <seconds>] [--poll-interval <seconds>] [--json] [--quiet] [--] <vm-name> <template-name>"
 )]
 #[case::tasks(
     "proxmox task --help",
@@ -288,7 +292,7 @@ fn check_explains_itself() {
 fn the_help_of_create_says_which_template_is_taken_and_shows_what_comes_out() {
     let help = Homelab::alone().run("proxmox vm create --help").stdout;
     for said in [
-        "the next\n  run with the same words sees to its end",
+        "the next run with the same words sees to\n  its end",
         "Among\n  templates of one name the one with the lowest VMID is taken",
         "homelab proxmox vm create web-1 debian-12\n  Creating VM 'web-1' from template \
          'debian-12'...\n  Successfully created VM 101 'web-1' on node 'pve1'\n",

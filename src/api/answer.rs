@@ -159,7 +159,11 @@ fn words_of(refusal: &Refusal, reason: &str) -> String {
             let text = text
                 .as_str()
                 .map_or_else(|| text.to_string(), str::to_owned);
-            format!("{parameter}: {}", text.trim())
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            format!(
+                "{parameter}: {}",
+                lines.join(", ").trim_end_matches([',', ' '])
+            )
         })
         .collect();
     format!("{message} {}", each.join("; "))

@@ -153,6 +153,27 @@ impl Error {
         }
     }
 
+    /// The same with other words of the server's.
+    pub fn map_words(self, map: impl Fn(String) -> String) -> Error {
+        match self {
+            Error::Refused {
+                status,
+                words,
+                token,
+            } => Error::Refused {
+                status,
+                words: map(words),
+                token,
+            },
+            Error::Unusable { host, status, what } => Error::Unusable {
+                host,
+                status,
+                what: map(what),
+            },
+            error => error,
+        }
+    }
+
     /// Whether it ended with the host's name.
     pub fn is_lookup_failed(&self) -> bool {
         let why = match self {

@@ -55,8 +55,17 @@ pub(super) struct Request<'r> {
     pub(super) path: &'r str,
     /// Whether the answer may be long: a row for each guest, or a line of a log.
     pub(super) is_list: bool,
-    /// The body of a POST; a request without one is a GET.
-    pub(super) form: Option<String>,
+    pub(super) method: Method,
+}
+
+/// What a request does, and with what.
+pub(super) enum Method {
+    /// Nothing but asking.
+    Get,
+    /// Begins something, with a form.
+    Post(String),
+    /// Changes something, with a form.
+    Put(String),
 }
 
 impl Request<'_> {
@@ -64,19 +73,26 @@ impl Request<'_> {
         Request {
             path,
             is_list: false,
-            form: None,
+            method: Method::Get,
         }
     }
 
     pub(super) fn method(&self) -> &'static str {
-        match self.form {
-            None => "GET",
-            Some(_) => "POST",
+        match self.method {
+            Method::Get => "GET",
+            Method::Post(_) => "POST",
+            Method::Put(_) => "PUT",
         }
+    }
+
+    /// Whether it may change something, so that its getting lost matters.
+    pub(super) fn is_change(&self) -> bool {
+        !matches!(self.method, Method::Get)
     }
 }
 
 /// What proves who asks: the value of the header, and the part of it that nobody may read.
+#[derive(Clone)]
 pub(super) struct Credentials {
     pub(super) header: Secret,
     pub(super) secret: Secret,
@@ -104,6 +120,10 @@ impl Line {
             wire: Wire::default(),
             handshake: Handshake::default(),
         }
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     pub(super) fn host(&self) -> &Host {
@@ -203,24 +223,27 @@ impl Line {
     ) -> Result<Response<Body>, ureq::Error> {
         let url = format!("{}{}", self.endpoint.host.base_url(), request.path);
         let authorization = credentials.header.expose();
-        match &request.form {
-            None => agent
-                .get(url)
-                .header(header::AUTHORIZATION, authorization)
-                .config()
-                .timeout_global(Some(time))
-                .build()
-                .call(),
-            Some(form) => agent
-                .post(url)
-                .header(header::AUTHORIZATION, authorization)
-                .content_type("application/x-www-form-urlencoded")
-                .config()
-                .timeout_global(Some(time))
-                .max_idle_age(IDLE_BEFORE_A_CHANGE)
-                .build()
-                .send(form),
-        }
+        let (change, form) = match &request.method {
+            Method::Get => {
+                return agent
+                    .get(url)
+                    .header(header::AUTHORIZATION, authorization)
+                    .config()
+                    .timeout_global(Some(time))
+                    .build()
+                    .call();
+            }
+            Method::Post(form) => (agent.post(url), form),
+            Method::Put(form) => (agent.put(url), form),
+        };
+        change
+            .header(header::AUTHORIZATION, authorization)
+            .content_type("application/x-www-form-urlencoded")
+            .config()
+            .timeout_global(Some(time))
+            .max_idle_age(IDLE_BEFORE_A_CHANGE)
+            .build()
+            .send(form)
     }
 
     /// `status` is 0 if there is none yet.

@@ -1,7 +1,5 @@
-//! What a server says of guests, read as loosely as it is written: the rows of its lists one by one,
-//! so that one that cannot be read does not hide the others, and a VM's configuration.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! What a server's lists say of guests, read as loosely as it is written: row by row, so that one that
+//! cannot be read does not hide the others.
 
 use std::fmt;
 
@@ -10,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::types::{Guest, GuestKind, Node, VmConfig, Vmid};
+use super::types::{Guest, GuestKind, Node, Vmid};
 
 /// A guest list as far as it could be read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -63,66 +61,6 @@ impl<'de> Visitor<'de> for Rows<'_> {
         }
         Ok(list)
     }
-}
-
-/// Reads a VM's configuration.
-pub(super) fn config(data: &RawValue) -> Result<VmConfig, String> {
-    #[derive(Deserialize)]
-    struct Config {
-        #[serde(default, deserialize_with = "text")]
-        name: Option<String>,
-        #[serde(default, deserialize_with = "flag")]
-        template: bool,
-        #[serde(default, deserialize_with = "text")]
-        lock: Option<String>,
-        #[serde(flatten)]
-        options: BTreeMap<String, Value>,
-    }
-    let config: Config =
-        serde_json::from_str(data.get()).map_err(|_| "a VM's configuration".to_owned())?;
-    let mut read = VmConfig {
-        name: config.name.filter(|name| !name.is_empty()),
-        template: config.template,
-        lock: config.lock.filter(|lock| !lock.is_empty()),
-        disks: BTreeSet::new(),
-        storages: BTreeSet::new(),
-        bridges: BTreeSet::new(),
-    };
-    for (key, value) in config.options {
-        let value = value.as_str().unwrap_or_default();
-        let mut parts = value.split(',');
-        if is_numbered(&key, &["net"]) {
-            read.bridges.extend(bridge(value));
-        } else if is_numbered(&key, &DRIVES) && !parts.any(|part| part == "media=cdrom") {
-            // `data:9000/base-9000-disk-0.raw,size=2G`
-            let storage = value.split_once(':').map(|(storage, _)| storage.to_owned());
-            read.storages.extend(storage);
-            read.disks.insert(key);
-        }
-    }
-    Ok(read)
-}
-
-/// `vmbr0/20` in `virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20`.
-fn bridge(net: &str) -> Option<String> {
-    let value_of = |name: &str| {
-        let pairs = net.split(',').filter_map(|part| part.split_once('='));
-        let mut named = pairs.filter(|(key, _)| *key == name);
-        named.next().map(|(_, value)| value)
-    };
-    let bridge = value_of("bridge")?;
-    Some(match value_of("tag") {
-        Some(tag) => format!("{bridge}/{tag}"),
-        None => bridge.to_owned(),
-    })
-}
-
-const DRIVES: [&str; 6] = ["ide", "sata", "scsi", "virtio", "efidisk", "tpmstate"];
-
-/// `scsi0`, `efidisk0` …, but not `scsihw` or `unused0`.
-fn is_numbered(key: &str, kinds: &[&str]) -> bool {
-    let kind = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    kind != key && kinds.contains(&kind)
 }
 
 /// What is read of a row. Numbers may arrive as strings and the other way round.

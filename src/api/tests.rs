@@ -129,16 +129,19 @@ fn a_configuration_is_read() {
     let config = answered("config-of-fresh-clone", |pve| {
         pve.vm_config(&node("pve1"), Vmid(101))
     });
-    let expected = VmConfig {
-        name: Some("web-01".into()),
-        template: false,
-        lock: None,
-        // The drive for CDs, cloud-init's, is none.
-        disks: BTreeSet::from(["scsi0".into()]),
-        storages: BTreeSet::from(["data".into()]),
-        bridges: BTreeSet::from(["vmbr0".into()]),
-    };
-    assert_eq!(config.unwrap(), Some(expected));
+    let config = config.unwrap().unwrap();
+    assert_eq!(
+        (config.name.as_deref(), config.template, config.lock.clone()),
+        (Some("web-01"), false, None)
+    );
+    // The drive for CDs, cloud-init's, is none.
+    assert_eq!(config.disks(), BTreeSet::from(["scsi0".into()]));
+    assert_eq!(config.storages(), BTreeSet::from(["data".into()]));
+    assert_eq!(config.bridges(), BTreeSet::from(["vmbr0".into()]));
+    assert_eq!(config.size_of("scsi0"), Some(Size(2 << 30)));
+    assert_eq!(config.macs(), ["bc:24:11:c6:8e:7f"]);
+    assert!(config.has_agent() && config.has_cloud_init_drive());
+    assert_eq!(config.option("cores"), Some("1"));
 }
 
 #[test]
@@ -149,7 +152,7 @@ fn a_half_made_vm_has_a_lock_and_lacks_its_disk() {
     let config = config.unwrap().unwrap();
     assert!(config.is_being_made());
     assert_eq!(
-        (config.name.as_deref(), config.disks),
+        (config.name.as_deref(), config.disks()),
         (Some("killed"), BTreeSet::new())
     );
 }
@@ -193,6 +196,7 @@ fn a_clone_is_asked_for_in_full_and_nothing_is_asked_besides() {
         Vmid(9000),
         Vmid(101),
         &"web-01".parse().unwrap(),
+        &CloneOptions::default(),
     );
     mock.assert();
     let expected = "UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:";
@@ -219,7 +223,13 @@ fn a_refused_clone_says_why_in_the_servers_words(#[case] name: &str, #[case] wor
     let mock = replay(&mut server, &recording).create();
     let template = Vmid(9000);
     let error = client_of(&server)
-        .clone_vm(&node("pve1"), template, Vmid(101), &"x".parse().unwrap())
+        .clone_vm(
+            &node("pve1"),
+            template,
+            Vmid(101),
+            &"x".parse().unwrap(),
+            &CloneOptions::default(),
+        )
         .unwrap_err();
     mock.assert();
     assert_eq!(

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::answer::{Answer, Asked};
 use super::error::{Delivery, Error};
 use super::host::Host;
-use super::line::{Credentials, Endpoint, Limit, Line, Request};
+use super::line::{Credentials, Endpoint, Limit, Line, Method, Request};
 use super::types::{Token, TokenId};
 
 /// What happens to requests on the way.
@@ -21,7 +21,7 @@ pub enum Event<'e> {
 }
 
 /// Who is told of it.
-pub type Witness = Box<dyn Fn(Event)>;
+pub type Witness = Box<dyn Fn(Event) + Send>;
 
 /// Sends requests to one of several hosts and reads the `{"data": …}` of its answers.
 pub(super) struct Transport {
@@ -77,6 +77,24 @@ impl Transport {
         })
     }
 
+    /// For another thread: the same hosts, beginning with the one to ask now, and no witness.
+    pub(super) fn another(&self) -> Transport {
+        let lines = self.lines.iter();
+        Transport {
+            lines: lines
+                .map(|line| Line::to(line.endpoint().clone()))
+                .collect(),
+            first: self.first.clone(),
+            token: self.token.clone(),
+            credentials: self.credentials.clone(),
+            request_timeout: self.request_timeout,
+            deadline: self.deadline,
+            met: self.met.clone(),
+            witness: None,
+            passed_over: RefCell::default(),
+        }
+    }
+
     /// From now on `witness` is told of each request.
     pub(super) fn tell(&mut self, witness: Witness) {
         self.witness = Some(witness);
@@ -124,12 +142,22 @@ impl Transport {
         form: &[(&str, &str)],
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
-        let pairs: Vec<String> = form
-            .iter()
-            .map(|(key, value)| format!("{key}={}", escaped(value)))
-            .collect();
         let request = Request {
-            form: Some(pairs.join("&")),
+            method: Method::Post(encoded(form)),
+            ..Request::get(path)
+        };
+        self.ask(&request, read)
+    }
+
+    /// `PUT path`, as [`Transport::post`].
+    pub(super) fn put<T>(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        read: impl FnOnce(&RawValue) -> Result<T, String>,
+    ) -> Result<T, Error> {
+        let request = Request {
+            method: Method::Put(encoded(form)),
             ..Request::get(path)
         };
         self.ask(&request, read)
@@ -258,16 +286,24 @@ fn another_may_get(request: &Request, error: &Error) -> bool {
     match error {
         // The same for all.
         Error::Tls { .. } | Error::NoTimeLeft { .. } => false,
-        Error::NoAnswer { cut_short, .. } => request.form.is_none() && !cut_short,
+        Error::NoAnswer { cut_short, .. } => !request.is_change() && !cut_short,
         error => error.delivery() == Delivery::NotDelivered,
     }
+}
+
+fn encoded(form: &[(&str, &str)]) -> String {
+    let pairs = form.iter();
+    let pairs: Vec<String> = pairs
+        .map(|(key, value)| format!("{}={}", escaped(key), escaped(value)))
+        .collect();
+    pairs.join("&")
 }
 
 /// `text` as one segment of a path or one value of a form or query.
 ///
 /// Proxmox's form parser splits at `;` too and cuts a value at a second `=`, so everything is
 /// escaped but what never needs to be.
-pub(super) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let escape = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
             char::from(byte).to_string()

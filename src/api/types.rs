@@ -1,6 +1,5 @@
 //! Proxmox's words as types.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use snafu::{OptionExt, Snafu, ensure};
 
 use super::secret::Secret;
+use super::vm_config::VmConfig;
 
 /// The number of a guest, unique in its cluster.
 ///
@@ -54,6 +54,63 @@ pub struct Node(pub String);
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// The name of a storage, which disks are on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Storage(pub String);
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of a pool, which guests are members of.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pool(pub String);
+
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How to clone a template. Proxmox refuses a storage for a linked clone, whose disks lie beside its
+/// template's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CloneMode {
+    /// The clone gets disks of its own: on the template's storages, or on this one.
+    Full {
+        /// Where all of them go.
+        storage: Option<Storage>,
+    },
+    /// The clone keeps only what differs from its template, and needs that for ever.
+    Linked,
+}
+
+/// What a clone is to be, its name and VMID aside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CloneOptions {
+    /// Whether it gets disks of its own, and where.
+    pub mode: CloneMode,
+    /// The pool that it becomes a member of.
+    pub pool: Option<Pool>,
+    /// The node that it ends up on; none is the template's.
+    pub target: Option<Node>,
+}
+
+impl Default for CloneOptions {
+    /// As Proxmox's web interface proposes it for a template's full clone.
+    fn default() -> CloneOptions {
+        CloneOptions {
+            mode: CloneMode::Full { storage: None },
+            pool: None,
+            target: None,
+        }
     }
 }
 
@@ -237,33 +294,6 @@ impl fmt::Display for Guest {
             write!(f, " '{name}'")?;
         }
         write!(f, " on node '{}'", self.node)
-    }
-}
-
-/// What a VM's configuration says of it: the truth, where lists only hint.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct VmConfig {
-    /// Absent until a clone's first disk has been copied.
-    pub name: Option<String>,
-    /// Whether it can be cloned from but not started.
-    pub template: bool,
-    /// What holds it: `clone`, `backup`, `migrate` …
-    pub lock: Option<String>,
-    /// The keys of its disks, `scsi0`, `efidisk0` …, without drives for CDs, which cloud-init's is
-    /// one of: those come and go in a VM's life.
-    pub disks: BTreeSet<String>,
-    /// The storages that those are on.
-    pub storages: BTreeSet<String>,
-    /// The bridges of its network cards, each with its VLAN tag where there is one: `vmbr0`,
-    /// `vmbr0/20`.
-    pub bridges: BTreeSet<String>,
-}
-
-impl VmConfig {
-    /// Whether something is making it, or has left it half made. All other locks are of work that
-    /// needs a whole VM.
-    pub fn is_being_made(&self) -> bool {
-        matches!(self.lock.as_deref(), Some("clone" | "create"))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use crate::api::types::{TokenId, Version, VmConfig, Vmid};
-use crate::api::{self, Permissions};
+use crate::api::types::{TokenId, Version, Vmid};
+use crate::api::{self, Permissions, VmConfig};
 use crate::finding::{Finding, Hearer};
 use crate::grant::{ALL_VMS, Role, as_root, for_its_user};
 use crate::server::Server;
@@ -55,13 +55,13 @@ pub fn check_privileges(
     tell(held.needed("VM.Audit", &template, template_user)?);
     tell(held.needed("VM.Allocate", &new, ON_ALL_VMS)?);
     tell(held.needed("VM.Audit", &new, ON_ALL_VMS)?);
-    for storage in &clone.config.storages {
+    for storage in &clone.config.storages() {
         let path = format!("/storage/{storage}");
         let user = (Role::DatastoreUser, path.as_str());
         tell(held.needed("Datastore.AllocateSpace", &path, user)?);
     }
     if clone.version.major >= 8 {
-        for bridge in &clone.config.bridges {
+        for bridge in &clone.config.bridges() {
             tell(held.network(bridge)?);
         }
     }

@@ -56,6 +56,9 @@ fn intent(vmid: u32) -> Intent {
         node: Node("pve1".into()),
         template: Vmid(9000),
         mode: Mode::Full,
+        storage: None,
+        pool: None,
+        target: None,
         hosts: vec!["pve.lan:8006".into()],
     }
 }

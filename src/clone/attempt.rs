@@ -11,12 +11,13 @@ use super::refusal::Refusal;
 use super::run::Run;
 use super::sight::{Prospect, Settled, Sought, Unclear};
 use crate::api::types::{ExitStatus, Guest, Node, Upid};
-use crate::api::{self, Delivery, Met};
+use crate::api::{self, Delivery};
 use crate::claim::Claim;
+use crate::progress::Doing;
 use crate::server::is_no_such_task;
 use crate::stage::{Stage, Vm};
 use crate::task::{self, Ended};
-use crate::wait::{BackOff, Forgiven, GaveUp};
+use crate::wait::{BackOff, GaveUp};
 
 /// How it ended.
 pub enum Outcome {
@@ -48,7 +49,7 @@ impl Made {
 }
 
 /// What to do next.
-pub enum Step {
+pub enum Next {
     /// Ask for the clone.
     Ask,
     /// Look at the task until it has ended.
@@ -116,36 +117,34 @@ impl<'r> Attempt<'r> {
     }
 
     /// Until the VM is ours or certainly another's.
-    pub fn see_to_its_end(mut self, first: Step) -> Result<Outcome, Error> {
+    pub fn see_to_its_end(mut self, first: Next) -> Result<Outcome, Error> {
         let mut step = first;
         loop {
             step = match step {
-                Step::Ask => self.ask()?,
-                Step::Watch(upid) => self.watch(upid)?,
-                Step::Look => self.look()?,
-                Step::End(outcome) => return Ok(outcome),
+                Next::Ask => self.ask()?,
+                Next::Watch(upid) => self.watch(upid)?,
+                Next::Look => self.look()?,
+                Next::End(outcome) => return Ok(outcome),
             };
         }
     }
 
-    fn ask(&mut self) -> Result<Step, Error> {
+    fn ask(&mut self) -> Result<Next, Error> {
         let (server, template) = (self.run.server, self.template);
-        self.sought.vm.node = template.node.clone();
+        self.sought.vm.node = self.run.node_for(template).clone();
         let vm = self.sought.vm.clone();
         self.run.progress.at(Stage::Undecided(vm.clone()));
-        let asked = server.budget.try_until_done(
-            |error| was_not_heard(error, server.pve.met()),
-            || {
-                let (node, vmid) = (&template.node, template.vmid);
-                server.pve.clone_vm(node, vmid, vm.vmid, &vm.name)
-            },
-        );
+        let options = &self.run.plan.options;
+        let asked = server.ask_for_change(|pve| {
+            let (node, vmid) = (&template.node, template.vmid);
+            pve.clone_vm(node, vmid, vm.vmid, &vm.name, options)
+        });
         self.asked_at = server.budget.clock.elapsed();
         let error = match asked {
             Ok(upid) => {
                 self.run.remember(self.claim.begun(&upid));
                 self.is_taken_over = false;
-                return Ok(Step::Watch(upid));
+                return Ok(Next::Watch(upid));
             }
             Err(error) => error,
         };
@@ -160,19 +159,19 @@ impl<'r> Attempt<'r> {
                     ));
                 }
                 self.lost = Some(error);
-                Ok(Step::Look)
+                Ok(Next::Look)
             }
             api::Error::Refused { words, .. } => match self.meaning_of(words) {
                 Refusal::VmidTaken => Ok(self.taken()),
                 Refusal::Passes => self.ask_later(words),
                 Refusal::Final => Err(self.not_begun(error)),
             },
-            _ if self.undecided => Ok(Step::Look),
+            _ if self.undecided => Ok(Next::Look),
             _ => Err(self.not_begun(error)),
         }
     }
 
-    fn watch(&mut self, upid: Upid) -> Result<Step, Error> {
+    fn watch(&mut self, upid: Upid) -> Result<Next, Error> {
         let vm = self.sought.vm.clone();
         let stage = Stage::Cloning(vm.clone(), upid.clone());
         self.run.progress.at(stage.clone());
@@ -200,33 +199,46 @@ impl<'r> Attempt<'r> {
             }
             ExitStatus::Unexpected => {
                 self.undecided = true;
-                Ok(Step::Look)
+                Ok(Next::Look)
             }
             ExitStatus::Failed(words) => match self.meaning_of(&words) {
                 Refusal::VmidTaken => Ok(self.taken()),
                 Refusal::Passes => self.ask_later(&words),
                 // How an earlier run's task has failed does not say what this one would do.
-                Refusal::Final if self.is_taken_over => Ok(Step::Look),
+                Refusal::Final if self.is_taken_over => Ok(Next::Look),
                 Refusal::Final => self.failed(upid, words),
             },
         }
     }
 
     fn wait_for(&self, upid: &Upid) -> Result<Ended, GaveUp<api::Error>> {
+        let Run {
+            server, progress, ..
+        } = *self.run;
+        if progress.shows_logs() {
+            progress.doing(&self.sought.vm, true, &Doing::Cloning(self.count_disks()));
+        }
         if self.is_taken_over {
-            task::wait_while_seen(self.run.server, upid)
+            task::wait_while_seen(server, upid, progress)
         } else {
-            task::wait(self.run.server, upid)
+            task::wait(server, upid, progress)
         }
     }
 
+    /// How many disks are copied, if that can be known: only for whoever looks on.
+    fn count_disks(&self) -> Option<usize> {
+        let Guest { vmid, node, .. } = self.template;
+        let config = self.run.server.pve.vm_config(node, *vmid);
+        config.ok().flatten().map(|config| config.disks().len())
+    }
+
     /// Whose the VMID is, once nothing is in the making there any more.
-    fn look(&mut self) -> Result<Step, Error> {
+    fn look(&mut self) -> Result<Next, Error> {
         let vm = self.sought.vm.clone();
         self.run.progress.at(Stage::Undecided(vm.clone()));
         let free_after = self.asked_at + self.run.server.budget.a_while();
         match self.sought.settled(self.run.server, free_after) {
-            Ok(Settled::Free) => Ok(Step::Ask),
+            Ok(Settled::Free) => Ok(Next::Ask),
             Ok(Settled::Ours(node)) => Ok(self.created(node, None, Vec::new())),
             Ok(Settled::Anothers(guest)) => Ok(self.lost(Some(guest))),
             Ok(Settled::Hidden) => Err(Error::CannotSee {
@@ -239,11 +251,11 @@ impl<'r> Attempt<'r> {
 
     /// A task that ended well before this run began; its VM may have been destroyed since. Where this
     /// token sees no VMs the task's word is all there is.
-    fn look_behind(&mut self, upid: Upid) -> Result<Step, Error> {
+    fn look_behind(&mut self, upid: Upid) -> Result<Next, Error> {
         let vm = self.sought.vm.clone();
         match self.sought.settled(self.run.server, Duration::ZERO) {
             Ok(Settled::Ours(node)) => Ok(self.created(node, Some(upid), Vec::new())),
-            Ok(Settled::Free) => Ok(Step::Ask),
+            Ok(Settled::Free) => Ok(Next::Ask),
             Ok(Settled::Anothers(guest)) => Ok(self.lost(Some(guest))),
             Ok(Settled::Hidden) => Ok(self.created(vm.node, Some(upid), Vec::new())),
             Err(unclear) => Err(self.unseen().because(unclear)),
@@ -251,7 +263,7 @@ impl<'r> Attempt<'r> {
     }
 
     /// A task that failed may leave a half VM behind, if it could not clean up either.
-    fn failed(&mut self, upid: Upid, words: String) -> Result<Step, Error> {
+    fn failed(&mut self, upid: Upid, words: String) -> Result<Next, Error> {
         let vm = self.sought.vm.clone();
         let failure = Failure {
             log: task::last_words(self.run.server, &upid),
@@ -286,16 +298,16 @@ impl<'r> Attempt<'r> {
     }
 
     /// In one of the shapes that say so. While undecided that may have been our own request.
-    fn taken(&mut self) -> Step {
+    fn taken(&mut self) -> Next {
         if self.undecided {
-            Step::Look
+            Next::Look
         } else {
             self.lost(None)
         }
     }
 
     /// The same VMID again, after a pause that grows: somebody holds a lock for a moment.
-    fn ask_later(&mut self, words: &str) -> Result<Step, Error> {
+    fn ask_later(&mut self, words: &str) -> Result<Next, Error> {
         if !self.told.of_a_lock {
             self.told.of_a_lock = true;
             self.run
@@ -304,9 +316,9 @@ impl<'r> Attempt<'r> {
         }
         if self.back_off.pause() {
             return Ok(if self.undecided {
-                Step::Look
+                Next::Look
             } else {
-                Step::Ask
+                Next::Ask
             });
         }
         if self.undecided {
@@ -322,19 +334,21 @@ impl<'r> Attempt<'r> {
         Err(Error::NothingStarted { seconds, source })
     }
 
-    fn created(&mut self, node: Node, upid: Option<Upid>, warnings: Vec<String>) -> Step {
+    fn created(&mut self, node: Node, upid: Option<Upid>, warnings: Vec<String>) -> Next {
         let vmid = self.sought.vm.vmid;
         self.sought.vm.node = node.clone();
-        self.run.progress.at(Stage::Made(self.sought.vm.clone()));
+        self.run
+            .progress
+            .at(self.run.stage_of(self.sought.vm.clone(), upid.clone()));
         self.run.remember(self.claim.created(vmid));
-        Step::End(Outcome::Created(Made {
+        Next::End(Outcome::Created(Made {
             node,
             upid,
             warnings,
         }))
     }
 
-    fn lost(&mut self, rival: Option<Guest>) -> Step {
+    fn lost(&mut self, rival: Option<Guest>) -> Next {
         self.nothing_is_there();
         let vmid = self.sought.vm.vmid;
         let more = match self.run.plan.vmid {
@@ -344,7 +358,7 @@ impl<'r> Attempt<'r> {
         self.run
             .progress
             .note(&format!("VMID {vmid} went to another guest{more}"));
-        Step::End(Outcome::Lost(rival))
+        Next::End(Outcome::Lost(rival))
     }
 
     fn nothing_is_there(&mut self) {
@@ -388,19 +402,6 @@ impl<'r> Attempt<'r> {
 
     fn meaning_of(&self, words: &str) -> Refusal {
         Refusal::of(words, self.template.vmid, self.sought.vm.vmid)
-    }
-}
-
-/// A request that was not carried out, and may be heard the next time.
-fn was_not_heard(error: &api::Error, met: Met) -> Forgiven {
-    let is_restarting = match error {
-        api::Error::Refused { status: 401, .. } => met == Met::Accepted,
-        _ => error.delivery() == Delivery::NotDelivered && met > Met::NotYet,
-    };
-    if is_restarting {
-        Forgiven::WhileADaemonRestarts
-    } else {
-        Forgiven::Not
     }
 }
 

@@ -1,13 +1,15 @@
 //! What other runs on this host do, have done, and have left undone.
 
+use std::fmt;
+
 use snafu::ResultExt;
 
-use super::attempt::{Attempt, Made, Outcome, Step};
+use super::attempt::{Attempt, Made, Next, Outcome};
 use super::error::{Error, LookForTemplateSnafu};
 use super::run::{Ready, Run};
 use super::sight::Settled;
 use super::there::{exists, settled, settled_by_itself};
-use crate::api::types::Guest;
+use crate::api::types::{CloneMode, CloneOptions, Guest, Storage};
 use crate::claim::{self, Claim, Intent, LeftBehind, Mode, Taken};
 use crate::report::{Kind, Report};
 use crate::stage::{Stage, Vm};
@@ -123,7 +125,7 @@ pub fn what_an_earlier_run_began(
         _ => return Ok(None),
     };
     let vm = run.vm(begun.vmid, &begun.node);
-    if let Some(asked) = another_vmid(run, &begun) {
+    if let Some(asked) = another_clone(run, &begun) {
         return Err(begun_otherwise(run, begun, asked, claim));
     }
     let is_made = matches!(claim.left_behind(), LeftBehind::Created(_));
@@ -150,21 +152,26 @@ pub fn what_an_earlier_run_began(
         "An earlier run has begun to make VM {}; seeing that to its end...",
         begun.vmid
     ));
-    let first = upid.map_or(Step::Look, Step::Watch);
+    let first = upid.map_or(Next::Look, Next::Watch);
     let attempt = Attempt::new(run, claim, template, vm.clone()).taken_over();
     match attempt.see_to_its_end(first)? {
-        Outcome::Created(made) => Ok(Some(finish(run, claim, &vm, made))),
+        Outcome::Created(it) => Ok(Some(made(&vm, it))),
         Outcome::Lost(_) => Ok(None),
     }
 }
 
 /// A request that nobody has announced could never be found again.
 pub fn intend(run: &Run, vm: &Vm, template: &Guest, claim: &mut Claim) -> Result<(), Error> {
+    let options = &run.plan.options;
+    let (mode, storage) = mode_and_storage(options);
     let intent = Intent {
         vmid: vm.vmid,
         node: vm.node.clone(),
         template: template.vmid,
-        mode: Mode::Full,
+        mode,
+        storage,
+        pool: options.pool.clone(),
+        target: options.target.clone(),
         hosts: run.hosts.clone(),
     };
     claim
@@ -172,9 +179,45 @@ pub fn intend(run: &Run, vm: &Vm, template: &Guest, claim: &mut Claim) -> Result
         .or_else(|error| go_without_word(run, error))
 }
 
-fn another_vmid(run: &Run, begun: &Intent) -> Option<String> {
-    let another = run.plan.vmid.filter(|vmid| *vmid != begun.vmid)?;
-    Some(format!("VMID {another}"))
+fn mode_and_storage(options: &CloneOptions) -> (Mode, Option<Storage>) {
+    match &options.mode {
+        CloneMode::Full { storage } => (Mode::Full, storage.clone()),
+        CloneMode::Linked => (Mode::Linked, None),
+    }
+}
+
+/// Where this run asks for something else than what was begun, its template aside.
+fn another_clone(run: &Run, begun: &Intent) -> Option<String> {
+    let CloneOptions { pool, target, .. } = &run.plan.options;
+    let (mode, storage) = mode_and_storage(&run.plan.options);
+    let another = run.plan.vmid.filter(|vmid| *vmid != begun.vmid);
+    let vmid = another.map(|vmid| format!("VMID {vmid}"));
+    let mode = (mode != begun.mode).then(|| match mode {
+        Mode::Full => "a full clone, not a linked one".to_owned(),
+        Mode::Linked => "a linked clone, not a full one".to_owned(),
+    });
+    let places = [
+        another_place("storage", storage.as_ref(), begun.storage.as_ref()),
+        another_place("pool", pool.as_ref(), begun.pool.as_ref()),
+        another_place("node", target.as_ref(), begun.target.as_ref()),
+    ];
+    let differences: Vec<String> = [vmid, mode].into_iter().chain(places).flatten().collect();
+    (!differences.is_empty()).then(|| differences.join(", "))
+}
+
+/// `storage 'fast', not 'slow'`
+fn another_place<T: PartialEq + fmt::Display>(
+    what: &str,
+    asked: Option<&T>,
+    begun: Option<&T>,
+) -> Option<String> {
+    match (asked, begun) {
+        (asked, begun) if asked == begun => None,
+        (Some(asked), Some(begun)) => Some(format!("{what} '{asked}', not '{begun}'")),
+        (Some(asked), None) => Some(format!("{what} '{asked}', where none was asked for")),
+        (None, Some(begun)) => Some(format!("no {what}, where '{begun}' was asked for")),
+        (None, None) => None,
+    }
 }
 
 fn begun_otherwise(run: &Run, begun: Intent, asked: String, claim: &Claim) -> Error {
@@ -204,7 +247,7 @@ fn what_became_of_it(run: &Run, claim: &mut Claim, vm: Vm) -> Result<Option<Read
             if is_open {
                 run.remember(claim.created(vm.vmid));
             }
-            Ok(Some(finish(run, claim, &vm, Made::at(node))))
+            Ok(Some(made(&vm, Made::at(node))))
         }
         Settled::Hidden => {
             let token = run.token();
@@ -235,14 +278,23 @@ pub fn not_seen_again(run: &Run, claim: &Claim, error: Error) -> Error {
     }
 }
 
-/// Nothing is left to do for a VM that was made.
-pub fn finish(run: &Run, claim: &mut Claim, vm: &Vm, made: Made) -> Ready {
-    run.remember(claim.finished(vm.vmid));
+/// A VM that was made by this run, or for it.
+pub fn made(vm: &Vm, made: Made) -> Ready {
     Ready {
         vmid: vm.vmid,
         node: made.node,
         created: true,
         upid: made.upid,
+        ip: None,
         warnings: made.warnings,
+    }
+}
+
+/// Nothing is left to do for a VM that this run, or one before, has made.
+pub fn finish(run: &Run, claim: &mut Claim, ready: &Ready) {
+    let is_made =
+        matches!(claim.left_behind(), LeftBehind::Created(made) if made.vmid == ready.vmid);
+    if is_made {
+        run.remember(claim.finished(ready.vmid));
     }
 }

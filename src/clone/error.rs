@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use snafu::Snafu;
 
 use super::sight::{Half, Unclear};
+use super::unfinished::Cause;
+use super::wanted::Unfit;
 use crate::api;
 use crate::api::types::{Guest, TokenId, Upid, VmName, Vmid};
 use crate::claim::{self, Intent};
-use crate::stage::{Stage, Vm};
+use crate::report::chain;
+use crate::stage::{Stage, Unfinished, Vm};
 use crate::template;
 
 /// The words for people; `report.rs` adds what to do, and all of it for scripts.
@@ -72,6 +75,19 @@ pub enum Error {
 
     #[snafu(display("{source}"))]
     NoTemplate { source: template::NotFound },
+
+    #[snafu(display("cannot tell whether template {vmid} can become that"))]
+    LookAtTemplate {
+        vmid: Vmid,
+        #[snafu(source(from(api::Error, Box::new)))]
+        source: Box<api::Error>,
+    },
+
+    #[snafu(display("template {vmid} has gone a moment ago"))]
+    TemplateGone { vmid: Vmid },
+
+    #[snafu(display("{template} cannot become that"))]
+    Unfit { template: Guest, source: Unfit },
 
     #[snafu(display("cannot tell whether VM {vmid} is named '{name}'"))]
     LookAtVm {
@@ -202,6 +218,12 @@ pub enum Error {
         failure: Option<Failure>,
         /// What the runs on this host have written down about it.
         claim: PathBuf,
+    },
+
+    #[snafu(display("{}, but {}", unfinished.what_is_there(), chain(&**cause)))]
+    Unfinished {
+        unfinished: Unfinished,
+        cause: Box<Cause>,
     },
 
     #[snafu(display("an earlier run has asked for {vm}, which may or may not be in the making"))]

@@ -17,27 +17,33 @@ impl Refusal {
     /// Two lock files differ by their number only: the new VMID's is somebody else's for good, the
     /// template's for a moment.
     pub fn of(words: &str, template: Vmid, newid: Vmid) -> Refusal {
-        let lock_of = |vmid| {
-            format!("can't lock file '/var/lock/qemu-server/lock-{vmid}.conf' - got timeout")
-        };
         let is_taken = words.contains(&format!(
             "unable to create VM {newid}: config file already exists"
-        )) || words.contains(&lock_of(newid))
+        )) || words.contains(&waited_for_lock_of(newid))
             || words.contains(&format!("/{newid}.conf' failed: File exists"));
-        let is_storage_lock = words.contains("can't lock file '/var/lock/pve-manager/pve-storage-")
-            && words.contains("got timeout");
-        let is_cluster_lock =
-            words.contains("cfs-lock '") && words.contains("got lock request timeout");
-        let passes = words.contains(&lock_of(template))
-            || is_storage_lock
-            || is_cluster_lock
-            || words.starts_with("VM is locked (");
+        let passes = passes_by_itself(words, template);
         match (is_taken, passes) {
             (true, _) => Refusal::VmidTaken,
             (false, true) => Refusal::Passes,
             (false, false) => Refusal::Final,
         }
     }
+}
+
+/// Whether somebody holds something for a moment that is needed for work on this VM.
+pub fn passes_by_itself(words: &str, vmid: Vmid) -> bool {
+    let is_storage_lock = words.contains("can't lock file '/var/lock/pve-manager/pve-storage-")
+        && words.contains("got timeout");
+    let is_cluster_lock =
+        words.contains("cfs-lock '") && words.contains("got lock request timeout");
+    words.contains(&waited_for_lock_of(vmid))
+        || is_storage_lock
+        || is_cluster_lock
+        || words.starts_with("VM is locked (")
+}
+
+fn waited_for_lock_of(vmid: Vmid) -> String {
+    format!("can't lock file '/var/lock/qemu-server/lock-{vmid}.conf' - got timeout")
 }
 
 #[cfg(test)]

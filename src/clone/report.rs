@@ -6,6 +6,7 @@ use super::error::Error;
 use super::sight::Half;
 use crate::api::types::Guest;
 use crate::api::{self, Delivery};
+use crate::claim::{Intent, Mode};
 use crate::grant::how_to_see_vms;
 use crate::hint::{hint_for, hint_for_clone, with_more};
 use crate::report::{Kind, Known, Report, Started, kind_of};
@@ -24,8 +25,10 @@ impl Error {
                     failure: Some(failure),
                     ..
                 } => failure.log.clone(),
+                Error::Unfinished { cause, .. } => cause.log().to_vec(),
                 _ => Vec::new(),
             },
+            made: matches!(self, Error::Unfinished { .. }),
             ..Report::of(self.kind(), self).with_hint(self.hint())
         }
     }
@@ -34,6 +37,7 @@ impl Error {
     pub fn is_without_answer(&self) -> bool {
         match self {
             Error::ListGuests { source }
+            | Error::LookAtTemplate { source, .. }
             | Error::LookAtVm { source, .. }
             | Error::LookForTemplate { source, .. }
             | Error::AskForVmid { source } => kind_of(source) == Kind::Unreachable,
@@ -49,6 +53,7 @@ impl Error {
     fn request(&self) -> Option<&api::Error> {
         match self {
             Error::ListGuests { source }
+            | Error::LookAtTemplate { source, .. }
             | Error::LookAtVm { source, .. }
             | Error::LookForTemplate { source, .. }
             | Error::AskForVmid { source }
@@ -60,6 +65,7 @@ impl Error {
     fn kind(&self) -> Kind {
         match self {
             Error::ListGuests { source }
+            | Error::LookAtTemplate { source, .. }
             | Error::LookAtVm { source, .. }
             | Error::LookForTemplate { source, .. }
             | Error::AskForVmid { source }
@@ -80,7 +86,9 @@ impl Error {
             Error::Claimed { .. } | Error::BegunOtherwise { .. } | Error::BegunElsewhere { .. } => {
                 Kind::InProgress
             }
-            Error::NoTemplate { .. } => Kind::TemplateNotFound,
+            Error::NoTemplate { .. } | Error::TemplateGone { .. } => Kind::TemplateNotFound,
+            Error::Unfit { .. } => Kind::Failed,
+            Error::Unfinished { cause, .. } => cause.kind(),
             Error::AlreadyExists { .. } | Error::Exists { .. } => Kind::AlreadyExists,
             Error::Ambiguous { .. } => Kind::Ambiguous,
             Error::NameMayBeTaken { .. } => Kind::Unreachable,
@@ -97,6 +105,7 @@ impl Error {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Error::ListGuests { source }
+            | Error::LookAtTemplate { source, .. }
             | Error::LookAtVm { source, .. }
             | Error::LookForTemplate { source, .. }
             | Error::AskForVmid { source } => return hint_for(source),
@@ -134,9 +143,10 @@ impl Error {
             Error::Claimed { .. } => "--ensure waits for its end, and then says what is there",
             Error::BegunOtherwise { begun, path, .. } => {
                 return Some(format!(
-                    "see that one to its end first: the same command with template {}, --ensure and no \
+                    "see that one to its end first: the same command with template {}{}, --ensure and no \
                      --vmid; or, if nothing can be making it any more: rm {}",
                     begun.template,
+                    options_of(begun),
                     word(&path.to_string_lossy())
                 ));
             }
@@ -149,6 +159,9 @@ impl Error {
                 ));
             }
             Error::NoTemplate { source } => source.hint(),
+            Error::TemplateGone { .. } => "'homelab proxmox template list' shows what is there",
+            Error::Unfit { source, .. } => return source.hint(),
+            Error::Unfinished { cause, .. } => return Some(cause.hint()),
             Error::AlreadyExists { holders, .. } if holders[0].is_being_cloned() => {
                 "a clone is making it, or has left it half made; --ensure waits for it"
             }
@@ -214,6 +227,11 @@ impl Error {
                 started: Started::Unknown,
             },
             Error::LostSight { stage, .. } | Error::Timeout { stage, .. } => stage.known(),
+            Error::Unfinished { unfinished, cause } => {
+                let known = unfinished.known();
+                let upid = cause.upid().cloned().or(known.upid);
+                Known { upid, ..known }
+            }
             Error::TaskFailed { vm, failure, .. } => {
                 Stage::Cloning(vm.clone(), failure.upid.clone()).known()
             }
@@ -255,6 +273,9 @@ impl Error {
                 }
             }
             Error::Claim { .. }
+            | Error::LookAtTemplate { .. }
+            | Error::TemplateGone { .. }
+            | Error::Unfit { .. }
             | Error::ListGuests { .. }
             | Error::LookForTemplate { .. }
             | Error::NoTemplate { .. }
@@ -263,6 +284,16 @@ impl Error {
             | Error::NoFreeVmid => Known::default(),
         }
     }
+}
+
+/// What was asked for beside the template: `, --pool clients`.
+fn options_of(begun: &Intent) -> String {
+    let linked = matches!(begun.mode, Mode::Linked).then(|| ", --linked".to_owned());
+    let storage = begun.storage.iter().map(|it| format!(", --storage {it}"));
+    let pool = begun.pool.iter().map(|it| format!(", --pool {it}"));
+    let target = begun.target.iter().map(|it| format!(", --node {it}"));
+    let options = linked.into_iter().chain(storage).chain(pool);
+    options.chain(target).collect()
 }
 
 fn known_guest(guest: &Guest) -> Known {

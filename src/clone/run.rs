@@ -1,13 +1,15 @@
 //! What a run is asked for, what it works with, and what it has to show in the end.
 
+use std::net::IpAddr;
 use std::path::Path;
 
-use crate::api::types::{Node, TokenId, Upid, VmName, Vmid};
+use super::wanted::Wanted;
+use crate::api::types::{CloneOptions, Guest, Node, TokenId, Upid, VmName, Vmid};
 use crate::claim::{self, Intent};
 use crate::progress::Progress;
 use crate::report::{Kind, Report};
 use crate::server::Server;
-use crate::stage::Vm;
+use crate::stage::{Stage, Step, Unfinished, Vm};
 
 /// What the user asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +22,10 @@ pub struct Plan {
     pub vmid: Option<Vmid>,
     /// Whether a VM that is there already is what the user wants.
     pub ensure: bool,
+    /// What kind of clone it is, and where it goes.
+    pub options: CloneOptions,
+    /// What is done for it once it is there.
+    pub wanted: Wanted,
 }
 
 /// The VM that is there.
@@ -33,7 +39,9 @@ pub struct Ready {
     pub created: bool,
     /// The task that made it, where that is known.
     pub upid: Option<Upid>,
-    /// What that task warned of.
+    /// Its address, where that was asked for.
+    pub ip: Option<IpAddr>,
+    /// What its tasks warned of.
     pub warnings: Vec<String>,
 }
 
@@ -58,6 +66,35 @@ impl Run<'_> {
             vmid,
             name: self.plan.name.clone(),
             node: node.clone(),
+        }
+    }
+
+    /// The node on which a clone of a template ends up.
+    pub fn node_for<'n>(&'n self, template: &'n Guest) -> &'n Node {
+        let target = self.plan.options.target.as_ref();
+        target.unwrap_or(&template.node)
+    }
+
+    /// What is certain of a VM that has just been made: it is done, or some step is next.
+    pub fn stage_of(&self, vm: Vm, upid: Option<Upid>) -> Stage {
+        match self.plan.wanted.first_step() {
+            None => Stage::Made(vm),
+            Some(step) => Stage::SettingUp(Unfinished {
+                vm,
+                created: true,
+                upid,
+                step,
+            }),
+        }
+    }
+
+    /// A VM that is there, with what is the next thing to do for it.
+    pub fn unfinished(&self, ready: &Ready, step: Step) -> Unfinished {
+        Unfinished {
+            vm: self.vm(ready.vmid, &ready.node),
+            created: ready.created,
+            upid: ready.upid.clone(),
+            step,
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::api::types::{Guest, Node, TaskStatus, Upid, VmConfig, Vmid};
-use crate::api::{self, Pve};
+use crate::api::types::{Guest, Node, TaskStatus, Upid, Vmid};
+use crate::api::{self, Pve, VmConfig};
 use crate::server::{Server, is_no_such_task};
 use crate::stage::Vm;
 use crate::wait::{GaveUp, Look};
@@ -203,12 +203,12 @@ impl Sought {
             return Ok(Sight::Settled(Settled::Anothers(guest)));
         }
         let wanted = match &self.template {
-            Some((template, node)) => pve.vm_config(node, *template)?.map(|config| config.disks),
+            Some((template, node)) => pve.vm_config(node, *template)?.map(|config| config.disks()),
             None => None,
         };
         let missing: BTreeSet<String> = wanted
             .unwrap_or_default()
-            .difference(&config.disks)
+            .difference(&config.disks())
             .cloned()
             .collect();
         Ok(if missing.is_empty() {
@@ -225,7 +225,7 @@ impl Sought {
             return Ok(None);
         };
         for upid in pve.running_clones_of(*template, node)? {
-            let log = match pve.task_log(&upid) {
+            let log = match pve.task_log(&upid, 0) {
                 // What the server does not know, or no more, is not running.
                 Err(error) if is_no_such_task(&error) => continue,
                 log => log?,

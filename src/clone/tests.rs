@@ -9,10 +9,10 @@ use rstest::rstest;
 
 use super::*;
 use crate::api::tests::client_of;
-use crate::api::types::{Node, VmName};
+use crate::api::types::{CloneOptions, Node, VmName};
 use crate::cli::{self, Noun, Proxmox, Topic, Vm, VmVerb};
-use crate::progress::Progress;
-use crate::stage::Stage;
+use crate::progress::{Doing, Progress};
+use crate::stage::{self, Stage};
 use crate::wait::Budget;
 use crate::wait::tests::JumpingClock;
 
@@ -35,6 +35,14 @@ impl Progress for Journal {
     }
 
     fn at(&self, _stage: Stage) {}
+
+    fn doing(&self, _vm: &stage::Vm, _created: bool, _doing: &Doing) {}
+
+    fn shows_logs(&self) -> bool {
+        false
+    }
+
+    fn log(&self, _lines: &[String]) {}
 
     fn warning(&self, text: &str) {
         self.0.borrow_mut().push(format!("warning: {text}"));
@@ -65,6 +73,8 @@ fn create_at(server: &ServerGuard) -> Seen {
             template: words.template_name,
             vmid: words.vmid,
             ensure: words.ensure,
+            options: CloneOptions::default(),
+            wanted: Wanted::default(),
         },
         server: crate::server::Server {
             pve: &client_of(server),
@@ -131,6 +141,7 @@ fn a_task_that_is_done_is_looked_at_once_and_never_waited_for() {
         node: Node("pve1".into()),
         created: true,
         upid: Some(UPID.parse().unwrap()),
+        ip: None,
         warnings: Vec::new(),
     };
     assert_eq!(run.ended.unwrap(), ready);

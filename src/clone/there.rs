@@ -10,7 +10,8 @@ use super::error::{
 };
 use super::run::{Ready, Run};
 use super::sight::{Prospect, Settled, Sought};
-use crate::api::types::{Guest, VmConfig, Vmid};
+use crate::api::VmConfig;
+use crate::api::types::{Guest, Vmid};
 use crate::claim::Claim;
 use crate::guests::Guests;
 use crate::stage::{Stage, Vm};
@@ -172,6 +173,7 @@ pub fn exists(run: &Run, vm: Vm) -> Result<Ready, Error> {
         node: vm.node,
         created: false,
         upid: None,
+        ip: None,
         warnings: Vec::new(),
     })
 }

@@ -9,8 +9,9 @@ use snafu::ResultExt;
 
 use super::error::{Error, NotJsonSnafu, ReadSnafu};
 use super::layer::{Field, Layer, NAMES};
-use super::value::{not_open_to_others, read};
+use super::value::not_open_to_others;
 use crate::closest::closest;
+use crate::file::read;
 
 /// A configuration file as it was found.
 pub(super) struct ConfigFile {

@@ -1,8 +1,5 @@
 //! What a single setting may be.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use snafu::{ResultExt, ensure};
@@ -10,9 +7,7 @@ use snafu::{ResultExt, ensure};
 use super::error::{Error, FingerprintSnafu, InvalidSnafu, OpenToOthersSnafu};
 use crate::api::Fingerprint;
 use crate::api::secret::Secret;
-
-/// No configuration is that long; a device may be without end.
-const FILE_AT_MOST: u64 = 1 << 20;
+use crate::file::read;
 
 pub(super) fn checked_user(text: &str, origin: &str) -> Result<String, Error> {
     let is_fine = !text.is_empty()
@@ -100,29 +95,4 @@ pub(super) fn not_open_to_others(
         .fail(),
         None => Ok(()),
     }
-}
-
-/// What a file holds, and what any user of this machine can do with it. Asked of the opened file, so
-/// nobody can swap it in between.
-pub(super) fn read(path: &Path) -> io::Result<(String, Option<&'static str>)> {
-    let mut file = File::open(path)?;
-    let mut text = String::new();
-    (&mut file)
-        .take(FILE_AT_MOST + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_AT_MOST {
-        return Err(io::Error::other("it is longer than 1 MiB"));
-    }
-    let metadata = file.metadata()?;
-    let mode = metadata.permissions().mode();
-    Ok((
-        text,
-        match mode & 0o006 {
-            _ if !metadata.is_file() => None,
-            0 => None,
-            0o004 => Some("read"),
-            0o002 => Some("change"),
-            _ => Some("read and change"),
-        },
-    ))
 }

@@ -1,0 +1,76 @@
+//! Property strings: options of a VM that hold several values, `virtio=BC:24:11:C6:8E:7F,bridge=vmbr0`.
+
+/// The parts of a property string, each with its key; the value of the one that Proxmox understands
+/// without a key has none.
+pub fn parts(text: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
+    let parts = text.split(',').filter(|part| !part.is_empty());
+    parts.map(|part| match part.split_once('=') {
+        Some((key, value)) => (Some(key), value),
+        None => (None, part),
+    })
+}
+
+/// The value of a key, if it is there.
+pub fn value_of<'t>(text: &'t str, key: &str) -> Option<&'t str> {
+    parts(text)
+        .find(|(found, _)| *found == Some(key))
+        .map(|(_, value)| value)
+}
+
+/// The value that stands without a key.
+pub fn bare_value(text: &str) -> Option<&str> {
+    parts(text)
+        .find(|(key, _)| key.is_none())
+        .map(|(_, value)| value)
+}
+
+/// Whether a key is one of these with a number behind it: `scsi0`, but not `scsihw`.
+pub fn is_numbered(key: &str, kinds: &[&str]) -> bool {
+    let kind = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    kind != key && kinds.contains(&kind)
+}
+
+/// Whether it is the key of a drive: a disk, or something that is shown as one.
+pub fn is_drive(key: &str) -> bool {
+    is_numbered(
+        key,
+        &["ide", "sata", "scsi", "virtio", "efidisk", "tpmstate"],
+    )
+}
+
+/// The hardware address of a network card, which stands as the value of its model's name, or under a
+/// key of its own.
+pub fn mac(net: &str) -> Option<&str> {
+    let mut parts = parts(net);
+    let mac = parts.find(|(key, value)| key.is_some() && is_mac(value));
+    mac.map(|(_, value)| value)
+}
+
+fn is_mac(text: &str) -> bool {
+    let is_byte = |byte: &str| byte.len() == 2 && byte.bytes().all(|b| b.is_ascii_hexdigit());
+    text.split(':').count() == 6 && text.split(':').all(is_byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::as_the_server_writes_it("virtio=BC:24:11:C6:8E:7F,bridge=vmbr0", true)]
+    #[case::under_its_own_key("model=virtio,bridge=vmbr0,macaddr=bc:24:11:c6:8e:7f", true)]
+    #[case::none("virtio,bridge=vmbr0", false)]
+    #[case::something_like_it("virtio,bridge=a:b:c:d:e:f", false)]
+    fn a_network_card_has_a_mac_or_none(#[case] net: &str, #[case] has: bool) {
+        assert_eq!(mac(net).is_some(), has);
+    }
+
+    #[rstest]
+    #[case::disk("scsi0", true)]
+    #[case::firmware("efidisk0", true)]
+    #[case::controller("scsihw", false)]
+    #[case::left_over("unused0", false)]
+    fn drives_are_told_by_their_keys(#[case] key: &str, #[case] is: bool) {
+        assert_eq!(is_drive(key), is);
+    }
+}

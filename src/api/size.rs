@@ -1,0 +1,102 @@
+//! Sizes of disks.
+
+use std::fmt;
+use std::str::FromStr;
+
+use snafu::Snafu;
+
+const UNITS: [(char, u64); 4] = [
+    ('T', 1 << 40),
+    ('G', 1 << 30),
+    ('M', 1 << 20),
+    ('K', 1 << 10),
+];
+
+/// The size of a disk, in bytes. As text it is what Proxmox takes and gives: `32G`, `2252M`, where G is
+/// 2³⁰ bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Size(pub u64);
+
+impl Size {
+    /// Both together. What is beyond all measure the server refuses.
+    pub fn plus(self, other: Size) -> Size {
+        Size(self.0.saturating_add(other.0))
+    }
+}
+
+/// In the largest unit that says it exactly, up to G.
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Size(bytes) = self;
+        // Not in T: everybody counts disks in G.
+        let mut units = UNITS[1..].iter();
+        match units.find(|(_, unit)| *bytes > 0 && bytes % unit == 0) {
+            Some((letter, unit)) => write!(f, "{}{letter}", bytes / unit),
+            None => bytes.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Size {
+    type Err = NotASize;
+
+    fn from_str(text: &str) -> Result<Size, NotASize> {
+        let (digits, unit) = UNITS
+            .iter()
+            .find_map(|(letter, unit)| Some((text.strip_suffix(*letter)?, *unit)))
+            .unwrap_or((text, 1));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        let is_number = |text: &str| {
+            !text.is_empty() && text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if !is_number(whole) || !is_number(fraction) {
+            return NotASizeSnafu.fail();
+        }
+        // At most 12 digits each, so nothing is lost on the way.
+        let tens = 10_u128.pow(u32::try_from(fraction.len()).unwrap_or(0));
+        let unit = u128::from(unit);
+        let bytes = number(whole) * unit + number(fraction) * unit / tens;
+        u64::try_from(bytes).map(Size).map_err(|_| NotASize)
+    }
+}
+
+fn number(digits: &str) -> u128 {
+    digits.parse().unwrap_or_default()
+}
+
+/// Not the size of a disk.
+#[derive(Debug, PartialEq, Eq, Snafu)]
+#[snafu(display("a size is a number with K, M, G or T behind it: 32G"))]
+pub struct NotASize;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::gibibytes("32G", Some("32G"))]
+    #[case::terabytes_are_said_in_g("2T", Some("2048G"))]
+    #[case::as_small_as_need_be("2252M", Some("2252M"))]
+    #[case::in_the_largest_unit("2048M", Some("2G"))]
+    #[case::cloud_init_drive("4M", Some("4M"))]
+    #[case::fraction("1.5G", Some("1536M"))]
+    #[case::fraction_that_does_not_end("0.3K", Some("307"))]
+    #[case::bytes("528384", Some("516K"))]
+    #[case::odd_bytes("1025", Some("1025"))]
+    #[case::nothing("0", Some("0"))]
+    #[case::small_letter("32g", None)]
+    #[case::two_letters("32GB", None)]
+    #[case::unit_alone("G", None)]
+    #[case::sign("+8G", None)]
+    #[case::negative("-1G", None)]
+    #[case::space("32 G", None)]
+    #[case::no_fraction("1.G", None)]
+    #[case::two_dots("1.2.3G", None)]
+    #[case::empty("", None)]
+    #[case::beyond_measure("999999999999T", None)]
+    fn a_size_is_read_and_said_as_proxmox_does(#[case] text: &str, #[case] said: Option<&str>) {
+        let size: Option<Size> = text.parse().ok();
+        assert_eq!(size.map(|size| size.to_string()).as_deref(), said);
+    }
+}

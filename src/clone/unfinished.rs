@@ -1,0 +1,131 @@
+//! Why a VM that is there did not become all that it shall be.
+
+use snafu::Snafu;
+
+use crate::api;
+use crate::api::types::Upid;
+use crate::hint::hint_for;
+use crate::report::{Kind, kind_of};
+use crate::stage::{GO_ON, Step};
+use crate::task;
+use crate::template;
+
+/// What went wrong, said behind `VM 101 'web-1' was created on node 'pve1', but …`.
+#[derive(Debug, Snafu)]
+#[allow(missing_docs)]
+pub enum Cause {
+    #[snafu(display("{}", step.failed()))]
+    Request { step: Step, source: Box<api::Error> },
+
+    #[snafu(display("{}: Task failed: {words}", step.failed()))]
+    Task {
+        step: Step,
+        upid: Upid,
+        words: String,
+        log: Vec<String>,
+    },
+
+    /// What was in the way at last, where that is known.
+    #[snafu(display("after {seconds} s {}{}", step.ongoing(), match last {
+        Some(why) => format!(": {why}"),
+        None => String::new(),
+    }))]
+    TimeIsUp {
+        seconds: f64,
+        step: Step,
+        upid: Option<Upid>,
+        last: Option<String>,
+    },
+
+    #[snafu(display("it was started and does not run"))]
+    NotRunning { upid: Option<Upid> },
+
+    #[snafu(display("it does not run, so nobody can tell its address"))]
+    RunsNoMore,
+
+    #[snafu(display("it has no guest agent, and only that could tell its address"))]
+    NoAgent,
+
+    #[snafu(display("it is not there any more"))]
+    Gone,
+
+    #[snafu(display("how large its disks shall be depends on its template: {source}"))]
+    NoTemplate { source: template::NotFound },
+}
+
+impl Cause {
+    /// What sort of failure it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Cause::Request { source, .. } => kind_of(source),
+            Cause::Task { .. } => Kind::TaskFailed,
+            Cause::TimeIsUp { .. } => Kind::Timeout,
+            Cause::NoTemplate { .. } => Kind::TemplateNotFound,
+            Cause::NotRunning { .. } | Cause::RunsNoMore | Cause::NoAgent | Cause::Gone => {
+                Kind::Failed
+            }
+        }
+    }
+
+    /// What to do now.
+    pub fn hint(&self) -> String {
+        match self {
+            Cause::Request { source, .. } if is_refusal_of_a_value(source) => {
+                "mend what it says; the same command with --ensure goes on then".to_owned()
+            }
+            Cause::Request { source, .. } => match hint_for(source) {
+                Some(hint) => format!("{hint}; then {GO_ON}"),
+                None => GO_ON.to_owned(),
+            },
+            Cause::Task { upid, .. } => {
+                format!("{}; once that is mended, {GO_ON}", task::whole_log(upid))
+            }
+            Cause::TimeIsUp {
+                step: Step::Address,
+                ..
+            } => format!(
+                "the guest must have qemu-guest-agent installed and running, and an address; {GO_ON}, \
+                 with a longer --timeout if it starts slowly"
+            ),
+            Cause::TimeIsUp { .. } => GO_ON.to_owned(),
+            Cause::NotRunning { upid: Some(upid) } => format!("{}; {GO_ON}", task::whole_log(upid)),
+            Cause::NotRunning { upid: None } | Cause::RunsNoMore => {
+                format!("see on its console why it went off; {GO_ON}")
+            }
+            Cause::NoTemplate { source } => source.hint().to_owned(),
+            Cause::NoAgent => format!(
+                "if the agent is installed in it, --set agent=1 turns it on, and it can be asked after \
+                 the VM's next start; {GO_ON}"
+            ),
+            Cause::Gone => {
+                "somebody has moved or destroyed it since; 'homelab proxmox vm list' shows what is there"
+                    .to_owned()
+            }
+        }
+    }
+
+    /// The task that it is about.
+    pub fn upid(&self) -> Option<&Upid> {
+        match self {
+            Cause::Task { upid, .. } => Some(upid),
+            Cause::TimeIsUp { upid, .. } | Cause::NotRunning { upid } => upid.as_ref(),
+            Cause::Request { .. }
+            | Cause::RunsNoMore
+            | Cause::NoAgent
+            | Cause::Gone
+            | Cause::NoTemplate { .. } => None,
+        }
+    }
+
+    /// The last lines of a failed task's log.
+    pub fn log(&self) -> &[String] {
+        match self {
+            Cause::Task { log, .. } => log,
+            _ => &[],
+        }
+    }
+}
+
+fn is_refusal_of_a_value(error: &api::Error) -> bool {
+    matches!(error, api::Error::Refused { status: 400, .. })
+}

@@ -1,0 +1,210 @@
+//! One step of work on a VM that is there, until the server has taken it.
+
+use super::refusal::passes_by_itself;
+use super::run::Run;
+use super::unfinished::Cause;
+use crate::api::types::{ExitStatus, Upid};
+use crate::api::{self, Delivery, Pve, Size, VmConfig};
+use crate::server::is_no_such_task;
+use crate::settings::Change;
+use crate::stage::{Stage, Step, Unfinished};
+use crate::task;
+use crate::wait::{BackOff, GaveUp};
+
+/// What the server is asked for. To ask twice is to ask once.
+pub enum Request {
+    /// To change options, if the configuration is still the one with this digest: a request that
+    /// comes late finds that it is not.
+    Configure {
+        /// The options.
+        changes: Vec<Change>,
+        /// Of the configuration that they were compared with.
+        digest: Option<String>,
+    },
+    /// To make a disk that large.
+    Enlarge(String, Size),
+    /// To start the VM.
+    Start,
+}
+
+/// What came of a request.
+enum Outcome {
+    /// The server has done it.
+    Done,
+    /// Something passes by itself, or nobody knows: worth another look, and perhaps another request.
+    Again(String),
+}
+
+/// A step that is being taken.
+pub struct Work<'r> {
+    run: &'r Run<'r>,
+    /// The VM, as it can be told at any moment.
+    pub unfinished: Unfinished,
+    /// What tasks have warned of.
+    pub warnings: Vec<String>,
+}
+
+impl<'r> Work<'r> {
+    /// Nothing is asked for yet.
+    pub fn new(run: &'r Run<'r>, unfinished: Unfinished) -> Work<'r> {
+        let work = Work {
+            run,
+            unfinished,
+            warnings: Vec::new(),
+        };
+        work.tell_where_it_is();
+        work
+    }
+
+    /// Asks for what `missing` finds missing, until it finds nothing or the server has done it.
+    /// Whether anything was done.
+    pub fn until_it_is_so(
+        &mut self,
+        mut missing: impl FnMut(&Self) -> Result<Option<Request>, Cause>,
+    ) -> Result<bool, Cause> {
+        let mut back_off = BackOff::new(&self.run.server.budget);
+        let mut is_told = false;
+        while let Some(request) = missing(self)? {
+            let why = match self.ask_for(&request)? {
+                Outcome::Done => return Ok(true),
+                Outcome::Again(why) => why,
+            };
+            if !is_told {
+                is_told = true;
+                let note = format!("Trying again until this passes: {why}");
+                self.run.progress.note(&note);
+            }
+            if !back_off.pause() {
+                return Err(self.time_is_up(Some(why)));
+            }
+        }
+        Ok(is_told)
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> Result<VmConfig, Cause> {
+        let vm = &self.unfinished.vm;
+        let config = self.look(|pve| pve.vm_config(&vm.node, vm.vmid))?;
+        config.ok_or(Cause::Gone)
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&self) -> Result<bool, Cause> {
+        let vm = &self.unfinished.vm;
+        self.look(|pve| pve.is_running(&vm.node, vm.vmid))
+    }
+
+    fn look<T>(&self, question: impl Fn(&Pve) -> Result<T, api::Error>) -> Result<T, Cause> {
+        let answer = self.run.server.ask(question);
+        answer.map_err(|error| self.not_done(error))
+    }
+
+    /// The budget ended in the middle of it; what was in the way at last.
+    pub fn time_is_up(&self, last: Option<String>) -> Cause {
+        Cause::TimeIsUp {
+            seconds: self.run.server.budget.total.as_secs_f64(),
+            step: self.unfinished.step.clone(),
+            upid: self.unfinished.upid.clone(),
+            last,
+        }
+    }
+
+    /// The server's no, or its silence, without what may be a secret in it.
+    pub fn not_done(&self, error: api::Error) -> Cause {
+        if self.run.server.budget.left().is_zero() && error.delivery() != Delivery::Refused {
+            return self.time_is_up(Some(self.masked(error).to_string()));
+        }
+        Cause::Request {
+            step: self.unfinished.step.clone(),
+            source: Box::new(self.masked(error)),
+        }
+    }
+
+    fn masked(&self, error: api::Error) -> api::Error {
+        let settings = &self.run.plan.wanted.settings;
+        error.map_words(|words| settings.masked_in(words))
+    }
+
+    fn ask_for(&mut self, request: &Request) -> Result<Outcome, Cause> {
+        let sent = self
+            .run
+            .server
+            .ask_for_change(|pve| self.send(pve, request));
+        match sent {
+            Ok(None) => Ok(Outcome::Done),
+            Ok(Some(upid)) => self.wait_for(upid),
+            Err(error) => {
+                let passes = match &error {
+                    api::Error::Refused { words, .. } => self.passes(words),
+                    error => error.delivery() == Delivery::Unknown,
+                };
+                if passes {
+                    Ok(Outcome::Again(self.masked(error).to_string()))
+                } else {
+                    Err(self.not_done(error))
+                }
+            }
+        }
+    }
+
+    fn send(&self, pve: &Pve, request: &Request) -> Result<Option<Upid>, api::Error> {
+        let (node, vmid) = (&self.unfinished.vm.node, self.unfinished.vm.vmid);
+        match request {
+            Request::Configure { changes, digest } => {
+                let changes = changes.iter();
+                let changes = changes.map(|change| (change.key.as_str(), change.value.expose()));
+                let digest = digest.iter().map(|digest| ("digest", digest.as_str()));
+                let options: Vec<(&str, &str)> = changes.chain(digest).collect();
+                pve.configure(node, vmid, &options).map(|()| None)
+            }
+            Request::Enlarge(disk, size) => pve.resize_disk(node, vmid, disk, *size).map(Some),
+            Request::Start => pve.start_vm(node, vmid).map(Some),
+        }
+    }
+
+    fn wait_for(&mut self, upid: Upid) -> Result<Outcome, Cause> {
+        self.unfinished.upid = Some(upid.clone());
+        self.tell_where_it_is();
+        let server = self.run.server;
+        let status = match task::wait(server, &upid, self.run.progress) {
+            Ok(ended) => ended.status,
+            Err(GaveUp::TimeIsUp(unseen)) => {
+                return Err(self.time_is_up(unseen.map(|error| error.to_string())));
+            }
+            Err(GaveUp::Failed(error)) if is_no_such_task(&error) => ExitStatus::Unexpected,
+            Err(GaveUp::Failed(error)) => return Err(self.not_done(error)),
+        };
+        match status {
+            ExitStatus::Ok => Ok(Outcome::Done),
+            ExitStatus::Warnings(_) => {
+                self.warnings.extend(task::warnings(server, &upid));
+                Ok(Outcome::Done)
+            }
+            ExitStatus::Unexpected => {
+                let why = format!("nobody knows how {upid} ended");
+                Ok(Outcome::Again(why))
+            }
+            ExitStatus::Failed(words) if self.passes(&words) => Ok(Outcome::Again(words)),
+            ExitStatus::Failed(words) => Err(Cause::Task {
+                step: self.unfinished.step.clone(),
+                log: task::last_words(server, &upid),
+                upid,
+                words,
+            }),
+        }
+    }
+
+    /// Whether asking again may help, or looking whether somebody else has done it.
+    fn passes(&self, words: &str) -> bool {
+        let vmid = self.unfinished.vm.vmid;
+        passes_by_itself(words, vmid)
+            || words.contains("detected modified configuration")
+            || self.unfinished.step == Step::Start
+                && words.contains(&format!("VM {vmid} already running"))
+    }
+
+    fn tell_where_it_is(&self) {
+        let stage = Stage::SettingUp(self.unfinished.clone());
+        self.run.progress.at(stage);
+    }
+}

@@ -1,0 +1,83 @@
+//! What is wrong with `--set` and `--ssh-key`.
+
+use std::io;
+use std::path::PathBuf;
+
+use snafu::Snafu;
+
+use super::same::SSH_KEYS;
+use crate::shell::word;
+
+/// What is wrong with `--set` and `--ssh-key`. Nothing was asked of any server, and no value is
+/// said, for it may be a secret.
+#[derive(Debug, Snafu)]
+#[snafu(visibility(pub(super)))]
+#[allow(missing_docs)]
+pub enum Error {
+    #[snafu(display("--set {words}: this is not KEY=VALUE"))]
+    NotAnAssignment { words: String },
+
+    #[snafu(display("--set {key}: {instead}"))]
+    NotForSet { key: String, instead: &'static str },
+
+    #[snafu(display("--set {key}: the value is empty"))]
+    NoValue { key: String },
+
+    #[snafu(display("{key} is set twice"))]
+    GivenTwice { key: String },
+
+    #[snafu(display("{what}: cannot read '{}'", path.display()))]
+    Read {
+        what: String,
+        path: PathBuf,
+        source: io::Error,
+    },
+
+    #[snafu(display(
+        "'{}' holds a secret ({key}) and every user of this machine can {access} it",
+        path.display()
+    ))]
+    OpenToOthers {
+        key: String,
+        path: PathBuf,
+        access: &'static str,
+    },
+
+    #[snafu(display("{origin}: it holds a private key"))]
+    PrivateKey { origin: String },
+
+    #[snafu(display("{origin}: line {number} is no public key"))]
+    NoPublicKey { origin: String, number: usize },
+
+    #[snafu(display("{origin}: there is no public key in it"))]
+    NoPublicKeys { origin: String },
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Error::NotAnAssignment { .. } => {
+                "--set cores=4, in the names of 'qm config'; --set cipassword=@FILE takes what stands \
+                 in a file"
+            }
+            Error::GivenTwice { key } if key == SSH_KEYS => {
+                "--ssh-key FILE may be given several times, and then takes the place of --set sshkeys"
+            }
+            Error::NoValue { .. } => "an option that is not set keeps what the template has",
+            Error::OpenToOthers { path, .. } => {
+                return Some(format!("chmod o= {}", word(&path.to_string_lossy())));
+            }
+            Error::PrivateKey { .. } => {
+                "keep that to yourself; the public key stands beside it, in a file whose name ends in \
+                 .pub"
+            }
+            Error::NoPublicKey { .. } | Error::NoPublicKeys { .. } => {
+                "a public key is one line, like 'ssh-ed25519 AAAA… me@host'; ssh-keygen -l -f FILE \
+                 shows what a file holds"
+            }
+            Error::NotForSet { .. } | Error::GivenTwice { .. } | Error::Read { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

@@ -1,0 +1,158 @@
+use std::fs;
+
+use rstest::rstest;
+
+use super::*;
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0cKtRhVVGcTVeTtDpnyvQbYYw+xzZeZeZqbJ3uHu0H";
+
+/// A file that is gone when the test is over.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn with(text: &str) -> Temporary {
+        let name = format!("homelab-settings-{:016x}", fastrand::u64(..));
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        Temporary(path)
+    }
+
+    /// As `--set` names it.
+    fn value_of(&self, key: &str) -> String {
+        format!("{key}=@{}", self.0.display())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn gathered(words: &str) -> Result<Settings, Error> {
+    Settings::gather(&[words.to_owned()], &[])
+}
+
+fn config(options: &[(&str, &str)]) -> VmConfig {
+    let options = options.iter();
+    VmConfig::of(options.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())))
+}
+
+#[rstest]
+#[case::no_value("cores", "--set cores: this is not KEY=VALUE")]
+#[case::a_value_alone("hunter2!", "--set …: this is not KEY=VALUE")]
+#[case::no_key("=4", "--set …: this is not KEY=VALUE")]
+#[case::key_in_capitals("Cores=4", "--set …: this is not KEY=VALUE")]
+#[case::empty("tags=", "--set tags: the value is empty")]
+#[case::name("name=x", "--set name: the VM's name is the first argument")]
+#[case::lock("lock=backup", "--set lock: it is no option of a VM")]
+#[case::delete(
+    "delete=net0",
+    "--set delete: nothing is taken away here; on the node: qm set VMID --delete …"
+)]
+#[case::unused_disk("unused0=data:x", "--set unused0: it is what is left of a disk")]
+#[case::no_file(
+    "description=@/nonexistent",
+    "--set description: cannot read '/nonexistent'"
+)]
+#[case::keys_that_are_none("sshkeys=x", "--set sshkeys: line 1 is no public key")]
+fn what_cannot_be_set_is_refused_without_its_value(#[case] words: &str, #[case] message: &str) {
+    assert_eq!(gathered(words).unwrap_err().to_string(), message);
+}
+
+#[test]
+fn an_option_is_set_once() {
+    let twice = ["cores=2".to_owned(), "cores=4".to_owned()];
+    let error = Settings::gather(&twice, &[]).unwrap_err();
+    assert_eq!(error.to_string(), "cores is set twice");
+}
+
+#[test]
+fn keys_are_set_once() {
+    let file = Temporary::with(KEY);
+    let error = Settings::gather(&[format!("sshkeys={KEY}")], &[file.0.clone()]).unwrap_err();
+    assert_eq!(error.to_string(), "sshkeys is set twice");
+}
+
+#[rstest]
+#[case::whole("a\nb", "a\nb")]
+#[case::without_its_end("secret\n", "secret")]
+#[case::of_another_editor("secret\r\n", "secret")]
+#[case::only_one_end("a\n\n", "a\n")]
+fn a_value_may_stand_in_a_file(#[case] text: &str, #[case] value: &str) {
+    let file = Temporary::with(text);
+    let settings = gathered(&file.value_of("description")).unwrap();
+    assert_eq!(settings.value_of("description"), Some(value));
+}
+
+#[rstest]
+#[case::each_line_as_it_is(&["ssh-rsa AAAA  it is+me@h\u{f6}st \n"], "ssh-rsa AAAA  it is+me@h\u{f6}st \n")]
+#[case::without_comments(&["# mine\nssh-rsa AAAA\n\n  # old\n"], "ssh-rsa AAAA\n\n")]
+#[case::with_options(&["from=\"10.0.0.0/8\" ssh-rsa AAAA"], "from=\"10.0.0.0/8\" ssh-rsa AAAA")]
+#[case::of_several_files(&["ssh-rsa AAAA", "ssh-rsa AAAAB\n"], "ssh-rsa AAAA\nssh-rsa AAAAB\n")]
+#[case::of_hardware(&["sk-ssh-ed25519@openssh.com AAAA"], "sk-ssh-ed25519@openssh.com AAAA")]
+fn public_keys_are_taken_from_files(#[case] texts: &[&str], #[case] keys: &str) {
+    let files: Vec<Temporary> = texts.iter().map(|text| Temporary::with(text)).collect();
+    let paths: Vec<PathBuf> = files.iter().map(|file| file.0.clone()).collect();
+    let settings = Settings::gather(&[], &paths).unwrap();
+    assert_eq!(settings.value_of("sshkeys"), Some(keys));
+}
+
+#[rstest]
+#[case::private(
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n",
+    "it holds a private key"
+)]
+#[case::empty("\n", "there is no public key in it")]
+#[case::only_comments("# mine\n", "there is no public key in it")]
+#[case::something_else("ssh-rsa AAAA\nhello\n", "line 2 is no public key")]
+fn a_file_without_public_keys_is_refused(#[case] text: &str, #[case] why: &str) {
+    let file = Temporary::with(text);
+    let error = Settings::gather(&[], &[file.0.clone()]).unwrap_err();
+    let expected = format!("--ssh-key '{}': {why}", file.0.display());
+    assert_eq!(error.to_string(), expected);
+}
+
+#[rstest]
+#[case::so_already("cores=4", &[("cores", "4")], None)]
+#[case::otherwise("cores=4", &[("cores", "1")], Some("cores=4 (was 1)"))]
+#[case::not_there("cores=4", &[], Some("cores=4"))]
+#[case::secret("cipassword=hunter2", &[], Some("cipassword"))]
+#[case::long("description=x\ny", &[("description", "z")], Some("description"))]
+fn only_what_is_not_so_yet_is_changed(
+    #[case] words: &str,
+    #[case] there: &[(&str, &str)],
+    #[case] shown: Option<&str>,
+) {
+    let changes = gathered(words).unwrap().changes(&config(there), false);
+    let seen: Vec<&str> = changes.iter().map(|change| change.shown.as_str()).collect();
+    assert_eq!(seen, shown.into_iter().collect::<Vec<_>>());
+}
+
+#[rstest]
+#[case::hidden(&[("cipassword", "**********")], 1, 0)]
+#[case::absent(&[], 1, 1)]
+fn what_cannot_be_read_back_is_so_only_if_that_is_known(
+    #[case] there: &[(&str, &str)],
+    #[case] otherwise: usize,
+    #[case] when_known: usize,
+) {
+    let settings = gathered("cipassword=hunter2").unwrap();
+    let there = config(there);
+    let changes = |known| settings.changes(&there, known).len();
+    assert_eq!((changes(false), changes(true)), (otherwise, when_known));
+}
+
+#[test]
+fn secrets_are_masked_in_the_servers_words() {
+    let file = Temporary::with("from a file");
+    let words = [
+        "cipassword=hunter2".to_owned(),
+        file.value_of("description"),
+        "ciuser=admin".to_owned(),
+    ];
+    let settings = Settings::gather(&words, &[]).unwrap();
+    let masked = settings.masked_in("hunter2, from a file, admin".to_owned());
+    assert_eq!(masked, "(secret), (secret), admin");
+}
