@@ -13,6 +13,7 @@ mod floods;
 mod identities;
 mod manners;
 mod mishaps;
+mod options;
 mod permissions;
 mod pveum;
 mod races;
@@ -22,6 +23,7 @@ mod steps;
 mod strangers;
 mod tasks;
 mod trust;
+mod update;
 
 use rstest::rstest;
 use serde_json::{Map, Value, json};
@@ -61,6 +63,7 @@ use crate::recording::Recording;
 #[case::clone_target_unknown("clone-target-unknown", states::template_only)]
 #[case::clone_target_local("clone-target-local-storage", states::template_on_pve2)]
 #[case::clone_pool_unknown("clone-pool-unknown", states::template_only)]
+#[case::clone_without_quorum("no-quorum-clone", update::no_quorum)]
 #[case::clone_taken_elsewhere("taken-on-other-node", states::vmid_taken_on_other_node)]
 #[case::task_taken_elsewhere("taken-on-other-node-status", states::clone_lost_to_other_node)]
 #[case::log_taken_elsewhere("taken-on-other-node-log", states::clone_lost_to_other_node)]
@@ -94,6 +97,15 @@ use crate::recording::Recording;
 #[case::config("config-of-fresh-clone", states::web_01_cloned)]
 #[case::config_missing("aborted-config-after", states::template_only)]
 #[case::vms_of_node("node-qemu-while-cloning", states::clone_running_beside_tagged_vm)]
+#[case::set("config-put-cloudinit", update::web_01)]
+#[case::set_bad_value("config-put-bad-value", update::web_01)]
+#[case::set_keys_raw("config-put-sshkeys-encoded-once", update::web_01)]
+#[case::set_unknown("config-put-unknown-key", update::web_01)]
+#[case::set_without_quorum("no-quorum-put-config", update::no_quorum)]
+#[case::resize("resize-ok", update::web_01)]
+#[case::resize_unknown("resize-no-such-disk", update::web_01)]
+#[case::resize_shrink("resize-shrink", update::web_01)]
+#[case::start("start-ok", update::web_01)]
 #[case::no_credentials("unauthorized-no-credentials", states::empty)]
 #[case::wrong_secret("unauthorized-wrong-secret", states::empty)]
 #[case::unknown_path("unknown-path", states::empty)]
