@@ -15,8 +15,10 @@ mod manners;
 mod mishaps;
 mod options;
 mod permissions;
+mod power;
 mod pveum;
 mod races;
+mod resize;
 mod rights;
 mod states;
 mod steps;
@@ -40,6 +42,7 @@ use crate::recording::Recording;
     "resources-offline-node-and-container",
     states::offline_node_and_container
 )]
+#[case::rows_running("resources-running-vm", power::running_vm)]
 #[case::no_rows("resources-empty", states::empty)]
 #[case::rows_unseen("resources-token-without-permission", states::token_without_rights)]
 #[case::nextid("nextid", states::vm_and_template)]
@@ -106,6 +109,8 @@ use crate::recording::Recording;
 #[case::resize_unknown("resize-no-such-disk", update::web_01)]
 #[case::resize_shrink("resize-shrink", update::web_01)]
 #[case::start("start-ok", update::web_01)]
+#[case::start_again("start-already-running", power::running_vm)]
+#[case::task_start_failed("start-failed-status", power::start_without_bridge)]
 #[case::no_credentials("unauthorized-no-credentials", states::empty)]
 #[case::wrong_secret("unauthorized-wrong-secret", states::empty)]
 #[case::unknown_path("unknown-path", states::empty)]
