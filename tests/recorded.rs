@@ -7,6 +7,7 @@
 )]
 
 mod acl;
+mod agent;
 mod client;
 mod door;
 mod floods;
@@ -111,6 +112,8 @@ use crate::recording::Recording;
 #[case::start("start-ok", update::web_01)]
 #[case::start_again("start-already-running", power::running_vm)]
 #[case::task_start_failed("start-failed-status", power::start_without_bridge)]
+#[case::agent_vm_stopped("agent-vm-not-running", agent::vm_stopped)]
+#[case::agent_not_yet("agent-not-running", agent::not_yet)]
 #[case::no_credentials("unauthorized-no-credentials", states::empty)]
 #[case::wrong_secret("unauthorized-wrong-secret", states::empty)]
 #[case::unknown_path("unknown-path", states::empty)]
