@@ -9,6 +9,7 @@
 mod acl;
 mod agent;
 mod client;
+mod copies;
 mod door;
 mod floods;
 mod identities;
@@ -17,6 +18,7 @@ mod mishaps;
 mod options;
 mod permissions;
 mod power;
+mod progress;
 mod pveum;
 mod races;
 mod resize;
@@ -73,6 +75,7 @@ use crate::recording::Recording;
 #[case::log_taken_elsewhere("taken-on-other-node-log", states::clone_lost_to_other_node)]
 #[case::task_running("task-running-status", states::clone_running)]
 #[case::task_ok("task-ok-status", states::clone_done)]
+#[case::log_running("task-running-log", progress::a_third_copied)]
 #[case::log_ok("task-ok-log", states::clone_done)]
 #[case::task_unknown("task-unknown-status", states::empty)]
 #[case::log_unknown("task-unknown-log", states::empty)]
