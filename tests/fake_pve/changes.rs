@@ -209,9 +209,19 @@ fn written_drive(config: &Map<String, Value>, vmid: u32, option: &str, value: &s
         let format = drive.get("format").unwrap_or("raw").to_owned();
         drive.file = volume_on(&storage, vmid, &name, &format);
         drive.set("size", &format_size(size));
+    } else if let Some(size) = size_of(config, &drive.file) {
+        drive.set("size", &size);
     }
     drive.remove("format");
     drive.to_string()
+}
+
+/// Of a volume that the VM has already, whatever a client says.
+fn size_of(config: &Map<String, Value>, file: &str) -> Option<String> {
+    let drives = drives_of(config).into_iter();
+    let mut known = drives.filter(|(_, drive)| drive.file == file);
+    let (_, known) = known.next()?;
+    known.get("size").map(str::to_owned)
 }
 
 fn file_of(drive: &Value) -> Option<String> {

@@ -56,6 +56,11 @@ pub(super) fn set(fake: &FakePve, form: &str) -> String {
     "virtio0",
     json!("small:101/vm-101-disk-0.qcow2,size=512M")
 )]
+#[case::disk_that_is_there(
+    "scsi0=data:101/vm-101-disk-0.raw,ssd%3D1,size%3D9G",
+    "scsi0",
+    json!("data:101/vm-101-disk-0.raw,size=2G,ssd=1")
+)]
 #[case::cloudinit(
     "ide2=small:cloudinit",
     "ide2",
