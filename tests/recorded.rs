@@ -7,21 +7,28 @@
 )]
 
 mod acl;
+mod agent;
 mod client;
+mod copies;
 mod door;
 mod floods;
 mod identities;
 mod manners;
 mod mishaps;
+mod options;
 mod permissions;
+mod power;
+mod progress;
 mod pveum;
 mod races;
+mod resize;
 mod rights;
 mod states;
 mod steps;
 mod strangers;
 mod tasks;
 mod trust;
+mod update;
 
 use rstest::rstest;
 use serde_json::{Map, Value, json};
@@ -38,6 +45,7 @@ use crate::recording::Recording;
     "resources-offline-node-and-container",
     states::offline_node_and_container
 )]
+#[case::rows_running("resources-running-vm", power::running_vm)]
 #[case::no_rows("resources-empty", states::empty)]
 #[case::rows_unseen("resources-token-without-permission", states::token_without_rights)]
 #[case::nextid("nextid", states::vm_and_template)]
@@ -61,11 +69,13 @@ use crate::recording::Recording;
 #[case::clone_target_unknown("clone-target-unknown", states::template_only)]
 #[case::clone_target_local("clone-target-local-storage", states::template_on_pve2)]
 #[case::clone_pool_unknown("clone-pool-unknown", states::template_only)]
+#[case::clone_without_quorum("no-quorum-clone", update::no_quorum)]
 #[case::clone_taken_elsewhere("taken-on-other-node", states::vmid_taken_on_other_node)]
 #[case::task_taken_elsewhere("taken-on-other-node-status", states::clone_lost_to_other_node)]
 #[case::log_taken_elsewhere("taken-on-other-node-log", states::clone_lost_to_other_node)]
 #[case::task_running("task-running-status", states::clone_running)]
 #[case::task_ok("task-ok-status", states::clone_done)]
+#[case::log_running("task-running-log", progress::a_third_copied)]
 #[case::log_ok("task-ok-log", states::clone_done)]
 #[case::task_unknown("task-unknown-status", states::empty)]
 #[case::log_unknown("task-unknown-log", states::empty)]
@@ -94,6 +104,19 @@ use crate::recording::Recording;
 #[case::config("config-of-fresh-clone", states::web_01_cloned)]
 #[case::config_missing("aborted-config-after", states::template_only)]
 #[case::vms_of_node("node-qemu-while-cloning", states::clone_running_beside_tagged_vm)]
+#[case::set("config-put-cloudinit", update::web_01)]
+#[case::set_bad_value("config-put-bad-value", update::web_01)]
+#[case::set_keys_raw("config-put-sshkeys-encoded-once", update::web_01)]
+#[case::set_unknown("config-put-unknown-key", update::web_01)]
+#[case::set_without_quorum("no-quorum-put-config", update::no_quorum)]
+#[case::resize("resize-ok", update::web_01)]
+#[case::resize_unknown("resize-no-such-disk", update::web_01)]
+#[case::resize_shrink("resize-shrink", update::web_01)]
+#[case::start("start-ok", update::web_01)]
+#[case::start_again("start-already-running", power::running_vm)]
+#[case::task_start_failed("start-failed-status", power::start_without_bridge)]
+#[case::agent_vm_stopped("agent-vm-not-running", agent::vm_stopped)]
+#[case::agent_not_yet("agent-not-running", agent::not_yet)]
 #[case::no_credentials("unauthorized-no-credentials", states::empty)]
 #[case::wrong_secret("unauthorized-wrong-secret", states::empty)]
 #[case::unknown_path("unknown-path", states::empty)]

@@ -28,6 +28,13 @@ impl Acl {
         listed.extend(privileges);
     }
 
+    /// What holds for a pool holds for its members, beside what is said of them.
+    pub(super) fn add_what_holds_at(&mut self, pool: &str, member: &str) {
+        let both = self.privileges_at(pool).chain(self.privileges_at(member));
+        let both: BTreeSet<String> = both.map(str::to_owned).collect();
+        self.0.insert(member.to_owned(), both);
+    }
+
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -56,6 +63,14 @@ impl Acl {
             return Ok(());
         }
         Err(forbidden(&format!("{path}, {privilege}")))
+    }
+
+    /// One of these is enough, and the refusal names all of them.
+    pub(super) fn check_any(&self, path: &str, privileges: &[&str]) -> Result<(), Answer> {
+        if privileges.iter().any(|one| self.grants(path, one)) {
+            return Ok(());
+        }
+        Err(forbidden(&format!("{path}, {}", privileges.join("|"))))
     }
 
     pub(super) fn shows(&self, vmid: u32) -> bool {

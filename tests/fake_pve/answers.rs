@@ -2,14 +2,19 @@
 
 use serde_json::json;
 
+use super::agent;
 use super::clone;
 use super::cluster::Cluster;
 use super::http::{Answer, Request};
 use super::node_tasks;
 use super::params::{Params, what_is_wrong_with_vmid};
 use super::permissions::permissions;
+use super::power;
 use super::replies::{failure, not_implemented, parameter_error, proxied, success, without_body};
+use super::resize;
 use super::setup::SECRET;
+use super::update;
+use super::vm_paths::no_such_config;
 
 /// Acts on the cluster as the request says.
 pub(super) fn answer(cluster: &mut Cluster, request: &Request) -> Answer {
@@ -49,6 +54,29 @@ fn respond(cluster: &mut Cluster, request: &Request) -> Result<Answer, Answer> {
         ("POST", ["nodes", node, "qemu", vmid, "clone"]) => {
             clone::clone(cluster, &token, node, vmid, &params)
         }
+        ("PUT", ["nodes", node, "qemu", vmid, "config"]) => {
+            update::update(cluster, &token, node, vmid, &params)
+        }
+        ("PUT", ["nodes", node, "qemu", vmid, "resize"]) => {
+            resize::resize(cluster, &token, node, vmid, &params)
+        }
+        ("POST", ["nodes", node, "qemu", vmid, "status", "start"]) => {
+            power::start(cluster, &token, node, vmid, &params)
+        }
+        ("GET", ["nodes", node, "qemu", vmid, "status", "current"]) => {
+            power::current(cluster, &token, node, vmid, &params)
+        }
+        (
+            "GET",
+            [
+                "nodes",
+                node,
+                "qemu",
+                vmid,
+                "agent",
+                "network-get-interfaces",
+            ],
+        ) => agent::interfaces(cluster, &token, node, vmid, &params),
         ("GET", ["nodes", node, "tasks"]) => node_tasks::list(cluster, &token, node, &params),
         ("GET", ["nodes", node, "tasks", upid, "status"]) => {
             node_tasks::task_status(cluster, &token, node, upid, &params)
@@ -134,9 +162,7 @@ fn config(
     let number = vmid.parse().ok();
     let vm = number.and_then(|vmid| cluster.vm(node, vmid));
     let Some(vm) = vm else {
-        let file = format!("nodes/{node}/qemu-server/{vmid}.conf");
-        let missing = format!("Configuration file '{file}' does not exist");
-        return Err(failure(500, &missing));
+        return Err(failure(500, &no_such_config(node, vmid)));
     };
     Ok(success(&json!(vm.config)))
 }

@@ -5,9 +5,10 @@ use serde_json::{Map, Value, json};
 use super::acl::Acl;
 use super::clones::{Race, file_exists};
 use super::cluster::Cluster;
+use super::drives::STORAGES;
 use super::guests::Guest;
 use super::http::Answer;
-use super::params::{Params, what_is_wrong_with_vmid};
+use super::params::{MISSING, Params, is_dns_name, what_is_wrong_with_vmid};
 use super::replies::{failure, forbidden, proxied, refuse_if_any};
 use super::tasks::CloneOrder;
 
@@ -23,8 +24,7 @@ const PARAMETERS: [&str; 10] = [
     "description",
     "bwlimit",
 ];
-/// Storages that take disk images, and the pool, that every fake has.
-const STORAGES: [&str; 2] = ["data", "small"];
+/// The pool that every fake has.
 const POOL: &str = "clients";
 
 /// Privileges come first, then the way to the node, then the parameters: Proxmox's order.
@@ -43,6 +43,9 @@ pub(super) fn clone(
     }
     cluster.reach(node)?;
     check_parameters(params)?;
+    if cluster.setup.no_quorum {
+        return Err(failure(500, "cluster not ready - no quorum?"));
+    }
 
     let missing = || {
         failure(
@@ -63,13 +66,18 @@ pub(super) fn clone(
     check_target(cluster, node, params)?;
 
     let newid = params.get("newid").and_then(|newid| newid.parse().ok());
-    let name = params.get("name").map(str::to_owned);
+    let text = |name| params.get(name).map(str::to_owned);
     let order = CloneOrder {
         node: node.to_owned(),
         source: vmid,
         newid: newid.expect("checked with the other parameters"),
-        name: name.unwrap_or_else(|| name_of_copy(source)),
+        name: text("name").unwrap_or_else(|| name_of_copy(source)),
         full,
+        storage: text("storage"),
+        format: text("format"),
+        pool: text("pool"),
+        target: text("target"),
+        description: text("description"),
         owner: token.to_owned(),
     };
     begin(cluster, order)
@@ -114,7 +122,7 @@ fn check_vmid_may_be_used(acl: &Acl, params: &Params) -> Result<(), Answer> {
 /// Disks go to the storage of their own unless another one is named.
 fn check_what_copies_use(acl: &Acl, source: &Guest, params: &Params) -> Result<(), Answer> {
     for storage in source.storages() {
-        let storage = params.get("storage").unwrap_or(storage);
+        let storage = params.get("storage").unwrap_or(&storage);
         acl.check(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
     }
     for bridge in source.bridges() {
@@ -130,10 +138,7 @@ fn check_parameters(params: &Params) -> Result<(), Answer> {
     let mut wrong = |name: &str, why: String| errors.insert(name.to_owned(), Value::String(why));
     match params.get("newid") {
         None => {
-            wrong(
-                "newid",
-                "property is missing and it is not optional".to_owned(),
-            );
+            wrong("newid", MISSING.to_owned());
         }
         Some(newid) => {
             if let Some(why) = what_is_wrong_with_vmid(newid) {
@@ -157,13 +162,6 @@ fn check_parameters(params: &Params) -> Result<(), Answer> {
     refuse_if_any(&errors)
 }
 
-fn is_dns_name(name: &str) -> bool {
-    name.split('.').all(|label| {
-        let inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        !label.is_empty() && label.chars().all(inner) && label.trim_matches('-') == label
-    })
-}
-
 fn check_storage(params: &Params, full: bool) -> Result<(), Answer> {
     for name in ["storage", "format"] {
         if !full && params.get(name).is_some() {
@@ -185,13 +183,14 @@ fn check_storage(params: &Params, full: bool) -> Result<(), Answer> {
     }
 }
 
-/// All disks here lie on local storage, so a VM can be cloned on its own node only.
+/// Disks on local storage can be cloned on their own node only.
 fn check_target(cluster: &Cluster, node: &str, params: &Params) -> Result<(), Answer> {
     match params.get("target").filter(|target| *target != node) {
         None => Ok(()),
         Some(target) if !cluster.knows(target) => {
             Err(failure(500, &format!("no such cluster node '{target}'")))
         }
+        Some(_) if cluster.setup.shared_storage => Ok(()),
         Some(target) => {
             let refusal = format!("can't clone VM to node '{target}' (VM uses local storage)");
             Err(failure(500, &refusal))

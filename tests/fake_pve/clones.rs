@@ -1,10 +1,11 @@
 //! The life of a clone, from the POST that was accepted to the end of its task.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::cluster::Cluster;
+use super::copies::copied_drives;
 use super::guests::Guest;
-use super::setup::{CloneSteps, Exits, GuestType, Refresh};
+use super::setup::{CloneSteps, GuestType, Refresh};
 use super::tasks::{CloneOrder, Ending, Pace, Task};
 
 /// How a VMID that somebody else has shows, counted by the answers that said so.
@@ -31,7 +32,7 @@ impl Cluster {
             },
         };
         let number = self.tasks.len();
-        let task = Task::forked(number, order, pace);
+        let task = Task::forked(self.next_process(), order, pace);
         let upid = task.upid.clone();
         self.tasks.push(task);
         self.advance(number);
@@ -69,7 +70,7 @@ impl Cluster {
             let task = &mut self.tasks[number];
             task.fail(Some(task.creating_line()), exit);
         } else {
-            let exit = self.exit_of_next_clone();
+            let exit = self.setup.clone_exit.next();
             let exit = exit.replace("{newid}", &order.newid.to_string());
             self.start_copying(number, &order, exit);
         }
@@ -130,19 +131,16 @@ impl Cluster {
     }
 
     pub(super) fn start_copying(&mut self, number: usize, order: &CloneOrder, exit: String) {
-        let mut vm = Guest::new(order.newid, &order.node, None);
-        vm.config.insert("lock".to_owned(), json!("clone"));
+        let usual = Guest::usual_template(order.source, &order.node);
+        // Somebody may have destroyed it since.
+        let source = self.guests.get(&order.source).unwrap_or(&usual);
+        let copied = copied_drives(source, order);
+        let mut vm = Guest::copy_of(source, order, &copied);
         vm.row = self.dead_rows.remove(&order.newid);
         self.guests.insert(order.newid, vm);
-        self.tasks[number].copy(exit);
-    }
-
-    fn exit_of_next_clone(&mut self) -> String {
-        match &mut self.setup.clone_exit {
-            Exits::Always(exit) => exit.clone(),
-            Exits::InTurn(exits) if exits.len() > 1 => exits.remove(0),
-            Exits::InTurn(exits) => exits.first().expect("at least one exit status").clone(),
-        }
+        let task = &mut self.tasks[number];
+        task.copy(exit);
+        task.log_copying(&copied, self.setup.clone_log);
     }
 
     /// The configuration is written a second time, with its name, once the first disk is there.
@@ -167,39 +165,39 @@ impl Cluster {
             return;
         }
         self.name_copy(number);
-        let CloneOrder { newid, owner, .. } = self.tasks[number].order.clone();
+        let order = self.tasks[number].order.clone();
         match self.tasks[number].end() {
-            Ending::Complete => self.complete(newid, owner),
-            Ending::CleanUp => self.remove(newid),
+            Ending::Complete => self.complete(order),
+            Ending::CleanUp => self.remove(order.newid),
             Ending::LeaveHalf => {}
         }
     }
 
-    fn complete(&mut self, newid: u32, owner: String) {
+    fn complete(&mut self, order: CloneOrder) {
         let at_once = matches!(self.setup.rows, Refresh::AtOnce);
-        if let Some(vm) = self.guests.get_mut(&newid) {
+        if let Some(vm) = self.guests.get_mut(&order.newid) {
             vm.config.remove("lock");
-            vm.add_system_disk();
-            vm.cloned_by = Some(owner);
+            vm.config.append(&mut vm.disks_to_come);
+            vm.cloned_by = Some(order.owner);
+            vm.pool = order.pool;
+            vm.node = order.target.unwrap_or(order.node);
             if at_once {
                 vm.refresh_row();
             }
         }
     }
 
-    /// The task of this UPID, of which only its own node knows.
-    pub(super) fn task(&self, node: &str, upid: &str) -> Option<&Task> {
-        self.tasks.iter().find(|task| task.is(node, upid))
-    }
-
-    /// A look at a task's status, which is what makes it go on unless requests do.
-    pub(super) fn look_at_task(&mut self, node: &str, upid: &str) -> Option<Value> {
-        let number = self.tasks.iter().position(|task| task.is(node, upid))?;
+    /// A look at a clone's status, which is what makes it go on unless requests do.
+    pub(super) fn look_at_clone(&mut self, number: usize) {
         let task = &mut self.tasks[number];
-        if task.is_copying() && task.is_over_after_a_look() {
-            self.end_clone(number);
+        if !task.is_copying() {
+            return;
         }
-        Some(self.tasks[number].status())
+        if task.is_over_after_a_look() {
+            self.end_clone(number);
+        } else {
+            task.log_more();
+        }
     }
 
     /// Carries every clone to its end, whatever it waits for.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::actions::Action;
 use super::guests::{CachedRow, Guest};
 use super::kept::Kept;
 use super::setup::{GuestType, Refresh, Setup};
@@ -14,7 +15,10 @@ use super::tasks::Task;
 pub(crate) struct Cluster {
     /// At most one guest has a VMID, in the whole cluster.
     pub(crate) guests: BTreeMap<u32, Guest>,
+    /// Clones.
     pub(crate) tasks: Vec<Task>,
+    /// What else was asked for and takes its time.
+    pub(crate) actions: Vec<Action>,
     /// What the test asked for; may be changed while it runs.
     pub(crate) setup: Setup,
     /// How many requests have come so far.
@@ -26,6 +30,9 @@ pub(crate) struct Cluster {
     pub(super) dead_rows: BTreeMap<u32, CachedRow>,
     /// How often each of the four shapes of a taken VMID was answered.
     pub(crate) races: [usize; 4],
+    /// How often a configuration was changed, and how many MACs were given out.
+    pub(super) changes: u32,
+    pub(super) macs_given: u32,
     last_refresh: Instant,
 }
 
@@ -56,6 +63,7 @@ impl Cluster {
         Self {
             guests,
             tasks: Vec::new(),
+            actions: Vec::new(),
             dead_rows: dead_rows.map(|(vmid, row)| (*vmid, row.into())).collect(),
             setup,
             requests: 0,
@@ -63,6 +71,8 @@ impl Cluster {
             strangers: Strangers::default(),
             storage_refusals: 0,
             races: [0; 4],
+            changes: 0,
+            macs_given: 0,
             last_refresh: Instant::now(),
         }
     }
@@ -72,6 +82,11 @@ impl Cluster {
         self.requests += 1;
         self.act_on_what_is_due();
         self.advance_clones();
+    }
+
+    /// The number of the worker that is forked next.
+    pub(super) fn next_process(&self) -> usize {
+        self.tasks.len() + self.actions.len() + 1
     }
 
     /// Destroys a guest, whose row will outlive it.

@@ -113,6 +113,9 @@ fn react(
     if answer.status == 401 {
         thread::sleep(shared.unauthorized_delay);
     }
+    if !answer.delay.is_zero() {
+        thread::sleep(answer.delay);
+    }
     answer.write(wire, manners, limit)?;
     Ok(if answer.closes(manners) || limit != usize::MAX {
         Next::Goodbye
@@ -144,6 +147,7 @@ impl From<ScriptedAnswer> for Answer {
                 .map(|text| Body::Scripted { content_type, text }),
             proxied: false,
             through_node: false,
+            delay: Duration::ZERO,
         }
     }
 }
@@ -156,6 +160,7 @@ impl From<ScriptedJson> for Answer {
             body: Some(Body::Json(serde_json::json!({"data": scripted.data}))),
             proxied: false,
             through_node: false,
+            delay: Duration::ZERO,
         }
     }
 }

@@ -10,10 +10,12 @@ impl FakePve {
         drop(self.shared.wake());
     }
 
-    /// Whatever may still become of anything happens now: the daemon wakes up, and every clone
+    /// Whatever may still become of anything happens now: the daemon wakes up, and every task
     /// is carried to its end.
     pub(crate) fn finish_all(&self) {
-        self.shared.wake().finish_clones();
+        let mut cluster = self.shared.wake();
+        cluster.finish_clones();
+        cluster.finish_actions();
     }
 
     /// Blocks until so many requests have come in all. What they ask for is then done as soon

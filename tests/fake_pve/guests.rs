@@ -1,7 +1,11 @@
 //! A guest: its configuration, and what pvestatd last said about it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
+use super::copies::drives_of;
+use super::nets::first_mac;
 use super::setup::{GuestSetup, GuestType, KnownRow, RowSetup, StaleRow};
 
 pub(crate) struct Guest {
@@ -14,6 +18,13 @@ pub(crate) struct Guest {
     pub(crate) row: Option<CachedRow>,
     /// The token whose clone it is, once that is done.
     pub(super) cloned_by: Option<String>,
+    pub(crate) pool: Option<String>,
+    /// What was set for options that read back as asterisks.
+    pub(crate) secrets: BTreeMap<String, String>,
+    /// Of a clone that is being copied.
+    pub(super) disks_to_come: Map<String, Value>,
+    /// How often the agent was asked since the VM runs.
+    pub(super) agent_looks: u32,
 }
 
 /// What pvestatd last said about a guest.
@@ -44,10 +55,7 @@ impl Guest {
             "ide2": format!("data:{vmid}/vm-{vmid}-cloudinit.qcow2,media=cdrom,size=4M"),
             "memory": "512",
             "meta": "creation-qemu=10.0.2,ctime=1795419705",
-            "net0": format!(
-                "virtio=BC:24:11:{:02X}:{:02X}:{:02X},bridge=vmbr0",
-                vmid >> 16 & 0xff, vmid >> 8 & 0xff, vmid & 0xff
-            ),
+            "net0": format!("virtio={},bridge=vmbr0", first_mac(vmid, 0)),
             "ostype": "l26",
             "scsihw": "virtio-scsi-single",
             "serial0": "socket",
@@ -69,7 +77,19 @@ impl Guest {
             config,
             row: None,
             cloned_by: None,
+            pool: None,
+            secrets: BTreeMap::new(),
+            disks_to_come: Map::new(),
+            agent_looks: 0,
         }
+    }
+
+    /// A template that nobody has said anything of.
+    pub(super) fn usual_template(vmid: u32, node: &str) -> Self {
+        let mut template = Self::new(vmid, node, None);
+        template.config.insert("template".to_owned(), json!(1));
+        template.add_system_disk();
+        template
     }
 
     pub(super) fn from_setup(setup: &GuestSetup, first_node: &str) -> Self {
@@ -84,6 +104,13 @@ impl Guest {
             guest.config.insert("template".to_owned(), json!(1));
         }
         guest.add_system_disk();
+        guest.pool.clone_from(&setup.pool);
+        for (option, value) in &setup.config {
+            guest.config.remove(option);
+            if !value.is_null() {
+                guest.config.insert(option.clone(), value.clone());
+            }
+        }
         match &setup.row {
             RowSetup::Known(KnownRow::Fresh) => guest.refresh_row(),
             RowSetup::Known(KnownRow::Nameless) => {}
@@ -112,11 +139,12 @@ impl Guest {
     }
 
     /// Where its disks lie. A cdrom counts as none.
-    pub(super) fn storages(&self) -> impl Iterator<Item = &str> {
-        let buses = ["efidisk", "ide", "sata", "scsi", "tpmstate", "virtio"];
-        let volumes = buses.into_iter().flat_map(|bus| self.numbered(bus));
-        let disks = volumes.filter(|volume| !volume.contains("media=cdrom"));
-        disks.filter_map(|disk| Some(disk.split_once(':')?.0))
+    pub(super) fn storages(&self) -> Vec<String> {
+        let drives = drives_of(&self.config).into_iter();
+        let disks = drives.filter(|(_, drive)| !drive.is_cdrom());
+        disks
+            .filter_map(|(_, disk)| disk.storage().map(str::to_owned))
+            .collect()
     }
 
     /// What its network devices are plugged into.
@@ -175,6 +203,9 @@ impl Guest {
             for idle in ["netin", "netout", "uptime"] {
                 row[idle] = json!(0);
             }
+        }
+        if let Some(pool) = &self.pool {
+            row["pool"] = json!(pool);
         }
         self.copy_options(&["lock", "tags"], &mut row);
         row

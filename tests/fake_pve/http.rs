@@ -1,6 +1,7 @@
 //! As much HTTP/1.1 as pveproxy speaks: requests in, answers out.
 
 use std::io::{self, BufRead, Write};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -65,23 +66,24 @@ impl Request {
         percent_decode(path.strip_prefix(API).unwrap_or(path))
     }
 
-    /// Parameters come in the body of a POST, else in the query.
+    /// Parameters come in the body of a POST or PUT, else in the query.
     pub(super) fn parameters(&self) -> Vec<(String, String)> {
-        if self.method == "POST" {
+        if matches!(&*self.method, "POST" | "PUT") {
             decode_form(&self.body)
         } else {
             decode_form(self.split_target().1)
         }
     }
 
-    /// `METHOD /path?query` and, after a space, the body: what a test compares.
+    /// `METHOD /path?query` and, after a space, the body: what a test compares. The body's
+    /// escapes are decoded; whoever must know where a value ends asks for the parameters.
     pub(super) fn journal_line(&self) -> String {
         let mut line = format!("{} {}", self.method, self.path());
         if let Some((_, query)) = self.target.split_once('?') {
             line = format!("{line}?{query}");
         }
         if !self.body.is_empty() {
-            line = format!("{line} {}", self.body);
+            line = format!("{line} {}", percent_decode(&self.body));
         }
         line
     }
@@ -114,7 +116,7 @@ fn decode_form(form: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn percent_decode(text: &str) -> String {
+pub(super) fn percent_decode(text: &str) -> String {
     let mut decoded = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -143,6 +145,8 @@ pub(super) struct Answer {
     pub(super) proxied: bool,
     /// The pveproxy we talk to has it from the one of another node.
     pub(super) through_node: bool,
+    /// How long it takes, while others are answered.
+    pub(super) delay: Duration,
 }
 
 #[derive(Debug)]

@@ -12,26 +12,37 @@
 )]
 
 mod acl;
+mod actions;
+mod agent;
 mod answers;
 mod certificates;
+mod changes;
 mod clone;
 mod clones;
 mod cluster;
 mod connection;
 mod controls;
+mod copies;
 mod door;
+mod drives;
 mod fault_words;
 mod faults;
 mod floods;
 mod guests;
 mod http;
+mod interfaces;
 mod kept;
+mod nets;
 mod node_tasks;
+mod options;
 mod params;
 mod permissions;
+mod power;
 mod privileges;
+mod processes;
 mod pveum;
 mod replies;
+mod resize;
 mod rights;
 mod setup;
 mod shared;
@@ -39,6 +50,9 @@ mod strangers;
 mod task_log;
 mod tasks;
 mod tls;
+mod update;
+mod values;
+mod vm_paths;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};

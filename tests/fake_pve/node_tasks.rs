@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
+use super::actions::Action;
 use super::cluster::Cluster;
 use super::http::Answer;
 use super::params::Params;
+use super::processes::Shown;
 use super::replies::{forbidden, parameter_error, proxied, success};
 use super::tasks::Task;
 
@@ -26,22 +28,19 @@ pub(super) fn list(
             return Err(parameter_error("source", &why));
         }
     };
-    let wanted = |task: &&Task| {
+    let wanted = |task: &Shown| {
+        let process = task.process;
         let of_type = params
             .get("typefilter")
-            .is_none_or(|kind| kind == "qmclone");
-        let source = task.order.source.to_string();
-        let of_vmid = params.get("vmid").is_none_or(|vmid| vmid == source);
+            .is_none_or(|kind| kind == process.kind);
+        let vmid = process.vmid.to_string();
+        let of_vmid = params.get("vmid").is_none_or(|wanted| wanted == vmid);
         let of_source = if task.is_stopped() { ended } else { running };
-        let mine = task.order.node == node && cluster.may_see_task(token, task);
+        let mine = process.node == node && cluster.may_see_task(token, process);
         mine && of_type && of_vmid && of_source
     };
-    let (ended, running): (Vec<_>, Vec<_>) = cluster
-        .tasks
-        .iter()
-        .rev()
-        .filter(wanted)
-        .partition(|task| task.is_stopped());
+    let tasks = cluster.all_tasks().into_iter().rev();
+    let (ended, running): (Vec<_>, Vec<_>) = tasks.filter(wanted).partition(Shown::is_stopped);
     let (start, limit) = (params.number("start", 0)?, params.number("limit", 50)?);
     let total = running.len() + ended.len();
     let mut left = limit;
@@ -52,7 +51,7 @@ pub(super) fn list(
         left = left.saturating_sub(if task.is_stopped() { 1 } else { 2 });
         fits
     });
-    let entries: Vec<_> = shown.map(Task::entry).collect();
+    let entries: Vec<_> = shown.map(|task| task.entry()).collect();
     Ok(success(&json!(entries)).with_total(total))
 }
 
@@ -66,8 +65,9 @@ pub(super) fn task_status(
     cluster.reach(node)?;
     params.allow_only(&[])?;
     check_owner(cluster, token, node, upid)?;
-    match cluster.look_at_task(node, upid) {
-        Some(status) => Ok(proxied(&status)),
+    cluster.look_at_task(node, upid);
+    match cluster.task(node, upid) {
+        Some(task) => Ok(proxied(&task.status())),
         None => Err(parameter_error("upid", "no such task")),
     }
 }
@@ -95,9 +95,35 @@ pub(super) fn task_log(
 
 fn check_owner(cluster: &Cluster, token: &str, node: &str, upid: &str) -> Result<(), Answer> {
     match cluster.task(node, upid) {
-        Some(task) if !cluster.may_see_task(token, task) => {
+        Some(task) if !cluster.may_see_task(token, task.process) => {
             Err(forbidden(&format!("/nodes/{node}, Sys.Audit")))
         }
         _ => Ok(()),
+    }
+}
+
+impl Cluster {
+    /// Oldest first.
+    fn all_tasks(&self) -> Vec<Shown<'_>> {
+        let clones = self.tasks.iter().map(Task::shown);
+        let others = self.actions.iter().map(Action::shown);
+        let mut all: Vec<_> = clones.chain(others).collect();
+        all.sort_by_key(|task| task.process.number);
+        all
+    }
+
+    /// The task of this UPID, of which only its own node knows.
+    fn task(&self, node: &str, upid: &str) -> Option<Shown<'_>> {
+        let is_meant = |task: &Shown| task.process.node == node && task.process.upid() == upid;
+        self.all_tasks().into_iter().find(is_meant)
+    }
+
+    fn look_at_task(&mut self, node: &str, upid: &str) {
+        if let Some(number) = self.tasks.iter().position(|task| task.is(node, upid)) {
+            self.look_at_clone(number);
+        }
+        if let Some(number) = self.actions.iter().position(|task| task.is(node, upid)) {
+            self.look_at_action(number);
+        }
     }
 }

@@ -5,6 +5,10 @@ use serde_json::{Map, Value, json};
 use super::http::{Answer, Request};
 use super::replies::{parameter_error, refuse_if_any};
 
+pub(super) const UNKNOWN: &str =
+    "property is not defined in schema and the schema does not allow additional properties";
+pub(super) const MISSING: &str = "property is missing and it is not optional";
+
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
@@ -17,6 +21,10 @@ impl Params {
         Some(value)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     pub(super) fn number(&self, name: &str, default: usize) -> Result<usize, Answer> {
         let Some(value) = self.get(name) else {
             return Ok(default);
@@ -27,12 +35,10 @@ impl Params {
 
     /// An error for every parameter that is not one of these.
     pub(super) fn unknown(&self, known: &[&str]) -> Map<String, Value> {
-        let why = "property is not defined in schema and the schema does not allow additional \
-                   properties";
         self.0
             .iter()
             .filter(|(name, _)| !known.contains(&name.as_str()))
-            .map(|(name, _)| (name.clone(), json!(why)))
+            .map(|(name, _)| (name.clone(), json!(UNKNOWN)))
             .collect()
     }
 
@@ -47,4 +53,11 @@ pub(super) fn what_is_wrong_with_vmid(vmid: &str) -> Option<String> {
         Ok(_) => Some("invalid format - value does not look like a valid VM ID\n".to_owned()),
         Err(_) => Some(format!("type check ('integer') failed - got '{vmid}'")),
     }
+}
+
+pub(super) fn is_dns_name(name: &str) -> bool {
+    name.split('.').all(|label| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        !label.is_empty() && label.chars().all(inner) && label.trim_matches('-') == label
+    })
 }

@@ -1,6 +1,6 @@
 //! The privileges and the built-in roles of Proxmox VE, as far as clones take them.
 
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "Datastore.AllocateSpace",
     "Datastore.Audit",
     "Pool.Audit",
@@ -20,6 +20,7 @@ const KNOWN: [&str; 21] = [
     "VM.Config.Options",
     "VM.Console",
     "VM.GuestAgent.Audit",
+    "VM.GuestAgent.Unrestricted",
     "VM.Monitor",
     "VM.PowerMgmt",
 ];
@@ -28,19 +29,23 @@ pub(super) fn is_privilege(name: &str) -> bool {
     KNOWN.contains(&name)
 }
 
-/// Those that a server of this version has.
-pub(super) fn privileges_of(version: &str) -> impl Iterator<Item = &'static str> {
+/// What an agent tells took VM.Monitor then.
+pub(super) fn is_before_9(version: &str) -> bool {
     let major = version.split('.').next().map(str::parse::<u32>);
     let major = major.and_then(Result::ok);
-    let major = major.unwrap_or_else(|| panic!("'{version}' is no version of a server"));
-    let of_other_versions = if major < 9 {
-        "VM.GuestAgent.Audit"
+    major.unwrap_or_else(|| panic!("'{version}' is no version of a server")) < 9
+}
+
+/// Those that a server of this version has.
+pub(super) fn privileges_of(version: &str) -> impl Iterator<Item = &'static str> {
+    let of_other_versions = if is_before_9(version) {
+        "VM.GuestAgent."
     } else {
         "VM.Monitor"
     };
     KNOWN
         .into_iter()
-        .filter(move |name| *name != of_other_versions)
+        .filter(move |name| !name.starts_with(of_other_versions))
 }
 
 /// `None` when no role is called so.

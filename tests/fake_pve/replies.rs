@@ -1,5 +1,7 @@
 //! The forms that Proxmox's answers take.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::cluster::Unreachable;
@@ -12,6 +14,7 @@ pub(super) fn success(data: &Value) -> Answer {
         body: Some(Body::Json(json!({"data": data}))),
         proxied: false,
         through_node: false,
+        delay: Duration::ZERO,
     }
 }
 
@@ -29,6 +32,12 @@ impl Answer {
         if let Some(Body::Json(body)) = &mut self.body {
             body["total"] = json!(total);
         }
+        self
+    }
+
+    /// Not before so long.
+    pub(super) fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
         self
     }
 }
@@ -79,6 +88,7 @@ fn refusal(status: u16, words: &str, body: Value) -> Answer {
         body: Some(Body::Json(body)),
         proxied: false,
         through_node: false,
+        delay: Duration::ZERO,
     }
 }
 
@@ -89,6 +99,7 @@ pub(super) fn without_body(status: u16, reason: &str) -> Answer {
         body: None,
         proxied: false,
         through_node: false,
+        delay: Duration::ZERO,
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::acl::{Acl, TOPS};
 use super::cluster::Cluster;
 use super::privileges::privileges_of;
+use super::processes::Process;
 use super::setup::{Rights, RightsWord, TOKEN};
-use super::tasks::Task;
 
 impl Cluster {
     pub(super) fn knows_token(&self, token: &str) -> bool {
@@ -15,6 +15,16 @@ impl Cluster {
 
     /// Of a token that nobody knows, nothing. Words are spelt out.
     pub(super) fn acl_of(&self, token: &str) -> Acl {
+        let mut acl = self.acl_without_pools(token);
+        for member in self.guests.values() {
+            if let Some(pool) = &member.pool {
+                acl.add_what_holds_at(&format!("/pool/{pool}"), &format!("/vms/{}", member.vmid));
+            }
+        }
+        acl
+    }
+
+    fn acl_without_pools(&self, token: &str) -> Acl {
         match self.setup.tokens.get(token) {
             Some(Rights::Listed(acl)) => acl.clone(),
             Some(Rights::Word(RightsWord::All)) => self.everything(),
@@ -65,8 +75,8 @@ impl Cluster {
     }
 
     /// Other tokens' tasks take Sys.Audit, also those of the same user.
-    pub(super) fn may_see_task(&self, token: &str, task: &Task) -> bool {
-        let node = format!("/nodes/{}", task.order.node);
-        task.order.owner == token || self.acl_of(token).grants(&node, "Sys.Audit")
+    pub(super) fn may_see_task(&self, token: &str, process: &Process) -> bool {
+        let node = format!("/nodes/{}", process.node);
+        process.owner == token || self.acl_of(token).grants(&node, "Sys.Audit")
     }
 }

@@ -3,15 +3,21 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::acl::Acl;
 use super::faults::Fault;
+use super::interfaces::AgentSetup;
 
 /// The token that may do everything, and the secret of all tokens.
 pub(crate) const TOKEN: &str = "root@pam!cli";
 pub(crate) const SECRET: &str = "00000000-0000-0000-0000-000000000001";
 
 /// Everything has a default: `{}` is one node without guests that answers at once.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a story says each by its name, and none goes with another"
+)]
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Setup {
@@ -29,6 +35,24 @@ pub(crate) struct Setup {
     pub(crate) clone_steps: Option<CloneSteps>,
     /// Exit status of the clones that get as far as copying; `{newid}` in it is their VMID.
     pub(crate) clone_exit: Exits,
+    pub(crate) clone_log: CloneLog,
+    /// All disks lie on storage that every node has.
+    pub(crate) shared_storage: bool,
+    /// The bridges of every node.
+    pub(crate) bridges: Vec<String>,
+    /// How many looks at the status of any other task answer `running` before it is `stopped`.
+    pub(crate) task_looks: u32,
+    /// Exit status of the starts that get as far as QEMU.
+    pub(crate) start_exit: Exits,
+    /// Exit status of the resizes that get as far as the storage.
+    pub(crate) resize_exit: Exits,
+    /// VMs stop again as soon as the task that has started them is over.
+    pub(crate) dies_after_start: bool,
+    /// The agent in a running VM, and the ones of certain VMIDs.
+    pub(crate) agent: AgentSetup,
+    pub(crate) agents: BTreeMap<u32, AgentSetup>,
+    /// Nothing can be written, and everything read.
+    pub(crate) no_quorum: bool,
     /// A worker that begins while so many others copy waits too long for its storage, and fails.
     pub(crate) copying_at_once: Option<usize>,
     /// Each time so many clone POSTs have come, a stranger takes the last one's VMID a moment
@@ -63,6 +87,16 @@ impl Default for Setup {
             clone_looks: 0,
             clone_steps: None,
             clone_exit: Exits::Always("OK".to_owned()),
+            clone_log: CloneLog::Whole,
+            shared_storage: false,
+            bridges: vec!["vmbr0".to_owned(), "vmbr1".to_owned()],
+            task_looks: 0,
+            start_exit: Exits::Always("OK".to_owned()),
+            resize_exit: Exits::Always("OK".to_owned()),
+            dies_after_start: false,
+            agent: AgentSetup::default(),
+            agents: BTreeMap::new(),
+            no_quorum: false,
             copying_at_once: None,
             strangers_every: None,
             strangers_at_most: u32::MAX,
@@ -99,6 +133,26 @@ pub(crate) enum Exits {
     InTurn(Vec<String>),
 }
 
+impl Exits {
+    pub(super) fn next(&mut self) -> String {
+        match self {
+            Self::Always(exit) => exit.clone(),
+            Self::InTurn(exits) if exits.len() > 1 => exits.remove(0),
+            Self::InTurn(exits) => exits.first().expect("at least one exit status").clone(),
+        }
+    }
+}
+
+/// What a worker that copies disks writes down of it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CloneLog {
+    /// How far it is with the first half of each disk, at once.
+    Whole,
+    /// How far it is with every hundredth; with each look there is more of it.
+    Growing,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GuestSetup {
@@ -117,6 +171,12 @@ pub(crate) struct GuestSetup {
     pub(crate) status: String,
     #[serde(default)]
     pub(crate) lock: Option<String>,
+    /// Options that its configuration has beside or instead of the usual ones; with null it
+    /// lacks one.
+    #[serde(default)]
+    pub(crate) config: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) pool: Option<String>,
     #[serde(default)]
     pub(crate) row: RowSetup,
 }

@@ -37,11 +37,18 @@ pub(crate) struct Seen {
     /// Path and query as they were sent, escapes and all.
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
+    /// Names and values, decoded as the server does it.
+    pub(crate) params: Vec<(String, String)>,
 }
 
 impl Seen {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         http::header(&self.headers, name)
+    }
+
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.params.iter().find(|(known, _)| known == name)?;
+        Some(value)
     }
 }
 
@@ -116,6 +123,7 @@ impl Shared {
             line,
             target: request.target.clone(),
             headers: request.headers.clone(),
+            params: request.parameters(),
         });
         self.arrived.notify_all();
         mishap

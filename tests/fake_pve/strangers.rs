@@ -90,7 +90,8 @@ impl Cluster {
             ..order.clone()
         };
         let number = self.tasks.len();
-        self.tasks.push(Task::forked(number, order.clone(), pace));
+        let task = Task::forked(self.next_process(), order.clone(), pace);
+        self.tasks.push(task);
         self.start_copying(number, &order, "OK".to_owned());
         self.name_copy(number);
     }

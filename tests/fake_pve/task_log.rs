@@ -1,8 +1,14 @@
 //! What a clone's worker writes down while it works.
 
-use serde_json::{Value, json};
+use super::copies::Copied;
+use super::processes::{ends_well, log_end};
+use super::setup::CloneLog;
+use super::tasks::{Pace, Task};
 
-use super::tasks::Task;
+/// A disk's progress is told in so many steps, as the real server does with one of 2 GiB.
+const STEPS: u64 = 375;
+const PER_STEP: u64 = 4;
+const HALF: u64 = 47;
 
 impl Task {
     /// The line that the winners of a race write, and some of its losers.
@@ -14,75 +20,117 @@ impl Task {
         )
     }
 
-    pub(super) fn log_copying(&mut self) {
-        let (source, newid) = (self.order.source, self.order.newid);
-        let images = format!("/var/lib/vz/images/{newid}");
-        self.log.extend([
-            self.creating_line(),
-            format!("create full clone of drive ide2 (data:{source}/vm-{source}-cloudinit.qcow2)"),
-            format!(
-                "Formatting '{images}/vm-{newid}-cloudinit.qcow2', fmt=qcow2 cluster_size=65536 \
-                 extended_l2=off preallocation=metadata compression_type=zlib size=4194304 \
-                 lazy_refcounts=off refcount_bits=16"
-            ),
-            format!("allocated target volume 'data:{newid}/vm-{newid}-cloudinit.qcow2'"),
-        ]);
-        let disk = format!("drive scsi0 (data:{source}/base-{source}-disk-0.raw)");
-        if !self.order.full {
-            self.log.push(format!("create linked clone of {disk}"));
+    /// Writes what is known at the start, and keeps the rest for later.
+    pub(super) fn log_copying(&mut self, drives: &[Copied], how: CloneLog) {
+        let mut lines = vec![self.creating_line()];
+        let mut now = 1;
+        for drive in drives {
+            lines.extend(self.lines_of(drive));
+            if drive.is_linked || drive.original.is_cloudinit() {
+                continue;
+            }
+            let last = (STEPS - 1) / PER_STEP;
+            let steps: Vec<u64> = match how {
+                CloneLog::Whole => vec![0, HALF],
+                CloneLog::Growing => (0..=last).collect(),
+            };
+            let size = drive.original.size().unwrap_or_default();
+            let parts = steps.into_iter().map(|step| step * PER_STEP);
+            // The last line always comes twice.
+            let parts = parts.chain([STEPS, STEPS]);
+            let is_first = now == 1;
+            let begins = lines.len();
+            lines.extend(parts.map(|part| transferred(size, part)));
+            now = match how {
+                CloneLog::Whole => lines.len() - 2,
+                CloneLog::Growing if is_first => begins + 1,
+                CloneLog::Growing => now,
+            };
+        }
+        if now == 1 {
+            now = lines.len();
+        }
+        self.log_to_come = lines.split_off(now);
+        self.log.append(&mut lines);
+    }
+
+    /// A look has found it still copying.
+    pub(super) fn log_more(&mut self) {
+        if self.log_to_come.len() <= 2 {
             return;
         }
-        self.log.extend([
-            format!("create full clone of {disk}"),
+        let looks = match self.pace {
+            Pace::Looks(left) => left as usize + 2,
+            Pace::Requests { .. } => 8,
+        };
+        let more = self.log_to_come.len() / looks;
+        self.log.extend(self.log_to_come.drain(..more));
+    }
+
+    fn lines_of(&self, drive: &Copied) -> Vec<String> {
+        let (source, newid) = (&drive.original.file, self.order.newid);
+        let option = &drive.option;
+        if drive.is_linked {
+            return vec![format!("create linked clone of drive {option} ({source})")];
+        }
+        let volume = &drive.copy.file;
+        let name = drive.copy.volume().rsplit('/').next().unwrap_or_default();
+        let folder = match drive.copy.storage() {
+            Some("data") | None => "/var/lib/vz".to_owned(),
+            Some(storage) => format!("/mnt/{storage}"),
+        };
+        let size = drive.original.size().unwrap_or_default();
+        let how = if name.split('.').next_back() == Some("qcow2") {
             format!(
-                "Formatting '{images}/vm-{newid}-disk-0.raw', fmt=raw size=2147483648 \
-                 preallocation=off"
-            ),
-            format!("allocated target volume 'data:{newid}/vm-{newid}-disk-0.raw'"),
-            "transferred 0.0 B of 2.0 GiB (0.00%)".to_owned(),
-            "transferred 1.0 GiB of 2.0 GiB (50.13%)".to_owned(),
-        ]);
+                "fmt=qcow2 cluster_size=65536 extended_l2=off preallocation=metadata \
+                 compression_type=zlib size={size} lazy_refcounts=off refcount_bits=16"
+            )
+        } else {
+            format!("fmt=raw size={size} preallocation=off")
+        };
+        vec![
+            format!("create full clone of drive {option} ({source})"),
+            format!("Formatting '{folder}/images/{newid}/{name}', {how}"),
+            format!("allocated target volume '{volume}'"),
+        ]
     }
 
     pub(super) fn log_end(&mut self) {
-        if self.was_killed() {
-            return;
-        }
-        let copied = self
-            .log
-            .last()
-            .is_some_and(|line| line.starts_with("transferred"));
-        if copied && self.ends_well() {
-            for _ in 0..2 {
-                let whole = "transferred 2.0 GiB of 2.0 GiB (100.00%)";
-                self.log.push(whole.to_owned());
-            }
+        let last = self.log.last();
+        let copied = last.is_some_and(|line| line.starts_with("transferred"));
+        if ends_well(&self.exit) {
+            self.log.append(&mut self.log_to_come);
         }
         if copied && self.exit.ends_with("exit code 1") {
             let full_disk =
                 "qemu-img: error while writing at byte 522190848: No space left on device";
             self.log.push(full_disk.to_owned());
         }
-        let warnings = self.exit.strip_prefix("WARNINGS: ");
-        let warnings = warnings.map_or(0, |count| count.parse().unwrap_or(1));
-        for _ in 0..warnings {
-            let warning = "WARN: failed to get path and owner of volume \
-                           'small:230/vm-230-disk-0.qcow2': storage 'small' does not exist";
-            self.log.push(warning.to_owned());
-        }
-        self.log.push(if self.ends_well() {
-            format!("TASK {}", self.exit)
-        } else {
-            format!("TASK ERROR: {}", self.exit)
-        });
+        let warning = "failed to get path and owner of volume 'small:230/vm-230-disk-0.qcow2': \
+                       storage 'small' does not exist";
+        log_end(&mut self.log, &self.exit, warning);
     }
+}
 
-    /// The lines from `start` on, at most `limit` of them; 0 is no limit.
-    pub(super) fn log_lines(&self, start: usize, limit: usize) -> Vec<Value> {
-        let limit = if limit == 0 { usize::MAX } else { limit };
-        let numbered = self.log.iter().enumerate().skip(start).take(limit);
-        numbered
-            .map(|(index, text)| json!({"n": index + 1, "t": text}))
-            .collect()
-    }
+/// So many 375ths of a disk.
+fn transferred(size: u64, part: u64) -> String {
+    let hundredths = (part * 10_000 + STEPS / 2) / STEPS;
+    format!(
+        "transferred {} of {} ({}.{:02}%)",
+        // Computed from the rounded percentage, not from what was copied.
+        in_units(size * hundredths / 10_000),
+        in_units(size),
+        hundredths / 100,
+        hundredths % 100
+    )
+}
+
+fn in_units(bytes: u64) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
+    let (unit, shift) = units
+        .into_iter()
+        .find(|(_, shift)| bytes >> shift > 0)
+        .unwrap_or(("B", 0));
+    let tenths = (u128::from(bytes) * 10 + (1 << shift) / 2) >> shift;
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }

@@ -1,18 +1,19 @@
-//! Clone tasks: what the server says of them, and what makes them go on.
+//! Clone tasks, and what makes them go on.
 
-use serde_json::{Value, json};
-
+use super::processes::{Process, Shown, ends_well, was_killed};
 use super::setup::CloneSteps;
 
 pub(crate) struct Task {
     pub(crate) upid: String,
+    pub(super) process: Process,
     pub(crate) log: Vec<String>,
+    /// What the worker writes down when it is further on.
+    pub(super) log_to_come: Vec<String>,
     pub(crate) order: CloneOrder,
     pub(super) pace: Pace,
     stage: Stage,
     /// Whether the configuration that it writes has its name already.
     pub(super) named: bool,
-    worker: Worker,
     /// Empty before the worker has begun; while it copies, what it will end with.
     pub(crate) exit: String,
 }
@@ -25,6 +26,14 @@ pub(crate) struct CloneOrder {
     pub(crate) newid: u32,
     pub(crate) name: String,
     pub(crate) full: bool,
+    /// Where the disks go; each to where its original is, if not said.
+    pub(crate) storage: Option<String>,
+    pub(crate) format: Option<String>,
+    /// The pool that it is in once it is done.
+    pub(crate) pool: Option<String>,
+    /// The node to which it moves when it is done.
+    pub(crate) target: Option<String>,
+    pub(crate) description: Option<String>,
     /// The token that asked.
     pub(crate) owner: String,
 }
@@ -65,38 +74,24 @@ pub(super) enum Ending {
     LeaveHalf,
 }
 
-/// What a UPID says of a process. No clock: the first one of every fake is the same.
-struct Worker {
-    pid: usize,
-    pstart: usize,
-    starttime: usize,
-}
-
-impl Worker {
-    fn after(earlier: usize) -> Self {
-        let number = earlier + 1;
-        Self {
-            pid: number,
-            pstart: number * 10,
-            starttime: 0x6B00_0000 + number,
-        }
-    }
-}
-
 impl Task {
-    pub(super) fn forked(earlier: usize, order: CloneOrder, pace: Pace) -> Self {
-        let worker = Worker::after(earlier);
+    pub(super) fn forked(number: usize, order: CloneOrder, pace: Pace) -> Self {
+        let process = Process {
+            node: order.node.clone(),
+            kind: "qmclone",
+            vmid: order.source,
+            owner: order.owner.clone(),
+            number,
+        };
         Self {
-            upid: format!(
-                "UPID:{}:{:08X}:{:08X}:{:08X}:qmclone:{}:{}:",
-                order.node, worker.pid, worker.pstart, worker.starttime, order.source, order.owner
-            ),
+            upid: process.upid(),
+            process,
             log: Vec::new(),
+            log_to_come: Vec::new(),
             order,
             pace,
             stage: Stage::Forked,
             named: false,
-            worker,
             exit: String::new(),
         }
     }
@@ -113,15 +108,10 @@ impl Task {
         self.stage == Stage::Copying
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stage == Stage::Stopped
-    }
-
     /// The new VMID is the worker's own from here on.
     pub(super) fn copy(&mut self, exit: String) {
         self.stage = Stage::Copying;
         self.exit = exit;
-        self.log_copying();
     }
 
     /// The worker ends before it has copied anything.
@@ -147,72 +137,21 @@ impl Task {
     pub(super) fn end(&mut self) -> Ending {
         self.stage = Stage::Stopped;
         self.log_end();
-        if self.was_killed() || self.exit.contains("Permission denied") {
+        if was_killed(&self.exit) || self.exit.contains("Permission denied") {
             Ending::LeaveHalf
-        } else if self.ends_well() {
+        } else if ends_well(&self.exit) {
             Ending::Complete
         } else {
             Ending::CleanUp
         }
     }
 
-    pub(super) fn ends_well(&self) -> bool {
-        self.exit == "OK" || self.exit.starts_with("WARNINGS: ")
-    }
-
-    /// Nobody writes a last line for a worker that was killed.
-    pub(super) fn was_killed(&self) -> bool {
-        self.exit == "unexpected status"
-    }
-
-    pub(super) fn status(&self) -> Value {
-        let (user, token) = self.user_and_token();
-        let mut status = self.who_and_when();
-        status["status"] = json!(if self.is_stopped() {
-            "stopped"
-        } else {
-            "running"
-        });
-        status["user"] = json!(user);
-        status["tokenid"] = json!(token);
-        if self.is_stopped() {
-            status["exitstatus"] = json!(self.exit);
+    pub(super) fn shown(&self) -> Shown<'_> {
+        let is_stopped = self.stage == Stage::Stopped;
+        Shown {
+            process: &self.process,
+            log: &self.log,
+            exit: is_stopped.then_some(&self.exit),
         }
-        status
-    }
-
-    /// Its line in the node's list, where a running one has the whole token as its user.
-    pub(super) fn entry(&self) -> Value {
-        let mut entry = self.who_and_when();
-        if self.is_stopped() {
-            let (user, token) = self.user_and_token();
-            entry["user"] = json!(user);
-            entry["tokenid"] = json!(token);
-            entry["endtime"] = json!(self.worker.starttime + 1);
-            entry["status"] = json!(self.exit);
-        } else {
-            entry["user"] = json!(self.order.owner);
-            entry["saved"] = json!("0");
-            entry["status"] = json!("RUNNING");
-        }
-        entry
-    }
-
-    fn user_and_token(&self) -> (&str, &str) {
-        let parts = self.order.owner.split_once('!');
-        parts.expect("an owner is USER@REALM!TOKEN")
-    }
-
-    /// What status and task list have in common.
-    fn who_and_when(&self) -> Value {
-        json!({
-            "id": self.order.source.to_string(),
-            "node": self.order.node,
-            "pid": self.worker.pid,
-            "pstart": self.worker.pstart,
-            "starttime": self.worker.starttime,
-            "type": "qmclone",
-            "upid": self.upid,
-        })
     }
 }

@@ -150,3 +150,9 @@ pub(super) fn get(fake: &FakePve, path: &str) -> Reply {
 pub(super) fn post(fake: &FakePve, path: &str, body: &str) -> Reply {
     connect(fake).post(path, body).expect("an answer")
 }
+
+pub(super) fn put(fake: &FakePve, path: &str, body: &str) -> Reply {
+    let mut client = connect(fake);
+    client.send_as(TOKEN, "PUT", path, body);
+    client.reply().expect("an answer")
+}

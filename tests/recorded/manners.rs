@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::client::{CLONE, connect, get, post};
+use super::client::{CLONE, connect, get, post, put};
 use super::states::{template_and, template_only, with};
 use crate::fake_pve::{SECRET, TOKEN};
 
@@ -143,6 +143,28 @@ fn the_journal_decodes_paths_and_the_target_stays_raw() {
     );
     assert_eq!(fake.take_journal(), [line]);
     assert!(fake.journal().is_empty());
+}
+
+#[test]
+fn the_journal_decodes_forms_and_tells_values_apart() {
+    let fake = template_only().fake;
+    let path = "/nodes/pve1/qemu/9000/config";
+    put(
+        &fake,
+        path,
+        "description=a%26b%3Dc+d&sshkeys=a%2520b;cores=2=3",
+    );
+    let seen = &fake.headers_seen()[0];
+    let line = "PUT /nodes/pve1/qemu/9000/config description=a&b=c+d&sshkeys=a%20b;cores=2=3";
+    assert_eq!(seen.line, line);
+    let pairs = [
+        ("description", "a&b=c d"),
+        ("sshkeys", "a%20b"),
+        ("cores", "2"),
+    ];
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(seen.params, pairs);
+    assert_eq!(seen.param("sshkeys"), Some("a%20b"));
 }
 
 #[test]

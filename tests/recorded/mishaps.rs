@@ -66,6 +66,26 @@ fn another_answer_may_hide_what_was_done(#[case] acted: bool) {
     assert_eq!(fake.cluster().guests.contains_key(&100), acted);
 }
 
+#[rstest]
+#[case::lost(json!({"close": "lost"}), 4)]
+#[case::before(json!({"close": "before"}), 1)]
+#[case::hangs(json!({"hang": true}), 1)]
+#[case::hangs_after(json!({"hang": "after"}), 4)]
+#[case::another_answer(json!({"answer": {"status": 502, "reason": "x"}}), 1)]
+#[case::late(json!({"late": {"status": 596, "reason": "x"}}), 1)]
+fn a_change_meets_with_the_same_mishaps(#[case] mut fault: Value, #[case] cores: u32) {
+    fault["on"] = json!("PUT /nodes/pve1/qemu/9000/config cores=4");
+    let fake = template_and("faults", json!([fault])).fake;
+    let mut client = connect(&fake);
+    client.send_as(TOKEN, "PUT", "/nodes/pve1/qemu/9000/config", "cores=4");
+    fake.wait_for_requests(1);
+    assert_eq!(fake.cluster().guests[&9000].config["cores"], cores);
+    fake.finish_all();
+    let late = fault.get("late").is_some();
+    let after = if late { 4 } else { cores };
+    assert_eq!(fake.cluster().guests[&9000].config["cores"], after);
+}
+
 #[test]
 fn a_hung_daemon_acts_when_it_wakes_up() {
     let fake = daemon_hung().fake;

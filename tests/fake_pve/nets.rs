@@ -1,0 +1,67 @@
+//! Network devices as a configuration has them: `virtio=BC:24:11:00:00:65,bridge=vmbr0`.
+
+use std::fmt;
+
+pub(super) const MODELS: [&str; 5] = ["e1000", "e1000e", "rtl8139", "virtio", "vmxnet3"];
+
+pub(super) struct Net {
+    pub(super) model: String,
+    pub(super) mac: Option<String>,
+    settings: Vec<(String, String)>,
+}
+
+impl Net {
+    /// The model may be the first word, with a MAC or without one, or be told like the rest.
+    pub(super) fn parse(text: &str) -> Self {
+        let mut net = Self {
+            model: String::new(),
+            mac: None,
+            settings: Vec::new(),
+        };
+        for part in text.split(',') {
+            match part.split_once('=') {
+                None => part.clone_into(&mut net.model),
+                Some(("model", model)) => model.clone_into(&mut net.model),
+                Some(("macaddr", mac)) => net.mac = Some(mac.to_owned()),
+                Some((model, mac)) if MODELS.contains(&model) => {
+                    model.clone_into(&mut net.model);
+                    net.mac = Some(mac.to_owned());
+                }
+                Some((name, value)) => net.settings.push((name.to_owned(), value.to_owned())),
+            }
+        }
+        net.settings.sort();
+        net
+    }
+
+    pub(super) fn bridge(&self) -> Option<&str> {
+        let (_, bridge) = self.settings.iter().find(|(name, _)| name == "bridge")?;
+        Some(bridge)
+    }
+}
+
+impl fmt::Display for Net {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.model)?;
+        if let Some(mac) = &self.mac {
+            write!(out, "={mac}")?;
+        }
+        let mut settings = self.settings.iter();
+        settings.try_for_each(|(name, value)| write!(out, ",{name}={value}"))
+    }
+}
+
+/// What the VM's device of this number has unless somebody gave it another: no dice, so that
+/// all runs of a test see the same.
+pub(super) fn first_mac(vmid: u32, number: u32) -> String {
+    let high = (vmid >> 16) + (number << 4);
+    let [.., high] = high.to_be_bytes();
+    let [.., middle, low] = vmid.to_be_bytes();
+    format!("BC:24:11:{high:02X}:{middle:02X}:{low:02X}")
+}
+
+/// A device that is set without a MAC gets another one each time.
+pub(super) fn next_mac(given: u32) -> String {
+    let [.., middle, low] = given.to_be_bytes();
+    format!("BC:24:11:FE:{middle:02X}:{low:02X}")
+}

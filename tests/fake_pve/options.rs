@@ -1,0 +1,210 @@
+//! The options of a VM's configuration, and what it takes to set them.
+
+use super::drives::rank_of_drive;
+use super::values::{
+    Kind, Properties, addresses, dns_name, ipv4, ipv4_config, ipv6, ipv6_config, mac, tags,
+    urlencoded,
+};
+
+/// What a token needs to set or delete an option.
+#[derive(Clone, Copy)]
+pub(super) enum Needs {
+    One(&'static str),
+    Either(&'static [&'static str]),
+    /// Depends on the value, and is looked at last.
+    ByValue,
+    /// No token is enough.
+    Root,
+}
+
+pub(super) const BY_VALUE: Needs = Needs::ByValue;
+const CPU: Needs = Needs::One("VM.Config.CPU");
+const MEMORY: Needs = Needs::One("VM.Config.Memory");
+const HARDWARE: Needs = Needs::One("VM.Config.HWType");
+const GENERAL: Needs = Needs::One("VM.Config.Options");
+const DISK: Needs = Needs::One("VM.Config.Disk");
+const NETWORK: Needs = Needs::One("VM.Config.Network");
+const CLOUDINIT: Needs = Needs::Either(&["VM.Config.Cloudinit", "VM.Config.Network"]);
+
+const ANY: i64 = i64::MAX;
+
+/// Those of which there is one.
+const SINGLE: &[(&str, Kind, Needs)] = &[
+    ("acpi", Kind::Boolean, HARDWARE),
+    ("affinity", Kind::Text, Needs::Root),
+    ("agent", Kind::Properties(&AGENT), GENERAL),
+    ("args", Kind::Text, Needs::Root),
+    ("audio0", Kind::Text, HARDWARE),
+    ("autostart", Kind::Boolean, GENERAL),
+    ("balloon", Kind::Integer(0, ANY), MEMORY),
+    ("bios", Kind::OneOf(&["seabios", "ovmf"]), GENERAL),
+    ("boot", Kind::Properties(&BOOT), DISK),
+    ("cicustom", Kind::Text, CLOUDINIT),
+    ("cipassword", Kind::Text, CLOUDINIT),
+    (
+        "citype",
+        Kind::OneOf(&["configdrive2", "nocloud", "opennebula"]),
+        CLOUDINIT,
+    ),
+    ("ciupgrade", Kind::Boolean, CLOUDINIT),
+    ("ciuser", Kind::Text, CLOUDINIT),
+    ("cores", Kind::Integer(1, ANY), CPU),
+    ("cpu", Kind::Text, CPU),
+    ("cpulimit", Kind::Number, CPU),
+    ("cpuunits", Kind::Integer(1, 262_144), CPU),
+    ("description", Kind::Text, GENERAL),
+    ("hookscript", Kind::Text, Needs::Root),
+    ("hotplug", Kind::Text, HARDWARE),
+    ("keyboard", Kind::Text, GENERAL),
+    ("kvm", Kind::Boolean, HARDWARE),
+    ("localtime", Kind::Boolean, GENERAL),
+    ("lock", Kind::Text, Needs::Root),
+    ("machine", Kind::Text, HARDWARE),
+    ("memory", Kind::Properties(&MEMORY_SIZE), MEMORY),
+    ("name", Kind::Checked(dns_name), GENERAL),
+    ("nameserver", Kind::Checked(addresses), CLOUDINIT),
+    ("numa", Kind::Boolean, CPU),
+    ("onboot", Kind::Boolean, GENERAL),
+    ("ostype", Kind::OneOf(&OS_TYPES), GENERAL),
+    ("protection", Kind::Boolean, GENERAL),
+    ("reboot", Kind::Boolean, GENERAL),
+    ("rng0", Kind::Text, HARDWARE),
+    ("scsihw", Kind::OneOf(&SCSI_CONTROLLERS), HARDWARE),
+    ("searchdomain", Kind::Text, CLOUDINIT),
+    ("shares", Kind::Integer(0, 50_000), MEMORY),
+    ("smbios1", Kind::Text, HARDWARE),
+    ("sockets", Kind::Integer(1, ANY), CPU),
+    ("sshkeys", Kind::Checked(urlencoded), CLOUDINIT),
+    ("startup", Kind::Text, GENERAL),
+    ("tablet", Kind::Boolean, HARDWARE),
+    ("tags", Kind::Checked(tags), BY_VALUE),
+    ("template", Kind::Boolean, GENERAL),
+    ("vcpus", Kind::Integer(1, ANY), CPU),
+    ("vga", Kind::Text, HARDWARE),
+    ("vmgenid", Kind::Text, Needs::Root),
+];
+
+/// Those that are numbered, how many there may be, and drives are among them.
+const NUMBERED: &[(&str, u32, Kind, Needs)] = &[
+    ("hostpci", 16, Kind::Text, BY_VALUE),
+    ("ipconfig", 32, Kind::Properties(&IP_CONFIG), CLOUDINIT),
+    ("net", 32, Kind::Properties(&NET), NETWORK),
+    ("numa", 8, Kind::Text, CPU),
+    ("parallel", 3, Kind::Text, Needs::Root),
+    ("serial", 4, Kind::Text, BY_VALUE),
+    ("unused", 256, Kind::Text, BY_VALUE),
+    ("usb", 14, Kind::Text, BY_VALUE),
+];
+
+/// Kind and needs; `None` when there is no such option.
+pub(super) fn find(option: &str) -> Option<(Kind, Needs)> {
+    if rank_of_drive(option).is_some() {
+        return Some((Kind::Properties(&DRIVE), BY_VALUE));
+    }
+    let single = SINGLE.iter().find(|(name, ..)| *name == option);
+    let single = single.map(|(_, kind, needs)| (*kind, *needs));
+    single.or_else(|| {
+        let mut numbered = NUMBERED.iter();
+        numbered.find_map(|(name, count, kind, needs)| {
+            let number: u32 = option.strip_prefix(name)?.parse().ok()?;
+            (number < *count).then_some((*kind, *needs))
+        })
+    })
+}
+
+const OS_TYPES: [&str; 13] = [
+    "other", "wxp", "w2k", "w2k3", "w2k8", "wvista", "win7", "win8", "win10", "win11", "l24",
+    "l26", "solaris",
+];
+const SCSI_CONTROLLERS: [&str; 6] = [
+    "lsi",
+    "lsi53c810",
+    "virtio-scsi-pci",
+    "virtio-scsi-single",
+    "megasas",
+    "pvscsi",
+];
+
+static AGENT: Properties = Properties {
+    first: Some("enabled"),
+    keys: &[
+        ("enabled", Kind::Boolean),
+        ("freeze-fs-on-backup", Kind::Boolean),
+        ("fstrim_cloned_disks", Kind::Boolean),
+        ("type", Kind::OneOf(&["virtio", "isa"])),
+    ],
+    required: &["enabled"],
+    ..Properties::NONE
+};
+
+static BOOT: Properties = Properties {
+    first: Some("legacy"),
+    keys: &[("legacy", Kind::Text), ("order", Kind::Text)],
+    ..Properties::NONE
+};
+
+static MEMORY_SIZE: Properties = Properties {
+    first: Some("current"),
+    keys: &[("current", Kind::Integer(16, ANY))],
+    required: &["current"],
+    ..Properties::NONE
+};
+
+static IP_CONFIG: Properties = Properties {
+    keys: &[
+        ("gw", Kind::Checked(ipv4)),
+        ("gw6", Kind::Checked(ipv6)),
+        ("ip", Kind::Checked(ipv4_config)),
+        ("ip6", Kind::Checked(ipv6_config)),
+    ],
+    requires: &[("gw", "ip"), ("gw6", "ip6")],
+    ..Properties::NONE
+};
+
+static NET: Properties = Properties {
+    first: Some("model"),
+    keys: &[
+        ("bridge", Kind::Text),
+        ("e1000", Kind::Checked(mac)),
+        ("e1000e", Kind::Checked(mac)),
+        ("firewall", Kind::Boolean),
+        ("link_down", Kind::Boolean),
+        ("macaddr", Kind::Checked(mac)),
+        ("model", Kind::OneOf(&super::nets::MODELS)),
+        ("mtu", Kind::Integer(1, 65_520)),
+        ("queues", Kind::Integer(0, 64)),
+        ("rate", Kind::Number),
+        ("rtl8139", Kind::Checked(mac)),
+        ("tag", Kind::Integer(1, 4094)),
+        ("trunks", Kind::Text),
+        ("virtio", Kind::Checked(mac)),
+        ("vmxnet3", Kind::Checked(mac)),
+    ],
+    ..Properties::NONE
+};
+
+static DRIVE: Properties = Properties {
+    first: Some("file"),
+    keys: &[
+        ("aio", Kind::OneOf(&["native", "threads", "io_uring"])),
+        ("backup", Kind::Boolean),
+        ("cache", Kind::Text),
+        ("discard", Kind::OneOf(&["ignore", "on"])),
+        ("efitype", Kind::OneOf(&["2m", "4m"])),
+        ("file", Kind::Text),
+        ("format", Kind::OneOf(&["raw", "qcow2", "vmdk"])),
+        ("import-from", Kind::Text),
+        ("iothread", Kind::Boolean),
+        ("media", Kind::OneOf(&["cdrom", "disk"])),
+        ("pre-enrolled-keys", Kind::Boolean),
+        ("replicate", Kind::Boolean),
+        ("ro", Kind::Boolean),
+        ("serial", Kind::Text),
+        ("shared", Kind::Boolean),
+        ("size", Kind::Text),
+        ("ssd", Kind::Boolean),
+        ("version", Kind::OneOf(&["v1.2", "v2.0"])),
+    ],
+    required: &["file"],
+    ..Properties::NONE
+};

@@ -1,0 +1,96 @@
+//! `…/status/start` and `…/status/current`.
+
+use serde_json::json;
+
+use super::actions::{Done, Work};
+use super::cluster::Cluster;
+use super::drives::Drive;
+use super::http::Answer;
+use super::interfaces::is_agent_enabled;
+use super::params::Params;
+use super::processes::{ends_well, was_killed};
+use super::replies::{failure, proxied};
+use super::setup::Refresh;
+use super::vm_paths::vmid_of;
+
+/// Always a task, even for a VM that is not there.
+pub(super) fn start(
+    cluster: &mut Cluster,
+    token: &str,
+    node: &str,
+    vmid: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    let acl = cluster.acl_of(token);
+    acl.check(&format!("/vms/{vmid}"), "VM.PowerMgmt")?;
+    cluster.reach(node)?;
+    params.allow_only(&["skiplock", "timeout", "machine", "force-cpu"])?;
+    let vmid = vmid_of(vmid)?;
+    if cluster.setup.no_quorum {
+        return Err(failure(500, "cluster not ready - no quorum?"));
+    }
+    let upid = cluster.begin_action(token, node, vmid, Work::Start);
+    Ok(proxied(&json!(upid)))
+}
+
+pub(super) fn current(
+    cluster: &Cluster,
+    token: &str,
+    node: &str,
+    vmid: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    let acl = cluster.acl_of(token);
+    acl.check(&format!("/vms/{vmid}"), "VM.Audit")?;
+    cluster.reach(node)?;
+    params.allow_only(&[])?;
+    let vm = cluster.existing_vm(node, vmid_of(vmid)?);
+    let vm = vm.map_err(|missing| failure(500, &missing))?;
+    let mut status = vm.node_entry();
+    status["ha"] = json!({"managed": 0});
+    status["qmpstatus"] = json!(vm.status);
+    if is_agent_enabled(&vm.config) {
+        status["agent"] = json!(1);
+    }
+    Ok(proxied(&status))
+}
+
+impl Cluster {
+    pub(super) fn start(&mut self, node: &str, vmid: u32) -> Done {
+        if let Err(exit) = self.check_start(node, vmid) {
+            return Done::failed(exit);
+        }
+        let exit = self.setup.start_exit.next();
+        let (dies, rows) = (self.setup.dies_after_start, self.setup.rows);
+        let vm = self.guests.get_mut(&vmid).expect("found a moment before");
+        let drives = vm.config.values().filter_map(|value| value.as_str());
+        let has_cloudinit = drives.map(Drive::parse).any(|drive| drive.is_cloudinit());
+        let log = has_cloudinit.then(|| "generating cloud-init ISO".to_owned());
+        if ends_well(&exit) && !dies {
+            "running".clone_into(&mut vm.status);
+            vm.agent_looks = 0;
+            if matches!(rows, Refresh::AtOnce) {
+                vm.refresh_row();
+            }
+        }
+        let log = log.into_iter().filter(|_| !was_killed(&exit)).collect();
+        Done { log, exit }
+    }
+
+    fn check_start(&self, node: &str, vmid: u32) -> Result<(), String> {
+        let vm = self.existing_vm(node, vmid)?;
+        if vm.is_template() {
+            return Err("you can't start a vm if it's a template".to_owned());
+        }
+        self.unlocked_vm(node, vmid, None)?;
+        if vm.status == "running" {
+            return Err(format!("VM {vmid} already running"));
+        }
+        let known = &self.setup.bridges;
+        let mut bridges = vm.bridges();
+        match bridges.find(|bridge| !known.iter().any(|known| known == bridge)) {
+            Some(bridge) => Err(format!("bridge '{bridge}' does not exist")),
+            None => Ok(()),
+        }
+    }
+}

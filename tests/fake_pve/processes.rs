@@ -1,0 +1,133 @@
+//! Workers and their tasks, whatever the work: what a UPID, a status and a list say of them.
+
+use serde_json::{Value, json};
+
+/// What a UPID says of a worker. No clock: the first one of every fake is the same.
+pub(crate) struct Process {
+    pub(crate) node: String,
+    /// `qmclone`, `qmstart`, `resize`.
+    pub(crate) kind: &'static str,
+    /// Of the template that is cloned; else of the VM that is changed.
+    pub(crate) vmid: u32,
+    /// The token that asked.
+    pub(crate) owner: String,
+    /// How many workers the cluster has had, this one included.
+    pub(super) number: usize,
+}
+
+impl Process {
+    fn starttime(&self) -> usize {
+        0x6B00_0000 + self.number
+    }
+
+    fn pstart(&self) -> usize {
+        self.number * 10
+    }
+
+    pub(super) fn upid(&self) -> String {
+        let (pid, pstart, starttime) = (self.number, self.pstart(), self.starttime());
+        let Self {
+            node,
+            kind,
+            vmid,
+            owner,
+            ..
+        } = self;
+        format!("UPID:{node}:{pid:08X}:{pstart:08X}:{starttime:08X}:{kind}:{vmid}:{owner}:")
+    }
+}
+
+/// A task as the server shows it.
+pub(super) struct Shown<'a> {
+    pub(super) process: &'a Process,
+    pub(super) log: &'a [String],
+    /// Of one that has stopped.
+    pub(super) exit: Option<&'a str>,
+}
+
+impl Shown<'_> {
+    pub(super) fn is_stopped(&self) -> bool {
+        self.exit.is_some()
+    }
+
+    pub(super) fn status(&self) -> Value {
+        let (user, token) = self.user_and_token();
+        let mut status = self.who_and_when();
+        status["status"] = json!("running");
+        status["user"] = json!(user);
+        status["tokenid"] = json!(token);
+        if let Some(exit) = self.exit {
+            status["status"] = json!("stopped");
+            status["exitstatus"] = json!(exit);
+        }
+        status
+    }
+
+    /// Its line in the node's list, where a running one has the whole token as its user.
+    pub(super) fn entry(&self) -> Value {
+        let mut entry = self.who_and_when();
+        if let Some(exit) = self.exit {
+            let (user, token) = self.user_and_token();
+            entry["user"] = json!(user);
+            entry["tokenid"] = json!(token);
+            entry["endtime"] = json!(self.process.starttime() + 1);
+            entry["status"] = json!(exit);
+        } else {
+            entry["user"] = json!(self.process.owner);
+            entry["saved"] = json!("0");
+            entry["status"] = json!("RUNNING");
+        }
+        entry
+    }
+
+    /// The lines from `start` on, at most `limit` of them; 0 is no limit.
+    pub(super) fn log_lines(&self, start: usize, limit: usize) -> Vec<Value> {
+        let limit = if limit == 0 { usize::MAX } else { limit };
+        let numbered = self.log.iter().enumerate().skip(start).take(limit);
+        numbered
+            .map(|(index, text)| json!({"n": index + 1, "t": text}))
+            .collect()
+    }
+
+    fn user_and_token(&self) -> (&str, &str) {
+        let parts = self.process.owner.split_once('!');
+        parts.expect("an owner is USER@REALM!TOKEN")
+    }
+
+    /// What status and task list have in common.
+    fn who_and_when(&self) -> Value {
+        json!({
+            "id": self.process.vmid.to_string(),
+            "node": self.process.node,
+            "pid": self.process.number,
+            "pstart": self.process.pstart(),
+            "starttime": self.process.starttime(),
+            "type": self.process.kind,
+            "upid": self.process.upid(),
+        })
+    }
+}
+
+/// Whether such an exit status is a success, maybe one with warnings.
+pub(super) fn ends_well(exit: &str) -> bool {
+    exit == "OK" || exit.starts_with("WARNINGS: ")
+}
+
+/// The last lines of a log. Nobody writes them for a worker that was killed.
+pub(super) fn log_end(log: &mut Vec<String>, exit: &str, warning: &str) {
+    if was_killed(exit) {
+        return;
+    }
+    let warnings = exit.strip_prefix("WARNINGS: ");
+    let warnings = warnings.map_or(0, |count| count.parse().unwrap_or(1));
+    log.extend((0..warnings).map(|_| format!("WARN: {warning}")));
+    log.push(if ends_well(exit) {
+        format!("TASK {exit}")
+    } else {
+        format!("TASK ERROR: {exit}")
+    });
+}
+
+pub(super) fn was_killed(exit: &str) -> bool {
+    exit == "unexpected status"
+}

@@ -1,0 +1,124 @@
+//! `PUT /nodes/{node}/qemu/{vmid}/resize`. All but its parameters is looked at in the task.
+
+use serde_json::json;
+
+use super::actions::{Done, Work};
+use super::cluster::Cluster;
+use super::drives::{Drive, format_size, parse_size, rank_of_drive};
+use super::http::Answer;
+use super::params::{MISSING, Params};
+use super::processes::ends_well;
+use super::replies::{proxied, refuse_if_any};
+use super::vm_paths::vmid_of;
+
+/// What a disk shall grow to.
+#[derive(Clone)]
+pub(crate) struct Growth {
+    pub(crate) disk: String,
+    /// `32G`, or `+8G` to have so much more.
+    pub(crate) size: String,
+    digest: Option<String>,
+}
+
+pub(super) fn resize(
+    cluster: &mut Cluster,
+    token: &str,
+    node: &str,
+    vmid: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    let acl = cluster.acl_of(token);
+    acl.check(&format!("/vms/{vmid}"), "VM.Config.Disk")?;
+    cluster.reach(node)?;
+    let growth = checked(params)?;
+    let vmid = vmid_of(vmid)?;
+    let upid = cluster.begin_action(token, node, vmid, Work::Resize(growth));
+    Ok(proxied(&json!(upid)))
+}
+
+fn checked(params: &Params) -> Result<Growth, Answer> {
+    let mut errors = params.unknown(&["disk", "size", "digest", "skiplock"]);
+    let mut wrong = |name: &str, why: String| errors.insert(name.to_owned(), json!(why));
+    match params.get("disk") {
+        None => drop(wrong("disk", MISSING.to_owned())),
+        Some(disk) if rank_of_drive(disk).is_none() => {
+            let why = format!("value '{disk}' does not have a value in the enumeration 'ide0, …'");
+            wrong("disk", why);
+        }
+        Some(_) => {}
+    }
+    match params.get("size") {
+        None => drop(wrong("size", MISSING.to_owned())),
+        Some(size) if parse_size(size.strip_prefix('+').unwrap_or(size)).is_none() => {
+            wrong("size", "value does not match the regex pattern".to_owned());
+        }
+        Some(_) => {}
+    }
+    refuse_if_any(&errors)?;
+    let text = |name| params.get(name).map(str::to_owned);
+    Ok(Growth {
+        disk: text("disk").unwrap_or_default(),
+        size: text("size").unwrap_or_default(),
+        digest: text("digest"),
+    })
+}
+
+impl Cluster {
+    pub(super) fn resize(&mut self, owner: &str, node: &str, vmid: u32, growth: &Growth) -> Done {
+        match self.grow(owner, node, vmid, growth) {
+            Ok(log) => {
+                let exit = "OK".to_owned();
+                Done { log, exit }
+            }
+            Err(exit) => Done::failed(exit),
+        }
+    }
+
+    fn grow(
+        &mut self,
+        owner: &str,
+        node: &str,
+        vmid: u32,
+        growth: &Growth,
+    ) -> Result<Vec<String>, String> {
+        let disk = &growth.disk;
+        let vm = self.unlocked_vm(node, vmid, growth.digest.as_deref())?;
+        let option = vm.config.get(disk).and_then(|drive| drive.as_str());
+        let option = option.ok_or_else(|| format!("disk '{disk}' does not exist"))?;
+        let mut drive = Drive::parse(option);
+        if drive.is_cdrom() {
+            return Err("you can't resize a cdrom".to_owned());
+        }
+        let storage = drive.storage().unwrap_or_default();
+        let (path, privilege) = (format!("/storage/{storage}"), "Datastore.AllocateSpace");
+        if !self.acl_of(owner).grants(&path, privilege) {
+            return Err(format!("403 Permission check failed ({path}, {privilege})"));
+        }
+        let volume = &drive.file;
+        let unknown = || format!("Could not determine current size of volume '{volume}'");
+        let size = drive.size().ok_or_else(unknown)?;
+        let (more, text) = match growth.size.strip_prefix('+') {
+            Some(text) => (size, text),
+            None => (0, &*growth.size),
+        };
+        let wanted = more + parse_size(text).expect("checked with the other parameters");
+        if wanted < size {
+            return Err("shrinking disks is not supported".to_owned());
+        }
+        if wanted == size {
+            return Ok(Vec::new());
+        }
+        if self.setup.no_quorum {
+            return Err(super::vm_paths::cannot_write(node, vmid));
+        }
+        let exit = self.setup.resize_exit.next();
+        if !ends_well(&exit) {
+            return Err(exit);
+        }
+        drive.set("size", &format_size(wanted));
+        self.change_config(vmid, |config| {
+            config.insert(disk.clone(), json!(drive.to_string()));
+        });
+        Ok(vec!["Image resized.".to_owned()])
+    }
+}

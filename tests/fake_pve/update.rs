@@ -1,0 +1,170 @@
+//! `PUT /nodes/{node}/qemu/{vmid}/config`, whose changes hold at once.
+
+use serde_json::{Map, json};
+
+use super::acl::Acl;
+use super::changes::Change;
+use super::cluster::Cluster;
+use super::http::Answer;
+use super::nets::Net;
+use super::options::{Needs, find};
+use super::params::{Params, UNKNOWN};
+use super::replies::{failure, forbidden, parameter_error, proxied, refuse_if_any};
+use super::values::{Kind, what_is_wrong, words_of};
+use super::vm_paths::{cannot_write, vmid_of};
+
+/// What is no option, but goes along with some.
+const BESIDE: [(&str, Kind); 5] = [
+    ("delete", Kind::Text),
+    ("digest", Kind::Text),
+    ("force", Kind::Boolean),
+    ("revert", Kind::Text),
+    ("skiplock", Kind::Boolean),
+];
+/// One of these is enough to come in; which ones the options take is looked at later.
+const TO_CHANGE_ANYTHING: [&str; 8] = [
+    "VM.Config.Disk",
+    "VM.Config.CDROM",
+    "VM.Config.CPU",
+    "VM.Config.Memory",
+    "VM.Config.Network",
+    "VM.Config.HWType",
+    "VM.Config.Options",
+    "VM.Config.Cloudinit",
+];
+
+/// In Proxmox's order: who asks, the way to the node, the parameters, what each of them takes,
+/// and only then whether there is such a VM and whether it is locked.
+pub(super) fn update(
+    cluster: &mut Cluster,
+    token: &str,
+    node: &str,
+    vmid: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    let acl = cluster.acl_of(token);
+    let path = format!("/vms/{vmid}");
+    acl.check_any(&path, &TO_CHANGE_ANYTHING)?;
+    cluster.reach(node)?;
+    let vmid = vmid_of(vmid)?;
+    let change = checked(params)?;
+    let options = change
+        .delete
+        .iter()
+        .chain(change.set.iter().map(|(option, _)| option));
+    for option in options {
+        check_privilege(&acl, &path, option)?;
+    }
+    change.check_storages(&acl)?;
+    for (option, value) in &change.set {
+        check_bridge(&acl, option, value)?;
+    }
+    cluster.finish_actions_on(vmid);
+    let vm = cluster.unlocked_vm(node, vmid, params.get("digest"));
+    let vm = vm.map_err(|why| failure(500, &why))?;
+    change.check_against(&acl, &path, vm)?;
+    if cluster.setup.no_quorum {
+        return Err(failure(500, &cannot_write(node, vmid)));
+    }
+    cluster.apply(vmid, change);
+    Ok(proxied(&json!(null)))
+}
+
+/// All that is wrong with the values is said in one answer.
+fn checked(params: &Params) -> Result<Change, Answer> {
+    let mut errors = Map::new();
+    for (name, value) in params.iter() {
+        let beside = BESIDE.iter().find(|(known, _)| *known == name);
+        let kind = beside
+            .map(|(_, kind)| *kind)
+            .or_else(|| Some(find(name)?.0));
+        let why = match kind {
+            None => Some(UNKNOWN.to_owned()),
+            Some(kind) => what_is_wrong(kind, name, value),
+        };
+        errors.extend(why.map(|why| (name.to_owned(), json!(why))));
+    }
+    refuse_if_any(&errors)?;
+    if params.get("skiplock") == Some("1") {
+        return Err(parameter_error(
+            "skiplock",
+            "Only root may use this option.",
+        ));
+    }
+    if let Some(keys) = params.get("sshkeys") {
+        check_ssh_keys(keys)?;
+    }
+    let is_option = |(name, _): &(&str, &str)| BESIDE.iter().all(|(known, _)| known != name);
+    let set = params.iter().filter(is_option);
+    let set: Vec<_> = set
+        .map(|(option, value)| (option.to_owned(), value.to_owned()))
+        .collect();
+    let delete = words_of(params.get("delete").unwrap_or_default());
+    let delete: Vec<_> = delete.map(str::to_owned).collect();
+    if set.is_empty() && delete.is_empty() {
+        return Err(failure(500, "no options specified"));
+    }
+    for option in &delete {
+        if set.iter().any(|(known, _)| known == option) {
+            let why = format!("you can't use '-{option}' and -delete {option}' at the same time");
+            return Err(parameter_error("delete", &why));
+        }
+        if find(option).is_none() {
+            let why = format!("unknown option '{option}'");
+            return Err(parameter_error("delete", &why));
+        }
+    }
+    let force = params.get("force") == Some("1");
+    Ok(Change { set, delete, force })
+}
+
+/// Proxmox asks ssh-keygen about each line.
+fn check_ssh_keys(encoded: &str) -> Result<(), Answer> {
+    let text = super::http::percent_decode(encoded);
+    let mut lines = text.split('\n').filter(|line| !line.trim().is_empty());
+    if lines.all(is_ssh_key) {
+        return Ok(());
+    }
+    Err(failure(500, "SSH public key validation error"))
+}
+
+/// Options may come before the kind of key, and a comment after the key itself.
+fn is_ssh_key(line: &str) -> bool {
+    let is_kind = |word: &&str| {
+        let kinds = ["ssh-", "ecdsa-", "sk-"];
+        kinds.iter().any(|kind| word.starts_with(kind))
+    };
+    let mut words = line.split_whitespace();
+    words.find(is_kind).is_some() && words.next().is_some_and(|key| key.starts_with("AAAA"))
+}
+
+fn check_privilege(acl: &Acl, path: &str, option: &str) -> Result<(), Answer> {
+    match find(option).map(|(_, needs)| needs) {
+        Some(Needs::One(privilege)) => acl.check(path, privilege)?,
+        Some(Needs::Either(privileges)) => acl.check_any(path, privileges)?,
+        Some(Needs::ByValue) => {}
+        Some(Needs::Root) | None => {
+            return Err(failure(
+                500,
+                &format!("only root can set '{option}' config"),
+            ));
+        }
+    }
+    // How a VM is started changes what the host does.
+    if option == "startup" && !acl.grants("/", "Sys.Modify") {
+        return Err(forbidden("/, Sys.Modify"));
+    }
+    Ok(())
+}
+
+fn check_bridge(acl: &Acl, option: &str, value: &str) -> Result<(), Answer> {
+    let is_net = option
+        .strip_prefix("net")
+        .is_some_and(|number| number.parse::<u32>().is_ok());
+    match Net::parse(value).bridge() {
+        Some(bridge) if is_net => {
+            acl.check(&format!("/sdn/zones/localnetwork/{bridge}"), "SDN.Use")
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,69 @@
+//! What all that is done to one VM has in common: finding it, its lock, and writing it down.
+
+use serde_json::{Map, Value, json};
+
+use super::cluster::Cluster;
+use super::guests::Guest;
+use super::http::Answer;
+use super::params::what_is_wrong_with_vmid;
+use super::replies::parameter_error;
+use super::setup::Refresh;
+
+pub(super) fn vmid_of(vmid: &str) -> Result<u32, Answer> {
+    if let Some(why) = what_is_wrong_with_vmid(vmid) {
+        return Err(parameter_error("vmid", &why));
+    }
+    Ok(vmid.parse().expect("a good VMID is a number"))
+}
+
+pub(super) fn no_such_config(node: &str, vmid: impl std::fmt::Display) -> String {
+    format!("Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist")
+}
+
+/// `/etc/pve` is read-only without quorum.
+pub(super) fn cannot_write(node: &str, vmid: u32) -> String {
+    let file = format!("/etc/pve/nodes/{node}/qemu-server/{vmid}.conf.tmp.227");
+    format!("unable to open file '{file}' - Permission denied")
+}
+
+impl Cluster {
+    pub(super) fn existing_vm(&self, node: &str, vmid: u32) -> Result<&Guest, String> {
+        let vm = self.vm(node, vmid);
+        vm.ok_or_else(|| no_such_config(node, vmid))
+    }
+
+    /// One that may be changed, and is still as the client has seen it.
+    pub(super) fn unlocked_vm(
+        &self,
+        node: &str,
+        vmid: u32,
+        digest: Option<&str>,
+    ) -> Result<&Guest, String> {
+        let vm = self.existing_vm(node, vmid)?;
+        let now = vm.config.get("digest").and_then(Value::as_str);
+        if digest.is_some_and(|seen| Some(seen) != now) {
+            return Err("checksum mismatch (file change by other user?)".to_owned());
+        }
+        match vm.lock() {
+            Some(lock) => Err(format!("VM is locked ({lock})")),
+            None => Ok(vm),
+        }
+    }
+
+    /// Writes a configuration, which has another digest then.
+    pub(super) fn change_config(
+        &mut self,
+        vmid: u32,
+        change: impl FnOnce(&mut Map<String, Value>),
+    ) {
+        self.changes += 1;
+        let digest = json!(format!("{vmid:032x}{:08x}", self.changes));
+        let at_once = matches!(self.setup.rows, Refresh::AtOnce);
+        let vm = self.guests.get_mut(&vmid).expect("found before");
+        change(&mut vm.config);
+        vm.config.insert("digest".to_owned(), digest);
+        if at_once {
+            vm.refresh_row();
+        }
+    }
+}

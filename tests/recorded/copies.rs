@@ -1,0 +1,133 @@
+//! What a clone takes over from its template, and where it ends up.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::acl::clone as clone_as_cloner;
+use super::client::{CLONE, get, post};
+use super::races::{clone, exit_of};
+use super::rights::{CLONER, read, vmids};
+use super::states::{template, with};
+use super::update::config;
+use crate::fake_pve::FakePve;
+
+fn with_template(config: &Value) -> FakePve {
+    let mut template = template();
+    template["config"] = config.clone();
+    with(json!({"guests": [template]})).fake
+}
+
+fn cloned(fake: &FakePve, form: &str) -> Value {
+    let upid = clone(fake, &format!("newid=101&name=web-1&{form}"));
+    assert_eq!(exit_of(fake, &upid), "OK");
+    config(fake)
+}
+
+#[test]
+fn options_are_those_of_the_template_but_what_makes_a_vm_itself() {
+    let fake = with_template(&json!({
+        "agent": null, "ide2": null, "cores": 4, "memory": "8192", "tags": "golden",
+        "net1": "e1000=02:00:00:00:00:01,bridge=vmbr1", "unused0": "data:9000/x.raw",
+        "description": "the golden one",
+    }));
+    let template = get(&fake, "/nodes/pve1/qemu/9000/config").json()["data"].take();
+    let copy = cloned(&fake, "full=1");
+    for option in ["agent", "ide2", "cores", "memory", "tags", "boot", "vga"] {
+        assert_eq!(copy[option], template[option], "{option}");
+    }
+    for option in ["digest", "smbios1", "vmgenid", "net0"] {
+        assert_ne!(copy[option], template[option], "{option}");
+    }
+    assert_eq!(
+        ["net1", "unused0", "description", "template", "lock"].map(|option| copy[option].clone()),
+        [
+            json!("e1000=BC:24:11:10:00:65,bridge=vmbr1"),
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            Value::Null,
+        ]
+    );
+}
+
+#[rstest]
+#[case::full("full=1", ["data:101/vm-101-disk-0.raw", "fast:vm-101-disk-0", "data:101/vm-101-cloudinit.qcow2"])]
+#[case::full_elsewhere("full=1&storage=small", ["small:101/vm-101-disk-0.raw", "small:101/vm-101-disk-1.raw", "small:101/vm-101-cloudinit.qcow2"])]
+#[case::full_in_another_format("full=1&storage=small&format=qcow2", ["small:101/vm-101-disk-0.qcow2", "small:101/vm-101-disk-1.qcow2", "small:101/vm-101-cloudinit.qcow2"])]
+#[case::linked("full=0", ["data:9000/base-9000-disk-0.raw/101/vm-101-disk-0.qcow2", "fast:base-9000-disk-0/vm-101-disk-0", "data:101/vm-101-cloudinit.qcow2"])]
+#[case::linked_by_default("", ["data:9000/base-9000-disk-0.raw/101/vm-101-disk-0.qcow2", "fast:base-9000-disk-0/vm-101-disk-0", "data:101/vm-101-cloudinit.qcow2"])]
+fn disks_lie_where_they_shall(#[case] form: &str, #[case] files: [&str; 3]) {
+    let fake = with_template(&json!({
+        "scsi0": "data:9000/base-9000-disk-0.raw,discard=on,size=3G",
+        "virtio1": "fast:base-9000-disk-0,size=32G",
+        "sata0": "local:iso/debian.iso,media=cdrom,size=600M",
+    }));
+    let config = cloned(&fake, form);
+    let [first, second, cloudinit] = files;
+    assert_eq!(
+        ["scsi0", "virtio1", "ide2", "sata0"].map(|option| config[option].clone()),
+        [
+            json!(format!("{first},discard=on,size=3G")),
+            json!(format!("{second},size=32G")),
+            json!(format!("{cloudinit},media=cdrom,size=4M")),
+            json!("local:iso/debian.iso,media=cdrom,size=600M"),
+        ]
+    );
+}
+
+#[test]
+fn a_description_may_be_given() {
+    let fake = with_template(&json!({}));
+    let config = cloned(&fake, "full=1&description=made+today%0A");
+    assert_eq!(config["description"], "made today");
+}
+
+#[test]
+fn a_vm_is_in_its_pool_once_it_is_done() {
+    let pool = ["Pool.Audit", "VM.Allocate", "VM.Audit", "VM.Config.CPU"];
+    let fake = with(json!({
+        "guests": [template()],
+        "tokens": {CLONER: {
+            "/vms/9000": ["VM.Audit", "VM.Clone"],
+            "/pool/clients": pool,
+            "/storage": ["Datastore.AllocateSpace"],
+            "/sdn": ["SDN.Use"],
+        }},
+    }))
+    .fake;
+    let list = |fake: &FakePve| read(fake, CLONER, "/cluster/resources");
+    assert_eq!(clone_as_cloner(&fake, "newid=101&pool=clients").status, 200);
+    assert_eq!(vmids(&list(&fake)), [9000]);
+    fake.finish_all();
+    assert_eq!(vmids(&list(&fake)), [101, 9000]);
+    assert_eq!(list(&fake).json()["data"][0]["pool"], "clients");
+    let granted = read(&fake, CLONER, "/access/permissions?path=/vms/101").json();
+    let granted = granted["data"]["/vms/101"].as_object().unwrap();
+    assert_eq!(granted.keys().collect::<Vec<_>>(), pool);
+}
+
+#[test]
+fn a_vm_on_shared_storage_moves_when_it_is_done() {
+    let fake = with(json!({
+        "nodes": ["pve1", "pve2"],
+        "guests": [template()],
+        "shared_storage": true,
+        "clone_looks": 1,
+    }))
+    .fake;
+    let upid = clone(&fake, "newid=101&name=web-1&full=1&target=pve2");
+    let node = |fake: &FakePve| fake.cluster().guests[&101].node.clone();
+    let seen = [(); 2].map(|()| (exit_of(&fake, &upid), node(&fake)));
+    let expected = [("running", "pve1"), ("OK", "pve2")];
+    assert_eq!(
+        seen,
+        expected.map(|(exit, node)| (exit.to_owned(), node.to_owned()))
+    );
+}
+
+#[test]
+fn shared_storage_does_not_make_a_node_that_is_unknown() {
+    let fake = with(json!({"guests": [template()], "shared_storage": true})).fake;
+    let answer = post(&fake, CLONE, "newid=101&target=pve9");
+    assert_eq!(answer.reason, "no such cluster node 'pve9'");
+}

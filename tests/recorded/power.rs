@@ -1,0 +1,185 @@
+//! VMs that are started, and their tasks.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::client::{get, post, put};
+use super::races::{clone, exit_of};
+use super::rights::{CLONER, ask, read};
+use super::states::{State, template, with};
+use super::update::{CONFIG, config};
+use crate::fake_pve::FakePve;
+
+const START: &str = "/nodes/pve1/qemu/101/status/start";
+
+pub(super) fn running_vm() -> State {
+    let web_01 = json!({
+        "vmid": 101, "name": "web-01", "status": "running", "config": {"tags": "a;b"},
+    });
+    with(json!({"guests": [web_01, template()]}))
+}
+
+pub(super) fn start_without_bridge() -> State {
+    let mut state = stopped_vm(json!({"bridges": []}));
+    state.upid = Some(started(&state.fake));
+    state
+}
+
+fn stopped_vm(mut story: Value) -> State {
+    story["guests"] = json!([{"vmid": 101, "name": "web-01"}, template()]);
+    with(story)
+}
+
+fn started(fake: &FakePve) -> String {
+    let upid = post(fake, START, "").json()["data"].take();
+    upid.as_str().expect("a UPID").to_owned()
+}
+
+fn status(fake: &FakePve) -> Value {
+    get(fake, "/nodes/pve1/qemu/101/status/current").json()["data"].take()
+}
+
+#[test]
+fn a_vm_runs_once_its_task_is_over() {
+    let fake = stopped_vm(json!({"task_looks": 1, "rows": "at_once"})).fake;
+    let upid = started(&fake);
+    let seen = [(); 2].map(|()| (exit_of(&fake, &upid), status(&fake)["status"].clone()));
+    assert_eq!(
+        seen,
+        [
+            ("running".to_owned(), json!("stopped")),
+            ("OK".to_owned(), json!("running")),
+        ]
+    );
+    let rows = get(&fake, "/cluster/resources").json();
+    assert_eq!(rows["data"][0]["status"], "running");
+}
+
+#[test]
+fn a_second_start_waits_for_the_first_one() {
+    let fake = stopped_vm(json!({"task_looks": 9})).fake;
+    let first = started(&fake);
+    let second = started(&fake);
+    fake.finish_all();
+    assert_eq!(
+        [first, second].map(|upid| exit_of(&fake, &upid)),
+        ["OK", "VM 101 already running"]
+    );
+}
+
+#[rstest]
+#[case::nobody(
+    "150",
+    "Configuration file 'nodes/pve1/qemu-server/150.conf' does not exist"
+)]
+#[case::template("9000", "you can't start a vm if it's a template")]
+#[case::locked("102", "VM is locked (backup)")]
+#[case::bridge("103", "bridge 'vmbr9' does not exist")]
+fn a_vm_that_cannot_start(#[case] vmid: &str, #[case] exit: &str) {
+    let fake = with(json!({"guests": [
+        {"vmid": 102, "lock": "backup"},
+        {"vmid": 103, "config": {"net0": "virtio=02:00:00:00:00:01,bridge=vmbr9"}},
+        template(),
+    ]}))
+    .fake;
+    let answer = post(&fake, &format!("/nodes/pve1/qemu/{vmid}/status/start"), "");
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        exit_of(&fake, answer.json()["data"].as_str().unwrap()),
+        exit
+    );
+}
+
+#[rstest]
+#[case::fails(json!("start failed: QEMU exited with code 1"), "stopped")]
+#[case::warns(json!("WARNINGS: 1"), "running")]
+fn how_a_start_ends_is_up_to_the_story(#[case] exit: Value, #[case] after: &str) {
+    let fake = stopped_vm(json!({"start_exit": exit})).fake;
+    let upid = started(&fake);
+    assert_eq!(json!(exit_of(&fake, &upid)), exit);
+    assert_eq!(status(&fake)["status"], after);
+}
+
+#[test]
+fn a_vm_may_stop_right_after_its_start() {
+    let fake = stopped_vm(json!({"dies_after_start": true})).fake;
+    let upid = started(&fake);
+    assert_eq!(exit_of(&fake, &upid), "OK");
+    assert_eq!(status(&fake)["status"], "stopped");
+}
+
+#[test]
+fn what_is_said_of_a_running_vm() {
+    let status = status(&running_vm().fake);
+    let words = ["status", "qmpstatus", "name", "vmid", "agent"];
+    assert_eq!(
+        words.map(|word| status[word].clone()),
+        [
+            json!("running"),
+            json!("running"),
+            json!("web-01"),
+            json!(101),
+            json!(1)
+        ]
+    );
+}
+
+#[rstest]
+#[case::start("POST", START, "VM.PowerMgmt")]
+#[case::look("GET", "/nodes/pve1/qemu/101/status/current", "VM.Audit")]
+fn it_takes_a_privilege(#[case] method: &str, #[case] path: &str, #[case] privilege: &str) {
+    let ask = |granted: &[&str]| {
+        let tokens = json!({CLONER: {"/vms": granted}});
+        let fake = with(json!({"guests": [{"vmid": 101}], "tokens": tokens})).fake;
+        ask(&fake, CLONER, method, path, "").reason
+    };
+    let refusal = format!("Permission check failed (/vms/101, {privilege})");
+    assert_eq!([ask(&[]), ask(&[privilege])], [&refusal, "OK"]);
+}
+
+#[test]
+fn a_nodes_list_tells_tasks_by_their_kind() {
+    let fake = stopped_vm(json!({})).fake;
+    clone(&fake, "newid=102");
+    started(&fake);
+    put(&fake, "/nodes/pve1/qemu/101/resize", "disk=scsi0&size=9G");
+    let kinds = |query: &str| {
+        let list = get(&fake, &format!("/nodes/pve1/tasks?source=all{query}")).json();
+        let entries = list["data"].as_array().unwrap().iter();
+        let kinds = entries.map(|entry| (entry["type"].clone(), entry["id"].clone()));
+        kinds.collect::<Vec<_>>()
+    };
+    let [cloned, start, grown] = [("qmclone", "9000"), ("qmstart", "101"), ("resize", "101")]
+        .map(|(kind, id)| (json!(kind), json!(id)));
+    assert_eq!(kinds(""), [cloned.clone(), grown.clone(), start.clone()]);
+    assert_eq!(kinds("&typefilter=qmclone"), [cloned]);
+    assert_eq!(kinds("&vmid=101"), [grown, start]);
+}
+
+#[test]
+fn a_start_is_shown_to_the_token_that_asked_for_it() {
+    let tokens = json!({CLONER: {"/vms": ["VM.PowerMgmt"]}, "cloner@pve!full": "none"});
+    let fake = with(json!({"guests": [{"vmid": 101}], "tokens": tokens})).fake;
+    let upid = ask(&fake, CLONER, "POST", START, "").json()["data"].take();
+    let log = format!("/nodes/pve1/tasks/{}/log", upid.as_str().unwrap());
+    assert_eq!(read(&fake, "cloner@pve!full", &log).status, 403);
+    let lines = read(&fake, CLONER, &log).json()["data"].take();
+    assert_eq!(
+        lines,
+        json!([
+            {"n": 1, "t": "generating cloud-init ISO"},
+            {"n": 2, "t": "TASK OK"},
+        ])
+    );
+}
+
+#[test]
+fn without_quorum_nothing_is_started_or_changed() {
+    let fake = stopped_vm(json!({"no_quorum": true})).fake;
+    assert_eq!(
+        post(&fake, START, "").reason,
+        "cluster not ready - no quorum?"
+    );
+    assert_eq!(put(&fake, CONFIG, "cores=2").status, 500);
+    assert_eq!(config(&fake)["cores"], 1);
+}

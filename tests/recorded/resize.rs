@@ -1,0 +1,92 @@
+//! Disks that grow.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::client::put;
+use super::races::exit_of;
+use super::rights::{CLONER, ask};
+use super::states::with;
+use super::update::{config, web_01};
+use crate::fake_pve::FakePve;
+
+const RESIZE: &str = "/nodes/pve1/qemu/101/resize";
+
+fn resize(fake: &FakePve, form: &str) -> String {
+    let upid = put(fake, RESIZE, form).json()["data"].take();
+    exit_of(fake, upid.as_str().expect("a UPID"))
+}
+
+#[rstest]
+#[case::to("size=32G", "OK", "32G")]
+#[case::by("size=%2B8G", "OK", "10G")]
+#[case::in_odd_units("size=10444M", "OK", "10444M")]
+#[case::part_of_a_unit("size=2.5G", "OK", "2560M")]
+#[case::to_terabytes("size=2048G", "OK", "2T")]
+#[case::to_what_it_has("size=2048M", "OK", "2G")]
+#[case::to_less("size=1G", "shrinking disks is not supported", "2G")]
+fn a_disk_grows(#[case] form: &str, #[case] exit: &str, #[case] size: &str) {
+    let fake = web_01().fake;
+    assert_eq!(resize(&fake, &format!("disk=scsi0&{form}")), exit);
+    let expected = format!("data:101/vm-101-disk-0.raw,size={size}");
+    assert_eq!(config(&fake)["scsi0"], json!(expected));
+}
+
+#[rstest]
+#[case::unknown("disk=scsi5", "disk 'scsi5' does not exist")]
+#[case::cdrom("disk=ide2", "you can't resize a cdrom")]
+fn no_disk_to_grow(#[case] form: &str, #[case] exit: &str) {
+    assert_eq!(resize(&web_01().fake, &format!("{form}&size=9G")), exit);
+}
+
+#[test]
+fn a_locked_vm_is_found_out_in_the_task() {
+    let fake = with(json!({"guests": [{"vmid": 101, "lock": "backup"}]})).fake;
+    let exit = "VM is locked (backup)";
+    assert_eq!(resize(&fake, "disk=scsi0&size=9G"), exit);
+}
+
+#[test]
+fn a_storage_may_have_its_say() {
+    let exits = json!(["lvextend failed", "OK"]);
+    let fake = with(json!({"guests": [{"vmid": 101}], "resize_exit": exits})).fake;
+    let exits = [(); 2].map(|()| resize(&fake, "disk=scsi0&size=9G"));
+    assert_eq!(exits, ["lvextend failed", "OK"]);
+}
+
+#[rstest]
+#[case::disk("size=1G", json!({"disk": "property is missing and it is not optional"}))]
+#[case::size(
+    "disk=scsi0&size=1GB",
+    json!({"size": "value does not match the regex pattern"})
+)]
+#[case::unknown("disk=scsi0&size=1G&foo=1", json!({
+    "foo": "property is not defined in schema and the schema does not allow additional properties"
+}))]
+fn its_parameters_are_looked_at_before(#[case] form: &str, #[case] errors: Value) {
+    let answer = put(&web_01().fake, RESIZE, form);
+    assert_eq!(answer.json()["errors"], errors);
+}
+
+#[test]
+fn it_takes_a_privilege_for_the_vm_and_one_for_the_storage() {
+    let resize = |acl: Value| {
+        let fake = with(json!({"guests": [{"vmid": 101}], "tokens": {CLONER: acl}})).fake;
+        let answer = ask(&fake, CLONER, "PUT", RESIZE, "disk=scsi0&size=9G");
+        let exit = fake.cluster().actions.first().map(|task| task.exit.clone());
+        exit.flatten().unwrap_or(answer.reason)
+    };
+    let disk = json!(["VM.Config.Disk"]);
+    assert_eq!(
+        [
+            resize(json!({})),
+            resize(json!({"/vms/101": disk})),
+            resize(json!({"/vms/101": disk, "/storage/data": ["Datastore.AllocateSpace"]})),
+        ],
+        [
+            "Permission check failed (/vms/101, VM.Config.Disk)",
+            "403 Permission check failed (/storage/data, Datastore.AllocateSpace)",
+            "OK",
+        ]
+    );
+}
