@@ -92,6 +92,7 @@ pub struct Claim {
 }
 
 /// Whether the claim could be had.
+#[allow(clippy::large_enum_variant, reason = "there is one in a run")]
 pub enum Taken {
     /// It is ours, and whether anything could be written down.
     Ours(Claim, Result<(), Error>),

@@ -156,6 +156,7 @@ pub struct Vm {
 /// What to do with virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a run")]
 pub enum VmVerb {
     List(VmList),
     Create(VmCreate),
@@ -221,6 +222,10 @@ Successfully created VM 101 'web-1' on node 'pve1' at 10.0.0.5
 homelab proxmox vm create web-1 debian-12 --json --timeout 900
 Creating VM 'web-1' from template 'debian-12'...
 {{\"vmid\":101,\"name\":\"web-1\",\"node\":\"pve1\",\"created\":true,\"upid\":\"UPID:pve1:…\",\"ip\":null}}"
+)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that somebody types"
 )]
 pub struct VmCreate {
     /// name of the new VM: letters, digits, '-' and '.'

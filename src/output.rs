@@ -174,12 +174,16 @@ pub fn vms(
         #[serde(skip_serializing_if = "Option::is_none")]
         lock: Option<&'a str>,
         /// Not there unless it was asked for, and then null if it is not known.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ip: Option<Option<IpAddr>>,
+        #[serde(flatten)]
+        address: Option<Address>,
+    }
+    #[derive(Serialize)]
+    struct Address {
+        ip: Option<IpAddr>,
     }
     let address = |guest: &Guest| {
-        let addresses = addresses?;
-        Some(addresses.get(&guest.vmid).copied())
+        let ip = addresses?.get(&guest.vmid).copied();
+        Some(Address { ip })
     };
     if style == Style::Json {
         let rows: Vec<Row> = vms
@@ -190,7 +194,7 @@ pub fn vms(
                 status: &guest.status,
                 node: &guest.node,
                 lock: guest.lock.as_deref(),
-                ip: address(guest),
+                address: address(guest),
             })
             .collect();
         return json(out, &rows);
@@ -209,7 +213,7 @@ pub fn vms(
             status,
             guest.node.to_string(),
         ];
-        let known = |ip: Option<IpAddr>| ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string());
+        let known = |Address { ip }| ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string());
         cells.into_iter().chain(address(guest).map(known)).collect()
     });
     let header = ["VMID", "Name", "Status", "Node", "IP"];

@@ -82,7 +82,7 @@ impl Lines {
     /// A line, whatever the voice.
     pub fn say(&self, line: &str) {
         match &*self.live() {
-            Some(live) => live.aside(|| say(line)),
+            Some(shown) => shown.aside(|| say(line)),
             None => say(line),
         }
     }

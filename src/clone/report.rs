@@ -81,13 +81,13 @@ impl Error {
             | Error::Timeout { .. } => Kind::Timeout,
             Error::Claim { .. }
             | Error::DamagedClaim { .. }
+            | Error::Unfit { .. }
             | Error::NoFreeVmid
             | Error::Busy { .. } => Kind::Failed,
             Error::Claimed { .. } | Error::BegunOtherwise { .. } | Error::BegunElsewhere { .. } => {
                 Kind::InProgress
             }
             Error::NoTemplate { .. } | Error::TemplateGone { .. } => Kind::TemplateNotFound,
-            Error::Unfit { .. } => Kind::Failed,
             Error::Unfinished { cause, .. } => cause.kind(),
             Error::AlreadyExists { .. } | Error::Exists { .. } => Kind::AlreadyExists,
             Error::Ambiguous { .. } => Kind::Ambiguous,

@@ -74,7 +74,7 @@ impl Steps<'_> {
             }
             if !is_told {
                 is_told = true;
-                self.tell(work, Doing::Configuring(&listed(&changes)));
+                self.tell(work, &Doing::Configuring(&listed(&changes)));
             }
             let digest = there.option("digest").map(str::to_owned);
             Ok(Some(Request::Configure { changes, digest }))
@@ -92,7 +92,7 @@ impl Steps<'_> {
             }
             if !is_told {
                 is_told = true;
-                self.tell(work, Doing::Enlarging(disk, size));
+                self.tell(work, &Doing::Enlarging(disk, size));
             }
             Ok(Some(Request::Enlarge(disk.to_owned(), size)))
         })?;
@@ -107,7 +107,7 @@ impl Steps<'_> {
             }
             if !is_told {
                 is_told = true;
-                self.tell(work, Doing::Starting);
+                self.tell(work, &Doing::Starting);
             }
             Ok(Some(Request::Start))
         })?;
@@ -147,7 +147,7 @@ impl Steps<'_> {
         if !config.has_agent() {
             return Err(Cause::NoAgent);
         }
-        self.tell(work, Doing::AwaitingAddress);
+        self.tell(work, &Doing::AwaitingAddress);
         let macs = config.macs();
         let vm = &work.unfinished.vm;
         let budget = self.run.server.budget;
@@ -194,9 +194,9 @@ impl Steps<'_> {
         }
     }
 
-    fn tell(&self, work: &Work, doing: Doing) {
+    fn tell(&self, work: &Work, doing: &Doing) {
         let Unfinished { vm, created, .. } = &work.unfinished;
-        self.run.progress.doing(vm, *created, &doing);
+        self.run.progress.doing(vm, *created, doing);
     }
 }
 

@@ -18,11 +18,10 @@ pub enum Doing<'d> {
 }
 
 impl Doing<'_> {
-    /// For whoever does not look on; the clone is announced before all else.
+    /// For whoever does not look on.
     pub(super) fn line(&self, vm: &Vm, created: bool) -> Option<String> {
         let vmid = vm.vmid;
         Some(match self {
-            Doing::Cloning(_) => return None,
             Doing::Configuring(options) if created => {
                 format!("Configuring VM {vmid}: {options}...")
             }
@@ -34,8 +33,8 @@ impl Doing<'_> {
             Doing::AwaitingAddress if created => {
                 format!("Waiting for an address of VM {vmid}...")
             }
-            // Nothing is changed by that.
-            Doing::AwaitingAddress => return None,
+            // The clone is announced before all else, and by waiting nothing is changed.
+            Doing::Cloning(_) | Doing::AwaitingAddress => return None,
         })
     }
 

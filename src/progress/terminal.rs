@@ -1,7 +1,7 @@
 //! A line of the terminal that is written again and again.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use console::Term;
 use indicatif::TermLike;
@@ -29,10 +29,8 @@ const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 
 impl Terminal {
-    fn add(&self, text: &str) -> io::Result<()> {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.push_str(text);
-        Ok(())
+    fn pending(&self) -> MutexGuard<'_, String> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,18 +62,17 @@ impl TermLike for Terminal {
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.add(text.trim_end())
+        self.pending().push_str(text.trim_end());
+        Ok(())
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.add(ERASE)
+        self.pending().push_str(ERASE);
+        Ok(())
     }
 
     fn flush(&self) -> io::Result<()> {
-        let text = {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *pending)
-        };
+        let text = std::mem::take(&mut *self.pending());
         if text.is_empty() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, slice};
 
 use rstest::rstest;
 
@@ -71,7 +71,8 @@ fn an_option_is_set_once() {
 #[test]
 fn keys_are_set_once() {
     let file = Temporary::with(KEY);
-    let error = Settings::gather(&[format!("sshkeys={KEY}")], &[file.0.clone()]).unwrap_err();
+    let error =
+        Settings::gather(&[format!("sshkeys={KEY}")], slice::from_ref(&file.0)).unwrap_err();
     assert_eq!(error.to_string(), "sshkeys is set twice");
 }
 
@@ -109,7 +110,7 @@ fn public_keys_are_taken_from_files(#[case] texts: &[&str], #[case] keys: &str) 
 #[case::something_else("ssh-rsa AAAA\nhello\n", "line 2 is no public key")]
 fn a_file_without_public_keys_is_refused(#[case] text: &str, #[case] why: &str) {
     let file = Temporary::with(text);
-    let error = Settings::gather(&[], &[file.0.clone()]).unwrap_err();
+    let error = Settings::gather(&[], slice::from_ref(&file.0)).unwrap_err();
     let expected = format!("--ssh-key '{}': {why}", file.0.display());
     assert_eq!(error.to_string(), expected);
 }
