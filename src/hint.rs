@@ -284,6 +284,9 @@ fn for_lack_of_privilege(words: &str, token: &TokenId) -> Option<String> {
             }
         });
     }
+    if words.contains("(pool '") && words.contains("does not exist") {
+        return Some("'pveum pool list' on a node lists the pools".to_owned());
+    }
     words.contains(BARE_REFUSAL).then(|| {
         "'homelab proxmox check TEMPLATE' shows which privileges the token lacks".to_owned()
     })

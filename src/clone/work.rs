@@ -31,8 +31,10 @@ pub enum Request {
 enum Outcome {
     /// The server has done it.
     Done,
-    /// Something passes by itself, or nobody knows: worth another look, and perhaps another request.
+    /// Somebody holds something for a moment.
     Again(String),
+    /// Nobody knows, for this reason, whether it was done.
+    Unknown(String),
 }
 
 /// A step that is being taken.
@@ -65,13 +67,19 @@ impl<'r> Work<'r> {
         let mut back_off = BackOff::new(&self.run.server.budget);
         let mut is_told = false;
         while let Some(request) = missing(self)? {
-            let why = match self.ask_for(&request)? {
+            let (why, note) = match self.ask_for(&request)? {
                 Outcome::Done => return Ok(true),
-                Outcome::Again(why) => why,
+                Outcome::Again(why) => {
+                    let note = format!("Trying again until this passes: {why}");
+                    (why, note)
+                }
+                Outcome::Unknown(why) => {
+                    let note = format!("Looking whether that was done, for nobody says ({why})...");
+                    (why, note)
+                }
             };
             if !is_told {
                 is_told = true;
-                let note = format!("Trying again until this passes: {why}");
                 self.run.progress.note(&note);
             }
             if !back_off.pause() {
@@ -134,12 +142,12 @@ impl<'r> Work<'r> {
             Ok(None) => Ok(Outcome::Done),
             Ok(Some(upid)) => self.wait_for(upid),
             Err(error) => {
-                let passes = match &error {
-                    api::Error::Refused { words, .. } => self.passes(words),
-                    error => error.delivery() == Delivery::Unknown,
-                };
+                let passes =
+                    matches!(&error, api::Error::Refused { words, .. } if self.passes(words));
                 if passes {
                     Ok(Outcome::Again(self.masked(error).to_string()))
+                } else if error.delivery() == Delivery::Unknown {
+                    Ok(Outcome::Unknown(self.masked(error).to_string()))
                 } else {
                     Err(self.not_done(error))
                 }
@@ -180,10 +188,9 @@ impl<'r> Work<'r> {
                 self.warnings.extend(task::warnings(server, &upid));
                 Ok(Outcome::Done)
             }
-            ExitStatus::Unexpected => {
-                let why = format!("nobody knows how {upid} ended");
-                Ok(Outcome::Again(why))
-            }
+            ExitStatus::Unexpected => Ok(Outcome::Unknown(
+                "its worker died or its node went down".to_owned(),
+            )),
             ExitStatus::Failed(words) if self.passes(&words) => Ok(Outcome::Again(words)),
             ExitStatus::Failed(words) => Err(Cause::Task {
                 step: self.unfinished.step.clone(),
