@@ -2,6 +2,8 @@
 //!
 //! - `scenarios`: one story per file of `fixtures/scenarios`, against the fake server
 //! - `check`: what is said of everything that a run depends on
+//! - `afterwards`: settings, keys and disks, the start and the address, and runs that end in between
+//! - `addresses`: what the agents of many VMs tell
 //! - `claimed`: two runs that make the same VM on one host
 //! - `interrupted`: Ctrl-C and `kill`
 //! - `trust`: TLS with the right and the wrong server, for each way to trust one
@@ -22,6 +24,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod addresses;
+mod afterwards;
 mod chaos;
 mod check;
 mod claimed;

@@ -1,0 +1,128 @@
+//! `vm list --ip`: several agents are asked at once, and one that is slow holds up nobody.
+
+use serde_json::json;
+
+use crate::fake_pve::{FakePve, Setup};
+use crate::homelab::Homelab;
+
+fn fake(setup: serde_json::Value) -> FakePve {
+    FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
+}
+
+fn sorted_requests(fake: &FakePve) -> Vec<String> {
+    let mut requests = fake.take_journal();
+    requests.sort();
+    requests
+}
+
+/// Five VMs of every kind.
+fn some_vms(faults: &serde_json::Value) -> FakePve {
+    fake(json!({
+        "guests": [
+            {"vmid": 100, "name": "router", "status": "running"},
+            {"vmid": 101, "name": "web-1", "status": "running"},
+            {"vmid": 102, "name": "off"},
+            {"vmid": 103, "name": "mute", "status": "running", "config": {"agent": null}},
+            {"vmid": 104, "name": "booting", "status": "running"},
+            {"vmid": 9000, "name": "debian-12", "template": true},
+        ],
+        "agents": {"104": {"looks": 1000}},
+        "faults": faults,
+    }))
+}
+
+#[test]
+fn each_running_vm_is_shown_with_what_its_agent_tells() {
+    let fake = some_vms(&json!([]));
+    let seen = Homelab::at(&fake).run("proxmox vm list --ip");
+    assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
+    let expected = "\
+VMID  Name     Status   Node  IP
+100   router   running  pve1  10.0.0.4
+101   web-1    running  pve1  10.0.0.5
+102   off      stopped  pve1  -
+103   mute     running  pve1  -
+104   booting  running  pve1  -
+";
+    assert_eq!(seen.stdout, expected);
+    // Nothing is asked of what is off, nor of an agent that is not there.
+    let expected = [
+        "GET /cluster/resources?type=vm",
+        "GET /nodes/pve1/qemu/100/agent/network-get-interfaces",
+        "GET /nodes/pve1/qemu/100/config",
+        "GET /nodes/pve1/qemu/101/agent/network-get-interfaces",
+        "GET /nodes/pve1/qemu/101/config",
+        "GET /nodes/pve1/qemu/103/config",
+        "GET /nodes/pve1/qemu/104/agent/network-get-interfaces",
+        "GET /nodes/pve1/qemu/104/config",
+    ];
+    assert_eq!(sorted_requests(&fake), expected);
+}
+
+#[test]
+fn scripts_get_null_where_no_address_is_known() {
+    let fake = some_vms(&json!([]));
+    let seen = Homelab::at(&fake).run("proxmox vm list --ip --json");
+    let rows: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    let rows = rows.as_array().unwrap();
+    let addresses: Vec<&serde_json::Value> = rows.iter().map(|row| &row["ip"]).collect();
+    assert_eq!(
+        addresses,
+        [
+            &json!("10.0.0.4"),
+            &json!("10.0.0.5"),
+            &json!(null),
+            &json!(null),
+            &json!(null)
+        ]
+    );
+}
+
+#[test]
+fn without_the_option_nothing_more_is_asked_nor_shown() {
+    let fake = some_vms(&json!([]));
+    let seen = Homelab::at(&fake).run("proxmox vm list --json");
+    assert!(!seen.stdout.contains("\"ip\""), "{}", seen.stdout);
+    assert_eq!(sorted_requests(&fake), ["GET /cluster/resources?type=vm"]);
+}
+
+#[test]
+fn an_agent_that_cannot_be_asked_is_told_of_and_the_others_are_shown() {
+    let fake = some_vms(&json!([{"on": "GET /nodes/pve1/qemu/100/agent", "hang": true}]));
+    let seen = Homelab::at(&fake).run("proxmox vm list --ip --request-timeout 0.5");
+    let warning = format!(
+        "Warning: the address of VM 100 cannot be asked for: no answer from {}: nothing whole came \
+         within 0.5 s; ",
+        fake.address()
+    );
+    assert!(seen.stderr.starts_with(&warning), "{}", seen.stderr);
+    let shown: Vec<&str> = seen.stdout.lines().skip(1).take(2).collect();
+    assert_eq!(
+        (seen.exit, shown),
+        (
+            Some(0),
+            vec![
+                "100   router   running  pve1  -",
+                "101   web-1    running  pve1  10.0.0.5"
+            ]
+        )
+    );
+}
+
+#[test]
+fn eight_agents_are_asked_at_once_and_no_more() {
+    let guests: Vec<_> = (100..110)
+        .map(|vmid| json!({"vmid": vmid, "name": format!("vm-{vmid}"), "status": "running"}))
+        .collect();
+    let silent: Vec<_> = (100..110)
+        .map(|vmid| json!({"on": format!("GET /nodes/pve1/qemu/{vmid}/agent"), "hang": true}))
+        .collect();
+    let fake = fake(json!({"guests": guests, "faults": silent}));
+    let run = Homelab::at(&fake).start("proxmox vm list --ip");
+    // The list, and of eight VMs the configuration and the agent: then all wait.
+    fake.wait_for_requests(1 + 8 + 8);
+    run.kill();
+    let requests = sorted_requests(&fake);
+    let agents = requests.iter().filter(|it| it.contains("/agent/")).count();
+    assert_eq!((agents, requests.len()), (8, 17));
+}

@@ -1,0 +1,275 @@
+//! What comes after the clone: settings and keys as the server gets them, and what becomes of a run
+//! that ends in between.
+
+use rstest::rstest;
+use serde_json::json;
+
+use crate::fake_pve::{FakePve, Setup};
+use crate::homelab::{Homelab, Seen, StateDir};
+
+const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
+const PUT: &str = "PUT /nodes/pve1/qemu/100/config ";
+
+fn fake(more: &serde_json::Value) -> FakePve {
+    let mut setup = json!({"guests": [{"vmid": 9000, "name": "debian-12", "template": true}]});
+    for (key, value) in more.as_object().unwrap() {
+        setup[key] = value.clone();
+    }
+    FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
+}
+
+/// What a request of the fake's has set an option to, decoded as the server decodes a form.
+fn sent(fake: &FakePve, option: &str) -> Vec<String> {
+    let seen = fake.headers_seen();
+    let changes = seen.iter().filter(|seen| seen.line.starts_with(PUT));
+    changes
+        .filter_map(|seen| seen.param(option).map(str::to_owned))
+        .collect()
+}
+
+/// The bytes that `%XX` stand for, and nothing else for anything else.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digits = [rest.next().unwrap(), rest.next().unwrap()];
+            let digits = str::from_utf8(&digits).unwrap();
+            bytes.push(u8::from_str_radix(digits, 16).unwrap());
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+const KEYS: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0cKtRhVVGcTVeTtDpnyvQbYYw+xzZeZeZqbJ3uHu0H me@host\n\
+    from=\"10.0.0.0/8\",command=\"echo a=b&c;d\" ssh-rsa AAAAB3NzaC1yc2E+/w== Jürgen's  laptop + 100 % spare\n\
+    \n\
+    ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY= 鍵\n";
+
+#[test]
+fn the_server_gets_exactly_the_keys_of_the_file() {
+    let fake = fake(&json!({}));
+    let seen = Homelab::at(&fake)
+        .with_file("keys.pub", KEYS)
+        .run(&format!("{CREATE} --ssh-key keys.pub"));
+    assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
+    let [sent] = &sent(&fake, "sshkeys")[..] else {
+        panic!("it was not set once: {:?}", fake.journal());
+    };
+    // The server takes only what is encoded itself, and knows no + for a space.
+    assert!(
+        sent.is_ascii() && !sent.contains([' ', '+', '\n']),
+        "{sent}"
+    );
+    assert_eq!(percent_decoded(sent), KEYS);
+}
+
+#[test]
+fn keys_of_several_files_are_set_together_and_only_once() {
+    let fake = fake(&json!({}));
+    let state = StateDir::new();
+    let run = |more: &str| {
+        let homelab = Homelab::at(&fake)
+            .with_file("a.pub", "# mine\nssh-rsa AAAAA a")
+            .with_file("b.pub", "ssh-rsa AAAAB b\n");
+        let words = format!("{CREATE} --ssh-key a.pub --ssh-key b.pub{more}");
+        homelab.in_state(&state).run(&words)
+    };
+    assert_eq!(run("").exit, Some(0));
+    assert_eq!(run(" --ensure").exit, Some(0));
+    let decoded: Vec<String> = sent(&fake, "sshkeys")
+        .iter()
+        .map(|sent| percent_decoded(sent))
+        .collect();
+    assert_eq!(decoded, ["ssh-rsa AAAAA a\nssh-rsa AAAAB b\n"]);
+}
+
+#[test]
+fn a_password_comes_from_a_file_and_is_said_nowhere() {
+    const PASSWORD: &str = "correct horse=battery&staple;";
+    // The server repeats what it does not like.
+    let words = format!("{{\"data\":null,\"message\":\"'{PASSWORD}' is too long\\n\"}}");
+    let refusal = json!({"status": 500, "reason": "x", "body": words});
+    let fake = fake(&json!({"faults": [{"on": "PUT", "nth": 1, "answer": refusal}]}));
+    let state = StateDir::new();
+    let run = |more: &str| {
+        let homelab = Homelab::at(&fake).with_file("password", &format!("{PASSWORD}\n"));
+        let chmod = homelab.home().join("password");
+        std::fs::set_permissions(chmod, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
+        let words = format!("{CREATE} --verbose --set cipassword=@password{more}");
+        homelab.in_state(&state).run(&words)
+    };
+    let refused = run("");
+    assert!(
+        refused
+            .stderr
+            .contains("it was not configured: '(secret)' is too long"),
+        "{}",
+        refused.stderr
+    );
+    let (mended, again) = (run(" --json"), run(" --ensure"));
+    assert_eq!(
+        (refused.exit, mended.exit, again.exit),
+        (Some(1), Some(0), Some(0))
+    );
+    // Sent until it was certainly set, and then no more: nobody can read whether it is.
+    assert_eq!(sent(&fake, "cipassword"), [PASSWORD, PASSWORD]);
+    for seen in [refused, mended, again] {
+        for text in [seen.stdout, seen.stderr] {
+            assert!(!text.contains("horse"), "{text}");
+        }
+    }
+    let claim = std::fs::read_to_string(format!("{}/web-1.jsonl", state.path())).unwrap();
+    assert!(!claim.contains("horse"), "{claim}");
+}
+
+#[test]
+fn a_password_that_everybody_can_read_is_refused() {
+    let fake = fake(&json!({}));
+    let homelab = Homelab::at(&fake).with_file("password", "hunter2\n");
+    let path = homelab.home().join("password");
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let expected = Seen {
+        exit: Some(2),
+        stdout: String::new(),
+        stderr:
+            "Failed to create VM: 'password' holds a secret (cipassword) and every user of this \
+                 machine can read it\nHint: chmod o= password\n"
+                .to_owned(),
+    };
+    let seen = homelab.run(&format!("{CREATE} --set cipassword=@password"));
+    assert_eq!((seen, fake.journal().len()), (expected, 0));
+}
+
+/// A card keeps its hardware address, and with it what DHCP gives it.
+#[test]
+fn a_network_card_that_is_changed_keeps_its_mac() {
+    let fake = fake(&json!({}));
+    let mac = |fake: &FakePve| {
+        let cluster = fake.cluster();
+        let net = cluster.guests[&100].config["net0"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        net.split(['=', ',']).nth(1).unwrap().to_owned()
+    };
+    let state = StateDir::new();
+    let run = |more: &str| {
+        let homelab = Homelab::at(&fake).in_state(&state);
+        homelab.run(&format!("{CREATE} --ensure{more}")).exit
+    };
+    assert_eq!(run(""), Some(0));
+    let before = mac(&fake);
+    assert_eq!(run(" --set net0=virtio,bridge=vmbr1"), Some(0));
+    assert_eq!(run(" --set net0=virtio,bridge=vmbr1"), Some(0));
+    let expected = format!("virtio={before},bridge=vmbr1");
+    assert_eq!((mac(&fake), sent(&fake, "net0")), (before, vec![expected]));
+}
+
+const ALL: &str = " --set cores=4 --resize scsi0=32G --wait-ip";
+
+/// Up to which request a run gets, and what is still to be sent then.
+#[rstest]
+#[case::before_it_is_configured(6, &["PUT config", "PUT resize", "POST start"])]
+#[case::while_it_is_configured(7, &["PUT resize", "POST start"])]
+#[case::while_its_disk_grows(9, &["POST start"])]
+#[case::while_it_starts(12, &[])]
+#[case::while_its_address_is_awaited(16, &[])]
+fn a_run_that_was_killed_is_seen_to_its_end(#[case] requests: usize, #[case] left: &[&str]) {
+    let fake = fake(&json!({"faults": [{"request": requests, "hang": "after"}]}));
+    let state = StateDir::new();
+    let run = Homelab::at(&fake)
+        .in_state(&state)
+        .start(&format!("{CREATE}{ALL}"));
+    fake.wait_for_requests(requests);
+    run.kill();
+    drop(fake.take_journal());
+    let seen = Homelab::at(&fake)
+        .in_state(&state)
+        .run(&format!("{CREATE}{ALL} --ensure --json"));
+    assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
+    let sent: Vec<String> = fake
+        .journal()
+        .iter()
+        .filter(|line| !line.starts_with("GET "))
+        .map(|line| {
+            let (method, rest) = line.split_once(' ').unwrap();
+            let path = rest.split(' ').next().unwrap();
+            format!("{method} {}", path.rsplit('/').next().unwrap())
+        })
+        .collect();
+    assert_eq!(sent, left);
+    let made: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    assert_eq!(
+        (&made["created"], &made["ip"]),
+        (&json!(true), &json!("10.0.0.4"))
+    );
+    let cluster = fake.cluster();
+    let vm = &cluster.guests[&100];
+    assert_eq!(
+        (&vm.config["cores"], vm.status.as_str()),
+        (&json!(4), "running")
+    );
+}
+
+#[rstest]
+#[case::configuring(7, "it is still being configured")]
+#[case::enlarging(9, "its disk scsi0 is still being enlarged to 32G")]
+#[case::starting(12, "it is still being started")]
+#[case::awaiting_the_address(16, "its address is not known yet")]
+fn an_interrupted_run_says_what_is_there(#[case] requests: usize, #[case] what: &str) {
+    let fake = fake(&json!({"faults": [{"request": requests, "hang": true}]}));
+    let run = Homelab::at(&fake).start(&format!("{CREATE}{ALL}"));
+    fake.wait_for_requests(requests);
+    run.signal("INT");
+    let seen = run.wait();
+    let expected = format!(
+        "VM 100 'web-1' was created on node 'pve1', but {what}: interrupted\n\
+         Hint: the same command with --ensure goes on with it\n"
+    );
+    assert!(seen.stderr.ends_with(&expected), "{}", seen.stderr);
+    assert_eq!(seen.exit, Some(130));
+}
+
+#[rstest]
+#[case::ipv4_at_once(json!([["2001:db8::5", "10.0.0.9"]]), "10.0.0.9", 1)]
+#[case::ipv4_a_little_later(json!([[], ["2001:db8::5"], ["2001:db8::5", "10.0.0.9"]]), "10.0.0.9", 3)]
+#[case::ipv6_for_a_while(json!([["2001:db8::5"]]), "2001:db8::5", 2)]
+fn an_ipv4_address_is_worth_a_little_patience(
+    #[case] told: serde_json::Value,
+    #[case] expected: &str,
+    #[case] at_least: usize,
+) {
+    let lists: Vec<_> = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|addresses| {
+            let addresses: Vec<_> = addresses
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|address| json!({"ip-address": address}))
+                .collect();
+            let card = "bc:24:11:00:00:64";
+            json!([
+                {"name": "docker0", "hardware-address": "02:42:00:00:00:01",
+                 "ip-addresses": [{"ip-address": "172.17.0.1"}]},
+                {"name": "eth0", "hardware-address": card, "ip-addresses": addresses}
+            ])
+        })
+        .collect();
+    let fake = fake(&json!({"agent": {"interfaces": lists}}));
+    let seen = Homelab::at(&fake).run(&format!("{CREATE} --wait-ip"));
+    let line = format!("Successfully created VM 100 'web-1' on node 'pve1' at {expected}\n");
+    assert_eq!((seen.exit, seen.stdout), (Some(0), line));
+    let journal = fake.journal();
+    let asked = journal
+        .iter()
+        .filter(|line| line.contains("/agent/"))
+        .count();
+    assert!(asked >= at_least, "asked {asked} times");
+}
