@@ -7,9 +7,9 @@
 )]
 #![allow(dead_code, reason = "the example and the tests use different parts")]
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 #[cfg(not(test))]
 #[path = "fake_pve/mod.rs"]
@@ -28,10 +28,12 @@ const CLUSTER: &str = r#"{
         {"vmid": 100, "name": "router", "node": "pve1", "status": "running"},
         {"vmid": 102, "name": "db-1", "node": "pve2", "status": "running"},
         {"vmid": 1000, "name": "backup", "node": "pve2"},
-        {"vmid": 9000, "name": "debian-12", "node": "pve1", "template": true},
+        {"vmid": 9000, "name": "debian-12", "node": "pve1", "template": true,
+         "config": {"scsi0": "data:9000/base-9000-disk-0.raw,size=32G"}},
         {"vmid": 9001, "name": "ubuntu-22.04", "node": "pve2", "template": true}
     ],
     "clone_steps": {"appears": 0, "named": 1, "done": 2},
+    "clone_log": "growing",
     "rows": {"every_ms": 10000}
 }"#;
 
@@ -41,24 +43,63 @@ const COMMANDS: [&str; 3] = [
     "homelab proxmox vm list",
 ];
 
+/// From a template to an address, in lines as somebody would type them.
+const TO_AN_ADDRESS: &str = "homelab proxmox vm create web-2 debian-12 --set cores=4 --set memory=8192 \\
+    --set ciuser=admin --set ipconfig0=ip=dhcp --ssh-key id_ed25519.pub \\
+    --resize scsi0=+8G --wait-ip";
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0cKtRhVVGcTVeTtDpnyvQbYYw+xzZeZeZqbJ3uHu0H me@jumphost\n";
+
+/// How often a clone is looked at before it is done, so that there is something to see of it.
+const LOOKS_OF_ONLOOKERS: u32 = 6;
+
 fn main() -> io::Result<()> {
     let program = beside_this_example();
     if std::env::var_os("SERVE").is_some_and(|serve| serve == "1") {
         return serve(&program);
     }
-    show(&program, &mut io::stdout())
+    let mut out = io::stdout();
+    if out.is_terminal() && io::stderr().is_terminal() {
+        return show(&program, &mut out, Audience::Onlookers);
+    }
+    show(&program, &mut out, Audience::Readers)
+}
+
+/// Who sees it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// What is printed is kept, and read later.
+    Readers,
+    /// The program has their terminal.
+    Onlookers,
 }
 
 /// Runs the commands and prints each with what it prints.
-pub(crate) fn show(program: &Path, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn show(program: &Path, out: &mut dyn Write, audience: Audience) -> io::Result<()> {
     let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
     let state = State::beside(program);
-    for command in COMMANDS {
+    let settings = settings(&fake, &state);
+    for command in COMMANDS.into_iter().chain([TO_AN_ADDRESS]) {
         writeln!(out, "$ {command}")?;
         out.flush()?;
-        run(program, command, &settings(&fake, &state), out)?;
+        match audience {
+            Audience::Readers => run(program, command, &settings, out)?,
+            Audience::Onlookers => {
+                if command == TO_AN_ADDRESS {
+                    slow_down(&fake);
+                }
+                run_at_terminal(program, command, &settings)?;
+            }
+        }
     }
     Ok(())
+}
+
+fn slow_down(fake: &FakePve) {
+    let setup = &mut fake.cluster().setup;
+    setup.clone_steps = None;
+    setup.clone_looks = LOOKS_OF_ONLOOKERS;
+    setup.task_looks = 1;
+    setup.agent.looks = 1;
 }
 
 /// Where the runs leave word for each other, instead of in somebody's home.
@@ -68,7 +109,10 @@ impl State {
     fn beside(program: &Path) -> Self {
         let folder = program.parent().unwrap_or(Path::new("/"));
         let name = format!("homelab-demo-{}", std::process::id());
-        Self(folder.join(name))
+        let folder = folder.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder beside the program");
+        std::fs::write(folder.join("id_ed25519.pub"), KEY).expect("a folder of its own");
+        Self(folder)
     }
 }
 
@@ -78,24 +122,44 @@ impl Drop for State {
     }
 }
 
+const STATE_DIR: &str = "HOMELAB_STATE_DIR";
+
 type Settings = [(&'static str, String); 5];
 
 /// stdout and stderr through one pipe, so that their lines keep their order.
 fn run(program: &Path, command: &str, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
     let (mut shown, pipe) = io::pipe()?;
-    let mut process = Command::new(program);
-    process
-        .args(command.split(' ').skip(1))
-        .env_clear()
-        .envs(settings.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(pipe.try_clone()?)
-        .stderr(pipe);
+    let mut process = prepared(program, command, settings);
+    process.stdout(pipe.try_clone()?).stderr(pipe);
     let mut child = process.spawn()?;
     // Holds the writing ends, which would keep the pipe open for ever.
     drop(process);
     io::copy(&mut shown, out)?;
-    let status = child.wait()?;
+    expect_success(command, child.wait()?)
+}
+
+/// With the progress line, which takes a terminal.
+fn run_at_terminal(program: &Path, command: &str, settings: &Settings) -> io::Result<()> {
+    let mut process = prepared(program, command, settings);
+    let term = std::env::var_os("TERM").unwrap_or_default();
+    expect_success(command, process.env("TERM", term).status()?)
+}
+
+fn prepared(program: &Path, command: &str, settings: &Settings) -> Command {
+    let mut process = Command::new(program);
+    let words = command.split_whitespace().filter(|word| *word != "\\");
+    process
+        .args(words.skip(1))
+        .env_clear()
+        .envs(settings.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null());
+    if let Some((_, folder)) = settings.iter().find(|(name, _)| *name == STATE_DIR) {
+        process.current_dir(folder);
+    }
+    process
+}
+
+fn expect_success(command: &str, status: ExitStatus) -> io::Result<()> {
     if !status.success() {
         return Err(io::Error::other(format!("{command}: {status}")));
     }
@@ -127,7 +191,7 @@ fn settings(fake: &FakePve, state: &State) -> Settings {
         ("PROXMOX_USER", "root@pam".to_owned()),
         ("PROXMOX_TOKEN_KEY", "cli".to_owned()),
         ("PROXMOX_TOKEN_SECRET", SECRET.to_owned()),
-        ("HOMELAB_STATE_DIR", state.0.display().to_string()),
+        (STATE_DIR, state.0.display().to_string()),
     ]
 }
 

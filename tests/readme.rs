@@ -22,7 +22,8 @@ fn block_behind(heading: &str) -> &'static str {
 #[test]
 fn the_session_is_what_the_demo_shows() {
     let mut shown = Vec::new();
-    demo::show(Path::new(env!("CARGO_BIN_EXE_homelab")), &mut shown).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_homelab"));
+    demo::show(program, &mut shown, demo::Audience::Readers).unwrap();
     secrets::expect_none("the demo", &shown);
     assert_eq!(
         String::from_utf8(shown).unwrap(),
