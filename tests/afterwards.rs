@@ -273,3 +273,54 @@ fn an_ipv4_address_is_worth_a_little_patience(
         .count();
     assert!(asked >= at_least, "asked {asked} times");
 }
+
+/// The disk is made larger by absolute sizes only, so whatever happens to whichever request, and
+/// however often the same is typed again, it is never larger than it shall be.
+#[rstest]
+#[case::the_answer_is_lost(json!({"close": "lost"}))]
+#[case::the_request_is_lost(json!({"close": "before"}))]
+#[case::the_connection_is_reset(json!({"close": "reset"}))]
+#[case::the_answer_breaks_off(json!({"truncate": 5}))]
+#[case::a_daemon_dies(json!({"answer": {"status": 596, "reason": "Broken pipe", "body": "", "acted": true}}))]
+#[case::a_daemon_is_down(json!({"answer": {"status": 595, "reason": "Connection refused", "body": ""}}))]
+#[case::a_proxy_says_something(json!({"answer": {"status": 502, "reason": "Bad Gateway", "type": "text/html", "body": "<html>"}}))]
+fn a_mishap_at_any_request_ends_in_the_same_vm(#[case] mishap: serde_json::Value) {
+    const RELATIVE: &str = " --set cores=4 --set net0=virtio,bridge=vmbr1 --set scsi1=data:8 \
+                            --resize scsi0=+6G --wait-ip --ensure";
+    for request in 1..=16 {
+        let mut fault = mishap.clone();
+        fault["request"] = json!(request);
+        let fake = fake(&json!({"faults": [fault]}));
+        let state = StateDir::new();
+        let run = || {
+            Homelab::at(&fake)
+                .in_state(&state)
+                .run(&format!("{CREATE}{RELATIVE}"))
+        };
+        let mut seen = run();
+        if seen.exit != Some(0) {
+            seen = run();
+        }
+        let again = run();
+        assert_eq!(
+            (seen.exit, again.exit),
+            (Some(0), Some(0)),
+            "request {request}: {}{}",
+            seen.stderr,
+            again.stderr
+        );
+        assert_eq!(fake.vms_named("web-1"), [100], "request {request}");
+        let cluster = fake.cluster();
+        let vm = &cluster.guests[&100];
+        let option = |name: &str| vm.config.get(name).and_then(serde_json::Value::as_str);
+        let disk = option("scsi0").unwrap();
+        assert!(disk.ends_with("size=8G"), "request {request}: {disk}");
+        // A second volume would have left the first one behind.
+        assert_eq!(option("unused0"), None, "request {request}");
+        assert_eq!(
+            (&vm.config["cores"], vm.status.as_str()),
+            (&json!(4), "running"),
+            "request {request}"
+        );
+    }
+}
