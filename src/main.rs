@@ -6,6 +6,7 @@ mod claim;
 mod cli;
 mod clone;
 mod closest;
+mod completions;
 mod config;
 mod finding;
 mod grant;
@@ -31,8 +32,8 @@ use std::time::Instant;
 use crate::api::types::Guest;
 use crate::api::{Access, Event, Pve};
 use crate::cli::{
-    Check, Cli, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template, TemplateList,
-    TemplateVerb, Topic, Vm, VmCreate, VmList, VmVerb,
+    Check, Cli, Completions, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template,
+    TemplateList, TemplateVerb, Topic, Vm, VmCreate, VmList, VmVerb,
 };
 use crate::clone::{Plan, Ready, Run};
 use crate::config::Configuration;
@@ -67,6 +68,10 @@ fn main() -> ExitCode {
             topic: Some(Topic::Proxmox(command)),
             ..
         }) => proxmox(&command),
+        Ok(Cli {
+            topic: Some(Topic::Completions(Completions { shell })),
+            ..
+        }) => print(|out| write!(out, "{}", cli::completions(shell))),
         Ok(Cli { topic: None, .. }) => wrong_usage("No command was given", &arguments),
         Err(exit) if exit.status.is_ok() => {
             print(|out| writeln!(out, "{}", exit.output.trim_end()))
