@@ -1,6 +1,7 @@
 //! Every word a user may type.
 
 mod arrange;
+mod meant;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, EarlyExit, FromArgs};
 
 use crate::api::types::{Upid, VmName, Vmid};
+use crate::completions::{self, Shell};
 use crate::resize::Resize;
 
 /// Machines of a home lab, from the command line.
@@ -35,8 +37,10 @@ pub struct Cli {
 /// What a command is about.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a run")]
 pub enum Topic {
     Proxmox(Proxmox),
+    Completions(Completions),
 }
 
 /// Virtual machines and templates of a Proxmox VE cluster.
@@ -381,6 +385,32 @@ pub struct Check {
     pub json: bool,
 }
 
+/// Print the script with which a shell completes this program's words.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "completions",
+    help_triggers("-h", "--help"),
+    note = "A shell reads the script once it is in the right place, for all users or for one:
+
+bash  /etc/bash_completion.d/homelab, if the package bash-completion is there; else, and
+      for one user, a line in ~/.bashrc:  . <(homelab completions bash)
+zsh   /usr/local/share/zsh/site-functions/_homelab, or a file _homelab in another
+      folder of $fpath; then 'compinit' has to run in ~/.zshrc
+fish  /etc/fish/completions/homelab.fish, or ~/.config/fish/completions/homelab.fish
+
+Shells that are started from then on complete commands, options and, where an option
+takes a file, its name.",
+    example = "homelab completions bash > /etc/bash_completion.d/homelab
+homelab completions zsh > /usr/local/share/zsh/site-functions/_homelab
+homelab completions fish > /etc/fish/completions/homelab.fish"
+)]
+pub struct Completions {
+    /// the shell that shall complete them
+    #[argh(positional, arg_name = "bash|zsh|fish")]
+    pub shell: Shell,
+}
+
 /// A time that somebody typed: seconds, more than none, fractions allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seconds(pub Duration);
@@ -420,6 +450,16 @@ pub fn parse(arguments: &[String]) -> Result<Cli, EarlyExit> {
     let arranged = arrange::arranged(&Cli::get_args_info(), arguments);
     let words: Vec<&str> = arranged.words.iter().map(String::as_str).collect();
     Cli::from_args(&["homelab"], &words)
+}
+
+/// The script with which that shell completes these words.
+pub fn completions(shell: Shell) -> String {
+    completions::script(shell, "homelab", &Cli::get_args_info())
+}
+
+/// What was probably meant where `arguments` have a typo.
+pub fn meant(arguments: &[String]) -> Option<String> {
+    meant::meant("homelab", &Cli::get_args_info(), arguments)
 }
 
 /// The command as far as `arguments` name one: `homelab proxmox vm create`.

@@ -379,7 +379,6 @@ mod tests {
     #[case::line_break("/vms/9000\nreboot, VM.Clone")]
     #[case::option("--roles, VM.Clone")]
     #[case::privilege("/vms/9000, VM.Clone; reboot")]
-    #[case::pool("pool 'nosuch' does not exist")]
     fn no_line_is_made_of_other_words(#[case] what: &str) {
         let error = refused(403, &format!("Permission check failed ({what})"));
         let hint = "'homelab proxmox check TEMPLATE' shows which privileges the token lacks";

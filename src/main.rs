@@ -7,6 +7,7 @@ mod claim;
 mod cli;
 mod clone;
 mod closest;
+mod completions;
 mod config;
 mod file;
 mod finding;
@@ -40,8 +41,8 @@ use crate::addresses::{Addresses, addresses};
 use crate::api::types::{CloneMode, CloneOptions, Guest, Node, Pool, Storage, Vmid};
 use crate::api::{Access, Event, Pve};
 use crate::cli::{
-    Check, Cli, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template, TemplateList,
-    TemplateVerb, Topic, Vm, VmCreate, VmList, VmVerb,
+    Check, Cli, Completions, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template,
+    TemplateList, TemplateVerb, Topic, Vm, VmCreate, VmList, VmVerb,
 };
 use crate::clone::{Plan, Ready, Run, Wanted};
 use crate::config::Configuration;
@@ -77,6 +78,10 @@ fn main() -> ExitCode {
             topic: Some(Topic::Proxmox(command)),
             ..
         }) => proxmox(&command),
+        Ok(Cli {
+            topic: Some(Topic::Completions(Completions { shell })),
+            ..
+        }) => print(|out| write!(out, "{}", cli::completions(shell))),
         Ok(Cli { topic: None, .. }) => wrong_usage("No command was given", &arguments),
         Err(exit) if exit.status.is_ok() => {
             print(|out| writeln!(out, "{}", exit.output.trim_end()))
@@ -550,8 +555,11 @@ fn wrong_usage(complaint: &str, arguments: &[String]) -> ExitCode {
     }
     say(&cli::usage_of(&command));
     let message: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
-    let report = Report::new(Kind::Usage, message.join(" "))
-        .with_hint(format!("'{command} --help' explains it"));
+    let mut hint = format!("'{command} --help' explains it");
+    if let Some(meant) = cli::meant(arguments) {
+        hint = format!("did you mean '{meant}'? {hint}");
+    }
+    let report = Report::new(Kind::Usage, message.join(" ")).with_hint(hint);
     failed(
         &report,
         arguments.iter().any(|argument| argument == "--json"),

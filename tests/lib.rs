@@ -15,6 +15,7 @@
 //! - `crowd`: many runs at once
 //! - `chaos`: exactly one VM, whatever happens and whenever it happens
 //! - `homelab`: whatever a run writes, no secret is in it
+//! - `completions`: what bash, zsh and fish offer, and a user at a terminal
 //! - `house`: imports in `src` run one way
 //! - `readme`: what the README shows is what happens
 
@@ -29,6 +30,7 @@ mod afterwards;
 mod chaos;
 mod check;
 mod claimed;
+mod completions;
 mod configuration;
 mod crowd;
 mod demo;
