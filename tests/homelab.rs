@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) use running::Running;
 pub(crate) use state::StateDir;
 
+use pty_process::blocking::Pts;
+
 use crate::fake_pve::{FakePve, SECRET};
 
 /// What somebody sees of a run.
@@ -148,6 +150,17 @@ impl Homelab {
         let command = command.stdout(Stdio::piped()).stderr(stderr);
         let child = command.spawn().expect("the program starts");
         Running::new(child, self)
+    }
+
+    /// The same at a terminal, which is its stderr, and from where it gets Ctrl-C. As long as the
+    /// returned one lives its home does.
+    pub(crate) fn start_at(mut self, pts: Pts, words: &str) -> (Child, Homelab) {
+        self.command.args(words.split(' '));
+        let command = std::mem::replace(&mut self.command, Command::new(""));
+        let stdout = Stdio::piped();
+        let command = pty_process::blocking::Command::from(command).stdout(stdout);
+        let child = command.spawn(pts).expect("the program starts");
+        (child, self)
     }
 }
 

@@ -6,6 +6,7 @@
 //! - `addresses`: what the agents of many VMs tell
 //! - `claimed`: two runs that make the same VM on one host
 //! - `interrupted`: Ctrl-C and `kill`
+//! - `terminal`: the line that changes, and what is left of it
 //! - `trust`: TLS with the right and the wrong server, for each way to trust one
 //! - `hosts`: several hosts, some of them dead
 //! - `configuration`: flags, environment and file, and what is wrong with them
@@ -44,6 +45,7 @@ mod readme;
 mod recorded;
 mod recording;
 mod scenarios;
+mod terminal;
 mod today;
 mod trust;
 mod wire;

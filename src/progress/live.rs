@@ -10,13 +10,10 @@ use super::doing::Doing;
 use super::terminal::{Terminal, columns};
 use crate::output::clean;
 
-/// Below that there is no room for a bar beside the words.
+/// Below that a bar would be too short to tell anything.
 const WIDE: usize = 64;
 /// Often enough for a second hand, and for a window that is made narrower.
 const TICK: Duration = Duration::from_millis(250);
-/// What the bar counts in: a tenth of a percent.
-const WHOLE: u64 = 1000;
-
 /// A line at the bottom of the terminal, until it is dropped.
 pub(super) struct Live {
     bar: ProgressBar,
@@ -26,7 +23,7 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new() -> Live {
         let target = ProgressDrawTarget::term_like(Box::new(Terminal::default()));
-        let bar = ProgressBar::with_draw_target(Some(WHOLE), target);
+        let bar = ProgressBar::with_draw_target(None, target);
         bar.enable_steady_tick(TICK);
         Live { bar, copying: None }
     }
@@ -40,8 +37,7 @@ impl Live {
             }),
             _ => None,
         };
-        self.bar.set_style(style("{wide_msg} {time}"));
-        self.bar.set_message(doing.words());
+        self.draw(doing.words(), None);
     }
 
     /// What the log of the task in hand says in addition.
@@ -57,19 +53,22 @@ impl Live {
             return;
         };
         let percent = copying.percent;
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "0 to 1000"
-        )]
-        self.bar.set_position((percent * 10.0) as u64);
         let words = format!("{percent:3.0}%  {amount}  {disk}");
-        if columns().unwrap_or(0) >= WIDE {
-            self.bar.set_style(style("[{wide_bar}] {msg}  {time}"));
-        } else {
-            self.bar.set_style(style("{wide_msg} {time}"));
-        }
-        self.bar.set_message(words);
+        self.draw(words, Some(percent));
+    }
+
+    /// How wide the window is counts anew each time the line is drawn.
+    fn draw(&self, words: String, percent: Option<f64>) {
+        let line = move |state: &ProgressState, line: &mut dyn Write| {
+            let width = columns().unwrap_or(80).max(2) - 1;
+            let seconds = state.elapsed().as_secs();
+            let time = format!("{}:{:02}", seconds / 60, seconds % 60);
+            let _ = line.write_str(&fitted(&words, percent, &time, width));
+        };
+        let style = ProgressStyle::with_template("{line}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        self.bar.set_style(style.with_key("line", line));
+        self.bar.force_draw();
     }
 
     /// Something else is said above the line.
@@ -84,13 +83,61 @@ impl Drop for Live {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    // Plain letters: not each terminal of a jump host knows more.
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
-        .with_key("time", |state: &ProgressState, line: &mut dyn Write| {
-            let seconds = state.elapsed().as_secs();
-            let _ = write!(line, "{}:{:02}", seconds / 60, seconds % 60);
-        })
+/// As much as there is room for: the words come before the time, and both before the bar.
+fn fitted(words: &str, percent: Option<f64>, time: &str, width: usize) -> String {
+    let length = words.chars().count();
+    let Some(room) = width.checked_sub(length + 1 + time.len()) else {
+        return words.chars().take(width).collect();
+    };
+    // Brackets, and a second space on each side.
+    match percent.filter(|_| width >= WIDE).zip(room.checked_sub(4)) {
+        Some((percent, inner)) => format!("[{}] {words}  {time}", bar(percent, inner)),
+        None => format!("{words}{:room$} {time}", ""),
+    }
+}
+
+/// Plain letters: not each terminal of a jump host knows more.
+fn bar(percent: f64, width: usize) -> String {
+    let reached = |place: &usize| 100.0 * as_float(place + 1) <= percent * as_float(width);
+    let done = (0..width).take_while(reached).count();
+    let bar = "=".repeat(done) + ">";
+    format!("{bar:width$.width$}")
+}
+
+/// A number of columns.
+fn as_float(columns: usize) -> f64 {
+    f64::from(u16::try_from(columns).unwrap_or(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const WORDS: &str = " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2";
+
+    #[rstest]
+    #[case::wide(
+        65,
+        Some(50.0),
+        "[=========>         ]  50%  1.0 GiB of 2.0 GiB  disk 1 of 2  0:12"
+    )]
+    #[case::begun(
+        65,
+        Some(0.0),
+        "[>                  ]  50%  1.0 GiB of 2.0 GiB  disk 1 of 2  0:12"
+    )]
+    #[case::done(
+        65,
+        Some(100.0),
+        "[===================]  50%  1.0 GiB of 2.0 GiB  disk 1 of 2  0:12"
+    )]
+    #[case::no_bar(44, Some(50.0), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2   0:12")]
+    #[case::just_so(42, Some(50.0), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2 0:12")]
+    #[case::no_time(41, Some(50.0), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2")]
+    #[case::not_even_the_words(20, Some(50.0), " 50%  1.0 GiB of 2.0")]
+    #[case::no_percentage(46, None, " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2     0:12")]
+    fn it_fits(#[case] width: usize, #[case] percent: Option<f64>, #[case] line: &str) {
+        assert_eq!(fitted(WORDS, percent, "0:12", width), line);
+    }
 }

@@ -77,7 +77,8 @@ impl TermLike for Terminal {
             return Ok(());
         }
         let mut stderr = io::stderr().lock();
-        write!(stderr, "{NO_WRAP}{text}{WRAP}\r")?;
+        // `write!` would write it piece by piece, and a run may end between two of them.
+        stderr.write_all(format!("{NO_WRAP}{text}{WRAP}\r").as_bytes())?;
         stderr.flush()
     }
 }
