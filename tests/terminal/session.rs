@@ -17,7 +17,7 @@ use crate::homelab::{Homelab, secrets};
 
 const ROWS: u16 = 12;
 /// How long a test waits for what shall be seen before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A run whose stderr is a terminal; its stdout is a pipe, so that what the terminal shows comes
 /// from stderr alone.
