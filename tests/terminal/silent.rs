@@ -24,7 +24,7 @@ fn a_terminal_gets_no_codes(#[case] term: &str, #[case] flag: &str, #[case] line
     let words = format!("{CREATE} {flag}");
     let left = Session::start(at(&fake).env("TERM", term), 120, words.trim_end()).end();
     assert_eq!(left.exit, Some(0));
-    let expected = format!("{}\r\n", lines.join("\r\n"));
+    let expected: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
     assert_eq!(left.raw, expected);
     assert!(!left.stdout.contains('\x1b'));
     expect_no_log(&fake);
@@ -34,7 +34,7 @@ fn a_terminal_gets_no_codes(#[case] term: &str, #[case] flag: &str, #[case] line
 fn a_pipe_gets_a_line_for_each_step() {
     let fake = slow(&json!([]), 6);
     let seen = at(&fake).run(CREATE);
-    let expected = format!("{}\n", LINES.join("\n"));
+    let expected: String = LINES.iter().flat_map(|line| [*line, "\n"]).collect();
     assert_eq!((seen.exit, seen.stdout.as_str()), (Some(0), CREATED));
     assert_eq!(seen.stderr, expected);
     expect_no_log(&fake);
