@@ -30,6 +30,9 @@ impl FromStr for Resize {
     fn from_str(text: &str) -> Result<Resize, Error> {
         let (disk, size) = text.split_once('=').context(NoSizeSnafu)?;
         ensure!(property::is_drive(disk), NotADiskSnafu);
+        // For the server a number alone is one of bytes, which nobody means.
+        let has_unit = !size.ends_with(|c: char| c.is_ascii_digit());
+        ensure!(has_unit, NoUnitSnafu);
         let to = match size.strip_prefix('+') {
             Some(more) => NewSize::MoreThanTemplate(more.parse().context(BadSizeSnafu)?),
             None => NewSize::Absolute(size.parse().context(BadSizeSnafu)?),
@@ -51,6 +54,9 @@ pub enum Error {
     #[snafu(display("this is no disk, like scsi0, virtio0, sata0 or ide0"))]
     NotADisk,
 
+    #[snafu(display("the size has no unit, K, M, G or T, like scsi0=32G"))]
+    NoUnit,
+
     #[snafu(display("{source}"))]
     BadSize { source: NotASize },
 }
@@ -66,6 +72,8 @@ mod tests {
     #[case::no_size("scsi0", Err(Error::NoSize))]
     #[case::no_disk("32G=scsi0", Err(Error::NotADisk))]
     #[case::controller("scsihw=32G", Err(Error::NotADisk))]
+    #[case::no_unit("scsi0=32", Err(Error::NoUnit))]
+    #[case::relative_without_unit("scsi0=+8", Err(Error::NoUnit))]
     #[case::bad_size("scsi0=big", Err(Error::BadSize { source: NotASize }))]
     #[case::shrinking("scsi0=-8G", Err(Error::BadSize { source: NotASize }))]
     fn a_disk_and_its_size_are_read(
