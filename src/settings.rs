@@ -13,9 +13,9 @@ pub use self::same::asks_for_new_volume;
 
 use self::error::{
     GivenTwiceSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu, OpenToOthersSnafu,
-    ReadSnafu,
+    PrivateKeySnafu, ReadSnafu,
 };
-use self::public_keys::public_keys;
+use self::public_keys::{is_private_key, public_keys};
 use self::same::{SSH_KEYS, is_same, to_send};
 use crate::api::secret::Secret;
 use crate::api::{VmConfig, property};
@@ -137,6 +137,8 @@ impl Setting {
             _ => text,
         };
         ensure!(!text.is_empty(), NoValueSnafu { key });
+        let origin = format!("--set {key}");
+        ensure!(!is_private_key(&text), PrivateKeySnafu { origin });
         Ok(Setting {
             key: key.to_owned(),
             value: Secret::new(text),

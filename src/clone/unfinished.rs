@@ -71,7 +71,7 @@ impl Cause {
     pub fn hint(&self) -> String {
         match self {
             Cause::Request { source, .. } if is_refusal_of_a_value(source) => {
-                "mend what it says; the same command with --ensure goes on then".to_owned()
+                "correct what it complains of, and add --ensure: that goes on with this VM".to_owned()
             }
             Cause::Request { source, .. } => match hint_for(source) {
                 Some(hint) => format!("{hint}; then {GO_ON}"),

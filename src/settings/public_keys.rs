@@ -25,8 +25,7 @@ pub(super) fn public_keys(paths: &[PathBuf]) -> Result<String, Error> {
 /// The keys of a text, each line as it is there, without the lines that are comments: the server
 /// hands line by line to ssh-keygen, which takes such a line for a broken key.
 pub(super) fn in_text(text: &str, origin: &str) -> Result<String, Error> {
-    let is_private = text.contains("PRIVATE KEY-----");
-    ensure!(!is_private, PrivateKeySnafu { origin });
+    ensure!(!is_private_key(text), PrivateKeySnafu { origin });
     let is_comment = |line: &str| line.trim_start().starts_with('#');
     let mut has_key = false;
     for (index, line) in text.lines().enumerate() {
@@ -40,6 +39,11 @@ pub(super) fn in_text(text: &str, origin: &str) -> Result<String, Error> {
     ensure!(has_key, NoPublicKeysSnafu { origin });
     let lines = text.split_inclusive('\n');
     Ok(lines.filter(|line| !is_comment(line)).collect())
+}
+
+/// Which nobody wants to hand on.
+pub(super) fn is_private_key(text: &str) -> bool {
+    text.contains("PRIVATE KEY-----")
 }
 
 /// Options, where there are any, type, key, comment. The key begins with the length of its type, and

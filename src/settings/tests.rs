@@ -87,6 +87,16 @@ fn a_value_may_stand_in_a_file(#[case] text: &str, #[case] value: &str) {
     assert_eq!(settings.value_of("description"), Some(value));
 }
 
+#[test]
+fn a_private_key_is_no_value() {
+    let file = Temporary::with("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n");
+    let error = gathered(&file.value_of("description")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "--set description: it holds a private key"
+    );
+}
+
 #[rstest]
 #[case::each_line_as_it_is(&["ssh-rsa AAAA  it is+me@h\u{f6}st \n"], "ssh-rsa AAAA  it is+me@h\u{f6}st \n")]
 #[case::without_comments(&["# mine\nssh-rsa AAAA\n\n  # old\n"], "ssh-rsa AAAA\n\n")]
