@@ -120,11 +120,9 @@ impl Settings {
 
 impl Setting {
     fn parse(words: &str) -> Result<Setting, Error> {
-        let (key, given) = words.split_once('=').context(NotAnAssignmentSnafu {
-            // Without `=` it may be a value that has lost its key.
-            words: if is_key(words) { words } else { "…" },
-        })?;
-        ensure!(is_key(key), NotAnAssignmentSnafu { words: "…" });
+        // Without `=` it may be a value that has lost its key.
+        let (key, given) = words.split_once('=').context(NotAnAssignmentSnafu)?;
+        ensure!(is_key(key), NotAnAssignmentSnafu);
         if let Some(instead) = what_to_take_instead(key) {
             return NotForSetSnafu { key, instead }.fail();
         }
@@ -156,7 +154,10 @@ impl Setting {
         let is_short = |text: &str| text.chars().count() <= 60 && !text.contains('\n');
         let shown = match there {
             _ if !self.may_be_shown() || !is_short(value) => key.clone(),
-            Some(there) if is_short(there) => format!("{key}={value} (was {there})"),
+            // A text may have come from a file the last time, and be a secret.
+            Some(there) if is_short(there) && !is_free_text(key) => {
+                format!("{key}={value} (was {there})")
+            }
             _ => format!("{key}={value}"),
         };
         Change {
@@ -185,6 +186,14 @@ fn value_in_file(key: &str, path: &Path) -> Result<String, Error> {
 /// Proxmox's answer where a value is not for everybody to read.
 fn is_hidden(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte == b'*')
+}
+
+/// What the server takes for no more than a text.
+fn is_free_text(key: &str) -> bool {
+    matches!(
+        key,
+        "description" | "args" | "hookscript" | "cicustom" | "ciuser" | "smbios1"
+    )
 }
 
 fn is_key(text: &str) -> bool {

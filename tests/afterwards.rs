@@ -126,6 +126,45 @@ fn a_password_comes_from_a_file_and_is_said_nowhere() {
     assert!(!claim.contains("horse"), "{claim}");
 }
 
+/// The kernel's or QEMU's words may hold the whole command line.
+#[test]
+fn what_stands_in_a_file_is_not_said_by_a_task_either() {
+    let fake =
+        fake(&json!({"start_exit": "start failed: command '/usr/bin/kvm -fw horse' failed"}));
+    let seen = Homelab::at(&fake)
+        .with_file("text", "horse")
+        .run(&format!("{CREATE} --set description=@text --start --json"));
+    let said =
+        "it was not started: Task failed: start failed: command '/usr/bin/kvm -fw (secret)' failed";
+    assert!(seen.stderr.contains(said), "{}", seen.stderr);
+    assert!(!format!("{}{}", seen.stdout, seen.stderr).contains("horse"));
+}
+
+/// A blank disk in the place of one that holds something is what nobody asks for by a nightly run.
+#[rstest]
+#[case::with_more_options("data:8,ssd=1", &["data:100/vm-100-disk-1.raw,ssd=1"])]
+#[case::of_another_storage("small:8", &[])]
+#[case::of_another_size("data:64", &[])]
+fn a_disk_that_is_there_is_never_replaced(#[case] drive: &str, #[case] expected: &[&str]) {
+    let fake = fake(&json!({}));
+    let state = StateDir::new();
+    let run = |drive: &str| {
+        let homelab = Homelab::at(&fake).in_state(&state);
+        homelab
+            .run(&format!("{CREATE} --ensure --set scsi1={drive}"))
+            .exit
+    };
+    assert_eq!(run("data:8"), Some(0));
+    drop(fake.take_journal());
+    assert_eq!((run(drive), run(drive)), (Some(0), Some(0)));
+    assert_eq!(sent(&fake, "scsi1"), expected);
+    let cluster = fake.cluster();
+    let config = &cluster.guests[&100].config;
+    assert_eq!(config.get("unused0"), None);
+    let disk = config["scsi1"].as_str().unwrap();
+    assert!(disk.starts_with("data:100/vm-100-disk-1.raw"), "{disk}");
+}
+
 #[test]
 fn a_password_that_everybody_can_read_is_refused() {
     let fake = fake(&json!({}));

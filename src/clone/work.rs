@@ -129,8 +129,12 @@ impl<'r> Work<'r> {
     }
 
     fn masked(&self, error: api::Error) -> api::Error {
-        let settings = &self.run.plan.wanted.settings;
-        error.map_words(|words| settings.masked_in(words))
+        error.map_words(|words| self.without_secrets(words))
+    }
+
+    /// The server's words, which may repeat what it was sent.
+    pub fn without_secrets(&self, words: String) -> String {
+        self.run.plan.wanted.settings.masked_in(words)
     }
 
     fn ask_for(&mut self, request: &Request) -> Result<Outcome, Cause> {
@@ -185,19 +189,24 @@ impl<'r> Work<'r> {
         match status {
             ExitStatus::Ok => Ok(Outcome::Done),
             ExitStatus::Warnings(_) => {
-                self.warnings.extend(task::warnings(server, &upid));
+                let warnings = task::warnings(server, &upid).into_iter();
+                let masked: Vec<String> = warnings.map(|it| self.without_secrets(it)).collect();
+                self.warnings.extend(masked);
                 Ok(Outcome::Done)
             }
             ExitStatus::Unexpected => Ok(Outcome::Unknown(
                 "its worker died or its node went down".to_owned(),
             )),
             ExitStatus::Failed(words) if self.passes(&words) => Ok(Outcome::Again(words)),
-            ExitStatus::Failed(words) => Err(Cause::Task {
-                step: self.unfinished.step.clone(),
-                log: task::last_words(server, &upid),
-                upid,
-                words,
-            }),
+            ExitStatus::Failed(words) => {
+                let log = task::last_words(server, &upid).into_iter();
+                Err(Cause::Task {
+                    step: self.unfinished.step.clone(),
+                    log: log.map(|line| self.without_secrets(line)).collect(),
+                    upid,
+                    words: self.without_secrets(words),
+                })
+            }
         }
     }
 

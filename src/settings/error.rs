@@ -14,8 +14,8 @@ use crate::shell::word;
 #[snafu(visibility(pub(super)))]
 #[allow(missing_docs)]
 pub enum Error {
-    #[snafu(display("--set {words}: this is not KEY=VALUE"))]
-    NotAnAssignment { words: String },
+    #[snafu(display("--set …: this is not KEY=VALUE"))]
+    NotAnAssignment,
 
     #[snafu(display("--set {key}: {instead}"))]
     NotForSet { key: String, instead: &'static str },
@@ -57,7 +57,7 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Error::NotAnAssignment { .. } => {
+            Error::NotAnAssignment => {
                 "--set cores=4, in the names of 'qm config'; --set cipassword=@FILE takes what stands \
                  in a file"
             }

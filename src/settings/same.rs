@@ -40,6 +40,7 @@ pub(super) fn to_send(key: &str, wanted: &str, there: Option<&str>) -> String {
         // For itself; as a value of the form it is encoded once more.
         SSH_KEYS => escaped(wanted),
         _ if is_net(key) => with_mac_of(wanted, there.unwrap_or_default()),
+        _ if is_drive(key) => with_volume_of(wanted, there.unwrap_or_default()),
         _ => wanted.to_owned(),
     }
 }
@@ -119,7 +120,8 @@ fn with_mac_of(wanted: &str, there: &str) -> String {
 }
 
 /// `data:32` asks for a new volume of 32 GiB on that storage, and `data:cloudinit` for one for
-/// cloud-init. Once there is one it is not asked for again, for each time there would be one more.
+/// cloud-init. Once there is one, wherever it was moved since, it is not asked for again: a blank disk
+/// would take its place.
 fn is_same_drive(wanted: &str, there: &str) -> bool {
     // What is of use only while a volume is made is not kept.
     const PASSING: [&str; 4] = ["file", "import-from", "format", "size"];
@@ -128,11 +130,8 @@ fn is_same_drive(wanted: &str, there: &str) -> bool {
         named.filter(|(key, _)| !PASSING.contains(key)).collect()
     };
     let is_volume_there = match new_volume(wanted) {
-        Some((storage, what)) => {
-            let storage_there = volume(there).and_then(|volume| volume.split_once(':'));
-            storage_there.is_some_and(|(there, _)| there == storage)
-                && (what == "cloudinit") == is_cloud_init(there)
-        }
+        Some("cloudinit") => is_cloud_init(there),
+        Some(_) => is_disk(there),
         None => volume(wanted) == volume(there),
     };
     is_volume_there && rest(wanted).is_subset(&rest(there))
@@ -147,12 +146,31 @@ pub fn asks_for_new_volume(drive: &str) -> bool {
     new_volume(drive).is_some()
 }
 
-/// Storage, and size in GiB or `cloudinit`, of the volume that a drive asks for, if it asks for one
-/// that is not there yet.
-fn new_volume(drive: &str) -> Option<(&str, &str)> {
-    let (storage, what) = volume(drive)?.split_once(':')?;
+/// Size in GiB, or `cloudinit`, of the volume that a drive asks for, if it asks for one that is not
+/// there yet.
+fn new_volume(drive: &str) -> Option<&str> {
+    let (_, what) = volume(drive)?.split_once(':')?;
     let is_size = what.parse::<f64>().is_ok();
-    (is_size || what == "cloudinit").then_some((storage, what))
+    (is_size || what == "cloudinit").then_some(what)
+}
+
+/// A volume that may hold something that nobody wants to lose.
+fn is_disk(drive: &str) -> bool {
+    let is_volume = volume(drive).is_some_and(|volume| volume.contains(':'));
+    is_volume && value_of(drive, "media") != Some("cdrom")
+}
+
+/// The drive that is wanted, with the volume that is there in the place of a new one.
+fn with_volume_of(wanted: &str, there: &str) -> String {
+    let (Some(_), Some(old), true) = (new_volume(wanted), volume(there), is_disk(there)) else {
+        return wanted.to_owned();
+    };
+    let kept = parts(wanted).filter_map(|(key, value)| match key {
+        None | Some("file") => Some(old.to_owned()),
+        Some("import-from" | "format" | "size") => None,
+        Some(key) => Some(format!("{key}={value}")),
+    });
+    kept.collect::<Vec<_>>().join(",")
 }
 
 /// The bytes that a percent-encoded text stands for.
@@ -224,7 +242,8 @@ mod tests {
     #[case::new_volume_of_another_size("scsi1", "data:64", DISK, true)]
     #[case::new_volume_with_its_options("scsi1", "data:32,discard=on,format=raw", DISK, true)]
     #[case::new_volume_with_more("scsi1", "data:32,ssd=1", DISK, false)]
-    #[case::new_volume_elsewhere("scsi1", "fast:32", DISK, false)]
+    #[case::new_volume_that_was_moved_since("scsi1", "fast:32", DISK, true)]
+    #[case::new_volume_in_place_of_a_cd("ide2", "data:32", "none,media=cdrom", false)]
     #[case::imported("scsi1", "data:0,import-from=data:import/x.raw", DISK, true)]
     #[case::volume_itself("scsi1", "data:101/vm-101-disk-1.raw", DISK, true)]
     #[case::another_volume("scsi1", "data:101/vm-101-disk-2.raw", DISK, false)]
@@ -273,6 +292,26 @@ mod tests {
         "ssh-rsa A+/= me@h\n",
         None,
         "ssh-rsa%20A%2B%2F%3D%20me%40h%0A"
+    )]
+    #[case::disk_that_is_there(
+        "scsi1",
+        "data:64,ssd=1",
+        Some(DISK),
+        "data:101/vm-101-disk-1.raw,ssd=1"
+    )]
+    #[case::disk_that_is_there_in_long(
+        "scsi1",
+        "file=data:64,format=raw,ssd=1",
+        Some(DISK),
+        "data:101/vm-101-disk-1.raw,ssd=1"
+    )]
+    #[case::new_disk("scsi1", "data:64", None, "data:64")]
+    #[case::disk_in_place_of_a_cd("ide2", "data:64", Some("none,media=cdrom"), "data:64")]
+    #[case::another_volume(
+        "scsi1",
+        "data:101/vm-101-disk-2.raw",
+        Some(DISK),
+        "data:101/vm-101-disk-2.raw"
     )]
     #[case::anything_else("ipconfig0", "ip=dhcp", None, "ip=dhcp")]
     fn what_is_sent_keeps_what_must_stay(
