@@ -5,6 +5,7 @@ mod certificate;
 mod distrust;
 mod error;
 mod host;
+mod inbox;
 mod interfaces;
 mod line;
 mod permissions;
@@ -39,10 +40,11 @@ pub use self::transport::{Event, Met, Witness, escaped};
 pub use self::vm_config::{VmConfig, is_agent_on, is_cloud_init};
 
 use self::line::Line;
+use self::rows::Reading;
 use self::transport::Transport;
 use self::types::{
-    CloneMode, CloneOptions, ExitStatus, Node, TaskStatus, Token, TokenId, Upid, Version, VmName,
-    Vmid,
+    CloneMode, CloneOptions, ExitStatus, Guest, Node, TaskStatus, Token, TokenId, Upid, Version,
+    VmName, Vmid,
 };
 
 /// How to reach a cluster.
@@ -132,20 +134,26 @@ impl Pve {
         self.transport.get("/access/permissions", Permissions::read)
     }
 
-    /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit. Name, status
-    /// and template flag come from a cache: absent for up to 10 s after a clone and on nodes that
-    /// are down, and for a reused VMID those of the dead guest.
-    pub fn guests(&self) -> Result<GuestList, Error> {
+    /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those what
+    /// `keep` says. Name, status and template flag come from a cache: absent for up to 10 s after a
+    /// clone and on nodes that are down, and for a reused VMID those of the dead guest.
+    pub fn guests(&self, keep: &dyn Fn(&Guest) -> bool) -> Result<GuestList, Error> {
+        let of_node = None;
+        let reading = Reading { of_node, keep };
         self.transport
-            .list("/cluster/resources?type=vm", |data| rows::read(data, None))
+            .guests("/cluster/resources?type=vm", &reading)
     }
 
     /// `GET /nodes/{node}/qemu`. Reads the configurations themselves, so VMs always have their
     /// names here, also while they are being cloned.
-    pub fn vms_of_node(&self, node: &Node) -> Result<GuestList, Error> {
+    pub fn vms_of_node(
+        &self,
+        node: &Node,
+        keep: &dyn Fn(&Guest) -> bool,
+    ) -> Result<GuestList, Error> {
+        let of_node = Some(node);
         let path = format!("/nodes/{}/qemu", escaped(&node.0));
-        self.transport
-            .list(&path, |data| rows::read(data, Some(node)))
+        self.transport.guests(&path, &Reading { of_node, keep })
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/config`. The truth about a VM, as it will be after its next

@@ -88,7 +88,7 @@ pub fn check_server(
         pve: &pve,
         budget: Budget::for_one_try(clock),
     };
-    let guests = match Guests::read(server) {
+    let guests = match Guests::read(server, &|_| true) {
         Ok(guests) => guests,
         Err(error) => return tell(of_api("guests", &error)),
     };
@@ -158,12 +158,11 @@ fn check_guests(guests: &Guests, tell: Hearer) {
 /// server would give, for that range may begin higher.
 fn check_hidden_guests(guests: &Guests, server: Server, tell: Hearer) {
     const CHECK: &str = "hidden guests";
-    let listed = guests.vmids();
     let next = match server.ask(Pve::next_vmid) {
         Ok(next) => next.0,
         Err(error) => return tell(of_api(CHECK, &error)),
     };
-    let look_free = |vmid: &Vmid| !listed.contains(vmid);
+    let look_free = |vmid: &Vmid| !guests.is_taken(*vmid);
     let lowest = (Vmid::MIN.0..=Vmid::MAX.0).map(Vmid).filter(look_free);
     let below_next = (Vmid::MIN.0..next).rev().map(Vmid).filter(look_free);
     let asked_for: BTreeSet<Vmid> = lowest

@@ -33,8 +33,8 @@ use self::there::{vm_of_that_name, vm_of_that_vmid};
 use self::unfinished::Cause;
 use self::vmid::Choice;
 use self::wanted::DiskSize;
-use crate::api::Pve;
 use crate::api::types::{Guest, Vmid};
+use crate::api::{self, Pve};
 use crate::claim::Claim;
 use crate::guests::Guests;
 use crate::stage::Step;
@@ -80,7 +80,7 @@ fn find_or_make<'r>(
     finished: Option<Ready>,
     claim: &mut Claim,
 ) -> Result<(Ready, Vec<DiskSize<'r>>), Error> {
-    let guests = Guests::read(run.server)
+    let guests = read_guests(run)
         .context(ListGuestsSnafu)
         .map_err(|error| not_seen_again(run, claim, error))?;
     let plan = &run.plan;
@@ -151,7 +151,7 @@ fn clone_to_a_free_vmid(
             Outcome::Lost(rival) => rival,
         };
         choice.lost(vmid);
-        let guests = newer.insert(Guests::read(run.server).context(ListGuestsSnafu)?);
+        let guests = newer.insert(read_guests(run).context(ListGuestsSnafu)?);
         if run.plan.vmid.is_some() {
             let rival = rival.as_ref().or_else(|| guests.with_vmid(vmid));
             if let Some(there) = vm_of_that_vmid(run, rival, vmid, template)? {
@@ -166,9 +166,23 @@ fn clone_to_a_free_vmid(
     }
 }
 
+/// All templates, and whatever may have the name or the VMID that is asked for.
+fn read_guests<'r>(run: &'r Run) -> Result<Guests<'r>, api::Error> {
+    let plan = &run.plan;
+    let wanted: Option<Vmid> = plan.template.parse().ok();
+    Guests::read(run.server, &|guest| {
+        guest.is_vm_template()
+            || guest.is_named(plan.name.as_str())
+            || guest.is_named(&plan.template)
+            || [plan.vmid, wanted].contains(&Some(guest.vmid))
+    })
+}
+
 fn free_vmid(run: &Run, guests: &Guests, choice: &Choice) -> Result<Vmid, Error> {
     let next = run.server.ask(Pve::next_vmid).context(AskForVmidSnafu)?;
-    choice.next(&guests.vmids(), next).context(NoFreeVmidSnafu)
+    choice
+        .next(|vmid| guests.is_taken(vmid), next)
+        .context(NoFreeVmidSnafu)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::types::{Guest, Node, TokenId, Vmid};
-use crate::api::{Error, GuestList, Pve};
+use crate::api::{Error, GuestList};
 use crate::server::Server;
 
 /// The guests of a cluster, as one run sees them.
@@ -27,11 +27,16 @@ struct Behind {
 }
 
 impl<'p> Guests<'p> {
-    /// Reads the cluster's list.
-    pub fn read(server: Server<'p>) -> Result<Guests<'p>, Error> {
+    /// Reads the cluster's list, and keeps of it what is of use for a run: those that `is_needed`,
+    /// which asks for names and kinds, and those whose rows may not tell what it asks for.
+    pub fn read(
+        server: Server<'p>,
+        is_needed: &dyn Fn(&Guest) -> bool,
+    ) -> Result<Guests<'p>, Error> {
+        let keep = |guest: &Guest| guest.may_hide_its_name() || is_needed(guest);
         Ok(Guests {
             server,
-            rows: server.ask(Pve::guests)?,
+            rows: server.ask(|pve| pve.guests(&keep))?,
             behind: OnceCell::new(),
         })
     }
@@ -41,12 +46,12 @@ impl<'p> Guests<'p> {
         self.server.pve.token()
     }
 
-    /// All VMIDs that are taken, as far as this token can see.
-    pub fn vmids(&self) -> BTreeSet<Vmid> {
-        self.rows.guests.iter().map(|guest| guest.vmid).collect()
+    /// Whether a guest has this VMID that this token can see, needed or not.
+    pub fn is_taken(&self, vmid: Vmid) -> bool {
+        self.rows.vmids.binary_search(&vmid).is_ok()
     }
 
-    /// The guest that has this VMID. May ask nodes.
+    /// The guest that has this VMID, if it is needed. May ask nodes.
     pub fn with_vmid(&self, vmid: Vmid) -> Option<&Guest> {
         let row = self.rows.guests.iter().find(|guest| guest.vmid == vmid)?;
         Some(self.unveiled(row))
@@ -83,7 +88,7 @@ impl<'p> Guests<'p> {
             .filter(move |guest| guest.is_vm() && guest.is_named(name))
     }
 
-    /// Every guest, with its name wherever somebody knows it. May ask nodes.
+    /// Every guest that is needed, with its name wherever somebody knows it. May ask nodes.
     pub fn all(&self) -> impl Iterator<Item = &Guest> {
         self.rows.guests.iter().map(|row| self.unveiled(row))
     }
@@ -118,9 +123,11 @@ impl<'p> Guests<'p> {
     fn behind(&self) -> &Behind {
         self.behind.get_or_init(|| {
             let nodes: BTreeSet<&Node> = self.veiled_rows().map(|guest| &guest.node).collect();
+            let veiled: BTreeSet<Vmid> = self.veiled_rows().map(|guest| guest.vmid).collect();
+            let keep = |guest: &Guest| veiled.contains(&guest.vmid);
             let mut behind = Behind::default();
             for node in nodes {
-                match self.server.ask(|pve| pve.vms_of_node(node)) {
+                match self.server.ask(|pve| pve.vms_of_node(node, &keep)) {
                     Ok(list) => {
                         let doubt = unreadable_rows(&list, &format!("node '{node}'"));
                         behind.doubts.extend(doubt);

@@ -269,7 +269,7 @@ fn list(
         pve: &pve,
         budget: Budget::for_one_try(&clock),
     };
-    let guests = Guests::read(server).map_err(|error| Report::of_request(&error))?;
+    let guests = Guests::read(server, &is_meant).map_err(|error| Report::of_request(&error))?;
     let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();
     let doubts = guests.doubts();
     for doubt in &doubts {

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::error::{Behind, Error};
 use super::host::Host;
+use super::inbox::Unread;
 use super::secret::Secret;
 use super::types::{Node, TokenId};
 
@@ -16,7 +17,10 @@ const WORDS_AT_MOST: usize = 2000;
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) reason: String,
+    /// Of a list only what is none of a list.
     pub(super) body: String,
+    /// How long the body was, in bytes.
+    pub(super) length: u64,
     /// Where it sends us instead.
     pub(super) location: Option<String>,
     pub(super) content_type: Option<String>,
@@ -58,42 +62,46 @@ impl Answer {
         asked: &Asked,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
+        if self.status != 200 {
+            return Err(self.refusal(asked));
+        }
+        let data = self.envelope(asked)?.data;
+        read(data).map_err(|expected| self.unexpected(data.get(), &expected, asked))
+    }
+
+    /// What an answer that is not 200 says.
+    pub(super) fn refusal(&self, asked: &Asked) -> Error {
         match (self.status, self.body.as_str()) {
-            (200, body) => self.data_of(body, asked, read),
-            (401, "") => Err(self.refused(&self.reason, asked)),
+            (401, "") => self.refused(&self.reason, asked),
             (400 | 401 | 403 | 500 | 501, body) => match serde_json::from_str(body) {
-                Ok(refusal) => Err(self.refused(&words_of(&refusal, &self.reason), asked)),
-                Err(_) => Err(self.not_proxmox(asked)),
+                Ok(refusal) => self.refused(&words_of(&refusal, &self.reason), asked),
+                Err(_) => self.not_proxmox(asked),
             },
-            _ => Err(self.not_proxmox(asked)),
+            _ => self.not_proxmox(asked),
         }
     }
 
-    fn data_of<T>(
-        &self,
-        body: &str,
-        asked: &Asked,
-        read: impl FnOnce(&RawValue) -> Result<T, String>,
-    ) -> Result<T, Error> {
-        let envelope: Envelope = match serde_json::from_str(body) {
-            Ok(envelope) => envelope,
-            Err(error) if error.is_eof() && !body.is_empty() => {
-                return Err(Error::NoAnswer {
-                    host: asked.host.clone(),
-                    cause: "it breaks off".to_owned(),
-                    cut_short: false,
-                });
+    fn envelope(&self, asked: &Asked) -> Result<Envelope<'_>, Error> {
+        let body = self.body.as_str();
+        serde_json::from_str(body).map_err(|error| {
+            if error.is_eof() && !body.is_empty() {
+                breaks_off(asked)
+            } else if body.trim_start().starts_with('{') {
+                self.no_data(asked)
+            } else {
+                self.not_proxmox(asked)
             }
-            Err(_) if body.trim_start().starts_with('{') => {
-                let what = "JSON without the 'data' of every answer".to_owned();
-                return Err(self.unusable(asked, what));
-            }
-            Err(_) => return Err(self.not_proxmox(asked)),
-        };
-        read(envelope.data).map_err(|expected| {
-            let got = excerpt(envelope.data.get(), 60);
-            self.unusable(asked, format!("'{got}' where {expected} was expected"))
         })
+    }
+
+    /// Why it holds no list of guests.
+    pub(super) fn no_list(&self, why: Unread, asked: &Asked) -> Error {
+        match why {
+            Unread::BreaksOff | Unread::Cut(_) => breaks_off(asked),
+            Unread::NotAnObject => self.not_proxmox(asked),
+            Unread::NoData => self.no_data(asked),
+            Unread::NotAList(got) => self.unexpected(&got, "a list of guests", asked),
+        }
     }
 
     fn refused(&self, words: &str, asked: &Asked) -> Error {
@@ -116,12 +124,29 @@ impl Answer {
         self.unusable(asked, format!("{} {reason}{more}", self.status))
     }
 
+    fn no_data(&self, asked: &Asked) -> Error {
+        self.unusable(asked, "JSON without the 'data' of every answer".to_owned())
+    }
+
+    fn unexpected(&self, got: &str, expected: &str, asked: &Asked) -> Error {
+        let got = excerpt(&asked.secret.masked_in(got.to_owned()), 60);
+        self.unusable(asked, format!("'{got}' where {expected} was expected"))
+    }
+
     fn unusable(&self, asked: &Asked, what: String) -> Error {
         Error::Unusable {
             host: asked.host.clone(),
             status: self.status,
             what,
         }
+    }
+}
+
+fn breaks_off(asked: &Asked) -> Error {
+    Error::NoAnswer {
+        host: asked.host.clone(),
+        cause: "it breaks off".to_owned(),
+        cut_short: false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The way to one host: its connections, one request at a time, and what became of it.
 
 use std::cell::OnceCell;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -77,6 +77,14 @@ impl Request<'_> {
         }
     }
 
+    /// One whose answer may be long.
+    pub(super) fn list(path: &str) -> Request<'_> {
+        Request {
+            is_list: true,
+            ..Request::get(path)
+        }
+    }
+
     pub(super) fn method(&self) -> &'static str {
         match self.method {
             Method::Get => "GET",
@@ -104,6 +112,9 @@ pub(super) struct Limit {
     pub(super) time: Duration,
     pub(super) is_cut_short: bool,
 }
+
+/// Reads the body of a good answer while it arrives.
+pub(super) type Reader<'r> = &'r mut dyn FnMut(&mut dyn Read) -> io::Result<()>;
 
 pub(super) struct Line {
     endpoint: Endpoint,
@@ -175,12 +186,14 @@ impl Line {
         Ok(self.agent.get_or_init(|| agent))
     }
 
-    /// Sends a request and reads the whole answer, whatever its status.
+    /// Sends a request and reads the whole answer, whatever its status; `rows` takes the body if
+    /// that is 200.
     pub(super) fn exchange(
         &self,
         request: &Request,
         credentials: &Credentials,
         limit: Limit,
+        rows: Option<Reader>,
     ) -> Result<Answer, Error> {
         let agent = self.agent()?;
         self.wire.before_a_request();
@@ -194,21 +207,26 @@ impl Line {
         } else {
             BODY_AT_MOST
         };
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(at_most)
-            .read_to_vec()
-            .map_err(|error| self.failure(&error, limit, status))?;
-        // One bad byte, in the name of one guest, must not hide the others.
-        let body = String::from_utf8(body)
+        let body = response.body_mut().with_config().limit(at_most).reader();
+        // Lets everything through; it only counts.
+        let mut body = body.take(u64::MAX);
+        let mut bytes = Vec::new();
+        match rows {
+            Some(read) if status == 200 => read(&mut body),
+            _ => body.read_to_end(&mut bytes).map(drop),
+        }
+        .map_err(|error| self.failure(&error.into(), limit, status))?;
+        let length = u64::MAX - body.limit();
+        // One bad byte must not hide the rest.
+        let text = String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let masked = |text: String| credentials.secret.masked_in(text);
         let text_of = |name| text_of(response.headers(), name).map(masked);
         Ok(Answer {
             status,
             reason: masked(self.wire.reason()),
-            body: masked(body),
+            body: masked(text),
+            length,
             location: text_of(header::LOCATION),
             content_type: text_of(header::CONTENT_TYPE),
         })

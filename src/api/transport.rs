@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
@@ -9,7 +10,9 @@ use serde_json::value::RawValue;
 use super::answer::{Answer, Asked};
 use super::error::{Delivery, Error};
 use super::host::Host;
-use super::line::{Credentials, Endpoint, Limit, Line, Method, Request};
+use super::inbox::Unread;
+use super::line::{Credentials, Endpoint, Limit, Line, Method, Reader, Request};
+use super::rows::{GuestList, Reading};
 use super::types::{Token, TokenId};
 
 /// What happens to requests on the way.
@@ -119,7 +122,7 @@ impl Transport {
         path: &str,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
-        self.ask(&Request::get(path), read)
+        self.read(&Request::get(path), read)
     }
 
     /// The same where the answer may be long.
@@ -128,11 +131,27 @@ impl Transport {
         path: &str,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
-        let request = Request {
-            is_list: true,
-            ..Request::get(path)
+        self.read(&Request::list(path), read)
+    }
+
+    /// `GET path` of a list of guests, of which nothing is held but what is kept.
+    pub(super) fn guests(&self, path: &str, reading: &Reading) -> Result<GuestList, Error> {
+        let mut list = None;
+        let mut rows = |body: &mut dyn Read| {
+            let read = reading.read(body, &self.credentials.secret);
+            if let Err(Unread::Cut(error)) = read {
+                return Err(error);
+            }
+            list = Some(read);
+            Ok(())
         };
-        self.ask(&request, read)
+        let (line, answer) = self.ask(&Request::list(path), Some(&mut rows))?;
+        let asked = self.asked(line, path);
+        self.remember(match list {
+            Some(Ok(list)) => Ok(list),
+            Some(Err(why)) => Err(answer.no_list(why, &asked)),
+            None => Err(answer.refusal(&asked)),
+        })
     }
 
     /// `POST path` with a form; `read` as for [`Transport::get`].
@@ -146,7 +165,7 @@ impl Transport {
             method: Method::Post(encoded(form)),
             ..Request::get(path)
         };
-        self.ask(&request, read)
+        self.read(&request, read)
     }
 
     /// `PUT path`, as [`Transport::post`].
@@ -160,33 +179,38 @@ impl Transport {
             method: Method::Put(encoded(form)),
             ..Request::get(path)
         };
-        self.ask(&request, read)
+        self.read(&request, read)
     }
 
-    fn ask<T>(
+    fn read<T>(
         &self,
         request: &Request,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
+        let (line, answer) = self.ask(request, None)?;
+        self.remember(answer.data(&self.asked(line, request.path), read))
+    }
+
+    /// The answer of the first host that has one, and the line to it.
+    fn ask(&self, request: &Request, mut rows: Option<Reader>) -> Result<(&Line, Answer), Error> {
         let count = self.lines.len();
         let first = self.first.get();
         let mut each = Vec::new();
         for index in (first..first + count).map(|index| index % count) {
             let line = &self.lines[index];
-            let asked = Asked {
-                host: line.host(),
-                path: request.path,
-                token: &self.token,
-                secret: &self.credentials.secret,
-            };
-            match self.exchange(line, request, &asked) {
+            // Borrowed anew for each host.
+            let rows = rows.as_mut().map(|rows| &mut **rows as Reader);
+            match self.exchange(line, request, rows) {
                 Err(Error::NoTimeLeft { .. }) if !each.is_empty() => break,
                 Err(error) if another_may_get(request, &error) => each.push((index, error)),
                 answer => {
                     self.tell_of_those_passed_over(&each);
                     let is_silent = matches!(answer, Err(Error::NoAnswer { .. }));
                     self.first.set((index + usize::from(is_silent)) % count);
-                    return self.remember(answer.and_then(|answer| answer.data(&asked, read)));
+                    return match answer {
+                        Ok(answer) => Ok((line, answer)),
+                        Err(error) => self.remember(Err(error)),
+                    };
                 }
             }
         }
@@ -200,12 +224,26 @@ impl Transport {
         }))
     }
 
-    fn exchange(&self, line: &Line, request: &Request, asked: &Asked) -> Result<Answer, Error> {
+    fn exchange(
+        &self,
+        line: &Line,
+        request: &Request,
+        rows: Option<Reader>,
+    ) -> Result<Answer, Error> {
         let limit = self.limit()?;
         let began = Instant::now();
-        let answer = line.exchange(request, &self.credentials, limit);
+        let answer = line.exchange(request, &self.credentials, limit, rows);
         self.tell_of(line, request, &answer, began.elapsed());
-        answer.and_then(|answer| answer.unless_lost(asked))
+        answer.and_then(|answer| answer.unless_lost(&self.asked(line, request.path)))
+    }
+
+    fn asked<'a>(&'a self, line: &'a Line, path: &'a str) -> Asked<'a> {
+        Asked {
+            host: line.host(),
+            path,
+            token: &self.token,
+            secret: &self.credentials.secret,
+        }
     }
 
     fn tell_of(
@@ -224,9 +262,9 @@ impl Transport {
             Ok(Answer {
                 status,
                 reason,
-                body,
+                length,
                 ..
-            }) => format!("{status} {reason}, {milliseconds} ms, {} bytes", body.len()),
+            }) => format!("{status} {reason}, {milliseconds} ms, {length} bytes"),
             Err(error) => format!("{error}, {milliseconds} ms"),
         };
         let line = format!("{host} {method} {path}: {outcome}");

@@ -172,8 +172,7 @@ impl Sought {
             return Ok(Sight::Settled(Settled::Free));
         }
         let may_not_see = matches!(failure, Some(api::Error::Refused { status: 403, .. }));
-        let guests = pve.guests()?.guests;
-        let guest = guests.into_iter().find(|guest| guest.vmid == *vmid);
+        let guest = pve.guests(&|guest| guest.vmid == *vmid)?.guests.pop();
         match (guest, failure) {
             (Some(guest), _) if guest.is_container() => {
                 Ok(Sight::Settled(Settled::Anothers(guest)))

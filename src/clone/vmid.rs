@@ -22,8 +22,8 @@ impl Choice {
     ///
     /// `next` is what the server calls the first free VMID. It also knows the guests that this
     /// token cannot see and the administrator's range, so nothing below it is of use.
-    pub fn next(&self, taken: &BTreeSet<Vmid>, next: Vmid) -> Option<Vmid> {
-        let is_free = |vmid: &Vmid| !taken.contains(vmid) && !self.lost.contains(vmid);
+    pub fn next(&self, is_taken: impl Fn(Vmid) -> bool, next: Vmid) -> Option<Vmid> {
+        let is_free = |vmid: &Vmid| !is_taken(*vmid) && !self.lost.contains(vmid);
         let free = (next.max(Vmid::MIN).0..=Vmid::MAX.0)
             .map(Vmid)
             .filter(is_free);
@@ -43,8 +43,8 @@ mod tests {
         for vmid in lost {
             choice.lost(Vmid(*vmid));
         }
-        let taken = taken.iter().map(|vmid| Vmid(*vmid)).collect();
-        choice.next(&taken, Vmid(next)).map(|vmid| vmid.0)
+        let is_taken = |vmid: Vmid| taken.contains(&vmid.0);
+        choice.next(is_taken, Vmid(next)).map(|vmid| vmid.0)
     }
 
     #[rstest]
