@@ -10,7 +10,7 @@ ZSH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint build static test-static install tools lint-tools
+.PHONY: help demo test lint build static test-static bench install tools bench-tools lint-tools
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1@\2/p' Makefile | while IFS=@ read -r target what; do \
@@ -55,6 +55,9 @@ static: tools ## make target/homelab-ARCH-linux, which needs no library of the h
 test-static: static ## run it where there is nothing else; ROOTS="bullseye trixie": also in those Debian releases (as root)
 	tests/static.sh $(STATIC) $(ROOTS)
 
+bench: static bench-tools ## measure the static program against curl, on this machine; prints a table
+	@cargo run --quiet --release --locked --example bench -- $(STATIC)
+
 # Under sudo there may be no cargo; then what has been built is installed.
 install: ## put the static program and its completions under DESTDIR/PREFIX (DESTDIR is empty and PREFIX /usr/local by default)
 	@if command -v cargo >/dev/null || ! test -x $(STATIC); then $(MAKE) static; fi
@@ -70,6 +73,11 @@ tools: ## check that cargo and a C compiler are there
 		exit 1; }
 	@command -v cc >/dev/null || { \
 		echo "a C compiler is missing; on Debian: apt-get install gcc libc6-dev" >&2; \
+		exit 1; }
+
+bench-tools: ## check that curl and GNU time are there
+	@command -v curl >/dev/null && command -v time >/dev/null || { \
+		echo "curl or GNU time is missing; on Debian: apt-get install curl time" >&2; \
 		exit 1; }
 
 lint-tools: ## check that rustfmt and clippy are there

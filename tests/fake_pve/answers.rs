@@ -5,7 +5,7 @@ use serde_json::json;
 use super::agent;
 use super::clone;
 use super::cluster::Cluster;
-use super::http::{Answer, Request};
+use super::http::{Answer, Body, Request};
 use super::node_tasks;
 use super::params::{Params, what_is_wrong_with_vmid};
 use super::permissions::permissions;
@@ -117,6 +117,12 @@ fn version(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
 /// Guests without VM.Audit are left out, not refused.
 fn resources(cluster: &mut Cluster, token: &str, params: &Params) -> Result<Answer, Answer> {
     params.allow_only(&["type"])?;
+    if let Some(prebuilt) = &cluster.prebuilt {
+        return Ok(Answer {
+            body: Some(Body::Prebuilt(prebuilt.clone())),
+            ..success(&json!(null))
+        });
+    }
     Ok(success(&json!(cluster.rows(token))))
 }
 

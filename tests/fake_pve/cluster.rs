@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::actions::Action;
 use super::guests::{CachedRow, Guest};
 use super::kept::Kept;
+use super::prebuilt::Prebuilt;
 use super::setup::{GuestType, Refresh, Setup};
 use super::strangers::Strangers;
 use super::tasks::Task;
@@ -33,6 +34,8 @@ pub(crate) struct Cluster {
     /// How often a configuration was changed, and how many MACs were given out.
     pub(super) changes: u32,
     pub(super) macs_given: u32,
+    /// What is answered to whoever asks for the cluster's guests, whatever guests there are.
+    pub(crate) prebuilt: Option<Prebuilt>,
     last_refresh: Instant,
 }
 
@@ -73,6 +76,7 @@ impl Cluster {
             races: [0; 4],
             changes: 0,
             macs_given: 0,
+            prebuilt: None,
             last_refresh: Instant::now(),
         }
     }

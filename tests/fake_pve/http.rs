@@ -1,11 +1,14 @@
 //! As much HTTP/1.1 as pveproxy speaks: requests in, answers out.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
+
+use super::prebuilt::Prebuilt;
 
 pub(super) const JSON: &str = "application/json;charset=UTF-8";
 const API: &str = "/api2/json";
@@ -153,6 +156,7 @@ pub(super) struct Answer {
 pub(super) enum Body {
     Json(Value),
     Scripted { content_type: String, text: String },
+    Prebuilt(Prebuilt),
 }
 
 /// How this server likes to send its answers.
@@ -184,26 +188,22 @@ impl Answer {
             self.reason,
             self.connection_headers(manners)
         )?;
-        let mut sent = Vec::new();
-        if let Some(body) = &self.body {
-            let (content_type, text) = body.render(self.status, manners);
-            sent = text.into_bytes();
-            if manners.gzip {
-                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-                encoder.write_all(&sent)?;
-                sent = encoder.finish()?;
-                bytes.extend_from_slice(b"Content-Encoding: gzip\r\n");
-            }
-            write!(
-                bytes,
-                "Content-Length: {}\r\nContent-Type: {content_type}\r\n",
-                sent.len()
-            )?;
+        let Some(body) = &self.body else {
+            bytes.extend_from_slice(b"\r\n");
+            wire.write_all(&bytes)?;
+            return wire.flush();
+        };
+        let (content_type, sent) = body.render(self.status, manners)?;
+        if manners.gzip {
+            bytes.extend_from_slice(b"Content-Encoding: gzip\r\n");
         }
-        bytes.extend_from_slice(b"\r\n");
-        sent.truncate(limit);
-        bytes.append(&mut sent);
+        let length = sent.len();
+        write!(
+            bytes,
+            "Content-Length: {length}\r\nContent-Type: {content_type}\r\n\r\n"
+        )?;
         // In one write, so that a client which closes early cannot tear it apart.
+        bytes.extend_from_slice(&sent[..length.min(limit)]);
         wire.write_all(&bytes)?;
         wire.flush()
     }
@@ -220,9 +220,11 @@ impl Answer {
 }
 
 impl Body {
-    fn render(&self, status: u16, manners: Manners) -> (&str, String) {
-        match self {
-            Self::Scripted { content_type, text } => (content_type, text.clone()),
+    /// Its type, and the bytes that are sent for it.
+    fn render(&self, status: u16, manners: Manners) -> io::Result<(&str, Cow<'_, [u8]>)> {
+        let (content_type, text) = match self {
+            Self::Prebuilt(list) => return Ok((JSON, list.body(manners.gzip).into())),
+            Self::Scripted { content_type, text } => (content_type.as_str(), text.clone()),
             Self::Json(value) if status >= 400 && manners.reason_only => {
                 let mut value = value.clone();
                 if let Some(object) = value.as_object_mut() {
@@ -231,6 +233,12 @@ impl Body {
                 (JSON, value.to_string())
             }
             Self::Json(value) => (JSON, value.to_string()),
+        };
+        if !manners.gzip {
+            return Ok((content_type, text.into_bytes().into()));
         }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text.as_bytes())?;
+        Ok((content_type, encoder.finish()?.into()))
     }
 }

@@ -38,6 +38,7 @@ mod options;
 mod params;
 mod permissions;
 mod power;
+mod prebuilt;
 mod privileges;
 mod processes;
 mod pveum;
@@ -63,6 +64,7 @@ use std::thread;
 pub(crate) use certificates::Shown;
 pub(crate) use cluster::Cluster;
 pub(crate) use faults::Fault;
+pub(crate) use prebuilt::Prebuilt;
 pub(crate) use setup::{SECRET, Setup, TOKEN};
 pub(crate) use shared::Seen;
 

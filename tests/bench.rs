@@ -1,0 +1,231 @@
+//! `make bench`: the static program against `curl -s`, which does the same GET on the same server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_precision_loss,
+    reason = "a measurement that cannot go on has failed, and no figure here needs 15 digits"
+)]
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[path = "fake_pve/mod.rs"]
+mod fake_pve;
+
+use fake_pve::{FakePve, Prebuilt, SECRET, Setup, TOKEN};
+
+/// Odd, so that one of them is the median.
+const RUNS: usize = 21;
+const COUNTS: [u64; 4] = [20, 1_000, 10_000, 100_000];
+const CLUSTER: &str = r#"{
+    "guests": [{"vmid": 9000, "name": "debian-12", "template": true}],
+    "rows": {"every_ms": 1}
+}"#;
+
+fn main() -> io::Result<()> {
+    let program = std::env::args_os().nth(1).expect("the program to measure");
+    let program = Path::new(&program).canonicalize()?;
+    let folder = Folder::new(&program)?;
+    let mut out = io::stdout();
+    writeln!(
+        out,
+        "| | wall time | `curl -s` | ratio | peak memory | of curl | requests | connections |\n\
+         |---|---|---|---|---|---|---|---|"
+    )?;
+    let help = || timed(Command::new(&program).arg("--help"));
+    let times: Vec<Duration> = (0..RUNS).map(|_| help()).collect::<io::Result<_>>()?;
+    let peak = folder.peak_of(Command::new(&program).arg("--help"))?;
+    writeln!(
+        out,
+        "| `--help` | {} | | | {peak} | | | |",
+        Ms(median(times))
+    )?;
+    for count in COUNTS {
+        let list = Prebuilt::guests(count)?;
+        for gzip in [false, true] {
+            let fake = folder.fake(gzip)?;
+            fake.cluster().prebuilt = Some(list.clone());
+            let bench = Bench {
+                program: &program,
+                fake: &fake,
+                folder: &folder,
+                gzip,
+            };
+            let megabytes = list.length() as f64 / 1e6;
+            let name = format!("`template list`, {count} guests, {megabytes:.2} MB");
+            bench.row(&mut out, &name, |_| "template list".to_owned())?;
+        }
+    }
+    for gzip in [false, true] {
+        let fake = folder.fake(gzip)?;
+        let bench = Bench {
+            program: &program,
+            fake: &fake,
+            folder: &folder,
+            gzip,
+        };
+        bench.row(&mut out, "`vm create`, done at once", |run| {
+            format!("vm create web-{run} debian-12")
+        })?;
+    }
+    let size = std::fs::metadata(&program)?.len() as f64 / f64::from(1 << 20);
+    let name = program.file_name().unwrap_or_default().display();
+    writeln!(
+        out,
+        "\n{name}: {size:.2} MiB. Medians of {RUNS} runs, alternating with curl's."
+    )
+}
+
+/// One server, and who asks it.
+struct Bench<'b> {
+    program: &'b Path,
+    fake: &'b FakePve,
+    folder: &'b Folder,
+    gzip: bool,
+}
+
+impl Bench<'_> {
+    /// Measures what `words` make a command of, run by run, and curl in between.
+    fn row(
+        &self,
+        out: &mut dyn Write,
+        name: &str,
+        words: impl Fn(usize) -> String,
+    ) -> io::Result<()> {
+        let mut ours = Vec::new();
+        let mut curls = Vec::new();
+        // The first run finds caches cold, and does not count.
+        for run in 0..=RUNS {
+            ours.push(timed(&mut self.ours(&words(run)))?);
+            curls.push(timed(&mut self.curl())?);
+        }
+        let (ours, curls) = (median(ours.split_off(1)), median(curls.split_off(1)));
+        self.fake.take_journal();
+        let connections = self.fake.connections();
+        let peak = self.folder.peak_of(&mut self.ours(&words(RUNS + 1)))?;
+        let requests = self.fake.take_journal().len();
+        let connections = self.fake.connections() - connections;
+        let peak_of_curl = self.folder.peak_of(&mut self.curl())?;
+        let way = if self.gzip { "gzip" } else { "not compressed" };
+        let ratio = ours.as_secs_f64() / curls.as_secs_f64();
+        writeln!(
+            out,
+            "| {name}, {way} | {} | {} | {ratio:.2} | {peak} | {peak_of_curl} | {requests} | \
+             {connections} |",
+            Ms(ours),
+            Ms(curls)
+        )
+    }
+
+    fn ours(&self, words: &str) -> Command {
+        let mut command = Command::new(self.program);
+        command
+            .arg("proxmox")
+            .args(words.split(' '))
+            .env_clear()
+            .env("PROXMOX_HOST", self.fake.url())
+            .env("PROXMOX_VE_API_TOKEN", format!("{TOKEN}={SECRET}"))
+            .env("PROXMOX_CA_FILE", self.folder.ca())
+            .env("HOMELAB_STATE_DIR", self.folder.0.join("state"));
+        command
+    }
+
+    fn curl(&self) -> Command {
+        let mut command = Command::new("curl");
+        let url = self.fake.url();
+        command
+            .arg("-s")
+            .args(self.gzip.then_some("--compressed"))
+            .arg("--cacert")
+            .arg(self.folder.ca())
+            .arg("-H")
+            .arg(format!("Authorization: PVEAPIToken={TOKEN}={SECRET}"))
+            .arg(format!("{url}/api2/json/cluster/resources?type=vm"));
+        command
+    }
+}
+
+/// Beside the program, on a real disk: a claim is synced to it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(program: &Path) -> io::Result<Self> {
+        let folder = format!("homelab-bench-{}", std::process::id());
+        let folder = Self(program.with_file_name(folder));
+        std::fs::create_dir_all(&folder.0)?;
+        Ok(folder)
+    }
+
+    fn ca(&self) -> PathBuf {
+        self.0.join("ca.pem")
+    }
+
+    /// Speaks TLS; its authority stands in the folder from now on.
+    fn fake(&self, gzip: bool) -> io::Result<FakePve> {
+        let setup: Setup = serde_json::from_str(CLUSTER)?;
+        let fake = FakePve::start_tls(Setup { gzip, ..setup });
+        std::fs::write(self.ca(), fake.ca_pem())?;
+        Ok(fake)
+    }
+
+    /// How much memory a command has at most: GNU time starts it, for a child of this process begins
+    /// with all that this one has.
+    fn peak_of(&self, command: &mut Command) -> io::Result<MiB> {
+        let report = self.0.join("peak");
+        let mut time = Command::new("time");
+        time.args(["-f", "%M", "-o"]).arg(&report);
+        time.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            time.envs(value.map(|value| (name, value)));
+        }
+        timed(&mut time)?;
+        let kilobytes = std::fs::read_to_string(&report)?;
+        let kilobytes: f64 = kilobytes.trim().parse().map_err(io::Error::other)?;
+        Ok(MiB(kilobytes / 1024.0))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _not_there = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How long it takes from its start to its end. That it fails is an error.
+fn timed(command: &mut Command) -> io::Result<Duration> {
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let began = Instant::now();
+    let output = command.stderr(Stdio::piped()).output()?;
+    let took = began.elapsed();
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        let what = format!("{command:?}: {}\n{words}", output.status);
+        return Err(io::Error::other(what));
+    }
+    Ok(took)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+struct Ms(Duration);
+
+impl Display for Ms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.1} ms", self.0.as_secs_f64() * 1e3)
+    }
+}
+
+struct MiB(f64);
+
+impl Display for MiB {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.1} MiB", self.0)
+    }
+}
