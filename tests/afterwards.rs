@@ -208,6 +208,40 @@ fn a_network_card_that_is_changed_keeps_its_mac() {
     assert_eq!((mac(&fake), sent(&fake, "net0")), (before, vec![expected]));
 }
 
+/// As a run leaves it behind that was at its end, for VM 100.
+fn left_behind_finished(fake: &FakePve) -> StateDir {
+    let state = StateDir::new();
+    let hosts = [format!("127.0.0.1:{}", fake.port())];
+    let intent = json!({"intent": {"vmid": 100, "node": "pve1", "template": 9000, "mode": "full",
+        "hosts": hosts}});
+    let lines = format!("{intent}\n{{\"created\":100}}\n{{\"finished\":100}}\n");
+    std::fs::write(format!("{}/web-1.jsonl", state.path()), lines).unwrap();
+    state
+}
+
+/// That nothing was started would be true, and that there is nothing would be understood.
+#[test]
+fn a_vm_that_is_there_is_told_of_when_time_is_up() {
+    let fake = fake(&json!({
+        "guests": [{"vmid": 100, "name": "web-1"}],
+        "faults": [{"on": "GET /cluster/resources", "hang": true}]
+    }));
+    let state = left_behind_finished(&fake);
+    let seen = Homelab::at(&fake).in_state(&state).run(&format!(
+        "{CREATE} --ensure --resize scsi0=+8G --timeout 0.3 --json"
+    ));
+    let begins = "Creating VM 'web-1' from template 'debian-12'...\n\
+        VM 100 'web-1' already exists on node 'pve1', but after 0.3 s it is not clear what is left \
+        to do for it: cannot list the guests: no answer from ";
+    assert!(seen.stderr.starts_with(begins), "{}", seen.stderr);
+    let told: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    let error = &told["error"];
+    assert_eq!(
+        (&error["kind"], &error["vmid"], &error["started"]),
+        (&json!("timeout"), &json!(100), &json!("no"))
+    );
+}
+
 const ALL: &str = " --set cores=4 --resize scsi0=32G --wait-ip";
 
 /// Up to which request a run gets, and what is still to be sent then.

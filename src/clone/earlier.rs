@@ -6,13 +6,15 @@ use snafu::ResultExt;
 
 use super::attempt::{Attempt, Made, Next, Outcome};
 use super::error::{Error, LookForTemplateSnafu};
+use super::fit::check_template;
 use super::run::{Ready, Run};
 use super::sight::Settled;
-use super::there::{exists, settled, settled_by_itself};
+use super::there::{exists, settled_as_made, settled_by_itself};
+use super::wanted::TemplateSizes;
 use crate::api::types::{CloneMode, CloneOptions, Guest, Storage};
 use crate::claim::{self, Claim, Intent, LeftBehind, Mode, Taken};
 use crate::report::{Kind, Report};
-use crate::stage::{Stage, Vm};
+use crate::stage::{Stage, Step, Vm};
 use crate::wait::{Forgiven, GaveUp, Look};
 
 /// The claim on the VM's name. To be had before the first request, so that what is read afterwards
@@ -89,25 +91,52 @@ pub fn go_without_word(run: &Run, source: claim::Error) -> Result<(), Error> {
     Ok(())
 }
 
-/// A VM that was finished by an earlier run, if it is there still and not another's now.
-pub fn what_an_earlier_run_finished(run: &Run, claim: &mut Claim) -> Result<Option<Ready>, Error> {
-    let LeftBehind::Finished(made) = claim.left_behind().clone() else {
-        return Ok(None);
+/// A VM that an earlier run has made, if it is there still and not another's now. Where that run was
+/// not at its end the rest is this one's work, however else it asks for the VM; but who names another
+/// VMID does not mean that VM.
+pub fn what_an_earlier_run_made(run: &Run, claim: &mut Claim) -> Result<Option<Ready>, Error> {
+    let is_meant = |made: &Intent| run.plan.vmid.is_none_or(|vmid| vmid == made.vmid);
+    let (made_then, is_finished) = match claim.left_behind().clone() {
+        LeftBehind::Created(made) if is_meant(&made) => (made, false),
+        LeftBehind::Finished(made) => (made, true),
+        _ => return Ok(None),
     };
-    if !run.is_of_this_cluster(&made) {
+    if !run.is_of_this_cluster(&made_then) {
         return Ok(None);
     }
-    let vm = run.vm(made.vmid, &made.node);
-    match settled(run, &vm, None)? {
-        Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
+    let vm = run.vm(made_then.vmid, &made_then.node);
+    match settled_as_made(run, &vm, is_finished)? {
+        Settled::Ours(node) if is_finished => exists(run, Vm { node, ..vm }).map(Some),
+        Settled::Ours(node) => {
+            let ready = made(&vm, Made::at(node));
+            let vm = run.vm(ready.vmid, &ready.node);
+            run.progress.at(run.stage_of(vm, None));
+            Ok(Some(ready))
+        }
         Settled::Hidden => Err(Error::MadeUnseen {
             vm,
             token: run.token(),
         }),
         Settled::Free | Settled::Anothers(_) => {
+            run.progress.at(Stage::NothingStarted);
             run.remember(claim.failed(vm.vmid));
             Ok(None)
         }
+    }
+}
+
+/// A clone of another template was not made for this command, but it is there.
+pub fn of_another_template(
+    run: &Run,
+    ready: Ready,
+    template: Option<&Guest>,
+    claim: &Claim,
+) -> Result<Ready, Error> {
+    match (claim.left_behind(), template) {
+        (LeftBehind::Created(made), Some(template)) if template.vmid != made.template => {
+            exists(run, run.vm(ready.vmid, &ready.node))
+        }
+        _ => Ok(ready),
     }
 }
 
@@ -119,20 +148,17 @@ pub fn what_an_earlier_run_began(
     template: Option<&Guest>,
     claim: &mut Claim,
 ) -> Result<Option<Ready>, Error> {
-    let (begun, upid) = match claim.left_behind().clone() {
-        LeftBehind::Open(begun, upid) => (begun, upid),
-        LeftBehind::Created(made) if run.is_of_this_cluster(&made) => (made, None),
-        _ => return Ok(None),
+    let LeftBehind::Open(begun, upid) = claim.left_behind().clone() else {
+        return Ok(None);
     };
     let vm = run.vm(begun.vmid, &begun.node);
     if let Some(asked) = another_clone(run, &begun) {
         return Err(begun_otherwise(run, begun, asked, claim));
     }
-    let is_made = matches!(claim.left_behind(), LeftBehind::Created(_));
     let template = match template {
-        Some(template) if template.vmid == begun.template && !is_made => template,
         Some(template) if template.vmid == begun.template => {
-            return what_became_of_it(run, claim, vm);
+            check_before_it_is_asked_for_again(run, template, claim)?;
+            template
         }
         other if is_gone(run, &begun, claim)? => {
             let became = what_became_of_it(run, claim, vm.clone())?;
@@ -142,6 +168,7 @@ pub fn what_an_earlier_run_began(
             };
             // The same VMID: a template that is built anew there would bring the old request back
             // to life.
+            check_before_it_is_asked_for_again(run, template, claim)?;
             intend(run, &vm, template, claim)?;
             template
         }
@@ -158,6 +185,15 @@ pub fn what_an_earlier_run_began(
         Outcome::Created(it) => Ok(Some(made(&vm, it))),
         Outcome::Lost(_) => Ok(None),
     }
+}
+
+fn check_before_it_is_asked_for_again(
+    run: &Run,
+    template: &Guest,
+    claim: &Claim,
+) -> Result<TemplateSizes, Error> {
+    let checked = check_template(run, template);
+    checked.map_err(|error| not_seen_again(run, claim, error))
 }
 
 /// A request that nobody has announced could never be found again.
@@ -238,27 +274,20 @@ fn is_gone(run: &Run, begun: &Intent, claim: &Claim) -> Result<bool, Error> {
         .map_err(|error| not_seen_again(run, claim, error))
 }
 
-/// Of a clone that is done, or that nobody can ask for again. While its request may still be carried
-/// out, that nothing is there settles nothing.
+/// Of a clone that nobody can ask for again. While its request may still be carried out, that nothing
+/// is there settles nothing.
 fn what_became_of_it(run: &Run, claim: &mut Claim, vm: Vm) -> Result<Option<Ready>, Error> {
-    let is_open = matches!(claim.left_behind(), LeftBehind::Open(..));
     match settled_by_itself(run, &vm, claim)? {
         Settled::Ours(node) => {
-            if is_open {
-                run.remember(claim.created(vm.vmid));
-            }
+            run.remember(claim.created(vm.vmid));
             Ok(Some(made(&vm, Made::at(node))))
         }
         Settled::Hidden => {
             let token = run.token();
-            Err(if is_open {
-                Error::CannotSee { vm, token }
-            } else {
-                Error::MadeUnseen { vm, token }
-            })
+            Err(Error::CannotSee { vm, token })
         }
-        Settled::Free if is_open => Ok(None),
-        Settled::Free | Settled::Anothers(_) => {
+        Settled::Free => Ok(None),
+        Settled::Anothers(_) => {
             run.progress.at(Stage::NothingStarted);
             run.remember(claim.failed(vm.vmid));
             Ok(None)
@@ -275,6 +304,17 @@ pub fn not_seen_again(run: &Run, claim: &Claim, error: Error) -> Error {
             source: Box::new(error),
         },
         _ => error,
+    }
+}
+
+/// What is to be known about the rest, the template for instance, cannot be known now. The VM is there
+/// all the same.
+pub fn not_clear(run: &Run, ready: &Ready, error: Error) -> Error {
+    let is_late = run.server.budget.left().is_zero() && error.is_without_answer();
+    Error::NotClear {
+        unfinished: run.unfinished(ready, Step::Configure),
+        seconds: is_late.then_some(run.server.budget.total.as_secs_f64()),
+        why: Box::new(error),
     }
 }
 

@@ -6,7 +6,7 @@ use snafu::ResultExt;
 
 use super::error::{
     AlreadyExistsSnafu, AmbiguousSnafu, Error, LookAtVmSnafu, NameMayBeTakenSnafu, Unseen,
-    VmidTakenSnafu,
+    VmidTakenSnafu, Whose,
 };
 use super::run::{Ready, Run};
 use super::sight::{Prospect, Settled, Sought};
@@ -37,7 +37,7 @@ pub fn vm_of_that_name(
         [holder] if run.plan.ensure => {
             let vm = run.vm(holder.vmid, &holder.node);
             tell_if_being_cloned(run, holder);
-            match settled(run, &vm, Some(template))? {
+            match settled(run, &vm, template)? {
                 Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
                 Settled::Free | Settled::Anothers(_) => Ok(None),
                 Settled::Hidden => {
@@ -107,7 +107,7 @@ pub fn vm_of_that_vmid(
         tell_if_being_cloned(run, rival);
     }
     let vm = run.vm(vmid, rival.map_or(&template.node, |rival| &rival.node));
-    match settled(run, &vm, Some(template))? {
+    match settled(run, &vm, template)? {
         Settled::Free => Ok(None),
         Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
         Settled::Anothers(guest) => VmidTakenSnafu { vmid, guest }.fail(),
@@ -124,16 +124,26 @@ fn tell_if_being_cloned(run: &Run, guest: &Guest) {
 }
 
 /// What there is at a VMID where no clone of this run is under way, once nothing is in the making
-/// there. Without a template the VM may have any disks.
-pub fn settled(run: &Run, vm: &Vm, template: Option<&Guest>) -> Result<Settled, Error> {
-    let template = template.map(|template| (template.vmid, template.node.clone()));
+/// there.
+fn settled(run: &Run, vm: &Vm, template: &Guest) -> Result<Settled, Error> {
     let sought = Sought {
         vm: vm.clone(),
-        template,
+        template: Some((template.vmid, template.node.clone())),
         prospect: Prospect::NotOurs,
     };
     run.progress.at(Stage::InTheWay(vm.clone()));
-    settle(run, &sought, PathBuf::new())
+    settle(run, &sought, Whose::Anybodys, PathBuf::new())
+}
+
+/// The same where an earlier run has made a VM, which may have any disks by now.
+pub fn settled_as_made(run: &Run, vm: &Vm, is_finished: bool) -> Result<Settled, Error> {
+    let sought = Sought {
+        vm: vm.clone(),
+        template: None,
+        prospect: Prospect::NotOurs,
+    };
+    run.progress.at(Stage::InTheWay(vm.clone()));
+    settle(run, &sought, Whose::Made { is_finished }, PathBuf::new())
 }
 
 /// The same where an earlier run's clone may still come, for which nobody can ask any more.
@@ -144,14 +154,14 @@ pub fn settled_by_itself(run: &Run, vm: &Vm, claim: &Claim) -> Result<Settled, E
         prospect: Prospect::MayCome,
     };
     run.progress.at(Stage::Undecided(vm.clone()));
-    settle(run, &sought, claim.path().to_owned())
+    settle(run, &sought, Whose::AskedFor, claim.path().to_owned())
 }
 
-fn settle(run: &Run, sought: &Sought, claim: PathBuf) -> Result<Settled, Error> {
+fn settle(run: &Run, sought: &Sought, whose: Whose, claim: PathBuf) -> Result<Settled, Error> {
     let now = run.server.budget.clock.elapsed();
     let unseen = Unseen {
         vm: sought.vm.clone(),
-        is_ours: sought.prospect != Prospect::NotOurs,
+        whose,
         claim,
         seconds: run.server.budget.total.as_secs_f64(),
         lost: None,

@@ -2,13 +2,13 @@
 
 use snafu::Snafu;
 
+use super::wanted::Unfit;
 use crate::api;
 use crate::api::types::Upid;
 use crate::hint::hint_for;
 use crate::report::{Kind, kind_of};
 use crate::stage::{GO_ON, Step};
 use crate::task;
-use crate::template;
 
 /// What went wrong, said behind `VM 101 'web-1' was created on node 'pve1', but …`.
 #[derive(Debug, Snafu)]
@@ -37,6 +37,9 @@ pub enum Cause {
         last: Option<String>,
     },
 
+    #[snafu(display("it cannot become that"))]
+    Unfit { source: Unfit },
+
     #[snafu(display("it was started and does not run"))]
     NotRunning { upid: Option<Upid> },
 
@@ -48,10 +51,14 @@ pub enum Cause {
 
     #[snafu(display("it is not there any more"))]
     Gone,
-
-    #[snafu(display("how large its disks shall be depends on its template: {source}"))]
-    NoTemplate { source: template::NotFound },
 }
+
+/// What to do where the words of the command are wrong.
+const MENDED: &str = "correct what it complains of, and add --ensure: that goes on with this VM";
+
+/// What to do about a VM whose agent the server does not ask.
+const AGENT_OFF: &str = "if the agent is installed in it, --set agent=1 turns it on, and it can be \
+                         asked after the VM's next start";
 
 impl Cause {
     /// What sort of failure it is.
@@ -60,19 +67,22 @@ impl Cause {
             Cause::Request { source, .. } => kind_of(source),
             Cause::Task { .. } => Kind::TaskFailed,
             Cause::TimeIsUp { .. } => Kind::Timeout,
-            Cause::NoTemplate { .. } => Kind::TemplateNotFound,
-            Cause::NotRunning { .. } | Cause::RunsNoMore | Cause::NoAgent | Cause::Gone => {
-                Kind::Failed
-            }
+            Cause::Unfit { .. }
+            | Cause::NotRunning { .. }
+            | Cause::RunsNoMore
+            | Cause::NoAgent
+            | Cause::Gone => Kind::Failed,
         }
     }
 
     /// What to do now.
     pub fn hint(&self) -> String {
         match self {
-            Cause::Request { source, .. } if is_refusal_of_a_value(source) => {
-                "correct what it complains of, and add --ensure: that goes on with this VM".to_owned()
-            }
+            Cause::Unfit {
+                source: Unfit::NoAgent { .. },
+            } => AGENT_OFF.to_owned(),
+            Cause::Unfit { source } => source.hint().unwrap_or_else(|| MENDED.to_owned()),
+            Cause::Request { source, .. } if is_refusal_of_a_value(source) => MENDED.to_owned(),
             Cause::Request { source, .. } => match hint_for(source) {
                 Some(hint) => format!("{hint}; then {GO_ON}"),
                 None => GO_ON.to_owned(),
@@ -92,11 +102,7 @@ impl Cause {
             Cause::NotRunning { upid: None } | Cause::RunsNoMore => {
                 format!("see on its console why it went off; {GO_ON}")
             }
-            Cause::NoTemplate { source } => source.hint().to_owned(),
-            Cause::NoAgent => format!(
-                "if the agent is installed in it, --set agent=1 turns it on, and it can be asked after \
-                 the VM's next start; {GO_ON}"
-            ),
+            Cause::NoAgent => format!("{AGENT_OFF}; {GO_ON}"),
             Cause::Gone => {
                 "somebody has moved or destroyed it since; 'homelab proxmox vm list' shows what is there"
                     .to_owned()
@@ -110,10 +116,10 @@ impl Cause {
             Cause::Task { upid, .. } => Some(upid),
             Cause::TimeIsUp { upid, .. } | Cause::NotRunning { upid } => upid.as_ref(),
             Cause::Request { .. }
+            | Cause::Unfit { .. }
             | Cause::RunsNoMore
             | Cause::NoAgent
-            | Cause::Gone
-            | Cause::NoTemplate { .. } => None,
+            | Cause::Gone => None,
         }
     }
 
