@@ -23,7 +23,7 @@ pub use self::wanted::Wanted;
 
 use self::attempt::{Attempt, Next, Outcome};
 use self::earlier::{
-    claim, finish, intend, made, not_clear, not_seen_again, of_another_template,
+    claim, finish, intend, made, not_clear, not_seen_again, note_sizes, of_another_template,
     what_an_earlier_run_began, what_an_earlier_run_made,
 };
 use self::error::{
@@ -61,7 +61,7 @@ fn create_in_time(run: &Run) -> Result<Ready, Error> {
     let made = what_an_earlier_run_made(run, &mut claim)?;
     let is_set_up = made.is_some() && is_finished(&claim);
     let (ready, sizes) = match made {
-        Some(ready) => go_on(run, ready, &claim)?,
+        Some(ready) => go_on(run, ready, &mut claim)?,
         None => find_or_make(run, &mut claim)?,
     };
     let steps = Steps {
@@ -83,8 +83,9 @@ type ToBe<'r> = (Ready, Vec<DiskSize<'r>>);
 
 /// A VM that an earlier run has made. One that is finished needs its template no more, but for sizes
 /// that depend on it.
-fn go_on<'r>(run: &'r Run, ready: Ready, claim: &Claim) -> Result<ToBe<'r>, Error> {
-    let sizes = run.plan.wanted.sizes(&TemplateSizes::new());
+fn go_on<'r>(run: &'r Run, ready: Ready, claim: &mut Claim) -> Result<ToBe<'r>, Error> {
+    let noted = run.noted(claim, ready.vmid).sizes;
+    let sizes = run.plan.wanted.sizes(&noted);
     if let Some(sizes) = sizes.filter(|_| is_finished(claim)) {
         check_vm(run, &ready)?;
         return Ok((ready, sizes));
@@ -93,7 +94,7 @@ fn go_on<'r>(run: &'r Run, ready: Ready, claim: &Claim) -> Result<ToBe<'r>, Erro
     let guests = guests.map_err(|error| not_clear(run, &ready, error))?;
     let template = template_among(run, &guests);
     let ready = of_another_template(run, ready, template.as_ref().ok().copied(), claim)?;
-    as_it_shall_be(run, ready, template)
+    as_it_shall_be(run, ready, template, claim)
 }
 
 /// A VM that is there, by whomever. What its template is like now matters no more, but for sizes that
@@ -102,16 +103,19 @@ fn as_it_shall_be<'r>(
     run: &'r Run,
     ready: Ready,
     template: Result<&Guest, NotFound>,
+    claim: &mut Claim,
 ) -> Result<ToBe<'r>, Error> {
     check_vm(run, &ready)?;
     let wanted = &run.plan.wanted;
-    if let Some(sizes) = wanted.sizes(&TemplateSizes::new()) {
+    let noted = run.noted(claim, ready.vmid).sizes;
+    if let Some(sizes) = wanted.sizes(&noted) {
         return Ok((ready, sizes));
     }
     let template = template.context(NoTemplateSnafu);
     let of_template = template.and_then(|template| sizes_of_template(run, template));
     let of_template = of_template.map_err(|error| not_clear(run, &ready, error))?;
-    let sizes = wanted.sizes(&of_template).unwrap_or_default();
+    let noted = note_sizes(run, ready.vmid, &of_template, claim);
+    let sizes = wanted.sizes(&noted).unwrap_or_default();
     Ok((ready, sizes))
 }
 
@@ -122,7 +126,7 @@ fn find_or_make<'r>(run: &'r Run, claim: &mut Claim) -> Result<ToBe<'r>, Error> 
     let found = template_among(run, &guests);
     let begun = what_an_earlier_run_began(run, found.as_ref().ok().copied(), claim)?;
     if let Some(ready) = begun {
-        return as_it_shall_be(run, ready, found);
+        return as_it_shall_be(run, ready, found, claim);
     }
     let template = found
         .context(NoTemplateSnafu)
@@ -132,12 +136,12 @@ fn find_or_make<'r>(run: &'r Run, claim: &mut Claim) -> Result<ToBe<'r>, Error> 
         None => vm_in_its_place(run, &guests, template)?,
     };
     if let Some(ready) = there {
-        return as_it_shall_be(run, ready, Ok(template));
+        return as_it_shall_be(run, ready, Ok(template), claim);
     }
     let of_template = check_template(run, template)?;
-    let ready = clone_to_a_free_vmid(run, &guests, template, claim)?;
+    let ready = clone_to_a_free_vmid(run, &guests, template, &of_template, claim)?;
     if !ready.created {
-        return as_it_shall_be(run, ready, Ok(template));
+        return as_it_shall_be(run, ready, Ok(template), claim);
     }
     let sizes = run.plan.wanted.sizes(&of_template).unwrap_or_default();
     Ok((ready, sizes))
@@ -167,6 +171,7 @@ fn clone_to_a_free_vmid(
     run: &Run,
     guests: &Guests,
     template: &Guest,
+    sizes: &TemplateSizes,
     claim: &mut Claim,
 ) -> Result<Ready, Error> {
     let mut choice = Choice::default();
@@ -178,7 +183,7 @@ fn clone_to_a_free_vmid(
             None => free_vmid(run, newer.as_ref().unwrap_or(guests), &choice)?,
         };
         let vm = run.vm(vmid, run.node_for(template));
-        intend(run, &vm, template, claim)?;
+        intend(run, &vm, template, sizes, claim)?;
         let attempt = Attempt::new(run, claim, template, vm.clone());
         let rival = match attempt.see_to_its_end(Next::Ask)? {
             Outcome::Created(it) => return Ok(made(&vm, it)),

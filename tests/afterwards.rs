@@ -4,7 +4,7 @@
 use rstest::rstest;
 use serde_json::json;
 
-use crate::fake_pve::{FakePve, Setup};
+use crate::fake_pve::{Cluster, FakePve, Setup};
 use crate::homelab::{Homelab, Seen, StateDir};
 
 const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
@@ -206,6 +206,39 @@ fn a_network_card_that_is_changed_keeps_its_mac() {
     assert_eq!(run(" --set net0=virtio,bridge=vmbr1"), Some(0));
     let expected = format!("virtio={before},bridge=vmbr1");
     assert_eq!((mac(&fake), sent(&fake, "net0")), (before, vec![expected]));
+}
+
+/// `+6G` is more than what was cloned, whatever becomes of the template after that.
+#[rstest]
+#[case::after_a_run_that_was_at_its_end(None)]
+#[case::after_one_that_was_killed_while_it_cloned(Some(4))]
+#[case::after_one_that_was_killed_before_it_was_configured(Some(6))]
+fn a_template_that_grows_makes_no_vm_grow(#[case] killed_at: Option<usize>) {
+    let faults: Vec<_> = killed_at
+        .iter()
+        .map(|request| json!({"request": request, "hang": "after"}))
+        .collect();
+    let fake = fake(&json!({"faults": faults}));
+    let state = StateDir::new();
+    let words = format!("{CREATE} --ensure --resize scsi0=+6G");
+    let first = Homelab::at(&fake).in_state(&state).start(&words);
+    if let Some(requests) = killed_at {
+        fake.wait_for_requests(requests);
+        first.kill();
+    } else {
+        assert_eq!(first.wait().exit, Some(0));
+    }
+    let disk = "data:9000/base-9000-disk-0.raw,size=5G";
+    let template = |cluster: &mut Cluster| {
+        let config = &mut cluster.guests.get_mut(&9000).unwrap().config;
+        config["scsi0"] = json!(disk);
+    };
+    template(&mut fake.cluster());
+    let seen = Homelab::at(&fake).in_state(&state).run(&words);
+    assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
+    let cluster = fake.cluster();
+    let disk = cluster.guests[&100].config["scsi0"].as_str().unwrap();
+    assert!(disk.ends_with("size=8G"), "{disk}");
 }
 
 /// As a run leaves it behind that was at its end, for VM 100.

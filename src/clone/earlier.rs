@@ -11,7 +11,7 @@ use super::run::{Ready, Run};
 use super::sight::Settled;
 use super::there::{exists, settled_as_made, settled_by_itself};
 use super::wanted::TemplateSizes;
-use crate::api::types::{CloneMode, CloneOptions, Guest, Storage};
+use crate::api::types::{CloneMode, CloneOptions, Guest, Storage, Vmid};
 use crate::claim::{self, Claim, Intent, LeftBehind, Mode, Taken};
 use crate::report::{Kind, Report};
 use crate::stage::{Stage, Step, Vm};
@@ -168,8 +168,8 @@ pub fn what_an_earlier_run_began(
             };
             // The same VMID: a template that is built anew there would bring the old request back
             // to life.
-            check_before_it_is_asked_for_again(run, template, claim)?;
-            intend(run, &vm, template, claim)?;
+            let sizes = check_before_it_is_asked_for_again(run, template, claim)?;
+            intend(run, &vm, template, &sizes, claim)?;
             template
         }
         Some(another) => return Err(begun_otherwise(run, begun, another.to_string(), claim)),
@@ -197,7 +197,13 @@ fn check_before_it_is_asked_for_again(
 }
 
 /// A request that nobody has announced could never be found again.
-pub fn intend(run: &Run, vm: &Vm, template: &Guest, claim: &mut Claim) -> Result<(), Error> {
+pub fn intend(
+    run: &Run,
+    vm: &Vm,
+    template: &Guest,
+    sizes: &TemplateSizes,
+    claim: &mut Claim,
+) -> Result<(), Error> {
     let options = &run.plan.options;
     let (mode, storage) = mode_and_storage(options);
     let intent = Intent {
@@ -212,7 +218,29 @@ pub fn intend(run: &Run, vm: &Vm, template: &Guest, claim: &mut Claim) -> Result
     };
     claim
         .intend(&intent)
-        .or_else(|error| go_without_word(run, error))
+        .or_else(|error| go_without_word(run, error))?;
+    note_sizes(run, vm.vmid, sizes, claim);
+    Ok(())
+}
+
+/// The sizes that count for a VM's disks from now on. What was noted before the clone stands, and all
+/// of it.
+pub fn note_sizes(
+    run: &Run,
+    vmid: Vmid,
+    sizes: &TemplateSizes,
+    claim: &mut Claim,
+) -> TemplateSizes {
+    let mut note = run.noted(claim, vmid);
+    let known = note.sizes.len();
+    for (disk, size) in sizes {
+        note.sizes.entry(disk.clone()).or_insert(*size);
+    }
+    let sizes = note.sizes.clone();
+    if sizes.len() > known {
+        run.remember(claim.note(note));
+    }
+    sizes
 }
 
 fn mode_and_storage(options: &CloneOptions) -> (Mode, Option<Storage>) {
