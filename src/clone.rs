@@ -59,7 +59,6 @@ pub fn create(run: &Run) -> Result<Ready, Error> {
 fn create_in_time(run: &Run) -> Result<Ready, Error> {
     let mut claim = claim(run)?;
     let made = what_an_earlier_run_made(run, &mut claim)?;
-    let is_set_up = made.is_some() && is_finished(&claim);
     let (ready, sizes) = match made {
         Some(ready) => go_on(run, ready, &mut claim)?,
         None => find_or_make(run, &mut claim)?,
@@ -67,7 +66,7 @@ fn create_in_time(run: &Run) -> Result<Ready, Error> {
     let steps = Steps {
         run,
         sizes: &sizes,
-        is_set_up,
+        claim: &mut claim,
     };
     let ready = steps.take(ready)?;
     finish(run, &mut claim, &ready);

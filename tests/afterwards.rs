@@ -126,6 +126,34 @@ fn a_password_comes_from_a_file_and_is_said_nowhere() {
     assert!(!claim.contains("horse"), "{claim}");
 }
 
+/// Nobody can read whether it is set, so it is written down that it is.
+#[rstest]
+#[case::of_a_vm_that_was_found(json!([{"vmid": 100, "name": "web-1"}]))]
+#[case::of_one_that_has_another(json!([{"vmid": 100, "name": "web-1", "config": {"cipassword": "**********"}}]))]
+#[case::of_a_vm_that_this_makes(json!([]))]
+#[case::of_one_whose_template_has_another(json!([{"vmid": 9000, "name": "debian-12", "template": true, "config": {"cipassword": "**********"}}]))]
+fn a_password_is_set_in_one_night_only(#[case] guests: serde_json::Value) {
+    let mut guests = guests;
+    if guests[0]["vmid"] != 9000 {
+        let template = json!({"vmid": 9000, "name": "debian-12", "template": true});
+        guests.as_array_mut().unwrap().push(template);
+    }
+    let fake = fake(&json!({"guests": guests}));
+    let state = StateDir::new();
+    let run = |more: &str| {
+        let homelab = Homelab::at(&fake).in_state(&state);
+        homelab.run(&format!("{CREATE} --ensure{more}")).exit
+    };
+    let password = " --set cipassword=new --set cores=2";
+    let nights = [run(""), run(password), run(password), run(password)];
+    assert_eq!(nights, [Some(0); 4]);
+    assert_eq!(sent(&fake, "cipassword"), ["new"]);
+    // A VM that is made anew has none yet.
+    fake.cluster().remove(100);
+    assert_eq!((run(password), run(password)), (Some(0), Some(0)));
+    assert_eq!(sent(&fake, "cipassword"), ["new", "new"]);
+}
+
 /// The kernel's or QEMU's words may hold the whole command line.
 #[test]
 fn what_stands_in_a_file_is_not_said_by_a_task_either() {
