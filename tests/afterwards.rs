@@ -8,6 +8,7 @@ use crate::fake_pve::{Cluster, FakePve, Setup};
 use crate::homelab::{Homelab, Seen, StateDir};
 
 const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
+const CONFIG: &str = "GET /nodes/pve1/qemu/100/config";
 const PUT: &str = "PUT /nodes/pve1/qemu/100/config ";
 
 fn fake(more: &serde_json::Value) -> FakePve {
@@ -366,6 +367,42 @@ fn an_interrupted_run_says_what_is_there(#[case] requests: usize, #[case] what: 
     );
     assert!(seen.stderr.ends_with(&expected), "{}", seen.stderr);
     assert_eq!(seen.exit, Some(130));
+}
+
+/// That it is still being configured, or was not, nobody can say.
+#[test]
+fn a_change_that_gets_no_answer_to_the_end_may_have_been_made() {
+    let looks = (2..9).map(|nth| json!({"on": CONFIG, "nth": nth, "hang": true}));
+    let change = json!({"on": "PUT", "hang": "after"});
+    let faults: Vec<_> = [change].into_iter().chain(looks).collect();
+    let fake = fake(&json!({"faults": faults}));
+    let seen = Homelab::at(&fake).run(&format!(
+        "{CREATE} --set cores=4 --json --request-timeout 0.1 --timeout 0.4"
+    ));
+    let told: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    let error = &told["error"];
+    let message = error["message"].as_str().unwrap();
+    let begins = "VM 100 'web-1' was created on node 'pve1', but after 0.4 s it may or may not have \
+                  been configured: no ";
+    assert!(message.starts_with(begins), "{message}");
+    assert_eq!(
+        (&error["kind"], &error["started"]),
+        (&json!("timeout"), &json!("yes"))
+    );
+}
+
+/// The task goes on without the run.
+#[test]
+fn a_run_that_is_interrupted_while_a_task_runs_says_how_to_wait_for_it() {
+    let fake = fake(&json!({"faults": [{"request": 7, "hang": true}]}));
+    let run = Homelab::at(&fake).start(&format!("{CREATE} --start"));
+    fake.wait_for_requests(7);
+    run.signal("INT");
+    let seen = run.wait();
+    let expected = "VM 100 'web-1' was created on node 'pve1', but it is still being started: interrupted\n\
+         Hint: the same command with --ensure goes on with it; to wait only: homelab proxmox task \
+         wait 'UPID:pve1:00000002:00000014:6B000002:qmstart:100:root@pam!cli:'\n";
+    assert!(seen.stderr.ends_with(expected), "{}", seen.stderr);
 }
 
 #[rstest]

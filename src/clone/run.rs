@@ -84,6 +84,7 @@ impl Run<'_> {
                 vm,
                 created: true,
                 upid,
+                task: None,
                 step,
             }),
         }
@@ -95,6 +96,7 @@ impl Run<'_> {
             vm: self.vm(ready.vmid, &ready.node),
             created: ready.created,
             upid: ready.upid.clone(),
+            task: None,
             step,
         }
     }

@@ -152,7 +152,7 @@ impl Steps<'_> {
             Ok(false) => Err(Cause::NotRunning {
                 upid: work.unfinished.upid.clone(),
             }),
-            Err(gave_up) => Err(because(work, gave_up, None)),
+            Err(gave_up) => Err(work.not_seen(gave_up)),
         }
     }
 

@@ -5,9 +5,9 @@ use snafu::Snafu;
 use super::wanted::Unfit;
 use crate::api;
 use crate::api::types::Upid;
-use crate::hint::hint_for;
+use crate::hint::{hint_for, with_more};
 use crate::report::{Kind, kind_of};
-use crate::stage::{GO_ON, Step};
+use crate::stage::{GO_ON, Step, go_on_or_wait};
 use crate::task;
 
 /// What went wrong, said behind `VM 101 'web-1' was created on node 'pve1', but …`.
@@ -33,8 +33,21 @@ pub enum Cause {
     TimeIsUp {
         seconds: f64,
         step: Step,
-        upid: Option<Upid>,
+        task: Option<Upid>,
         last: Option<String>,
+    },
+
+    /// It was asked for, and what came of it was not to be seen.
+    #[snafu(display("{}{}: {why}", match seconds {
+        Some(seconds) => format!("after {seconds} s "),
+        None => String::new(),
+    }, step.perhaps()))]
+    NotKnown {
+        /// The whole budget, if it is used up.
+        seconds: Option<f64>,
+        step: Step,
+        task: Option<Upid>,
+        why: Doubt,
     },
 
     #[snafu(display("it cannot become that"))]
@@ -53,6 +66,17 @@ pub enum Cause {
     Gone,
 }
 
+/// Why it is not known what came of a request.
+#[derive(Debug, Snafu)]
+#[allow(missing_docs)]
+pub enum Doubt {
+    #[snafu(display("{error}"))]
+    Look { error: Box<api::Error> },
+
+    #[snafu(display("{words}"))]
+    Answer { words: String },
+}
+
 /// What to do where the words of the command are wrong.
 const MENDED: &str = "correct what it complains of, and add --ensure: that goes on with this VM";
 
@@ -66,7 +90,11 @@ impl Cause {
         match self {
             Cause::Request { source, .. } => kind_of(source),
             Cause::Task { .. } => Kind::TaskFailed,
-            Cause::TimeIsUp { .. } => Kind::Timeout,
+            Cause::TimeIsUp { .. }
+            | Cause::NotKnown {
+                seconds: Some(_), ..
+            } => Kind::Timeout,
+            Cause::NotKnown { seconds: None, .. } => Kind::OutcomeUnknown,
             Cause::Unfit { .. }
             | Cause::NotRunning { .. }
             | Cause::RunsNoMore
@@ -97,7 +125,14 @@ impl Cause {
                 "the guest must have qemu-guest-agent installed and running, and an address; {GO_ON}, \
                  with a longer --timeout if it starts slowly"
             ),
-            Cause::TimeIsUp { .. } => GO_ON.to_owned(),
+            Cause::TimeIsUp { task, .. } => go_on_or_wait(task.as_ref()),
+            Cause::NotKnown { task, why, .. } => {
+                let error = match why {
+                    Doubt::Look { error } => Some(&**error),
+                    Doubt::Answer { .. } => None,
+                };
+                with_more(go_on_or_wait(task.as_ref()), error)
+            }
             Cause::NotRunning { upid: Some(upid) } => format!("{}; {GO_ON}", task::whole_log(upid)),
             Cause::NotRunning { upid: None } | Cause::RunsNoMore => {
                 format!("see on its console why it went off; {GO_ON}")
@@ -114,8 +149,10 @@ impl Cause {
     pub fn upid(&self) -> Option<&Upid> {
         match self {
             Cause::Task { upid, .. } => Some(upid),
-            Cause::TimeIsUp { upid, .. } | Cause::NotRunning { upid } => upid.as_ref(),
-            Cause::Request { .. }
+            Cause::NotRunning { upid } => upid.as_ref(),
+            Cause::TimeIsUp { .. }
+            | Cause::NotKnown { .. }
+            | Cause::Request { .. }
             | Cause::Unfit { .. }
             | Cause::RunsNoMore
             | Cause::NoAgent
