@@ -31,7 +31,7 @@ use self::error::{
 };
 use self::fit::{check_template, check_vm, sizes_of_template};
 use self::steps::Steps;
-use self::there::{vm_of_that_name, vm_of_that_vmid};
+use self::there::{tell_if_elsewhere, vm_of_that_name, vm_of_that_vmid};
 use self::vmid::Choice;
 use self::wanted::{DiskSize, TemplateSizes};
 use crate::api::Pve;
@@ -86,6 +86,7 @@ fn go_on<'r>(run: &'r Run, ready: Ready, claim: &mut Claim) -> Result<ToBe<'r>, 
     let noted = run.noted(claim, ready.vmid).sizes;
     let sizes = run.plan.wanted.sizes(&noted);
     if let Some(sizes) = sizes.filter(|_| is_finished(claim)) {
+        tell_if_elsewhere(run, &ready);
         check_vm(run, &ready)?;
         return Ok((ready, sizes));
     }
@@ -104,6 +105,7 @@ fn as_it_shall_be<'r>(
     template: Result<&Guest, NotFound>,
     claim: &mut Claim,
 ) -> Result<ToBe<'r>, Error> {
+    tell_if_elsewhere(run, &ready);
     check_vm(run, &ready)?;
     let wanted = &run.plan.wanted;
     let noted = run.noted(claim, ready.vmid).sizes;

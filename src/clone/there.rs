@@ -14,6 +14,7 @@ use crate::api::VmConfig;
 use crate::api::types::{Guest, Vmid};
 use crate::claim::Claim;
 use crate::guests::Guests;
+use crate::shell::word;
 use crate::stage::{Stage, Vm};
 
 /// The VM of that name, if there is one: Proxmox would make a second one without a word.
@@ -120,6 +121,21 @@ fn tell_if_being_cloned(run: &Run, guest: &Guest) {
         let vmid = guest.vmid;
         run.progress
             .note(&format!("Waiting for whoever is making VM {vmid}..."));
+    }
+}
+
+/// A VM that is there stays where it is, be that not where the user wants it.
+pub fn tell_if_elsewhere(run: &Run, ready: &Ready) {
+    let target = run.plan.options.target.as_ref();
+    if let Some(target) = target.filter(|target| **target != ready.node) {
+        let vm = run.vm(ready.vmid, &ready.node);
+        run.progress.warning(&format!(
+            "{vm} stays there, though --node asks for '{target}'; to move it, on node '{}': qm migrate \
+             {} {}",
+            ready.node,
+            ready.vmid,
+            word(&target.0)
+        ));
     }
 }
 
