@@ -23,7 +23,7 @@ pub use self::wanted::Wanted;
 
 use self::attempt::{Attempt, Next, Outcome};
 use self::earlier::{
-    claim, finish, intend, made, not_clear, not_seen_again, note_sizes, of_another_template,
+    claim, finish, intend, made, not_clear, not_seen_again, note_sizes, of_that_template,
     what_an_earlier_run_began, what_an_earlier_run_made,
 };
 use self::error::{
@@ -93,7 +93,7 @@ fn go_on<'r>(run: &'r Run, ready: Ready, claim: &mut Claim) -> Result<ToBe<'r>, 
     let guests = Guests::read(run.server).context(ListGuestsSnafu);
     let guests = guests.map_err(|error| not_clear(run, &ready, error))?;
     let template = template_among(run, &guests);
-    let ready = of_another_template(run, ready, template.as_ref().ok().copied(), claim)?;
+    let (ready, template) = of_that_template(run, ready, template, claim)?;
     as_it_shall_be(run, ready, template, claim)
 }
 

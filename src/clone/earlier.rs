@@ -15,6 +15,7 @@ use crate::api::types::{CloneMode, CloneOptions, Guest, Storage, Vmid};
 use crate::claim::{self, Claim, Intent, LeftBehind, Mode, Taken};
 use crate::report::{Kind, Report};
 use crate::stage::{Stage, Step, Vm};
+use crate::template::NotFound;
 use crate::wait::{Forgiven, GaveUp, Look};
 
 /// The claim on the VM's name. To be had before the first request, so that what is read afterwards
@@ -125,18 +126,28 @@ pub fn what_an_earlier_run_made(run: &Run, claim: &mut Claim) -> Result<Option<R
     }
 }
 
-/// A clone of another template was not made for this command, but it is there.
-pub fn of_another_template(
+/// A clone of another template was not made for this command, but it is there. Where there is none of
+/// the name that was asked for it may be of that one, if its own is gone too.
+pub fn of_that_template<'g>(
     run: &Run,
     ready: Ready,
-    template: Option<&Guest>,
+    template: Result<&'g Guest, NotFound>,
     claim: &Claim,
-) -> Result<Ready, Error> {
-    match (claim.left_behind(), template) {
-        (LeftBehind::Created(made), Some(template)) if template.vmid != made.template => {
-            exists(run, run.vm(ready.vmid, &ready.node))
+) -> Result<(Ready, Result<&'g Guest, NotFound>), Error> {
+    let LeftBehind::Created(made) = claim.left_behind() else {
+        return Ok((ready, template));
+    };
+    match template {
+        Ok(template) if template.vmid != made.template => {
+            let ready = exists(run, run.vm(ready.vmid, &ready.node))?;
+            Ok((ready, Ok(template)))
         }
-        _ => Ok(ready),
+        Err(source) => match is_gone(run, made.template) {
+            Ok(true) => Ok((ready, Err(source))),
+            Ok(false) => Err(not_clear(run, &ready, Error::NoTemplate { source })),
+            Err(error) => Err(not_clear(run, &ready, error)),
+        },
+        template => Ok((ready, template)),
     }
 }
 
@@ -160,7 +171,10 @@ pub fn what_an_earlier_run_began(
             check_before_it_is_asked_for_again(run, template, claim)?;
             template
         }
-        other if is_gone(run, &begun, claim)? => {
+        other
+            if is_gone(run, begun.template)
+                .map_err(|error| not_seen_again(run, claim, error))? =>
+        {
             let became = what_became_of_it(run, claim, vm.clone())?;
             let is_open = matches!(claim.left_behind(), LeftBehind::Open(..));
             let Some(template) = other.filter(|_| is_open && became.is_none()) else {
@@ -294,12 +308,9 @@ fn begun_otherwise(run: &Run, begun: Intent, asked: String, claim: &Claim) -> Er
 }
 
 /// Whether the template of an intent is no more, so that nobody can ask for that clone again.
-fn is_gone(run: &Run, begun: &Intent, claim: &Claim) -> Result<bool, Error> {
-    let vmid = begun.template;
-    let is_free = run.server.ask(|pve| pve.is_free(vmid));
-    is_free
-        .context(LookForTemplateSnafu { vmid })
-        .map_err(|error| not_seen_again(run, claim, error))
+fn is_gone(run: &Run, template: Vmid) -> Result<bool, Error> {
+    let is_free = run.server.ask(|pve| pve.is_free(template));
+    is_free.context(LookForTemplateSnafu { vmid: template })
 }
 
 /// Of a clone that nobody can ask for again. While its request may still be carried out, that nothing
