@@ -5,6 +5,7 @@
 //! `kill -9` or a power cut knows which VMID may be in the making. The file is never unlinked or
 //! renamed: a lock on a file that has lost its name guards nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -14,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use snafu::{ResultExt, Snafu};
 
+use crate::api::Size;
 use crate::api::types::{Node, Pool, Storage, Upid, VmName, Vmid};
 
 /// What a run is going to ask the server for.
@@ -51,6 +53,26 @@ pub enum Mode {
     Linked,
 }
 
+/// What cannot be asked of the server later, about a VM that is there or in the making.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// The VM.
+    pub vmid: Vmid,
+    /// The servers that it is at, as in its intent.
+    pub hosts: Vec<String>,
+    /// How large disks of its template were, where its own are to be so much larger: the template may
+    /// grow after that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sizes: BTreeMap<String, Size>,
+    /// The options that were set and that nobody may read.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub set: BTreeSet<String>,
+}
+
+/// What runs have noted, by VMID.
+type Notes = BTreeMap<Vmid, Note>;
+
 /// A line of the file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
@@ -67,6 +89,8 @@ enum Record {
     Failed(Vmid),
     /// Nothing is left to do for that VM.
     Finished(Vmid),
+    /// In the place of what was noted about that VM before.
+    Note(Note),
 }
 
 /// What the runs before have left.
@@ -87,6 +111,7 @@ pub struct Claim {
     file: Option<File>,
     path: PathBuf,
     left_behind: LeftBehind,
+    notes: Notes,
     /// Why nothing is written any more: a line is missing, and what followed it would be misread.
     mute: Option<String>,
 }
@@ -132,6 +157,7 @@ impl Claim {
             file: Some(file),
             path,
             left_behind: history.left_behind,
+            notes: history.notes,
             mute: None,
         };
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -148,6 +174,7 @@ impl Claim {
             file: None,
             path: PathBuf::new(),
             left_behind: LeftBehind::Nothing,
+            notes: Notes::new(),
             mute: None,
         }
     }
@@ -155,6 +182,11 @@ impl Claim {
     /// What the runs before have left, and this one has done since.
     pub fn left_behind(&self) -> &LeftBehind {
         &self.left_behind
+    }
+
+    /// What the runs before and this one have noted about a VM.
+    pub fn note_of(&self, vmid: Vmid) -> Option<&Note> {
+        self.notes.get(&vmid)
     }
 
     /// The file, for those who have to look at it themselves.
@@ -192,8 +224,14 @@ impl Claim {
         self.write(Record::Finished(vmid))
     }
 
+    /// To be known from now on about a VM, as long as it is that one.
+    pub fn note(&mut self, note: Note) -> Result<(), Error> {
+        self.write(Record::Note(note))
+    }
+
     fn write(&mut self, record: Record) -> Result<(), Error> {
         let line = serde_json::to_string(&record).map_err(io::Error::other);
+        keep_notes(&mut self.notes, &record);
         if let Some(left_behind) = self.left_behind.clone().and_then(record) {
             self.left_behind = left_behind;
         }
@@ -279,6 +317,7 @@ fn complete_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 struct History {
     left_behind: LeftBehind,
+    notes: Notes,
     /// Where the records end that are worth keeping.
     end: usize,
 }
@@ -286,6 +325,7 @@ struct History {
 impl History {
     fn read(text: &[u8]) -> Result<History, Unreadable> {
         let mut left_behind = LeftBehind::Nothing;
+        let mut notes = Notes::new();
         let (mut end, mut position) = (0, 0);
         for (index, line) in complete_lines(text).enumerate() {
             let number = index + 1;
@@ -296,12 +336,30 @@ impl History {
             if !matches!(record, Record::Run { .. }) {
                 end = position;
             }
+            keep_notes(&mut notes, &record);
             left_behind = match left_behind.and_then(record) {
                 Some(after) => after,
                 None => return OutOfOrderSnafu { number }.fail(),
             };
         }
-        Ok(History { left_behind, end })
+        Ok(History {
+            left_behind,
+            notes,
+            end,
+        })
+    }
+}
+
+/// What was noted about a VM says nothing of the next one that has its VMID.
+fn keep_notes(notes: &mut Notes, record: &Record) {
+    match record {
+        Record::Note(note) => {
+            notes.insert(note.vmid, note.clone());
+        }
+        Record::Intent(Intent { vmid, .. }) | Record::Failed(vmid) => {
+            notes.remove(vmid);
+        }
+        _ => {}
     }
 }
 
@@ -309,7 +367,7 @@ impl LeftBehind {
     /// `None` if no run writes one after the other.
     fn and_then(self, record: Record) -> Option<LeftBehind> {
         Some(match (self, record) {
-            (left_behind, Record::Run { .. }) => left_behind,
+            (left_behind, Record::Run { .. } | Record::Note(_)) => left_behind,
             (_, Record::Intent(intent)) => LeftBehind::Open(intent, None),
             (LeftBehind::Open(intent, _), Record::Upid(upid)) => {
                 LeftBehind::Open(intent, Some(upid))

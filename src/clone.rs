@@ -23,22 +23,22 @@ pub use self::wanted::Wanted;
 
 use self::attempt::{Attempt, Next, Outcome};
 use self::earlier::{
-    claim, finish, intend, made, not_seen_again, what_an_earlier_run_began,
-    what_an_earlier_run_finished,
+    claim, finish, intend, made, not_clear, not_seen_again, note_sizes, of_that_template,
+    what_an_earlier_run_began, what_an_earlier_run_made,
 };
-use self::error::{AskForVmidSnafu, ListGuestsSnafu, NoFreeVmidSnafu, VmidTakenSnafu};
-use self::fit::check;
+use self::error::{
+    AskForVmidSnafu, ListGuestsSnafu, NoFreeVmidSnafu, NoTemplateSnafu, VmidTakenSnafu,
+};
+use self::fit::{check_template, check_vm, sizes_of_template};
 use self::steps::Steps;
-use self::there::{vm_of_that_name, vm_of_that_vmid};
-use self::unfinished::Cause;
+use self::there::{tell_if_elsewhere, vm_of_that_name, vm_of_that_vmid};
 use self::vmid::Choice;
-use self::wanted::DiskSize;
+use self::wanted::{DiskSize, TemplateSizes};
 use crate::api::types::{Guest, Vmid};
 use crate::api::{self, Pve};
-use crate::claim::Claim;
+use crate::claim::{Claim, LeftBehind};
 use crate::guests::Guests;
-use crate::stage::Step;
-use crate::template::{Found, find_template};
+use crate::template::{Found, NotFound, find_template};
 use crate::wait::BackOff;
 
 /// One command, one VM: made by this run, seen to its end for an earlier one, or there before if
@@ -58,83 +58,123 @@ pub fn create(run: &Run) -> Result<Ready, Error> {
 
 fn create_in_time(run: &Run) -> Result<Ready, Error> {
     let mut claim = claim(run)?;
-    let finished = what_an_earlier_run_finished(run, &mut claim)?;
-    let is_set_up = finished.is_some();
-    let (ready, sizes) = match (finished, run.plan.wanted.sizes()) {
-        (Some(ready), Some(sizes)) => (ready, sizes),
-        (finished, _) => find_or_make(run, finished, &mut claim)?,
+    let made = what_an_earlier_run_made(run, &mut claim)?;
+    let (ready, sizes) = match made {
+        Some(ready) => go_on(run, ready, &mut claim)?,
+        None => find_or_make(run, &mut claim)?,
     };
     let steps = Steps {
         run,
         sizes: &sizes,
-        is_set_up,
+        claim: &mut claim,
     };
     let ready = steps.take(ready)?;
     finish(run, &mut claim, &ready);
     Ok(ready)
 }
 
-/// The VM, and the sizes that its disks are to get, which may depend on its template.
-fn find_or_make<'r>(
+fn is_finished(claim: &Claim) -> bool {
+    matches!(claim.left_behind(), LeftBehind::Finished(_))
+}
+
+/// The VM, and the sizes that its disks are to get.
+type ToBe<'r> = (Ready, Vec<DiskSize<'r>>);
+
+/// A VM that an earlier run has made. One that is finished needs its template no more, but for sizes
+/// that depend on it.
+fn go_on<'r>(run: &'r Run, ready: Ready, claim: &mut Claim) -> Result<ToBe<'r>, Error> {
+    let noted = run.noted(claim, ready.vmid).sizes;
+    let sizes = run.plan.wanted.sizes(&noted);
+    if let Some(sizes) = sizes.filter(|_| is_finished(claim)) {
+        tell_if_elsewhere(run, &ready);
+        check_vm(run, &ready)?;
+        return Ok((ready, sizes));
+    }
+    let guests = read_guests(run).context(ListGuestsSnafu);
+    let guests = guests.map_err(|error| not_clear(run, &ready, error))?;
+    let template = template_among(run, &guests);
+    let (ready, template) = of_that_template(run, ready, template, claim)?;
+    as_it_shall_be(run, ready, template, claim)
+}
+
+/// A VM that is there, by whomever. What its template is like now matters no more, but for sizes that
+/// depend on it.
+fn as_it_shall_be<'r>(
     run: &'r Run,
-    finished: Option<Ready>,
+    ready: Ready,
+    template: Result<&Guest, NotFound>,
     claim: &mut Claim,
-) -> Result<(Ready, Vec<DiskSize<'r>>), Error> {
+) -> Result<ToBe<'r>, Error> {
+    tell_if_elsewhere(run, &ready);
+    check_vm(run, &ready)?;
+    let wanted = &run.plan.wanted;
+    let noted = run.noted(claim, ready.vmid).sizes;
+    if let Some(sizes) = wanted.sizes(&noted) {
+        return Ok((ready, sizes));
+    }
+    let template = template.context(NoTemplateSnafu);
+    let of_template = template.and_then(|template| sizes_of_template(run, template));
+    let of_template = of_template.map_err(|error| not_clear(run, &ready, error))?;
+    let noted = note_sizes(run, ready.vmid, &of_template, claim);
+    let sizes = wanted.sizes(&noted).unwrap_or_default();
+    Ok((ready, sizes))
+}
+
+fn find_or_make<'r>(run: &'r Run, claim: &mut Claim) -> Result<ToBe<'r>, Error> {
     let guests = read_guests(run)
         .context(ListGuestsSnafu)
         .map_err(|error| not_seen_again(run, claim, error))?;
-    let plan = &run.plan;
-    let found = find_template(&guests, &plan.template, Some(&plan.name));
-    let template = found.map(|Found { template, warning }| {
+    let found = template_among(run, &guests);
+    let begun = what_an_earlier_run_began(run, found.as_ref().ok().copied(), claim)?;
+    if let Some(ready) = begun {
+        return as_it_shall_be(run, ready, found, claim);
+    }
+    let template = found
+        .context(NoTemplateSnafu)
+        .map_err(|error| not_seen_again(run, claim, error))?;
+    let there = match vm_of_that_name(run, &guests, template)? {
+        Some(ready) => Some(ready),
+        None => vm_in_its_place(run, &guests, template)?,
+    };
+    if let Some(ready) = there {
+        return as_it_shall_be(run, ready, Ok(template), claim);
+    }
+    let of_template = check_template(run, template)?;
+    let ready = clone_to_a_free_vmid(run, &guests, template, &of_template, claim)?;
+    if !ready.created {
+        return as_it_shall_be(run, ready, Ok(template), claim);
+    }
+    let sizes = run.plan.wanted.sizes(&of_template).unwrap_or_default();
+    Ok((ready, sizes))
+}
+
+fn template_among<'g>(run: &Run, guests: &'g Guests) -> Result<&'g Guest, NotFound> {
+    let found = find_template(guests, &run.plan.template, Some(&run.plan.name));
+    found.map(|Found { template, warning }| {
         if let Some(warning) = &warning {
             run.progress.warning(warning);
         }
         template
-    });
-    let sizes = match &template {
-        Ok(template) => {
-            let sizes = check(run, template);
-            Some(sizes.map_err(|error| not_seen_again(run, claim, error))?)
-        }
-        Err(_) => plan.wanted.sizes(),
-    };
-    let there = match finished {
-        Some(ready) => Some(ready),
-        None => what_an_earlier_run_began(run, template.as_ref().ok().copied(), claim)?,
-    };
-    match (there, sizes, template) {
-        (Some(ready), sizes, Ok(_)) => Ok((ready, sizes.unwrap_or_default())),
-        (Some(ready), Some(sizes), Err(_)) => Ok((ready, sizes)),
-        (Some(ready), None, Err(source)) => {
-            let cause = Box::new(Cause::NoTemplate { source });
-            let unfinished = run.unfinished(&ready, Step::Configure);
-            Err(Error::Unfinished { unfinished, cause })
-        }
-        (None, _, Err(source)) => {
-            let error = Error::NoTemplate { source };
-            Err(not_seen_again(run, claim, error))
-        }
-        (None, sizes, Ok(template)) => {
-            let ready = match vm_of_that_name(run, &guests, template)? {
-                Some(ready) => ready,
-                None => clone_to_a_free_vmid(run, &guests, template, claim)?,
-            };
-            Ok((ready, sizes.unwrap_or_default()))
-        }
+    })
+}
+
+/// Who has the VMID that was asked for, if one was and somebody has it.
+fn vm_in_its_place(run: &Run, guests: &Guests, template: &Guest) -> Result<Option<Ready>, Error> {
+    let guest = run.plan.vmid.and_then(|vmid| guests.with_vmid(vmid));
+    match guest {
+        Some(guest) => vm_of_that_vmid(run, Some(guest), guest.vmid, template),
+        None => Ok(None),
     }
 }
 
+/// Made by this run, or with `--vmid` by whoever was faster.
 fn clone_to_a_free_vmid(
     run: &Run,
     guests: &Guests,
     template: &Guest,
+    sizes: &TemplateSizes,
     claim: &mut Claim,
 ) -> Result<Ready, Error> {
-    if let Some(guest) = run.plan.vmid.and_then(|vmid| guests.with_vmid(vmid))
-        && let Some(there) = vm_of_that_vmid(run, Some(guest), guest.vmid, template)?
-    {
-        return Ok(there);
-    }
     let mut choice = Choice::default();
     let mut newer = None;
     let mut back_off = BackOff::new(&run.server.budget);
@@ -144,7 +184,7 @@ fn clone_to_a_free_vmid(
             None => free_vmid(run, newer.as_ref().unwrap_or(guests), &choice)?,
         };
         let vm = run.vm(vmid, run.node_for(template));
-        intend(run, &vm, template, claim)?;
+        intend(run, &vm, template, sizes, claim)?;
         let attempt = Attempt::new(run, claim, template, vm.clone());
         let rival = match attempt.see_to_its_end(Next::Ask)? {
             Outcome::Created(it) => return Ok(made(&vm, it)),
@@ -167,7 +207,7 @@ fn clone_to_a_free_vmid(
 }
 
 /// All templates, and whatever may have the name or the VMID that is asked for.
-fn read_guests<'r>(run: &'r Run) -> Result<Guests<'r>, api::Error> {
+fn read_guests<'r>(run: &Run<'r>) -> Result<Guests<'r>, api::Error> {
     let plan = &run.plan;
     let wanted: Option<Vmid> = plan.template.parse().ok();
     Guests::read(run.server, &|guest| {

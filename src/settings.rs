@@ -4,6 +4,7 @@ mod error;
 mod public_keys;
 mod same;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use snafu::{OptionExt, ResultExt, ensure};
@@ -97,11 +98,11 @@ impl Settings {
         keys.filter(is_meant).collect()
     }
 
-    /// What is not so yet. What cannot be read back counts as not so, unless that is known from
-    /// elsewhere.
-    pub fn changes(&self, there: &VmConfig, unreadable_ones_are_so: bool) -> Vec<Change> {
+    /// What is not so yet. What cannot be read back counts as not so, unless it is among those that
+    /// are known to be set.
+    pub fn changes(&self, there: &VmConfig, known: &BTreeSet<String>) -> Vec<Change> {
         let is_so = |setting: &&Setting| match there.option(&setting.key) {
-            Some(there) if is_hidden(there) => unreadable_ones_are_so,
+            Some(there) if is_hidden(there) => known.contains(&setting.key),
             Some(there) => is_same(&setting.key, setting.value.expose(), there),
             None => false,
         };
@@ -109,6 +110,15 @@ impl Settings {
         settings
             .map(|setting| setting.change(there.option(&setting.key)))
             .collect()
+    }
+
+    /// The options that cannot be read back once they are set, as far as is known without that, or by
+    /// this configuration.
+    pub fn unreadable<'s>(&'s self, there: &'s VmConfig) -> impl Iterator<Item = &'s str> {
+        let is_unreadable =
+            |key: &&str| *key == PASSWORD || there.option(key).is_some_and(is_hidden);
+        let keys = self.0.iter().map(|setting| setting.key.as_str());
+        keys.filter(is_unreadable)
     }
 
     /// Words from elsewhere without the values that may be secrets.

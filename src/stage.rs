@@ -56,6 +56,8 @@ pub struct Unfinished {
     pub created: bool,
     /// The task that is waited for, or the one that made the VM, where there is one that is known.
     pub upid: Option<Upid>,
+    /// The one that is at work on it, or may be, as far as is known.
+    pub task: Option<Upid>,
     /// What is being done.
     pub step: Step,
 }
@@ -103,6 +105,18 @@ impl Step {
             }
             Step::Start => "it is still being started".to_owned(),
             Step::Address => "its address is not known yet".to_owned(),
+        }
+    }
+
+    /// What is the case if nobody knows what came of it.
+    pub fn perhaps(&self) -> String {
+        match self {
+            Step::Configure => "it may or may not have been configured".to_owned(),
+            Step::Enlarge(disk, size) => {
+                format!("its disk {disk} may or may not have been enlarged to {size}")
+            }
+            Step::Start => "it may or may not have been started".to_owned(),
+            Step::Address => self.ongoing(),
         }
     }
 
@@ -167,14 +181,11 @@ impl Stage {
     pub fn hint(&self) -> String {
         match self {
             Stage::NothingStarted => "there is nothing to clean up; run it again".to_owned(),
-            Stage::BehindAnotherRun(_)
-            | Stage::InTheWay(_)
-            | Stage::Undecided(_)
-            | Stage::SettingUp(_) => GO_ON.to_owned(),
-            Stage::Cloning(_, upid) => {
-                let upid = word(upid.as_str());
-                format!("{GO_ON}; to wait only: homelab proxmox task wait {upid}")
+            Stage::BehindAnotherRun(_) | Stage::InTheWay(_) | Stage::Undecided(_) => {
+                GO_ON.to_owned()
             }
+            Stage::SettingUp(unfinished) => go_on_or_wait(unfinished.task.as_ref()),
+            Stage::Cloning(_, upid) => go_on_or_wait(Some(upid)),
             Stage::Waiting(upid) => {
                 let upid = word(upid.as_str());
                 format!("to go on waiting: homelab proxmox task wait {upid}")
@@ -234,3 +245,14 @@ impl Unfinished {
 
 /// What a run with the same words does.
 pub const GO_ON: &str = "the same command with --ensure goes on with it";
+
+/// The same, and how to wait for a task that goes on, if one does.
+pub fn go_on_or_wait(task: Option<&Upid>) -> String {
+    match task {
+        Some(upid) => {
+            let upid = word(upid.as_str());
+            format!("{GO_ON}; to wait only: homelab proxmox task wait {upid}")
+        }
+        None => GO_ON.to_owned(),
+    }
+}

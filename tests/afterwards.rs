@@ -4,10 +4,11 @@
 use rstest::rstest;
 use serde_json::json;
 
-use crate::fake_pve::{FakePve, Setup};
+use crate::fake_pve::{Cluster, FakePve, Setup};
 use crate::homelab::{Homelab, Seen, StateDir};
 
 const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
+const CONFIG: &str = "GET /nodes/pve1/qemu/100/config";
 const PUT: &str = "PUT /nodes/pve1/qemu/100/config ";
 
 fn fake(more: &serde_json::Value) -> FakePve {
@@ -126,6 +127,34 @@ fn a_password_comes_from_a_file_and_is_said_nowhere() {
     assert!(!claim.contains("horse"), "{claim}");
 }
 
+/// Nobody can read whether it is set, so it is written down that it is.
+#[rstest]
+#[case::of_a_vm_that_was_found(json!([{"vmid": 100, "name": "web-1"}]))]
+#[case::of_one_that_has_another(json!([{"vmid": 100, "name": "web-1", "config": {"cipassword": "**********"}}]))]
+#[case::of_a_vm_that_this_makes(json!([]))]
+#[case::of_one_whose_template_has_another(json!([{"vmid": 9000, "name": "debian-12", "template": true, "config": {"cipassword": "**********"}}]))]
+fn a_password_is_set_in_one_night_only(#[case] guests: serde_json::Value) {
+    let mut guests = guests;
+    if guests[0]["vmid"] != 9000 {
+        let template = json!({"vmid": 9000, "name": "debian-12", "template": true});
+        guests.as_array_mut().unwrap().push(template);
+    }
+    let fake = fake(&json!({"guests": guests}));
+    let state = StateDir::new();
+    let run = |more: &str| {
+        let homelab = Homelab::at(&fake).in_state(&state);
+        homelab.run(&format!("{CREATE} --ensure{more}")).exit
+    };
+    let password = " --set cipassword=new --set cores=2";
+    let nights = [run(""), run(password), run(password), run(password)];
+    assert_eq!(nights, [Some(0); 4]);
+    assert_eq!(sent(&fake, "cipassword"), ["new"]);
+    // A VM that is made anew has none yet.
+    fake.cluster().remove(100);
+    assert_eq!((run(password), run(password)), (Some(0), Some(0)));
+    assert_eq!(sent(&fake, "cipassword"), ["new", "new"]);
+}
+
 /// The kernel's or QEMU's words may hold the whole command line.
 #[test]
 fn what_stands_in_a_file_is_not_said_by_a_task_either() {
@@ -208,6 +237,73 @@ fn a_network_card_that_is_changed_keeps_its_mac() {
     assert_eq!((mac(&fake), sent(&fake, "net0")), (before, vec![expected]));
 }
 
+/// `+6G` is more than what was cloned, whatever becomes of the template after that.
+#[rstest]
+#[case::after_a_run_that_was_at_its_end(None)]
+#[case::after_one_that_was_killed_while_it_cloned(Some(4))]
+#[case::after_one_that_was_killed_before_it_was_configured(Some(6))]
+fn a_template_that_grows_makes_no_vm_grow(#[case] killed_at: Option<usize>) {
+    let faults: Vec<_> = killed_at
+        .iter()
+        .map(|request| json!({"request": request, "hang": "after"}))
+        .collect();
+    let fake = fake(&json!({"faults": faults}));
+    let state = StateDir::new();
+    let words = format!("{CREATE} --ensure --resize scsi0=+6G");
+    let first = Homelab::at(&fake).in_state(&state).start(&words);
+    if let Some(requests) = killed_at {
+        fake.wait_for_requests(requests);
+        first.kill();
+    } else {
+        assert_eq!(first.wait().exit, Some(0));
+    }
+    let disk = "data:9000/base-9000-disk-0.raw,size=5G";
+    let template = |cluster: &mut Cluster| {
+        let config = &mut cluster.guests.get_mut(&9000).unwrap().config;
+        config["scsi0"] = json!(disk);
+    };
+    template(&mut fake.cluster());
+    let seen = Homelab::at(&fake).in_state(&state).run(&words);
+    assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
+    let cluster = fake.cluster();
+    let disk = cluster.guests[&100].config["scsi0"].as_str().unwrap();
+    assert!(disk.ends_with("size=8G"), "{disk}");
+}
+
+/// As a run leaves it behind that was at its end, for VM 100.
+fn left_behind_finished(fake: &FakePve) -> StateDir {
+    let state = StateDir::new();
+    let hosts = [format!("127.0.0.1:{}", fake.port())];
+    let intent = json!({"intent": {"vmid": 100, "node": "pve1", "template": 9000, "mode": "full",
+        "hosts": hosts}});
+    let lines = format!("{intent}\n{{\"created\":100}}\n{{\"finished\":100}}\n");
+    std::fs::write(format!("{}/web-1.jsonl", state.path()), lines).unwrap();
+    state
+}
+
+/// That nothing was started would be true, and that there is nothing would be understood.
+#[test]
+fn a_vm_that_is_there_is_told_of_when_time_is_up() {
+    let fake = fake(&json!({
+        "guests": [{"vmid": 100, "name": "web-1"}],
+        "faults": [{"on": "GET /cluster/resources", "hang": true}]
+    }));
+    let state = left_behind_finished(&fake);
+    let seen = Homelab::at(&fake).in_state(&state).run(&format!(
+        "{CREATE} --ensure --resize scsi0=+8G --timeout 0.3 --json"
+    ));
+    let begins = "Creating VM 'web-1' from template 'debian-12'...\n\
+        VM 100 'web-1' already exists on node 'pve1', but after 0.3 s it is not clear what is left \
+        to do for it: cannot list the guests: no answer from ";
+    assert!(seen.stderr.starts_with(begins), "{}", seen.stderr);
+    let told: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    let error = &told["error"];
+    assert_eq!(
+        (&error["kind"], &error["vmid"], &error["started"]),
+        (&json!("timeout"), &json!(100), &json!("no"))
+    );
+}
+
 const ALL: &str = " --set cores=4 --resize scsi0=32G --wait-ip";
 
 /// Up to which request a run gets, and what is still to be sent then.
@@ -271,6 +367,42 @@ fn an_interrupted_run_says_what_is_there(#[case] requests: usize, #[case] what: 
     );
     assert!(seen.stderr.ends_with(&expected), "{}", seen.stderr);
     assert_eq!(seen.exit, Some(130));
+}
+
+/// That it is still being configured, or was not, nobody can say.
+#[test]
+fn a_change_that_gets_no_answer_to_the_end_may_have_been_made() {
+    let looks = (2..9).map(|nth| json!({"on": CONFIG, "nth": nth, "hang": true}));
+    let change = json!({"on": "PUT", "hang": "after"});
+    let faults: Vec<_> = [change].into_iter().chain(looks).collect();
+    let fake = fake(&json!({"faults": faults}));
+    let seen = Homelab::at(&fake).run(&format!(
+        "{CREATE} --set cores=4 --json --request-timeout 0.1 --timeout 0.4"
+    ));
+    let told: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    let error = &told["error"];
+    let message = error["message"].as_str().unwrap();
+    let begins = "VM 100 'web-1' was created on node 'pve1', but after 0.4 s it may or may not have \
+                  been configured: no ";
+    assert!(message.starts_with(begins), "{message}");
+    assert_eq!(
+        (&error["kind"], &error["started"]),
+        (&json!("timeout"), &json!("yes"))
+    );
+}
+
+/// The task goes on without the run.
+#[test]
+fn a_run_that_is_interrupted_while_a_task_runs_says_how_to_wait_for_it() {
+    let fake = fake(&json!({"faults": [{"request": 7, "hang": true}]}));
+    let run = Homelab::at(&fake).start(&format!("{CREATE} --start"));
+    fake.wait_for_requests(7);
+    run.signal("INT");
+    let seen = run.wait();
+    let expected = "VM 100 'web-1' was created on node 'pve1', but it is still being started: interrupted\n\
+         Hint: the same command with --ensure goes on with it; to wait only: homelab proxmox task \
+         wait 'UPID:pve1:00000002:00000014:6B000002:qmstart:100:root@pam!cli:'\n";
+    assert!(seen.stderr.ends_with(expected), "{}", seen.stderr);
 }
 
 #[rstest]

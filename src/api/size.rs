@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use snafu::Snafu;
 
 const UNITS: [(char, u64); 4] = [
@@ -14,7 +15,8 @@ const UNITS: [(char, u64); 4] = [
 
 /// The size of a disk, in bytes. As text it is what Proxmox takes and gives: `32G`, `2252M`, where G is
 /// 2³⁰ bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Size(pub u64);
 
 impl Size {
@@ -34,6 +36,20 @@ impl fmt::Display for Size {
             Some((letter, unit)) => write!(f, "{}{letter}", bytes / unit),
             None => bytes.fmt(f),
         }
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = NotASize;
+
+    fn try_from(text: String) -> Result<Size, NotASize> {
+        text.parse()
+    }
+}
+
+impl From<Size> for String {
+    fn from(size: Size) -> String {
+        size.to_string()
     }
 }
 

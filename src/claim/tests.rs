@@ -63,7 +63,16 @@ fn intent(vmid: u32) -> Intent {
     }
 }
 
-/// `i` an intent, `u` a UPID, `c` created, `f` failed, `F` finished.
+fn note(vmid: u32) -> Note {
+    Note {
+        vmid: Vmid(vmid),
+        hosts: vec!["pve.lan:8006".into()],
+        sizes: BTreeMap::from([("scsi0".into(), Size(2 << 30))]),
+        set: BTreeSet::from(["cipassword".into()]),
+    }
+}
+
+/// `i` an intent, `u` a UPID, `c` created, `f` failed, `F` finished, `n` a note.
 fn write(claim: &mut Claim, story: &str) {
     for letter in story.chars() {
         match letter {
@@ -71,6 +80,8 @@ fn write(claim: &mut Claim, story: &str) {
             'u' => claim.begun(&UPID.parse().unwrap()),
             'c' => claim.created(Vmid(101)),
             'f' => claim.failed(Vmid(101)),
+            'n' => claim.note(note(101)),
+            'o' => claim.note(note(102)),
             _ => claim.finished(Vmid(101)),
         }
         .unwrap();
@@ -99,6 +110,33 @@ fn the_next_run_finds_what_was_written(#[case] story: &str, #[case] expected: Le
     assert_eq!(directory.left_behind(), expected);
     // Runs that only look change nothing.
     assert_eq!(directory.left_behind(), expected);
+}
+
+/// `o` a note about another VM, which may be the one of that name too.
+#[rstest]
+#[case::of_one_that_was_found("n", true, LeftBehind::Nothing)]
+#[case::before_the_clone("in", true, LeftBehind::Open(intent(101), None))]
+#[case::before_it_is_finished("iuncF", true, LeftBehind::Finished(intent(101)))]
+#[case::afterwards("iucFn", true, LeftBehind::Finished(intent(101)))]
+#[case::among_others("iucFno", true, LeftBehind::Finished(intent(101)))]
+#[case::of_another_one("iuo", false, begun())]
+#[case::made_anew("iucFnfi", false, LeftBehind::Open(intent(101), None))]
+#[case::made_anew_without_a_word("ni", false, LeftBehind::Open(intent(101), None))]
+#[case::gone("iucFnf", false, LeftBehind::Nothing)]
+fn a_note_is_kept_as_long_as_its_vm(
+    #[case] story: &str,
+    #[case] is_known: bool,
+    #[case] left_behind: LeftBehind,
+) {
+    let directory = Directory::new();
+    let mut claim = directory.take();
+    write(&mut claim, story);
+    let expected = is_known.then(|| note(101));
+    let known = |claim: &Claim| claim.note_of(Vmid(101)).cloned();
+    assert_eq!(known(&claim), expected);
+    drop(claim);
+    let next = directory.take();
+    assert_eq!((known(&next), next.left_behind()), (expected, &left_behind));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::error::{Error, Failure, Unseen};
+use super::error::{Error, Failure, Unseen, Whose};
 use super::refusal::Refusal;
 use super::run::Run;
 use super::sight::{Prospect, Settled, Sought, Unclear};
@@ -383,7 +383,7 @@ impl<'r> Attempt<'r> {
         Unseen {
             lost: self.lost.take(),
             vm: self.sought.vm.clone(),
-            is_ours: true,
+            whose: Whose::AskedFor,
             claim: self.claim.path().to_owned(),
             seconds: self.run.server.budget.total.as_secs_f64(),
         }

@@ -6,13 +6,16 @@ use snafu::ResultExt;
 
 use super::attempt::{Attempt, Made, Next, Outcome};
 use super::error::{Error, LookForTemplateSnafu};
+use super::fit::check_template;
 use super::run::{Ready, Run};
 use super::sight::Settled;
-use super::there::{exists, settled, settled_by_itself};
-use crate::api::types::{CloneMode, CloneOptions, Guest, Storage};
+use super::there::{exists, settled_as_made, settled_by_itself};
+use super::wanted::TemplateSizes;
+use crate::api::types::{CloneMode, CloneOptions, Guest, Storage, Vmid};
 use crate::claim::{self, Claim, Intent, LeftBehind, Mode, Taken};
 use crate::report::{Kind, Report};
-use crate::stage::{Stage, Vm};
+use crate::stage::{Stage, Step, Vm};
+use crate::template::NotFound;
 use crate::wait::{Forgiven, GaveUp, Look};
 
 /// The claim on the VM's name. To be had before the first request, so that what is read afterwards
@@ -89,25 +92,62 @@ pub fn go_without_word(run: &Run, source: claim::Error) -> Result<(), Error> {
     Ok(())
 }
 
-/// A VM that was finished by an earlier run, if it is there still and not another's now.
-pub fn what_an_earlier_run_finished(run: &Run, claim: &mut Claim) -> Result<Option<Ready>, Error> {
-    let LeftBehind::Finished(made) = claim.left_behind().clone() else {
-        return Ok(None);
+/// A VM that an earlier run has made, if it is there still and not another's now. Where that run was
+/// not at its end the rest is this one's work, however else it asks for the VM; but who names another
+/// VMID does not mean that VM.
+pub fn what_an_earlier_run_made(run: &Run, claim: &mut Claim) -> Result<Option<Ready>, Error> {
+    let is_meant = |made: &Intent| run.plan.vmid.is_none_or(|vmid| vmid == made.vmid);
+    let (made_then, is_finished) = match claim.left_behind().clone() {
+        LeftBehind::Created(made) if is_meant(&made) => (made, false),
+        LeftBehind::Finished(made) => (made, true),
+        _ => return Ok(None),
     };
-    if !run.is_of_this_cluster(&made) {
+    if !run.is_of_this_cluster(&made_then) {
         return Ok(None);
     }
-    let vm = run.vm(made.vmid, &made.node);
-    match settled(run, &vm, None)? {
-        Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
+    let vm = run.vm(made_then.vmid, &made_then.node);
+    match settled_as_made(run, &vm, is_finished)? {
+        Settled::Ours(node) if is_finished => exists(run, Vm { node, ..vm }).map(Some),
+        Settled::Ours(node) => {
+            let ready = made(&vm, Made::at(node));
+            let vm = run.vm(ready.vmid, &ready.node);
+            run.progress.at(run.stage_of(vm, None));
+            Ok(Some(ready))
+        }
         Settled::Hidden => Err(Error::MadeUnseen {
             vm,
             token: run.token(),
         }),
         Settled::Free | Settled::Anothers(_) => {
+            run.progress.at(Stage::NothingStarted);
             run.remember(claim.failed(vm.vmid));
             Ok(None)
         }
+    }
+}
+
+/// A clone of another template was not made for this command, but it is there. Where there is none of
+/// the name that was asked for it may be of that one, if its own is gone too.
+pub fn of_that_template<'g>(
+    run: &Run,
+    ready: Ready,
+    template: Result<&'g Guest, NotFound>,
+    claim: &Claim,
+) -> Result<(Ready, Result<&'g Guest, NotFound>), Error> {
+    let LeftBehind::Created(made) = claim.left_behind() else {
+        return Ok((ready, template));
+    };
+    match template {
+        Ok(template) if template.vmid != made.template => {
+            let ready = exists(run, run.vm(ready.vmid, &ready.node))?;
+            Ok((ready, Ok(template)))
+        }
+        Err(source) => match is_gone(run, made.template) {
+            Ok(true) => Ok((ready, Err(source))),
+            Ok(false) => Err(not_clear(run, &ready, Error::NoTemplate { source })),
+            Err(error) => Err(not_clear(run, &ready, error)),
+        },
+        template => Ok((ready, template)),
     }
 }
 
@@ -119,22 +159,22 @@ pub fn what_an_earlier_run_began(
     template: Option<&Guest>,
     claim: &mut Claim,
 ) -> Result<Option<Ready>, Error> {
-    let (begun, upid) = match claim.left_behind().clone() {
-        LeftBehind::Open(begun, upid) => (begun, upid),
-        LeftBehind::Created(made) if run.is_of_this_cluster(&made) => (made, None),
-        _ => return Ok(None),
+    let LeftBehind::Open(begun, upid) = claim.left_behind().clone() else {
+        return Ok(None);
     };
     let vm = run.vm(begun.vmid, &begun.node);
     if let Some(asked) = another_clone(run, &begun) {
         return Err(begun_otherwise(run, begun, asked, claim));
     }
-    let is_made = matches!(claim.left_behind(), LeftBehind::Created(_));
     let template = match template {
-        Some(template) if template.vmid == begun.template && !is_made => template,
         Some(template) if template.vmid == begun.template => {
-            return what_became_of_it(run, claim, vm);
+            check_before_it_is_asked_for_again(run, template, claim)?;
+            template
         }
-        other if is_gone(run, &begun, claim)? => {
+        other
+            if is_gone(run, begun.template)
+                .map_err(|error| not_seen_again(run, claim, error))? =>
+        {
             let became = what_became_of_it(run, claim, vm.clone())?;
             let is_open = matches!(claim.left_behind(), LeftBehind::Open(..));
             let Some(template) = other.filter(|_| is_open && became.is_none()) else {
@@ -142,7 +182,8 @@ pub fn what_an_earlier_run_began(
             };
             // The same VMID: a template that is built anew there would bring the old request back
             // to life.
-            intend(run, &vm, template, claim)?;
+            let sizes = check_before_it_is_asked_for_again(run, template, claim)?;
+            intend(run, &vm, template, &sizes, claim)?;
             template
         }
         Some(another) => return Err(begun_otherwise(run, begun, another.to_string(), claim)),
@@ -160,8 +201,23 @@ pub fn what_an_earlier_run_began(
     }
 }
 
+fn check_before_it_is_asked_for_again(
+    run: &Run,
+    template: &Guest,
+    claim: &Claim,
+) -> Result<TemplateSizes, Error> {
+    let checked = check_template(run, template);
+    checked.map_err(|error| not_seen_again(run, claim, error))
+}
+
 /// A request that nobody has announced could never be found again.
-pub fn intend(run: &Run, vm: &Vm, template: &Guest, claim: &mut Claim) -> Result<(), Error> {
+pub fn intend(
+    run: &Run,
+    vm: &Vm,
+    template: &Guest,
+    sizes: &TemplateSizes,
+    claim: &mut Claim,
+) -> Result<(), Error> {
     let options = &run.plan.options;
     let (mode, storage) = mode_and_storage(options);
     let intent = Intent {
@@ -176,7 +232,29 @@ pub fn intend(run: &Run, vm: &Vm, template: &Guest, claim: &mut Claim) -> Result
     };
     claim
         .intend(&intent)
-        .or_else(|error| go_without_word(run, error))
+        .or_else(|error| go_without_word(run, error))?;
+    note_sizes(run, vm.vmid, sizes, claim);
+    Ok(())
+}
+
+/// The sizes that count for a VM's disks from now on. What was noted before the clone stands, and all
+/// of it.
+pub fn note_sizes(
+    run: &Run,
+    vmid: Vmid,
+    sizes: &TemplateSizes,
+    claim: &mut Claim,
+) -> TemplateSizes {
+    let mut note = run.noted(claim, vmid);
+    let known = note.sizes.len();
+    for (disk, size) in sizes {
+        note.sizes.entry(disk.clone()).or_insert(*size);
+    }
+    let sizes = note.sizes.clone();
+    if sizes.len() > known {
+        run.remember(claim.note(note));
+    }
+    sizes
 }
 
 fn mode_and_storage(options: &CloneOptions) -> (Mode, Option<Storage>) {
@@ -230,35 +308,25 @@ fn begun_otherwise(run: &Run, begun: Intent, asked: String, claim: &Claim) -> Er
 }
 
 /// Whether the template of an intent is no more, so that nobody can ask for that clone again.
-fn is_gone(run: &Run, begun: &Intent, claim: &Claim) -> Result<bool, Error> {
-    let vmid = begun.template;
-    let is_free = run.server.ask(|pve| pve.is_free(vmid));
-    is_free
-        .context(LookForTemplateSnafu { vmid })
-        .map_err(|error| not_seen_again(run, claim, error))
+fn is_gone(run: &Run, template: Vmid) -> Result<bool, Error> {
+    let is_free = run.server.ask(|pve| pve.is_free(template));
+    is_free.context(LookForTemplateSnafu { vmid: template })
 }
 
-/// Of a clone that is done, or that nobody can ask for again. While its request may still be carried
-/// out, that nothing is there settles nothing.
+/// Of a clone that nobody can ask for again. While its request may still be carried out, that nothing
+/// is there settles nothing.
 fn what_became_of_it(run: &Run, claim: &mut Claim, vm: Vm) -> Result<Option<Ready>, Error> {
-    let is_open = matches!(claim.left_behind(), LeftBehind::Open(..));
     match settled_by_itself(run, &vm, claim)? {
         Settled::Ours(node) => {
-            if is_open {
-                run.remember(claim.created(vm.vmid));
-            }
+            run.remember(claim.created(vm.vmid));
             Ok(Some(made(&vm, Made::at(node))))
         }
         Settled::Hidden => {
             let token = run.token();
-            Err(if is_open {
-                Error::CannotSee { vm, token }
-            } else {
-                Error::MadeUnseen { vm, token }
-            })
+            Err(Error::CannotSee { vm, token })
         }
-        Settled::Free if is_open => Ok(None),
-        Settled::Free | Settled::Anothers(_) => {
+        Settled::Free => Ok(None),
+        Settled::Anothers(_) => {
             run.progress.at(Stage::NothingStarted);
             run.remember(claim.failed(vm.vmid));
             Ok(None)
@@ -275,6 +343,17 @@ pub fn not_seen_again(run: &Run, claim: &Claim, error: Error) -> Error {
             source: Box::new(error),
         },
         _ => error,
+    }
+}
+
+/// What is to be known about the rest, the template for instance, cannot be known now. The VM is there
+/// all the same.
+pub fn not_clear(run: &Run, ready: &Ready, error: Error) -> Error {
+    let is_late = run.server.budget.left().is_zero() && error.is_without_answer();
+    Error::NotClear {
+        unfinished: run.unfinished(ready, Step::Configure),
+        seconds: is_late.then_some(run.server.budget.total.as_secs_f64()),
+        why: Box::new(error),
     }
 }
 

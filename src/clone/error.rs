@@ -206,6 +206,26 @@ pub enum Error {
     #[snafu(display("cannot see {vm}, which an earlier run has made: the token needs VM.Audit"))]
     MadeUnseen { vm: Vm, token: TokenId },
 
+    #[snafu(display(
+        "{}an earlier run has made {vm}, which cannot be looked at{}",
+        match seconds {
+            Some(seconds) => format!("Timed out after {seconds} s; "),
+            None => String::new(),
+        },
+        match unseen {
+            Some(why) => format!(": {why}"),
+            None => String::new(),
+        }
+    ))]
+    MadeNotSeen {
+        /// The whole budget, if it is used up.
+        seconds: Option<f64>,
+        vm: Vm,
+        /// Whether that run was at its end.
+        is_finished: bool,
+        unseen: Option<Box<api::Error>>,
+    },
+
     #[snafu(display("{}{}", match failure {
         Some(failure) => format!("Task failed: {}; ", failure.words),
         None => String::new(),
@@ -224,6 +244,22 @@ pub enum Error {
     Unfinished {
         unfinished: Unfinished,
         cause: Box<Cause>,
+    },
+
+    #[snafu(display(
+        "{}, but {}it is not clear what is left to do for it: {}",
+        unfinished.what_is_there(),
+        match seconds {
+            Some(seconds) => format!("after {seconds} s "),
+            None => String::new(),
+        },
+        chain(&**why)
+    ))]
+    NotClear {
+        unfinished: Unfinished,
+        /// The whole budget, if it is used up.
+        seconds: Option<f64>,
+        why: Box<Error>,
     },
 
     #[snafu(display("an earlier run has asked for {vm}, which may or may not be in the making"))]
@@ -290,8 +326,8 @@ fn half_made(vm: &Vm, half: &Half, is_over: bool) -> String {
 pub struct Unseen {
     /// It.
     pub vm: Vm,
-    /// Whether this run, or one before, has asked for it.
-    pub is_ours: bool,
+    /// Who is known to have asked for it.
+    pub whose: Whose,
     /// What the runs on this host have written down about it.
     pub claim: PathBuf,
     /// The whole budget.
@@ -300,46 +336,75 @@ pub struct Unseen {
     pub lost: Option<api::Error>,
 }
 
+/// Who is known to have asked for a VM.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// This run, or one before that has not seen what came of it.
+    AskedFor,
+    /// One before, which has seen it made.
+    Made {
+        /// And was at its end.
+        is_finished: bool,
+    },
+    /// It may be anybody's.
+    Anybodys,
+}
+
 impl Unseen {
     /// Why not.
     pub fn because(self, unclear: Unclear) -> Error {
         let Unseen {
             vm,
-            is_ours,
+            whose,
             claim,
             seconds,
             lost,
         } = self;
-        match unclear {
-            Unclear::Half(half) => Error::HalfMade {
+        let made_not_seen = |vm, is_finished, seconds, unseen: Option<api::Error>| {
+            let unseen = unseen.map(Box::new);
+            Error::MadeNotSeen {
+                seconds,
+                vm,
+                is_finished,
+                unseen,
+            }
+        };
+        match (unclear, whose) {
+            (Unclear::Half(half), _) => Error::HalfMade {
                 vm,
                 half,
-                is_ours,
+                is_ours: whose == Whose::AskedFor,
                 failure: None,
                 claim,
             },
-            Unclear::BeingCloned(upid) => Error::Timeout {
+            (Unclear::BeingCloned(upid), _) => Error::Timeout {
                 seconds,
                 stage: Stage::Cloning(vm, upid),
                 unseen: None,
                 lost: None,
             },
-            Unclear::TimeIsUp(unseen) if is_ours => Error::Timeout {
+            (Unclear::TimeIsUp(unseen), Whose::Made { is_finished }) => {
+                made_not_seen(vm, is_finished, Some(seconds), unseen)
+            }
+            (Unclear::TimeIsUp(unseen), Whose::AskedFor) => Error::Timeout {
                 seconds,
                 stage: Stage::Undecided(vm),
                 lost: lost.filter(|_| unseen.is_none()).map(Box::new),
                 unseen: unseen.map(Box::new),
             },
-            Unclear::TimeIsUp(unseen) => Error::StillUnclear {
+            (Unclear::TimeIsUp(unseen), Whose::Anybodys) => Error::StillUnclear {
                 seconds,
                 vm,
                 unseen: unseen.map(Box::new),
             },
-            Unclear::Failed(source) if is_ours => Error::LostSight {
+            (Unclear::Failed(source), Whose::Made { is_finished }) => {
+                made_not_seen(vm, is_finished, None, Some(source))
+            }
+            (Unclear::Failed(source), Whose::AskedFor) => Error::LostSight {
                 stage: Stage::Undecided(vm),
                 source: Box::new(source),
             },
-            Unclear::Failed(source) => Error::LookAtVm {
+            (Unclear::Failed(source), Whose::Anybodys) => Error::LookAtVm {
                 vmid: vm.vmid,
                 name: vm.name,
                 source: Box::new(source),

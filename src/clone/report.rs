@@ -28,7 +28,7 @@ impl Error {
                 Error::Unfinished { cause, .. } => cause.log().to_vec(),
                 _ => Vec::new(),
             },
-            made: matches!(self, Error::Unfinished { .. }),
+            made: matches!(self, Error::Unfinished { .. } | Error::NotClear { .. }),
             ..Report::of(self.kind(), self).with_hint(self.hint())
         }
     }
@@ -75,9 +75,19 @@ impl Error {
                 ..
             } => kind_of(source),
             Error::NotSeenAgain { source, .. } => source.kind(),
+            Error::NotClear {
+                seconds: None, why, ..
+            } => why.kind(),
+            Error::MadeNotSeen {
+                seconds: None,
+                unseen: Some(error),
+                ..
+            } => kind_of(error),
             Error::NothingStarted { .. }
             | Error::StillClaimed { .. }
             | Error::StillUnclear { .. }
+            | Error::NotClear { .. }
+            | Error::MadeNotSeen { .. }
             | Error::Timeout { .. } => Kind::Timeout,
             Error::Claim { .. }
             | Error::DamagedClaim { .. }
@@ -116,8 +126,8 @@ impl Error {
                 ..
             } => return hint_for_clone(source, vm.vmid, &vm.node),
             Error::NoFreeVmid | Error::Busy { .. } => return None,
-            Error::NotSeenAgain { source, .. } => {
-                return Some(with_more(GO_ON.to_owned(), source.request()));
+            Error::NotSeenAgain { source: why, .. } | Error::NotClear { why, .. } => {
+                return Some(how_to_go_on_after(why));
             }
             Error::StartClone { .. }
             | Error::StillClaimed { .. }
@@ -178,7 +188,7 @@ impl Error {
             }
             Error::VmidTaken { .. } => "choose another VMID, or leave --vmid out to get a free one",
             Error::TaskFailed { failure, .. } => return Some(task::whole_log(&failure.upid)),
-            Error::StillUnclear { unseen, .. } => {
+            Error::StillUnclear { unseen, .. } | Error::MadeNotSeen { unseen, .. } => {
                 return Some(with_more(GO_ON.to_owned(), unseen.as_deref()));
             }
             Error::LostSight { stage, source } => {
@@ -227,6 +237,17 @@ impl Error {
                 started: Started::Unknown,
             },
             Error::LostSight { stage, .. } | Error::Timeout { stage, .. } => stage.known(),
+            Error::NotClear { unfinished, .. } => unfinished.known(),
+            Error::MadeNotSeen {
+                vm, is_finished, ..
+            } => {
+                let started = if *is_finished {
+                    Started::No
+                } else {
+                    Started::Yes
+                };
+                known_vm(vm, started)
+            }
             Error::Unfinished { unfinished, cause } => {
                 let known = unfinished.known();
                 let upid = cause.upid().cloned().or(known.upid);
@@ -283,6 +304,18 @@ impl Error {
             | Error::AskForVmid { .. }
             | Error::NoFreeVmid => Known::default(),
         }
+    }
+}
+
+/// What is in the way, and that the work on a VM of an earlier run goes on once it is not.
+fn how_to_go_on_after(why: &Error) -> String {
+    match why {
+        Error::Unfit { .. } => format!("without what it cannot become, {GO_ON}"),
+        Error::NoTemplate { .. } => match why.hint() {
+            Some(hint) => format!("{hint}; then {GO_ON}"),
+            None => GO_ON.to_owned(),
+        },
+        why => with_more(GO_ON.to_owned(), why.request()),
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a run is asked for, what it works with, and what it has to show in the end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
 use super::wanted::Wanted;
 use crate::api::types::{CloneOptions, Guest, Node, TokenId, Upid, VmName, Vmid};
-use crate::claim::{self, Intent};
+use crate::claim::{self, Claim, Intent, Note};
 use crate::progress::Progress;
 use crate::report::{Kind, Report};
 use crate::server::Server;
@@ -83,6 +84,7 @@ impl Run<'_> {
                 vm,
                 created: true,
                 upid,
+                task: None,
                 step,
             }),
         }
@@ -94,6 +96,7 @@ impl Run<'_> {
             vm: self.vm(ready.vmid, &ready.node),
             created: ready.created,
             upid: ready.upid.clone(),
+            task: None,
             step,
         }
     }
@@ -105,7 +108,23 @@ impl Run<'_> {
 
     /// Whether an intent speaks of a server that this run speaks to.
     pub fn is_of_this_cluster(&self, intent: &Intent) -> bool {
-        intent.hosts.iter().any(|host| self.hosts.contains(host))
+        self.is_here(&intent.hosts)
+    }
+
+    fn is_here(&self, hosts: &[String]) -> bool {
+        hosts.iter().any(|host| self.hosts.contains(host))
+    }
+
+    /// What is noted about a VM, to be added to.
+    pub fn noted(&self, claim: &Claim, vmid: Vmid) -> Note {
+        let note = claim.note_of(vmid);
+        let here = note.filter(|note| self.is_here(&note.hosts)).cloned();
+        here.unwrap_or_else(|| Note {
+            vmid,
+            hosts: self.hosts.clone(),
+            sizes: BTreeMap::new(),
+            set: BTreeSet::new(),
+        })
     }
 
     /// What cannot be written down any more changes nothing at the server, and is only told.

@@ -3,6 +3,7 @@
 //! Each step looks first, and asks for nothing that is so already. So a step whose answer was lost is
 //! simply taken again, and so is a whole run.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::error::Error;
@@ -11,6 +12,7 @@ use super::unfinished::Cause;
 use super::wanted::DiskSize;
 use super::work::{Request, Work};
 use crate::api::{self, best_address};
+use crate::claim::Claim;
 use crate::progress::Doing;
 use crate::settings::Change;
 use crate::stage::{Step, Unfinished};
@@ -22,16 +24,23 @@ pub struct Steps<'r> {
     pub run: &'r Run<'r>,
     /// How large its disks shall be at least.
     pub sizes: &'r [DiskSize<'r>],
-    /// Whether an earlier run has set what cannot be read back.
-    pub is_set_up: bool,
+    /// What runs leave word of for each other.
+    pub claim: &'r mut Claim,
 }
 
 impl Steps<'_> {
     /// Takes each step that is not taken yet.
-    pub fn take(&self, mut ready: Ready) -> Result<Ready, Error> {
+    pub fn take(self, mut ready: Ready) -> Result<Ready, Error> {
         let wanted = &self.run.plan.wanted;
         if !wanted.settings.is_empty() {
-            self.step(Step::Configure, &mut ready, |work| self.configure(work))?;
+            let mut note = self.run.noted(self.claim, ready.vmid);
+            let set = self.step(Step::Configure, &mut ready, |work| {
+                self.configure(work, &note.set)
+            })?;
+            if !set.is_subset(&note.set) {
+                note.set.extend(set);
+                self.run.remember(self.claim.note(note));
+            }
         }
         for (disk, size) in self.sizes {
             let step = Step::Enlarge((*disk).to_owned(), *size);
@@ -63,12 +72,19 @@ impl Steps<'_> {
         })
     }
 
-    fn configure(&self, work: &mut Work) -> Result<(), Cause> {
+    /// The options that are set by then and cannot be read back, of which `known` are set already.
+    fn configure(
+        &self,
+        work: &mut Work,
+        known: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, Cause> {
         let settings = &self.run.plan.wanted.settings;
         let mut is_told = false;
+        let mut unreadable = BTreeSet::new();
         work.until_it_is_so(|work| {
             let there = work.config()?;
-            let changes = settings.changes(&there, self.is_set_up);
+            unreadable = settings.unreadable(&there).map(str::to_owned).collect();
+            let changes = settings.changes(&there, known);
             if changes.is_empty() {
                 return Ok(None);
             }
@@ -79,7 +95,7 @@ impl Steps<'_> {
             let digest = there.option("digest").map(str::to_owned);
             Ok(Some(Request::Configure { changes, digest }))
         })?;
-        Ok(())
+        Ok(unreadable)
     }
 
     /// A disk that is larger was made so by somebody, and stays so.
@@ -136,7 +152,7 @@ impl Steps<'_> {
             Ok(false) => Err(Cause::NotRunning {
                 upid: work.unfinished.upid.clone(),
             }),
-            Err(gave_up) => Err(because(work, gave_up, None)),
+            Err(gave_up) => Err(work.not_seen(gave_up)),
         }
     }
 

@@ -6,7 +6,7 @@ use snafu::ResultExt;
 
 use super::error::{
     AlreadyExistsSnafu, AmbiguousSnafu, Error, LookAtVmSnafu, NameMayBeTakenSnafu, Unseen,
-    VmidTakenSnafu,
+    VmidTakenSnafu, Whose,
 };
 use super::run::{Ready, Run};
 use super::sight::{Prospect, Settled, Sought};
@@ -14,6 +14,7 @@ use crate::api::VmConfig;
 use crate::api::types::{Guest, Vmid};
 use crate::claim::Claim;
 use crate::guests::Guests;
+use crate::shell::word;
 use crate::stage::{Stage, Vm};
 
 /// The VM of that name, if there is one: Proxmox would make a second one without a word.
@@ -37,7 +38,7 @@ pub fn vm_of_that_name(
         [holder] if run.plan.ensure => {
             let vm = run.vm(holder.vmid, &holder.node);
             tell_if_being_cloned(run, holder);
-            match settled(run, &vm, Some(template))? {
+            match settled(run, &vm, template)? {
                 Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
                 Settled::Free | Settled::Anothers(_) => Ok(None),
                 Settled::Hidden => {
@@ -107,7 +108,7 @@ pub fn vm_of_that_vmid(
         tell_if_being_cloned(run, rival);
     }
     let vm = run.vm(vmid, rival.map_or(&template.node, |rival| &rival.node));
-    match settled(run, &vm, Some(template))? {
+    match settled(run, &vm, template)? {
         Settled::Free => Ok(None),
         Settled::Ours(node) => exists(run, Vm { node, ..vm }).map(Some),
         Settled::Anothers(guest) => VmidTakenSnafu { vmid, guest }.fail(),
@@ -123,17 +124,42 @@ fn tell_if_being_cloned(run: &Run, guest: &Guest) {
     }
 }
 
+/// A VM that is there stays where it is, be that not where the user wants it.
+pub fn tell_if_elsewhere(run: &Run, ready: &Ready) {
+    let target = run.plan.options.target.as_ref();
+    if let Some(target) = target.filter(|target| **target != ready.node) {
+        let vm = run.vm(ready.vmid, &ready.node);
+        run.progress.warning(&format!(
+            "{vm} stays there, though --node asks for '{target}'; to move it, on node '{}': qm migrate \
+             {} {}",
+            ready.node,
+            ready.vmid,
+            word(&target.0)
+        ));
+    }
+}
+
 /// What there is at a VMID where no clone of this run is under way, once nothing is in the making
-/// there. Without a template the VM may have any disks.
-pub fn settled(run: &Run, vm: &Vm, template: Option<&Guest>) -> Result<Settled, Error> {
-    let template = template.map(|template| (template.vmid, template.node.clone()));
+/// there.
+fn settled(run: &Run, vm: &Vm, template: &Guest) -> Result<Settled, Error> {
     let sought = Sought {
         vm: vm.clone(),
-        template,
+        template: Some((template.vmid, template.node.clone())),
         prospect: Prospect::NotOurs,
     };
     run.progress.at(Stage::InTheWay(vm.clone()));
-    settle(run, &sought, PathBuf::new())
+    settle(run, &sought, Whose::Anybodys, PathBuf::new())
+}
+
+/// The same where an earlier run has made a VM, which may have any disks by now.
+pub fn settled_as_made(run: &Run, vm: &Vm, is_finished: bool) -> Result<Settled, Error> {
+    let sought = Sought {
+        vm: vm.clone(),
+        template: None,
+        prospect: Prospect::NotOurs,
+    };
+    run.progress.at(Stage::InTheWay(vm.clone()));
+    settle(run, &sought, Whose::Made { is_finished }, PathBuf::new())
 }
 
 /// The same where an earlier run's clone may still come, for which nobody can ask any more.
@@ -144,14 +170,14 @@ pub fn settled_by_itself(run: &Run, vm: &Vm, claim: &Claim) -> Result<Settled, E
         prospect: Prospect::MayCome,
     };
     run.progress.at(Stage::Undecided(vm.clone()));
-    settle(run, &sought, claim.path().to_owned())
+    settle(run, &sought, Whose::AskedFor, claim.path().to_owned())
 }
 
-fn settle(run: &Run, sought: &Sought, claim: PathBuf) -> Result<Settled, Error> {
+fn settle(run: &Run, sought: &Sought, whose: Whose, claim: PathBuf) -> Result<Settled, Error> {
     let now = run.server.budget.clock.elapsed();
     let unseen = Unseen {
         vm: sought.vm.clone(),
-        is_ours: sought.prospect != Prospect::NotOurs,
+        whose,
         claim,
         seconds: run.server.budget.total.as_secs_f64(),
         lost: None,

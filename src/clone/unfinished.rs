@@ -2,13 +2,13 @@
 
 use snafu::Snafu;
 
+use super::wanted::Unfit;
 use crate::api;
 use crate::api::types::Upid;
-use crate::hint::hint_for;
+use crate::hint::{hint_for, with_more};
 use crate::report::{Kind, kind_of};
-use crate::stage::{GO_ON, Step};
+use crate::stage::{GO_ON, Step, go_on_or_wait};
 use crate::task;
-use crate::template;
 
 /// What went wrong, said behind `VM 101 'web-1' was created on node 'pve1', but …`.
 #[derive(Debug, Snafu)]
@@ -33,9 +33,25 @@ pub enum Cause {
     TimeIsUp {
         seconds: f64,
         step: Step,
-        upid: Option<Upid>,
+        task: Option<Upid>,
         last: Option<String>,
     },
+
+    /// It was asked for, and what came of it was not to be seen.
+    #[snafu(display("{}{}: {why}", match seconds {
+        Some(seconds) => format!("after {seconds} s "),
+        None => String::new(),
+    }, step.perhaps()))]
+    NotKnown {
+        /// The whole budget, if it is used up.
+        seconds: Option<f64>,
+        step: Step,
+        task: Option<Upid>,
+        why: Doubt,
+    },
+
+    #[snafu(display("it cannot become that"))]
+    Unfit { source: Unfit },
 
     #[snafu(display("it was started and does not run"))]
     NotRunning { upid: Option<Upid> },
@@ -48,10 +64,25 @@ pub enum Cause {
 
     #[snafu(display("it is not there any more"))]
     Gone,
-
-    #[snafu(display("how large its disks shall be depends on its template: {source}"))]
-    NoTemplate { source: template::NotFound },
 }
+
+/// Why it is not known what came of a request.
+#[derive(Debug, Snafu)]
+#[allow(missing_docs)]
+pub enum Doubt {
+    #[snafu(display("{error}"))]
+    Look { error: Box<api::Error> },
+
+    #[snafu(display("{words}"))]
+    Answer { words: String },
+}
+
+/// What to do where the words of the command are wrong.
+const MENDED: &str = "correct what it complains of, and add --ensure: that goes on with this VM";
+
+/// What to do about a VM whose agent the server does not ask.
+const AGENT_OFF: &str = "if the agent is installed in it, --set agent=1 turns it on, and it can be \
+                         asked after the VM's next start";
 
 impl Cause {
     /// What sort of failure it is.
@@ -59,20 +90,27 @@ impl Cause {
         match self {
             Cause::Request { source, .. } => kind_of(source),
             Cause::Task { .. } => Kind::TaskFailed,
-            Cause::TimeIsUp { .. } => Kind::Timeout,
-            Cause::NoTemplate { .. } => Kind::TemplateNotFound,
-            Cause::NotRunning { .. } | Cause::RunsNoMore | Cause::NoAgent | Cause::Gone => {
-                Kind::Failed
-            }
+            Cause::TimeIsUp { .. }
+            | Cause::NotKnown {
+                seconds: Some(_), ..
+            } => Kind::Timeout,
+            Cause::NotKnown { seconds: None, .. } => Kind::OutcomeUnknown,
+            Cause::Unfit { .. }
+            | Cause::NotRunning { .. }
+            | Cause::RunsNoMore
+            | Cause::NoAgent
+            | Cause::Gone => Kind::Failed,
         }
     }
 
     /// What to do now.
     pub fn hint(&self) -> String {
         match self {
-            Cause::Request { source, .. } if is_refusal_of_a_value(source) => {
-                "correct what it complains of, and add --ensure: that goes on with this VM".to_owned()
-            }
+            Cause::Unfit {
+                source: Unfit::NoAgent { .. },
+            } => AGENT_OFF.to_owned(),
+            Cause::Unfit { source } => source.hint().unwrap_or_else(|| MENDED.to_owned()),
+            Cause::Request { source, .. } if is_refusal_of_a_value(source) => MENDED.to_owned(),
             Cause::Request { source, .. } => match hint_for(source) {
                 Some(hint) => format!("{hint}; then {GO_ON}"),
                 None => GO_ON.to_owned(),
@@ -87,16 +125,19 @@ impl Cause {
                 "the guest must have qemu-guest-agent installed and running, and an address; {GO_ON}, \
                  with a longer --timeout if it starts slowly"
             ),
-            Cause::TimeIsUp { .. } => GO_ON.to_owned(),
+            Cause::TimeIsUp { task, .. } => go_on_or_wait(task.as_ref()),
+            Cause::NotKnown { task, why, .. } => {
+                let error = match why {
+                    Doubt::Look { error } => Some(&**error),
+                    Doubt::Answer { .. } => None,
+                };
+                with_more(go_on_or_wait(task.as_ref()), error)
+            }
             Cause::NotRunning { upid: Some(upid) } => format!("{}; {GO_ON}", task::whole_log(upid)),
             Cause::NotRunning { upid: None } | Cause::RunsNoMore => {
                 format!("see on its console why it went off; {GO_ON}")
             }
-            Cause::NoTemplate { source } => source.hint().to_owned(),
-            Cause::NoAgent => format!(
-                "if the agent is installed in it, --set agent=1 turns it on, and it can be asked after \
-                 the VM's next start; {GO_ON}"
-            ),
+            Cause::NoAgent => format!("{AGENT_OFF}; {GO_ON}"),
             Cause::Gone => {
                 "somebody has moved or destroyed it since; 'homelab proxmox vm list' shows what is there"
                     .to_owned()
@@ -108,12 +149,14 @@ impl Cause {
     pub fn upid(&self) -> Option<&Upid> {
         match self {
             Cause::Task { upid, .. } => Some(upid),
-            Cause::TimeIsUp { upid, .. } | Cause::NotRunning { upid } => upid.as_ref(),
-            Cause::Request { .. }
+            Cause::NotRunning { upid } => upid.as_ref(),
+            Cause::TimeIsUp { .. }
+            | Cause::NotKnown { .. }
+            | Cause::Request { .. }
+            | Cause::Unfit { .. }
             | Cause::RunsNoMore
             | Cause::NoAgent
-            | Cause::Gone
-            | Cause::NoTemplate { .. } => None,
+            | Cause::Gone => None,
         }
     }
 

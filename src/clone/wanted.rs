@@ -1,5 +1,7 @@
-//! What a VM shall be beyond its template, and whether the template can become that: all that can be
-//! known to be wrong is said before the first change.
+//! What a VM shall be beyond its template, and whether the template, or the VM that is there already,
+//! can become that: all that can be known to be wrong is said before the first change.
+
+use std::collections::BTreeMap;
 
 use snafu::{OptionExt, Snafu, ensure};
 
@@ -25,6 +27,9 @@ pub struct Wanted {
 /// How large a disk shall be at least.
 pub type DiskSize<'w> = (&'w str, Size);
 
+/// How large disks of a template are, by their keys: those that others are to outgrow by so much.
+pub type TemplateSizes = BTreeMap<String, Size>;
+
 impl Wanted {
     /// What comes first, if there is anything to do.
     pub fn first_step(&self) -> Option<Step> {
@@ -37,36 +42,59 @@ impl Wanted {
         }
     }
 
-    /// The sizes of disks, if they do not depend on the template's.
-    pub fn sizes(&self) -> Option<Vec<DiskSize<'_>>> {
+    /// The sizes of disks, if the template's that they depend on are among these.
+    pub fn sizes(&self, of_template: &TemplateSizes) -> Option<Vec<DiskSize<'_>>> {
         let resizes = self.resizes.iter();
         resizes
             .map(|Resize { disk, to }| match to {
                 NewSize::Absolute(size) => Some((disk.as_str(), *size)),
-                NewSize::MoreThanTemplate(_) => None,
+                NewSize::MoreThanTemplate(more) => {
+                    let there = of_template.get(disk)?;
+                    Some((disk.as_str(), there.plus(*more)))
+                }
             })
             .collect()
     }
 
-    /// Whether there is something that a template may not fit.
+    /// Whether there is something that a template or a VM may not fit.
     pub fn asks_much(&self) -> bool {
         !self.settings.is_empty() || !self.resizes.is_empty() || self.address
     }
 
-    /// Whether a template, with this VMID and configuration, can become that: the sizes that its
-    /// disks are to get.
-    pub fn fit(&self, template: Vmid, config: &VmConfig) -> Result<Vec<DiskSize<'_>>, Unfit> {
+    /// Whether a template with this VMID and configuration can become that.
+    pub fn fit_of_template(&self, template: Vmid, config: &VmConfig) -> Result<(), Unfit> {
         check_settings(&self.settings, config)?;
+        self.fit_of_vm(template, config)?;
+        self.resizes
+            .iter()
+            .try_for_each(|resize| check_size(resize, config))
+    }
+
+    /// Whether a VM that is there can. A disk that is larger stays so, and a new volume takes no
+    /// disk's place.
+    pub fn fit_of_vm(&self, vmid: Vmid, config: &VmConfig) -> Result<(), Unfit> {
         if self.address {
-            check_agent(&self.settings, config, template)?;
+            check_agent(&self.settings, config, vmid)?;
         }
+        let mut resizes = self.resizes.iter();
+        resizes.try_for_each(|resize| check_disk(resize, config))
+    }
+
+    /// How large the disks of a template with this configuration are that others are to outgrow.
+    pub fn sizes_of_template(&self, config: &VmConfig) -> Result<TemplateSizes, Unfit> {
         let resizes = self.resizes.iter();
-        resizes
-            .map(|resize| Ok((resize.disk.as_str(), size_of(resize, config)?)))
+        let relative = resizes.filter(|resize| matches!(resize.to, NewSize::MoreThanTemplate(_)));
+        relative
+            .map(|resize| {
+                check_disk(resize, config)?;
+                let disk = &resize.disk;
+                let there = config.size_of(disk).context(SizeUnknownSnafu { disk })?;
+                Ok((disk.clone(), there))
+            })
             .collect()
     }
 
-    /// The settings that will not reach a clone of a template with this configuration.
+    /// The settings that will not reach a VM with this configuration, or a clone of that template.
     pub fn out_of_reach(&self, config: &VmConfig) -> Vec<&str> {
         let is_set = self
             .settings
@@ -79,27 +107,19 @@ impl Wanted {
     }
 }
 
-fn size_of(Resize { disk, to }: &Resize, config: &VmConfig) -> Result<Size, Unfit> {
+fn check_disk(Resize { disk, .. }: &Resize, config: &VmConfig) -> Result<(), Unfit> {
     let disks = config.disks();
-    ensure!(
-        disks.contains(disk),
-        NoDiskSnafu {
-            disk,
-            disks: Vec::from_iter(disks)
-        }
-    );
-    let there = config.size_of(disk);
-    match (*to, there) {
-        (NewSize::Absolute(size), Some(there)) => {
-            ensure!(size >= there, SmallerSnafu { disk, there, size });
-            Ok(size)
-        }
-        (NewSize::Absolute(size), None) => Ok(size),
-        (NewSize::MoreThanTemplate(more), there) => {
-            let there = there.context(SizeUnknownSnafu { disk })?;
-            Ok(there.plus(more))
-        }
+    let is_there = disks.contains(disk);
+    let disks = Vec::from_iter(disks);
+    ensure!(is_there, NoDiskSnafu { disk, disks });
+    Ok(())
+}
+
+fn check_size(Resize { disk, to }: &Resize, config: &VmConfig) -> Result<(), Unfit> {
+    if let (NewSize::Absolute(size), Some(there)) = (*to, config.size_of(disk)) {
+        ensure!(size >= there, SmallerSnafu { disk, there, size });
     }
+    Ok(())
 }
 
 /// A new volume in the place of a disk would leave that one behind, and nothing to start from.
@@ -113,15 +133,15 @@ fn check_settings(settings: &Settings, config: &VmConfig) -> Result<(), Unfit> {
     }
 }
 
-fn check_agent(settings: &Settings, config: &VmConfig, template: Vmid) -> Result<(), Unfit> {
+fn check_agent(settings: &Settings, config: &VmConfig, vmid: Vmid) -> Result<(), Unfit> {
     match settings.value_of("agent") {
         Some(agent) => ensure!(is_agent_on(agent), AgentTurnedOffSnafu),
-        None => ensure!(config.has_agent(), NoAgentSnafu { template }),
+        None => ensure!(config.has_agent(), NoAgentSnafu { vmid }),
     }
     Ok(())
 }
 
-/// Why a template cannot become what is wanted.
+/// Why a template or a VM cannot become what is wanted.
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Unfit {
@@ -147,7 +167,7 @@ pub enum Unfit {
     DiskThere { disk: String },
 
     #[snafu(display("it has no guest agent, and only that could tell the address"))]
-    NoAgent { template: Vmid },
+    NoAgent { vmid: Vmid },
 
     #[snafu(display(
         "--set agent turns the guest agent off, and only that could tell the address"
@@ -167,9 +187,9 @@ impl Unfit {
                 "--resize {disk}=SIZE makes the one that is there larger; another one needs a name of \
                  its own, like scsi1"
             ),
-            Unfit::NoAgent { template } => format!(
+            Unfit::NoAgent { vmid } => format!(
                 "if the agent is installed in it: --set agent=1, or once and for all on its node: qm set \
-                 {template} --agent 1"
+                 {vmid} --agent 1"
             ),
             Unfit::AgentTurnedOff => "take one of the two away".to_owned(),
             Unfit::NoDisk { .. } => return None,
@@ -224,8 +244,10 @@ mod tests {
         #[case] expected: Result<&str, &str>,
     ) {
         let wanted = wanted(&[], &[resize], false);
-        let sizes = wanted.fit(Vmid(9000), &template("1"));
-        let size = sizes.map(|sizes| sizes[0].1.to_string());
+        let template = template("1");
+        let fit = wanted.fit_of_template(Vmid(9000), &template);
+        let sizes = fit.and_then(|()| wanted.sizes_of_template(&template));
+        let size = sizes.map(|sizes| wanted.sizes(&sizes).unwrap()[0].1.to_string());
         let expected = expected.map(str::to_owned).map_err(str::to_owned);
         assert_eq!(size.map_err(|unfit| unfit.to_string()), expected);
     }
@@ -245,7 +267,7 @@ mod tests {
         #[case] expected: Option<&str>,
     ) {
         let wanted = wanted(set, &[], true);
-        let unfit = wanted.fit(Vmid(9000), &template(agent)).err();
+        let unfit = wanted.fit_of_template(Vmid(9000), &template(agent)).err();
         assert_eq!(unfit.map(|unfit| unfit.to_string()).as_deref(), expected);
     }
 
@@ -256,7 +278,10 @@ mod tests {
     #[case::in_place_of_a_cd("ide2=data:cloudinit", true)]
     fn a_new_disk_takes_no_others_place(#[case] set: &str, #[case] fits: bool) {
         let wanted = wanted(&[set], &[], false);
-        assert_eq!(wanted.fit(Vmid(9000), &template("1")).is_ok(), fits);
+        let unfit = wanted.fit_of_template(Vmid(9000), &template("1"));
+        assert_eq!(unfit.is_ok(), fits);
+        // In a VM it is there since an earlier run.
+        assert!(wanted.fit_of_vm(Vmid(101), &template("1")).is_ok());
     }
 
     #[rstest]

@@ -2,14 +2,14 @@
 
 use super::refusal::passes_by_itself;
 use super::run::Run;
-use super::unfinished::Cause;
+use super::unfinished::{Cause, Doubt};
 use crate::api::types::{ExitStatus, Upid};
 use crate::api::{self, Delivery, Pve, Size, VmConfig};
 use crate::server::is_no_such_task;
 use crate::settings::Change;
 use crate::stage::{Stage, Step, Unfinished};
 use crate::task;
-use crate::wait::{BackOff, GaveUp};
+use crate::wait::{BackOff, GaveUp, Look};
 
 /// What the server is asked for. To ask twice is to ask once.
 pub enum Request {
@@ -44,6 +44,8 @@ pub struct Work<'r> {
     pub unfinished: Unfinished,
     /// What tasks have warned of.
     pub warnings: Vec<String>,
+    /// Something was asked for, and nobody has said what came of it.
+    is_undecided: bool,
 }
 
 impl<'r> Work<'r> {
@@ -53,6 +55,7 @@ impl<'r> Work<'r> {
             run,
             unfinished,
             warnings: Vec::new(),
+            is_undecided: false,
         };
         work.tell_where_it_is();
         work
@@ -74,6 +77,7 @@ impl<'r> Work<'r> {
                     (why, note)
                 }
                 Outcome::Unknown(why) => {
+                    self.is_undecided = true;
                     let note = format!("Looking whether that was done, for nobody says ({why})...");
                     (why, note)
                 }
@@ -102,19 +106,54 @@ impl<'r> Work<'r> {
         self.look(|pve| pve.is_running(&vm.node, vm.vmid))
     }
 
+    /// What came of a request that may have been carried out is looked for to the end.
     fn look<T>(&self, question: impl Fn(&Pve) -> Result<T, api::Error>) -> Result<T, Cause> {
-        let answer = self.run.server.ask(question);
-        answer.map_err(|error| self.not_done(error))
+        let server = self.run.server;
+        if self.is_undecided {
+            let seen = server.watch(|pve| question(pve).map(Look::Done));
+            return seen.map_err(|gave_up| self.not_seen(gave_up));
+        }
+        server.ask(question).map_err(|error| self.not_done(error))
     }
 
     /// The budget ended in the middle of it; what was in the way at last.
     pub fn time_is_up(&self, last: Option<String>) -> Cause {
-        Cause::TimeIsUp {
-            seconds: self.run.server.budget.total.as_secs_f64(),
-            step: self.unfinished.step.clone(),
-            upid: self.unfinished.upid.clone(),
-            last,
+        match last {
+            Some(words) if self.is_undecided => {
+                let why = Doubt::Answer { words };
+                self.not_known(Some(self.seconds()), why)
+            }
+            last => Cause::TimeIsUp {
+                seconds: self.seconds(),
+                step: self.unfinished.step.clone(),
+                task: self.unfinished.task.clone(),
+                last,
+            },
         }
+    }
+
+    /// Something was asked for, and the looks at what came of it ended like this.
+    pub fn not_seen(&self, gave_up: GaveUp<api::Error>) -> Cause {
+        let (seconds, error) = match gave_up {
+            GaveUp::TimeIsUp(None) => return self.time_is_up(None),
+            GaveUp::TimeIsUp(Some(error)) => (Some(self.seconds()), error),
+            GaveUp::Failed(error) => (None, error),
+        };
+        let error = Box::new(self.masked(error));
+        self.not_known(seconds, Doubt::Look { error })
+    }
+
+    fn not_known(&self, seconds: Option<f64>, why: Doubt) -> Cause {
+        Cause::NotKnown {
+            seconds,
+            step: self.unfinished.step.clone(),
+            task: self.unfinished.task.clone(),
+            why,
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.run.server.budget.total.as_secs_f64()
     }
 
     /// The server's no, or its silence, without what may be a secret in it.
@@ -176,16 +215,20 @@ impl<'r> Work<'r> {
 
     fn wait_for(&mut self, upid: Upid) -> Result<Outcome, Cause> {
         self.unfinished.upid = Some(upid.clone());
+        self.unfinished.task = Some(upid.clone());
         self.tell_where_it_is();
         let server = self.run.server;
         let status = match task::wait(server, &upid, self.run.progress) {
             Ok(ended) => ended.status,
-            Err(GaveUp::TimeIsUp(unseen)) => {
-                return Err(self.time_is_up(unseen.map(|error| error.to_string())));
-            }
             Err(GaveUp::Failed(error)) if is_no_such_task(&error) => ExitStatus::Unexpected,
-            Err(GaveUp::Failed(error)) => return Err(self.not_done(error)),
+            // It goes on all the same, and what it does can be seen in the VM.
+            Err(GaveUp::Failed(error)) => {
+                return Ok(Outcome::Unknown(self.masked(error).to_string()));
+            }
+            Err(gave_up) => return Err(self.not_seen(gave_up)),
         };
+        self.unfinished.task = None;
+        self.tell_where_it_is();
         match status {
             ExitStatus::Ok => Ok(Outcome::Done),
             ExitStatus::Warnings(_) => {

@@ -108,8 +108,18 @@ fn a_vm_that_was_not_reported_is_not_passed_off_as_another(
     #[case] template: &str,
     #[case] words: &str,
     #[case] kind: &str,
-    #[values(&[][..], &[UPID, CREATED])] more: &[&str],
+    #[values(false, true)] is_created: bool,
 ) {
+    let more = if is_created {
+        &[UPID, CREATED][..]
+    } else {
+        &[]
+    };
+    // What is there is no more in progress.
+    let kind = match kind {
+        "in_progress" if is_created => "already_exists",
+        kind => kind,
+    };
     let ground = ground_with_claim(whole(), "pve1", more);
     let seen = ground.run_from(template, words);
     let said = ground.account();
