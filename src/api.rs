@@ -45,7 +45,7 @@ use self::line::Line;
 use self::rows::Reading;
 use self::transport::Transport;
 use self::types::{
-    CloneMode, CloneOptions, ExitStatus, Guest, Node, TaskStatus, Token, TokenId, Upid, Version,
+    CloneMode, CloneOptions, ExitStatus, Glance, Node, TaskStatus, Token, TokenId, Upid, Version,
     VmName, Vmid,
 };
 
@@ -139,7 +139,7 @@ impl Pve {
     /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those what
     /// `keep` says. Name, status and template flag come from a cache: absent for up to 10 s after a
     /// clone and on nodes that are down, and for a reused VMID those of the dead guest.
-    pub fn guests(&self, keep: &dyn Fn(&Guest) -> bool) -> Result<GuestList, Error> {
+    pub fn guests(&self, keep: &dyn Fn(&Glance) -> bool) -> Result<GuestList, Error> {
         let of_node = None;
         let reading = Reading { of_node, keep };
         self.transport
@@ -151,7 +151,7 @@ impl Pve {
     pub fn vms_of_node(
         &self,
         node: &Node,
-        keep: &dyn Fn(&Guest) -> bool,
+        keep: &dyn Fn(&Glance) -> bool,
     ) -> Result<GuestList, Error> {
         let of_node = Some(node);
         let path = format!("/nodes/{}/qemu", escaped(&node.0));

@@ -38,7 +38,7 @@ use std::time::Instant;
 use console::Term;
 
 use crate::addresses::{Addresses, addresses};
-use crate::api::types::{CloneMode, CloneOptions, Guest, Node, Pool, Storage, Vmid};
+use crate::api::types::{CloneMode, CloneOptions, Glance, Guest, Node, Pool, Storage, Vmid};
 use crate::api::{Access, Event, Pve};
 use crate::cli::{
     Check, Cli, Completions, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template,
@@ -228,13 +228,15 @@ fn of_config(error: &config::Error) -> Report {
 }
 
 fn list_templates(command: &Proxmox, words: &TemplateList) -> Result<(), Report> {
-    list(command, Guest::is_vm_template, |_, out, templates| {
-        output::templates(out, templates, style(words.json))
-    })
+    list(
+        command,
+        &|guest| guest.is_vm_template(),
+        |_, out, templates| output::templates(out, templates, style(words.json)),
+    )
 }
 
 fn list_vms(command: &Proxmox, words: &VmList) -> Result<(), Report> {
-    list(command, Guest::is_vm, |pve, out, vms| {
+    list(command, &|guest| guest.is_vm(), |pve, out, vms| {
         let addresses = words.ip.then(|| addresses_of(pve, vms));
         output::vms(out, vms, addresses.as_ref(), style(words.json))
     })
@@ -258,7 +260,7 @@ fn addresses_of(pve: &Pve, vms: &[&Guest]) -> BTreeMap<Vmid, IpAddr> {
 
 fn list(
     command: &Proxmox,
-    is_meant: fn(&Guest) -> bool,
+    is_meant: &dyn Fn(&Glance) -> bool,
     write: impl FnOnce(&Pve, &mut dyn Write, &[&Guest]) -> io::Result<()>,
 ) -> Result<(), Report> {
     let lines = Arc::new(Lines::new(Voice::Notes));
@@ -269,8 +271,11 @@ fn list(
         pve: &pve,
         budget: Budget::for_one_try(&clock),
     };
-    let guests = Guests::read(server, &is_meant).map_err(|error| Report::of_request(&error))?;
-    let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();
+    let guests = Guests::read(server, is_meant).map_err(|error| Report::of_request(&error))?;
+    let listed: Vec<&Guest> = guests
+        .all()
+        .filter(|guest| is_meant(&guest.glance()))
+        .collect();
     let doubts = guests.doubts();
     for doubt in &doubts {
         warn(&format!("the list may not be complete: {doubt}"));

@@ -8,7 +8,7 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::types::{Guest, GuestKind, Node, Vmid};
+use super::types::{Glance, Guest, GuestKind, Node, Vmid};
 
 /// What is read of a row. Numbers may arrive as strings and the other way round.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -31,7 +31,9 @@ pub(super) struct Row<'j> {
 }
 
 impl Row<'_> {
-    pub(super) fn into_guest(self, of_node: Option<&Node>) -> Result<Guest, String> {
+    /// What it shows, or what is wrong with the row; `of_node` stands in for what the rows of one
+    /// node leave out.
+    pub(super) fn glance(&self, of_node: Option<&Node>) -> Result<Glance<'_>, String> {
         let vmid = Vmid(self.vmid.ok_or("no vmid")?);
         let kind = match self.kind.as_deref() {
             Some("qemu") => GuestKind::Qemu,
@@ -40,24 +42,31 @@ impl Row<'_> {
             None if of_node.is_some() => GuestKind::Qemu,
             None => return Err("no type".to_owned()),
         };
-        let node = self.node.map(|node| Node(node.into_owned()));
-        let name = self.name.filter(|name| !name.is_empty());
-        Ok(Guest {
+        if self.node.is_none() && of_node.is_none() {
+            return Err("no node".to_owned());
+        }
+        let is_name = |name: &&str| !name.is_empty() && !is_no_name(name, vmid);
+        Ok(Glance {
             vmid,
             kind,
-            name: name
-                .filter(|name| !is_no_name(name, vmid))
-                .map(Cow::into_owned),
-            node: node.or_else(|| of_node.cloned()).ok_or("no node")?,
-            status: self
-                .status
-                .map_or_else(|| "unknown".to_owned(), Cow::into_owned),
+            name: self.name.as_deref().filter(is_name),
             template: self.template,
-            lock: self
-                .lock
-                .filter(|lock| !lock.is_empty())
-                .map(Cow::into_owned),
+            lock: self.lock.as_deref().filter(|lock| !lock.is_empty()),
         })
+    }
+
+    /// The guest that `glance` shows, to be kept.
+    pub(super) fn guest(&self, glance: &Glance, of_node: Option<&Node>) -> Guest {
+        let node = self.node.as_deref().map(|node| Node(node.to_owned()));
+        Guest {
+            vmid: glance.vmid,
+            kind: glance.kind,
+            name: glance.name.map(str::to_owned),
+            node: node.or_else(|| of_node.cloned()).unwrap_or_default(),
+            status: self.status.as_deref().unwrap_or("unknown").to_owned(),
+            template: glance.template,
+            lock: glance.lock.map(str::to_owned),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::inbox::{Inbox, Unread, first};
 use super::row::Row;
 use super::scan::scan;
 use super::secret::Secret;
-use super::types::{Guest, Node, Vmid};
+use super::types::{Glance, Guest, Node, Vmid};
 
 /// A guest list as far as it could be read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -27,7 +27,7 @@ pub(super) struct Reading<'r> {
     /// Stands in for the node and type that rows of `/nodes/{node}/qemu` leave out.
     pub(super) of_node: Option<&'r Node>,
     /// Which guests to keep.
-    pub(super) keep: &'r dyn Fn(&Guest) -> bool,
+    pub(super) keep: &'r dyn Fn(&Glance) -> bool,
 }
 
 impl Reading<'_> {
@@ -37,12 +37,10 @@ impl Reading<'_> {
         let mut number = 0;
         Inbox::of(body).rows(|inbox| {
             number += 1;
-            match self.guest(inbox)? {
-                Ok(guest) => {
-                    list.vmids.push(guest.vmid);
-                    if (self.keep)(&guest) {
-                        list.guests.push(masked(guest, secret));
-                    }
+            match self.row(inbox)? {
+                Ok((vmid, guest)) => {
+                    list.vmids.push(vmid);
+                    list.guests.extend(guest.map(|guest| masked(guest, secret)));
                 }
                 Err(why) => {
                     list.unreadable += 1;
@@ -58,22 +56,31 @@ impl Reading<'_> {
     }
 
     /// The next row, or what is wrong with it: that costs nothing but this row.
-    fn guest(&self, inbox: &mut Inbox) -> Result<Result<Guest, String>, Unread> {
-        let guest = inbox.value(|json| {
+    fn row(&self, inbox: &mut Inbox) -> Result<Result<Seen, String>, Unread> {
+        let seen = inbox.value(|json| {
             let (row, length) = scan(json).map_or_else(|| first(json), Ok)?;
-            Ok((row.into_guest(self.of_node), length))
+            Ok((self.seen(&row), length))
         })?;
-        if let Ok(guest) = guest {
-            return Ok(guest);
+        if let Ok(seen) = seen {
+            return Ok(seen);
         }
         // One bad byte in a name is replaced in this text.
         let text = inbox.skip()?;
-        Ok(match serde_json::from_str::<Row>(&text) {
-            Ok(row) => row.into_guest(self.of_node),
+        Ok(match serde_json::from_str(&text) {
+            Ok(row) => self.seen(&row),
             Err(error) => Err(without_position(&error)),
         })
     }
+
+    fn seen(&self, row: &Row) -> Result<Seen, String> {
+        let glance = row.glance(self.of_node)?;
+        let guest = (self.keep)(&glance).then(|| row.guest(&glance, self.of_node));
+        Ok((glance.vmid, guest))
+    }
 }
+
+/// A VMID, and the guest that has it if it is to be kept.
+type Seen = (Vmid, Option<Guest>);
 
 /// With all text as it may be shown: proxies repeat what they were sent.
 fn masked(guest: Guest, secret: &Secret) -> Guest {
@@ -207,7 +214,7 @@ mod tests {
         let body = format!(r#"{{"data":[{},{}]}}"#, row(1000, 0), row(101, 1));
         let reading = Reading {
             of_node: None,
-            keep: &Guest::is_vm_template,
+            keep: &|guest| guest.is_vm_template(),
         };
         let secret = Secret::new("the secret".to_owned());
         let list = reading.read(&mut body.as_bytes(), &secret).unwrap();

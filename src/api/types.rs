@@ -47,7 +47,7 @@ impl FromStr for Vmid {
 }
 
 /// The name of a cluster node.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Default, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Node(pub String);
 
@@ -230,7 +230,22 @@ pub struct Guest {
     pub lock: Option<String>,
 }
 
-impl Guest {
+/// What tells whether a guest is of use, before it is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance<'g> {
+    /// Its number.
+    pub vmid: Vmid,
+    /// VM or container.
+    pub kind: GuestKind,
+    /// See [`Guest::name`].
+    pub name: Option<&'g str>,
+    /// Whether it can be cloned from but not started.
+    pub template: bool,
+    /// What holds it.
+    pub lock: Option<&'g str>,
+}
+
+impl Glance<'_> {
     /// A VM that can be cloned.
     pub fn is_vm_template(&self) -> bool {
         self.kind == GuestKind::Qemu && self.template
@@ -239,6 +254,59 @@ impl Guest {
     /// A VM that is no template, as far as the row tells.
     pub fn is_vm(&self) -> bool {
         self.kind == GuestKind::Qemu && !self.template
+    }
+
+    /// Whether it has exactly this name, in upper and lower case too.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name == Some(name)
+    }
+
+    /// A VM or VM template whose row has no name, or may have that of the guest before it.
+    pub fn may_hide_its_name(&self) -> bool {
+        self.kind == GuestKind::Qemu && (self.name.is_none() || self.is_being_cloned())
+    }
+
+    /// Whether a clone is making it, or has left it half made.
+    pub fn is_being_cloned(&self) -> bool {
+        self.lock == Some("clone")
+    }
+}
+
+impl Guest {
+    /// What is needed to judge it.
+    pub fn glance(&self) -> Glance<'_> {
+        Glance {
+            vmid: self.vmid,
+            kind: self.kind,
+            name: self.name.as_deref(),
+            template: self.template,
+            lock: self.lock.as_deref(),
+        }
+    }
+
+    /// See [`Glance::is_vm_template`].
+    pub fn is_vm_template(&self) -> bool {
+        self.glance().is_vm_template()
+    }
+
+    /// See [`Glance::is_vm`].
+    pub fn is_vm(&self) -> bool {
+        self.glance().is_vm()
+    }
+
+    /// See [`Glance::is_named`].
+    pub fn is_named(&self, name: &str) -> bool {
+        self.glance().is_named(name)
+    }
+
+    /// See [`Glance::may_hide_its_name`].
+    pub fn may_hide_its_name(&self) -> bool {
+        self.glance().may_hide_its_name()
+    }
+
+    /// See [`Glance::is_being_cloned`].
+    pub fn is_being_cloned(&self) -> bool {
+        self.glance().is_being_cloned()
     }
 
     /// What the configuration of a VM says of it.
@@ -257,21 +325,6 @@ impl Guest {
     /// A container, template or not.
     pub fn is_container(&self) -> bool {
         self.kind == GuestKind::Lxc
-    }
-
-    /// Whether it has exactly this name, in upper and lower case too.
-    pub fn is_named(&self, name: &str) -> bool {
-        self.name.as_deref() == Some(name)
-    }
-
-    /// A VM or VM template whose row has no name, or may have that of the guest before it.
-    pub fn may_hide_its_name(&self) -> bool {
-        self.kind == GuestKind::Qemu && (self.name.is_none() || self.is_being_cloned())
-    }
-
-    /// Whether a clone is making it, or has left it half made.
-    pub fn is_being_cloned(&self) -> bool {
-        self.lock.as_deref() == Some("clone")
     }
 
     /// Where it is, for lists of several: `9000 on node 'pve1'`.
