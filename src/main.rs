@@ -58,9 +58,6 @@ use crate::stage::Stage;
 use crate::wait::{Budget, SystemClock};
 
 fn main() -> ExitCode {
-    #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
-    static_glibc::ask_files_and_dns_for_hosts();
-
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let readable: Vec<String> = arguments
         .iter()
@@ -91,6 +88,9 @@ fn main() -> ExitCode {
 }
 
 fn proxmox(command: &Proxmox) -> ExitCode {
+    #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+    static_glibc::ask_files_and_dns_for_hosts();
+
     match &command.noun {
         Noun::Template(Template {
             verb: TemplateVerb::List(list),

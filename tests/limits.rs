@@ -3,12 +3,13 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fake_pve::FakePve;
+use crate::fake_pve::{FakePve, Prebuilt};
 use crate::homelab::{Homelab, Seen};
 
 /// What the program may have of addresses, threads and libraries included; the answers are of a
 /// gigabyte.
 const MEMORY: u64 = 400 << 20;
+const MEMORY_FOR_LISTS: u64 = 24 << 20;
 
 fn fake(fault: Value) -> FakePve {
     let mut fault = fault;
@@ -207,4 +208,20 @@ fn a_secret_in_the_servers_words_is_not_shown(#[case] hyphen: &str) {
     let seen = Homelab::at(&fake).run("proxmox template list --json");
     let expected = "Failed to list templates: token PVEAPIToken=root@pam!cli=(secret) is no good\n";
     assert_eq!(seen.stderr, expected);
+}
+
+/// The list is of 18 MB; code and libraries take half of what there is.
+#[rstest]
+#[case::list("template list", "49980")]
+#[case::create("vm create web-1 guest-49980.example.org", "50100")]
+fn a_list_of_any_length_is_not_held(#[case] words: &str, #[case] vmid: &str) {
+    let setup = json!({"guests": [
+        {"vmid": 49980, "name": "guest-49980.example.org", "template": true}
+    ]});
+    let fake = FakePve::start(serde_json::from_value(setup).unwrap());
+    fake.cluster().prebuilt = Some(Prebuilt::guests(50_000));
+    let homelab = Homelab::at(&fake).with_memory(MEMORY_FOR_LISTS);
+    let seen = homelab.run(&format!("proxmox {words}"));
+    assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
+    assert!(seen.stdout.contains(vmid), "{}", seen.stdout);
 }

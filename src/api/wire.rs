@@ -80,9 +80,17 @@ impl Resolver for Lookup {
         config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let addresses = DefaultResolver::default()
-            .resolve(uri, config, timeout)
-            .inspect_err(|_| self.wire.exchange().is_lookup_failed = true)?;
+        let addresses = match address_of(uri) {
+            // Which takes neither name service nor the thread that waits for it.
+            Some(address) => {
+                let mut addresses = self.empty();
+                addresses.push(address);
+                addresses
+            }
+            None => DefaultResolver::default()
+                .resolve(uri, config, timeout)
+                .inspect_err(|_| self.wire.exchange().is_lookup_failed = true)?,
+        };
         self.wire.exchange().addresses = addresses.iter().map(SocketAddr::ip).collect();
         if self.loopback_only && !addresses.iter().all(|address| address.ip().is_loopback()) {
             self.wire.exchange().is_elsewhere = true;
@@ -90,6 +98,12 @@ impl Resolver for Lookup {
         }
         Ok(addresses)
     }
+}
+
+/// If it is one already. URLs here always have a port.
+fn address_of(uri: &Uri) -> Option<SocketAddr> {
+    let host = uri.host()?.trim_matches(['[', ']']);
+    Some(SocketAddr::new(host.parse().ok()?, uri.port_u16()?))
 }
 
 impl<In: UreqTransport> Connector<In> for Wire {

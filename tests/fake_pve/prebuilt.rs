@@ -1,7 +1,7 @@
 //! A list of guests that was written down before, so that a client is measured and not the fake.
 
-use std::io::{self, Write};
-use std::sync::Arc;
+use std::io::Write;
+use std::sync::{Arc, OnceLock};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -13,18 +13,17 @@ pub(crate) struct Prebuilt(Arc<Bodies>);
 #[derive(Debug)]
 struct Bodies {
     plain: Vec<u8>,
-    gzip: Vec<u8>,
+    /// Made before the first answer that takes it.
+    gzip: OnceLock<Vec<u8>>,
 }
 
 impl Prebuilt {
     /// So many guests with all that the server tells of them, each twentieth a template.
-    pub(crate) fn guests(count: u64) -> io::Result<Self> {
+    pub(crate) fn guests(count: u64) -> Self {
         let rows: Vec<String> = (0..count).map(row).collect();
         let plain = format!(r#"{{"data":[{}]}}"#, rows.join(",")).into_bytes();
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(&plain)?;
-        let gzip = encoder.finish()?;
-        Ok(Self(Arc::new(Bodies { plain, gzip })))
+        let gzip = OnceLock::new();
+        Self(Arc::new(Bodies { plain, gzip }))
     }
 
     /// How long it is before it is compressed, in bytes.
@@ -33,8 +32,22 @@ impl Prebuilt {
     }
 
     pub(super) fn body(&self, gzip: bool) -> &[u8] {
-        if gzip { &self.0.gzip } else { &self.0.plain }
+        let Bodies {
+            plain,
+            gzip: packed,
+        } = &*self.0;
+        if gzip {
+            packed.get_or_init(|| compressed(plain))
+        } else {
+            plain
+        }
     }
+}
+
+fn compressed(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(plain).expect("a vector takes everything");
+    encoder.finish().expect("a vector takes everything")
 }
 
 /// Numbers that are as long as those of a machine that has been up for a while.
