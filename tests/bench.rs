@@ -56,6 +56,7 @@ fn main() -> io::Result<()> {
                 gzip,
             };
             let megabytes = list.length() as f64 / 1e6;
+            let count = thousands(count);
             let name = format!("`template list`, {count} guests, {megabytes:.2} MB");
             bench.row(&mut out, &name, |_| "template list".to_owned())?;
         }
@@ -207,6 +208,13 @@ fn timed(command: &mut Command) -> io::Result<Duration> {
         return Err(io::Error::other(what));
     }
     Ok(took)
+}
+
+fn thousands(count: u64) -> String {
+    match count {
+        0..1_000 => count.to_string(),
+        _ => format!("{},{:03}", count / 1_000, count % 1_000),
+    }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
