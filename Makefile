@@ -37,7 +37,7 @@ build: tools ## make target/release/homelab for this machine
 # unwinding, a tenth of the size. Relocations are packed.
 NO_UNWINDING := target/no-unwinding.ld
 STATIC_FLAGS := -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--no-eh-frame-hdr \
-	-C link-arg=$(CURDIR)/$(NO_UNWINDING)
+	-C link-arg=-Wl,-T,$(CURDIR)/$(NO_UNWINDING)
 
 static: tools ## make target/homelab-ARCH-linux, which needs no library of the host
 	@mkdir -p target
