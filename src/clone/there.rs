@@ -124,12 +124,13 @@ fn tell_if_being_cloned(run: &Run, guest: &Guest) {
     }
 }
 
-/// A VM that is there stays where it is, be that not where the user wants it.
+/// A VM that is there stays where it is, be that not where the user wants it. No warning: it may have
+/// been moved on purpose, and then a quiet run would say so every night.
 pub fn tell_if_elsewhere(run: &Run, ready: &Ready) {
     let target = run.plan.options.target.as_ref();
     if let Some(target) = target.filter(|target| **target != ready.node) {
         let vm = run.vm(ready.vmid, &ready.node);
-        run.progress.warning(&format!(
+        run.progress.note(&format!(
             "{vm} stays there, though --node asks for '{target}'; to move it, on node '{}': qm migrate \
              {} {}",
             ready.node,
