@@ -41,7 +41,7 @@ fn main() -> io::Result<()> {
     let peak = folder.peak_of(Command::new(&program).arg("--help"))?;
     writeln!(
         out,
-        "| `--help` | {} | | | {peak} | | | |",
+        "| `homelab --help` | {} | | | {peak} | | | |",
         Ms(median(times))
     )?;
     for count in COUNTS {
