@@ -2,8 +2,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 ARCH := $(shell uname -m)
-MUSL := $(ARCH)-unknown-linux-musl
-GNU := $(ARCH)-unknown-linux-gnu
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+MUSL := $(subst -gnu,-musl,$(HOST))
 STATIC := target/homelab-$(ARCH)-linux
 BASH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
@@ -33,23 +33,29 @@ lint: tools lint-tools ## check format, lints, and that imports in src run one w
 build: tools ## make target/release/homelab for this machine
 	cargo build --release --locked
 
-# Leaves out what only a debugger could use, for a panic aborts and no symbols are kept: tables for
-# unwinding, a tenth of the size. Relocations are packed.
+# Left out is what only a debugger could use, for a panic aborts and no symbols are kept: tables for
+# unwinding, a tenth of the size. Relocations are packed where the C library unpacks them, glibc since
+# 2.36. A C compiler for musl is what the cryptography takes.
 NO_UNWINDING := target/no-unwinding.ld
-STATIC_FLAGS := -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--no-eh-frame-hdr \
-	-C link-arg=-Wl,-T,$(CURDIR)/$(NO_UNWINDING)
+STATIC_FLAGS := -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,$(NO_UNWINDING)
+PACKED := -C link-arg=-Wl,-z,pack-relative-relocs
 
 static: tools ## make target/homelab-ARCH-linux, which needs no library of the host
 	@mkdir -p target
 	@echo 'SECTIONS { /DISCARD/ : { *(.eh_frame) } } INSERT AFTER .text;' > $(NO_UNWINDING)
-	@if test -d "$$(rustc --print target-libdir --target $(MUSL))"; then \
-		target=$(MUSL) libc=musl flags=; \
+	@if test -d "$$(rustc --print target-libdir --target $(MUSL))" && \
+		{ command -v $(ARCH)-linux-musl-gcc || command -v musl-gcc; } >/dev/null; then \
+		target=$(MUSL) libc=musl flags='$(PACKED)'; \
 	else \
-		target=$(GNU) libc='glibc, for there is no Rust target for musl here' \
+		target=$(HOST) libc='glibc, for musl takes: rustup target add $(MUSL); apt-get install musl-tools'; \
 		flags='-C target-feature=+crt-static'; \
+		version=$$(getconf GNU_LIBC_VERSION | cut -d ' ' -f 2); \
+		if printf '2.36\n%s\n' "$$version" | sort -C -V; then flags="$$flags $(PACKED)"; fi; \
 	fi; \
-	RUSTFLAGS="$$flags $(STATIC_FLAGS)" cargo build --release --locked --target $$target && \
+	env -u CARGO_ENCODED_RUSTFLAGS RUSTFLAGS="$$flags $(STATIC_FLAGS)" \
+		cargo build --release --locked --target-dir target --target $$target && \
 	cp target/$$target/release/homelab $(STATIC) && \
+	$(STATIC) --version >/dev/null && \
 	echo "made $(STATIC) with $$libc"
 
 test-static: static ## run it where there is nothing else; ROOTS="bullseye trixie": also in those Debian releases (as root)
@@ -58,9 +64,9 @@ test-static: static ## run it where there is nothing else; ROOTS="bullseye trixi
 bench: static bench-tools ## measure the static program against curl, on this machine; prints a table
 	@cargo run --quiet --release --locked --example bench -- $(STATIC)
 
-# Under sudo there may be no cargo; then what has been built is installed.
+# What there is is installed as it is: root may have another cargo, or none.
 install: ## put the static program and its completions under DESTDIR/PREFIX (DESTDIR is empty and PREFIX /usr/local by default)
-	@if command -v cargo >/dev/null || ! test -x $(STATIC); then $(MAKE) static; fi
+	@test -x $(STATIC) || $(MAKE) static
 	install -D -m 755 $(STATIC) $(DESTDIR)$(PREFIX)/bin/homelab
 	install -d $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS)
 	$(STATIC) completions bash > $(BASH_COMPLETIONS)/homelab
@@ -76,7 +82,7 @@ tools: ## check that cargo and a C compiler are there
 		exit 1; }
 
 bench-tools: ## check that curl and GNU time are there
-	@command -v curl >/dev/null && command -v time >/dev/null || { \
+	@command -v curl >/dev/null && env time -f %M true >/dev/null 2>&1 || { \
 		echo "curl or GNU time is missing; on Debian: apt-get install curl time" >&2; \
 		exit 1; }
 

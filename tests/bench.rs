@@ -10,7 +10,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 #[path = "fake_pve/mod.rs"]
@@ -56,9 +56,15 @@ fn main() -> io::Result<()> {
                 gzip,
             };
             let megabytes = list.length() as f64 / 1e6;
-            let count = thousands(count);
-            let name = format!("`template list`, {count} guests, {megabytes:.2} MB");
-            bench.row(&mut out, &name, |_| "template list".to_owned())?;
+            let guests = thousands(count);
+            let name = format!("`template list`, {guests} guests, {megabytes:.2} MB");
+            let rows = count.div_ceil(20);
+            bench.row(
+                &mut out,
+                &name,
+                |_| "template list".to_owned(),
+                |shown| shown.lines().count() as u64 == rows + 1,
+            )?;
         }
     }
     for gzip in [false, true] {
@@ -69,9 +75,12 @@ fn main() -> io::Result<()> {
             folder: &folder,
             gzip,
         };
-        bench.row(&mut out, "`vm create`, done at once", |run| {
-            format!("vm create web-{run} debian-12")
-        })?;
+        bench.row(
+            &mut out,
+            "`vm create`, done at once",
+            |run| format!("vm create web-{run} debian-12"),
+            |shown| shown.starts_with("Successfully created VM "),
+        )?;
     }
     let size = std::fs::metadata(&program)?.len() as f64 / f64::from(1 << 20);
     let name = program.file_name().unwrap_or_default().display();
@@ -96,15 +105,22 @@ impl Bench<'_> {
         out: &mut dyn Write,
         name: &str,
         words: impl Fn(usize) -> String,
+        is_right: impl Fn(&str) -> bool,
     ) -> io::Result<()> {
+        let shown = shown_by(&mut self.ours(&words(0)))?;
+        let got = shown_by(&mut self.curl())?;
+        if !is_right(&shown) || !got.starts_with("{\"data\":[") || !got.ends_with("]}") {
+            return Err(io::Error::other(format!(
+                "{name}: that is not what was asked for"
+            )));
+        }
         let mut ours = Vec::new();
         let mut curls = Vec::new();
-        // The first run finds caches cold, and does not count.
-        for run in 0..=RUNS {
+        for run in 1..=RUNS {
             ours.push(timed(&mut self.ours(&words(run)))?);
             curls.push(timed(&mut self.curl())?);
         }
-        let (ours, curls) = (median(ours.split_off(1)), median(curls.split_off(1)));
+        let (ours, curls) = (median(ours), median(curls));
         self.fake.take_journal();
         let connections = self.fake.connections();
         let peak = self.folder.peak_of(&mut self.ours(&words(RUNS + 1)))?;
@@ -139,7 +155,9 @@ impl Bench<'_> {
         let mut command = Command::new("curl");
         let url = self.fake.url();
         command
-            .arg("-s")
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .args(["-q", "-s", "--fail", "--noproxy", "*"])
             .args(self.gzip.then_some("--compressed"))
             .arg("--cacert")
             .arg(self.folder.ca())
@@ -196,6 +214,15 @@ impl Drop for Folder {
     }
 }
 
+/// What it writes to stdout. That it fails is an error.
+fn shown_by(command: &mut Command) -> io::Result<String> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if !output.status.success() {
+        return Err(failed(command, &output));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// How long it takes from its start to its end. That it fails is an error.
 fn timed(command: &mut Command) -> io::Result<Duration> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -203,11 +230,14 @@ fn timed(command: &mut Command) -> io::Result<Duration> {
     let output = command.stderr(Stdio::piped()).output()?;
     let took = began.elapsed();
     if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        let what = format!("{command:?}: {}\n{words}", output.status);
-        return Err(io::Error::other(what));
+        return Err(failed(command, &output));
     }
     Ok(took)
+}
+
+fn failed(command: &Command, output: &Output) -> io::Error {
+    let words = String::from_utf8_lossy(&output.stderr);
+    io::Error::other(format!("{command:?}: {}\n{words}", output.status))
 }
 
 fn thousands(count: u64) -> String {

@@ -50,8 +50,14 @@ const TRY_AGAIN: &str = "if it speaks TLS there, leave http:// out of the host; 
     "interim",
     "HOST did not answer as Proxmox VE does: headers without end"
 )]
-#[case::body("body", "HOST did not answer as Proxmox VE does: more than 48 MiB")]
-#[case::small_body_that_unpacks("bomb", "HOST did not answer as Proxmox VE does: more than 48 MiB")]
+#[case::body(
+    "body",
+    "HOST did not answer as Proxmox VE does: a value of more than 4 MiB"
+)]
+#[case::small_body_that_unpacks(
+    "bomb",
+    "HOST did not answer as Proxmox VE does: more than 128 MiB"
+)]
 fn a_flood_is_no_answer(#[case] flood: &str, #[case] what: &str) {
     let fake = fake(json!({"flood": flood}));
     let seen = Homelab::at(&fake)
@@ -139,7 +145,7 @@ fn rows_that_are_none_cost_nothing(#[case] open: &str, #[case] row: &str, #[case
 
 #[test]
 fn complaints_in_a_good_answer_are_not_even_read() {
-    let body = format!("{{\"data\":[],\"errors\":[{}0]}}", "0,".repeat(20 << 20));
+    let body = format!("{{\"data\":[],\"errors\":[{}0]}}", "0,".repeat(1 << 20));
     let fake = fake(json!({"answer": {"status": 200, "reason": "OK", "body": body}}));
     let homelab = Homelab::at(&fake).with_memory(MEMORY);
     let seen = homelab.run("proxmox template list");

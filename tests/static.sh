@@ -71,15 +71,24 @@ expect 'empty root: a VM is not made where nobody answers' 1 \
 Failed to create VM: *cannot reach 127.0.0.1:1: Connection refused*" \
     within "$empty" /homelab proxmox vm create web-1 debian-12 --host 127.0.0.1:1
 
-# Here, for where there is no /dev/null the runtime of Rust cannot keep files that are opened later
-# from passing for these, and ends at once.
+# The runtime of Rust keeps files that are opened later from passing for these, by /dev/null.
 closed() {
     env -i "$settings" "${secrets[@]}" HOMELAB_STATE_DIR="$work/state" "$program" "$@" <&- >&- 2>&-
+}
+closed_within() {
+    within "$empty" /homelab "$@" <&- >&- 2>&-
 }
 expect 'no open files: help' 0 '' closed --help
 expect 'no open files: wrong usage' 2 '' closed nonsense
 expect 'no open files: an error' 1 '' closed proxmox template list --host 127.0.0.1:1
 expect 'no open files: a VM' 1 '' closed proxmox vm create web-1 debian-12 --host 127.0.0.1:1
+if [ "$(id -u)" = 0 ]; then
+    mkdir "$empty/dev"
+    mknod "$empty/dev/null" c 1 3
+    expect 'nothing but /dev/null, no open files: help' 0 '' closed_within --help
+    expect 'nothing but /dev/null, no open files: an error' 1 '' \
+        closed_within proxmox template list --host unknown.example:1
+fi
 
 name_service "$empty"
 expect_names '/etc/hosts and resolv.conf' "$empty"
@@ -88,15 +97,17 @@ for release; do
     root=target/roots/$release
     if ! [ -x "$root/bin/sh" ]; then
         mkdir -p target/roots
-        debootstrap --variant=minbase "$release" "$root" > "$work/log" 2>&1 || {
+        rm -rf "$root.half"
+        debootstrap --variant=minbase "$release" "$root.half" > "$work/log" 2>&1 || {
             tail -n 5 "$work/log"
             exit 1
         }
+        mv "$root.half" "$root"
     fi
     cp "$program" "$root/homelab"
     name_service "$root"
     # Whoever loads these modules into a program that carries another libc along crashes.
-    echo 'hosts: files resolve [!UNAVAIL=return] myhostname compat dns' > "$root/etc/nsswitch.conf"
+    echo 'hosts: resolve [!UNAVAIL=return] myhostname compat files dns' > "$root/etc/nsswitch.conf"
     expect "$release: it starts" 0 'homelab *' within "$root" /homelab --version
     expect_names "$release" "$root"
 done

@@ -442,3 +442,18 @@ fn http_on_a_port_with_tls_says_so() {
     ));
     assert_eq!(homelab.run(LIST), expected);
 }
+
+/// A store of authorities without end, which nobody who pins a certificate has a use for.
+#[test]
+fn with_a_pin_no_authorities_are_read() {
+    let fake = FakePve::start_tls(Setup::default());
+    let seen = Homelab::at(&fake)
+        .env("PROXMOX_FINGERPRINT", &fake.fingerprint())
+        .env("SSL_CERT_FILE", "/dev/zero")
+        .with_memory(400 << 20)
+        .run("proxmox template list");
+    assert_eq!(
+        (seen.exit, seen.stdout.as_str()),
+        (Some(0), "No templates found\n")
+    );
+}

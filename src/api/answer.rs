@@ -100,6 +100,9 @@ impl Answer {
             Unread::BreaksOff | Unread::Cut(_) => breaks_off(asked),
             Unread::NotAnObject => self.not_proxmox(asked),
             Unread::NoData => self.no_data(asked),
+            Unread::LongValue(at_most) => {
+                self.unusable(asked, format!("a value of more than {} MiB", at_most >> 20))
+            }
             Unread::NotAList(got) => self.unexpected(&got, "a list of guests", asked),
         }
     }

@@ -7,6 +7,8 @@ use serde::de::{Error as _, IgnoredAny};
 
 /// What is held at once, unless a single value is longer.
 const WINDOW: usize = 64 << 10;
+/// No row is that long; `data` that is no list may be, and is a stranger's then.
+const VALUE_AT_MOST: usize = 4 << 20;
 
 /// Why a body is no list.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) enum Unread {
     NoData,
     /// `data` is this instead.
     NotAList(String),
+    /// A single value is longer than this, in bytes.
+    LongValue(usize),
 }
 
 /// What has arrived of a body and has not been read.
@@ -148,6 +152,9 @@ impl<'b> Inbox<'b> {
         self.window.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
+        if self.end == VALUE_AT_MOST {
+            return Err(Unread::LongValue(VALUE_AT_MOST));
+        }
         if self.end == self.window.len() {
             self.window.resize(self.end * 2, 0);
         }

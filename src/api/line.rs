@@ -25,7 +25,9 @@ const IDLE_AT_MOST: Duration = Duration::from_secs(4);
 const IDLE_BEFORE_A_CHANGE: Duration = Duration::from_secs(1);
 /// Also for the lookup of the name before it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a list of 130,000 guests needs; only there so that a stranger's endless answer ends.
+/// What a list of 350,000 guests needs; only there so that a stranger's endless answer ends.
+const ROWS_AT_MOST: u64 = 128 << 20;
+/// What the log of a task may need, which is held.
 const LIST_AT_MOST: u64 = 48 << 20;
 /// Everything else is far shorter.
 const BODY_AT_MOST: u64 = 4 << 20;
@@ -202,18 +204,19 @@ impl Line {
             .send(agent, request, credentials, limit.time)
             .map_err(|error| self.failure(&error, limit, 0))?;
         let status = response.status().as_u16();
-        let at_most = if request.is_list && status == 200 {
-            LIST_AT_MOST
-        } else {
-            BODY_AT_MOST
+        let rows = rows.filter(|_| status == 200);
+        let at_most = match &rows {
+            Some(_) => ROWS_AT_MOST,
+            None if request.is_list && status == 200 => LIST_AT_MOST,
+            None => BODY_AT_MOST,
         };
         let body = response.body_mut().with_config().limit(at_most).reader();
         // Lets everything through; it only counts.
         let mut body = body.take(u64::MAX);
         let mut bytes = Vec::new();
         match rows {
-            Some(read) if status == 200 => read(&mut body),
-            _ => body.read_to_end(&mut bytes).map(drop),
+            Some(read) => read(&mut body),
+            None => body.read_to_end(&mut bytes).map(drop),
         }
         .map_err(|error| self.failure(&error.into(), limit, status))?;
         let length = u64::MAX - body.limit();

@@ -12,10 +12,11 @@ use super::row::Row;
 
 /// The row that `json` begins with, and where it ends; `None` unless it is all there and written as
 /// Proxmox writes nearly all of them: without white space, escapes, or values within values. What
-/// that leaves is read by `serde_json`, which also says what is wrong with it. Numbers that are of no
-/// use are taken for what they look like at their beginning.
+/// that leaves is read by `serde_json`, which also says what is wrong with it. Of
+/// numbers that are of no use only the end is looked for.
 pub(super) fn scan(json: &[u8]) -> Option<(Row<'_>, usize)> {
     let mut row = Row::default();
+    let mut template = None;
     // By patterns throughout: a prefix is compared by a call, which takes longer than most texts.
     let [b'{', rest @ ..] = json else {
         return None;
@@ -27,10 +28,13 @@ pub(super) fn scan(json: &[u8]) -> Option<(Row<'_>, usize)> {
             return None;
         };
         let (value, after) = value(after)?;
-        take(&mut row, key, value)?;
+        take(&mut row, &mut template, key, value)?;
         match after {
             [b',', after @ ..] => rest = after,
-            [b'}', after @ ..] => return Some((row, json.len() - after.len())),
+            [b'}', after @ ..] => {
+                row.template = template == Some(true);
+                return Some((row, json.len() - after.len()));
+            }
             _ => return None,
         }
     }
@@ -48,7 +52,7 @@ fn text(json: &[u8]) -> Option<(&[u8], &[u8])> {
     let [b'"', text @ ..] = json else {
         return None;
     };
-    let end = find(text, b'"', b'\\')?;
+    let end = find(text, |word| has(b'"', word) | has(b'\\', word))?;
     match text.split_at_checked(end)? {
         (text, [b'"', rest @ ..]) => Some((text, rest)),
         _ => None,
@@ -60,42 +64,59 @@ fn value(json: &[u8]) -> Option<(Value<'_>, &[u8])> {
     match json {
         [b'"', ..] => text(json).map(|(text, rest)| (Value::Text(text), rest)),
         [b'0'..=b'9' | b'-', ..] => {
-            let (number, rest) = json.split_at_checked(find(json, b',', b'}')?)?;
+            let (number, rest) = json.split_at_checked(find(json, |word| {
+                has(b',', word) | has(b'}', word) | has(b'"', word)
+            })?)?;
             Some((Value::Number(number), rest))
         }
         _ => None,
     }
 }
 
-/// Where the first of two characters stands, looked for eight at a time: most texts and numbers are
-/// not longer.
+/// Where the first character stands that `hits` marks, looked for eight at a time: most texts and
+/// numbers are not longer.
 #[inline(always)]
-fn find(json: &[u8], one: u8, other: u8) -> Option<usize> {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-
-    // A byte that is zero borrows from its highest bit, and the first one does so surely.
-    let zeros = |word: u64| word.wrapping_sub(EACH) & !word & (EACH << 7);
-    let (ones, others) = (EACH * u64::from(one), EACH * u64::from(other));
+fn find(json: &[u8], hits: impl Fn(u64) -> u64) -> Option<usize> {
     let mut rest = json;
     while let Some((eight, after)) = rest.split_first_chunk() {
-        let word = u64::from_le_bytes(*eight);
-        let found = zeros(word ^ ones) | zeros(word ^ others);
-        if found != 0 {
-            return Some(json.len() - rest.len() + found.trailing_zeros() as usize / 8);
+        let hits = hits(u64::from_le_bytes(*eight));
+        if hits != 0 {
+            return Some(json.len() - rest.len() + hits.trailing_zeros() as usize / 8);
         }
         rest = after;
     }
-    let is_found = |byte: &u8| [one, other].contains(byte);
-    Some(json.len() - rest.len() + rest.iter().position(is_found)?)
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let hits = hits(u64::from_le_bytes(last));
+    (hits != 0).then(|| json.len() - rest.len() + hits.trailing_zeros() as usize / 8)
+}
+
+/// The highest bit of each byte of `word` that is `byte`, and maybe of some behind the first.
+#[inline(always)]
+fn has(byte: u8, word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+
+    // What is zero here borrows from its highest bit.
+    let word = word ^ (EACH * u64::from(byte));
+    word.wrapping_sub(EACH) & !word & (EACH << 7)
 }
 
 #[inline(always)]
-fn take<'j>(row: &mut Row<'j>, key: &[u8], value: Value<'j>) -> Option<()> {
+fn take<'j>(
+    row: &mut Row<'j>,
+    template: &mut Option<bool>,
+    key: &[u8],
+    value: Value<'j>,
+) -> Option<()> {
+    // A key that comes twice makes a row that cannot be read.
     let place = match key {
         b"vmid" => {
             let Value::Number(number) = value else {
                 return None;
             };
+            if matches!(number, [b'0', _, ..]) {
+                return None;
+            }
             let number = str::from_utf8(number).ok()?.parse().ok()?;
             return row.vmid.replace(number).is_none().then_some(());
         }
@@ -103,8 +124,7 @@ fn take<'j>(row: &mut Row<'j>, key: &[u8], value: Value<'j>) -> Option<()> {
             let Value::Number(flag @ (b"0" | b"1")) = value else {
                 return None;
             };
-            row.template = flag == b"1";
-            return Some(());
+            return template.replace(flag == b"1").is_none().then_some(());
         }
         b"type" => &mut row.kind,
         b"name" => &mut row.name,
@@ -119,7 +139,6 @@ fn take<'j>(row: &mut Row<'j>, key: &[u8], value: Value<'j>) -> Option<()> {
     if text.iter().any(u8::is_ascii_control) {
         return None;
     }
-    // A key that comes twice makes a row that cannot be read.
     let before = place.replace(Cow::Borrowed(str::from_utf8(text).ok()?));
     before.is_none().then_some(())
 }
@@ -167,6 +186,11 @@ mod tests {
     #[case::flag_of_another_number(r#"{"template":2}"#)]
     #[case::line_in_a_name("{\"name\":\"a\nb\"}")]
     #[case::twice(r#"{"name":"a","name":"b"}"#)]
+    #[case::flag_twice(r#"{"template":1,"template":0}"#)]
+    #[case::vmid_twice(r#"{"vmid":1,"vmid":1}"#)]
+    #[case::vmid_with_a_zero(r#"{"vmid":007}"#)]
+    #[case::a_number_that_goes_on(r#"{"x":1"y":2}"#)]
+    #[case::a_number_that_would_swallow(r#"{"mem":1"template":1,"vmid":101}"#)]
     #[case::no_colon(r#"{"x","y":2}"#)]
     #[case::no_comma(r#"{"x":"1" "y":2}"#)]
     fn what_is_not_plain_is_left_to_serde_json(#[case] json: &str) {
