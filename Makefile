@@ -44,7 +44,8 @@ static: tools ## make target/homelab-ARCH-linux, which needs no library of the h
 	@mkdir -p target
 	@echo 'SECTIONS { /DISCARD/ : { *(.eh_frame) } } INSERT AFTER .text;' > $(NO_UNWINDING)
 	@if test -d "$$(rustc --print target-libdir --target $(MUSL))" && \
-		{ command -v $(ARCH)-linux-musl-gcc || command -v musl-gcc; } >/dev/null; then \
+		{ test $(HOST) = $(MUSL) || command -v $(ARCH)-linux-musl-gcc || command -v musl-gcc; } \
+		>/dev/null; then \
 		target=$(MUSL) libc=musl flags='$(PACKED)'; \
 	else \
 		target=$(HOST) libc='glibc, for musl takes: rustup target add $(MUSL); apt-get install musl-tools'; \

@@ -23,6 +23,8 @@ mod server;
 mod settings;
 mod shell;
 mod stage;
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+mod static_glibc;
 mod task;
 mod template;
 mod wait;
@@ -583,25 +585,5 @@ fn failed(report: &Report, json: bool) -> ExitCode {
     match report.kind {
         Kind::Usage | Kind::Config => ExitCode::from(2),
         _ => ExitCode::FAILURE,
-    }
-}
-
-/// A binary that carries glibc along must not load the host's name service modules, which belong
-/// to another glibc: it crashes as soon as nsswitch.conf names one that is not built in.
-#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
-#[allow(unsafe_code)]
-mod static_glibc {
-    use std::ffi::{c_char, c_int};
-
-    unsafe extern "C" {
-        fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
-    }
-
-    /// Has to come before the first lookup of a name.
-    pub(super) fn ask_files_and_dns_for_hosts() {
-        // SAFETY: both are NUL-terminated and static, and no other thread runs yet.
-        unsafe {
-            __nss_configure_lookup(c"hosts".as_ptr(), c"files dns".as_ptr());
-        }
     }
 }

@@ -55,7 +55,7 @@ pub struct Presented {
 /// A request, to whichever host.
 pub(super) struct Request<'r> {
     pub(super) path: &'r str,
-    /// Whether the answer may be long: a row for each guest, or a line of a log.
+    /// Whether the answer may be long and is held all the same: the lines of a log.
     pub(super) is_list: bool,
     pub(super) method: Method,
 }
@@ -76,14 +76,6 @@ impl Request<'_> {
             path,
             is_list: false,
             method: Method::Get,
-        }
-    }
-
-    /// One whose answer may be long.
-    pub(super) fn list(path: &str) -> Request<'_> {
-        Request {
-            is_list: true,
-            ..Request::get(path)
         }
     }
 

@@ -74,7 +74,7 @@ impl Reading<'_> {
 
     fn seen(&self, row: &Row) -> Result<Seen, String> {
         let glance = row.glance(self.of_node)?;
-        let guest = (self.keep)(&glance).then(|| row.guest(&glance, self.of_node));
+        let guest = (self.keep)(&glance).then(|| row.guest(&glance));
         Ok((glance.vmid, guest))
     }
 }

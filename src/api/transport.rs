@@ -131,7 +131,11 @@ impl Transport {
         path: &str,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
-        self.read(&Request::list(path), read)
+        let request = Request {
+            is_list: true,
+            ..Request::get(path)
+        };
+        self.read(&request, read)
     }
 
     /// `GET path` of a list of guests, of which nothing is held but what is kept.
@@ -145,7 +149,7 @@ impl Transport {
             list = Some(read);
             Ok(())
         };
-        let (line, answer) = self.ask(&Request::list(path), Some(&mut rows))?;
+        let (line, answer) = self.ask(&Request::get(path), Some(&mut rows))?;
         let asked = self.asked(line, path);
         self.remember(match list {
             Some(Ok(list)) => Ok(list),

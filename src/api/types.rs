@@ -47,7 +47,7 @@ impl FromStr for Vmid {
 }
 
 /// The name of a cluster node.
-#[derive(Default, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Node(pub String);
 
@@ -239,6 +239,8 @@ pub struct Glance<'g> {
     pub kind: GuestKind,
     /// See [`Guest::name`].
     pub name: Option<&'g str>,
+    /// The node it is on.
+    pub node: &'g str,
     /// Whether it can be cloned from but not started.
     pub template: bool,
     /// What holds it.
@@ -279,6 +281,7 @@ impl Guest {
             vmid: self.vmid,
             kind: self.kind,
             name: self.name.as_deref(),
+            node: &self.node.0,
             template: self.template,
             lock: self.lock.as_deref(),
         }
