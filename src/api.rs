@@ -5,14 +5,11 @@ mod certificate;
 mod distrust;
 mod error;
 mod host;
-mod inbox;
 mod interfaces;
 mod line;
 mod permissions;
 pub mod property;
-mod row;
 mod rows;
-mod scan;
 pub mod secret;
 mod size;
 mod tls;
@@ -45,7 +42,7 @@ use self::line::Line;
 use self::rows::Reading;
 use self::transport::Transport;
 use self::types::{
-    CloneMode, CloneOptions, ExitStatus, Glance, Node, TaskStatus, Token, TokenId, Upid, Version,
+    CloneMode, CloneOptions, ExitStatus, Guest, Node, TaskStatus, Token, TokenId, Upid, Version,
     VmName, Vmid,
 };
 
@@ -139,11 +136,13 @@ impl Pve {
     /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those what
     /// `keep` says. Name, status and template flag come from a cache: absent for up to 10 s after a
     /// clone and on nodes that are down, and for a reused VMID those of the dead guest.
-    pub fn guests(&self, keep: &dyn Fn(&Glance) -> bool) -> Result<GuestList, Error> {
+    pub fn guests(&self, keep: &dyn Fn(&Guest) -> bool) -> Result<GuestList, Error> {
         let of_node = None;
         let reading = Reading { of_node, keep };
         self.transport
-            .guests("/cluster/resources?type=vm", &reading)
+            .rows("/cluster/resources?type=vm", |rows, secret| {
+                reading.read(rows, secret)
+            })
     }
 
     /// `GET /nodes/{node}/qemu`. Reads the configurations themselves, so VMs always have their
@@ -151,11 +150,13 @@ impl Pve {
     pub fn vms_of_node(
         &self,
         node: &Node,
-        keep: &dyn Fn(&Glance) -> bool,
+        keep: &dyn Fn(&Guest) -> bool,
     ) -> Result<GuestList, Error> {
         let of_node = Some(node);
         let path = format!("/nodes/{}/qemu", escaped(&node.0));
-        self.transport.guests(&path, &Reading { of_node, keep })
+        let reading = Reading { of_node, keep };
+        self.transport
+            .rows(&path, |rows, secret| reading.read(rows, secret))
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/config`. The truth about a VM, as it will be after its next

@@ -8,7 +8,7 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::types::{Glance, Guest, Node, TokenId, Vmid};
+use crate::api::types::{Guest, Node, TokenId, Vmid};
 use crate::api::{Error, GuestList};
 use crate::server::Server;
 
@@ -31,9 +31,9 @@ impl<'p> Guests<'p> {
     /// which asks for names and kinds, and those whose rows may not tell what it asks for.
     pub fn read(
         server: Server<'p>,
-        is_needed: &dyn Fn(&Glance) -> bool,
+        is_needed: &dyn Fn(&Guest) -> bool,
     ) -> Result<Guests<'p>, Error> {
-        let keep = |guest: &Glance| guest.may_hide_its_name() || is_needed(guest);
+        let keep = |guest: &Guest| guest.may_hide_its_name() || is_needed(guest);
         Ok(Guests {
             server,
             rows: server.ask(|pve| pve.guests(&keep))?,
@@ -124,7 +124,7 @@ impl<'p> Guests<'p> {
         self.behind.get_or_init(|| {
             let nodes: BTreeSet<&Node> = self.veiled_rows().map(|guest| &guest.node).collect();
             let veiled: BTreeSet<Vmid> = self.veiled_rows().map(|guest| guest.vmid).collect();
-            let keep = |guest: &Glance| veiled.contains(&guest.vmid);
+            let keep = |guest: &Guest| veiled.contains(&guest.vmid);
             let mut behind = Behind::default();
             for node in nodes {
                 match self.server.ask(|pve| pve.vms_of_node(node, &keep)) {

@@ -40,7 +40,7 @@ use std::time::Instant;
 use console::Term;
 
 use crate::addresses::{Addresses, addresses};
-use crate::api::types::{CloneMode, CloneOptions, Glance, Guest, Node, Pool, Storage, Vmid};
+use crate::api::types::{CloneMode, CloneOptions, Guest, Node, Pool, Storage, Vmid};
 use crate::api::{Access, Event, Pve};
 use crate::cli::{
     Check, Cli, Completions, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template,
@@ -262,7 +262,7 @@ fn addresses_of(pve: &Pve, vms: &[&Guest]) -> BTreeMap<Vmid, IpAddr> {
 
 fn list(
     command: &Proxmox,
-    is_meant: &dyn Fn(&Glance) -> bool,
+    is_meant: &dyn Fn(&Guest) -> bool,
     write: impl FnOnce(&Pve, &mut dyn Write, &[&Guest]) -> io::Result<()>,
 ) -> Result<(), Report> {
     let lines = Arc::new(Lines::new(Voice::Notes));
@@ -274,10 +274,7 @@ fn list(
         budget: Budget::for_one_try(&clock),
     };
     let guests = Guests::read(server, is_meant).map_err(|error| Report::of_request(&error))?;
-    let listed: Vec<&Guest> = guests
-        .all()
-        .filter(|guest| is_meant(&guest.glance()))
-        .collect();
+    let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();
     let doubts = guests.doubts();
     for doubt in &doubts {
         warn(&format!("the list may not be complete: {doubt}"));

@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 
 use super::error::{Behind, Error};
 use super::host::Host;
-use super::inbox::Unread;
 use super::secret::Secret;
 use super::types::{Node, TokenId};
 
@@ -17,10 +16,9 @@ const WORDS_AT_MOST: usize = 2000;
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) reason: String,
-    /// Of a list only what is none of a list.
     pub(super) body: String,
     /// How long the body was, in bytes.
-    pub(super) length: u64,
+    pub(super) length: usize,
     /// Where it sends us instead.
     pub(super) location: Option<String>,
     pub(super) content_type: Option<String>,
@@ -65,8 +63,16 @@ impl Answer {
         if self.status != 200 {
             return Err(self.refusal(asked));
         }
-        let data = self.envelope(asked)?.data;
+        let data = self.envelope(asked)?;
         read(data).map_err(|expected| self.unexpected(data.get(), &expected, asked))
+    }
+
+    /// The rows of a list of guests.
+    pub(super) fn rows(&self, asked: &Asked) -> Result<Vec<&RawValue>, Error> {
+        match self.parsed::<Vec<&RawValue>>() {
+            Ok(rows) if self.status == 200 && self.is_object() => Ok(rows),
+            _ => self.data(asked, |_| Err("a list of guests".to_owned())),
+        }
     }
 
     /// What an answer that is not 200 says.
@@ -81,30 +87,27 @@ impl Answer {
         }
     }
 
-    fn envelope(&self, asked: &Asked) -> Result<Envelope<'_>, Error> {
-        let body = self.body.as_str();
-        serde_json::from_str(body).map_err(|error| {
-            if error.is_eof() && !body.is_empty() {
+    fn envelope(&self, asked: &Asked) -> Result<&RawValue, Error> {
+        if !self.is_object() {
+            return Err(self.not_proxmox(asked));
+        }
+        self.parsed().map_err(|error| {
+            if is_cut(&error, &self.body) {
                 breaks_off(asked)
-            } else if body.trim_start().starts_with('{') {
-                self.no_data(asked)
             } else {
-                self.not_proxmox(asked)
+                self.no_data(asked)
             }
         })
     }
 
-    /// Why it holds no list of guests.
-    pub(super) fn no_list(&self, why: Unread, asked: &Asked) -> Error {
-        match why {
-            Unread::BreaksOff | Unread::Cut(_) => breaks_off(asked),
-            Unread::NotAnObject => self.not_proxmox(asked),
-            Unread::NoData => self.no_data(asked),
-            Unread::LongValue(at_most) => {
-                self.unusable(asked, format!("a value of more than {} MiB", at_most >> 20))
-            }
-            Unread::NotAList(got) => self.unexpected(&got, "a list of guests", asked),
-        }
+    /// The value of `data`.
+    fn parsed<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
+        let Envelope { data } = serde_json::from_str(&self.body)?;
+        Ok(data)
+    }
+
+    fn is_object(&self) -> bool {
+        self.body.trim_start().starts_with('{')
     }
 
     fn refused(&self, words: &str, asked: &Asked) -> Error {
@@ -145,6 +148,13 @@ impl Answer {
     }
 }
 
+/// Whether the parser ran out of input. It reports a truncated number as a syntax error at the end.
+fn is_cut(error: &serde_json::Error, body: &str) -> bool {
+    let last_line = body.rsplit('\n').next().unwrap_or_default();
+    let is_at_the_end = error.column() == last_line.len();
+    error.is_eof() || is_at_the_end && body.ends_with(['.', '-', '+', 'e', 'E'])
+}
+
 fn breaks_off(asked: &Asked) -> Error {
     Error::NoAnswer {
         host: asked.host.clone(),
@@ -155,9 +165,8 @@ fn breaks_off(asked: &Asked) -> Error {
 
 /// What every answer of Proxmox looks like.
 #[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    data: &'a RawValue,
+struct Envelope<T> {
+    data: T,
 }
 
 /// And every no.

@@ -1,7 +1,7 @@
 //! The way to one host: its connections, one request at a time, and what became of it.
 
 use std::cell::OnceCell;
-use std::io::{self, ErrorKind, Read};
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -25,10 +25,8 @@ const IDLE_AT_MOST: Duration = Duration::from_secs(4);
 const IDLE_BEFORE_A_CHANGE: Duration = Duration::from_secs(1);
 /// Also for the lookup of the name before it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a list of 350,000 guests needs; only there so that a stranger's endless answer ends.
-const ROWS_AT_MOST: u64 = 128 << 20;
-/// What the log of a task may need, which is held.
-const LIST_AT_MOST: u64 = 48 << 20;
+/// Room for 170,000 guests; bounds an endless answer.
+const LIST_AT_MOST: u64 = 64 << 20;
 /// Everything else is far shorter.
 const BODY_AT_MOST: u64 = 4 << 20;
 
@@ -55,7 +53,7 @@ pub struct Presented {
 /// A request, to whichever host.
 pub(super) struct Request<'r> {
     pub(super) path: &'r str,
-    /// Whether the answer may be long and is held all the same: the lines of a log.
+    /// Whether the answer may be long: guests, or the lines of a log.
     pub(super) is_list: bool,
     pub(super) method: Method,
 }
@@ -76,6 +74,14 @@ impl Request<'_> {
             path,
             is_list: false,
             method: Method::Get,
+        }
+    }
+
+    /// `GET` where the answer may be long.
+    pub(super) fn list(path: &str) -> Request<'_> {
+        Request {
+            is_list: true,
+            ..Request::get(path)
         }
     }
 
@@ -106,9 +112,6 @@ pub(super) struct Limit {
     pub(super) time: Duration,
     pub(super) is_cut_short: bool,
 }
-
-/// Reads the body of a good answer while it arrives.
-pub(super) type Reader<'r> = &'r mut dyn FnMut(&mut dyn Read) -> io::Result<()>;
 
 pub(super) struct Line {
     endpoint: Endpoint,
@@ -180,14 +183,12 @@ impl Line {
         Ok(self.agent.get_or_init(|| agent))
     }
 
-    /// Sends a request and reads the whole answer, whatever its status; `rows` takes the body if
-    /// that is 200.
+    /// Sends a request and reads the whole answer, whatever its status.
     pub(super) fn exchange(
         &self,
         request: &Request,
         credentials: &Credentials,
         limit: Limit,
-        rows: Option<Reader>,
     ) -> Result<Answer, Error> {
         let agent = self.agent()?;
         self.wire.before_a_request();
@@ -196,22 +197,15 @@ impl Line {
             .send(agent, request, credentials, limit.time)
             .map_err(|error| self.failure(&error, limit, 0))?;
         let status = response.status().as_u16();
-        let rows = rows.filter(|_| status == 200);
-        let at_most = match &rows {
-            Some(_) => ROWS_AT_MOST,
-            None if request.is_list && status == 200 => LIST_AT_MOST,
-            None => BODY_AT_MOST,
+        let at_most = if request.is_list && status == 200 {
+            LIST_AT_MOST
+        } else {
+            BODY_AT_MOST
         };
-        let body = response.body_mut().with_config().limit(at_most).reader();
-        // Lets everything through; it only counts.
-        let mut body = body.take(u64::MAX);
-        let mut bytes = Vec::new();
-        match rows {
-            Some(read) => read(&mut body),
-            None => body.read_to_end(&mut bytes).map(drop),
-        }
-        .map_err(|error| self.failure(&error.into(), limit, status))?;
-        let length = u64::MAX - body.limit();
+        let body = response.body_mut().with_config().limit(at_most);
+        let bytes = body.read_to_vec();
+        let bytes = bytes.map_err(|error| self.failure(&error, limit, status))?;
+        let length = bytes.len();
         // One bad byte must not hide the rest.
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());

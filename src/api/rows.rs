@@ -1,13 +1,13 @@
-//! What a server's lists say of guests, read as loosely as it is written: row by row, so that one that
-//! cannot be read does not hide the others.
+//! Lists of guests, read as loosely as the server writes them: numbers may arrive as strings and the
+//! other way round, and a row that cannot be read does not hide the others.
 
-use std::io::Read;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::inbox::{Inbox, Unread, first};
-use super::row::Row;
-use super::scan::scan;
 use super::secret::Secret;
-use super::types::{Glance, Guest, Node, Vmid};
+use super::types::{Guest, GuestKind, Node, Vmid};
 
 /// A guest list as far as it could be read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -18,29 +18,29 @@ pub struct GuestList {
     pub vmids: Vec<Vmid>,
     /// How many rows could not be read.
     pub unreadable: usize,
-    /// Where the first of those stands, and what is wrong with it.
+    /// Number of the first unreadable row, and its error.
     pub first_unreadable: Option<String>,
 }
 
-/// What to make of the rows of a list.
+/// How to read the rows of a list.
+#[derive(Clone, Copy)]
 pub(super) struct Reading<'r> {
-    /// Stands in for the node and type that rows of `/nodes/{node}/qemu` leave out.
+    /// The node whose VMs `/nodes/{node}/qemu` lists: its rows have neither node nor type.
     pub(super) of_node: Option<&'r Node>,
     /// Which guests to keep.
-    pub(super) keep: &'r dyn Fn(&Glance) -> bool,
+    pub(super) keep: &'r dyn Fn(&Guest) -> bool,
 }
 
 impl Reading<'_> {
-    /// Reads the array that a list endpoint gives. What repeats `secret` is masked.
-    pub(super) fn read(&self, body: &mut dyn Read, secret: &Secret) -> Result<GuestList, Unread> {
+    /// The guests of a list. Text that repeats `secret` is masked.
+    pub(super) fn read(self, rows: &[&RawValue], secret: &Secret) -> GuestList {
         let mut list = GuestList::default();
-        let mut number = 0;
-        Inbox::of(body).rows(|inbox| {
-            number += 1;
-            match self.row(inbox)? {
-                Ok((vmid, guest)) => {
-                    list.vmids.push(vmid);
-                    list.guests.extend(guest.map(|guest| masked(guest, secret)));
+        for (row, number) in rows.iter().zip(1..) {
+            match guest(row, self.of_node) {
+                Ok(guest) => {
+                    list.vmids.push(guest.vmid);
+                    let kept = Some(guest).filter(self.keep);
+                    list.guests.extend(kept.map(|guest| masked(guest, secret)));
                 }
                 Err(why) => {
                     list.unreadable += 1;
@@ -48,41 +48,14 @@ impl Reading<'_> {
                     list.first_unreadable.get_or_insert_with(why);
                 }
             }
-            Ok(())
-        })?;
+        }
         list.guests.sort_by_key(|guest| guest.vmid);
         list.vmids.sort_unstable();
-        Ok(list)
-    }
-
-    /// The next row, or what is wrong with it: that costs nothing but this row.
-    fn row(&self, inbox: &mut Inbox) -> Result<Result<Seen, String>, Unread> {
-        let seen = inbox.value(|json| {
-            let (row, length) = scan(json).map_or_else(|| first(json), Ok)?;
-            Ok((self.seen(&row), length))
-        })?;
-        if let Ok(seen) = seen {
-            return Ok(seen);
-        }
-        // One bad byte in a name is replaced in this text.
-        let text = inbox.skip()?;
-        Ok(match serde_json::from_str(&text) {
-            Ok(row) => self.seen(&row),
-            Err(error) => Err(without_position(&error)),
-        })
-    }
-
-    fn seen(&self, row: &Row) -> Result<Seen, String> {
-        let glance = row.glance(self.of_node)?;
-        let guest = (self.keep)(&glance).then(|| row.guest(&glance));
-        Ok((glance.vmid, guest))
+        list
     }
 }
 
-/// A VMID, and the guest that has it if it is to be kept.
-type Seen = (Vmid, Option<Guest>);
-
-/// With all text as it may be shown: proxies repeat what they were sent.
+/// The secret may stand in a row with JSON escapes, which masking the body does not find.
 fn masked(guest: Guest, secret: &Secret) -> Guest {
     let masked = |text: String| secret.masked_in(text);
     Guest {
@@ -91,6 +64,86 @@ fn masked(guest: Guest, secret: &Secret) -> Guest {
         status: masked(guest.status),
         lock: guest.lock.map(masked),
         ..guest
+    }
+}
+
+/// Parses one row, or says what is wrong with it.
+fn guest(row: &RawValue, of_node: Option<&Node>) -> Result<Guest, String> {
+    let row: Row = serde_json::from_str(row.get()).map_err(|error| without_position(&error))?;
+    let vmid = Vmid(row.vmid.ok_or("no vmid")?);
+    let kind = match row.kind.as_deref() {
+        Some("qemu") => GuestKind::Qemu,
+        Some("lxc") => GuestKind::Lxc,
+        Some(other) => return Err(format!("type '{other}' is neither qemu nor lxc")),
+        None if of_node.is_some() => GuestKind::Qemu,
+        None => return Err("no type".to_owned()),
+    };
+    let is_name = |name: &String| !name.is_empty() && !is_placeholder(name, vmid);
+    let node = row.node.map(Node).or_else(|| of_node.cloned());
+    Ok(Guest {
+        vmid,
+        kind,
+        name: row.name.filter(is_name),
+        node: node.ok_or("no node")?,
+        status: row.status.unwrap_or_else(|| "unknown".to_owned()),
+        template: row.template,
+        lock: row.lock.filter(|lock| !lock.is_empty()),
+    })
+}
+
+/// `VM 101` is what some lists call a VM whose configuration has no name yet.
+fn is_placeholder(name: &str, vmid: Vmid) -> bool {
+    let number = name.strip_prefix("VM ");
+    number.is_some_and(|number| number == vmid.to_string())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object")]
+struct Row {
+    #[serde(deserialize_with = "number")]
+    vmid: Option<u32>,
+    #[serde(rename = "type", deserialize_with = "text")]
+    kind: Option<String>,
+    #[serde(deserialize_with = "text")]
+    name: Option<String>,
+    #[serde(deserialize_with = "text")]
+    node: Option<String>,
+    #[serde(deserialize_with = "text")]
+    status: Option<String>,
+    #[serde(deserialize_with = "flag")]
+    template: bool,
+    #[serde(deserialize_with = "text")]
+    lock: Option<String>,
+}
+
+/// Text that may arrive as a number: a VM may be named `123`.
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Number(number) => Ok(Some(number.to_string())),
+        other => Err(D::Error::custom(format!("{other} is no text"))),
+    }
+}
+
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    match text(from)? {
+        None => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(D::Error::custom(format!("'{text}' is no VMID"))),
+        },
+    }
+}
+
+/// A boolean as Perl writes it: `1`, `"1"` or `true`.
+fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Null => Ok(false),
+        Value::Bool(flag) => Ok(flag),
+        Value::Number(number) => Ok(number.as_f64() != Some(0.0)),
+        Value::String(text) => Ok(!matches!(text.as_str(), "" | "0")),
+        other => Err(D::Error::custom(format!("{other} is no yes or no"))),
     }
 }
 
@@ -109,18 +162,14 @@ mod tests {
     use crate::api::types::GuestKind;
     use rstest::rstest;
 
-    fn read(rows: &str, of_node: Option<&Node>) -> GuestList {
-        let body = format!(r#"{{"data":{rows}}}"#);
-        let reading = Reading {
-            of_node,
-            keep: &|_| true,
-        };
+    fn read(rows: &str, of_node: Option<&Node>, keep: &dyn Fn(&Guest) -> bool) -> GuestList {
+        let rows: Vec<&RawValue> = serde_json::from_str(rows).unwrap();
         let secret = Secret::new("the secret".to_owned());
-        reading.read(&mut body.as_bytes(), &secret).unwrap()
+        Reading { of_node, keep }.read(&rows, &secret)
     }
 
     fn list(rows: &str) -> GuestList {
-        read(rows, None)
+        read(rows, None, &|_| true)
     }
 
     fn row(fields: &str) -> Result<Guest, String> {
@@ -193,7 +242,7 @@ mod tests {
     #[test]
     fn a_row_of_a_node_needs_neither_type_nor_node() {
         let json = r#"[{"vmid":284,"name":"VM 284","lock":"clone","status":"stopped"}]"#;
-        let list = read(json, Some(&Node("pve1".into())));
+        let list = read(json, Some(&Node("pve1".into())), &|_| true);
         let expected = Guest {
             vmid: Vmid(284),
             kind: GuestKind::Qemu,
@@ -211,29 +260,9 @@ mod tests {
         let row = |vmid, flag| {
             format!(r#"{{"vmid":{vmid},"type":"qemu","node":"pve1","template":{flag}}}"#)
         };
-        let body = format!(r#"{{"data":[{},{}]}}"#, row(1000, 0), row(101, 1));
-        let reading = Reading {
-            of_node: None,
-            keep: &|guest| guest.is_vm_template(),
-        };
-        let secret = Secret::new("the secret".to_owned());
-        let list = reading.read(&mut body.as_bytes(), &secret).unwrap();
+        let rows = format!("[{},{}]", row(1000, 0), row(101, 1));
+        let list = read(&rows, None, &Guest::is_vm_template);
         let kept: Vec<u32> = list.guests.iter().map(|guest| guest.vmid.0).collect();
         assert_eq!((kept, list.vmids), (vec![101], vec![Vmid(101), Vmid(1000)]));
-    }
-
-    #[test]
-    fn a_secret_that_is_repeated_is_masked() {
-        let rows = r#"[{"vmid":101,"type":"qemu","node":"the secret","name":"a the secret","status":"the secret","lock":"the secret"},
-            {"vmid":102,"type":"the secret"}]"#;
-        let list = list(rows);
-        let text = format!("{list:?}");
-        assert_eq!(
-            (
-                text.matches("(secret)").count(),
-                text.contains("the secret")
-            ),
-            (5, false)
-        );
     }
 }

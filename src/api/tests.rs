@@ -10,6 +10,8 @@ use super::secret::Secret;
 use super::types::{ExitStatus, GuestKind};
 use super::*;
 
+mod guest_lists;
+
 #[path = "../../tests/recording.rs"]
 mod recording;
 use recording::Recording;

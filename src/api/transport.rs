@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
@@ -10,9 +9,8 @@ use serde_json::value::RawValue;
 use super::answer::{Answer, Asked};
 use super::error::{Delivery, Error};
 use super::host::Host;
-use super::inbox::Unread;
-use super::line::{Credentials, Endpoint, Limit, Line, Method, Reader, Request};
-use super::rows::{GuestList, Reading};
+use super::line::{Credentials, Endpoint, Limit, Line, Method, Request};
+use super::secret::Secret;
 use super::types::{Token, TokenId};
 
 /// What happens to requests on the way.
@@ -131,31 +129,19 @@ impl Transport {
         path: &str,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
-        let request = Request {
-            is_list: true,
-            ..Request::get(path)
-        };
-        self.read(&request, read)
+        self.read(&Request::list(path), read)
     }
 
-    /// `GET path` of a list of guests, of which nothing is held but what is kept.
-    pub(super) fn guests(&self, path: &str, reading: &Reading) -> Result<GuestList, Error> {
-        let mut list = None;
-        let mut rows = |body: &mut dyn Read| {
-            let read = reading.read(body, &self.credentials.secret);
-            if let Err(Unread::Cut(error)) = read {
-                return Err(error);
-            }
-            list = Some(read);
-            Ok(())
-        };
-        let (line, answer) = self.ask(&Request::get(path), Some(&mut rows))?;
-        let asked = self.asked(line, path);
-        self.remember(match list {
-            Some(Ok(list)) => Ok(list),
-            Some(Err(why)) => Err(answer.no_list(why, &asked)),
-            None => Err(answer.refusal(&asked)),
-        })
+    /// `GET path` of a list of guests; `read` turns its rows into the result, in which the secret
+    /// must not appear.
+    pub(super) fn rows<T>(
+        &self,
+        path: &str,
+        read: impl FnOnce(&[&RawValue], &Secret) -> T,
+    ) -> Result<T, Error> {
+        let (line, answer) = self.ask(&Request::list(path))?;
+        let rows = answer.rows(&self.asked(line, path));
+        self.remember(rows.map(|rows| read(&rows, &self.credentials.secret)))
     }
 
     /// `POST path` with a form; `read` as for [`Transport::get`].
@@ -191,20 +177,18 @@ impl Transport {
         request: &Request,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
     ) -> Result<T, Error> {
-        let (line, answer) = self.ask(request, None)?;
+        let (line, answer) = self.ask(request)?;
         self.remember(answer.data(&self.asked(line, request.path), read))
     }
 
     /// The answer of the first host that has one, and the line to it.
-    fn ask(&self, request: &Request, mut rows: Option<Reader>) -> Result<(&Line, Answer), Error> {
+    fn ask(&self, request: &Request) -> Result<(&Line, Answer), Error> {
         let count = self.lines.len();
         let first = self.first.get();
         let mut each = Vec::new();
         for index in (first..first + count).map(|index| index % count) {
             let line = &self.lines[index];
-            // Borrowed anew for each host.
-            let rows = rows.as_mut().map(|rows| &mut **rows as Reader);
-            match self.exchange(line, request, rows) {
+            match self.exchange(line, request) {
                 Err(Error::NoTimeLeft { .. }) if !each.is_empty() => break,
                 Err(error) if another_may_get(request, &error) => each.push((index, error)),
                 answer => {
@@ -228,15 +212,10 @@ impl Transport {
         }))
     }
 
-    fn exchange(
-        &self,
-        line: &Line,
-        request: &Request,
-        rows: Option<Reader>,
-    ) -> Result<Answer, Error> {
+    fn exchange(&self, line: &Line, request: &Request) -> Result<Answer, Error> {
         let limit = self.limit()?;
         let began = Instant::now();
-        let answer = line.exchange(request, &self.credentials, limit, rows);
+        let answer = line.exchange(request, &self.credentials, limit);
         self.tell_of(line, request, &answer, began.elapsed());
         answer.and_then(|answer| answer.unless_lost(&self.asked(line, request.path)))
     }

@@ -230,24 +230,7 @@ pub struct Guest {
     pub lock: Option<String>,
 }
 
-/// What tells whether a guest is of use, before it is kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Glance<'g> {
-    /// Its number.
-    pub vmid: Vmid,
-    /// VM or container.
-    pub kind: GuestKind,
-    /// See [`Guest::name`].
-    pub name: Option<&'g str>,
-    /// The node it is on.
-    pub node: &'g str,
-    /// Whether it can be cloned from but not started.
-    pub template: bool,
-    /// What holds it.
-    pub lock: Option<&'g str>,
-}
-
-impl Glance<'_> {
+impl Guest {
     /// A VM that can be cloned.
     pub fn is_vm_template(&self) -> bool {
         self.kind == GuestKind::Qemu && self.template
@@ -260,7 +243,7 @@ impl Glance<'_> {
 
     /// Whether it has exactly this name, in upper and lower case too.
     pub fn is_named(&self, name: &str) -> bool {
-        self.name == Some(name)
+        self.name.as_deref() == Some(name)
     }
 
     /// A VM or VM template whose row has no name, or may have that of the guest before it.
@@ -270,46 +253,7 @@ impl Glance<'_> {
 
     /// Whether a clone is making it, or has left it half made.
     pub fn is_being_cloned(&self) -> bool {
-        self.lock == Some("clone")
-    }
-}
-
-impl Guest {
-    /// What is needed to judge it.
-    pub fn glance(&self) -> Glance<'_> {
-        Glance {
-            vmid: self.vmid,
-            kind: self.kind,
-            name: self.name.as_deref(),
-            node: &self.node.0,
-            template: self.template,
-            lock: self.lock.as_deref(),
-        }
-    }
-
-    /// See [`Glance::is_vm_template`].
-    pub fn is_vm_template(&self) -> bool {
-        self.glance().is_vm_template()
-    }
-
-    /// See [`Glance::is_vm`].
-    pub fn is_vm(&self) -> bool {
-        self.glance().is_vm()
-    }
-
-    /// See [`Glance::is_named`].
-    pub fn is_named(&self, name: &str) -> bool {
-        self.glance().is_named(name)
-    }
-
-    /// See [`Glance::may_hide_its_name`].
-    pub fn may_hide_its_name(&self) -> bool {
-        self.glance().may_hide_its_name()
-    }
-
-    /// See [`Glance::is_being_cloned`].
-    pub fn is_being_cloned(&self) -> bool {
-        self.glance().is_being_cloned()
+        self.lock.as_deref() == Some("clone")
     }
 
     /// What the configuration of a VM says of it.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
+use fastrand::Rng;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -13,14 +14,15 @@ pub(crate) struct Prebuilt(Arc<Bodies>);
 #[derive(Debug)]
 struct Bodies {
     plain: Vec<u8>,
-    /// Made before the first answer that takes it.
     gzip: OnceLock<Vec<u8>>,
 }
 
 impl Prebuilt {
-    /// So many guests with all that the server tells of them, each twentieth a template.
-    pub(crate) fn guests(count: u64) -> Self {
-        let rows: Vec<String> = (0..count).map(row).collect();
+    /// `count` guests with every field that the server sends; every twentieth is a template. Each seed
+    /// gives them other figures.
+    pub(crate) fn guests(count: u64, seed: u64) -> Self {
+        let mut figures = Rng::with_seed(seed);
+        let rows: Vec<String> = (0..count).map(|index| row(index, &mut figures)).collect();
         let plain = format!(r#"{{"data":[{}]}}"#, rows.join(",")).into_bytes();
         let gzip = OnceLock::new();
         Self(Arc::new(Bodies { plain, gzip }))
@@ -31,7 +33,8 @@ impl Prebuilt {
         self.0.plain.len()
     }
 
-    pub(super) fn body(&self, gzip: bool) -> &[u8] {
+    /// As it goes over the wire; compressed on first use.
+    pub(crate) fn body(&self, gzip: bool) -> &[u8] {
         let Bodies {
             plain,
             gzip: packed,
@@ -50,22 +53,21 @@ fn compressed(plain: &[u8]) -> Vec<u8> {
     encoder.finish().expect("a vector takes everything")
 }
 
-/// Numbers that are as long as those of a machine that has been up for a while.
-fn row(index: u64) -> String {
+/// Figures as long as those of a machine that has been up for a while.
+fn row(index: u64, figures: &mut Rng) -> String {
     let vmid = 100 + index;
+    let node = 1 + index % 8;
     let template = u8::from(index.is_multiple_of(20));
-    let (status, cpu, memory) = if template == 1 {
-        ("stopped", 0, 0)
-    } else {
-        ("running", 13 + index % 88, 1_073_741_824 + index * 4096)
-    };
+    let status = if template == 1 { "stopped" } else { "running" };
+    let cpu = if template == 1 { 0.0 } else { figures.f64() };
+    let mut up_to = |most: u64| figures.u64(0..=most);
+    let memory = up_to(8_589_934_592);
     format!(
-        r#"{{"cpu":0.0{cpu}7{index:06}1,"disk":0,"diskread":{},"diskwrite":{},"id":"qemu/{vmid}","maxcpu":4,"maxdisk":34359738368,"maxmem":8589934592,"mem":{memory},"memhost":{memory},"name":"guest-{vmid}.example.org","netin":{},"netout":{},"node":"pve{}","status":"{status}","tags":"web;prod","template":{template},"type":"qemu","uptime":{},"vmid":{vmid}}}"#,
-        1_234_567_890 + index * 12_345,
-        987_654_321 + index * 54_321,
-        5_555_555_555 + index * 777,
-        4_444_444_444 + index * 888,
-        1 + index % 8,
-        86_400 + index * 3,
+        r#"{{"cpu":{cpu},"disk":0,"diskread":{},"diskwrite":{},"id":"qemu/{vmid}","maxcpu":4,"maxdisk":34359738368,"maxmem":8589934592,"mem":{memory},"memhost":{memory},"name":"guest-{vmid}.example.org","netin":{},"netout":{},"node":"pve{node}","status":"{status}","tags":"web;prod","template":{template},"type":"qemu","uptime":{},"vmid":{vmid}}}"#,
+        up_to(999_999_999_999),
+        up_to(999_999_999_999),
+        up_to(9_999_999_999),
+        up_to(9_999_999_999),
+        up_to(31_536_000),
     )
 }
