@@ -38,6 +38,7 @@ use crate::api::types::{Guest, Vmid};
 use crate::api::{self, Pve};
 use crate::claim::{Claim, LeftBehind};
 use crate::guests::Guests;
+use crate::stage::Stage;
 use crate::template::{Found, NotFound, find_template};
 use crate::wait::BackOff;
 
@@ -69,6 +70,12 @@ fn create_in_time(run: &Run) -> Result<Ready, Error> {
         claim: &mut claim,
     };
     let ready = steps.take(ready)?;
+    let vm = run.vm(ready.vmid, &ready.node);
+    run.progress.at(if ready.created {
+        Stage::Made(vm)
+    } else {
+        Stage::Exists(vm)
+    });
     finish(run, &mut claim, &ready);
     Ok(ready)
 }

@@ -15,10 +15,10 @@ const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 /// From now on calls `answer` in a thread of its own when SIGINT or SIGTERM arrives, with the exit
 /// code that says so: 130 or 143.
-pub fn on_first_signal(answer: impl FnOnce(u8) + Send + 'static) -> io::Result<()> {
+pub fn on_first_signal(answer: impl FnOnce(i32) + Send + 'static) -> io::Result<()> {
     let is_second = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, i32::from(code(signal)), is_second.clone())?;
+        flag::register_conditional_shutdown(signal, code(signal), is_second.clone())?;
     }
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::spawn(move || {
@@ -33,7 +33,7 @@ pub fn on_first_signal(answer: impl FnOnce(u8) + Send + 'static) -> io::Result<(
     Ok(())
 }
 
-fn code(signal: i32) -> u8 {
+fn code(signal: i32) -> i32 {
     match signal {
         SIGTERM => 143,
         _ => 130,

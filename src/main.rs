@@ -9,6 +9,7 @@ mod clone;
 mod closest;
 mod completions;
 mod config;
+mod ending;
 mod file;
 mod finding;
 mod grant;
@@ -33,7 +34,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -48,31 +48,30 @@ use crate::cli::{
 };
 use crate::clone::{Plan, Ready, Run, Wanted};
 use crate::config::Configuration;
+use crate::ending::{Ending, Success};
 use crate::finding::{Finding, Verdict};
 use crate::guests::Guests;
 use crate::hint::{hint_for, hint_for_one_of, what_an_empty_list_means};
 use crate::output::{Ended, Made, Style};
-use crate::progress::{Lines, Progress, Voice, say, warn};
+use crate::progress::{Lines, Progress, Voice, warn};
 use crate::report::{Kind, Known, Report, Started};
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::stage::Stage;
 use crate::wait::{Budget, SystemClock};
 
-fn main() -> ExitCode {
+fn main() -> ! {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let readable: Vec<String> = arguments
         .iter()
         .filter_map(|argument| argument.to_str().map(str::to_owned))
         .collect();
     if readable.len() < arguments.len() {
-        return wrong_usage("An argument is not UTF-8", &readable);
+        wrong_usage("An argument is not UTF-8", &readable);
     }
     let arguments = readable;
-    match cli::parse(&arguments) {
-        Ok(Cli { version: true, .. }) => {
-            print(|out| writeln!(out, "homelab {}", env!("CARGO_PKG_VERSION")))
-        }
+    let text = match cli::parse(&arguments) {
+        Ok(Cli { version: true, .. }) => format!("homelab {}\n", env!("CARGO_PKG_VERSION")),
         Ok(Cli {
             topic: Some(Topic::Proxmox(command)),
             ..
@@ -80,98 +79,52 @@ fn main() -> ExitCode {
         Ok(Cli {
             topic: Some(Topic::Completions(Completions { shell })),
             ..
-        }) => print(|out| write!(out, "{}", cli::completions(shell))),
+        }) => cli::completions(shell),
         Ok(Cli { topic: None, .. }) => wrong_usage("No command was given", &arguments),
-        Err(exit) if exit.status.is_ok() => {
-            print(|out| writeln!(out, "{}", exit.output.trim_end()))
-        }
+        Err(exit) if exit.status.is_ok() => format!("{}\n", exit.output.trim_end()),
         Err(exit) => wrong_usage(&exit.output, &arguments),
-    }
+    };
+    Ending::new(false, Voice::Quiet).end(Ok(Success {
+        output: text.into_bytes(),
+        ..Success::default()
+    }))
 }
 
-fn proxmox(command: &Proxmox) -> ExitCode {
+fn proxmox(command: &Proxmox) -> ! {
     #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
     static_glibc::ask_files_and_dns_for_hosts();
 
     match &command.noun {
         Noun::Template(Template {
             verb: TemplateVerb::List(list),
-        }) => Verb::new("list templates", list.json).end(list_templates(command, list)),
+        }) => {
+            let ending = Ending::of("list templates", list.json, Voice::Notes);
+            ending.end(list_templates(command, list, &ending))
+        }
         Noun::Vm(Vm {
             verb: VmVerb::List(list),
-        }) => Verb::new("list VMs", list.json).end(list_vms(command, list)),
+        }) => {
+            let ending = Ending::of("list VMs", list.json, Voice::Notes);
+            ending.end(list_vms(command, list, &ending))
+        }
         Noun::Vm(Vm {
             verb: VmVerb::Create(create),
         }) => {
-            let verb = Verb::new("create VM", create.json);
-            verb.end(create_vm(command, create, verb))
+            let voice = voice(create.json, create.quiet);
+            let ending = Ending::of("create VM", create.json, voice);
+            ending.end(create_vm(command, create, &ending))
         }
         Noun::Task(Task {
             verb: TaskVerb::Wait(wait),
         }) => {
-            let verb = Verb::new("wait for the task", wait.json);
-            verb.end(wait_for_task(command, wait, verb))
+            let voice = voice(wait.json, wait.quiet);
+            let ending = Ending::of("wait for the task", wait.json, voice);
+            ending.end(wait_for_task(command, wait, &ending))
         }
-        Noun::Check(words) => check(command, words),
-    }
-}
-
-/// What was to be done, for whoever has to say that it was not.
-#[derive(Clone, Copy)]
-struct Verb {
-    failed_to: &'static str,
-    json: bool,
-}
-
-impl Verb {
-    fn new(failed_to: &'static str, json: bool) -> Verb {
-        Verb { failed_to, json }
-    }
-
-    fn end(self, done: Result<(), Report>) -> ExitCode {
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(report) => self.failed(&report),
-        }
-    }
-
-    fn failed(self, report: &Report) -> ExitCode {
-        if report.made {
-            say(&report.message);
-        } else {
-            say(&format!("Failed to {}: {}", self.failed_to, report.message));
-        }
-        for line in &report.log {
-            say(&format!("  {line}"));
-        }
-        failed(report, self.json)
-    }
-
-    /// From now on a signal ends the run with what is certain then.
-    fn answer_signals(self, lines: &Arc<Lines>) {
-        let lines = lines.clone();
-        let answer = move |code: u8| {
-            // Held to the end: what is said stays true, and nobody else says anything.
-            let stage = lines.stage();
-            let _still = lines.still();
-            let made = stage.is_made();
-            let message = if made {
-                format!("{stage}: interrupted")
-            } else {
-                format!("interrupted; {stage}")
-            };
-            let report = Report {
-                known: stage.known(),
-                made,
-                ..Report::new(Kind::Interrupted, message).with_hint(stage.hint())
-            };
-            self.failed(&report);
-            std::process::exit(i32::from(code));
-        };
-        if let Err(error) = interrupt::on_first_signal(answer) {
-            warn(&format!(
-                "signals will end this run without a word: {error}"
-            ));
+        Noun::Check(words) => {
+            // It says of each host how it is.
+            let ending = Ending::new(words.json, Voice::Quiet);
+            ending.end(check(command, words, &ending))
         }
     }
 }
@@ -229,16 +182,21 @@ fn of_config(error: &config::Error) -> Report {
     Report::of(Kind::Config, error).with_hint(error.hint())
 }
 
-fn list_templates(command: &Proxmox, words: &TemplateList) -> Result<(), Report> {
+fn list_templates(
+    command: &Proxmox,
+    words: &TemplateList,
+    ending: &Ending,
+) -> Result<Success, Report> {
     list(
         command,
+        ending,
         &|guest| guest.is_vm_template(),
         |_, out, templates| output::templates(out, templates, style(words.json)),
     )
 }
 
-fn list_vms(command: &Proxmox, words: &VmList) -> Result<(), Report> {
-    list(command, &|guest| guest.is_vm(), |pve, out, vms| {
+fn list_vms(command: &Proxmox, words: &VmList, ending: &Ending) -> Result<Success, Report> {
+    list(command, ending, &|guest| guest.is_vm(), |pve, out, vms| {
         let addresses = words.ip.then(|| addresses_of(pve, vms));
         output::vms(out, vms, addresses.as_ref(), style(words.json))
     })
@@ -262,11 +220,11 @@ fn addresses_of(pve: &Pve, vms: &[&Guest]) -> BTreeMap<Vmid, IpAddr> {
 
 fn list(
     command: &Proxmox,
+    ending: &Ending,
     is_meant: &dyn Fn(&Guest) -> bool,
     write: impl FnOnce(&Pve, &mut dyn Write, &[&Guest]) -> io::Result<()>,
-) -> Result<(), Report> {
-    let lines = Arc::new(Lines::new(Voice::Notes));
-    let pve = connect(command, &access(command)?, None, &lines)
+) -> Result<Success, Report> {
+    let pve = connect(command, &access(command)?, None, ending.lines())
         .map_err(|error| Report::of_request(&error))?;
     let clock = SystemClock::start();
     let server = Server {
@@ -279,19 +237,19 @@ fn list(
     for doubt in &doubts {
         warn(&format!("the list may not be complete: {doubt}"));
     }
-    show(|out| write(&pve, out, &listed))?;
-    if listed.is_empty() && doubts.is_empty() {
-        say(&format!("Hint: {}", what_an_empty_list_means(pve.token())));
-    }
-    Ok(())
+    let is_empty = listed.is_empty() && doubts.is_empty();
+    Ok(Success {
+        hint: is_empty.then(|| what_an_empty_list_means(pve.token())),
+        ..Success::written_by(|out| write(&pve, out, &listed))?
+    })
 }
 
-fn check(command: &Proxmox, words: &Check) -> ExitCode {
+fn check(command: &Proxmox, words: &Check, ending: &Ending) -> Result<Success, Report> {
     let mut found = Vec::new();
-    let mut written = Ok(());
+    let mut printed = Ok(());
     let mut tell = |finding: Finding| {
-        if !words.json && written.is_ok() {
-            written = show(|out| output::finding(out, &finding, style(false)));
+        if !words.json && printed.is_ok() {
+            printed = ending::print(|out| output::finding(out, &finding, style(false)));
         }
         found.push(finding);
     };
@@ -300,11 +258,9 @@ fn check(command: &Proxmox, words: &Check) -> ExitCode {
     match (configuration(command), &state) {
         (Ok(configuration), Ok(_)) => {
             check::check_configuration(&configuration, &mut tell);
-            // It says of each host how it is.
-            let lines = Arc::new(Lines::new(Voice::Quiet));
             check::check_server(
                 &configuration.access,
-                &|access| connect(command, access, None, &lines),
+                &|access| connect(command, access, None, ending.lines()),
                 words.template_name.as_deref(),
                 &SystemClock::start(),
                 &mut tell,
@@ -317,37 +273,38 @@ fn check(command: &Proxmox, words: &Check) -> ExitCode {
         Ok(state) => check::check_state_directory(&state, &mut tell),
         Err(error) => tell(Finding::of("state directory", of_config(&error))),
     }
-    if words.json {
-        written = show(|out| output::findings(out, &found));
-    }
-    if let Err(report) = written {
-        say(&report.message);
-        return ExitCode::FAILURE;
-    }
+    printed?;
+    let success = if words.json {
+        Success::written_by(|out| output::findings(out, &found))?
+    } else {
+        Success::default()
+    };
     let failed = || {
         found
             .iter()
             .filter(|finding| finding.result == Verdict::Fail)
     };
-    if failed().any(|finding| finding.is_config) {
-        ExitCode::from(2)
-    } else if failed().next().is_some() {
-        ExitCode::FAILURE
+    let failed_check = if failed().any(|finding| finding.is_config) {
+        Some(Kind::Config)
     } else {
-        ExitCode::SUCCESS
-    }
+        failed().next().map(|_| Kind::Failed)
+    };
+    Ok(Success {
+        failed_check,
+        ..success
+    })
 }
 
-fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Report> {
+fn create_vm(command: &Proxmox, words: &VmCreate, ending: &Ending) -> Result<Success, Report> {
     let style = style_of_result(words.json, words.quiet, "vm create")?;
     let plan = plan(words)?;
     let access = access(command)?;
     let state = config::state_directory(&|name| std::env::var_os(name))
         .map_err(|error| of_config(&error))?;
-    let lines = Arc::new(Lines::new(voice(words.json, words.quiet)));
-    verb.answer_signals(&lines);
+    let lines = ending.lines();
+    ending.answer_signals();
     let clock = SystemClock::start();
-    let pve = connect(command, &access, Some(clock.after(words.timeout.0)), &lines)
+    let pve = connect(command, &access, Some(clock.after(words.timeout.0)), lines)
         .map_err(|error| Report::of_request(&error))?;
     let ready = clone::create(&Run {
         plan,
@@ -361,15 +318,9 @@ fn create_vm(command: &Proxmox, words: &VmCreate, verb: Verb) -> Result<(), Repo
             .map(|it| it.host.to_string())
             .collect(),
         state: &state,
-        progress: &*lines,
+        progress: &**lines,
     });
-    // Held to the end: from here on it is too late for a signal to be answered.
-    let _ended = lines.stage();
-    drop(lines.still());
     let ready = ready.map_err(|error| error.report())?;
-    for warning in &ready.warnings {
-        lines.warning(warning);
-    }
     show_vm(ready, words.vm_name.as_str(), style)
 }
 
@@ -415,9 +366,23 @@ fn plan(words: &VmCreate) -> Result<Plan, Report> {
     })
 }
 
-fn show_vm(ready: Ready, name: &str, style: Option<Style>) -> Result<(), Report> {
-    let Some(style) = style else {
-        return Ok(());
+fn show_vm(ready: Ready, name: &str, style: Option<Style>) -> Result<Success, Report> {
+    let is_there = if ready.created {
+        "was created"
+    } else {
+        "exists"
+    };
+    let Ready { vmid, node, .. } = &ready;
+    let vm = format!("VM {vmid} '{name}' {is_there} on node '{node}'");
+    let known = Known {
+        vmid: Some(*vmid),
+        upid: ready.upid.clone(),
+        node: Some(node.clone()),
+        started: if ready.created {
+            Started::Yes
+        } else {
+            Started::No
+        },
     };
     let made = Made {
         vmid: ready.vmid,
@@ -428,60 +393,36 @@ fn show_vm(ready: Ready, name: &str, style: Option<Style>) -> Result<(), Report>
         ip: ready.ip,
         warnings: ready.warnings,
     };
-    show(|out| output::made(out, &made, style)).map_err(|report| Report {
-        message: format!(
-            "VM {} '{name}' {} on node '{}', but {}",
-            made.vmid,
-            if made.created {
-                "was created"
-            } else {
-                "exists"
-            },
-            made.node,
-            report.message
-        ),
-        known: Known {
-            vmid: Some(made.vmid),
-            upid: made.upid.clone(),
-            node: Some(made.node.clone()),
-            started: if made.created {
-                Started::Yes
-            } else {
-                Started::No
-            },
-        },
-        made: true,
-        ..report
+    Ok(Success {
+        vm: Some((vm, known)),
+        warnings: made.warnings.clone(),
+        ..in_style(style, |out, style| output::made(out, &made, style))?
     })
 }
 
-fn wait_for_task(command: &Proxmox, words: &TaskWait, verb: Verb) -> Result<(), Report> {
+fn wait_for_task(command: &Proxmox, words: &TaskWait, ending: &Ending) -> Result<Success, Report> {
     let style = style_of_result(words.json, words.quiet, "task wait")?;
     let access = access(command)?;
-    let lines = Arc::new(Lines::new(voice(words.json, words.quiet)));
+    let lines = ending.lines();
     lines.at(Stage::Waiting(words.upid.clone()));
-    verb.answer_signals(&lines);
+    ending.answer_signals();
     let clock = SystemClock::start();
-    let pve = connect(command, &access, Some(clock.after(words.timeout.0)), &lines)
+    let pve = connect(command, &access, Some(clock.after(words.timeout.0)), lines)
         .map_err(|error| Report::of_request(&error))?;
     let server = Server {
         pve: &pve,
         budget: budget(&clock, words.timeout, words.poll_interval),
     };
-    let waited = task::wait_for_success(server, &words.upid, &*lines);
-    let _ended = lines.stage();
-    drop(lines.still());
+    let waited = task::wait_for_success(server, &words.upid, &**lines);
     let (status, warnings) = waited.map_err(|error| error.report())?;
-    for warning in &warnings {
-        lines.warning(warning);
-    }
     let ended = Ended {
         upid: words.upid.clone(),
         exitstatus: status.to_string(),
         warnings,
     };
-    style.map_or(Ok(()), |style| {
-        show(|out| output::ended(out, &ended, style))
+    Ok(Success {
+        warnings: ended.warnings.clone(),
+        ..in_style(style, |out, style| output::ended(out, &ended, style))?
     })
 }
 
@@ -501,6 +442,17 @@ fn style_of_result(json: bool, quiet: bool, command: &str) -> Result<Option<Styl
         return Err(Report::new(Kind::Usage, message).with_hint(hint));
     }
     Ok((!quiet).then(|| style(json)))
+}
+
+/// A result in a style; without one, nothing.
+fn in_style(
+    style: Option<Style>,
+    write: impl FnOnce(&mut dyn Write, Style) -> io::Result<()>,
+) -> Result<Success, Report> {
+    style.map_or_else(
+        || Ok(Success::default()),
+        |style| Success::written_by(|out| write(out, style)),
+    )
 }
 
 fn style(json: bool) -> Style {
@@ -529,58 +481,17 @@ fn voice(json: bool, quiet: bool) -> Voice {
     }
 }
 
-/// Writes a result to stdout. That nobody reads it to its end (`| head`) is no failure.
-fn show(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Report> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    match write(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let message = format!("the result cannot be written: {error}");
-            Err(Report::new(Kind::Failed, message))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> ExitCode {
-    match show(write) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(report) => {
-            say(&report.message);
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn wrong_usage(complaint: &str, arguments: &[String]) -> ExitCode {
+fn wrong_usage(complaint: &str, arguments: &[String]) -> ! {
     let command = cli::command_of(arguments);
-    let lines: Vec<&str> = complaint.trim().lines().collect();
-    for line in &lines {
-        say(line);
-    }
-    say(&cli::usage_of(&command));
-    let message: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+    let complaint: Vec<&str> = complaint.trim().lines().collect();
+    let message: Vec<&str> = complaint.iter().map(|line| line.trim()).collect();
     let mut hint = format!("'{command} --help' explains it");
     if let Some(meant) = cli::meant(arguments) {
         hint = format!("did you mean '{meant}'? {hint}");
     }
     let report = Report::new(Kind::Usage, message.join(" ")).with_hint(hint);
-    failed(
-        &report,
-        arguments.iter().any(|argument| argument == "--json"),
-    )
-}
-
-/// Says what to do about a failure, and all of it in JSON if that was asked for.
-fn failed(report: &Report, json: bool) -> ExitCode {
-    if let Some(hint) = &report.hint {
-        say(&format!("Hint: {hint}"));
-    }
-    if json {
-        // The exit code says it as well, so a closed stdout changes nothing.
-        let _ = output::json(&mut io::stdout(), &report.document());
-    }
-    match report.kind {
-        Kind::Usage | Kind::Config => ExitCode::from(2),
-        _ => ExitCode::FAILURE,
-    }
+    let mut lines: Vec<String> = complaint.into_iter().map(str::to_owned).collect();
+    lines.push(cli::usage_of(&command));
+    let json = arguments.iter().any(|argument| argument == "--json");
+    Ending::new(json, Voice::Quiet).end_with_wrong_usage(&lines, &report)
 }

@@ -71,9 +71,9 @@ impl Lines {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the line that changes off the terminal. As long as what is returned is held no other one
-    /// appears.
-    pub fn still(&self) -> impl Drop + '_ {
+    /// Removes the progress line and locks these lines for the end of the run. While the returned guard is
+    /// held, nothing else is printed through them, and a second caller waits.
+    pub fn lock_for_the_end(&self) -> impl Drop + '_ {
         let mut live = self.live();
         live.take();
         live

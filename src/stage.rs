@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::api::Size;
 use crate::api::types::{Node, Upid, VmName, Vmid};
-use crate::report::{Known, Started};
+use crate::report::{Kind, Known, Report, Started};
 use crate::shell::word;
 
 /// The VM that a run is after.
@@ -41,10 +41,16 @@ pub enum Stage {
     Cloning(Vm, Upid),
     /// It is there, and nothing is left to do.
     Made(Vm),
+    /// It existed before this run, and nothing is left to do.
+    Exists(Vm),
     /// It is there, and not yet all that it shall be.
     SettingUp(Unfinished),
+    /// The same, and the task of the current step has ended; its result is not known yet.
+    Checking(Unfinished),
     /// A task of whatever kind is waited for.
     Waiting(Upid),
+    /// That task has ended.
+    Ended(Upid),
 }
 
 /// A VM that is there, and what is just being done for it.
@@ -151,10 +157,16 @@ impl fmt::Display for Stage {
             Stage::Undecided(vm) => write!(f, "{vm} may or may not be in the making"),
             Stage::Cloning(vm, _) => write!(f, "the clone to {vm} is still running"),
             Stage::Made(vm) => write!(f, "{vm} was created"),
+            Stage::Exists(vm) => write!(f, "{vm} already exists"),
             Stage::SettingUp(unfinished) => unfinished.fmt(f),
+            Stage::Checking(unfinished) => {
+                let (what, perhaps) = (unfinished.what_is_there(), unfinished.step.perhaps());
+                write!(f, "{what}, but {perhaps}")
+            }
             Stage::Waiting(upid) => {
                 write!(f, "the task on node '{}' may still be running", upid.node())
             }
+            Stage::Ended(upid) => write!(f, "the task on node '{}' has ended", upid.node()),
         }
     }
 }
@@ -174,7 +186,25 @@ impl Stage {
 
     /// Whether the VM is there, which every message then begins with.
     pub fn is_made(&self) -> bool {
-        matches!(self, Stage::Made(_) | Stage::SettingUp(_))
+        matches!(
+            self,
+            Stage::Made(_) | Stage::Exists(_) | Stage::SettingUp(_) | Stage::Checking(_)
+        )
+    }
+
+    /// The report when a signal ends the run at this stage.
+    pub fn interrupted(&self) -> Report {
+        let made = self.is_made();
+        let message = if made {
+            format!("{self}: interrupted")
+        } else {
+            format!("interrupted; {self}")
+        };
+        Report {
+            known: self.known(),
+            made,
+            ..Report::new(Kind::Interrupted, message).with_hint(self.hint())
+        }
     }
 
     /// What to do when a run ends here.
@@ -184,13 +214,19 @@ impl Stage {
             Stage::BehindAnotherRun(_) | Stage::InTheWay(_) | Stage::Undecided(_) => {
                 GO_ON.to_owned()
             }
-            Stage::SettingUp(unfinished) => go_on_or_wait(unfinished.task.as_ref()),
+            Stage::SettingUp(unfinished) | Stage::Checking(unfinished) => {
+                go_on_or_wait(unfinished.task.as_ref())
+            }
             Stage::Cloning(_, upid) => go_on_or_wait(Some(upid)),
             Stage::Waiting(upid) => {
                 let upid = word(upid.as_str());
                 format!("to go on waiting: homelab proxmox task wait {upid}")
             }
-            Stage::Made(_) => "nothing is left to do".to_owned(),
+            Stage::Ended(upid) => {
+                let upid = word(upid.as_str());
+                format!("to see how it ended: homelab proxmox task wait {upid}")
+            }
+            Stage::Made(_) | Stage::Exists(_) => "nothing is left to do".to_owned(),
         }
     }
 
@@ -204,12 +240,14 @@ impl Stage {
                     ..Known::default()
                 };
             }
-            Stage::InTheWay(vm) => (vm, None, Started::No),
+            Stage::InTheWay(vm) | Stage::Exists(vm) => (vm, None, Started::No),
             Stage::Undecided(vm) => (vm, None, Started::Unknown),
             Stage::Cloning(vm, upid) => (vm, Some(upid.clone()), Started::Yes),
             Stage::Made(vm) => (vm, None, Started::Yes),
-            Stage::SettingUp(unfinished) => return unfinished.known(),
-            Stage::Waiting(upid) => {
+            Stage::SettingUp(unfinished) | Stage::Checking(unfinished) => {
+                return unfinished.known();
+            }
+            Stage::Waiting(upid) | Stage::Ended(upid) => {
                 return Known {
                     vmid: None,
                     node: Some(upid.node()),

@@ -73,7 +73,11 @@ pub fn wait_for_success(
     progress: &dyn Progress,
 ) -> Result<(ExitStatus, Vec<String>), Error> {
     let upid = upid.clone();
-    match wait(server, &upid, progress).map(|ended| ended.status) {
+    let waited = wait(server, &upid, progress).map(|ended| ended.status);
+    if waited.is_ok() {
+        progress.at(Stage::Ended(upid.clone()));
+    }
+    match waited {
         Ok(ExitStatus::Ok) => Ok((ExitStatus::Ok, Vec::new())),
         Ok(status @ ExitStatus::Warnings(_)) => Ok((status, warnings(server, &upid))),
         Ok(ExitStatus::Unexpected) => Err(Error::EndUnknown { upid }),

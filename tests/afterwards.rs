@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use crate::fake_pve::{Cluster, FakePve, Setup};
-use crate::homelab::{Homelab, Seen, StateDir};
+use crate::homelab::{Homelab, Seen, Signal, StateDir};
 
 const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
 const CONFIG: &str = "GET /nodes/pve1/qemu/100/config";
@@ -359,7 +359,7 @@ fn an_interrupted_run_says_what_is_there(#[case] requests: usize, #[case] what: 
     let fake = fake(&json!({"faults": [{"request": requests, "hang": true}]}));
     let run = Homelab::at(&fake).start(&format!("{CREATE}{ALL}"));
     fake.wait_for_requests(requests);
-    run.signal("INT");
+    run.signal(Signal::INT);
     let seen = run.wait();
     let expected = format!(
         "VM 100 'web-1' was created on node 'pve1', but {what}: interrupted\n\
@@ -397,7 +397,7 @@ fn a_run_that_is_interrupted_while_a_task_runs_says_how_to_wait_for_it() {
     let fake = fake(&json!({"faults": [{"request": 7, "hang": true}]}));
     let run = Homelab::at(&fake).start(&format!("{CREATE} --start"));
     fake.wait_for_requests(7);
-    run.signal("INT");
+    run.signal(Signal::INT);
     let seen = run.wait();
     let expected = "VM 100 'web-1' was created on node 'pve1', but it is still being started: interrupted\n\
          Hint: the same command with --ensure goes on with it; to wait only: homelab proxmox task \

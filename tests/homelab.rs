@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub(crate) use running::Running;
+pub(crate) use running::{Running, Signal};
 pub(crate) use state::StateDir;
 
 use pty_process::blocking::Pts;
@@ -141,13 +141,18 @@ impl Homelab {
 impl Homelab {
     /// Goes on while the test does something else.
     pub(crate) fn start(self, words: &str) -> Running {
-        self.start_into(words, Stdio::piped())
+        self.start_into(words, Stdio::piped(), Stdio::piped())
     }
 
-    /// The same with stderr going there.
-    pub(crate) fn start_into(mut self, words: &str, stderr: impl Into<Stdio>) -> Running {
+    /// The same with stdout and stderr going there.
+    pub(crate) fn start_into(
+        mut self,
+        words: &str,
+        stdout: impl Into<Stdio>,
+        stderr: impl Into<Stdio>,
+    ) -> Running {
         let command = self.command.args(words.split(' '));
-        let command = command.stdout(Stdio::piped()).stderr(stderr);
+        let command = command.stdout(stdout).stderr(stderr);
         let child = command.spawn().expect("the program starts");
         Running::new(child, self)
     }

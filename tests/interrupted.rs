@@ -1,16 +1,22 @@
 //! Ctrl-C and `kill` at every stage of a run.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::chaos::report::{Said, read};
 use crate::fake_pve::{FakePve, Setup};
-use crate::homelab::{Homelab, Seen, secrets};
+use crate::homelab::{Homelab, Seen, Signal, secrets};
 
+/// How many bytes a pipe takes before somebody reads.
+const PIPE_HOLDS: usize = 65536;
 const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
 
-fn fake(faults: &serde_json::Value) -> FakePve {
+fn fake(faults: &Value) -> FakePve {
     let setup = json!({
         "guests": [{"vmid": 9000, "name": "debian-12", "template": true}],
         "clone_looks": 1_000_000,
@@ -37,11 +43,11 @@ fn fake(faults: &serde_json::Value) -> FakePve {
      'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'",
 )]
 fn a_run_says_what_goes_on_without_it(
-    #[case] faults: serde_json::Value,
+    #[case] faults: Value,
     #[case] requests: usize,
     #[case] message: &str,
     #[case] hint: &str,
-    #[values(("INT", 130), ("TERM", 143))] (signal, exit): (&str, i32),
+    #[values((Signal::INT, 130), (Signal::TERM, 143))] (signal, exit): (Signal, i32),
 ) {
     let fake = fake(&faults);
     let run = Homelab::at(&fake).start(CREATE);
@@ -63,7 +69,7 @@ fn a_script_reads_it_too() {
     let fake = fake(&json!([{"request": 3, "hang": true}]));
     let run = Homelab::at(&fake).start(&format!("{CREATE} --json"));
     fake.wait_for_requests(3);
-    run.signal("TERM");
+    run.signal(Signal::TERM);
     let expected = concat!(
         r#"{"error":{"kind":"interrupted","message":"interrupted; VM 100 'web-1' on node 'pve1' "#,
         r#"may or may not be in the making","hint":"the same command with --ensure goes on with "#,
@@ -84,7 +90,7 @@ fn waiting_for_a_task_can_be_interrupted() {
     let requests = fake.journal().len();
     let run = Homelab::at(&fake).start(&format!("proxmox task wait {upid} --poll-interval 0.01"));
     fake.wait_for_requests(requests + 1);
-    run.signal("INT");
+    run.signal(Signal::INT);
     let expected = format!(
         "Failed to wait for the task: interrupted; the task on node 'pve1' may still be running\n\
          Hint: to go on waiting: homelab proxmox task wait '{upid}'\n"
@@ -97,21 +103,120 @@ fn waiting_for_a_task_can_be_interrupted() {
 /// hangs.
 #[test]
 fn a_second_signal_ends_the_run_at_once() {
-    const PIPE_HOLDS: usize = 65536;
     let first_line = "Creating VM 'web-1' from template 'debian-12'...\n";
     let fake = fake(&json!([{"request": 1, "hang": true}]));
     let (mut unread, mut stderr) = io::pipe().unwrap();
     let filling = vec![b'.'; PIPE_HOLDS - first_line.len()];
     stderr.write_all(&filling).unwrap();
-    let mut run = Homelab::at(&fake).start_into(CREATE, stderr);
+    let mut run = Homelab::at(&fake).start_into(CREATE, Stdio::piped(), stderr);
     fake.wait_for_requests(1);
-    run.signal("INT");
+    run.signal(Signal::INT);
     // Which of two signals that arrive together is the first is not said, so: until one is second.
     while !run.has_ended() {
-        run.signal("TERM");
+        run.signal(Signal::TERM);
     }
     assert_eq!(run.wait().exit, Some(143));
     let mut said = Vec::new();
     unread.read_to_end(&mut said).unwrap();
     secrets::expect_none("stderr", &said);
+}
+
+/// The run has printed its message and blocks while it writes its JSON document to a full pipe.
+#[test]
+fn a_signal_while_a_failure_is_printed_changes_nothing() {
+    let fake = fake(&json!([]));
+    for _ in 0..10 {
+        let (mut unread, mut stdout) = io::pipe().unwrap();
+        let mut filling = vec![b' '; PIPE_HOLDS];
+        stdout.write_all(&filling).unwrap();
+        let words = "proxmox vm create web-1 nosuch --json";
+        let mut run = Homelab::at(&fake).start_into(words, stdout, Stdio::piped());
+        run.has_said("Hint: ");
+        run.signal(Signal::TERM);
+        unread.read_exact(&mut filling).unwrap();
+        let ended = run.wait();
+        let mut document = String::new();
+        unread.read_to_string(&mut document).unwrap();
+        let document: Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(document["error"]["kind"], "template_not_found");
+        assert_eq!((ended.exit, ended.stderr.as_str()), (Some(1), ""));
+    }
+}
+
+/// How many signals, one every 20 µs after the last request has come.
+const MOMENTS: u32 = 100;
+const CLONE: &str = "UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:";
+
+/// Whether the signal or the run's own result ends it: message, document and exit code agree. The
+/// answers before the last one are known, so what they say has ended is not called ongoing.
+#[rstest]
+#[case::nothing_is_begun("create VM", "vm create web-1 nosuch", json!({}), 1, 1)]
+#[case::the_vm_is_there("create VM", "vm create web-1 debian-12", json!({}), 4, 0)]
+#[case::the_clone_fails(
+    "create VM", "vm create web-1 debian-12", json!({"clone_exit": "no space"}), 7, 1
+)]
+#[case::the_clone_warns(
+    "create VM", "vm create web-1 debian-12", json!({"clone_exit": "WARNINGS: 1"}), 5, 0
+)]
+#[case::the_vm_does_not_start(
+    "create VM", "vm create web-1 debian-12 --start", json!({"start_exit": "no memory"}), 8, 1
+)]
+#[case::the_vm_starts("create VM", "vm create web-1 debian-12 --start", json!({}), 8, 0)]
+#[case::the_task_has_failed(
+    "wait for the task", &format!("task wait {CLONE}"), json!({"clone_exit": "no space"}), 2, 1
+)]
+fn a_signal_around_the_end_of_a_run_gives_one_end(
+    #[case] verb: &str,
+    #[case] words: &str,
+    #[case] mut setup: Value,
+    #[case] requests: usize,
+    #[case] exit: i32,
+) {
+    setup["guests"] = json!([{"vmid": 9000, "name": "debian-12", "template": true}]);
+    let setup: Setup = serde_json::from_value(setup).unwrap();
+    let mut exits = BTreeSet::new();
+    for moment in 0..MOMENTS {
+        let fake = FakePve::start(setup.clone());
+        if words.starts_with("task") {
+            Homelab::at(&fake).run("proxmox vm create web-1 debian-12");
+        }
+        let before = fake.take_journal().len();
+        let run = Homelab::at(&fake).start(&format!("proxmox {words} --json"));
+        fake.wait_for_requests(before + requests);
+        let moment = Instant::now() + moment * Duration::from_micros(20);
+        while Instant::now() < moment {}
+        run.signal(Signal::TERM);
+        let seen = run.wait();
+        let one_end = expect_one_end(&seen, verb, requests, exit);
+        one_end.unwrap_or_else(|why| panic!("{why}: {seen:?}"));
+        assert_eq!(fake.journal().len(), requests, "{:?}", fake.journal());
+        exits.insert(seen.exit);
+    }
+    assert!(exits.contains(&Some(143)), "no signal came in time");
+}
+
+fn expect_one_end(seen: &Seen, verb: &str, requests: usize, exit: i32) -> Result<(), String> {
+    let ends = |line: &&str| !line.starts_with("Creating VM ") && !line.starts_with("Warning: ");
+    let lines: Vec<&str> = seen.stderr.lines().filter(ends).collect();
+    let error = match (read(seen)?, seen.exit) {
+        (Said::Ready(_), Some(0)) if exit == 0 && lines.is_empty() => return Ok(()),
+        (Said::Failed { error }, Some(143)) if error.kind == "interrupted" => error,
+        (Said::Failed { error }, Some(1)) if exit == 1 && error.kind != "interrupted" => error,
+        _ => return Err("exit code, document and message do not fit".to_owned()),
+    };
+    // The fourth request is the first that tells of a clone.
+    if requests != 4 && error.message.contains(" still ") {
+        return Err("what has ended is called ongoing".to_owned());
+    }
+    let mut expected = vec![error.message.clone()];
+    if !error.message.starts_with("VM ") {
+        expected = vec![format!("Failed to {verb}: {}", error.message)];
+    }
+    expected.extend(error.log.iter().map(|line| format!("  {line}")));
+    expected.extend(error.hint.map(|hint| format!("Hint: {hint}")));
+    if lines == expected {
+        Ok(())
+    } else {
+        Err("stderr and document differ".to_owned())
+    }
 }

@@ -194,6 +194,8 @@ impl<'r> Attempt<'r> {
             }
             ExitStatus::Ok => Ok(self.created(vm.node, Some(upid), Vec::new())),
             ExitStatus::Warnings(_) => {
+                let stage = self.run.stage_of(vm.clone(), Some(upid.clone()));
+                self.run.progress.at(stage);
                 let warnings = task::warnings(self.run.server, &upid);
                 Ok(self.created(vm.node, Some(upid), warnings))
             }
@@ -201,13 +203,16 @@ impl<'r> Attempt<'r> {
                 self.undecided = true;
                 Ok(Next::Look)
             }
-            ExitStatus::Failed(words) => match self.meaning_of(&words) {
-                Refusal::VmidTaken => Ok(self.taken()),
-                Refusal::Passes => self.ask_later(&words),
-                // How an earlier run's task has failed does not say what this one would do.
-                Refusal::Final if self.is_taken_over => Ok(Next::Look),
-                Refusal::Final => self.failed(upid, words),
-            },
+            ExitStatus::Failed(words) => {
+                self.run.progress.at(Stage::Undecided(vm));
+                match self.meaning_of(&words) {
+                    Refusal::VmidTaken => Ok(self.taken()),
+                    Refusal::Passes => self.ask_later(&words),
+                    // How an earlier run's task has failed does not say what this one would do.
+                    Refusal::Final if self.is_taken_over => Ok(Next::Look),
+                    Refusal::Final => self.failed(upid, words),
+                }
+            }
         }
     }
 

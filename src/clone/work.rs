@@ -228,7 +228,8 @@ impl<'r> Work<'r> {
             Err(gave_up) => return Err(self.not_seen(gave_up)),
         };
         self.unfinished.task = None;
-        self.tell_where_it_is();
+        let stage = Stage::Checking(self.unfinished.clone());
+        self.run.progress.at(stage);
         match status {
             ExitStatus::Ok => Ok(Outcome::Done),
             ExitStatus::Warnings(_) => {

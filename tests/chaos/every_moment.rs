@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::ground::{Ground, try_all};
 use super::situations::{self, Situation};
 use crate::fake_pve::Fault;
-use crate::homelab::Running;
+use crate::homelab::{Running, Signal};
 
 struct Case<'a> {
     situation: &'a Situation,
@@ -84,7 +84,7 @@ fn one_vm_after_a_kill_at_any_request() {
 #[test]
 fn one_vm_after_a_signal_at_any_request_and_a_word_about_it() {
     for_each_case("signals", |_, ground, running| {
-        running.signal("TERM");
+        running.signal(Signal::TERM);
         let seen = running.wait();
         ground.remember("terminated", &seen);
         let failure = ground.expect_failure(&seen)?;

@@ -3,6 +3,9 @@
 use std::io::Read;
 use std::process::{Child, Command};
 
+pub(crate) use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
+
 use super::{Homelab, Seen, secrets, seen};
 
 /// A run that has not been waited for yet.
@@ -29,11 +32,10 @@ impl Running {
         self.child.id()
     }
 
-    /// `INT`, `TERM` …, by its process id.
-    pub(crate) fn signal(&self, signal: &str) {
-        let words = format!("kill -s {signal} {}", self.process());
-        let status = Command::new("/bin/sh").args(["-c", &words]).status();
-        assert!(status.expect("a shell").success(), "{words}");
+    /// By its process id.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let sent = kill_process(Pid::from_child(&self.child), signal);
+        sent.expect("a process of ours");
     }
 
     /// Its files may grow again.

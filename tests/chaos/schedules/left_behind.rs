@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{FIRST, cluster, every_post_is_kept, must, number_of_post};
 use crate::chaos::ground::{Ground, NAME};
 use crate::fake_pve::Fault;
+use crate::homelab::Signal;
 
 const UPID: &str = r#"{"upid":"UPID:pve1:00000009:0000005A:6B000009:qmclone:9000:root@pam!cli:"}"#;
 const CREATED: &str = r#"{"created":101}"#;
@@ -157,7 +158,7 @@ fn a_run_that_ends_early_does_not_forget_the_one_before() {
     assert_eq!(told(ground.run("--ensure --timeout 0.5")), unknown);
     let running = ground.start("--ensure");
     ground.fake.wait_for_requests(2);
-    running.signal("TERM");
+    running.signal(Signal::TERM);
     assert_eq!(told(running.wait()), unknown);
 }
 
