@@ -67,8 +67,10 @@ fn the_shells_offer(
 ) {
     let between = if expected.contains('|') { '|' } else { ' ' };
     let words = expected.split(between).filter(|word| !word.is_empty());
-    let offered = User::of(shell).candidates(&format!("homelab {line}"));
-    assert_eq!(offered, words.collect::<Vec<_>>());
+    if let Some(user) = User::of(shell) {
+        let offered = user.candidates(&format!("homelab {line}"));
+        assert_eq!(offered, words.collect::<Vec<_>>());
+    }
 }
 
 #[rstest]
@@ -77,7 +79,9 @@ fn the_shells_offer(
 #[case::zsh_that_sources(Shell::ZshThatSources)]
 #[case::fish(Shell::Fish)]
 fn half_the_keys_are_enough_at_a_terminal(#[case] shell: Shell) {
-    let user = User::of(shell);
+    let Some(user) = User::of(shell) else {
+        return;
+    };
     let mut terminal = user.sit_down();
     terminal.type_keys("homelab pro");
     for (keys, completed) in [
@@ -105,16 +109,18 @@ fn commands_are_described(#[values(Shell::Zsh, Shell::Fish)] shell: Shell) {
         ("vm", "Virtual machines"),
     ];
     let expected = expected.map(|(name, description)| (name.to_owned(), description.to_owned()));
-    assert_eq!(User::of(shell).described("homelab proxmox "), expected);
+    if let Some(user) = User::of(shell) {
+        assert_eq!(user.described("homelab proxmox "), expected);
+    }
 }
 
 #[rstest]
 fn an_option_is_described_to_the_letter(#[values(Shell::Zsh, Shell::Fish)] shell: Shell) {
     let description = "do not verify the server's certificate";
-    assert_eq!(
-        User::of(shell).described("homelab proxmox --ins"),
-        [("--insecure".to_owned(), description.to_owned())]
-    );
+    let expected = [("--insecure".to_owned(), description.to_owned())];
+    if let Some(user) = User::of(shell) {
+        assert_eq!(user.described("homelab proxmox --ins"), expected);
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@
 //! - `crowd`: many runs at once
 //! - `chaos`: exactly one VM, whatever happens and whenever it happens
 //! - `homelab`: whatever a run writes, no secret is in it
+//! - `skipped`: tests that need what a machine may lack
 //! - `completions`: what bash, zsh and fish offer, and a user at a terminal
 //! - `house`: imports in `src` run one way
 //! - `readme`: what the README shows is what happens
@@ -45,6 +46,7 @@ mod readme;
 mod recorded;
 mod recording;
 mod scenarios;
+mod skipped;
 mod terminal;
 mod today;
 mod trust;

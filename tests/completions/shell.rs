@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::terminal::Terminal;
 use crate::homelab::{Homelab, Seen};
+use crate::skipped;
 
 /// A shell, and how it comes by the script.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +50,6 @@ end
 ";
 
 impl Shell {
-    /// The program, and the Debian package.
     fn name(self) -> &'static str {
         match self {
             Shell::Bash => "bash",
@@ -78,7 +78,11 @@ pub(super) struct User {
 }
 
 impl User {
-    pub(super) fn of(shell: Shell) -> User {
+    /// `None` if the shell is not installed.
+    pub(super) fn of(shell: Shell) -> Option<User> {
+        if !skipped::has_shell(shell.name()) {
+            return None;
+        }
         let user = User {
             shell,
             homelab: Homelab::alone(),
@@ -118,7 +122,7 @@ impl User {
                 user.write(".config/fish/config.fish", CONFIG_FISH);
             }
         }
-        user
+        Some(user)
     }
 
     fn home(&self) -> &Path {
@@ -134,7 +138,7 @@ impl User {
     /// In an empty environment, where the files are.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let path = format!("{}/bin:/usr/local/bin:/usr/bin:/bin", self.home().display());
+        let path = format!("{}/bin:{}", self.home().display(), skipped::path());
         command
             .env_clear()
             .env("HOME", self.home())
@@ -147,16 +151,17 @@ impl User {
 
     /// Sits down at a terminal, and waits until the shell wants a line.
     pub(super) fn sit_down(&self) -> Terminal {
-        let shell = self.shell.name();
-        let there = self.command(shell).args(["-c", "true"]).status();
-        there
-            .unwrap_or_else(|error| panic!("{shell}: {error}; on Debian: apt-get install {shell}"));
-        let command = match self.shell {
-            Shell::Bash => "exec bash --noprofile --rcfile ~/.bashrc -i",
-            Shell::Zsh | Shell::ZshThatSources => "exec zsh --no-global-rcs -i",
-            Shell::Fish => "exec fish -i",
-        };
-        let mut terminal = Terminal::start(self.command("script"), command);
+        let mut command = self.command(self.shell.name());
+        match self.shell {
+            Shell::Bash => command
+                .arg("--noprofile")
+                .arg("--rcfile")
+                .arg(self.home().join(".bashrc")),
+            Shell::Zsh | Shell::ZshThatSources => command.arg("--no-global-rcs"),
+            Shell::Fish => &mut command,
+        }
+        .arg("-i");
+        let mut terminal = Terminal::start(command);
         terminal.read_until(PROMPT);
         terminal
     }
@@ -235,7 +240,7 @@ impl User {
             .args(["-c", "complete -C $argv[1]", line])
             .stdin(Stdio::null())
             .output()
-            .unwrap_or_else(|error| panic!("fish: {error}; on Debian: apt-get install fish"));
+            .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
         let lines = text

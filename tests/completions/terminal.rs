@@ -1,10 +1,15 @@
 //! Somebody at a terminal: keys go in, and what comes out is read up to what was waited for.
 
+use std::fs::File;
 use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::os::fd::AsFd;
+use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use pty_process::Size;
+use pty_process::blocking::{Pty, open};
 
 /// Only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -12,42 +17,35 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A program that has a terminal to itself.
 pub(super) struct Terminal {
     child: Child,
-    keys: ChildStdin,
+    pty: Pty,
     screen: Receiver<Vec<u8>>,
     seen: String,
 }
 
 impl Terminal {
-    /// `command` is a line for `sh`; of the environment of `prepared` it gets everything.
-    pub(super) fn start(mut prepared: Command, command: &str) -> Terminal {
-        let mut child = prepared
-            .args(["--quiet", "--flush", "--command", command, "/dev/null"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("script: {error}; on Debian: apt-get install bsdutils"));
-        let mut out = child.stdout.take().unwrap();
+    pub(super) fn start(command: Command) -> Terminal {
+        let (pty, pts) = open().unwrap();
+        pty.resize(Size::new(50, 250)).unwrap();
+        let child = pty_process::blocking::Command::from(command).spawn(pts);
+        let mut out = File::from(pty.as_fd().try_clone_to_owned().unwrap());
         let (tell, screen) = channel();
         thread::spawn(move || {
             let mut bytes = [0; 4096];
-            while let Ok(length @ 1..) = out.read(&mut bytes) {
-                if tell.send(bytes[..length].to_vec()).is_err() {
-                    break;
-                }
-            }
+            // Reading fails once no process has the terminal open.
+            while let Ok(length @ 1..) = out.read(&mut bytes)
+                && tell.send(bytes[..length].to_vec()).is_ok()
+            {}
         });
         Terminal {
-            keys: child.stdin.take().unwrap(),
-            child,
+            child: child.unwrap(),
+            pty,
             screen,
             seen: String::new(),
         }
     }
 
     pub(super) fn type_keys(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self.keys.flush().unwrap();
+        self.pty.write_all(keys.as_bytes()).unwrap();
     }
 
     /// What has appeared since the last call, up to `text` and without it.
