@@ -346,6 +346,7 @@ pub mod tests {
         let mut back_off = BackOff::new(&budget);
         while back_off.pause() {}
         let pauses = clock.pauses.borrow();
+        assert!(pauses.len() > 5, "{pauses:?}");
         for (pause, middle) in pauses.iter().zip([1, 2, 4, 8, 16]) {
             let share = pause.as_secs_f64() / f64::from(middle);
             assert!((0.75..1.25).contains(&share), "{pauses:?}");

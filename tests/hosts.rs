@@ -1,11 +1,11 @@
 //! Several hosts: who is asked, and what is said when none can be.
 
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 
 use rstest::rstest;
 use serde_json::json;
 
-use crate::fake_pve::{FakePve, Setup};
+use crate::fake_pve::{FakePve, Port, Setup};
 use crate::homelab::{Homelab, Seen};
 
 const LIST: &str = "proxmox template list";
@@ -22,10 +22,12 @@ fn fake() -> FakePve {
     FakePve::start(setup(&json!({})))
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, as long as the tests run.
 fn dead() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    let port = Port::on(Ipv4Addr::LOCALHOST);
+    let url = format!("http://{}", port.address());
+    std::mem::forget(port);
+    url
 }
 
 fn at(hosts: &[&str]) -> Homelab {
@@ -84,7 +86,7 @@ fn a_quiet_run_does_not_say_who_is_down() {
 fn a_clone_that_was_never_sent_goes_to_the_next_host() {
     // It answers twice, and before the clone its port refuses.
     let one = json!({"faults": [{"request": 3, "refuse_ms": 60_000}]});
-    let one = FakePve::start_at(setup(&one), [127, 0, 0, 41]);
+    let one = FakePve::start(setup(&one));
     let two = fake();
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     assert_eq!(
@@ -131,7 +133,7 @@ fn a_clone_whose_answer_is_lost_is_seen_to_its_end_through_the_next_host(#[case]
         {"on": "POST", "close": closing},
         {"request": 4, "refuse_ms": 60_000},
     ]});
-    let one = FakePve::start_at(setup(&faults), [127, 0, 0, 42]);
+    let one = FakePve::start(setup(&faults));
     let two = FakePve::start_beside(&one, &[]);
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     assert_eq!(

@@ -2,11 +2,11 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 
 use rstest::rstest;
 
-use crate::fake_pve::{FakePve, SECRET, Setup};
+use crate::fake_pve::{FakePve, Port, SECRET, Setup};
 use crate::homelab::{Homelab, Seen};
 
 const CREATE: &str = "proxmox vm create web-1 debian-12";
@@ -95,10 +95,8 @@ VM 100 'web-1' was created on node 'pve1', but the result cannot be written: No 
 
 #[test]
 fn a_port_that_nobody_listens_on_is_named() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let port = Port::on(Ipv4Addr::LOCALHOST);
+    let free = port.address();
     let seen = Homelab::alone()
         .with_token()
         .env("PROXMOX_HOST", &format!("http://{free}"))

@@ -1,10 +1,8 @@
 //! A fake and a state directory, and runs that make the VM `web-1` there.
 
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
-use std::process;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::Value;
@@ -31,7 +29,7 @@ impl Ground {
         let token = setup.tokens.keys().next();
         let token = token.map_or(TOKEN, String::as_str).to_owned();
         Ground {
-            fake: FakePve::start_at(setup, own_address()),
+            fake: FakePve::start(setup),
             state: StateDir::new(),
             token,
             diary: Mutex::new(Vec::new()),
@@ -209,16 +207,6 @@ fn create(template: &str, words: &str) -> String {
         }
     }
     format!("{line} {words}").trim_end().to_owned()
-}
-
-/// No other fake of this or another test process is there, so that a port which is given up for
-/// a while is still free afterwards.
-fn own_address() -> Ipv4Addr {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let number = COUNT.fetch_add(1, Ordering::SeqCst);
-    let process = process::id() % 200;
-    // 127.0.0.0/8 is loopback as a whole.
-    Ipv4Addr::from(0x7F00_0000 | (16 + process) << 16 | (1 + number % 0xFFFE))
 }
 
 /// Runs spend most of their time waiting for their next look.

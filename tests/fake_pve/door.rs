@@ -3,18 +3,19 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::connection;
+use super::port::Port;
 use super::shared::Shared;
 
 /// Longer than anything here takes, so that a broken test ends.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct Door {
-    pub(super) address: SocketAddr,
+    port: Port,
     state: Mutex<State>,
     opened: Condvar,
     connections: Mutex<Vec<Connection>>,
@@ -41,37 +42,38 @@ struct Connection {
 
 impl Door {
     /// Nobody listens there yet.
-    pub(super) fn at(address: SocketAddr) -> Self {
+    pub(super) fn of(port: Port) -> Self {
         Self {
-            address,
+            port,
             state: Mutex::new(State::Shut),
             opened: Condvar::new(),
             connections: Mutex::new(Vec::new()),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no thread panicked over it")
+    pub(super) fn address(&self) -> SocketAddr {
+        self.port.address()
     }
 
+    /// Ignores poisoning: the fake is closed while a failed test unwinds, and a second panic would
+    /// abort the whole run.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ignores poisoning, as for the state.
     fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
         let connections = self.connections.lock();
-        connections.expect("no thread panicked over it")
+        connections.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does nothing when it is open, or closed for good.
     pub(super) fn open(&self, shared: &Arc<Shared>) {
         let mut state = self.state();
         if matches!(*state, State::Shut) {
-            let listener = TcpListener::bind(self.address);
-            *state = listen(listener.expect("the port is still free"), shared);
+            *state = listen(self.port.listen(), shared);
             self.opened.notify_all();
         }
-    }
-
-    /// The first time, with the port that was found free.
-    pub(super) fn open_with(&self, listener: TcpListener, shared: &Arc<Shared>) {
-        *self.state() = listen(listener, shared);
     }
 
     /// Lets nobody in and everybody out but one, who is still to be answered.
@@ -110,7 +112,7 @@ impl Door {
         let waited = self
             .opened
             .wait_timeout_while(self.state(), PATIENCE, is_shut);
-        let (state, _) = waited.expect("no thread panicked over it");
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         assert!(matches!(*state, State::Open(_)), "the port still refuses");
     }
 
@@ -131,7 +133,7 @@ impl Door {
     fn end(&self, listening: Listening) -> thread::Result<()> {
         listening.closing.store(true, Ordering::SeqCst);
         // Wakes the thread that waits for a connection.
-        drop(TcpStream::connect(self.address));
+        drop(TcpStream::connect(self.address()));
         listening.thread.join()
     }
 
@@ -180,4 +182,22 @@ fn listen(listener: TcpListener, shared: &Arc<Shared>) -> State {
         })
     };
     State::Open(Listening { closing, thread })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn closes_after_a_panic_that_held_its_locks() {
+        let door = Door::of(Port::on(Ipv4Addr::LOCALHOST));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _both = (door.state(), door.connections());
+            panic!("while both are locked");
+        }));
+        assert!(panicked.is_err() && door.close_for_good().is_ok());
+    }
 }

@@ -37,6 +37,7 @@ mod node_tasks;
 mod options;
 mod params;
 mod permissions;
+mod port;
 mod power;
 mod prebuilt;
 mod privileges;
@@ -56,7 +57,7 @@ mod values;
 mod vm_paths;
 mod wire;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::thread;
@@ -64,6 +65,7 @@ use std::thread;
 pub(crate) use certificates::Shown;
 pub(crate) use cluster::Cluster;
 pub(crate) use faults::Fault;
+pub(crate) use port::Port;
 pub(crate) use prebuilt::Prebuilt;
 pub(crate) use setup::{SECRET, Setup, TOKEN};
 pub(crate) use shared::Seen;
@@ -84,8 +86,7 @@ impl FakePve {
         Self::start_at(setup, Ipv4Addr::LOCALHOST)
     }
 
-    /// Listens for plain HTTP on an address of loopback. A fake that gives its port up for a
-    /// while needs one for itself: on 127.0.0.1 another test may catch the port meanwhile.
+    /// Listens for plain HTTP on an address of loopback.
     pub(crate) fn start_at(setup: Setup, address: impl Into<IpAddr>) -> Self {
         Self::listen(setup, address.into(), None)
     }
@@ -132,10 +133,8 @@ impl FakePve {
         identity: Option<Identity>,
         behind: impl FnOnce(Door) -> Shared,
     ) -> Self {
-        let listener = TcpListener::bind((address, 0)).expect("a port on loopback");
-        let address = listener.local_addr().expect("a bound socket has one");
-        let shared = Arc::new(behind(Door::at(address)));
-        shared.door.open_with(listener, &shared);
+        let shared = Arc::new(behind(Door::of(Port::on(address))));
+        shared.door.open(&shared);
         if let Some(pause) = shared.pause_before_next() {
             shared.door.close_for(pause, None, &shared);
         }
@@ -152,7 +151,7 @@ impl FakePve {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.shared.door.address
+        self.shared.door.address()
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -1,20 +1,22 @@
 //! A port that refuses for a while.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
+use std::net::{Ipv6Addr, TcpStream};
 
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType, bind, socket};
 use serde_json::json;
 
 use super::client::{connect, get};
 use crate::fake_pve::{FakePve, Fault, Setup};
 
-fn with_pause_before(request: usize, address: [u8; 4]) -> FakePve {
+fn with_pause_before(request: usize) -> FakePve {
     let pause = Fault::at_request(request, json!({"refuse_ms": 30}));
     let setup = Setup {
         faults: vec![pause],
         ..Setup::default()
     };
-    FakePve::start_at(setup, Ipv4Addr::from(address))
+    FakePve::start(setup)
 }
 
 fn is_refused(fake: &FakePve) -> bool {
@@ -24,12 +26,22 @@ fn is_refused(fake: &FakePve) -> bool {
 
 #[test]
 fn a_port_is_given_up_and_taken_again() {
-    let fake = FakePve::start_at(Setup::default(), Ipv4Addr::new(127, 0, 0, 2));
+    let fake = FakePve::start(Setup::default());
     let mut client = connect(&fake);
     client.get("/version").unwrap();
     fake.refuse_connections();
     assert!(client.is_closed());
     assert!(is_refused(&fake));
+    fake.accept_again();
+    assert_eq!(get(&fake, "/version").status, 200);
+}
+
+#[test]
+fn a_port_that_refuses_is_not_free() {
+    let fake = FakePve::start(Setup::default());
+    fake.refuse_connections();
+    let other = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    assert_eq!(bind(&other, &fake.address()), Err(Errno::ADDRINUSE));
     fake.accept_again();
     assert_eq!(get(&fake, "/version").status, 200);
 }
@@ -43,7 +55,7 @@ fn it_listens_on_ipv6_where_a_test_wants_that() {
 
 #[test]
 fn nobody_listens_before_a_request_that_shall_be_refused() {
-    let fake = with_pause_before(2, [127, 0, 0, 3]);
+    let fake = with_pause_before(2);
     let mut idle = connect(&fake);
     let mut client = connect(&fake);
     let reply = client.get("/version").unwrap();
@@ -57,7 +69,7 @@ fn nobody_listens_before_a_request_that_shall_be_refused() {
 
 #[test]
 fn the_very_first_request_can_be_refused() {
-    let fake = with_pause_before(1, [127, 0, 0, 4]);
+    let fake = with_pause_before(1);
     assert!(is_refused(&fake));
     fake.wait_until_it_accepts();
     assert_eq!(get(&fake, "/version").status, 200);

@@ -1,0 +1,44 @@
+//! A port that no other process gets, whether or not a server listens there.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+
+use rustix::fd::OwnedFd;
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
+
+/// Holds a port with a socket that does not listen, so that connections are refused.
+pub(crate) struct Port {
+    address: SocketAddr,
+    _socket: OwnedFd,
+}
+
+impl Port {
+    /// A free one on this address.
+    pub(crate) fn on(address: impl Into<IpAddr>) -> Self {
+        let any = SocketAddr::new(address.into(), 0);
+        let family = match any {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        // Keeps it out of child processes.
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(family, SocketType::STREAM, flags, None).expect("a socket");
+        // With this a second socket of the same kind can listen there.
+        set_socket_reuseaddr(&socket, true).expect("an option of every socket");
+        bind(&socket, &any).expect("a port on loopback");
+        let address = rustix::net::getsockname(&socket).expect("a bound socket has one");
+        Self {
+            address: address.try_into().expect("an internet address"),
+            _socket: socket,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts connections until the listener is dropped.
+    pub(crate) fn listen(&self) -> TcpListener {
+        TcpListener::bind(self.address).expect("a port that is held")
+    }
+}
