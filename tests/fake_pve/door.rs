@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::connection;
-use super::port::Port;
+use super::port::{self, Port};
 use super::shared::Shared;
 
 /// Longer than anything here takes, so that a broken test ends.
@@ -29,6 +29,7 @@ enum State {
 }
 
 struct Listening {
+    listener: Arc<TcpListener>,
     closing: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -82,7 +83,7 @@ impl Door {
         if matches!(*state, State::Open(_))
             && let State::Open(listening) = std::mem::replace(&mut *state, State::Shut)
         {
-            self.end(listening).expect("it only accepts");
+            listening.end().expect("it only accepts");
         }
         drop(state);
         for connection in &*self.connections() {
@@ -120,7 +121,7 @@ impl Door {
     pub(super) fn close_for_good(&self) -> thread::Result<()> {
         let listening = std::mem::replace(&mut *self.state(), State::ForGood);
         let mut ended = match listening {
-            State::Open(listening) => self.end(listening),
+            State::Open(listening) => listening.end(),
             State::Shut | State::ForGood => Ok(()),
         };
         for connection in std::mem::take(&mut *self.connections()) {
@@ -128,13 +129,6 @@ impl Door {
             ended = ended.and(connection.thread.join());
         }
         ended
-    }
-
-    fn end(&self, listening: Listening) -> thread::Result<()> {
-        listening.closing.store(true, Ordering::SeqCst);
-        // Wakes the thread that waits for a connection.
-        drop(TcpStream::connect(self.address()));
-        listening.thread.join()
     }
 
     fn let_in(&self, tcp: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
@@ -160,6 +154,14 @@ impl Door {
     }
 }
 
+impl Listening {
+    fn end(self) -> thread::Result<()> {
+        self.closing.store(true, Ordering::SeqCst);
+        port::close(&self.listener);
+        self.thread.join()
+    }
+}
+
 impl Connection {
     fn shut_down(&self) {
         if let Some(tcp) = self.tcp.upgrade() {
@@ -170,8 +172,9 @@ impl Connection {
 
 fn listen(listener: TcpListener, shared: &Arc<Shared>) -> State {
     let closing = Arc::new(AtomicBool::new(false));
+    let listener = Arc::new(listener);
     let thread = {
-        let (closing, shared) = (closing.clone(), shared.clone());
+        let (closing, listener, shared) = (closing.clone(), listener.clone(), shared.clone());
         thread::spawn(move || {
             for tcp in listener.incoming() {
                 if closing.load(Ordering::SeqCst) {
@@ -181,7 +184,11 @@ fn listen(listener: TcpListener, shared: &Arc<Shared>) -> State {
             }
         })
     };
-    State::Open(Listening { closing, thread })
+    State::Open(Listening {
+        listener,
+        closing,
+        thread,
+    })
 }
 
 #[cfg(test)]

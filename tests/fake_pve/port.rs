@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use rustix::fd::OwnedFd;
 use rustix::net::sockopt::set_socket_reuseaddr;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, bind, shutdown, socket_with};
 
 /// Holds a port with a socket that does not listen, so that connections are refused.
 pub(crate) struct Port {
@@ -37,8 +37,31 @@ impl Port {
         self.address
     }
 
-    /// Accepts connections until the listener is dropped.
+    /// Accepts connections until the listener is closed.
     pub(crate) fn listen(&self) -> TcpListener {
         TcpListener::bind(self.address).expect("a port that is held")
+    }
+}
+
+/// Stops listening and wakes who waits for a connection. Dropping the listener is not enough: a new
+/// child process has a copy of it until it executes its program, and nobody else can listen until then.
+pub(crate) fn close(listener: &TcpListener) {
+    shutdown(listener, Shutdown::Read).expect("a socket that listens");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_port_can_be_listened_on_again_while_a_copy_of_the_listener_exists() {
+        let port = Port::on(Ipv4Addr::LOCALHOST);
+        let listener = port.listen();
+        let _copy = listener.try_clone().unwrap();
+        close(&listener);
+        drop(listener);
+        drop(port.listen());
     }
 }
