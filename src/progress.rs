@@ -110,7 +110,10 @@ impl Progress for Lines {
             self.say(&line);
         }
         if self.voice == Voice::Live {
-            self.live().get_or_insert_with(Live::new).show(doing);
+            match &mut *self.live() {
+                Some(shown) => shown.show(doing),
+                none => *none = Some(Live::new(doing)),
+            }
         }
     }
 

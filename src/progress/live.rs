@@ -21,11 +21,16 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new() -> Live {
+    pub(super) fn new(doing: &Doing) -> Live {
         let target = ProgressDrawTarget::term_like(Box::new(Terminal::default()));
-        let bar = ProgressBar::with_draw_target(None, target);
-        bar.enable_steady_tick(TICK);
-        Live { bar, copying: None }
+        let mut live = Live {
+            bar: ProgressBar::with_draw_target(None, target),
+            copying: None,
+        };
+        live.show(doing);
+        // Not before: a tick would draw indicatif's own bar.
+        live.bar.enable_steady_tick(TICK);
+        live
     }
 
     /// What is being done from now on.
