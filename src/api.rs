@@ -139,10 +139,7 @@ impl Pve {
     pub fn guests(&self, keep: &dyn Fn(&Guest) -> bool) -> Result<GuestList, Error> {
         let of_node = None;
         let reading = Reading { of_node, keep };
-        self.transport
-            .rows("/cluster/resources?type=vm", |rows, secret| {
-                reading.read(rows, secret)
-            })
+        self.transport.guests("/cluster/resources?type=vm", reading)
     }
 
     /// `GET /nodes/{node}/qemu`. Reads the configurations themselves, so VMs always have their
@@ -154,9 +151,7 @@ impl Pve {
     ) -> Result<GuestList, Error> {
         let of_node = Some(node);
         let path = format!("/nodes/{}/qemu", escaped(&node.0));
-        let reading = Reading { of_node, keep };
-        self.transport
-            .rows(&path, |rows, secret| reading.read(rows, secret))
+        self.transport.guests(&path, Reading { of_node, keep })
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/config`. The truth about a VM, as it will be after its next

@@ -82,7 +82,7 @@ impl Ending {
     pub fn end(&self, done: Result<Success, Report>) -> ! {
         let _owner = self.lines.lock_for_the_end();
         let code = done.and_then(print_success).unwrap_or_else(|report| {
-            self.print(&self.message(&report), &report);
+            self.print_failure(&self.message(&report), &report);
             code_of(report.kind)
         });
         exit(code)
@@ -90,7 +90,7 @@ impl Ending {
 
     /// Exits because the command line is wrong; `lines` say so on stderr, `report` in JSON.
     pub fn end_with_wrong_usage(&self, lines: &[String], report: &Report) -> ! {
-        self.print(lines, report);
+        self.print_failure(lines, report);
         exit(code_of(report.kind))
     }
 
@@ -102,7 +102,7 @@ impl Ending {
             let stage = ending.lines.stage();
             let _owner = ending.lines.lock_for_the_end();
             let report = stage.interrupted();
-            ending.print(&ending.message(&report), &report);
+            ending.print_failure(&ending.message(&report), &report);
             exit(code)
         };
         if let Err(error) = interrupt::on_first_signal(answer) {
@@ -122,7 +122,7 @@ impl Ending {
     }
 
     /// Prints a failure on stderr, and on stdout as JSON if that was asked for.
-    fn print(&self, lines: &[String], report: &Report) {
+    fn print_failure(&self, lines: &[String], report: &Report) {
         for line in lines {
             say(line);
         }

@@ -46,6 +46,7 @@ mod readme;
 mod recorded;
 mod recording;
 mod scenarios;
+mod shells;
 mod skipped;
 mod terminal;
 mod today;

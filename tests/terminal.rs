@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::fake_pve::{FakePve, Setup};
 use crate::homelab::Homelab;
+pub(crate) use session::output_of;
 use session::{Left, Session};
 
 const CREATE: &str = "proxmox vm create a t --resize scsi0=+1G --wait-ip --poll-interval 0.05";

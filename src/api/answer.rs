@@ -69,10 +69,13 @@ impl Answer {
 
     /// The rows of a list of guests.
     pub(super) fn rows(&self, asked: &Asked) -> Result<Vec<&RawValue>, Error> {
-        match self.parsed::<Vec<&RawValue>>() {
-            Ok(rows) if self.status == 200 && self.is_object() => Ok(rows),
-            _ => self.data(asked, |_| Err("a list of guests".to_owned())),
+        if self.status == 200
+            && self.is_object()
+            && let Ok(rows) = self.parsed()
+        {
+            return Ok(rows);
         }
+        self.data(asked, |_| Err("a list of guests".to_owned()))
     }
 
     /// What an answer that is not 200 says.

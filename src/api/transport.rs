@@ -10,7 +10,7 @@ use super::answer::{Answer, Asked};
 use super::error::{Delivery, Error};
 use super::host::Host;
 use super::line::{Credentials, Endpoint, Limit, Line, Method, Request};
-use super::secret::Secret;
+use super::rows::{GuestList, Reading};
 use super::types::{Token, TokenId};
 
 /// What happens to requests on the way.
@@ -132,16 +132,11 @@ impl Transport {
         self.read(&Request::list(path), read)
     }
 
-    /// `GET path` of a list of guests; `read` turns its rows into the result, in which the secret
-    /// must not appear.
-    pub(super) fn rows<T>(
-        &self,
-        path: &str,
-        read: impl FnOnce(&[&RawValue], &Secret) -> T,
-    ) -> Result<T, Error> {
+    /// `GET path` of a list of guests.
+    pub(super) fn guests(&self, path: &str, reading: Reading) -> Result<GuestList, Error> {
         let (line, answer) = self.ask(&Request::list(path))?;
         let rows = answer.rows(&self.asked(line, path));
-        self.remember(rows.map(|rows| read(&rows, &self.credentials.secret)))
+        self.remember(rows.map(|rows| reading.read(&rows, &self.credentials.secret)))
     }
 
     /// `POST path` with a form; `read` as for [`Transport::get`].

@@ -193,6 +193,8 @@ impl<'r> Attempt<'r> {
                 self.look_behind(upid)
             }
             ExitStatus::Ok => Ok(self.created(vm.node, Some(upid), Vec::new())),
+            // Recorded as created only once they are read: a run that is killed before that has the
+            // next one read them.
             ExitStatus::Warnings(_) => {
                 let stage = self.run.stage_of(vm.clone(), Some(upid.clone()));
                 self.run.progress.at(stage);

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::terminal::Terminal;
 use crate::homelab::{Homelab, Seen};
-use crate::skipped;
+use crate::{shells, skipped};
 
 /// A shell, and how it comes by the script.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,7 +80,8 @@ pub(super) struct User {
 impl User {
     /// `None` if the shell is not installed.
     pub(super) fn of(shell: Shell) -> Option<User> {
-        if !skipped::has_shell(shell.name()) {
+        if !shells::is_installed(shell.name()) {
+            skipped::say(&format!("{} is not installed", shell.name()));
             return None;
         }
         let user = User {
@@ -138,7 +139,7 @@ impl User {
     /// In an empty environment, where the files are.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let path = format!("{}/bin:{}", self.home().display(), skipped::path());
+        let path = format!("{}/bin:{}", self.home().display(), shells::path());
         command
             .env_clear()
             .env("HOME", self.home())

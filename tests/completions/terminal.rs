@@ -1,15 +1,14 @@
 //! Somebody at a terminal: keys go in, and what comes out is read up to what was waited for.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::io::Write;
 use std::process::{Child, Command};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use pty_process::Size;
 use pty_process::blocking::{Pty, open};
+
+use crate::terminal::output_of;
 
 /// Only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,19 +26,10 @@ impl Terminal {
         let (pty, pts) = open().unwrap();
         pty.resize(Size::new(50, 250)).unwrap();
         let child = pty_process::blocking::Command::from(command).spawn(pts);
-        let mut out = File::from(pty.as_fd().try_clone_to_owned().unwrap());
-        let (tell, screen) = channel();
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            // Reading fails once no process has the terminal open.
-            while let Ok(length @ 1..) = out.read(&mut bytes)
-                && tell.send(bytes[..length].to_vec()).is_ok()
-            {}
-        });
         Terminal {
             child: child.unwrap(),
+            screen: output_of(&pty),
             pty,
-            screen,
             seen: String::new(),
         }
     }

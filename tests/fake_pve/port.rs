@@ -43,7 +43,7 @@ impl Port {
     }
 }
 
-/// Stops listening and wakes who waits for a connection. Dropping the listener is not enough: a new
+/// Stops listening and wakes the thread that waits for a connection. Dropping the listener is not enough: a new
 /// child process has a copy of it until it executes its program, and nobody else can listen until then.
 pub(crate) fn close(listener: &TcpListener) {
     shutdown(listener, Shutdown::Read).expect("a socket that listens");

@@ -49,21 +49,27 @@ pub(super) struct Left {
     pub(super) frames: Vec<Frame>,
 }
 
+/// What programs write to a terminal, until none has it open any more.
+pub(crate) fn output_of(pty: &Pty) -> Receiver<Vec<u8>> {
+    let reading = pty.as_fd().try_clone_to_owned().expect("one more handle");
+    let (sender, arriving) = channel();
+    thread::spawn(move || {
+        let mut reading = File::from(reading);
+        let mut bytes = [0; 4096];
+        // Reading fails once no process has the terminal open.
+        while let Ok(count @ 1..) = reading.read(&mut bytes)
+            && sender.send(bytes[..count].to_vec()).is_ok()
+        {}
+    });
+    arriving
+}
+
 impl Session {
     pub(super) fn start(homelab: Homelab, columns: u16, words: &str) -> Session {
         let (pty, pts) = open().expect("a terminal");
         pty.resize(Size::new(ROWS, columns)).expect("a size");
         let (child, homelab) = homelab.start_at(pts, words);
-        let reading = pty.as_fd().try_clone_to_owned().expect("one more handle");
-        let (sender, arriving) = channel();
-        thread::spawn(move || {
-            let mut reading = File::from(reading);
-            let mut bytes = [0; 4096];
-            // An error is how a terminal says that nobody has it open any more.
-            while let Ok(count @ 1..) = reading.read(&mut bytes)
-                && sender.send(bytes[..count].to_vec()).is_ok()
-            {}
-        });
+        let arriving = output_of(&pty);
         Session {
             child,
             _homelab: homelab,
