@@ -1,6 +1,7 @@
 //! Every word a user may type.
 
 mod arrange;
+pub mod completion;
 mod meant;
 
 use std::path::PathBuf;
@@ -9,9 +10,9 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, EarlyExit, FromArgs};
 
-use crate::api::types::{Upid, VmName, Vmid};
-use crate::completions::{self, Shell};
-use crate::resize::Resize;
+use self::completion::Shell;
+use crate::pve::types::{Upid, VmName, Vmid};
+use crate::settings::resize::Resize;
 
 /// Machines of a home lab, from the command line.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -454,7 +455,7 @@ pub fn parse(arguments: &[String]) -> Result<Cli, EarlyExit> {
 
 /// The script with which that shell completes these words.
 pub fn completions(shell: Shell) -> String {
-    completions::script(shell, "homelab", &Cli::get_args_info())
+    completion::script(shell, "homelab", &Cli::get_args_info())
 }
 
 /// What was probably meant where `arguments` have a typo.

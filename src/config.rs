@@ -4,6 +4,7 @@ mod error;
 mod file;
 mod layer;
 mod setting;
+pub mod small_file;
 mod value;
 mod whole;
 

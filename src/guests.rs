@@ -5,12 +5,15 @@
 //! VMID before. Where such a row stands in the way of an answer its node is asked. Whatever could
 //! not be read is kept as a doubt, for it may hide what is looked for.
 
+pub mod addresses;
+pub mod template;
+
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::types::{Guest, Node, TokenId, Vmid};
-use crate::api::{Error, GuestList};
-use crate::server::Server;
+use crate::pve::types::{Guest, Node, TokenId, Vmid};
+use crate::pve::{Error, GuestList};
+use crate::wait::server::Server;
 
 /// The guests of a cluster, as one run sees them.
 pub struct Guests<'p> {

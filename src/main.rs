@@ -1,33 +1,15 @@
 //! Makes virtual machines from templates on Proxmox VE: one command, exactly one VM.
 
-mod addresses;
-mod api;
-mod check;
-mod claim;
 mod cli;
-mod clone;
-mod closest;
-mod completions;
+mod cmd;
 mod config;
-mod ending;
-mod file;
-mod finding;
-mod grant;
+mod create;
 mod guests;
-mod hint;
-mod interrupt;
-mod output;
-mod progress;
-mod report;
-mod resize;
-mod server;
+mod ledger;
+mod pve;
+mod say;
 mod settings;
-mod shell;
-mod stage;
-#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
-mod static_glibc;
-mod task;
-mod template;
+mod ui;
 mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,25 +21,25 @@ use std::time::Instant;
 
 use console::Term;
 
-use crate::addresses::{Addresses, addresses};
-use crate::api::types::{CloneMode, CloneOptions, Guest, Node, Pool, Storage, Vmid};
-use crate::api::{Access, Event, Pve};
 use crate::cli::{
     Check, Cli, Completions, Noun, Proxmox, Seconds, Task, TaskVerb, TaskWait, Template,
     TemplateList, TemplateVerb, Topic, Vm, VmCreate, VmList, VmVerb,
 };
-use crate::clone::{Plan, Ready, Run, Wanted};
+use crate::cmd::check::finding::{Finding, Verdict};
+use crate::cmd::ending::{Ending, Success};
 use crate::config::Configuration;
-use crate::ending::{Ending, Success};
-use crate::finding::{Finding, Verdict};
+use crate::create::{Plan, Ready, Run, Wanted};
 use crate::guests::Guests;
-use crate::hint::{hint_for, hint_for_one_of, what_an_empty_list_means};
-use crate::output::{Ended, Made, Style};
-use crate::progress::{Lines, Progress, Voice, warn};
-use crate::report::{Kind, Known, Report, Started};
-use crate::server::Server;
+use crate::guests::addresses::{Addresses, addresses};
+use crate::pve::types::{CloneMode, CloneOptions, Guest, Node, Pool, Storage, Vmid};
+use crate::pve::{Access, Event, Pve};
+use crate::say::failure::{Kind, Known, Report, Started};
+use crate::say::hint::{hint_for, hint_for_one_of, what_an_empty_list_means};
+use crate::say::stage::Stage;
 use crate::settings::Settings;
-use crate::stage::Stage;
+use crate::ui::output::{Ended, Made, Style};
+use crate::ui::progress::{Lines, Progress, Voice, warn};
+use crate::wait::server::Server;
 use crate::wait::{Budget, SystemClock};
 
 fn main() -> ! {
@@ -92,7 +74,7 @@ fn main() -> ! {
 
 fn proxmox(command: &Proxmox) -> ! {
     #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
-    static_glibc::ask_files_and_dns_for_hosts();
+    pve::static_glibc::ask_files_and_dns_for_hosts();
 
     match &command.noun {
         Noun::Template(Template {
@@ -157,7 +139,7 @@ fn connect(
     access: &Access,
     deadline: Option<Instant>,
     lines: &Arc<Lines>,
-) -> Result<Pve, api::Error> {
+) -> Result<Pve, pve::Error> {
     let pve = Pve::new(access, deadline)?;
     let (verbose, hosts, lines) = (command.verbose, access.endpoints.len(), lines.clone());
     Ok(pve.told_to(Box::new(move |event| match event {
@@ -169,8 +151,8 @@ fn connect(
 
 /// That a host is down is what the others are there for. That somebody else may answer in its place
 /// is not.
-fn tell_of_passed_over(error: &api::Error, hosts: usize, lines: &Lines) {
-    let is_distrusted = matches!(error, api::Error::Untrusted { .. });
+fn tell_of_passed_over(error: &pve::Error, hosts: usize, lines: &Lines) {
+    let is_distrusted = matches!(error, pve::Error::Untrusted { .. });
     let message = format!("{}; another host is asked instead", error.with_host());
     match hint_for_one_of(hosts, error) {
         Some(hint) if is_distrusted => lines.warning(&format!("{message}; {hint}")),
@@ -191,14 +173,14 @@ fn list_templates(
         command,
         ending,
         &|guest| guest.is_vm_template(),
-        |_, out, templates| output::templates(out, templates, style(words.json)),
+        |_, out, templates| ui::output::templates(out, templates, style(words.json)),
     )
 }
 
 fn list_vms(command: &Proxmox, words: &VmList, ending: &Ending) -> Result<Success, Report> {
     list(command, ending, &|guest| guest.is_vm(), |pve, out, vms| {
         let addresses = words.ip.then(|| addresses_of(pve, vms));
-        output::vms(out, vms, addresses.as_ref(), style(words.json))
+        ui::output::vms(out, vms, addresses.as_ref(), style(words.json))
     })
 }
 
@@ -249,7 +231,7 @@ fn check(command: &Proxmox, words: &Check, ending: &Ending) -> Result<Success, R
     let mut printed = Ok(());
     let mut tell = |finding: Finding| {
         if !words.json && printed.is_ok() {
-            printed = ending::print(|out| output::finding(out, &finding, style(false)));
+            printed = cmd::ending::print(|out| ui::output::finding(out, &finding, style(false)));
         }
         found.push(finding);
     };
@@ -257,8 +239,8 @@ fn check(command: &Proxmox, words: &Check, ending: &Ending) -> Result<Success, R
     let state = config::state_directory(&|name| std::env::var_os(name));
     match (configuration(command), &state) {
         (Ok(configuration), Ok(_)) => {
-            check::check_configuration(&configuration, &mut tell);
-            check::check_server(
+            cmd::check::check_configuration(&configuration, &mut tell);
+            cmd::check::check_server(
                 &configuration.access,
                 &|access| connect(command, access, None, ending.lines()),
                 words.template_name.as_deref(),
@@ -266,16 +248,16 @@ fn check(command: &Proxmox, words: &Check, ending: &Ending) -> Result<Success, R
                 &mut tell,
             );
         }
-        (Ok(configuration), Err(_)) => check::check_configuration(&configuration, &mut tell),
+        (Ok(configuration), Err(_)) => cmd::check::check_configuration(&configuration, &mut tell),
         (Err(report), _) => tell(Finding::of("configuration", report)),
     }
     match state {
-        Ok(state) => check::check_state_directory(&state, &mut tell),
+        Ok(state) => cmd::check::check_state_directory(&state, &mut tell),
         Err(error) => tell(Finding::of("state directory", of_config(&error))),
     }
     printed?;
     let success = if words.json {
-        Success::written_by(|out| output::findings(out, &found))?
+        Success::written_by(|out| ui::output::findings(out, &found))?
     } else {
         Success::default()
     };
@@ -306,7 +288,7 @@ fn create_vm(command: &Proxmox, words: &VmCreate, ending: &Ending) -> Result<Suc
     let clock = SystemClock::start();
     let pve = connect(command, &access, Some(clock.after(words.timeout.0)), lines)
         .map_err(|error| Report::of_request(&error))?;
-    let ready = clone::create(&Run {
+    let ready = create::create(&Run {
         plan,
         server: Server {
             pve: &pve,
@@ -396,7 +378,7 @@ fn show_vm(ready: Ready, name: &str, style: Option<Style>) -> Result<Success, Re
     Ok(Success {
         vm: Some((vm, known)),
         warnings: made.warnings.clone(),
-        ..in_style(style, |out, style| output::made(out, &made, style))?
+        ..in_style(style, |out, style| ui::output::made(out, &made, style))?
     })
 }
 
@@ -413,7 +395,7 @@ fn wait_for_task(command: &Proxmox, words: &TaskWait, ending: &Ending) -> Result
         pve: &pve,
         budget: budget(&clock, words.timeout, words.poll_interval),
     };
-    let waited = task::wait_for_success(server, &words.upid, &**lines);
+    let waited = wait::task::wait_for_success(server, &words.upid, &**lines);
     let (status, warnings) = waited.map_err(|error| error.report())?;
     let ended = Ended {
         upid: words.upid.clone(),
@@ -422,7 +404,7 @@ fn wait_for_task(command: &Proxmox, words: &TaskWait, ending: &Ending) -> Result
     };
     Ok(Success {
         warnings: ended.warnings.clone(),
-        ..in_style(style, |out, style| output::ended(out, &ended, style))?
+        ..in_style(style, |out, style| ui::output::ended(out, &ended, style))?
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod error;
 mod public_keys;
+pub mod resize;
 mod same;
 
 use std::collections::BTreeSet;
@@ -18,9 +19,9 @@ use self::error::{
 };
 use self::public_keys::{is_private_key, public_keys};
 use self::same::{SSH_KEYS, is_same, to_send};
-use crate::api::secret::Secret;
-use crate::api::{VmConfig, property};
-use crate::file::read;
+use crate::config::small_file::read;
+use crate::pve::secret::Secret;
+use crate::pve::{VmConfig, property};
 
 /// The password of cloud-init's user, which nobody may read.
 const PASSWORD: &str = "cipassword";

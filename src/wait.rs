@@ -1,5 +1,8 @@
 //! Look again until something is done or the time is up.
 
+pub mod server;
+pub mod task;
+
 use std::thread;
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ use std::iter;
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 
-use crate::closest::closest;
+use crate::say::closest::closest;
 
 /// The word, or the whole command, that was probably meant by the first of `arguments` that is not
 /// known in its place.

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use snafu::Snafu;
 
-use crate::api::NotAFingerprint;
-use crate::api::secret::Masked;
-use crate::hint::SHOW_FINGERPRINT;
-use crate::shell::word;
+use crate::pve::NotAFingerprint;
+use crate::pve::secret::Masked;
+use crate::say::hint::SHOW_FINGERPRINT;
+use crate::say::shell::word;
 
 /// What is wrong with the configuration. Nothing was asked of any server.
 #[derive(Debug, Snafu)]

@@ -10,8 +10,8 @@ use snafu::ResultExt;
 use super::error::{Error, NotJsonSnafu, ReadSnafu};
 use super::layer::{Field, Layer, NAMES};
 use super::value::not_open_to_others;
-use crate::closest::closest;
-use crate::file::read;
+use crate::config::small_file::read;
+use crate::say::closest::closest;
 
 /// A configuration file as it was found.
 pub(super) struct ConfigFile {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::error::{DisagreeSnafu, Error};
 use super::setting::{Paired, Setting, set};
 use super::value::{checked_key, checked_realm, checked_user, parse_boolean, parse_fingerprints};
-use crate::api::secret::{Secret, find_secret};
-use crate::api::{Address, Fingerprint, addresses, parse_port};
+use crate::pve::secret::{Secret, find_secret};
+use crate::pve::{Address, Fingerprint, addresses, parse_port};
 
 /// What a setting is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

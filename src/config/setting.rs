@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use snafu::ensure;
 
 use super::error::{DisagreeSnafu, Error};
-use crate::api::secret::Secret;
-use crate::api::{Address, Fingerprint};
+use crate::pve::secret::Secret;
+use crate::pve::{Address, Fingerprint};
 
 /// A value and the name under which the user gave it.
 #[derive(Clone)]

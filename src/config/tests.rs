@@ -10,9 +10,9 @@ use std::path::Path;
 use rstest::{fixture, rstest};
 
 use super::*;
-use crate::api::secret::Secret;
-use crate::api::types::{Token, TokenId};
-use crate::api::{Access, Trust};
+use crate::pve::secret::Secret;
+use crate::pve::types::{Token, TokenId};
+use crate::pve::{Access, Trust};
 
 const SECRET: &str = "00000000-0000-0000-0000-000000000001";
 

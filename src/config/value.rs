@@ -5,9 +5,9 @@ use std::path::Path;
 use snafu::{ResultExt, ensure};
 
 use super::error::{Error, FingerprintSnafu, InvalidSnafu, OpenToOthersSnafu};
-use crate::api::Fingerprint;
-use crate::api::secret::Secret;
-use crate::file::read;
+use crate::config::small_file::read;
+use crate::pve::Fingerprint;
+use crate::pve::secret::Secret;
 
 pub(super) fn checked_user(text: &str, origin: &str) -> Result<String, Error> {
     let is_fine = !text.is_empty()

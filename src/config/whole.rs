@@ -9,9 +9,9 @@ use super::error::{Error, MissingSnafu, PinsAndHostsSnafu};
 use super::layer::{Layer, Trusted};
 use super::setting::Setting;
 use super::value::read_secret_file;
-use crate::api::secret::Masked;
-use crate::api::types::{Token, TokenId};
-use crate::api::{Access, Address, Endpoint, Host, Trust};
+use crate::pve::secret::Masked;
+use crate::pve::types::{Token, TokenId};
+use crate::pve::{Access, Address, Endpoint, Host, Trust};
 
 /// How to reach the servers, and who says so.
 pub struct Configuration {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use snafu::Snafu;
 
 use super::same::SSH_KEYS;
-use crate::shell::word;
+use crate::say::shell::word;
 
 /// What is wrong with `--set` and `--ssh-key`. Nothing was asked of any server, and no value is
 /// said, for it may be a secret.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use snafu::{ResultExt, ensure};
 
 use super::error::{Error, NoPublicKeySnafu, NoPublicKeysSnafu, PrivateKeySnafu, ReadSnafu};
-use crate::file::read;
+use crate::config::small_file::read;
 
 /// All keys of several files, each line as it is there.
 pub(super) fn public_keys(paths: &[PathBuf]) -> Result<String, Error> {

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::property::{bare_value, is_drive, is_numbered, mac, parts, value_of};
-use crate::api::{escaped, is_cloud_init};
+use crate::pve::property::{bare_value, is_drive, is_numbered, mac, parts, value_of};
+use crate::pve::{escaped, is_cloud_init};
 
 /// Where cloud-init's public keys stand in a VM's configuration.
 pub(super) const SSH_KEYS: &str = "sshkeys";

@@ -1,0 +1,5 @@
+//! One file per verb.
+
+pub mod check;
+pub mod ending;
+pub mod signals;

@@ -1,0 +1,195 @@
+//! The rules of the workflow, and its time on a clock that jumps.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Duration;
+
+use mockito::{Mock, Server, ServerGuard};
+use rstest::rstest;
+
+use super::*;
+use crate::cli::{self, Noun, Proxmox, Topic, Vm, VmVerb};
+use crate::pve::tests::client_of;
+use crate::pve::types::{CloneOptions, Node, VmName};
+use crate::say::stage::{self, Stage};
+use crate::ui::progress::{Doing, Progress};
+use crate::wait::Budget;
+use crate::wait::tests::JumpingClock;
+
+const UPID: &str = "UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:";
+const STATUS: &str = "/api2/json/nodes/pve1/tasks/\
+    UPID%3Apve1%3A000001E0%3A0001ECB8%3A6B03EE51%3Aqmclone%3A9000%3Aroot%40pam%21cli%3A/status";
+
+/// Hears everything.
+#[derive(Default)]
+struct Journal(RefCell<Vec<String>>);
+
+impl Progress for Journal {
+    fn creating(&self, name: &VmName, template: &str) {
+        let line = format!("creating {name} from {template}");
+        self.0.borrow_mut().push(line);
+    }
+
+    fn note(&self, text: &str) {
+        self.0.borrow_mut().push(text.to_owned());
+    }
+
+    fn at(&self, _stage: Stage) {}
+
+    fn doing(&self, _vm: &stage::Vm, _created: bool, _doing: &Doing) {}
+
+    fn shows_logs(&self) -> bool {
+        false
+    }
+
+    fn log(&self, _lines: &[String]) {}
+
+    fn warning(&self, text: &str) {
+        self.0.borrow_mut().push(format!("warning: {text}"));
+    }
+}
+
+struct Seen {
+    ended: Result<Ready, Error>,
+    pauses: Vec<Duration>,
+}
+
+/// What `vm create web-1 debian-12` does, with the times of somebody who sets none.
+fn create_at(server: &ServerGuard) -> Seen {
+    let words = ["proxmox", "vm", "create", "web-1", "debian-12"].map(str::to_owned);
+    let Some(Topic::Proxmox(Proxmox {
+        noun: Noun::Vm(Vm {
+            verb: VmVerb::Create(words),
+        }),
+        ..
+    })) = cli::parse(&words).unwrap().topic
+    else {
+        panic!("these words ask for a VM");
+    };
+    let clock = JumpingClock::default();
+    let ended = create(&Run {
+        plan: Plan {
+            name: words.vm_name,
+            template: words.template_name,
+            vmid: words.vmid,
+            ensure: words.ensure,
+            options: CloneOptions::default(),
+            wanted: Wanted::default(),
+        },
+        server: crate::wait::server::Server {
+            pve: &client_of(server),
+            budget: Budget {
+                clock: &clock,
+                total: words.timeout.0,
+                interval: words.poll_interval.0,
+            },
+        },
+        hosts: vec!["pve.lan:8006".into()],
+        // No claim can be had there, which a run without --ensure does not need.
+        state: Path::new("/dev/null/state"),
+        progress: &Journal::default(),
+    });
+    Seen {
+        ended,
+        pauses: clock.pauses.into_inner(),
+    }
+}
+
+/// A server that has the template, answers `status` for the clone's task, and refuses one request
+/// of the four if told to. The mocks expect that nothing is asked behind a refusal.
+fn server_with(status: &str, refused: Option<usize>) -> (ServerGuard, Vec<Mock>) {
+    let template = r#"[{"vmid":9000,"type":"qemu","node":"pve1","name":"debian-12","template":1}]"#;
+    let upid = format!(r#""{UPID}""#);
+    let answers = [
+        ("GET", "/api2/json/cluster/resources?type=vm", template),
+        ("GET", "/api2/json/cluster/nextid", r#""100""#),
+        ("POST", "/api2/json/nodes/pve1/qemu/9000/clone", &upid),
+        ("GET", STATUS, status),
+    ];
+    let mut server = Server::new();
+    let mocks = answers
+        .into_iter()
+        .enumerate()
+        .map(|(index, (method, path, data))| {
+            let mock = server.mock(method, path);
+            match refused {
+                Some(refused) if refused == index => mock
+                    .with_status(403)
+                    .with_body(r#"{"data":null,"message":"Permission check failed\n"}"#),
+                Some(refused) if refused < index => mock.expect(0),
+                _ => mock.with_body(format!(r#"{{"data":{data}}}"#)),
+            }
+            .create()
+        });
+    let mocks = mocks.collect();
+    (server, mocks)
+}
+
+fn assert_all(mocks: &[Mock]) {
+    for mock in mocks {
+        mock.assert();
+    }
+}
+
+#[test]
+fn a_task_that_is_done_is_looked_at_once_and_never_waited_for() {
+    let (server, mocks) = server_with(r#"{"status":"stopped","exitstatus":"OK"}"#, None);
+    let run = create_at(&server);
+    assert_all(&mocks);
+    let ready = Ready {
+        vmid: Vmid(100),
+        node: Node("pve1".into()),
+        created: true,
+        upid: Some(UPID.parse().unwrap()),
+        ip: None,
+        warnings: Vec::new(),
+    };
+    assert_eq!(run.ended.unwrap(), ready);
+    assert_eq!(run.pauses, [Duration::ZERO; 0]);
+}
+
+#[test]
+fn a_task_that_never_ends_is_looked_at_every_2_s_for_300_s() {
+    let (server, mut mocks) = server_with(r#"{"status":"running"}"#, None);
+    let looks = mocks.pop().unwrap().expect(151);
+    let run = create_at(&server);
+    looks.assert();
+    let (last, others) = run.pauses.split_last().unwrap();
+    assert_eq!(others, [Duration::from_secs(2); 149]);
+    // The last look comes half a second before the end.
+    assert_eq!(*last, Duration::from_millis(1500));
+    assert_eq!(
+        run.ended.unwrap_err().to_string(),
+        "Timed out after 300 s; the clone to VM 100 'web-1' on node 'pve1' is still running"
+    );
+}
+
+#[rstest]
+#[case::warnings("WARNINGS: 1", None)]
+#[case::failure("clone failed: no space", Some("Task failed: clone failed: no space"))]
+fn the_exit_status_decides(#[case] exit_status: &str, #[case] failure: Option<&str>) {
+    let status = format!(r#"{{"status":"stopped","exitstatus":"{exit_status}"}}"#);
+    let (server, _mocks) = server_with(&status, None);
+    let words = create_at(&server)
+        .ended
+        .err()
+        .map(|error| error.to_string());
+    assert_eq!(words.as_deref(), failure);
+}
+
+#[rstest]
+#[case::template(0, "cannot list the guests")]
+#[case::vmid(1, "cannot get a free VMID")]
+#[case::clone(2, "cannot clone template 9000 to VM 100")]
+#[case::wait(
+    3,
+    "do not know how the clone to VM 100 'web-1' on node 'pve1' ends, it may still be running"
+)]
+fn a_refusal_ends_the_run(#[case] refused: usize, #[case] words: &str) {
+    let (server, mocks) = server_with("{}", Some(refused));
+    let run = create_at(&server);
+    assert_all(&mocks);
+    let report = run.ended.unwrap_err().report();
+    let whole = format!("{words}: Permission check failed");
+    assert_eq!((report.message, run.pauses), (whole, vec![]));
+}

@@ -1,0 +1,268 @@
+//! Lists of guests, read as loosely as the server writes them: numbers may arrive as strings and the
+//! other way round, and a row that cannot be read does not hide the others.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::pve::secret::Secret;
+use crate::pve::types::{Guest, GuestKind, Node, Vmid};
+
+/// A guest list as far as it could be read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GuestList {
+    /// Those that were to be kept. Sorted by VMID as a number; the server sorts it as text.
+    pub guests: Vec<Guest>,
+    /// The VMIDs of all, sorted.
+    pub vmids: Vec<Vmid>,
+    /// How many rows could not be read.
+    pub unreadable: usize,
+    /// Number of the first unreadable row, and its error.
+    pub first_unreadable: Option<String>,
+}
+
+/// How to read the rows of a list.
+#[derive(Clone, Copy)]
+pub(in crate::pve) struct Reading<'r> {
+    /// The node whose VMs `/nodes/{node}/qemu` lists: its rows have neither node nor type.
+    pub(in crate::pve) of_node: Option<&'r Node>,
+    /// Which guests to keep.
+    pub(in crate::pve) keep: &'r dyn Fn(&Guest) -> bool,
+}
+
+impl Reading<'_> {
+    /// The guests of a list. Text that repeats `secret` is masked.
+    pub(in crate::pve) fn read(self, rows: &[&RawValue], secret: &Secret) -> GuestList {
+        let mut list = GuestList::default();
+        for (row, number) in rows.iter().zip(1..) {
+            match guest(row, self.of_node) {
+                Ok(guest) => {
+                    list.vmids.push(guest.vmid);
+                    let kept = Some(guest).filter(self.keep);
+                    list.guests.extend(kept.map(|guest| masked(guest, secret)));
+                }
+                Err(why) => {
+                    list.unreadable += 1;
+                    let why = || secret.masked_in(format!("row {number}: {why}"));
+                    list.first_unreadable.get_or_insert_with(why);
+                }
+            }
+        }
+        list.guests.sort_by_key(|guest| guest.vmid);
+        list.vmids.sort_unstable();
+        list
+    }
+}
+
+/// The secret may stand in a row with JSON escapes, which masking the body does not find.
+fn masked(guest: Guest, secret: &Secret) -> Guest {
+    let masked = |text: String| secret.masked_in(text);
+    Guest {
+        name: guest.name.map(masked),
+        node: Node(masked(guest.node.0)),
+        status: masked(guest.status),
+        lock: guest.lock.map(masked),
+        ..guest
+    }
+}
+
+/// Parses one row, or says what is wrong with it.
+fn guest(row: &RawValue, of_node: Option<&Node>) -> Result<Guest, String> {
+    let row: Row = serde_json::from_str(row.get()).map_err(|error| without_position(&error))?;
+    let vmid = Vmid(row.vmid.ok_or("no vmid")?);
+    let kind = match row.kind.as_deref() {
+        Some("qemu") => GuestKind::Qemu,
+        Some("lxc") => GuestKind::Lxc,
+        Some(other) => return Err(format!("type '{other}' is neither qemu nor lxc")),
+        None if of_node.is_some() => GuestKind::Qemu,
+        None => return Err("no type".to_owned()),
+    };
+    let is_name = |name: &String| !name.is_empty() && !is_placeholder(name, vmid);
+    let node = row.node.map(Node).or_else(|| of_node.cloned());
+    Ok(Guest {
+        vmid,
+        kind,
+        name: row.name.filter(is_name),
+        node: node.ok_or("no node")?,
+        status: row.status.unwrap_or_else(|| "unknown".to_owned()),
+        template: row.template,
+        lock: row.lock.filter(|lock| !lock.is_empty()),
+    })
+}
+
+/// `VM 101` is what some lists call a VM whose configuration has no name yet.
+fn is_placeholder(name: &str, vmid: Vmid) -> bool {
+    let number = name.strip_prefix("VM ");
+    number.is_some_and(|number| number == vmid.to_string())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "an object")]
+struct Row {
+    #[serde(deserialize_with = "number")]
+    vmid: Option<u32>,
+    #[serde(rename = "type", deserialize_with = "text")]
+    kind: Option<String>,
+    #[serde(deserialize_with = "text")]
+    name: Option<String>,
+    #[serde(deserialize_with = "text")]
+    node: Option<String>,
+    #[serde(deserialize_with = "text")]
+    status: Option<String>,
+    #[serde(deserialize_with = "flag")]
+    template: bool,
+    #[serde(deserialize_with = "text")]
+    lock: Option<String>,
+}
+
+/// Text that may arrive as a number: a VM may be named `123`.
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Number(number) => Ok(Some(number.to_string())),
+        other => Err(D::Error::custom(format!("{other} is no text"))),
+    }
+}
+
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    match text(from)? {
+        None => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(D::Error::custom(format!("'{text}' is no VMID"))),
+        },
+    }
+}
+
+/// A boolean as Perl writes it: `1`, `"1"` or `true`.
+fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Null => Ok(false),
+        Value::Bool(flag) => Ok(flag),
+        Value::Number(number) => Ok(number.as_f64() != Some(0.0)),
+        Value::String(text) => Ok(!matches!(text.as_str(), "" | "0")),
+        other => Err(D::Error::custom(format!("{other} is no yes or no"))),
+    }
+}
+
+/// `serde_json` counts lines and columns within the row, which helps nobody.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pve::types::GuestKind;
+    use rstest::rstest;
+
+    fn read(rows: &str, of_node: Option<&Node>, keep: &dyn Fn(&Guest) -> bool) -> GuestList {
+        let rows: Vec<&RawValue> = serde_json::from_str(rows).unwrap();
+        let secret = Secret::new("the secret".to_owned());
+        Reading { of_node, keep }.read(&rows, &secret)
+    }
+
+    fn list(rows: &str) -> GuestList {
+        read(rows, None, &|_| true)
+    }
+
+    fn row(fields: &str) -> Result<Guest, String> {
+        let list = list(&format!("[{fields}]"));
+        list.guests
+            .into_iter()
+            .next()
+            .ok_or_else(|| list.first_unreadable.unwrap_or_default())
+    }
+
+    #[rstest]
+    #[case::text_for_a_number(r#"{"vmid":"101","type":"qemu","node":"pve1","template":"1"}"#)]
+    #[case::number_for_a_text(r#"{"vmid":101,"type":"qemu","node":"pve1","template":1}"#)]
+    #[case::truth_as_truth(r#"{"vmid":101,"type":"qemu","node":"pve1","template":true}"#)]
+    fn loose_types_are_taken_as_meant(#[case] json: &str) {
+        let expected = Guest {
+            vmid: Vmid(101),
+            kind: GuestKind::Qemu,
+            name: None,
+            node: Node("pve1".into()),
+            status: "unknown".into(),
+            template: true,
+            lock: None,
+        };
+        assert_eq!(row(json), Ok(expected));
+    }
+
+    #[test]
+    fn a_name_may_arrive_as_a_number() {
+        let guest = row(r#"{"vmid":101,"type":"qemu","node":"pve1","name":123}"#).unwrap();
+        assert_eq!(guest.name.as_deref(), Some("123"));
+    }
+
+    #[rstest]
+    #[case::no_vmid(r#"{"type":"qemu","node":"pve1"}"#, "no vmid")]
+    #[case::no_type(r#"{"vmid":101,"node":"pve1"}"#, "no type")]
+    #[case::no_node(r#"{"vmid":101,"type":"qemu"}"#, "no node")]
+    #[case::strange_type(
+        r#"{"vmid":101,"type":"openvz","node":"pve1"}"#,
+        "type 'openvz' is neither qemu nor lxc"
+    )]
+    #[case::vmid_is_a_word(r#"{"vmid":"x","type":"qemu"}"#, "'x' is no VMID")]
+    #[case::name_is_a_list(
+        r#"{"vmid":101,"type":"qemu","node":"pve1","name":[]}"#,
+        "[] is no text"
+    )]
+    fn an_unreadable_row_says_why(#[case] json: &str, #[case] why: &str) {
+        assert_eq!(row(json), Err(format!("row 1: {why}")));
+    }
+
+    #[rstest]
+    #[case::null("null")]
+    #[case::number("7")]
+    #[case::list("[]")]
+    #[case::twice_the_same_key(r#"{"vmid":1,"vmid":2}"#)]
+    fn an_unreadable_row_does_not_hide_the_others(#[case] strange: &str) {
+        let good = r#"{"vmid":101,"type":"qemu","node":"pve1"}"#;
+        let list = list(&format!("[{strange},{good}]"));
+        assert_eq!((list.guests.len(), list.unreadable), (1, 1));
+    }
+
+    #[test]
+    fn guests_are_sorted_by_vmid_as_a_number() {
+        let row = |vmid| format!(r#"{{"vmid":{vmid},"type":"qemu","node":"pve1"}}"#);
+        let list = list(&format!("[{},{},{}]", row(100), row(1000), row(101)));
+        let vmids: Vec<u32> = list.guests.iter().map(|guest| guest.vmid.0).collect();
+        assert_eq!(vmids, [100, 101, 1000]);
+    }
+
+    #[test]
+    fn a_row_of_a_node_needs_neither_type_nor_node() {
+        let json = r#"[{"vmid":284,"name":"VM 284","lock":"clone","status":"stopped"}]"#;
+        let list = read(json, Some(&Node("pve1".into())), &|_| true);
+        let expected = Guest {
+            vmid: Vmid(284),
+            kind: GuestKind::Qemu,
+            name: None,
+            node: Node("pve1".into()),
+            status: "stopped".into(),
+            template: false,
+            lock: Some("clone".into()),
+        };
+        assert_eq!(list.guests, [expected]);
+    }
+
+    #[test]
+    fn what_is_not_to_be_kept_leaves_its_vmid_only() {
+        let row = |vmid, flag| {
+            format!(r#"{{"vmid":{vmid},"type":"qemu","node":"pve1","template":{flag}}}"#)
+        };
+        let rows = format!("[{},{}]", row(1000, 0), row(101, 1));
+        let list = read(&rows, None, &Guest::is_vm_template);
+        let kept: Vec<u32> = list.guests.iter().map(|guest| guest.vmid.0).collect();
+        assert_eq!((kept, list.vmids), (vec![101], vec![Vmid(101), Vmid(1000)]));
+    }
+}

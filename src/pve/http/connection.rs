@@ -1,0 +1,360 @@
+//! The way to one host: its connections, one request at a time, and what became of it.
+
+use std::cell::OnceCell;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use snafu::ResultExt;
+use ureq::http::{HeaderMap, HeaderName, Response, header};
+use ureq::unversioned::transport::{Connector, TcpConnector};
+use ureq::{Agent, Body, Timeout};
+
+use crate::pve::http::answer::Answer;
+use crate::pve::http::error::{Error, TlsSnafu, Unreached};
+use crate::pve::http::host::Host;
+use crate::pve::http::observer::{Lookup, Wire};
+use crate::pve::secret::Secret;
+use crate::pve::tls::certificate::{Details, Fingerprint};
+use crate::pve::tls::{self, Handshake, Tls, Trust};
+
+/// pveproxy drops idle connections after 5 s; one that is nearly that old may be gone already.
+const IDLE_AT_MOST: Duration = Duration::from_secs(4);
+/// A POST on a connection that the server is just closing looks like a lost answer, so one that
+/// has been idle for longer than this is not used for it.
+const IDLE_BEFORE_A_CHANGE: Duration = Duration::from_secs(1);
+/// Also for the lookup of the name before it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Room for 170,000 guests; bounds an endless answer.
+const LIST_AT_MOST: u64 = 64 << 20;
+/// Everything else is far shorter.
+const BODY_AT_MOST: u64 = 4 << 20;
+
+const ENDLESS_HEADERS: &str = "headers without end";
+
+/// A host to ask, and whom to believe that it is the one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Endpoint {
+    /// Where it is.
+    pub host: Host,
+    /// Whom to trust there.
+    pub trust: Trust,
+}
+
+/// What a server has shown of itself, whether or not it was believed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Presented {
+    /// Of its certificate.
+    pub fingerprint: Fingerprint,
+    /// Until when that counts, since 1970, if it can be read.
+    pub not_after: Option<Duration>,
+}
+
+/// A request, to whichever host.
+pub(in crate::pve) struct Request<'r> {
+    pub(in crate::pve) path: &'r str,
+    /// Whether the answer may be long: guests, or the lines of a log.
+    pub(in crate::pve) is_list: bool,
+    pub(in crate::pve) method: Method,
+}
+
+/// What a request does, and with what.
+pub(in crate::pve) enum Method {
+    /// Nothing but asking.
+    Get,
+    /// Begins something, with a form.
+    Post(String),
+    /// Changes something, with a form.
+    Put(String),
+}
+
+impl Request<'_> {
+    pub(in crate::pve) fn get(path: &str) -> Request<'_> {
+        Request {
+            path,
+            is_list: false,
+            method: Method::Get,
+        }
+    }
+
+    /// `GET` where the answer may be long.
+    pub(in crate::pve) fn list(path: &str) -> Request<'_> {
+        Request {
+            is_list: true,
+            ..Request::get(path)
+        }
+    }
+
+    pub(in crate::pve) fn method(&self) -> &'static str {
+        match self.method {
+            Method::Get => "GET",
+            Method::Post(_) => "POST",
+            Method::Put(_) => "PUT",
+        }
+    }
+
+    /// Whether it may change something, so that its getting lost matters.
+    pub(in crate::pve) fn is_change(&self) -> bool {
+        !matches!(self.method, Method::Get)
+    }
+}
+
+/// What proves who asks: the value of the header, and the part of it that nobody may read.
+#[derive(Clone)]
+pub(in crate::pve) struct Credentials {
+    pub(in crate::pve) header: Secret,
+    pub(in crate::pve) secret: Secret,
+}
+
+/// What a request may take: this, or what the run's deadline leaves of it.
+#[derive(Clone, Copy)]
+pub(in crate::pve) struct Limit {
+    pub(in crate::pve) time: Duration,
+    pub(in crate::pve) is_cut_short: bool,
+}
+
+pub(in crate::pve) struct Line {
+    endpoint: Endpoint,
+    agent: OnceCell<Agent>,
+    wire: Wire,
+    handshake: Handshake,
+}
+
+impl Line {
+    pub(in crate::pve) fn to(endpoint: Endpoint) -> Line {
+        Line {
+            endpoint,
+            agent: OnceCell::new(),
+            wire: Wire::default(),
+            handshake: Handshake::default(),
+        }
+    }
+
+    pub(in crate::pve) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(in crate::pve) fn host(&self) -> &Host {
+        &self.endpoint.host
+    }
+
+    /// Where its name has led to at the last request.
+    pub(in crate::pve) fn addresses(&self) -> Vec<IpAddr> {
+        self.wire.addresses()
+    }
+
+    /// What the host has presented last.
+    pub(in crate::pve) fn presented(&self) -> Option<Presented> {
+        let certificate = self.handshake.certificate()?;
+        Some(Presented {
+            fingerprint: Fingerprint::of(&certificate),
+            not_after: Details::of(&certificate).map(|details| details.not_after),
+        })
+    }
+
+    /// Reads whom to trust, if that has not been done.
+    pub(in crate::pve) fn agent(&self) -> Result<&Agent, Error> {
+        if let Some(agent) = self.agent.get() {
+            return Ok(agent);
+        }
+        let host = &self.endpoint.host;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .https_only(host.tls())
+            .max_redirects(0)
+            .proxy(None)
+            .max_idle_age(IDLE_AT_MOST)
+            .timeout_resolve(Some(CONNECT_TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .user_agent(concat!("homelab/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let lookup = Lookup {
+            wire: self.wire.clone(),
+            loopback_only: !host.tls(),
+        };
+        let tcp = ().chain(TcpConnector::default());
+        let wire = self.wire.clone();
+        let agent = if host.tls() {
+            let tls = Tls::new(&self.endpoint.trust, self.handshake.clone()).context(TlsSnafu)?;
+            Agent::with_parts(config, tcp.chain(tls).chain(wire), lookup)
+        } else {
+            Agent::with_parts(config, tcp.chain(wire), lookup)
+        };
+        Ok(self.agent.get_or_init(|| agent))
+    }
+
+    /// Sends a request and reads the whole answer, whatever its status.
+    pub(in crate::pve) fn exchange(
+        &self,
+        request: &Request,
+        credentials: &Credentials,
+        limit: Limit,
+    ) -> Result<Answer, Error> {
+        let agent = self.agent()?;
+        self.wire.before_a_request();
+        self.handshake.before_a_request();
+        let mut response = self
+            .send(agent, request, credentials, limit.time)
+            .map_err(|error| self.failure(&error, limit, 0))?;
+        let status = response.status().as_u16();
+        let at_most = if request.is_list && status == 200 {
+            LIST_AT_MOST
+        } else {
+            BODY_AT_MOST
+        };
+        let body = response.body_mut().with_config().limit(at_most);
+        let bytes = body.read_to_vec();
+        let bytes = bytes.map_err(|error| self.failure(&error, limit, status))?;
+        let length = bytes.len();
+        // One bad byte must not hide the rest.
+        let text = String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let masked = |text: String| credentials.secret.masked_in(text);
+        let text_of = |name| text_of(response.headers(), name).map(masked);
+        Ok(Answer {
+            status,
+            reason: masked(self.wire.reason()),
+            body: masked(text),
+            length,
+            location: text_of(header::LOCATION),
+            content_type: text_of(header::CONTENT_TYPE),
+        })
+    }
+
+    fn send(
+        &self,
+        agent: &Agent,
+        request: &Request,
+        credentials: &Credentials,
+        time: Duration,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let url = format!("{}{}", self.endpoint.host.base_url(), request.path);
+        let authorization = credentials.header.expose();
+        let (change, form) = match &request.method {
+            Method::Get => {
+                return agent
+                    .get(url)
+                    .header(header::AUTHORIZATION, authorization)
+                    .config()
+                    .timeout_global(Some(time))
+                    .build()
+                    .call();
+            }
+            Method::Post(form) => (agent.post(url), form),
+            Method::Put(form) => (agent.put(url), form),
+        };
+        change
+            .header(header::AUTHORIZATION, authorization)
+            .content_type("application/x-www-form-urlencoded")
+            .config()
+            .timeout_global(Some(time))
+            .max_idle_age(IDLE_BEFORE_A_CHANGE)
+            .build()
+            .send(form)
+    }
+
+    /// `status` is 0 if there is none yet.
+    fn failure(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
+        if self.wire.sent() {
+            self.lost(error, limit, status)
+        } else {
+            self.never_sent(error, limit)
+        }
+    }
+
+    fn lost(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
+        let host = self.endpoint.host.clone();
+        let unusable = |what: String| Error::Unusable {
+            host: host.clone(),
+            status,
+            what,
+        };
+        match error {
+            ureq::Error::LargeResponseHeader(..) => unusable(ENDLESS_HEADERS.to_owned()),
+            // Whose type has no name here.
+            ureq::Error::Protocol(error) if error.to_string().contains("too many headers") => {
+                unusable(ENDLESS_HEADERS.to_owned())
+            }
+            ureq::Error::Protocol(_) => unusable("something that is not HTTP".to_owned()),
+            ureq::Error::BodyExceedsLimit(at_most) => {
+                unusable(format!("more than {} MiB", at_most >> 20))
+            }
+            ureq::Error::Timeout(_) => Error::NoAnswer {
+                cause: format!("nothing whole came within {}", seconds(limit.time)),
+                host,
+                cut_short: limit.is_cut_short,
+            },
+            error => Error::NoAnswer {
+                cause: if is_cut(error) {
+                    "the connection was cut".to_owned()
+                } else {
+                    error.to_string()
+                },
+                host,
+                cut_short: false,
+            },
+        }
+    }
+
+    fn never_sent(&self, error: &ureq::Error, limit: Limit) -> Error {
+        let host = self.endpoint.host.clone();
+        if let Some((distrust, fingerprint)) = self.handshake.distrust() {
+            let Endpoint { host, trust } = self.endpoint.clone();
+            return Error::Untrusted {
+                host,
+                trust,
+                distrust,
+                fingerprint,
+            };
+        }
+        let is_timeout = matches!(error, ureq::Error::Timeout(_));
+        let time = seconds(limit.time.min(CONNECT_TIMEOUT));
+        let words = match error {
+            ureq::Error::Timeout(Timeout::Resolve) => format!("no answer within {time}"),
+            ureq::Error::Timeout(_) if self.handshake.has_begun() => {
+                format!("it takes connections, and has not begun to speak TLS within {time}")
+            }
+            ureq::Error::Timeout(_) => format!("no connection within {time}"),
+            ureq::Error::Io(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        if is_timeout && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
+            let tried = Some((host, words));
+            return Error::NoTimeLeft { tried };
+        }
+        let why = if self.wire.is_elsewhere() {
+            Unreached::NotLoopback
+        } else if self.wire.is_lookup_failed() {
+            Unreached::Name { words }
+        } else {
+            match tls::handshake_failure(error) {
+                Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
+                Some(failure) => Unreached::Handshake {
+                    words: failure.to_string(),
+                },
+                None if is_cut(error) && host.tls() => Unreached::CutInTls,
+                None => Unreached::Connection { words },
+            }
+        };
+        Error::Unreachable { host, why }
+    }
+}
+
+fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.to_owned())
+}
+
+fn is_cut(error: &ureq::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+
+    let ureq::Error::Io(error) = error else {
+        return false;
+    };
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe)
+}
+
+fn seconds(time: Duration) -> String {
+    let tenths = (time.as_secs_f64() * 10.0).round();
+    format!("{} s", tenths / 10.0)
+}

@@ -1,0 +1,166 @@
+//! A list of guests reads the same however long it is and in whatever pieces it arrives.
+
+use std::sync::Arc;
+
+use mockito::{Server, ServerGuard};
+use rstest::rstest;
+
+use super::{SECRET, all_guests, client_of};
+use crate::pve::types::{Guest, GuestKind, Node, Vmid};
+
+/// Numbers in every notation, escapes, nested values and nulls, in fields that are used and in
+/// fields that are not.
+fn row(vmid: usize) -> String {
+    format!(
+        r#"{{"cpu":0.16190438,"mem":-1.5E+3,"netin":12e-7,"disk":0,"x":{{"a":[1.5,-0,{{"b":null}}],"]}}":"\\\"]}}"}},"pool":null,"tags":"a;\u00e9\n\uD83D\uDE00","lock":null,"vmid":{vmid},"name":"w\u00e9b-\"{vmid}\"","node":"pve1","status":"running","template":"1","type":"qemu","y":true}}"#
+    )
+}
+
+fn guest(vmid: usize) -> Guest {
+    Guest {
+        vmid: Vmid(vmid.try_into().unwrap()),
+        kind: GuestKind::Qemu,
+        name: Some(format!("wéb-\"{vmid}\"")),
+        node: Node("pve1".into()),
+        status: "running".into(),
+        template: true,
+        lock: None,
+    }
+}
+
+/// The guests that a client reads from a body that arrives in pieces of `size` bytes.
+fn read_in_pieces(server: &mut ServerGuard, body: &Arc<str>, size: usize) -> Vec<Guest> {
+    let body = body.clone();
+    server.reset();
+    server
+        .mock("GET", "/api2/json/cluster/resources?type=vm")
+        .with_chunked_body(move |out| {
+            let mut pieces = body.as_bytes().chunks(size);
+            pieces.try_for_each(|piece| out.write_all(piece))
+        })
+        .create();
+    let list = all_guests(&client_of(server)).unwrap();
+    list.guests
+}
+
+/// A body in which a row straddles each of these places, starting `distance` bytes before it.
+fn body_with_rows_across(places: &[usize], distance: usize) -> String {
+    let mut body = r#"{"data":["#.to_owned();
+    for (index, place) in places.iter().enumerate() {
+        let [open, close] = [r#"{"padding":""#, r#""},"#];
+        let padding = place - distance - body.len() - open.len() - close.len();
+        body += &[open, &"p".repeat(padding), close, &row(101 + index), ","].concat();
+    }
+    body.pop();
+    body + "]}"
+}
+
+fn short_list() -> String {
+    format!(r#"{{"data":[{},{}]}}"#, row(101), row(102))
+}
+
+const PLACES: [usize; 6] = [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10];
+
+#[test]
+fn a_row_reads_the_same_wherever_in_a_body_it_lies() {
+    let guests: Vec<Guest> = (101..107).map(guest).collect();
+    let mut server = Server::new();
+    for distance in 0..=row(101).len() {
+        let body: Arc<str> = body_with_rows_across(&PLACES, distance).into();
+        server.reset();
+        server
+            .mock("GET", "/api2/json/cluster/resources?type=vm")
+            .with_body(&*body)
+            .create();
+        let list = all_guests(&client_of(&server));
+        let list = list.unwrap_or_else(|error| panic!("{distance} bytes into a row: {error}"));
+        assert_eq!(list.guests, guests, "{distance} bytes into a row");
+    }
+}
+
+#[test]
+fn a_short_list_reads_the_same_in_pieces_of_every_size() {
+    let body: Arc<str> = short_list().into();
+    let guests = [guest(101), guest(102)];
+    let mut server = Server::new();
+    for size in 1..=body.len() {
+        let read = read_in_pieces(&mut server, &body, size);
+        assert_eq!(read, guests, "in pieces of {size} bytes");
+    }
+}
+
+#[test]
+fn a_long_list_reads_the_same_in_small_and_large_pieces() {
+    let body: Arc<str> = body_with_rows_across(&PLACES, 9).into();
+    let guests: Vec<Guest> = (101..107).map(guest).collect();
+    let mut server = Server::new();
+    let around = |place| [place - 1, place, place + 1];
+    for size in PLACES.map(around).into_iter().flatten().chain([7]) {
+        let read = read_in_pieces(&mut server, &body, size);
+        assert_eq!(read, guests, "in pieces of {size} bytes");
+    }
+}
+
+/// A truncated body with a length that fits it.
+#[test]
+fn a_list_that_is_cut_at_any_byte_breaks_off() {
+    let body = short_list();
+    let mut server = Server::new();
+    for length in 1..body.len() {
+        server.reset();
+        server
+            .mock("GET", "/api2/json/cluster/resources?type=vm")
+            .with_body(&body[..length])
+            .create();
+        let error = all_guests(&client_of(&server)).unwrap_err().to_string();
+        let expected = format!("no answer from {}: it breaks off", server.host_with_port());
+        assert_eq!(error, expected, "cut at {length}");
+    }
+}
+
+#[rstest]
+#[case::page("<html>", "200 OK")]
+#[case::list("[]", "200 OK")]
+#[case::list_in_a_list(r#"[[{"vmid":101,"type":"qemu","node":"pve1"}]]"#, "200 OK")]
+#[case::nothing("", "200 OK")]
+#[case::no_data(r#"{"success":1}"#, "JSON without the 'data' of every answer")]
+#[case::no_json_in_a_row(r#"{"data":[x]}"#, "JSON without the 'data' of every answer")]
+#[case::more_behind_it(r#"{"data":[]}{}"#, "JSON without the 'data' of every answer")]
+#[case::words_behind_it(r#"{"data":[]}garbage"#, "JSON without the 'data' of every answer")]
+#[case::no_json("{not json", "JSON without the 'data' of every answer")]
+#[case::null(r#"{"data":null}"#, "'null' where a list of guests was expected")]
+#[case::object(
+    r#"{"data":{"a":1}}"#,
+    r#"'{"a":1}' where a list of guests was expected"#
+)]
+fn other_answers_are_not_lists(#[case] body: &str, #[case] what: &str) {
+    let mut server = Server::new();
+    server
+        .mock("GET", "/api2/json/cluster/resources?type=vm")
+        .with_body(body)
+        .create();
+    let error = all_guests(&client_of(&server)).unwrap_err().to_string();
+    let host = server.host_with_port();
+    let expected = format!("{host} did not answer as Proxmox VE does: {what}");
+    assert_eq!(error, expected);
+}
+
+/// Proxies repeat what they were sent.
+#[rstest]
+#[case::as_it_is("-")]
+#[case::escaped("\\u002d")]
+fn a_secret_that_is_repeated_is_masked(#[case] hyphen: &str) {
+    let secret = SECRET.replace('-', hyphen);
+    let row = format!(
+        r#"{{"vmid":101,"type":"qemu","node":"{secret}","name":"a {secret}","status":"{secret}","lock":"{secret}"}}"#
+    );
+    let body = format!(r#"{{"data":[{row},{{"vmid":102,"type":"{secret}"}}]}}"#);
+    let mut server = Server::new();
+    server
+        .mock("GET", "/api2/json/cluster/resources?type=vm")
+        .with_body(&body)
+        .create();
+    let text = format!("{:?}", all_guests(&client_of(&server)).unwrap());
+    let count = |text: &str, part| text.matches(part).count();
+    assert_eq!((count(&text, "(secret)"), count(&text, SECRET)), (5, 0));
+}

@@ -1,0 +1,210 @@
+//! Why a server is not believed to be who it claims to be, in words: what is wrong with its
+//! certificate, not what rustls calls it.
+
+use std::time::Duration;
+
+use rustls::CertificateError;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use snafu::Snafu;
+
+use crate::pve::tls::certificate::{Day, Details, Fingerprint};
+
+/// What is wrong with the certificate that a server has presented.
+#[derive(Clone, PartialEq, Eq, Debug, Snafu)]
+#[allow(missing_docs)]
+pub enum Distrust {
+    #[snafu(display("its certificate is signed by an authority that is not trusted here"))]
+    UnknownAuthority,
+
+    #[snafu(display(
+        "its certificate cannot be verified, for this system has no certificate authorities to trust"
+    ))]
+    NoAuthorities,
+
+    #[snafu(display("its certificate is signed by itself, and by no authority"))]
+    SelfSigned,
+
+    #[snafu(display("its certificate is for {}", listed(names.as_deref())))]
+    /// None where they cannot be read.
+    OtherNames { names: Option<Vec<String>> },
+
+    #[snafu(display("its certificate expired on {}{}", day(*at), clock()))]
+    Expired { at: Duration },
+
+    #[snafu(display("its certificate is not valid before {}{}", day(*at), clock()))]
+    NotYetValid { at: Duration },
+
+    #[snafu(display("its certificate is not the pinned one, {pin}"))]
+    NotPinned { pin: Fingerprint },
+
+    /// The certificate is public. Whoever has only that is somebody else.
+    #[snafu(display("it has presented a certificate whose key it does not hold"))]
+    WithoutItsKey,
+
+    #[snafu(display(
+        "its certificate is of a kind that is not verified any more (RSA below 2048 bits, or X.509 \
+         before version 3)"
+    ))]
+    Outdated,
+
+    #[snafu(display("its certificate is not one for servers"))]
+    OtherPurpose,
+
+    #[snafu(display("its certificate is damaged"))]
+    Damaged,
+
+    /// Among others: it is an authority's own certificate, which no server may use.
+    #[snafu(display("its certificate is not one that can be verified"))]
+    Unverifiable,
+}
+
+impl Distrust {
+    /// From the verifier's words for a certificate with these details.
+    pub(in crate::pve) fn of(
+        error: &rustls::Error,
+        details: Option<Details>,
+        now: UnixTime,
+    ) -> Distrust {
+        let rustls::Error::InvalidCertificate(reason) = error else {
+            return Distrust::Unverifiable;
+        };
+        let is_self_signed = details.as_ref().is_some_and(|it| it.is_self_signed);
+        match reason {
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::Other(_)
+                if is_self_signed =>
+            {
+                Distrust::SelfSigned
+            }
+            // A wrong signature: the authority bears the name of a trusted one but is another, as
+            // those of two Proxmox VE clusters may.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Distrust::UnknownAuthority
+            }
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => {
+                // Not the server's own, then: an authority's between it and the root.
+                let of_its_time = details.and_then(|it| Distrust::of_its_time(&it, now));
+                of_its_time.unwrap_or(Distrust::Unverifiable)
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                let names = details.map(|details| details.names);
+                Distrust::OtherNames { names }
+            }
+            CertificateError::BadEncoding => Distrust::Damaged,
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                Distrust::OtherPurpose
+            }
+            _ => Distrust::Unverifiable,
+        }
+    }
+
+    /// From the verifier's words for the signature under the handshake.
+    pub(in crate::pve) fn of_signature(
+        error: &rustls::Error,
+        details: Option<Details>,
+    ) -> Distrust {
+        match error {
+            // With a short key the verifier does not even try.
+            _ if details.is_some_and(|details| details.is_outdated) => Distrust::Outdated,
+            rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
+                Distrust::WithoutItsKey
+            }
+            _ => Distrust::Unverifiable,
+        }
+    }
+
+    /// A pin stands in for authority and name. A certificate that does not count today is none.
+    pub(in crate::pve) fn unless_pinned(
+        pin: Fingerprint,
+        certificate: &CertificateDer,
+        details: Option<Details>,
+        now: UnixTime,
+    ) -> Result<(), Distrust> {
+        if Fingerprint::of(certificate) != pin {
+            return Err(Distrust::NotPinned { pin });
+        }
+        // It is the very one; that its dates cannot be read here is no reason against it.
+        let of_its_time = details.and_then(|it| Distrust::of_its_time(&it, now));
+        of_its_time.map_or(Ok(()), Err)
+    }
+
+    fn of_its_time(details: &Details, now: UnixTime) -> Option<Distrust> {
+        let now = Duration::from_secs(now.as_secs());
+        if now > details.not_after {
+            let at = details.not_after;
+            return Some(Distrust::Expired { at });
+        }
+        let at = details.not_before;
+        (now < at).then_some(Distrust::NotYetValid { at })
+    }
+}
+
+fn day(at: Duration) -> String {
+    Day::at(at).map_or_else(|| "an impossible day".to_owned(), |day| day.to_string())
+}
+
+/// A wrong clock makes good certificates bad, so what it says is said.
+fn clock() -> String {
+    Day::today().map_or_else(String::new, |today| {
+        format!("; this machine's clock says {today}")
+    })
+}
+
+fn listed(names: Option<&[String]>) -> String {
+    match names {
+        None => "another name".to_owned(),
+        Some([]) => "no name at all".to_owned(),
+        Some(names) => format!("other names: {}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use rustls::pki_types::pem::PemObject;
+
+    fn details(pem: &str) -> Details {
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        Details::of(&certificate).unwrap()
+    }
+
+    /// With these nobody can sign a handshake so that it is verified, whoever he is.
+    #[rstest]
+    #[case::short_key(include_str!("../../../fixtures/certificates/rsa-1024.pem"))]
+    #[case::before_version_3(include_str!("../../../fixtures/certificates/version-1.pem"))]
+    fn a_kind_that_is_not_verified_any_more_is_no_sign_of_a_thief(#[case] pem: &str) {
+        let details = details(pem);
+        let error = CertificateError::BadSignature.into();
+        assert!(details.is_self_signed && details.may_sign);
+        assert_eq!(
+            Distrust::of_signature(&error, Some(details)),
+            Distrust::Outdated
+        );
+    }
+
+    #[test]
+    fn another_signature_than_the_keys_is_one() {
+        let error = CertificateError::BadSignature.into();
+        assert_eq!(
+            Distrust::of_signature(&error, None),
+            Distrust::WithoutItsKey
+        );
+        let error = CertificateError::BadEncoding.into();
+        assert_eq!(Distrust::of_signature(&error, None), Distrust::Unverifiable);
+    }
+
+    /// A serial number of 23 bytes, say, is nothing against the very certificate that is pinned.
+    #[test]
+    fn a_pinned_certificate_need_not_be_readable() {
+        let certificate = CertificateDer::from(vec![0x30, 0x00]);
+        let pin = Fingerprint::of(&certificate);
+        let now = UnixTime::now();
+        let verdict = Distrust::unless_pinned(pin, &certificate, None, now);
+        assert_eq!(verdict, Ok(()));
+    }
+}

@@ -1,0 +1,518 @@
+//! Proxmox's words as types.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use snafu::{OptionExt, Snafu, ensure};
+
+use crate::pve::secret::Secret;
+use crate::pve::vm_config::VmConfig;
+
+/// The number of a guest, unique in its cluster.
+///
+/// Proxmox hands out 100 … 999999999; guests with a lower one can only be leftovers of very old
+/// versions, so a row may have one but nobody can ask for one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Vmid(pub u32);
+
+impl Vmid {
+    /// The lowest VMID that Proxmox gives to a guest.
+    pub const MIN: Vmid = Vmid(100);
+    /// The highest VMID that Proxmox accepts.
+    pub const MAX: Vmid = Vmid(999_999_999);
+}
+
+impl fmt::Display for Vmid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Vmid {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Vmid, Error> {
+        let number = if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            text.parse().ok()
+        } else {
+            None
+        };
+        number
+            .map(Vmid)
+            .filter(|vmid| (Vmid::MIN..=Vmid::MAX).contains(vmid))
+            .ok_or(Error::NotAVmid)
+    }
+}
+
+/// The name of a cluster node.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Node(pub String);
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of a storage, which disks are on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Storage(pub String);
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of a pool, which guests are members of.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pool(pub String);
+
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How to clone a template. Proxmox refuses a storage for a linked clone, whose disks lie beside its
+/// template's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CloneMode {
+    /// The clone gets disks of its own: on the template's storages, or on this one.
+    Full {
+        /// Where all of them go.
+        storage: Option<Storage>,
+    },
+    /// The clone keeps only what differs from its template, and needs that for ever.
+    Linked,
+}
+
+/// What a clone is to be, its name and VMID aside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CloneOptions {
+    /// Whether it gets disks of its own, and where.
+    pub mode: CloneMode,
+    /// The pool that it becomes a member of.
+    pub pool: Option<Pool>,
+    /// The node that it ends up on; none is the template's.
+    pub target: Option<Node>,
+}
+
+impl Default for CloneOptions {
+    /// As Proxmox's web interface proposes it for a template's full clone.
+    fn default() -> CloneOptions {
+        CloneOptions {
+            mode: CloneMode::Full { storage: None },
+            pool: None,
+            target: None,
+        }
+    }
+}
+
+/// A VM name that Proxmox accepts: labels of letters, digits and inner hyphens, joined by dots.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VmName(String);
+
+impl VmName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for VmName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for VmName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<VmName, Error> {
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        };
+        ensure!(!text.is_empty(), EmptyNameSnafu);
+        ensure!(text.split('.').all(is_label), NotAVmNameSnafu);
+        Ok(VmName(text.to_owned()))
+    }
+}
+
+/// The handle of a task: `UPID:node:pid:pstart:starttime:type:id:user:`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Upid(String);
+
+impl Upid {
+    /// The node the task runs on, which is the one to ask about it.
+    pub fn node(&self) -> Node {
+        Node(self.0.split(':').nth(1).unwrap_or_default().to_owned())
+    }
+
+    /// The UPID as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Upid {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Upid, Error> {
+        text.parse()
+    }
+}
+
+impl From<Upid> for String {
+    fn from(upid: Upid) -> String {
+        upid.0
+    }
+}
+
+impl fmt::Display for Upid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Upid {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Upid, Error> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let ["UPID", node, pid, pstart, start, kind, _id, user, ""] = parts[..] else {
+            return Err(Error::NotAUpid);
+        };
+        let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
+        ensure!(
+            !node.is_empty() && !kind.is_empty() && !user.is_empty(),
+            NotAUpidSnafu
+        );
+        ensure!([pid, pstart, start].into_iter().all(is_hex), NotAUpidSnafu);
+        Ok(Upid(text.to_owned()))
+    }
+}
+
+/// What kind of guest a row describes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GuestKind {
+    /// A virtual machine.
+    Qemu,
+    /// A container.
+    Lxc,
+}
+
+/// A guest as a list shows it. Lists lag: a hint, not the truth.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Guest {
+    /// Its number.
+    pub vmid: Vmid,
+    /// VM or container.
+    pub kind: GuestKind,
+    /// Absent while the server does not know it: on a node that is down, or right after a clone.
+    pub name: Option<String>,
+    /// The node it is on.
+    pub node: Node,
+    /// `running`, `stopped`, or `unknown` where the name is absent too.
+    pub status: String,
+    /// Whether it can be cloned from but not started.
+    pub template: bool,
+    /// What holds it: `clone`, `backup`, `migrate` …
+    pub lock: Option<String>,
+}
+
+impl Guest {
+    /// A VM that can be cloned.
+    pub fn is_vm_template(&self) -> bool {
+        self.kind == GuestKind::Qemu && self.template
+    }
+
+    /// A VM that is no template, as far as the row tells.
+    pub fn is_vm(&self) -> bool {
+        self.kind == GuestKind::Qemu && !self.template
+    }
+
+    /// Whether it has exactly this name, in upper and lower case too.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name.as_deref() == Some(name)
+    }
+
+    /// A VM or VM template whose row has no name, or may have that of the guest before it.
+    pub fn may_hide_its_name(&self) -> bool {
+        self.kind == GuestKind::Qemu && (self.name.is_none() || self.is_being_cloned())
+    }
+
+    /// Whether a clone is making it, or has left it half made.
+    pub fn is_being_cloned(&self) -> bool {
+        self.lock.as_deref() == Some("clone")
+    }
+
+    /// What the configuration of a VM says of it.
+    pub fn of_config(vmid: Vmid, node: Node, config: VmConfig) -> Guest {
+        Guest {
+            vmid,
+            kind: GuestKind::Qemu,
+            name: config.name,
+            node,
+            status: "unknown".to_owned(),
+            template: config.template,
+            lock: config.lock,
+        }
+    }
+
+    /// A container, template or not.
+    pub fn is_container(&self) -> bool {
+        self.kind == GuestKind::Lxc
+    }
+
+    /// Where it is, for lists of several: `9000 on node 'pve1'`.
+    pub fn place(&self) -> String {
+        format!("{} on node '{}'", self.vmid, self.node)
+    }
+}
+
+/// `VM 101 'web-1' on node 'pve1'`
+impl fmt::Display for Guest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match (self.kind, self.template) {
+            (GuestKind::Qemu, false) => "VM",
+            (GuestKind::Qemu, true) => "template",
+            (GuestKind::Lxc, false) => "container",
+            (GuestKind::Lxc, true) => "container template",
+        };
+        write!(f, "{kind} {}", self.vmid)?;
+        if let Some(name) = &self.name {
+            write!(f, " '{name}'")?;
+        }
+        write!(f, " on node '{}'", self.node)
+    }
+}
+
+/// The version of a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Version {
+    /// As the server writes it: `9.2.11`.
+    pub text: String,
+    /// Its first number.
+    pub major: u32,
+}
+
+impl FromStr for Version {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Version, Error> {
+        let major = text
+            .split(['.', '-'])
+            .next()
+            .and_then(|major| major.parse().ok());
+        Ok(Version {
+            text: text.to_owned(),
+            major: major.context(NotAVersionSnafu)?,
+        })
+    }
+}
+
+/// Where a task is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TaskStatus {
+    /// Still working.
+    Running,
+    /// Over.
+    Stopped(ExitStatus),
+}
+
+/// How a task ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ExitStatus {
+    /// All is done.
+    Ok,
+    /// All is done; this many lines of its log are warnings.
+    Warnings(u32),
+    /// The worker died or its node went down: nobody knows how much is done.
+    Unexpected,
+    /// The server's words for what went wrong.
+    Failed(String),
+}
+
+/// As the server writes it.
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExitStatus::Ok => f.write_str("OK"),
+            ExitStatus::Warnings(count) => write!(f, "WARNINGS: {count}"),
+            ExitStatus::Unexpected => f.write_str("unexpected status"),
+            ExitStatus::Failed(words) => f.write_str(words),
+        }
+    }
+}
+
+impl From<&str> for ExitStatus {
+    fn from(text: &str) -> ExitStatus {
+        match text {
+            "OK" => ExitStatus::Ok,
+            "unexpected status" => ExitStatus::Unexpected,
+            _ => match text.strip_prefix("WARNINGS: ").map(str::parse) {
+                Some(Ok(count)) => ExitStatus::Warnings(count),
+                _ => ExitStatus::Failed(text.to_owned()),
+            },
+        }
+    }
+}
+
+/// Who asks: an API token without its secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenId {
+    /// `root`
+    pub user: String,
+    /// `pam`
+    pub realm: String,
+    /// What the user calls this one of the tokens.
+    pub key: String,
+}
+
+impl TokenId {
+    /// The token's owner: `USER@REALM`.
+    pub fn userid(&self) -> String {
+        format!("{}@{}", self.user, self.realm)
+    }
+}
+
+/// `USER@REALM!TOKENID`
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TokenId { user, realm, key } = self;
+        write!(f, "{user}@{realm}!{key}")
+    }
+}
+
+/// An API token: what the `Authorization` header is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Token {
+    /// Whose.
+    pub id: TokenId,
+    /// The UUID that Proxmox showed once, when the token was made.
+    pub secret: Secret,
+}
+
+impl Token {
+    /// `PVEAPIToken=USER@REALM!TOKENID=SECRET`
+    pub fn header(&self) -> Secret {
+        let secret = self.secret.expose();
+        Secret::new(format!("PVEAPIToken={}={secret}", self.id))
+    }
+}
+
+/// One of the words above that is not what it should be.
+#[derive(Debug, Snafu, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[snafu(display("not a VMID: Proxmox takes 100 to 999999999"))]
+    NotAVmid,
+
+    #[snafu(display("it is empty"))]
+    EmptyName,
+
+    #[snafu(display(
+        "not a VM name: Proxmox takes letters, digits and '-', in parts joined by '.', \
+         each beginning and ending with a letter or digit"
+    ))]
+    NotAVmName,
+
+    #[snafu(display("not a UPID, which looks like UPID:node:pid:pstart:starttime:type:id:user:"))]
+    NotAUpid,
+
+    #[snafu(display("not a version, which looks like 9.2.11"))]
+    NotAVersion,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::lowest("100", Ok(Vmid(100)))]
+    #[case::highest("999999999", Ok(Vmid(999_999_999)))]
+    #[case::below_the_lowest("99", Err(Error::NotAVmid))]
+    #[case::above_the_highest("1000000000", Err(Error::NotAVmid))]
+    #[case::no_number("abc", Err(Error::NotAVmid))]
+    #[case::negative("-1", Err(Error::NotAVmid))]
+    #[case::with_a_sign("+142", Err(Error::NotAVmid))]
+    #[case::empty("", Err(Error::NotAVmid))]
+    #[case::beyond_any_integer("99999999999999999999", Err(Error::NotAVmid))]
+    fn a_vmid_is_what_proxmox_takes(#[case] text: &str, #[case] expected: Result<Vmid, Error>) {
+        assert_eq!(text.parse(), expected);
+    }
+
+    #[rstest]
+    #[case::plain("web-1", true)]
+    #[case::one_letter("a", true)]
+    #[case::digits("101", true)]
+    #[case::with_domain("web-1.lan.example", true)]
+    #[case::empty("", false)]
+    #[case::underscore("my_vm", false)]
+    #[case::space("my vm", false)]
+    #[case::leading_hyphen("-web", false)]
+    #[case::trailing_hyphen("web-", false)]
+    #[case::hyphen_before_a_dot("web-.lan", false)]
+    #[case::two_dots("web..lan", false)]
+    #[case::trailing_dot("web.", false)]
+    #[case::umlaut("wéb", false)]
+    #[case::newline("web\n", false)]
+    fn a_vm_name_is_what_proxmox_takes(#[case] text: &str, #[case] accepted: bool) {
+        assert_eq!(text.parse::<VmName>().is_ok(), accepted);
+    }
+
+    #[rstest]
+    #[case::done("OK", ExitStatus::Ok)]
+    #[case::warnings("WARNINGS: 1", ExitStatus::Warnings(1))]
+    #[case::many_warnings("WARNINGS: 12", ExitStatus::Warnings(12))]
+    #[case::worker_died("unexpected status", ExitStatus::Unexpected)]
+    #[case::other_words("clone failed: x", ExitStatus::Failed("clone failed: x".into()))]
+    #[case::not_quite_ok("ok", ExitStatus::Failed("ok".into()))]
+    #[case::warnings_without_a_number("WARNINGS: ", ExitStatus::Failed("WARNINGS: ".into()))]
+    fn an_exit_status_is_read_to_the_letter(#[case] text: &str, #[case] expected: ExitStatus) {
+        assert_eq!(ExitStatus::from(text), expected);
+    }
+
+    #[test]
+    fn a_upid_names_its_node() {
+        let upid: Upid = "UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:"
+            .parse()
+            .unwrap();
+        assert_eq!(upid.node(), Node("pve1".into()));
+    }
+
+    #[rstest]
+    #[case::empty("")]
+    #[case::words("hello")]
+    #[case::no_node("UPID::000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:")]
+    #[case::cut("UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000")]
+    #[case::no_hex("UPID:pve1:xyz:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:")]
+    fn other_texts_are_no_upid(#[case] text: &str) {
+        assert_eq!(text.parse::<Upid>(), Err(Error::NotAUpid));
+    }
+
+    #[test]
+    fn a_secret_stays_out_of_debug() {
+        let token = Token {
+            id: TokenId {
+                user: "root".into(),
+                realm: "pam".into(),
+                key: "cli".into(),
+            },
+            secret: Secret::new("s3cret".into()),
+        };
+        let shown = format!("{token:?} {:?}", token.header());
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}

@@ -1,0 +1,219 @@
+//! What a VM's configuration says of it: the truth, where lists only hint.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::pve::property::{bare_value, is_drive, is_numbered, mac, parts, value_of};
+use crate::pve::size::Size;
+
+/// A VM's configuration, changes that wait for its next start included.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct VmConfig {
+    /// Absent until a clone's first disk has been copied.
+    pub name: Option<String>,
+    /// Whether it can be cloned from but not started.
+    pub template: bool,
+    /// What holds it: `clone`, `backup`, `migrate` …
+    pub lock: Option<String>,
+    /// All of it, by Proxmox's own names, numbers as text.
+    options: BTreeMap<String, String>,
+}
+
+impl VmConfig {
+    pub(in crate::pve) fn read(data: &RawValue) -> Result<VmConfig, String> {
+        let options: BTreeMap<String, Value> =
+            serde_json::from_str(data.get()).map_err(|_| "a VM's configuration".to_owned())?;
+        let options = options.into_iter().filter_map(|(key, value)| match value {
+            Value::String(text) => Some((key, text)),
+            Value::Number(number) => Some((key, number.to_string())),
+            Value::Bool(flag) => Some((key, u8::from(flag).to_string())),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        });
+        Ok(VmConfig::of(options))
+    }
+
+    /// The one with these options.
+    pub fn of(options: impl IntoIterator<Item = (String, String)>) -> VmConfig {
+        let options: BTreeMap<String, String> = options.into_iter().collect();
+        let told = |key: &str| options.get(key).filter(|text| !text.is_empty()).cloned();
+        VmConfig {
+            name: told("name"),
+            template: told("template").is_some_and(|flag| flag != "0"),
+            lock: told("lock"),
+            options,
+        }
+    }
+
+    /// Whether something is making it, or has left it half made. All other locks are of work that
+    /// needs a whole VM.
+    pub fn is_being_made(&self) -> bool {
+        matches!(self.lock.as_deref(), Some("clone" | "create"))
+    }
+
+    /// An option as the server writes it.
+    pub fn option(&self, key: &str) -> Option<&str> {
+        self.options.get(key).map(String::as_str)
+    }
+
+    /// The keys of its disks, `scsi0`, `efidisk0` …, without drives for CDs, which cloud-init's is
+    /// one of: those come and go in a VM's life.
+    pub fn disks(&self) -> BTreeSet<String> {
+        self.drives()
+            .filter(|(_, drive)| !is_cdrom(drive))
+            .map(|(key, _)| key.to_owned())
+            .collect()
+    }
+
+    /// The storages that those are on.
+    pub fn storages(&self) -> BTreeSet<String> {
+        // `data:9000/base-9000-disk-0.raw,size=2G`
+        self.drives()
+            .filter(|(_, drive)| !is_cdrom(drive))
+            .filter_map(|(_, drive)| Some(drive.split_once(':')?.0.to_owned()))
+            .collect()
+    }
+
+    /// The size of one of its disks, where the configuration tells it.
+    pub fn size_of(&self, disk: &str) -> Option<Size> {
+        value_of(self.option(disk)?, "size")?.parse().ok()
+    }
+
+    /// Whether there is a drive that brings the settings of cloud-init into the VM.
+    pub fn has_cloud_init_drive(&self) -> bool {
+        self.drives().any(|(_, drive)| is_cloud_init(drive))
+    }
+
+    /// Whether the guest agent may be asked. Of an agent that is not there the server knows that
+    /// only after 3 s.
+    pub fn has_agent(&self) -> bool {
+        self.option("agent").is_some_and(is_agent_on)
+    }
+
+    /// The bridges of its network cards, each with its VLAN tag where there is one: `vmbr0`,
+    /// `vmbr0/20`.
+    pub fn bridges(&self) -> BTreeSet<String> {
+        self.nets().filter_map(|(_, net)| bridge(net)).collect()
+    }
+
+    /// The hardware addresses of its network cards, `net0` first, in small letters.
+    pub fn macs(&self) -> Vec<String> {
+        let mut nets: Vec<(&str, &str)> = self.nets().collect();
+        nets.sort_by_key(|(key, _)| (key.len(), *key));
+        let macs = nets.into_iter().filter_map(|(_, net)| mac(net));
+        macs.map(str::to_ascii_lowercase).collect()
+    }
+
+    fn drives(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.options_where(is_drive)
+    }
+
+    fn nets(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.options_where(|key| is_numbered(key, &["net"]))
+    }
+
+    fn options_where(&self, is_meant: fn(&str) -> bool) -> impl Iterator<Item = (&str, &str)> {
+        let options = self.options.iter();
+        options
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .filter(move |(key, _)| is_meant(key))
+    }
+}
+
+/// `1`, `enabled=1,fstrim_cloned_disks=1` …
+pub fn is_agent_on(agent: &str) -> bool {
+    let enabled = value_of(agent, "enabled").or_else(|| bare_value(agent));
+    enabled.is_some_and(|enabled| enabled != "0")
+}
+
+/// `data:101/vm-101-cloudinit.qcow2,media=cdrom`, and `data:cloudinit` where one is asked for.
+pub fn is_cloud_init(drive: &str) -> bool {
+    let volume = parts(drive).next().map(|(_, value)| value);
+    volume.is_some_and(|volume| volume.contains("cloudinit"))
+}
+
+fn is_cdrom(drive: &str) -> bool {
+    value_of(drive, "media") == Some("cdrom")
+}
+
+/// `vmbr0/20` in `virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20`.
+fn bridge(net: &str) -> Option<String> {
+    let bridge = value_of(net, "bridge")?;
+    Some(match value_of(net, "tag") {
+        Some(tag) => format!("{bridge}/{tag}"),
+        None => bridge.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn config(json: &str) -> VmConfig {
+        VmConfig::read(&RawValue::from_string(json.to_owned()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn loose_types_are_taken_as_meant() {
+        let config = config(r#"{"name":123,"template":"1","cores":4,"lock":"","meta":null}"#);
+        assert_eq!(
+            (
+                config.name.as_deref(),
+                config.template,
+                config.lock.as_deref()
+            ),
+            (Some("123"), true, None)
+        );
+        assert_eq!(config.option("cores"), Some("4"));
+    }
+
+    #[rstest]
+    #[case::short("1", true)]
+    #[case::long("enabled=1,fstrim_cloned_disks=1", true)]
+    #[case::with_more("1,type=virtio", true)]
+    #[case::off("0", false)]
+    #[case::off_in_long("enabled=0", false)]
+    #[case::only_more("type=virtio", false)]
+    fn the_agent_may_be_asked_or_not(#[case] agent: &str, #[case] may: bool) {
+        let config = VmConfig::of([("agent".to_owned(), agent.to_owned())]);
+        assert_eq!(config.has_agent(), may);
+    }
+
+    #[test]
+    fn without_a_word_there_is_no_agent() {
+        assert!(!config("{}").has_agent());
+    }
+
+    #[test]
+    fn macs_come_in_the_order_of_the_cards() {
+        let config = config(
+            r#"{"net10":"virtio=BC:24:11:00:00:0A,bridge=vmbr0",
+                "net2":"e1000=BC:24:11:00:00:02,bridge=vmbr0","net0":"virtio=BC:24:11:00:00:00"}"#,
+        );
+        assert_eq!(
+            config.macs(),
+            [
+                "bc:24:11:00:00:00",
+                "bc:24:11:00:00:02",
+                "bc:24:11:00:00:0a"
+            ]
+        );
+    }
+
+    #[test]
+    fn drives_for_cds_are_no_disks() {
+        let config = config(
+            r#"{"scsi0":"data:101/vm-101-disk-0.raw,size=2252M","ide2":"none,media=cdrom",
+                "ide0":"data:101/vm-101-cloudinit.qcow2,media=cdrom,size=4M","scsihw":"virtio-scsi-single",
+                "efidisk0":"local-lvm:vm-101-disk-1,efitype=4m,size=528K"}"#,
+        );
+        let disks: Vec<String> = config.disks().into_iter().collect();
+        assert_eq!(disks, ["efidisk0", "scsi0"]);
+        let storages: Vec<String> = config.storages().into_iter().collect();
+        assert_eq!(storages, ["data", "local-lvm"]);
+        assert_eq!(config.size_of("scsi0"), Some(Size(2252 << 20)));
+        assert!(config.has_cloud_init_drive());
+    }
+}

@@ -1,0 +1,4 @@
+//! Means of showing things, without contents: progress on stderr, results on stdout.
+
+pub mod output;
+pub mod progress;
