@@ -24,16 +24,16 @@ pub struct GuestList {
 
 /// How to read the rows of a list.
 #[derive(Clone, Copy)]
-pub(in crate::pve) struct Reading<'r> {
+pub struct Reading<'r> {
     /// The node whose VMs `/nodes/{node}/qemu` lists: its rows have neither node nor type.
-    pub(in crate::pve) of_node: Option<&'r Node>,
+    pub of_node: Option<&'r Node>,
     /// Which guests to keep.
-    pub(in crate::pve) keep: &'r dyn Fn(&Guest) -> bool,
+    pub keep: &'r dyn Fn(&Guest) -> bool,
 }
 
 impl Reading<'_> {
     /// The guests of a list. Text that repeats `secret` is masked.
-    pub(in crate::pve) fn read(self, rows: &[&RawValue], secret: &Secret) -> GuestList {
+    pub fn read(self, rows: &[&RawValue], secret: &Secret) -> GuestList {
         let mut list = GuestList::default();
         for (row, number) in rows.iter().zip(1..) {
             match guest(row, self.of_node) {

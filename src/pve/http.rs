@@ -33,7 +33,7 @@ pub enum Event<'e> {
 pub type Witness = Box<dyn Fn(Event) + Send>;
 
 /// Sends requests to one of several hosts and reads the `{"data": …}` of its answers.
-pub(in crate::pve) struct Transport {
+pub struct Transport {
     lines: Vec<Line>,
     /// The host to ask first: the one that has answered last, or the next one where none came.
     first: Cell<usize>,
@@ -59,7 +59,7 @@ pub enum Met {
 }
 
 impl Transport {
-    pub(in crate::pve) fn new(
+    pub fn new(
         endpoints: &[Endpoint],
         token: &Token,
         request_timeout: Duration,
@@ -87,7 +87,7 @@ impl Transport {
     }
 
     /// For another thread: the same hosts, beginning with the one to ask now, and no witness.
-    pub(in crate::pve) fn another(&self) -> Transport {
+    pub fn another(&self) -> Transport {
         let lines = self.lines.iter();
         Transport {
             lines: lines
@@ -105,25 +105,25 @@ impl Transport {
     }
 
     /// From now on `witness` is told of each request.
-    pub(in crate::pve) fn tell(&mut self, witness: Witness) {
+    pub fn tell(&mut self, witness: Witness) {
         self.witness = Some(witness);
     }
 
     /// The best there was since the beginning.
-    pub(in crate::pve) fn met(&self) -> Met {
+    pub fn met(&self) -> Met {
         self.met.get()
     }
 
-    pub(in crate::pve) fn token(&self) -> &TokenId {
+    pub fn token(&self) -> &TokenId {
         &self.token
     }
 
-    pub(in crate::pve) fn lines(&self) -> &[Line] {
+    pub fn lines(&self) -> &[Line] {
         &self.lines
     }
 
     /// `GET path`; `read` makes the result of the answer's `data`, or says what it expected.
-    pub(in crate::pve) fn get<T>(
+    pub fn get<T>(
         &self,
         path: &str,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
@@ -132,7 +132,7 @@ impl Transport {
     }
 
     /// The same where the answer may be long.
-    pub(in crate::pve) fn list<T>(
+    pub fn list<T>(
         &self,
         path: &str,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
@@ -141,14 +141,14 @@ impl Transport {
     }
 
     /// `GET path` of a list of guests.
-    pub(in crate::pve) fn guests(&self, path: &str, reading: Reading) -> Result<GuestList, Error> {
+    pub fn guests(&self, path: &str, reading: Reading) -> Result<GuestList, Error> {
         let (line, answer) = self.ask(&Request::list(path))?;
         let rows = answer.rows(&self.asked(line, path));
         self.remember(rows.map(|rows| reading.read(&rows, &self.credentials.secret)))
     }
 
     /// `POST path` with a form; `read` as for [`Transport::get`].
-    pub(in crate::pve) fn post<T>(
+    pub fn post<T>(
         &self,
         path: &str,
         form: &[(&str, &str)],
@@ -162,7 +162,7 @@ impl Transport {
     }
 
     /// `PUT path`, as [`Transport::post`].
-    pub(in crate::pve) fn put<T>(
+    pub fn put<T>(
         &self,
         path: &str,
         form: &[(&str, &str)],

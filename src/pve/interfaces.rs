@@ -16,7 +16,7 @@ pub struct Interface {
 }
 
 /// Reads what the agent says, which may be anything: the guest's owner may have made it up.
-pub(in crate::pve) fn read(data: &RawValue) -> Result<Vec<Interface>, String> {
+pub fn read(data: &RawValue) -> Result<Vec<Interface>, String> {
     #[derive(Deserialize)]
     struct Answer {
         result: Vec<Value>,

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 pub struct Permissions(BTreeMap<String, Vec<String>>);
 
 impl Permissions {
-    pub(in crate::pve) fn read(data: &RawValue) -> Result<Permissions, String> {
+    pub fn read(data: &RawValue) -> Result<Permissions, String> {
         let paths: BTreeMap<String, BTreeMap<String, Value>> =
             serde_json::from_str(data.get()).map_err(|_| "privileges by their paths".to_owned())?;
         let paths = paths.into_iter();

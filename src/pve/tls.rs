@@ -44,7 +44,7 @@ pub enum Trust {
 }
 
 /// The link of ureq's connector chain that speaks TLS where the address begins with `https://`.
-pub(in crate::pve) struct Tls {
+pub struct Tls {
     config: Arc<ClientConfig>,
     handshake: Handshake,
 }
@@ -52,7 +52,7 @@ pub(in crate::pve) struct Tls {
 impl Tls {
     /// Reads what `trust` names: the system's roots or the CA file. What servers present goes to
     /// `handshake`.
-    pub(in crate::pve) fn new(trust: &Trust, handshake: Handshake) -> Result<Tls, Error> {
+    pub fn new(trust: &Trust, handshake: Handshake) -> Result<Tls, Error> {
         let provider = Arc::new(ring::default_provider());
         let rule = match trust {
             Trust::SystemRoots => Rule::signed_by(system_roots(), &provider)?,
@@ -164,7 +164,7 @@ impl fmt::Debug for Tls {
 }
 
 /// A connection whose handshake is done.
-pub(in crate::pve) struct TlsTransport {
+pub struct TlsTransport {
     buffers: LazyBuffers,
     stream: StreamOwned<ClientConnection, TransportAdapter>,
 }
@@ -204,7 +204,7 @@ impl fmt::Debug for TlsTransport {
 
 /// What the server of a connection has shown of itself, and why it is not believed, if it is not.
 #[derive(Clone, Default, Debug)]
-pub(in crate::pve) struct Handshake(Arc<Mutex<Shown>>);
+pub struct Handshake(Arc<Mutex<Shown>>);
 
 #[derive(Default, Debug)]
 struct Shown {
@@ -215,26 +215,26 @@ struct Shown {
 
 impl Handshake {
     /// Which may make a new connection.
-    pub(in crate::pve) fn before_a_request(&self) {
+    pub fn before_a_request(&self) {
         let mut shown = self.shown();
         shown.has_begun = false;
         shown.distrust = None;
     }
 
     /// Whether there was a connection to speak TLS on.
-    pub(in crate::pve) fn has_begun(&self) -> bool {
+    pub fn has_begun(&self) -> bool {
         self.shown().has_begun
     }
 
     /// Why the last one was not believed, and what it had presented.
-    pub(in crate::pve) fn distrust(&self) -> Option<(Distrust, Fingerprint)> {
+    pub fn distrust(&self) -> Option<(Distrust, Fingerprint)> {
         let shown = self.shown();
         let certificate = shown.certificate.as_ref()?;
         Some((shown.distrust.clone()?, Fingerprint::of(certificate)))
     }
 
     /// What was presented last.
-    pub(in crate::pve) fn certificate(&self) -> Option<CertificateDer<'static>> {
+    pub fn certificate(&self) -> Option<CertificateDer<'static>> {
         self.shown().certificate.clone()
     }
 
@@ -350,7 +350,7 @@ impl ServerCertVerifier for Verifier {
 }
 
 /// Why a handshake failed, found inside the error that ureq hands on.
-pub(in crate::pve) fn handshake_failure(error: &ureq::Error) -> Option<rustls::Error> {
+pub fn handshake_failure(error: &ureq::Error) -> Option<rustls::Error> {
     let ureq::Error::Io(error) = error else {
         return None;
     };

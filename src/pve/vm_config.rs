@@ -22,7 +22,7 @@ pub struct VmConfig {
 }
 
 impl VmConfig {
-    pub(in crate::pve) fn read(data: &RawValue) -> Result<VmConfig, String> {
+    pub fn read(data: &RawValue) -> Result<VmConfig, String> {
         let options: BTreeMap<String, Value> =
             serde_json::from_str(data.get()).map_err(|_| "a VM's configuration".to_owned())?;
         let options = options.into_iter().filter_map(|(key, value)| match value {

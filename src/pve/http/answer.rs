@@ -13,28 +13,28 @@ use crate::pve::types::{Node, TokenId};
 const WORDS_AT_MOST: usize = 2000;
 
 /// An answer as it came, without the token's secret, should it have been repeated.
-pub(in crate::pve) struct Answer {
-    pub(in crate::pve) status: u16,
-    pub(in crate::pve) reason: String,
-    pub(in crate::pve) body: String,
+pub struct Answer {
+    pub status: u16,
+    pub reason: String,
+    pub body: String,
     /// How long the body was, in bytes.
-    pub(in crate::pve) length: usize,
+    pub length: usize,
     /// Where it sends us instead.
-    pub(in crate::pve) location: Option<String>,
-    pub(in crate::pve) content_type: Option<String>,
+    pub location: Option<String>,
+    pub content_type: Option<String>,
 }
 
 /// Whose answer it is, and to whom.
-pub(in crate::pve) struct Asked<'a> {
-    pub(in crate::pve) host: &'a Host,
-    pub(in crate::pve) path: &'a str,
-    pub(in crate::pve) token: &'a TokenId,
-    pub(in crate::pve) secret: &'a Secret,
+pub struct Asked<'a> {
+    pub host: &'a Host,
+    pub path: &'a str,
+    pub token: &'a TokenId,
+    pub secret: &'a Secret,
 }
 
 impl Answer {
     /// The answer, unless pveproxy has it from nobody: 595 … 599.
-    pub(in crate::pve) fn unless_lost(self, asked: &Asked) -> Result<Answer, Error> {
+    pub fn unless_lost(self, asked: &Asked) -> Result<Answer, Error> {
         let status = self.status;
         if !(595..=599).contains(&status) {
             return Ok(self);
@@ -55,7 +55,7 @@ impl Answer {
     }
 
     /// What `read` makes of `data`; it says what it expected if it can make nothing of it.
-    pub(in crate::pve) fn data<T>(
+    pub fn data<T>(
         &self,
         asked: &Asked,
         read: impl FnOnce(&RawValue) -> Result<T, String>,
@@ -68,7 +68,7 @@ impl Answer {
     }
 
     /// The rows of a list of guests.
-    pub(in crate::pve) fn rows(&self, asked: &Asked) -> Result<Vec<&RawValue>, Error> {
+    pub fn rows(&self, asked: &Asked) -> Result<Vec<&RawValue>, Error> {
         if self.status == 200
             && self.is_object()
             && let Ok(rows) = self.parsed()
@@ -79,7 +79,7 @@ impl Answer {
     }
 
     /// What an answer that is not 200 says.
-    pub(in crate::pve) fn refusal(&self, asked: &Asked) -> Error {
+    pub fn refusal(&self, asked: &Asked) -> Error {
         match (self.status, self.body.as_str()) {
             (401, "") => self.refused(&self.reason, asked),
             (400 | 401 | 403 | 500 | 501, body) => match serde_json::from_str(body) {

@@ -51,15 +51,15 @@ pub struct Presented {
 }
 
 /// A request, to whichever host.
-pub(in crate::pve) struct Request<'r> {
-    pub(in crate::pve) path: &'r str,
+pub struct Request<'r> {
+    pub path: &'r str,
     /// Whether the answer may be long: guests, or the lines of a log.
-    pub(in crate::pve) is_list: bool,
-    pub(in crate::pve) method: Method,
+    pub is_list: bool,
+    pub method: Method,
 }
 
 /// What a request does, and with what.
-pub(in crate::pve) enum Method {
+pub enum Method {
     /// Nothing but asking.
     Get,
     /// Begins something, with a form.
@@ -69,7 +69,7 @@ pub(in crate::pve) enum Method {
 }
 
 impl Request<'_> {
-    pub(in crate::pve) fn get(path: &str) -> Request<'_> {
+    pub fn get(path: &str) -> Request<'_> {
         Request {
             path,
             is_list: false,
@@ -78,14 +78,14 @@ impl Request<'_> {
     }
 
     /// `GET` where the answer may be long.
-    pub(in crate::pve) fn list(path: &str) -> Request<'_> {
+    pub fn list(path: &str) -> Request<'_> {
         Request {
             is_list: true,
             ..Request::get(path)
         }
     }
 
-    pub(in crate::pve) fn method(&self) -> &'static str {
+    pub fn method(&self) -> &'static str {
         match self.method {
             Method::Get => "GET",
             Method::Post(_) => "POST",
@@ -94,26 +94,26 @@ impl Request<'_> {
     }
 
     /// Whether it may change something, so that its getting lost matters.
-    pub(in crate::pve) fn is_change(&self) -> bool {
+    pub fn is_change(&self) -> bool {
         !matches!(self.method, Method::Get)
     }
 }
 
 /// What proves who asks: the value of the header, and the part of it that nobody may read.
 #[derive(Clone)]
-pub(in crate::pve) struct Credentials {
-    pub(in crate::pve) header: Secret,
-    pub(in crate::pve) secret: Secret,
+pub struct Credentials {
+    pub header: Secret,
+    pub secret: Secret,
 }
 
 /// What a request may take: this, or what the run's deadline leaves of it.
 #[derive(Clone, Copy)]
-pub(in crate::pve) struct Limit {
-    pub(in crate::pve) time: Duration,
-    pub(in crate::pve) is_cut_short: bool,
+pub struct Limit {
+    pub time: Duration,
+    pub is_cut_short: bool,
 }
 
-pub(in crate::pve) struct Line {
+pub struct Line {
     endpoint: Endpoint,
     agent: OnceCell<Agent>,
     wire: Wire,
@@ -121,7 +121,7 @@ pub(in crate::pve) struct Line {
 }
 
 impl Line {
-    pub(in crate::pve) fn to(endpoint: Endpoint) -> Line {
+    pub fn to(endpoint: Endpoint) -> Line {
         Line {
             endpoint,
             agent: OnceCell::new(),
@@ -130,21 +130,21 @@ impl Line {
         }
     }
 
-    pub(in crate::pve) fn endpoint(&self) -> &Endpoint {
+    pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    pub(in crate::pve) fn host(&self) -> &Host {
+    pub fn host(&self) -> &Host {
         &self.endpoint.host
     }
 
     /// Where its name has led to at the last request.
-    pub(in crate::pve) fn addresses(&self) -> Vec<IpAddr> {
+    pub fn addresses(&self) -> Vec<IpAddr> {
         self.wire.addresses()
     }
 
     /// What the host has presented last.
-    pub(in crate::pve) fn presented(&self) -> Option<Presented> {
+    pub fn presented(&self) -> Option<Presented> {
         let certificate = self.handshake.certificate()?;
         Some(Presented {
             fingerprint: Fingerprint::of(&certificate),
@@ -153,7 +153,7 @@ impl Line {
     }
 
     /// Reads whom to trust, if that has not been done.
-    pub(in crate::pve) fn agent(&self) -> Result<&Agent, Error> {
+    pub fn agent(&self) -> Result<&Agent, Error> {
         if let Some(agent) = self.agent.get() {
             return Ok(agent);
         }
@@ -184,7 +184,7 @@ impl Line {
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
-    pub(in crate::pve) fn exchange(
+    pub fn exchange(
         &self,
         request: &Request,
         credentials: &Credentials,

@@ -10,7 +10,7 @@ use crate::pve::types::{Node, TokenId};
 
 /// What became of a request.
 #[derive(Debug, Snafu)]
-#[snafu(visibility(pub(in crate::pve)))]
+#[snafu(visibility(pub))]
 #[allow(missing_docs)]
 pub enum Error {
     #[snafu(display("{source}"))]

@@ -14,7 +14,7 @@ use ureq::unversioned::transport::{
 
 /// Watches the connection: what goes out, and the status line that comes in.
 #[derive(Clone, Default)]
-pub(in crate::pve) struct Wire(Arc<Mutex<Exchange>>);
+pub struct Wire(Arc<Mutex<Exchange>>);
 
 #[derive(Default)]
 struct Exchange {
@@ -26,31 +26,31 @@ struct Exchange {
 }
 
 impl Wire {
-    pub(in crate::pve) fn before_a_request(&self) {
+    pub fn before_a_request(&self) {
         *self.exchange() = Exchange::default();
     }
 
     /// Whether the host's name could not be looked up.
-    pub(in crate::pve) fn is_lookup_failed(&self) -> bool {
+    pub fn is_lookup_failed(&self) -> bool {
         self.exchange().is_lookup_failed
     }
 
     /// Whether the host is not on this machine, as http:// takes it to be.
-    pub(in crate::pve) fn is_elsewhere(&self) -> bool {
+    pub fn is_elsewhere(&self) -> bool {
         self.exchange().is_elsewhere
     }
 
     /// Where the name has led to.
-    pub(in crate::pve) fn addresses(&self) -> Vec<IpAddr> {
+    pub fn addresses(&self) -> Vec<IpAddr> {
         self.exchange().addresses.clone()
     }
 
     /// Whether the first byte of the request may have left this machine.
-    pub(in crate::pve) fn sent(&self) -> bool {
+    pub fn sent(&self) -> bool {
         self.exchange().sent
     }
 
-    pub(in crate::pve) fn reason(&self) -> String {
+    pub fn reason(&self) -> String {
         self.exchange().reason.clone().unwrap_or_default()
     }
 
@@ -68,9 +68,9 @@ impl fmt::Debug for Wire {
 /// Looks names up as ureq does. Without TLS the name must lead to this machine: `localhost` is
 /// whatever the resolver says it is.
 #[derive(Debug)]
-pub(in crate::pve) struct Lookup {
-    pub(in crate::pve) wire: Wire,
-    pub(in crate::pve) loopback_only: bool,
+pub struct Lookup {
+    pub wire: Wire,
+    pub loopback_only: bool,
 }
 
 impl Resolver for Lookup {
@@ -122,7 +122,7 @@ impl<In: UreqTransport> Connector<In> for Wire {
 }
 
 #[derive(Debug)]
-pub(in crate::pve) struct Watched<In> {
+pub struct Watched<In> {
     inner: In,
     wire: Wire,
 }

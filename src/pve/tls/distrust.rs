@@ -60,11 +60,7 @@ pub enum Distrust {
 
 impl Distrust {
     /// From the verifier's words for a certificate with these details.
-    pub(in crate::pve) fn of(
-        error: &rustls::Error,
-        details: Option<Details>,
-        now: UnixTime,
-    ) -> Distrust {
+    pub fn of(error: &rustls::Error, details: Option<Details>, now: UnixTime) -> Distrust {
         let rustls::Error::InvalidCertificate(reason) = error else {
             return Distrust::Unverifiable;
         };
@@ -103,10 +99,7 @@ impl Distrust {
     }
 
     /// From the verifier's words for the signature under the handshake.
-    pub(in crate::pve) fn of_signature(
-        error: &rustls::Error,
-        details: Option<Details>,
-    ) -> Distrust {
+    pub fn of_signature(error: &rustls::Error, details: Option<Details>) -> Distrust {
         match error {
             // With a short key the verifier does not even try.
             _ if details.is_some_and(|details| details.is_outdated) => Distrust::Outdated,
@@ -118,7 +111,7 @@ impl Distrust {
     }
 
     /// A pin stands in for authority and name. A certificate that does not count today is none.
-    pub(in crate::pve) fn unless_pinned(
+    pub fn unless_pinned(
         pin: Fingerprint,
         certificate: &CertificateDer,
         details: Option<Details>,
