@@ -1,14 +1,17 @@
-//! One run per VM name on this host, and what an interrupted run left behind.
+//! What runs on this host have begun and done: one file per VM name, locked by one run at a time.
 //!
-//! Each VM name has a file of JSON lines. Whoever works on that VM holds the file's lock, and writes
-//! down what it is going to do before it asks the server for it, so that a run that comes after a
-//! `kill -9` or a power cut knows which VMID may be in the making. The file is never unlinked or
-//! renamed: a lock on a file that has lost its name guards nothing.
+//! - A run locks the file before its first request, so what it reads from the server is newer than what
+//!   the run before has done.
+//! - It appends each event as a JSON line and syncs it: the intent to clone before the request leaves,
+//!   what came of it afterwards. So the next run knows after a `kill -9` or a power cut which VMID may be
+//!   in the making. An incomplete last line is ignored.
+//! - A file that would tell the next run nothing is removed. Only the run that holds the lock removes it,
+//!   and whoever gets a lock checks that the path still is the file it locked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -36,11 +39,14 @@ pub struct Intent {
     /// The pool that it becomes a member of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
-    /// The node that it was asked to be on, if that was asked.
+    /// The node that was asked for, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Node>,
     /// The servers, any of which can be asked about it: `pve.lan:8006`.
     pub hosts: Vec<String>,
+    /// What `--resize DISK=+SIZE` came to, by disk.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub growth: BTreeMap<String, Growth>,
 }
 
 /// How to clone.
@@ -49,11 +55,20 @@ pub struct Intent {
 pub enum Mode {
     /// The clone gets disks of its own.
     Full,
-    /// The clone needs its template for ever.
+    /// The clone depends on its template.
     Linked,
 }
 
-/// What cannot be asked of the server later, about a VM that is there or in the making.
+/// A relative size as resolved when the clone was asked for: the template may grow after that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Growth {
+    /// By how much the disk was to outgrow the template's.
+    pub by: Size,
+    /// The absolute size that this came to.
+    pub to: Size,
+}
+
+/// What cannot be asked of the server later about a VM that exists or is in the making.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Note {
@@ -61,8 +76,7 @@ pub struct Note {
     pub vmid: Vmid,
     /// The servers that it is at, as in its intent.
     pub hosts: Vec<String>,
-    /// How large disks of its template were, where its own are to be so much larger: the template may
-    /// grow after that.
+    /// Only in files of earlier versions: the sizes of the template's disks that others are to outgrow.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sizes: BTreeMap<String, Size>,
     /// The options that were set and that nobody may read.
@@ -70,118 +84,109 @@ pub struct Note {
     pub set: BTreeSet<String>,
 }
 
-/// What runs have noted, by VMID.
-type Notes = BTreeMap<Vmid, Note>;
-
 /// A line of the file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-enum Record {
+pub enum Event {
     /// A process has the lock, since that many seconds after 1970.
-    Run { process: u32, time: u64 },
+    Run {
+        /// Its id.
+        process: u32,
+        /// Since when.
+        time: u64,
+    },
     /// Written before the request leaves.
     Intent(Intent),
     /// The server has begun the clone of the intent before.
     Upid(Upid),
     /// That clone is done.
     Created(Vmid),
-    /// There is no such VM, and nothing is on its way that could still make it.
+    /// There is no such VM of ours, and no request is on its way that could still create it.
     Failed(Vmid),
     /// Nothing is left to do for that VM.
     Finished(Vmid),
-    /// In the place of what was noted about that VM before.
+    /// Replaces what was noted about that VM before.
     Note(Note),
 }
 
-/// What the runs before have left.
+/// What the events so far come to.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum LeftBehind {
-    /// Nothing that is known of.
-    Nothing,
-    /// A clone that may be in the making; the last task that was begun for it.
-    Open(Intent, Option<Upid>),
-    /// A VM that was cloned, and perhaps not seen to its end.
+pub enum Record {
+    /// Nothing that could exist.
+    None,
+    /// A clone that may be in the making; its last known task.
+    Asked(Intent, Option<Upid>),
+    /// A VM that was cloned, and perhaps not set up.
     Created(Intent),
     /// A VM that was finished.
     Finished(Intent),
 }
 
-/// The right to work on a VM name, until it is dropped.
-pub struct Claim {
-    file: Option<File>,
-    path: PathBuf,
-    left_behind: LeftBehind,
-    notes: Notes,
+/// The file of one VM name, locked until this is dropped.
+pub struct Ledger {
+    /// None if there is nowhere to write: nothing is locked then, and nothing outlives the run.
+    file: Option<(File, PathBuf)>,
+    record: Record,
+    notes: BTreeMap<Vmid, Note>,
     /// Why nothing is written any more: a line is missing, and what followed it would be misread.
-    mute: Option<String>,
+    broken: Option<String>,
+    /// It speaks of another cluster, which this run leaves as it is.
+    is_set_aside: bool,
 }
 
-/// Whether the claim could be had.
+/// Whether the lock could be had.
 #[allow(clippy::large_enum_variant, reason = "there is one in a run")]
-pub enum Taken {
+pub enum Lock {
     /// It is ours, and whether anything could be written down.
-    Ours(Claim, Result<(), Error>),
+    Ours(Ledger, Result<(), Error>),
     /// Another process has it, this one as far as it has said so.
     HeldBy(Option<u32>),
 }
 
-impl Claim {
-    /// Takes the claim of a VM name, if no other process has it.
-    pub fn take(directory: &Path, name: &VmName) -> Result<Taken, Error> {
+impl Ledger {
+    /// Locks the file of a VM name, if no other process has.
+    pub fn lock(directory: &Path, name: &VmName) -> Result<Lock, Error> {
         let path = directory.join(format!("{name}.jsonl"));
-        let unusable = |error| Error::unusable(&path, error);
-        make_directory(directory).map_err(|error| Error::unusable(directory, error))?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(unusable)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let text = read(&mut file).map_err(unusable)?;
-                return Ok(Taken::HeldBy(process_of(&text)));
-            }
-            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        let unusable = |source| Error::unusable(&path, source);
+        make_directory(directory).map_err(|source| Error::unusable(directory, source))?;
+        let (mut file, is_locked) = open(&path).map_err(unusable)?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(unusable)?;
+        if !is_locked {
+            return Ok(Lock::HeldBy(process_of(&text)));
         }
-        let text = read(&mut file).map_err(unusable)?;
         if text.is_empty() {
             sync_directory(directory).map_err(unusable)?;
         }
-        let history = History::read(&text).context(DamagedSnafu { path: &path })?;
-        // An incomplete last line, and what only says that a run looked and found nothing to do.
-        file.set_len(history.end as u64).map_err(unusable)?;
-        let mut claim = Claim {
-            file: Some(file),
-            path,
-            left_behind: history.left_behind,
-            notes: history.notes,
-            mute: None,
-        };
+        let mut ledger = Ledger::without_file();
+        let end = ledger
+            .replay(&text)
+            .context(DamagedSnafu { path: &path })?;
+        // An incomplete last line, and that runs before had the lock and did nothing.
+        file.set_len(end as u64).map_err(unusable)?;
+        ledger.file = Some((file, path));
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-        let written = claim.write(Record::Run {
+        let written = ledger.write(Event::Run {
             process: std::process::id(),
-            time: since_1970.unwrap_or_default().as_secs(),
+            time: since_1970.map_or(0, |time| time.as_secs()),
         });
-        Ok(Taken::Ours(claim, written))
+        Ok(Lock::Ours(ledger, written))
     }
 
-    /// For a run that has nowhere to write: it claims nothing and remembers nothing.
-    pub fn without_file() -> Claim {
-        Claim {
+    /// For a run that has nowhere to write.
+    pub fn without_file() -> Ledger {
+        Ledger {
             file: None,
-            path: PathBuf::new(),
-            left_behind: LeftBehind::Nothing,
-            notes: Notes::new(),
-            mute: None,
+            record: Record::None,
+            notes: BTreeMap::new(),
+            broken: None,
+            is_set_aside: false,
         }
     }
 
-    /// What the runs before have left, and this one has done since.
-    pub fn left_behind(&self) -> &LeftBehind {
-        &self.left_behind
+    /// What the runs before and this one have begun and done.
+    pub fn record(&self) -> &Record {
+        &self.record
     }
 
     /// What the runs before and this one have noted about a VM.
@@ -190,65 +195,128 @@ impl Claim {
     }
 
     /// The file, for those who have to look at it themselves.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|(_, path)| path.as_path())
     }
 
-    /// Before the server is asked for the clone. An intent that is not written down is an error each
-    /// time, for the next run would know nothing of it.
-    pub fn intend(&mut self, intent: &Intent) -> Result<(), Error> {
-        if let Some(why) = &self.mute {
-            let why = io::Error::other(why.clone());
-            return Err(Error::unusable(&self.path, why));
-        }
-        self.write(Record::Intent(intent.clone()))
+    /// Goes on as if there was no record: it speaks of another cluster.
+    pub fn set_aside(&mut self) {
+        self.record = Record::None;
+        self.is_set_aside = true;
     }
 
-    /// The server has begun.
-    pub fn begun(&mut self, upid: &Upid) -> Result<(), Error> {
-        self.write(Record::Upid(upid.clone()))
-    }
-
-    /// The VM is there.
-    pub fn created(&mut self, vmid: Vmid) -> Result<(), Error> {
-        self.write(Record::Created(vmid))
-    }
-
-    /// There is no such VM of ours, and there will be none.
-    pub fn failed(&mut self, vmid: Vmid) -> Result<(), Error> {
-        self.write(Record::Failed(vmid))
-    }
-
-    /// Nothing is left to do.
-    pub fn finished(&mut self, vmid: Vmid) -> Result<(), Error> {
-        self.write(Record::Finished(vmid))
-    }
-
-    /// To be known from now on about a VM, as long as it is that one.
-    pub fn note(&mut self, note: Note) -> Result<(), Error> {
-        self.write(Record::Note(note))
-    }
-
-    fn write(&mut self, record: Record) -> Result<(), Error> {
-        let line = serde_json::to_string(&record).map_err(io::Error::other);
-        keep_notes(&mut self.notes, &record);
-        if let Some(left_behind) = self.left_behind.clone().and_then(record) {
-            self.left_behind = left_behind;
-        }
-        let Some(file) = self.file.as_mut().filter(|_| self.mute.is_none()) else {
+    /// Appends an event. One that cannot be written is an error once; an intent each time, for the next
+    /// run would know nothing of it.
+    pub fn write(&mut self, event: Event) -> Result<(), Error> {
+        let is_intent = matches!(event, Event::Intent(_));
+        let line = serde_json::to_string(&event).map_err(io::Error::other);
+        self.apply(event);
+        let Some((file, path)) = &mut self.file else {
             return Ok(());
         };
+        let unusable = |source| Err(Error::unusable(path, source));
+        match &self.broken {
+            Some(why) if is_intent => return unusable(io::Error::other(why.clone())),
+            Some(_) => return Ok(()),
+            None => {}
+        }
         let end = file.metadata().map(|metadata| metadata.len());
         let written = line.and_then(|line| {
             file.write_all(format!("{line}\n").as_bytes())?;
             file.sync_data()
         });
-        written.map_err(|error| {
-            self.mute = Some(error.to_string());
+        written.or_else(|error| {
+            self.broken = Some(error.to_string());
             // The next run need not guess what was meant.
             let _ = end.and_then(|end| file.set_len(end));
-            Error::unusable(&self.path, error)
+            unusable(error)
         })
+    }
+
+    /// Reads what earlier runs have written; where the events end that the next run needs.
+    fn replay(&mut self, text: &[u8]) -> Result<usize, Unreadable> {
+        let (mut end, mut position) = (0, 0);
+        for (line, number) in complete_lines(text).zip(1..) {
+            position += line.len();
+            let Ok(event) = serde_json::from_slice(line) else {
+                return NotAnEventSnafu { number }.fail();
+            };
+            if !matches!(event, Event::Run { .. }) {
+                end = position;
+            }
+            if !self.apply(event) {
+                return OutOfOrderSnafu { number }.fail();
+            }
+        }
+        Ok(end)
+    }
+
+    /// Whether this event can follow those before.
+    fn apply(&mut self, event: Event) -> bool {
+        let record = std::mem::replace(&mut self.record, Record::None);
+        // What was noted about a VM says nothing of the next one that has its VMID.
+        if let Event::Intent(Intent { vmid, .. }) | Event::Failed(vmid) = &event {
+            self.notes.remove(vmid);
+        }
+        self.record = match (record, event) {
+            (record, Event::Run { .. }) => record,
+            (mut record, Event::Note(note)) => {
+                record.resolve(&note);
+                self.notes.insert(note.vmid, note);
+                record
+            }
+            (_, Event::Intent(intent)) => Record::Asked(intent, None),
+            (_, Event::Failed(_)) => Record::None,
+            (Record::Asked(intent, _), Event::Upid(upid)) => Record::Asked(intent, Some(upid)),
+            (Record::Asked(intent, _), Event::Created(_)) => Record::Created(intent),
+            (Record::Created(intent) | Record::Asked(intent, _), Event::Finished(_)) => {
+                Record::Finished(intent)
+            }
+            (record, _) => {
+                self.record = record;
+                return false;
+            }
+        };
+        true
+    }
+}
+
+impl Drop for Ledger {
+    /// A file that would tell the next run nothing goes while it is still locked.
+    fn drop(&mut self) {
+        let is_needed =
+            self.record != Record::None || !self.notes.is_empty() || self.is_set_aside;
+        if let (Some((_, path)), false) = (&self.file, is_needed) {
+            // What cannot be removed does no harm.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+impl Record {
+    /// The intent, unless there is none.
+    pub fn intent(&self) -> Option<&Intent> {
+        match self {
+            Record::None => None,
+            Record::Asked(intent, _) | Record::Created(intent) | Record::Finished(intent) => {
+                Some(intent)
+            }
+        }
+    }
+
+    /// Takes over the template's sizes from a note of an earlier version.
+    fn resolve(&mut self, note: &Note) {
+        if let Record::Asked(intent, _) | Record::Created(intent) | Record::Finished(intent) = self
+            && intent.vmid == note.vmid
+        {
+            for (disk, size) in &note.sizes {
+                let growth = Growth {
+                    by: Size(0),
+                    to: *size,
+                };
+                intent.growth.entry(disk.clone()).or_insert(growth);
+            }
+        }
     }
 }
 
@@ -268,11 +336,37 @@ pub fn try_out(directory: &Path) -> Result<(), Error> {
         file.sync_data()
     };
     let tried = tried().map_err(|error| Error::unusable(directory, error));
-    let _ = std::fs::remove_file(&path);
+    let _ = fs::remove_file(&path);
     tried
 }
 
-/// With mode 0700, as far as it is not there yet.
+/// The file at this path, and whether this process has locked it. The file that was locked may have
+/// been removed between opening and locking it; then the next one is opened.
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    loop {
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok((file, false)),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let locked = file.metadata()?;
+        match fs::metadata(path) {
+            Ok(there) if (there.dev(), there.ino()) == (locked.dev(), locked.ino()) => {
+                return Ok((file, true));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+}
+
+/// With mode 0700, as far as it does not exist yet.
 fn make_directory(directory: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = directory
         .ancestors()
@@ -291,22 +385,16 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn read(file: &mut File) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    Ok(text)
-}
-
-/// The process that has taken the claim last, if it is still there: one that has just got the lock
-/// may not have written its own id yet.
+/// The process that has locked the file last, if it still runs: one that has just got the lock may not
+/// have written its own id yet.
 fn process_of(text: &[u8]) -> Option<u32> {
-    let records = complete_lines(text).filter_map(|line| serde_json::from_slice(line).ok());
-    let processes = records.filter_map(|record| match record {
-        Record::Run { process, .. } => Some(process),
+    let events = complete_lines(text).filter_map(|line| serde_json::from_slice(line).ok());
+    let processes = events.filter_map(|event| match event {
+        Event::Run { process, .. } => Some(process),
         _ => None,
     });
-    let is_there = |process: &u32| Path::new(&format!("/proc/{process}")).exists();
-    processes.last().filter(is_there)
+    let runs = |process: &u32| Path::new(&format!("/proc/{process}")).exists();
+    processes.last().filter(runs)
 }
 
 /// The lines that end with a newline, which they keep.
@@ -315,74 +403,7 @@ fn complete_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.filter(|line| line.ends_with(b"\n"))
 }
 
-struct History {
-    left_behind: LeftBehind,
-    notes: Notes,
-    /// Where the records end that are worth keeping.
-    end: usize,
-}
-
-impl History {
-    fn read(text: &[u8]) -> Result<History, Unreadable> {
-        let mut left_behind = LeftBehind::Nothing;
-        let mut notes = Notes::new();
-        let (mut end, mut position) = (0, 0);
-        for (index, line) in complete_lines(text).enumerate() {
-            let number = index + 1;
-            position += line.len();
-            let Ok(record) = serde_json::from_slice(line) else {
-                return NotARecordSnafu { number }.fail();
-            };
-            if !matches!(record, Record::Run { .. }) {
-                end = position;
-            }
-            keep_notes(&mut notes, &record);
-            left_behind = match left_behind.and_then(record) {
-                Some(after) => after,
-                None => return OutOfOrderSnafu { number }.fail(),
-            };
-        }
-        Ok(History {
-            left_behind,
-            notes,
-            end,
-        })
-    }
-}
-
-/// What was noted about a VM says nothing of the next one that has its VMID.
-fn keep_notes(notes: &mut Notes, record: &Record) {
-    match record {
-        Record::Note(note) => {
-            notes.insert(note.vmid, note.clone());
-        }
-        Record::Intent(Intent { vmid, .. }) | Record::Failed(vmid) => {
-            notes.remove(vmid);
-        }
-        _ => {}
-    }
-}
-
-impl LeftBehind {
-    /// `None` if no run writes one after the other.
-    fn and_then(self, record: Record) -> Option<LeftBehind> {
-        Some(match (self, record) {
-            (left_behind, Record::Run { .. } | Record::Note(_)) => left_behind,
-            (_, Record::Intent(intent)) => LeftBehind::Open(intent, None),
-            (LeftBehind::Open(intent, _), Record::Upid(upid)) => {
-                LeftBehind::Open(intent, Some(upid))
-            }
-            (LeftBehind::Open(intent, _), Record::Created(_)) => LeftBehind::Created(intent),
-            (LeftBehind::Created(intent) | LeftBehind::Open(intent, _), Record::Finished(_)) => {
-                LeftBehind::Finished(intent)
-            }
-            (_, Record::Failed(_)) => LeftBehind::Nothing,
-            _ => return None,
-        })
-    }
-}
-
-/// Why there is no claim.
+/// Why the file cannot be used.
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Error {
@@ -405,7 +426,7 @@ impl Error {
 #[allow(missing_docs)]
 pub enum Unreadable {
     #[snafu(display("line {number} is not what this version writes"))]
-    NotARecord { number: usize },
+    NotAnEvent { number: usize },
 
     #[snafu(display("line {number} cannot follow on those before"))]
     OutOfOrder { number: usize },

@@ -7,3 +7,4 @@ pub mod grant;
 pub mod hint;
 pub mod shell;
 pub mod stage;
+pub mod vm;

@@ -1,5 +1,6 @@
 //! Look again until something is done or the time is up.
 
+pub mod refusal;
 pub mod server;
 pub mod task;
 
@@ -95,9 +96,19 @@ impl<'c> Budget<'c> {
         self.total.saturating_sub(self.clock.elapsed())
     }
 
+    /// All of it, in seconds, for messages.
+    pub fn seconds(&self) -> f64 {
+        self.total.as_secs_f64()
+    }
+
     /// How long something is waited for that should be visible at once, or never will be.
     pub fn a_while(&self) -> Duration {
         self.interval * 5
+    }
+
+    /// How long a daemon may take to restart: what it says meanwhile is believed only after that.
+    pub fn a_restart(&self) -> Duration {
+        self.interval * 15
     }
 
     /// Pauses of one kind of work, the last of which leaves some time for that work.
@@ -115,11 +126,11 @@ impl<'c> Budget<'c> {
         mut attempt: impl FnMut() -> Result<T, E>,
     ) -> Result<T, E> {
         let mut pauses = self.pauses();
-        let mut failures = Failures::default();
+        let mut patience = Patience::default();
         loop {
             match attempt() {
                 Err(error)
-                    if failures.may_go_on(self, forgiven(&error))
+                    if patience.lasts(self, forgiven(&error))
                         && pauses.pause(self.interval) => {}
                 ended => return ended,
             }
@@ -133,18 +144,18 @@ impl<'c> Budget<'c> {
         mut look: impl FnMut() -> Result<Look<T>, E>,
     ) -> Result<T, GaveUp<E>> {
         let mut pauses = self.pauses();
-        let mut failures = Failures::default();
+        let mut patience = Patience::default();
         let mut seen_before = None;
         loop {
             let failure = match look() {
                 Ok(Look::Done(found)) => return Ok(found),
                 Ok(Look::NotYet) => {
-                    failures = Failures::default();
+                    patience = Patience::default();
                     None
                 }
                 Err(error) => match forgiven(&error) {
                     Forgiven::AsIfNotLooked => seen_before.take().unwrap_or(Some(error)),
-                    forgiven if failures.may_go_on(self, forgiven) => Some(error),
+                    forgiven if patience.lasts(self, forgiven) => Some(error),
                     _ => return Err(GaveUp::Failed(error)),
                 },
             };
@@ -156,21 +167,22 @@ impl<'c> Budget<'c> {
     }
 }
 
-/// The failures since something last worked.
+/// For how long looks have failed since one last worked.
 #[derive(Default)]
-struct Failures {
+pub struct Patience {
     restarting_since: Option<Duration>,
 }
 
-impl Failures {
-    fn may_go_on(&mut self, budget: &Budget, forgiven: Forgiven) -> bool {
+impl Patience {
+    /// Whether to look again after one more failure.
+    pub fn lasts(&mut self, budget: &Budget, forgiven: Forgiven) -> bool {
         match forgiven {
             Forgiven::Not => false,
             Forgiven::ToTheEnd | Forgiven::AsIfNotLooked => true,
             Forgiven::WhileADaemonRestarts => {
                 let now = budget.clock.elapsed();
                 let since = *self.restarting_since.get_or_insert(now);
-                now < since + budget.interval * 15
+                now < since + budget.a_restart()
             }
         }
     }

@@ -1,46 +1,47 @@
 //! What a failed run says: one shape for people and for scripts.
 
 use serde::{Serialize, Serializer};
-use snafu::CleanedErrorText;
+use snafu::{CleanedErrorText, Snafu};
 
 use crate::pve;
 use crate::pve::types::{Node, Upid, Vmid};
 use crate::say::hint::hint_for;
 
 /// One failure, ready to be shown.
-#[derive(Debug, Serialize)]
-pub struct Report {
+#[derive(Debug, Serialize, Snafu)]
+#[snafu(display("{message}"))]
+pub struct Failure {
     /// The word that scripts branch on.
     pub kind: Kind,
-    /// What we wanted and why not, in one line.
+    /// What was wanted and why it failed, in one line.
     pub message: String,
     /// What to do now.
     pub hint: Option<String>,
-    /// What is there, or may be.
+    /// What exists, or may exist.
     #[serde(flatten)]
-    pub known: Known,
+    pub facts: Facts,
     /// The last lines of a failed task's log.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
-    /// Whether the VM is there all the same, which the message then begins with.
+    /// Whether the VM exists all the same, which the message then begins with.
     #[serde(skip)]
-    pub made: bool,
+    pub vm_exists: bool,
 }
 
-/// What a failed run knows of what it was making.
-#[derive(Debug, Default, Serialize)]
-pub struct Known {
-    /// The VM it is about: the one to be made, or the one in its way.
+/// What a failed run knows about its VM.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Facts {
+    /// The VM that was to be created, or the one in its way.
     pub vmid: Option<Vmid>,
-    /// The clone's task.
+    /// The task that it was about.
     pub upid: Option<Upid>,
     /// The node of that VM.
     pub node: Option<Node>,
-    /// Whether the server has begun to make a VM.
+    /// Whether the server has begun to create a VM.
     pub started: Started,
 }
 
-/// Whether the server has begun to make a VM.
+/// Whether the server has begun to create a VM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Started {
     /// Certainly not by this run.
@@ -102,40 +103,58 @@ pub enum Kind {
     Failed,
 }
 
-impl Report {
-    /// A failure in words.
-    pub fn new(kind: Kind, message: String) -> Report {
-        Report {
+impl Failure {
+    /// A failure in words, of which nothing else is known.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Failure {
+        Failure {
             kind,
-            message,
+            message: message.into(),
             hint: None,
-            known: Known::default(),
+            facts: Facts::default(),
             log: Vec::new(),
-            made: false,
+            vm_exists: false,
         }
     }
 
     /// A failure in the words of an error and its causes.
-    pub fn of(kind: Kind, error: &dyn std::error::Error) -> Report {
-        Report::new(kind, chain(error))
+    pub fn of(kind: Kind, error: &dyn std::error::Error) -> Failure {
+        Failure::new(kind, chain(error))
     }
 
-    /// A failure of a request, with what to do about it.
-    pub fn of_request(error: &pve::Error) -> Report {
-        Report::of(kind_of(error), error).with_hint(hint_for(error))
+    /// A failed request, with what to do about it.
+    pub fn of_request(error: &pve::Error) -> Failure {
+        Failure::of(kind_of(error), error).with_hint(hint_for(error))
     }
 
-    /// The same with something to do about it.
-    pub fn with_hint(self, hint: impl Into<Option<String>>) -> Report {
+    /// With what to do about it.
+    pub fn with_hint(self, hint: impl Into<Option<String>>) -> Failure {
         let hint = hint.into();
-        Report { hint, ..self }
+        Failure { hint, ..self }
+    }
+
+    /// With what is known about the VM.
+    pub fn about(self, facts: Facts) -> Failure {
+        Failure { facts, ..self }
+    }
+
+    /// With the last lines of a task's log.
+    pub fn with_log(self, log: Vec<String>) -> Failure {
+        Failure { log, ..self }
+    }
+
+    /// The VM exists all the same, and the message begins with it.
+    pub fn of_existing_vm(self) -> Failure {
+        Failure {
+            vm_exists: true,
+            ..self
+        }
     }
 
     /// What `--json` prints of it.
     pub fn document(&self) -> impl Serialize {
         #[derive(Serialize)]
         struct Document<'r> {
-            error: &'r Report,
+            error: &'r Failure,
         }
         Document { error: self }
     }

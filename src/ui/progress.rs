@@ -1,4 +1,4 @@
-//! What a run tells on stderr while it works.
+//! What a run reports on stderr while it works.
 
 mod copying;
 mod doing;
@@ -11,75 +11,60 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use self::doing::Doing;
 
 use self::live::Live;
-use crate::pve::types::VmName;
-use crate::say::stage::{Stage, Vm};
+use crate::say::stage::Stage;
+use crate::say::vm::Existing;
 use crate::ui::output::clean;
 
-/// The journey, told to whoever wants to hear it.
-pub trait Progress {
-    /// The first words, before any request.
-    fn creating(&self, name: &VmName, template: &str);
-    /// What is being done for a VM from now on. Of one that was there before, that is a change that
-    /// its owner may not expect.
-    fn doing(&self, vm: &Vm, created: bool, doing: &Doing);
-    /// What takes longer than one would expect.
-    fn note(&self, text: &str);
-    /// Something that the user should know although the run goes on.
-    fn warning(&self, text: &str);
-    /// What is certain from now on.
-    fn at(&self, stage: Stage);
-    /// Whether anybody looks on, for whom the log of the task in hand is worth reading.
-    fn shows_logs(&self) -> bool;
-    /// What that log says in addition.
-    fn log(&self, lines: &[String]);
-}
-
-/// How much is told.
+/// How much is reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Voice {
-    /// To somebody who looks on: what goes on, in a line that changes.
+pub enum Verbosity {
+    /// At a terminal: what goes on, in a line that changes.
     Live,
-    /// To whoever reads it later: a line for each step.
+    /// In a log: a line for each step.
     Lines,
     /// No steps: the result tells it all.
     Notes,
-    /// Only warnings: cron mails whatever is said.
+    /// Only warnings: cron mails whatever is printed.
     Quiet,
 }
 
-/// A run's words on stderr.
-pub struct Lines {
-    voice: Voice,
-    /// What is certain now, for whoever has to say it in the middle of the run.
+/// Reports on stderr, and knows what is certain at any moment of the run.
+pub struct Progress {
+    verbosity: Verbosity,
     stage: Mutex<Stage>,
-    /// The line that changes, if there is one just now.
+    /// The line that changes, if one is shown.
     live: Mutex<Option<Live>>,
 }
 
-impl Lines {
+impl Progress {
     /// Before anything is begun.
-    pub fn new(voice: Voice) -> Lines {
-        Lines {
-            voice,
+    pub fn new(verbosity: Verbosity) -> Progress {
+        Progress {
+            verbosity,
             stage: Mutex::new(Stage::NothingStarted),
             live: Mutex::new(None),
         }
     }
 
-    /// What is certain now. As long as it is held nothing else becomes certain.
+    /// What is certain now. While the guard is held, nothing else becomes certain.
     pub fn stage(&self) -> MutexGuard<'_, Stage> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes the progress line and locks these lines for the end of the run. While the returned guard is
-    /// held, nothing else is printed through them, and a second caller waits.
+    /// Sets what is certain from now on.
+    pub fn at(&self, stage: Stage) {
+        *self.stage() = stage;
+    }
+
+    /// Removes the changing line and locks the output for the end of the run. While the returned guard
+    /// is held, nothing else is printed through this, and a second caller waits.
     pub fn lock_for_the_end(&self) -> impl Drop + '_ {
         let mut live = self.live();
         live.take();
         live
     }
 
-    /// A line, whatever the voice.
+    /// A line, whatever the verbosity.
     pub fn say(&self, line: &str) {
         match &*self.live() {
             Some(shown) => shown.aside(|| say(line)),
@@ -87,58 +72,61 @@ impl Lines {
         }
     }
 
-    fn live(&self) -> MutexGuard<'_, Option<Live>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Progress for Lines {
-    fn creating(&self, name: &VmName, template: &str) {
-        self.note(&format!(
-            "Creating VM '{name}' from template '{template}'..."
-        ));
-    }
-
-    fn doing(&self, vm: &Vm, created: bool, doing: &Doing) {
-        let line = doing.line(vm, created);
-        let is_said = match self.voice {
-            Voice::Lines => true,
-            Voice::Live | Voice::Notes => !created,
-            Voice::Quiet => false,
-        };
-        if let Some(line) = line.filter(|_| is_said) {
-            self.say(&line);
-        }
-        if self.voice == Voice::Live {
-            match &mut *self.live() {
-                Some(shown) => shown.show(doing),
-                none => *none = Some(Live::new(doing)),
-            }
-        }
-    }
-
-    fn note(&self, text: &str) {
-        if self.voice != Voice::Quiet {
+    /// Something that takes longer than expected, or is done otherwise.
+    pub fn note(&self, text: &str) {
+        if self.verbosity != Verbosity::Quiet {
             self.say(text);
         }
     }
 
-    fn warning(&self, text: &str) {
+    /// Something that the user should know although the run goes on.
+    pub fn warning(&self, text: &str) {
         self.say(&format!("Warning: {text}"));
     }
 
-    fn at(&self, stage: Stage) {
-        *self.stage() = stage;
-    }
-
-    fn shows_logs(&self) -> bool {
-        self.voice == Voice::Live
-    }
-
-    fn log(&self, lines: &[String]) {
-        if let Some(live) = &mut *self.live() {
-            live.log(lines);
+    /// What is being done for an existing VM from now on. A change to a VM that existed before this
+    /// command is reported also where steps are not.
+    pub fn doing(&self, existing: &Existing, doing: &Doing) {
+        let is_said = match self.verbosity {
+            Verbosity::Lines => true,
+            Verbosity::Live | Verbosity::Notes => !existing.created,
+            Verbosity::Quiet => false,
+        };
+        let line = doing.line(existing.vm.vmid, existing.created);
+        if let Some(line) = line.filter(|_| is_said) {
+            self.say(&line);
         }
+        self.show(|| Doing::clone(doing));
+    }
+
+    /// The template's disks are being copied; `count` finds out how many, and is called only if it is
+    /// going to be shown.
+    pub fn cloning(&self, count: impl FnOnce() -> Option<usize>) {
+        self.show(|| Doing::Cloning(count()));
+    }
+
+    /// More of the current task's log; `read` reads it, and is called only if it is going to be shown.
+    pub fn follow_log(&self, read: impl FnOnce() -> Vec<String>) {
+        if self.verbosity == Verbosity::Live {
+            let lines = read();
+            if let Some(live) = &mut *self.live() {
+                live.log(&lines);
+            }
+        }
+    }
+
+    fn show<'d>(&self, doing: impl FnOnce() -> Doing<'d>) {
+        if self.verbosity == Verbosity::Live {
+            let doing = doing();
+            match &mut *self.live() {
+                Some(shown) => shown.show(&doing),
+                none => *none = Some(Live::new(&doing)),
+            }
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Option<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

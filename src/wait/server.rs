@@ -1,7 +1,7 @@
 //! A server that is asked again where its failure passes by itself.
 
 use crate::pve::{self, Delivery, Met, Pve};
-use crate::wait::{Budget, Forgiven, GaveUp, Look};
+use crate::wait::{Budget, Forgiven, GaveUp, Look, Patience};
 
 /// A server, and the time there is for asking it again.
 #[derive(Clone, Copy)]
@@ -10,6 +10,16 @@ pub struct Server<'a> {
     pub pve: &'a Pve,
     /// Nothing is asked again once it is used up.
     pub budget: Budget<'a>,
+}
+
+/// What one look among several came to.
+pub enum Glance<T> {
+    /// It worked.
+    Saw(T),
+    /// It failed, and the next one may work.
+    Failed(pve::Error),
+    /// The end of the budget cut it short: what was seen before stands.
+    CutShort(pve::Error),
 }
 
 impl Server<'_> {
@@ -45,6 +55,32 @@ impl Server<'_> {
         look: impl FnMut(&Pve) -> Result<Look<T>, pve::Error>,
     ) -> Result<T, GaveUp<pve::Error>> {
         self.look(while_it_goes_on, look)
+    }
+
+    /// Takes one look among several that a caller makes, at what goes on by itself or not: what it saw,
+    /// or why it saw nothing this time; an error if looking again is no use.
+    pub fn glance<T>(
+        &self,
+        goes_on: bool,
+        patience: &mut Patience,
+        look: Result<T, pve::Error>,
+    ) -> Result<Glance<T>, pve::Error> {
+        let rule = if goes_on {
+            while_it_goes_on
+        } else {
+            before_something_is_begun
+        };
+        match look {
+            Ok(seen) => {
+                *patience = Patience::default();
+                Ok(Glance::Saw(seen))
+            }
+            Err(error) => match self.forgiving(rule)(&error) {
+                Forgiven::AsIfNotLooked => Ok(Glance::CutShort(error)),
+                forgiven if patience.lasts(&self.budget, forgiven) => Ok(Glance::Failed(error)),
+                _ => Err(error),
+            },
+        }
     }
 
     fn look<T>(

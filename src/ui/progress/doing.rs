@@ -1,9 +1,10 @@
 //! What takes its time, in words.
 
 use crate::pve::Size;
-use crate::say::stage::Vm;
+use crate::pve::types::Vmid;
 
 /// What takes its time.
+#[derive(Clone)]
 pub enum Doing<'d> {
     /// The template's disks are copied, so many of them, if that is known.
     Cloning(Option<usize>),
@@ -19,8 +20,7 @@ pub enum Doing<'d> {
 
 impl Doing<'_> {
     /// For whoever does not look on.
-    pub(super) fn line(&self, vm: &Vm, created: bool) -> Option<String> {
-        let vmid = vm.vmid;
+    pub(super) fn line(&self, vmid: Vmid, created: bool) -> Option<String> {
         Some(match self {
             Doing::Configuring(options) if created => {
                 format!("Configuring VM {vmid}: {options}...")

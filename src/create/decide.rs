@@ -1,0 +1,248 @@
+//! The decision table: what one turn does, given the order, what the ledger records and what was seen.
+//! It is a pure function; a fresh run, a run after `kill -9`, a lost answer and a lost race are rows of
+//! it.
+
+use crate::ledger::{Intent, Record};
+use crate::pve::types::Vmid;
+
+/// What the user said about VMs that exist.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wish {
+    /// `--ensure`: one of that name is a success.
+    pub ensure: bool,
+    /// `--vmid`: this one is meant.
+    pub vmid: Option<Vmid>,
+}
+
+/// What was seen. The VMID in question is that of the record; without a record that of the only
+/// namesake, else that of `--vmid`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// Whether the order asks for something else than what the record says was begun.
+    pub asks_otherwise: bool,
+    /// What came of the request for the clone.
+    pub request: Request,
+    /// Whether some request for the clone got no usable answer, and may still be carried out.
+    pub undecided: bool,
+    /// Who has the VMID in question.
+    pub owner: Owner,
+    /// For how long that has been so.
+    pub lasting: Lasting,
+    /// Whether a clone is running that may become the VM at that VMID, as far as this token can see.
+    pub clone_runs: bool,
+    /// Whether other VMs have the name.
+    pub namesake: Namesake,
+}
+
+/// What came of the request for the clone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// It is not known: it got no usable answer, or an earlier run has made it.
+    Unknown,
+    /// It was not carried out, and is to be sent again.
+    Due,
+    /// Its task has succeeded.
+    Done,
+    /// It was refused, or its task has failed, in words that say that the VMID is taken.
+    Taken,
+    /// It was refused, or its task has failed, for something that passes by itself.
+    Passes,
+    /// It was refused for good.
+    Refused,
+    /// Its task has failed for good.
+    Failed,
+}
+
+/// Who has a VMID.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// Nobody had to look.
+    NotLooked,
+    /// No guest.
+    Free,
+    /// Our VM: it has the name, is no template, and no lock of a clone.
+    Ours,
+    /// Another guest.
+    Anothers,
+    /// A VM that is locked by a clone, with or without our name.
+    InTheMaking,
+    /// Our name and no such lock, but it lacks disks of the template.
+    Incomplete,
+    /// A guest that this token may not see.
+    Hidden,
+    /// The look has failed.
+    Unknown,
+}
+
+/// How long something has been so.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Lasting {
+    /// Shorter than a while.
+    Briefly,
+    /// For 5 intervals: a VM that was asked for should be visible by then.
+    AWhile,
+    /// For 15 intervals: as long as a daemon may take to restart.
+    ARestart,
+}
+
+/// Which VMs have the name, apart from the one at the VMID in question of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Namesake {
+    /// None, or nobody had to look.
+    None,
+    /// None was seen, but a node or a row that cannot be read may hide one.
+    MayBeHidden,
+    /// One, which is the VM in question.
+    One,
+    /// Several that may be meant.
+    Several,
+    /// Only at other VMIDs than the one in question.
+    Elsewhere,
+}
+
+/// What to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Ask for a clone, to `--vmid` or to a free VMID.
+    Clone,
+    /// Ask again for the clone to the VMID of the record: it cannot become a second VM.
+    CloneAgain(Vmid),
+    /// Look again.
+    Wait(Pause),
+    /// The VM exists: go on to the steps.
+    Take,
+    /// There is no VM of ours at the VMID of the record: record that, and decide anew.
+    Forget(Vmid),
+    /// End with an error.
+    Refuse(Refusal),
+}
+
+/// How long to pause before the next look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pause {
+    /// One interval.
+    Interval,
+    /// Longer each time: something is locked. After it the request is sent again.
+    BackOff,
+}
+
+/// Why no VM can be had.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// A VM of that name exists.
+    Exists,
+    /// Several exist, and any of them would do.
+    Ambiguous,
+    /// It cannot be told whether one exists.
+    NameMayBeTaken,
+    /// The VMID that was asked for is another guest's.
+    VmidTaken(Vmid),
+    /// An earlier run has begun something else.
+    AskedOtherwise(Intent),
+    /// The server has refused the clone, or its task has failed.
+    CloneFailed(Intent),
+    /// The VM was left half made.
+    HalfMade(Intent),
+    /// This token may not see who has the VMID.
+    Hidden(Intent),
+}
+
+/// What to do.
+pub fn decide(wish: Wish, record: &Record, seen: &Seen) -> Action {
+    match record {
+        Record::None => nothing_recorded(wish, seen),
+        Record::Asked(begun, _) => asked(begun, seen),
+        Record::Created(begun) => created(begun, seen),
+        Record::Finished(begun) => finished(wish, begun, seen),
+    }
+}
+
+fn nothing_recorded(wish: Wish, seen: &Seen) -> Action {
+    let with_ensure = |action, otherwise| {
+        if wish.ensure {
+            action
+        } else {
+            Action::Refuse(otherwise)
+        }
+    };
+    let look_again = Action::Wait(Pause::Interval);
+    match (seen.namesake, wish.vmid, seen.owner) {
+        (Namesake::MayBeHidden, None, _) => Action::Refuse(Refusal::NameMayBeTaken),
+        (Namesake::Elsewhere, ..) => Action::Refuse(Refusal::Exists),
+        // Which of them `--vmid` chooses matters with --ensure only.
+        (Namesake::Several, ..) => {
+            with_ensure(Action::Refuse(Refusal::Ambiguous), Refusal::Exists)
+        }
+        (_, _, Owner::Ours) => with_ensure(Action::Take, Refusal::Exists),
+        (Namesake::One, _, Owner::InTheMaking) => with_ensure(look_again, Refusal::Exists),
+        (_, Some(vmid), Owner::InTheMaking) => with_ensure(look_again, Refusal::VmidTaken(vmid)),
+        (_, Some(vmid), Owner::Anothers | Owner::Hidden) => {
+            Action::Refuse(Refusal::VmidTaken(vmid))
+        }
+        (Namesake::None | Namesake::MayBeHidden, _, Owner::Free | Owner::NotLooked) => {
+            Action::Clone
+        }
+        _ => look_again,
+    }
+}
+
+fn asked(begun: &Intent, seen: &Seen) -> Action {
+    use Owner::{Anothers, Free, Hidden, InTheMaking, Incomplete, NotLooked, Ours, Unknown};
+    use Request::{Done, Due, Failed, Passes, Refused, Taken};
+
+    let vmid = begun.vmid;
+    let for_a_while = seen.lasting >= Lasting::AWhile;
+    let refuse = |refusal: fn(Intent) -> Refusal| Action::Refuse(refusal(begun.clone()));
+    match (seen.request, seen.owner) {
+        // Where this token sees no VMs, the word of the task is all there is.
+        (_, Ours) | (Done, NotLooked | Hidden) => Action::Take,
+        (_, Anothers) => Action::Forget(vmid),
+        _ if seen.asks_otherwise => refuse(Refusal::AskedOtherwise),
+        (Refused, _) => refuse(Refusal::CloneFailed),
+        (Passes, _) => Action::Wait(Pause::BackOff),
+        (Due, _) if !seen.undecided => Action::CloneAgain(vmid),
+        // Only a lock on a free VMID passes. While undecided, our own request may be what took it.
+        (Taken, Free) if !seen.undecided => Action::Wait(Pause::BackOff),
+        (Taken, NotLooked | InTheMaking | Hidden) if !seen.undecided => Action::Forget(vmid),
+        (_, Incomplete) => refuse(Refusal::HalfMade),
+        (Failed, InTheMaking) if !seen.undecided && !seen.clone_runs && for_a_while => {
+            refuse(Refusal::HalfMade)
+        }
+        (Failed, NotLooked | Free | Hidden) => refuse(Refusal::CloneFailed),
+        (_, Hidden) if !seen.clone_runs && for_a_while => refuse(Refusal::Hidden),
+        (_, Free) => match (seen.namesake, seen.lasting) {
+            (_, Lasting::Briefly) => Action::Wait(Pause::Interval),
+            (Namesake::None | Namesake::MayBeHidden, _) => Action::CloneAgain(vmid),
+            // Never ask again while the name is taken: that would make a second VM of the name.
+            (_, Lasting::AWhile) => Action::Wait(Pause::Interval),
+            (_, Lasting::ARestart) => Action::Forget(vmid),
+        },
+        (_, NotLooked | InTheMaking | Hidden | Unknown) => Action::Wait(Pause::Interval),
+    }
+}
+
+fn created(begun: &Intent, seen: &Seen) -> Action {
+    match seen.owner {
+        Owner::Free | Owner::Anothers => Action::Forget(begun.vmid),
+        Owner::Ours if seen.asks_otherwise => {
+            Action::Refuse(Refusal::AskedOtherwise(begun.clone()))
+        }
+        Owner::Ours => Action::Take,
+        Owner::Hidden if seen.lasting >= Lasting::AWhile => {
+            Action::Refuse(Refusal::Hidden(begun.clone()))
+        }
+        _ => Action::Wait(Pause::Interval),
+    }
+}
+
+fn finished(wish: Wish, begun: &Intent, seen: &Seen) -> Action {
+    let is_meant = wish.vmid.is_none_or(|vmid| vmid == begun.vmid);
+    match seen.owner {
+        Owner::Ours if wish.ensure && is_meant => Action::Take,
+        Owner::Ours => Action::Refuse(Refusal::Exists),
+        _ => created(begun, seen),
+    }
+}
+
+#[cfg(test)]
+mod tests;

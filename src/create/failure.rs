@@ -1,0 +1,540 @@
+//! The failures of the command, each with its words, kind and hint in one place.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::order::Run;
+use crate::guests::template::NotFound;
+use crate::ledger::{self, Intent, Mode};
+use crate::pve::types::{Guest, Upid, VmName, Vmid};
+use crate::pve::{self, Delivery};
+use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
+use crate::say::grant::how_to_see_vms;
+use crate::say::hint::{hint_for, hint_for_clone, with_more};
+use crate::say::shell::word;
+use crate::say::stage::{RESUME, Stage, process_name};
+use crate::say::vm::Vm;
+use crate::wait::task::how_to_read_log;
+
+/// Why the command has failed.
+#[derive(Debug)]
+pub struct Error {
+    /// What it says.
+    pub failure: Failure,
+    /// The request that failed, if it was one.
+    request: Option<Box<pve::Error>>,
+    /// Whether nothing was begun, and no server said no: only time was too short.
+    is_unanswered: bool,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        Error {
+            failure,
+            request: None,
+            is_unanswered: false,
+        }
+    }
+}
+
+/// How a task failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failed {
+    /// The task.
+    pub upid: Upid,
+    /// Its exit status.
+    pub words: String,
+    /// The last lines of its log.
+    pub log: Vec<String>,
+}
+
+/// Why it is not known what came of a request.
+#[derive(Debug)]
+pub enum Doubt {
+    /// It got no usable answer.
+    Lost(Box<pve::Error>),
+    /// The worker of its task died, or its node went down.
+    WorkerDied(Upid),
+}
+
+/// How a VM is not whole, as far as this token can see.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Half {
+    /// It has our name, and is locked by a clone.
+    Locked,
+    /// It is locked by a clone and has no name yet, or another one.
+    Nameless,
+    /// It has our name and no lock, and lacks these disks of its template.
+    Lacks(BTreeSet<String>),
+}
+
+impl Error {
+    /// Something could not be read before the clone.
+    pub fn request(what: impl AsRef<str>, source: pve::Error) -> Error {
+        let words = format!("{}: {}", what.as_ref(), chain(&source));
+        Error {
+            failure: Failure::new(kind_of(&source), words).with_hint(hint_for(&source)),
+            is_unanswered: kind_of(&source) == Kind::Unreachable,
+            request: Some(Box::new(source)),
+        }
+    }
+
+    /// It was about this VMID.
+    pub fn about(mut self, vmid: Vmid) -> Error {
+        self.failure.facts.vmid = Some(vmid);
+        self
+    }
+
+    /// A node or a row that cannot be read may hide a VM of the name.
+    pub fn name_may_be_taken(name: &VmName, doubts: &str) -> Error {
+        let words = format!("cannot tell whether there is a VM '{name}': {doubts}");
+        let hint = "if you are sure that there is none, say which VMID the new one gets: --vmid N";
+        Error {
+            is_unanswered: true,
+            ..Failure::new(Kind::Unreachable, words)
+                .with_hint(hint.to_owned())
+                .into()
+        }
+    }
+
+    /// The server has refused the clone, or has certainly not heard of it.
+    pub fn clone_refused(
+        template: Vmid,
+        vm: &Vm,
+        undecided: bool,
+        source: Box<pve::Error>,
+    ) -> Error {
+        let words = format!("cannot clone template {template} to VM {}", vm.vmid);
+        let why = chain(&*source);
+        let failure = if undecided {
+            let words = format!("{words}, which an earlier request may still make: {why}");
+            Failure::new(Kind::OutcomeUnknown, words)
+                .with_hint(RESUME.to_owned())
+                .about(vm.facts(Started::Unknown))
+        } else {
+            Failure::new(kind_of(&source), format!("{words}: {why}"))
+                .with_hint(hint_for_clone(&source, vm.vmid, &vm.node))
+                .about(vm.facts(Started::No))
+        };
+        Error {
+            failure,
+            is_unanswered: !undecided && source.delivery() == Delivery::NotDelivered,
+            request: Some(source),
+        }
+    }
+
+    /// Something was locked until the budget ended.
+    pub fn busy(template: Vmid, vm: &Vm, why: &str) -> Error {
+        let words = format!("cannot clone template {template} to VM {}: {why}", vm.vmid);
+        Error {
+            is_unanswered: true,
+            ..Failure::new(Kind::Failed, words)
+                .about(vm.facts(Started::No))
+                .into()
+        }
+    }
+
+    /// The error once the budget has ended, if nothing but that was in the way.
+    pub fn in_time(self, run: &Run) -> Error {
+        if !self.is_unanswered || !run.server.budget.left().is_zero() {
+            return self;
+        }
+        let seconds = run.server.budget.seconds();
+        let why = self.failure.message;
+        let hint = "there is nothing to clean up; run it again, with a longer --timeout if the server \
+                    is slow or what is in the way takes long";
+        let words = format!("Timed out after {seconds} s; nothing was started: {why}");
+        Failure::new(Kind::Timeout, words)
+            .with_hint(with_more(hint.to_owned(), self.request.as_deref()))
+            .about(self.failure.facts)
+            .into()
+    }
+
+    /// The error while it is not clear what became of an earlier run's clone: it must not sound as if
+    /// there was none.
+    pub fn before_seen_again(self, vm: &Vm) -> Error {
+        let Failure {
+            kind,
+            message,
+            hint,
+            ..
+        } = self.failure;
+        let words = format!(
+            "an earlier run has asked for {vm}, which may or may not be in the making: {message}"
+        );
+        let hint = match (self.request, hint) {
+            (None, Some(hint)) => format!("{hint}; then {RESUME}"),
+            (request, _) => with_more(RESUME.to_owned(), request.as_deref()),
+        };
+        Failure::new(kind, words)
+            .with_hint(hint)
+            .about(vm.facts(Started::Unknown))
+            .into()
+    }
+}
+
+/// Another run holds the ledger; `waited` is for how long this one has waited, in seconds.
+pub fn held(name: &VmName, holder: Option<u32>, waited: Option<f64>) -> Failure {
+    let process = process_name(holder);
+    let (kind, words, hint) = match waited {
+        None => (
+            Kind::InProgress,
+            format!("{process} is making VM '{name}'"),
+            "--ensure waits for its end, and then says what is there",
+        ),
+        Some(seconds) => (
+            Kind::Timeout,
+            format!(
+                "Timed out after {seconds} s; waiting for {process}, which is making VM '{name}'"
+            ),
+            RESUME,
+        ),
+    };
+    let facts = Facts {
+        started: Started::Unknown,
+        ..Facts::default()
+    };
+    let failure = Failure::new(kind, words).with_hint(hint.to_owned());
+    failure.about(facts)
+}
+
+/// The ledger holds something else than events.
+pub fn damaged(path: &Path, source: &ledger::Unreadable) -> Failure {
+    let words = format!(
+        "cannot tell what earlier runs have begun: {} is damaged: {source}",
+        path.display()
+    );
+    let hint = format!(
+        "its good lines name the VMID and the task (UPID) that were begun last; once that is over: {}, \
+         then the same command with --ensure",
+        remove(Some(path))
+    );
+    let facts = Facts {
+        started: Started::Unknown,
+        ..Facts::default()
+    };
+    let failure = Failure::new(Kind::Failed, words).with_hint(hint);
+    failure.about(facts)
+}
+
+/// There is no usable ledger, and the command promises something about other runs.
+pub fn no_ledger(source: &ledger::Error) -> Failure {
+    let words = format!(
+        "cannot keep other runs from making the same VM: {}",
+        chain(source)
+    );
+    let hint = "this user must be able to write there, or HOMELAB_STATE_DIR names another directory; \
+                without one, --vmid N says which VM is meant";
+    Failure::new(Kind::Failed, words).with_hint(hint.to_owned())
+}
+
+/// What to type to remove the ledger's file of a name.
+pub fn remove(path: Option<&Path>) -> String {
+    let path = path.map(Path::to_string_lossy);
+    path.map_or_else(String::new, |path| format!("rm {}", word(&path)))
+}
+
+/// No template of that name.
+pub fn no_template(source: &NotFound) -> Failure {
+    Failure::of(Kind::TemplateNotFound, source).with_hint(source.hint().to_owned())
+}
+
+/// An earlier run has begun another clone.
+pub fn begun_otherwise(
+    name: &VmName,
+    begun: &Intent,
+    asked: &str,
+    path: Option<&Path>,
+) -> Failure {
+    let Intent {
+        vmid,
+        node,
+        template,
+        ..
+    } = begun;
+    let words = format!(
+        "an earlier run has begun to clone template {template} to VM {vmid} '{name}' on node '{node}' and \
+         has not seen its end; this command asks for {asked}"
+    );
+    let hint = format!(
+        "see that one to its end first: the same command with template {template}{}, --ensure and no \
+         --vmid; or, if nothing can be making it any more: {}",
+        options_of(begun),
+        remove(path)
+    );
+    let failure = Failure::new(Kind::InProgress, words).with_hint(hint);
+    failure.about(facts_of(begun))
+}
+
+/// An earlier run has begun it at servers that this one does not speak to.
+pub fn begun_elsewhere(name: &VmName, begun: &Intent, path: Option<&Path>) -> Failure {
+    let Intent { vmid, hosts, .. } = begun;
+    let words = format!(
+        "an earlier run has begun to make VM {vmid} '{name}' at another server, {}, and has not seen its \
+         end; {} has it",
+        hosts.join(", "),
+        path.unwrap_or(Path::new("the ledger")).display()
+    );
+    let hint = format!(
+        "see it to its end there, with the same command, --host {} and --ensure; if that server is gone \
+         for good: {}",
+        word(&hosts.join(",")),
+        remove(path)
+    );
+    let failure = Failure::new(Kind::InProgress, words).with_hint(hint);
+    failure.about(facts_of(begun))
+}
+
+fn facts_of(begun: &Intent) -> Facts {
+    Facts {
+        vmid: Some(begun.vmid),
+        node: Some(begun.node.clone()),
+        upid: None,
+        started: Started::Unknown,
+    }
+}
+
+/// What was asked for beside the template: `, --pool clients`.
+fn options_of(begun: &Intent) -> String {
+    let linked = matches!(begun.mode, Mode::Linked).then(|| ", --linked".to_owned());
+    let storage = begun.storage.iter().map(|it| format!(", --storage {it}"));
+    let pool = begun.pool.iter().map(|it| format!(", --pool {it}"));
+    let target = begun.target.iter().map(|it| format!(", --node {it}"));
+    let options = linked.into_iter().chain(storage).chain(pool);
+    options.chain(target).collect()
+}
+
+/// VMs of that name exist.
+pub fn exists(name: &VmName, holders: &[Guest], ensure: bool) -> Failure {
+    let mut words = Vec::new();
+    for holder in holders {
+        let Guest { vmid, node, .. } = holder;
+        if words.is_empty() {
+            words.push(format!("VM {vmid} '{name}' already exists on node '{node}'"));
+            let lock = holder.lock.iter();
+            words.extend(lock.map(|lock| format!(", locked ({lock})")));
+        } else {
+            words.push(format!("; another is {}", holder.place()));
+        }
+    }
+    let first = holders.first();
+    let hint = if first.is_some_and(Guest::is_being_cloned) {
+        "a clone is making it, or has left it half made; --ensure waits for it"
+    } else if ensure {
+        "--vmid asks for another one; without it, or with the VMID of that VM, --ensure is content with \
+         what is there"
+    } else {
+        "a new VM needs another name; --ensure is content with the one that is there"
+    };
+    let failure = Failure::new(Kind::AlreadyExists, words.concat());
+    failure
+        .with_hint(hint.to_owned())
+        .about(facts_of_guest(first))
+}
+
+/// Several VMs of that name exist, and any of them would do.
+pub fn ambiguous(name: &VmName, holders: &[Guest]) -> Failure {
+    let places: Vec<String> = holders.iter().map(Guest::place).collect();
+    let words = format!("several VMs are named '{name}': {}", places.join(", "));
+    Failure::new(Kind::Ambiguous, words)
+        .with_hint("--vmid N says which of them is meant".to_owned())
+        .about(facts_of_guest(holders.first()))
+}
+
+fn facts_of_guest(guest: Option<&Guest>) -> Facts {
+    Facts {
+        vmid: guest.map(|guest| guest.vmid),
+        node: guest.map(|guest| guest.node.clone()),
+        ..Facts::default()
+    }
+}
+
+/// The VMID that was asked for is another guest's.
+pub fn vmid_taken(vmid: Vmid, guest: Option<&Guest>) -> Failure {
+    let by = guest.map_or_else(
+        || "a guest that this token cannot see".to_owned(),
+        Guest::to_string,
+    );
+    let facts = Facts {
+        vmid: Some(vmid),
+        ..facts_of_guest(guest)
+    };
+    Failure::new(
+        Kind::VmidTaken,
+        format!("VMID {vmid} is taken by {by}"),
+    )
+    .with_hint("choose another VMID, or leave --vmid out to get a free one".to_owned())
+    .about(facts)
+}
+
+/// The clone's task has failed.
+pub fn task_failed(vm: Vm, undecided: bool, failed: Failed) -> Failure {
+    let Failed { upid, words, log } = failed;
+    let (more, hint) = if undecided {
+        (
+            "; an earlier request may still make the VM",
+            RESUME.to_owned(),
+        )
+    } else {
+        ("", how_to_read_log(&upid))
+    };
+    Failure::new(Kind::TaskFailed, format!("Task failed: {words}{more}"))
+        .with_hint(hint)
+        .about(Stage::Cloning(vm, upid).facts())
+        .with_log(log)
+}
+
+/// What goes on cannot be looked at any more.
+pub fn lost_sight(stage: &Stage, source: &pve::Error) -> Failure {
+    let what = match stage {
+        Stage::Cloning(vm, _) => format!("how the clone to {vm} ends, it may still be running"),
+        stage => format!("what becomes of it: {stage}"),
+    };
+    Failure::new(
+        Kind::OutcomeUnknown,
+        format!("do not know {what}: {}", chain(source)),
+    )
+    .with_hint(with_more(stage.hint(), Some(source)))
+    .about(stage.facts())
+}
+
+/// The budget has ended at this stage.
+pub fn timed_out(
+    seconds: f64,
+    stage: &Stage,
+    unseen: Option<&pve::Error>,
+    doubt: Option<Doubt>,
+) -> Failure {
+    let doubt = doubt.filter(|_| unseen.is_none());
+    let why = match &doubt {
+        None => String::new(),
+        Some(Doubt::Lost(why)) => format!("; the clone got no answer: {why}"),
+        Some(Doubt::WorkerDied(upid)) => {
+            format!("; the clone's worker died or its node went down: {upid}")
+        }
+    };
+    let request = match &doubt {
+        Some(Doubt::Lost(why)) => Some(&**why),
+        _ => unseen,
+    };
+    let stage_words = stage.as_last_seen(unseen.as_ref());
+    Failure::new(
+        Kind::Timeout,
+        format!("Timed out after {seconds} s; {stage_words}{why}"),
+    )
+    .with_hint(with_more(stage.hint(), request))
+    .about(stage.facts())
+}
+
+/// The budget has ended before it was clear whose a VM will be that somebody else makes.
+pub fn still_unclear(seconds: f64, vm: &Vm, unseen: Option<&pve::Error>) -> Failure {
+    let Vm { vmid, node, .. } = vm;
+    let last = unseen.map_or_else(String::new, |why| format!("; the last look failed: {why}"));
+    let words = format!(
+        "Timed out after {seconds} s; cannot tell yet whose VM {vmid} on node '{node}' will be{last}"
+    );
+    Failure::new(Kind::Timeout, words)
+        .with_hint(with_more(RESUME.to_owned(), unseen))
+        .about(vm.facts(Started::No))
+}
+
+/// Whether a VM that an earlier run has created is still there cannot be seen; `late` is the whole
+/// budget in seconds, if it has ended.
+pub fn created_unseen(
+    vm: &Vm,
+    is_finished: bool,
+    late: Option<f64>,
+    unseen: Option<&pve::Error>,
+) -> Failure {
+    let timed_out = late.map_or_else(String::new, |seconds| {
+        format!("Timed out after {seconds} s; ")
+    });
+    let why = unseen.map_or_else(String::new, |why| format!(": {why}"));
+    let words =
+        format!("{timed_out}an earlier run has made {vm}, which cannot be looked at{why}");
+    let kind = match (late, unseen) {
+        (None, Some(error)) => kind_of(error),
+        _ => Kind::Timeout,
+    };
+    let started = if is_finished {
+        Started::No
+    } else {
+        Started::Yes
+    };
+    Failure::new(kind, words)
+        .with_hint(with_more(RESUME.to_owned(), unseen))
+        .about(vm.facts(started))
+}
+
+/// This token may not see who has the VMID of a VM that was asked for, or that was created.
+pub fn hidden(run: &Run, vm: &Vm, was_created: bool) -> Failure {
+    let hint = format!("{RESUME}, once it may: {}", how_to_see_vms(&run.token()));
+    let failure = if was_created {
+        let words = format!(
+            "cannot see {vm}, which an earlier run has made: the token needs VM.Audit"
+        );
+        Failure::new(Kind::Forbidden, words).about(vm.facts(Started::No))
+    } else {
+        let words =
+            format!("cannot see {vm}: somebody has that VMID, and the token needs VM.Audit");
+        Failure::new(Kind::OutcomeUnknown, words).about(vm.facts(Started::Unknown))
+    };
+    failure.with_hint(hint)
+}
+
+/// A VM was left half made, or may have been. `is_ours` where this command has asked for it.
+pub fn half_made(
+    vm: &Vm,
+    half: &Half,
+    is_ours: bool,
+    failed: Option<Failed>,
+    path: Option<&Path>,
+) -> Failure {
+    let Vm { vmid, node, .. } = vm;
+    let is_over = failed.is_some();
+    let unseen = "locked by a clone that this token cannot see, or half made";
+    let words = match half {
+        Half::Locked if is_over => format!("{vm} was left half made, and locked"),
+        Half::Locked => format!("{vm} is {unseen}"),
+        Half::Nameless if is_over => {
+            format!("VM {vmid} on node '{node}' was left half made, locked and without its name")
+        }
+        Half::Nameless => {
+            format!("VM {vmid} on node '{node}' is {unseen}, and does not tell whose it is")
+        }
+        Half::Lacks(disks) => {
+            let disks: Vec<&str> = disks.iter().map(String::as_str).collect();
+            format!("{vm} lacks what its template has: {}", disks.join(", "))
+        }
+    };
+    let hint = match half {
+        Half::Locked | Half::Nameless => format!(
+            "on node '{node}', 'pvenode task list --source active' shows whether a clone (qmclone, under \
+             its template's VMID) is at work; if none is, as root there: qm unlock {vmid} && qm destroy \
+             {vmid} --destroy-unreferenced-disks 1"
+        ),
+        Half::Lacks(_) => format!(
+            "it was changed since, or was left half made and unlocked; to take it as it is: {}, then the \
+             same command with --ensure",
+            remove(path)
+        ),
+    };
+    let started = match (is_ours, half) {
+        _ if is_over => Started::Yes,
+        (true, Half::Locked | Half::Lacks(_)) => Started::Yes,
+        (false, Half::Nameless) => Started::No,
+        _ => Started::Unknown,
+    };
+    let (upid, failed_words, log) = match failed {
+        Some(Failed { upid, words, log }) => (Some(upid), format!("Task failed: {words}; "), log),
+        None => (None, String::new(), Vec::new()),
+    };
+    let facts = Facts {
+        upid,
+        ..vm.facts(started)
+    };
+    Failure::new(Kind::HalfMade, format!("{failed_words}{words}"))
+        .with_hint(hint)
+        .about(facts)
+        .with_log(log)
+}

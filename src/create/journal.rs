@@ -1,0 +1,140 @@
+//! The ledger and the progress told in one call, so that they cannot disagree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::failure::{begun_elsewhere, damaged, held, no_ledger};
+use super::order::Run;
+use crate::ledger::{self, Event, Intent, Ledger, Lock, Note, Record};
+use crate::pve::types::Vmid;
+use crate::say::failure::{Failure, chain};
+use crate::say::stage::Stage;
+use crate::wait::{Forgiven, GaveUp, Look};
+
+/// The ledger of the VM's name, locked for this run.
+pub struct Journal<'r> {
+    run: &'r Run<'r>,
+    ledger: Ledger,
+}
+
+impl<'r> Journal<'r> {
+    /// Locks the ledger, with `--ensure` once the run that holds it has ended. To be called before the
+    /// first request, so that what is read afterwards is newer than what that run has done.
+    pub fn open(run: &'r Run<'r>) -> Result<Journal<'r>, Failure> {
+        let (mut holder, mut is_second_look) = (None, false);
+        let locked = run.server.budget.look_until_done(
+            |_| Forgiven::Not,
+            || match Ledger::lock(run.state, &run.order.name) {
+                Ok(Lock::Ours(ledger, written)) => Ok(Look::Done((ledger, written))),
+                Ok(Lock::HeldBy(process)) if run.order.ensure => {
+                    if holder.is_none() {
+                        run.progress
+                            .note("Waiting for another run that makes the same VM...");
+                    }
+                    holder = Some(process);
+                    run.progress.at(Stage::BehindAnotherRun(process));
+                    Ok(Look::NotYet)
+                }
+                // It is just about to say who it is.
+                Ok(Lock::HeldBy(None)) if !is_second_look => {
+                    is_second_look = true;
+                    Ok(Look::NotYet)
+                }
+                Ok(Lock::HeldBy(holder)) => Err(held(&run.order.name, holder, None)),
+                Err(ledger::Error::Damaged { path, source }) => Err(damaged(&path, &source)),
+                Err(source) => Ok(Look::Done((Ledger::without_file(), Err(source)))),
+            },
+        );
+        let (ledger, written) = locked.map_err(|gave_up| match gave_up {
+            GaveUp::Failed(error) => error,
+            GaveUp::TimeIsUp(_) => {
+                let seconds = run.server.budget.seconds();
+                held(&run.order.name, holder.flatten(), Some(seconds))
+            }
+        })?;
+        run.progress.at(Stage::NothingStarted);
+        let mut journal = Journal { run, ledger };
+        match journal.ledger.record() {
+            Record::Asked(begun, _) if !run.is_of_this_cluster(&begun.hosts) => {
+                return Err(begun_elsewhere(&run.order.name, begun, journal.path()));
+            }
+            Record::Asked(begun, _) => {
+                run.progress
+                    .at(Stage::Undecided(run.vm(begun.vmid, &begun.node)));
+                // It is clear which VMID is meant, so nothing need be written down about it.
+                journal.warn_of(written);
+                return Ok(journal);
+            }
+            Record::Created(begun) | Record::Finished(begun)
+                if !run.is_of_this_cluster(&begun.hosts) =>
+            {
+                journal.ledger.set_aside();
+            }
+            _ => {}
+        }
+        written.or_else(|error| journal.go_without(error))?;
+        Ok(journal)
+    }
+
+    /// What was begun and done so far.
+    pub fn record(&self) -> &Record {
+        self.ledger.record()
+    }
+
+    /// The file, for a user who has to remove it.
+    pub fn path(&self) -> Option<&Path> {
+        self.ledger.path()
+    }
+
+    /// Records that a clone is going to be asked for. A request that is not recorded could never be
+    /// found again.
+    pub fn announce(&mut self, intent: Intent) -> Result<(), Failure> {
+        let written = self.ledger.write(Event::Intent(intent));
+        written.or_else(|error| self.go_without(error))
+    }
+
+    /// Records an event, and tells what is certain from then on.
+    pub fn tell(&mut self, event: Event, stage: Stage) {
+        self.run.progress.at(stage);
+        let written = self.ledger.write(event);
+        self.warn_of(written);
+    }
+
+    /// What is noted about a VM, to be added to.
+    pub fn note_of(&self, vmid: Vmid) -> Note {
+        let note = self.ledger.note_of(vmid);
+        let note = note.filter(|note| self.run.is_of_this_cluster(&note.hosts));
+        note.cloned().unwrap_or_else(|| Note {
+            vmid,
+            hosts: self.run.hosts.clone(),
+            sizes: BTreeMap::new(),
+            set: BTreeSet::new(),
+        })
+    }
+
+    /// Notes something about a VM.
+    pub fn note(&mut self, note: Note) {
+        let written = self.ledger.write(Event::Note(note));
+        self.warn_of(written);
+    }
+
+    /// What cannot be written down any more changes nothing at the server.
+    fn warn_of(&self, written: Result<(), ledger::Error>) {
+        if let Err(error) = written {
+            self.run.progress.warning(&chain(&error));
+        }
+    }
+
+    /// `--ensure` promises something about the runs before and after this one, which takes a record of
+    /// them or a VMID to look at. Without it the user is promised less, and is told.
+    fn go_without(&self, source: ledger::Error) -> Result<(), Failure> {
+        if self.run.order.ensure && self.run.order.vmid.is_none() {
+            return Err(no_ledger(&source));
+        }
+        self.run.progress.warning(&format!(
+            "other runs on this host will not know of this one: {}",
+            chain(&source)
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! Who has a VMID: the one question that no list, no task and no log can answer.
+
+use std::collections::BTreeSet;
+
+use super::decide::Owner;
+use crate::pve::types::{Guest, Node, TaskStatus, Upid, Vmid};
+use crate::pve::{self, Pve, VmConfig};
+use crate::say::vm::Vm;
+use crate::wait::server::is_no_such_task;
+
+/// What one look at a VMID finds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sight {
+    /// No guest at all.
+    Free,
+    /// Our VM, whole, where it is now, with its configuration.
+    Ours(Vm, VmConfig),
+    /// Another guest.
+    Anothers(Guest),
+    /// A VM that a clone works on, or has left so. Without a name it may become anybody's.
+    InTheMaking {
+        /// Whether it has our name already.
+        is_named: bool,
+    },
+    /// It has our name and no such lock, and lacks these disks of the template.
+    Incomplete(BTreeSet<String>),
+    /// It has just appeared, or has just moved.
+    Appeared,
+    /// A guest that this token may not see.
+    Hidden,
+}
+
+impl Sight {
+    /// What the decision table knows of it.
+    pub fn owner(&self) -> Owner {
+        match self {
+            Sight::Free => Owner::Free,
+            Sight::Ours(..) => Owner::Ours,
+            Sight::Anothers(_) => Owner::Anothers,
+            Sight::InTheMaking { .. } | Sight::Appeared => Owner::InTheMaking,
+            Sight::Incomplete(_) => Owner::Incomplete,
+            Sight::Hidden => Owner::Hidden,
+        }
+    }
+
+    /// One look. `template` is given for a VM that this program has asked for: it must have that
+    /// template's disks. A row is never believed: a reused VMID has the dead guest's name there. But it
+    /// tells where a VM is now that was moved, be it from a node that does not answer any more.
+    pub fn of(
+        pve: &Pve,
+        vm: &Vm,
+        template: Option<&(Vmid, Node)>,
+    ) -> Result<Sight, pve::Error> {
+        let judge = |config, node: &Node| Sight::of_config(pve, vm, template, config, node);
+        let failure = match pve.vm_config(&vm.node, vm.vmid) {
+            Ok(Some(config)) => return judge(config, &vm.node),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        if pve.is_free(vm.vmid)? {
+            return Ok(Sight::Free);
+        }
+        let may_not_see = matches!(failure, Some(pve::Error::Refused { status: 403, .. }));
+        let guest = pve.guests(&|guest| guest.vmid == vm.vmid)?.guests.pop();
+        match (guest, failure) {
+            (Some(guest), _) if guest.is_container() => Ok(Sight::Anothers(guest)),
+            (Some(guest), _) if guest.node != vm.node => {
+                match pve.vm_config(&guest.node, vm.vmid)? {
+                    Some(config) => judge(config, &guest.node),
+                    None => Ok(Sight::Appeared),
+                }
+            }
+            (None, failure) if may_not_see || failure.is_none() => Ok(Sight::Hidden),
+            (_, Some(failure)) if !may_not_see => Err(failure),
+            _ => Ok(Sight::Appeared),
+        }
+    }
+
+    fn of_config(
+        pve: &Pve,
+        vm: &Vm,
+        template: Option<&(Vmid, Node)>,
+        config: VmConfig,
+        node: &Node,
+    ) -> Result<Sight, pve::Error> {
+        let is_named = config.name.as_deref() == Some(vm.name.as_str());
+        // What is being made may fail and be gone, and then the VMID is not another's for good.
+        if config.is_being_made() {
+            return Ok(Sight::InTheMaking { is_named });
+        }
+        if config.template || !is_named {
+            let guest = Guest::of_config(vm.vmid, node.clone(), config);
+            return Ok(Sight::Anothers(guest));
+        }
+        let template = match template {
+            Some((template, node)) => pve.vm_config(node, *template)?,
+            None => None,
+        };
+        let missing = template.map_or_else(BTreeSet::new, |template| {
+            let disks = template.disks();
+            disks.difference(&config.disks()).cloned().collect()
+        });
+        Ok(if missing.is_empty() {
+            let vm = Vm {
+                node: node.clone(),
+                ..vm.clone()
+            };
+            Sight::Ours(vm, config)
+        } else {
+            Sight::Incomplete(missing)
+        })
+    }
+}
+
+/// A running clone of this template to this VMID, if this token may see one: a reason to wait, and no
+/// proof of whose VM it will be, for losers of a race begin their logs alike.
+pub fn running_clone(
+    pve: &Pve,
+    (template, node): &(Vmid, Node),
+    vmid: Vmid,
+) -> Result<Option<Upid>, pve::Error> {
+    for upid in pve.running_clones_of(*template, node)? {
+        let log = match pve.task_log(&upid, 0) {
+            // A task that the server does not know, or no more, is not running.
+            Err(error) if is_no_such_task(&error) => continue,
+            log => log?,
+        };
+        if log.iter().any(|line| is_about(line, vmid)) {
+            return Ok(Some(upid));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a clone is not known to have ended.
+pub fn may_run(pve: &Pve, clone: &Upid) -> bool {
+    !matches!(pve.task_status(clone), Ok(TaskStatus::Stopped(_)))
+}
+
+/// `creating a clone of VM 9000 with ID 101`; before qemu-server 9.1.6 only the volumes tell.
+fn is_about(line: &str, vmid: Vmid) -> bool {
+    line.ends_with(&format!(" with ID {vmid}")) || line.contains(&format!("vm-{vmid}-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::ours("creating a clone of VM 9000 with ID 101", true)]
+    #[case::anothers("creating a clone of VM 9000 with ID 1010", false)]
+    #[case::volume("allocated target volume 'data:101/vm-101-disk-0.raw'", true)]
+    #[case::volume_of_another("allocated target volume 'data:1/vm-1101-disk-0.raw'", false)]
+    fn a_log_tells_which_vmid_it_is_about(#[case] line: &str, #[case] expected: bool) {
+        assert_eq!(is_about(line, Vmid(101)), expected);
+    }
+}

@@ -1,0 +1,267 @@
+//! From a VM that exists to one that is all that was asked for: settings, disks, start, address.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::attempt::Attempt;
+use super::fit::{AGENT_OFF, Unfit, check_vm, unfit_vm};
+use super::journal::Journal;
+use super::order::{Order, Run};
+use crate::ledger::{Event, Record};
+use crate::pve::{self, Size, best_address};
+use crate::say::failure::Failure;
+use crate::say::stage::{RESUME, Stage, Step};
+use crate::say::vm::Existing;
+use crate::settings::Change;
+use crate::settings::resize::{NewSize, Resize};
+use crate::steps::{Cause, Engine, Taking};
+use crate::ui::progress::Activity;
+use crate::wait::task::how_to_read_log;
+use crate::wait::{GaveUp, Look};
+
+/// Takes each step that is not taken yet.
+pub fn set_up(
+    run: &Run,
+    mut existing: Existing,
+    mut attempt: Attempt,
+) -> Result<Existing, Failure> {
+    let order = &run.order;
+    let mask = |words| order.settings.masked_in(words);
+    let engine = Engine {
+        server: run.server,
+        progress: run.progress,
+        mask: &mask,
+    };
+    // What the template was checked for, its new clone need not be.
+    let is_checked = existing.created && attempt.growth.is_some();
+    if order.may_not_fit() && !is_checked {
+        let config = take(engine, &mut existing, Step::Configure, Taking::config)?;
+        check_vm(run, &existing, &config)?;
+    }
+    let sizes = sizes(order, &existing, attempt.journal.record())?;
+    configure(engine, order, &mut existing, &mut attempt.journal)?;
+    for (disk, size) in sizes {
+        let step = Step::Enlarge(disk.clone(), size);
+        take(engine, &mut existing, step, |taking| {
+            enlarge(taking, &disk, size)
+        })?;
+    }
+    if order.start {
+        take(engine, &mut existing, Step::Start, start)?;
+    }
+    if order.address {
+        existing.ip = Some(take(engine, &mut existing, Step::Address, address)?);
+    }
+    let stage = Stage::Done(existing.clone());
+    match attempt.journal.record() {
+        Record::Created(created) if created.vmid == existing.vm.vmid => {
+            let finished = Event::Finished(existing.vm.vmid);
+            attempt.journal.tell(finished, stage);
+        }
+        _ => run.progress.at(stage),
+    }
+    Ok(existing)
+}
+
+fn take<'r, T>(
+    engine: Engine<'r>,
+    existing: &mut Existing,
+    step: Step,
+    take: impl FnOnce(&mut Taking<'r>) -> Result<T, Cause>,
+) -> Result<T, Failure> {
+    let taken = engine.take(existing, step, take);
+    taken.map_err(crate::steps::Error::failure)
+}
+
+/// The sizes that the disks shall have at least. A relative one was resolved when the clone was asked
+/// for; where it was not, the template may be another one by now.
+fn sizes(
+    order: &Order,
+    existing: &Existing,
+    record: &Record,
+) -> Result<Vec<(String, Size)>, Failure> {
+    let resolved = record
+        .intent()
+        .filter(|intent| intent.vmid == existing.vm.vmid);
+    let size = |Resize { disk, to }: &Resize| match *to {
+        NewSize::Absolute(size) => Some((disk.clone(), size)),
+        NewSize::MoreThanTemplate(by) => {
+            let growth = resolved?.growth.get(disk)?;
+            let before = growth.to.minus(growth.by);
+            Some((disk.clone(), before.plus(by)))
+        }
+    };
+    let sizes = order.resizes.iter().map(|resize| {
+        let disk = resize.disk.clone();
+        size(resize).ok_or_else(|| unfit_vm(existing, &Unfit::SizeUnknown { disk }))
+    });
+    sizes.collect()
+}
+
+fn configure(
+    engine: Engine,
+    order: &Order,
+    existing: &mut Existing,
+    journal: &mut Journal,
+) -> Result<(), Failure> {
+    if order.settings.is_empty() {
+        return Ok(());
+    }
+    let mut note = journal.note_of(existing.vm.vmid);
+    let known = &note.set;
+    let set = take(engine, existing, Step::Configure, |taking| {
+        // The options that are set by then and cannot be read back.
+        let mut unreadable = BTreeSet::new();
+        taking.until_done(|taking| {
+            let config = taking.config()?;
+            let keys = order.settings.unreadable(&config);
+            unreadable = keys.map(str::to_owned).collect();
+            let changes = order.settings.changes(&config, known);
+            if changes.is_empty() {
+                return Ok(None);
+            }
+            taking.announce(&Activity::Configuring(&listed(&changes)));
+            let digest = config.option("digest").map(str::to_owned);
+            Ok(Some(Box::new(move |pve, vm| {
+                let changes = changes.iter();
+                let changes = changes.map(|change| (change.key.as_str(), change.value.expose()));
+                // A request that comes late finds another digest.
+                let digest = digest.iter().map(|digest| ("digest", digest.as_str()));
+                let options: Vec<(&str, &str)> = changes.chain(digest).collect();
+                pve.configure(&vm.node, vm.vmid, &options).map(|()| None)
+            })))
+        })?;
+        Ok(unreadable)
+    })?;
+    if !set.is_subset(&note.set) {
+        note.set.extend(set);
+        journal.note(note);
+    }
+    Ok(())
+}
+
+fn listed(changes: &[Change]) -> String {
+    let shown: Vec<&str> = changes.iter().map(|change| change.shown.as_str()).collect();
+    shown.join(", ")
+}
+
+/// A disk that is larger was made so by somebody, and stays so.
+fn enlarge(taking: &mut Taking, disk: &str, size: Size) -> Result<(), Cause> {
+    taking.until_done(|taking| {
+        let current = taking.config()?.size_of(disk);
+        if current.is_some_and(|current| current >= size) {
+            return Ok(None);
+        }
+        taking.announce(&Activity::Enlarging(disk, size));
+        Ok(Some(Box::new(move |pve, vm| {
+            pve.resize_disk(&vm.node, vm.vmid, disk, size).map(Some)
+        })))
+    })?;
+    Ok(())
+}
+
+/// The task that starts a VM is over before it is certain that the guest does not fall over.
+fn start(taking: &mut Taking) -> Result<(), Cause> {
+    let was_started = taking.until_done(|taking| {
+        if taking.is_running()? {
+            return Ok(None);
+        }
+        taking.announce(&Activity::Starting);
+        Ok(Some(Box::new(|pve, vm| {
+            pve.start_vm(&vm.node, vm.vmid).map(Some)
+        })))
+    })?;
+    if !was_started {
+        return Ok(());
+    }
+    let budget = taking.budget();
+    let until = budget.clock.elapsed() + budget.a_while();
+    let seen = taking.watch(|pve, vm| {
+        Ok(if pve.is_running(&vm.node, vm.vmid)? {
+            Look::Done(true)
+        } else if budget.clock.elapsed() >= until {
+            Look::Done(false)
+        } else {
+            Look::NotYet
+        })
+    });
+    match seen {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Cause::State {
+            words: "it was started and does not run",
+            hint: match taking.upid() {
+                Some(upid) => format!("{}; {RESUME}", how_to_read_log(&upid)),
+                None => why_off(),
+            },
+        }),
+        Err(gave_up) => Err(taking.not_seen(gave_up)),
+    }
+}
+
+/// The first address that others can use. While there is only an IPv6 one, an IPv4 one is waited for a
+/// while: DHCP may take longer than a router's advertisement.
+fn address(taking: &mut Taking) -> Result<IpAddr, Cause> {
+    let config = taking.config()?;
+    if !config.has_agent() {
+        return Err(no_agent());
+    }
+    taking.announce(&Activity::AwaitingAddress);
+    let macs = config.macs();
+    let budget = taking.budget();
+    let now = || budget.clock.elapsed();
+    let is_over = |since| now() >= since + budget.a_while();
+    let (mut second_best, mut off_since, mut last) = (None, None, None);
+    let seen = taking.watch(|pve, vm| {
+        let words = match pve.interfaces(&vm.node, vm.vmid) {
+            Ok(interfaces) => {
+                off_since = None;
+                match best_address(&interfaces, &macs) {
+                    Some(address) if address.is_ipv4() => return Ok(Look::Done(Ok(address))),
+                    Some(address) => {
+                        let (_, since) = *second_best.get_or_insert((address, now()));
+                        if is_over(since) {
+                            return Ok(Look::Done(Ok(address)));
+                        }
+                    }
+                    None => second_best = None,
+                }
+                "the guest has none yet".to_owned()
+            }
+            Err(pve::Error::Refused {
+                status: 500, words, ..
+            }) => words,
+            Err(error) => return Err(error),
+        };
+        if words.starts_with("No QEMU guest agent configured") {
+            return Ok(Look::Done(Err(no_agent())));
+        }
+        let is_off = words.starts_with("VM ") && words.ends_with(" is not running");
+        if is_off && is_over(*off_since.get_or_insert_with(now)) {
+            return Ok(Look::Done(Err(Cause::State {
+                words: "it does not run, so nobody can tell its address",
+                hint: why_off(),
+            })));
+        }
+        last = Some(words);
+        Ok(Look::NotYet)
+    });
+    match (seen, second_best) {
+        (Ok(found), _) => found,
+        (Err(GaveUp::TimeIsUp(_)), Some((address, _))) => Ok(address),
+        (Err(GaveUp::TimeIsUp(unseen)), None) => {
+            Err(taking.time_is_up(unseen.map(|error| error.to_string()).or(last)))
+        }
+        (Err(GaveUp::Failed(error)), _) => Err(taking.not_done(error)),
+    }
+}
+
+fn no_agent() -> Cause {
+    Cause::State {
+        words: "it has no guest agent, and only that could tell its address",
+        hint: format!("{AGENT_OFF}; {RESUME}"),
+    }
+}
+
+fn why_off() -> String {
+    format!("see on its console why it went off; {RESUME}")
+}

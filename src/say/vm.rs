@@ -1,0 +1,96 @@
+//! A VM: where it is or will be, and one that exists.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::pve::VmConfig;
+use crate::pve::types::{Node, Upid, VmName, Vmid};
+use crate::say::failure::{Facts, Started};
+
+/// A VM by its VMID, name and node, whether or not it exists yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Vm {
+    /// Its VMID.
+    pub vmid: Vmid,
+    /// Its name.
+    pub name: VmName,
+    /// The node it is on, or will be.
+    pub node: Node,
+}
+
+impl Vm {
+    /// What failed runs report to scripts about it.
+    pub fn facts(&self, started: Started) -> Facts {
+        Facts {
+            vmid: Some(self.vmid),
+            node: Some(self.node.clone()),
+            upid: None,
+            started,
+        }
+    }
+}
+
+/// `VM 101 'web-1' on node 'pve1'`
+impl fmt::Display for Vm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Vm { vmid, name, node } = self;
+        write!(f, "VM {vmid} '{name}' on node '{node}'")
+    }
+}
+
+/// A VM that exists, with what is known of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Existing {
+    /// Which one.
+    pub vm: Vm,
+    /// Whether this command created it, in this run or in an earlier one.
+    pub created: bool,
+    /// The task that created it, where that is known.
+    pub upid: Option<Upid>,
+    /// Its address, once that was asked for.
+    pub ip: Option<IpAddr>,
+    /// What its tasks warned of.
+    pub warnings: Vec<String>,
+    /// Its configuration as last read; absent once something was changed since.
+    pub config: Option<VmConfig>,
+}
+
+impl Existing {
+    /// A VM that was there before this command.
+    pub fn found(vm: Vm, config: Option<VmConfig>) -> Existing {
+        Existing {
+            vm,
+            created: false,
+            upid: None,
+            ip: None,
+            warnings: Vec::new(),
+            config,
+        }
+    }
+
+    /// What failed runs report to scripts about it.
+    pub fn facts(&self) -> Facts {
+        let started = if self.created {
+            Started::Yes
+        } else {
+            Started::No
+        };
+        Facts {
+            upid: self.upid.clone(),
+            ..self.vm.facts(started)
+        }
+    }
+}
+
+/// `VM 101 'web-1' was created on node 'pve1'`: how every message about it begins.
+impl fmt::Display for Existing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Vm { vmid, name, node } = &self.vm;
+        let exists = if self.created {
+            "was created"
+        } else {
+            "already exists"
+        };
+        write!(f, "VM {vmid} '{name}' {exists} on node '{node}'")
+    }
+}

@@ -1,0 +1,403 @@
+//! The engine of what is done for a VM that exists: it knows no command and no option.
+//!
+//! - A step looks first, and asks only for what is missing.
+//! - It waits for the task, if the server begins one.
+//! - What passes by itself is asked for again, with growing pauses; after a lost answer it looks again
+//!   before it asks again. So each request must have the same effect twice as once.
+
+use crate::pve::types::{ExitStatus, Upid};
+use crate::pve::{self, Delivery, Pve, VmConfig};
+use crate::say::failure::{Facts, Failure, Kind, chain, kind_of};
+use crate::say::hint::{hint_for, with_more};
+use crate::say::stage::{RESUME, Stage, Step, StepTask, Unfinished};
+use crate::say::vm::{Existing, Vm};
+use crate::ui::progress::{Doing, Progress};
+use crate::wait::refusal::passes_by_itself;
+use crate::wait::server::{Server, is_no_such_task};
+use crate::wait::{BackOff, GaveUp, Look, task};
+
+/// Takes steps.
+#[derive(Clone, Copy)]
+pub struct Engine<'r> {
+    /// The server, and the time there is.
+    pub server: Server<'r>,
+    /// Reports what is done, and what is certain.
+    pub progress: &'r Progress,
+    /// Hides secrets in the server's words, which may repeat what it was sent.
+    pub mask: &'r dyn Fn(String) -> String,
+}
+
+/// A request for a change, and the task that the server begins for it, if it begins one.
+pub type Request<'q> = Box<dyn Fn(&Pve, &Vm) -> Result<Option<Upid>, pve::Error> + 'q>;
+
+/// A step that is being taken.
+pub struct Taking<'r> {
+    engine: Engine<'r>,
+    unfinished: Unfinished,
+    is_announced: bool,
+    /// Something was asked for, and what came of it is not known.
+    is_undecided: bool,
+}
+
+/// What came of a request.
+enum Outcome {
+    Done,
+    /// Something holds a lock for a moment.
+    Passes(String),
+    /// It is not known, for this reason, whether it was done.
+    Unknown(String),
+}
+
+impl<'r> Engine<'r> {
+    /// Takes a step for a VM, in whatever way `take` does.
+    pub fn take<T>(
+        self,
+        existing: &mut Existing,
+        step: Step,
+        take: impl FnOnce(&mut Taking<'r>) -> Result<T, Cause>,
+    ) -> Result<T, Error> {
+        let mut taking = Taking {
+            engine: self,
+            unfinished: Unfinished {
+                existing: existing.clone(),
+                step,
+                task: StepTask::None,
+            },
+            is_announced: false,
+            is_undecided: false,
+        };
+        taking.tell_stage();
+        let taken = take(&mut taking);
+        *existing = taking.unfinished.existing.clone();
+        taken.map_err(|cause| Error {
+            unfinished: taking.unfinished,
+            cause,
+        })
+    }
+}
+
+impl Taking<'_> {
+    /// Asks for what `missing` finds missing, until it finds nothing or the server has done it. Whether
+    /// anything was asked for.
+    pub fn until_done<'q>(
+        &mut self,
+        mut missing: impl FnMut(&mut Self) -> Result<Option<Request<'q>>, Cause>,
+    ) -> Result<bool, Cause> {
+        let mut back_off = BackOff::new(&self.engine.server.budget);
+        let mut is_told = false;
+        while let Some(request) = missing(self)? {
+            let (why, note) = match self.ask(&request)? {
+                Outcome::Done => return Ok(true),
+                Outcome::Passes(why) => {
+                    let note = format!("Trying again until this passes: {why}");
+                    (why, note)
+                }
+                Outcome::Unknown(why) => {
+                    self.is_undecided = true;
+                    let note = format!("Looking whether that was done, for nobody says ({why})...");
+                    (why, note)
+                }
+            };
+            if !is_told {
+                is_told = true;
+                self.engine.progress.note(&note);
+            }
+            if !back_off.pause() {
+                return Err(self.time_is_up(Some(why)));
+            }
+        }
+        Ok(is_told)
+    }
+
+    /// The VM.
+    pub fn vm(&self) -> &Vm {
+        &self.unfinished.existing.vm
+    }
+
+    /// The last task of this step, or the one that created the VM.
+    pub fn upid(&self) -> Option<Upid> {
+        self.unfinished.facts().upid
+    }
+
+    /// The VM's configuration: the one that was read last, or a new one if something was changed since.
+    pub fn config(&mut self) -> Result<VmConfig, Cause> {
+        if let Some(config) = &self.unfinished.existing.config {
+            return Ok(config.clone());
+        }
+        let config = self.look(|pve, vm| pve.vm_config(&vm.node, vm.vmid))?;
+        let config = config.ok_or(Cause::Gone)?;
+        self.unfinished.existing.config = Some(config.clone());
+        Ok(config)
+    }
+
+    /// Whether the VM runs.
+    pub fn is_running(&self) -> Result<bool, Cause> {
+        self.look(|pve, vm| pve.is_running(&vm.node, vm.vmid))
+    }
+
+    /// Reports what is being done, once.
+    pub fn announce(&mut self, doing: &Doing) {
+        if !self.is_announced {
+            self.is_announced = true;
+            let existing = &self.unfinished.existing;
+            self.engine.progress.doing(existing, doing);
+        }
+    }
+
+    /// Looks until done, however long looks fail.
+    pub fn watch<T>(
+        &self,
+        mut look: impl FnMut(&Pve, &Vm) -> Result<Look<T>, pve::Error>,
+    ) -> Result<T, GaveUp<pve::Error>> {
+        self.engine.server.watch(|pve| look(pve, self.vm()))
+    }
+
+    /// What came of a request that may have been carried out is looked for to the end.
+    fn look<T>(
+        &self,
+        question: impl Fn(&Pve, &Vm) -> Result<T, pve::Error>,
+    ) -> Result<T, Cause> {
+        if self.is_undecided {
+            let seen = self.watch(|pve, vm| question(pve, vm).map(Look::Done));
+            return seen.map_err(|gave_up| self.not_seen(gave_up));
+        }
+        let asked = self.engine.server.ask(|pve| question(pve, self.vm()));
+        asked.map_err(|error| self.not_done(error))
+    }
+
+    /// The budget has ended; what was in the way at last.
+    pub fn time_is_up(&self, last: Option<String>) -> Cause {
+        let seconds = self.engine.server.budget.seconds();
+        match last {
+            Some(words) if self.is_undecided => Cause::NotKnown {
+                seconds: Some(seconds),
+                why: words,
+                error: None,
+            },
+            last => Cause::TimeIsUp { seconds, last },
+        }
+    }
+
+    /// Something was asked for, and the looks at what came of it ended like this.
+    pub fn not_seen(&self, gave_up: GaveUp<pve::Error>) -> Cause {
+        let (seconds, error) = match gave_up {
+            GaveUp::TimeIsUp(None) => return self.time_is_up(None),
+            GaveUp::TimeIsUp(Some(error)) => (Some(self.engine.server.budget.seconds()), error),
+            GaveUp::Failed(error) => (None, error),
+        };
+        let error = self.masked(error);
+        Cause::NotKnown {
+            seconds,
+            why: error.to_string(),
+            error: Some(Box::new(error)),
+        }
+    }
+
+    /// The server has refused, or has not answered.
+    pub fn not_done(&self, error: pve::Error) -> Cause {
+        let error = self.masked(error);
+        if self.engine.server.budget.left().is_zero() && error.delivery() != Delivery::Refused {
+            return self.time_is_up(Some(error.to_string()));
+        }
+        let source = Box::new(error);
+        Cause::Request { source }
+    }
+
+    fn masked(&self, error: pve::Error) -> pve::Error {
+        error.map_words(self.engine.mask)
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Outcome, Cause> {
+        self.unfinished.existing.config = None;
+        let server = self.engine.server;
+        match server.ask_for_change(|pve| request(pve, self.vm())) {
+            Ok(None) => Ok(Outcome::Done),
+            Ok(Some(upid)) => self.wait_for(upid),
+            Err(error) if matches!(&error, pve::Error::Refused { words, .. } if self.passes(words)) => {
+                Ok(Outcome::Passes(self.masked(error).to_string()))
+            }
+            Err(error) if error.delivery() == Delivery::Unknown => {
+                Ok(Outcome::Unknown(self.masked(error).to_string()))
+            }
+            Err(error) => Err(self.not_done(error)),
+        }
+    }
+
+    fn wait_for(&mut self, upid: Upid) -> Result<Outcome, Cause> {
+        self.unfinished.task = StepTask::Running(upid.clone());
+        self.tell_stage();
+        let Engine {
+            server,
+            progress,
+            mask,
+        } = self.engine;
+        let status = match task::wait(server, &upid, progress) {
+            Ok(ended) => ended.status,
+            Err(GaveUp::Failed(error)) if is_no_such_task(&error) => ExitStatus::Unexpected,
+            // It goes on all the same, and what it does can be seen in the VM.
+            Err(GaveUp::Failed(error)) => {
+                return Ok(Outcome::Unknown(self.masked(error).to_string()));
+            }
+            Err(gave_up) => return Err(self.not_seen(gave_up)),
+        };
+        self.unfinished.task = StepTask::Ended(upid.clone());
+        self.tell_stage();
+        match status {
+            ExitStatus::Ok => Ok(Outcome::Done),
+            ExitStatus::Warnings(_) => {
+                let warnings = task::warnings(server, &upid).into_iter();
+                self.unfinished.existing.warnings.extend(warnings.map(mask));
+                Ok(Outcome::Done)
+            }
+            ExitStatus::Unexpected => Ok(Outcome::Unknown(
+                "its worker died or its node went down".to_owned(),
+            )),
+            ExitStatus::Failed(words) if self.passes(&words) => Ok(Outcome::Passes(words)),
+            ExitStatus::Failed(words) => Err(Cause::Task {
+                log: task::last_lines(server, &upid)
+                    .into_iter()
+                    .map(mask)
+                    .collect(),
+                upid,
+                words: mask(words),
+            }),
+        }
+    }
+
+    /// Whether it helps to look again: something holds a lock for a moment, or somebody else has
+    /// changed the VM, perhaps to what is asked for.
+    fn passes(&self, words: &str) -> bool {
+        let vmid = self.vm().vmid;
+        passes_by_itself(words, vmid)
+            || words.contains("detected modified configuration")
+            || words.contains(&format!("VM {vmid} already running"))
+    }
+
+    fn tell_stage(&self) {
+        let stage = Stage::SettingUp(self.unfinished.clone());
+        self.engine.progress.at(stage);
+    }
+}
+
+/// A step that was not taken, or is not known to have been taken.
+#[derive(Debug)]
+pub struct Error {
+    /// The VM, and the step.
+    pub unfinished: Unfinished,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why a step was not taken.
+#[derive(Debug)]
+pub enum Cause {
+    /// The server has refused the request, or has not got it.
+    Request {
+        /// How.
+        source: Box<pve::Error>,
+    },
+    /// The task failed.
+    Task {
+        /// Which.
+        upid: Upid,
+        /// Its exit status.
+        words: String,
+        /// The last lines of its log.
+        log: Vec<String>,
+    },
+    /// The budget has ended.
+    TimeIsUp {
+        /// All of it.
+        seconds: f64,
+        /// What was in the way at last, if that is known.
+        last: Option<String>,
+    },
+    /// It was asked for, and what came of it was not seen.
+    NotKnown {
+        /// The whole budget, if it has ended.
+        seconds: Option<f64>,
+        /// What was in the way.
+        why: String,
+        /// The failed look, if it was one.
+        error: Option<Box<pve::Error>>,
+    },
+    /// The VM is not on its node any more.
+    Gone,
+    /// The VM is in a state that does not allow it.
+    State {
+        /// Which.
+        words: &'static str,
+        /// What to do about it.
+        hint: String,
+    },
+}
+
+/// What to do where an option of the command is wrong.
+pub const FIX_AND_RESUME: &str =
+    "correct what it complains of, and add --ensure: that goes on with this VM";
+
+impl Error {
+    /// The failure for people and scripts.
+    pub fn failure(self) -> Failure {
+        let Error { unfinished, cause } = self;
+        let step = &unfinished.step;
+        let after = |seconds: Option<f64>| {
+            seconds.map_or_else(String::new, |seconds| format!("after {seconds} s "))
+        };
+        let mut facts = unfinished.facts();
+        let mut log = Vec::new();
+        let (kind, words, hint) = match cause {
+            Cause::Request { source } => (
+                kind_of(&source),
+                format!("{}: {}", step.failed(), chain(&*source)),
+                match (&*source, hint_for(&source)) {
+                    (pve::Error::Refused { status: 400, .. }, _) => FIX_AND_RESUME.to_owned(),
+                    (_, Some(hint)) => format!("{hint}; then {RESUME}"),
+                    (_, None) => RESUME.to_owned(),
+                },
+            ),
+            Cause::Task {
+                upid,
+                words,
+                log: lines,
+            } => {
+                log = lines;
+                let hint = task::how_to_read_log(&upid);
+                let hint = format!("{hint}; once that is mended, {RESUME}");
+                facts = Facts {
+                    upid: Some(upid),
+                    ..facts
+                };
+                let words = format!("{}: Task failed: {words}", step.failed());
+                (Kind::TaskFailed, words, hint)
+            }
+            Cause::TimeIsUp { seconds, last } => {
+                let last = last.map_or_else(String::new, |why| format!(": {why}"));
+                let words = format!("{}{}{last}", after(Some(seconds)), step.ongoing());
+                let hint = step.hint_if_slow().unwrap_or_else(|| unfinished.hint());
+                (Kind::Timeout, words, hint)
+            }
+            Cause::NotKnown {
+                seconds,
+                why,
+                error,
+            } => (
+                seconds.map_or(Kind::OutcomeUnknown, |_| Kind::Timeout),
+                format!("{}{}: {why}", after(seconds), step.unknown()),
+                with_more(unfinished.hint(), error.as_deref()),
+            ),
+            Cause::Gone => (
+                Kind::Failed,
+                "it is not there any more".to_owned(),
+                "somebody has moved or destroyed it since; 'homelab proxmox vm list' shows what is there"
+                    .to_owned(),
+            ),
+            Cause::State { words, hint } => (Kind::Failed, words.to_owned(), hint),
+        };
+        Failure::new(kind, format!("{}, but {words}", unfinished.existing))
+            .with_hint(hint)
+            .about(facts)
+            .with_log(log)
+            .of_existing_vm()
+    }
+}
