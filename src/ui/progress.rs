@@ -3,14 +3,14 @@
 mod copying;
 mod doing;
 mod live;
-mod terminal;
 
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 pub use self::doing::Doing;
 
-use self::live::Live;
+use self::live::{Live, TICK, erase};
 use crate::pve::types::VmName;
 use crate::say::stage::{Stage, Vm};
 use crate::ui::output::clean;
@@ -53,7 +53,7 @@ pub struct Lines {
     /// What is certain now, for whoever has to say it in the middle of the run.
     stage: Mutex<Stage>,
     /// The line that changes, if there is one just now.
-    live: Mutex<Option<Live>>,
+    live: Arc<Mutex<Option<Live>>>,
 }
 
 impl Lines {
@@ -62,33 +62,35 @@ impl Lines {
         Lines {
             voice,
             stage: Mutex::new(Stage::NothingStarted),
-            live: Mutex::new(None),
+            live: Arc::default(),
         }
     }
 
     /// What is certain now. As long as it is held nothing else becomes certain.
     pub fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stage)
     }
 
     /// Removes the progress line and locks these lines for the end of the run. While the returned guard is
     /// held, nothing else is printed through them, and a second caller waits.
     pub fn lock_for_the_end(&self) -> impl Drop + '_ {
-        let mut live = self.live();
-        live.take();
+        let mut live = lock(&self.live);
+        if live.take().is_some() {
+            erase();
+        }
         live
     }
 
     /// A line, whatever the voice.
-    pub fn say(&self, line: &str) {
-        match &*self.live() {
-            Some(shown) => shown.aside(|| say(line)),
-            None => say(line),
+    pub fn say(&self, text: &str) {
+        let live = lock(&self.live);
+        if live.is_some() {
+            erase();
         }
-    }
-
-    fn live(&self) -> MutexGuard<'_, Option<Live>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        say(text);
+        if let Some(live) = &*live {
+            live.draw();
+        }
     }
 }
 
@@ -100,20 +102,20 @@ impl Progress for Lines {
     }
 
     fn doing(&self, vm: &Vm, created: bool, doing: &Doing) {
-        let line = doing.line(vm, created);
         let is_said = match self.voice {
             Voice::Lines => true,
             Voice::Live | Voice::Notes => !created,
             Voice::Quiet => false,
         };
-        if let Some(line) = line.filter(|_| is_said) {
-            self.say(&line);
+        if let Some(said) = doing.line(vm, created).filter(|_| is_said) {
+            self.say(&said);
         }
         if self.voice == Voice::Live {
-            match &mut *self.live() {
-                Some(shown) => shown.show(doing),
-                none => *none = Some(Live::new(doing)),
+            let mut live = lock(&self.live);
+            if live.is_none() {
+                keep_drawing(self.live.clone());
             }
+            live.get_or_insert_with(Live::new).show(doing);
         }
     }
 
@@ -136,10 +138,28 @@ impl Progress for Lines {
     }
 
     fn log(&self, lines: &[String]) {
-        if let Some(live) = &mut *self.live() {
+        if let Some(live) = &mut *lock(&self.live) {
             live.log(lines);
         }
     }
+}
+
+/// Redraws the progress line until it is removed. If no thread can be started, the line changes only
+/// with each event.
+fn keep_drawing(live: Arc<Mutex<Option<Live>>>) {
+    let _ = thread::Builder::new().spawn(move || {
+        loop {
+            thread::sleep(TICK);
+            match &*lock(&live) {
+                Some(live) => live.draw(),
+                None => return,
+            }
+        }
+    });
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Something that the user should know although it goes on.
