@@ -37,8 +37,9 @@ use crate::say::failure::{Kind, Known, Report, Started};
 use crate::say::hint::{hint_for, hint_for_one_of, what_an_empty_list_means};
 use crate::say::stage::Stage;
 use crate::settings::Settings;
-use crate::ui::output::{Ended, Made, Style};
+use crate::ui::output::{Ended, Made};
 use crate::ui::progress::{Lines, Progress, Voice, warn};
+use crate::ui::table::Style;
 use crate::wait::server::Server;
 use crate::wait::{Budget, SystemClock};
 
@@ -231,7 +232,7 @@ fn check(command: &Proxmox, words: &Check, ending: &Ending) -> Result<Success, R
     let mut printed = Ok(());
     let mut tell = |finding: Finding| {
         if !words.json && printed.is_ok() {
-            printed = cmd::ending::print(|out| ui::output::finding(out, &finding, style(false)));
+            printed = cmd::ending::print(|out| finding.write(out, style(false)));
         }
         found.push(finding);
     };
@@ -257,7 +258,7 @@ fn check(command: &Proxmox, words: &Check, ending: &Ending) -> Result<Success, R
     }
     printed?;
     let success = if words.json {
-        Success::written_by(|out| ui::output::findings(out, &found))?
+        Success::written_by(|out| cmd::check::finding::write_document(out, &found))?
     } else {
         Success::default()
     };

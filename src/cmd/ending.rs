@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use crate::cmd::signals;
 use crate::say::failure::{Kind, Known, Report};
-use crate::ui::output;
 use crate::ui::progress::{Lines, Voice, say, warn};
+use crate::ui::text;
 
 /// What a successful command prints.
 #[derive(Default)]
@@ -131,7 +131,7 @@ impl Ending {
         }
         if self.json {
             // The exit code says it as well, so a closed stdout changes nothing.
-            let _ = output::json(&mut io::stdout(), &report.document());
+            let _ = text::json(&mut io::stdout(), &report.document());
         }
     }
 }

@@ -13,7 +13,7 @@ pub use self::doing::Doing;
 use self::live::{Live, TICK, erase};
 use crate::pve::types::VmName;
 use crate::say::stage::{Stage, Vm};
-use crate::ui::output::clean;
+use crate::ui::text::clean;
 
 /// The journey, told to whoever wants to hear it.
 pub trait Progress {

@@ -14,7 +14,7 @@ use console::Term;
 
 use super::copying::Copying;
 use super::doing::Doing;
-use crate::ui::output::clean;
+use crate::ui::text::clean;
 
 /// How often the line has to be drawn for the time to advance and the width to follow the window.
 pub(super) const TICK: Duration = Duration::from_millis(250);
