@@ -4,43 +4,47 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::pve;
 use crate::say::failure::{Kind, Report};
 use crate::ui::table::Style;
 use crate::ui::text::{clean, json};
 
-/// How it stands.
+/// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
     Ok,
-    /// It works, and may surprise somebody.
+    /// It works, but not in every case or not as expected.
     Warn,
-    /// With this nothing, or not this template, can be made.
+    /// No VM can be created, or none from this template.
     Fail,
 }
 
-/// One check, one line.
+/// What one check has found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Finding {
-    /// How it stands.
+    /// The result.
     pub result: Verdict,
-    /// What was looked at.
+    /// What was checked.
     pub check: String,
     /// What was found.
     pub detail: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Whether it is the configuration that is wrong.
+    /// Whether the configuration is at fault, which has an exit code of its own.
     #[serde(skip)]
     pub is_config: bool,
 }
 
+/// Called with each finding as soon as it is known.
+pub type Tell<'t> = &'t mut dyn FnMut(Finding);
+
 impl Finding {
-    /// As it should be.
-    pub fn ok(check: impl Into<String>, detail: impl Into<String>) -> Finding {
+    /// A check with this result.
+    pub fn new(result: Verdict, check: impl Into<String>, detail: impl Into<String>) -> Finding {
         Finding {
-            result: Verdict::Ok,
+            result,
             check: check.into(),
             detail: detail.into(),
             hint: None,
@@ -48,23 +52,22 @@ impl Finding {
         }
     }
 
-    /// It works, and may surprise somebody.
+    /// A check that passed.
+    pub fn ok(check: impl Into<String>, detail: impl Into<String>) -> Finding {
+        Finding::new(Verdict::Ok, check, detail)
+    }
+
+    /// A check that found something unexpected.
     pub fn warn(check: impl Into<String>, detail: impl Into<String>) -> Finding {
-        Finding {
-            result: Verdict::Warn,
-            ..Finding::ok(check, detail)
-        }
+        Finding::new(Verdict::Warn, check, detail)
     }
 
-    /// It does not work.
+    /// A check that failed.
     pub fn fail(check: impl Into<String>, detail: impl Into<String>) -> Finding {
-        Finding {
-            result: Verdict::Fail,
-            ..Finding::ok(check, detail)
-        }
+        Finding::new(Verdict::Fail, check, detail)
     }
 
-    /// It does not work, in the words of a failure.
+    /// A check that failed, with the message and the hint of a report.
     pub fn of(check: impl Into<String>, report: Report) -> Finding {
         Finding {
             hint: report.hint,
@@ -73,13 +76,18 @@ impl Finding {
         }
     }
 
-    /// The same with something to do about it.
+    /// A check that failed because a request did.
+    pub fn of_request(check: impl Into<String>, error: &pve::Error) -> Finding {
+        Finding::of(check, Report::of_request(error))
+    }
+
+    /// Adds what to do about it.
     pub fn with_hint(self, hint: impl Into<Option<String>>) -> Finding {
         let hint = hint.into();
         Finding { hint, ..self }
     }
 
-    /// Writes it in one line, at a terminal with the hint in a second one.
+    /// Writes it as one line, or at a terminal as two, with the hint in the second one.
     pub fn write(&self, out: &mut dyn Write, style: Style) -> io::Result<()> {
         let result = match self.result {
             Verdict::Ok => "ok  ",
@@ -108,9 +116,6 @@ pub fn write_document(out: &mut dyn Write, findings: &[Finding]) -> io::Result<(
     let checks = findings;
     json(out, &Document { ok, checks })
 }
-
-/// Hears of each finding.
-pub type Hearer<'h> = &'h mut dyn FnMut(Finding);
 
 #[cfg(test)]
 mod tests {
