@@ -14,7 +14,7 @@ use crate::ledger::Claim;
 use crate::pve::types::{ExitStatus, Guest, Node, Upid};
 use crate::pve::{self, Delivery};
 use crate::say::stage::{Stage, Vm};
-use crate::ui::progress::Doing;
+use crate::ui::progress::Activity;
 use crate::wait::server::is_no_such_task;
 use crate::wait::task::{self, Ended};
 use crate::wait::{BackOff, GaveUp};
@@ -223,7 +223,11 @@ impl<'r> Attempt<'r> {
             server, progress, ..
         } = *self.run;
         if progress.shows_logs() {
-            progress.doing(&self.sought.vm, true, &Doing::Cloning(self.count_disks()));
+            progress.doing(
+                &self.sought.vm,
+                true,
+                &Activity::Cloning(self.count_disks()),
+            );
         }
         if self.is_taken_over {
             task::wait_while_seen(server, upid, progress)

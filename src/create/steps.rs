@@ -15,7 +15,7 @@ use crate::ledger::Claim;
 use crate::pve::{self, best_address};
 use crate::say::stage::{Step, Unfinished};
 use crate::settings::Change;
-use crate::ui::progress::Doing;
+use crate::ui::progress::Activity;
 use crate::wait::{GaveUp, Look};
 
 /// What is done for a VM that is there.
@@ -90,7 +90,7 @@ impl Steps<'_> {
             }
             if !is_told {
                 is_told = true;
-                self.tell(work, &Doing::Configuring(&listed(&changes)));
+                self.tell(work, &Activity::Configuring(&listed(&changes)));
             }
             let digest = there.option("digest").map(str::to_owned);
             Ok(Some(Request::Configure { changes, digest }))
@@ -108,7 +108,7 @@ impl Steps<'_> {
             }
             if !is_told {
                 is_told = true;
-                self.tell(work, &Doing::Enlarging(disk, size));
+                self.tell(work, &Activity::Enlarging(disk, size));
             }
             Ok(Some(Request::Enlarge(disk.to_owned(), size)))
         })?;
@@ -123,7 +123,7 @@ impl Steps<'_> {
             }
             if !is_told {
                 is_told = true;
-                self.tell(work, &Doing::Starting);
+                self.tell(work, &Activity::Starting);
             }
             Ok(Some(Request::Start))
         })?;
@@ -163,7 +163,7 @@ impl Steps<'_> {
         if !config.has_agent() {
             return Err(Cause::NoAgent);
         }
-        self.tell(work, &Doing::AwaitingAddress);
+        self.tell(work, &Activity::AwaitingAddress);
         let macs = config.macs();
         let vm = &work.unfinished.vm;
         let budget = self.run.server.budget;
@@ -210,7 +210,7 @@ impl Steps<'_> {
         }
     }
 
-    fn tell(&self, work: &Work, doing: &Doing) {
+    fn tell(&self, work: &Work, doing: &Activity) {
         let Unfinished { vm, created, .. } = &work.unfinished;
         self.run.progress.doing(vm, *created, doing);
     }

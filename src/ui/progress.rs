@@ -1,72 +1,72 @@
-//! What a run tells on stderr while it works.
+//! What a run reports on stderr while it works.
 
+mod activity;
 mod copying;
-mod doing;
 mod live;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-pub use self::doing::Doing;
+pub use self::activity::Activity;
 
 use self::live::{Live, TICK, erase};
 use crate::pve::types::VmName;
 use crate::say::stage::{Stage, Vm};
 use crate::ui::text::clean;
 
-/// The journey, told to whoever wants to hear it.
+/// Receives what a run reports while it works.
 pub trait Progress {
-    /// The first words, before any request.
+    /// The run begins. Called before any request.
     fn creating(&self, name: &VmName, template: &str);
-    /// What is being done for a VM from now on. Of one that was there before, that is a change that
-    /// its owner may not expect.
-    fn doing(&self, vm: &Vm, created: bool, doing: &Doing);
-    /// What takes longer than one would expect.
+    /// An activity begins. `created` is false for a VM that existed before this run, whose owner may
+    /// not expect a change.
+    fn doing(&self, vm: &Vm, created: bool, activity: &Activity);
+    /// Something that explains a delay.
     fn note(&self, text: &str);
-    /// Something that the user should know although the run goes on.
+    /// Something that the user should know although the run continues.
     fn warning(&self, text: &str);
-    /// What is certain from now on.
+    /// What is certain from now on, if the run should end before the next call.
     fn at(&self, stage: Stage);
-    /// Whether anybody looks on, for whom the log of the task in hand is worth reading.
+    /// Whether to read the log of the current task, because somebody can see it.
     fn shows_logs(&self) -> bool;
-    /// What that log says in addition.
+    /// New lines of that log.
     fn log(&self, lines: &[String]);
 }
 
-/// How much is told.
+/// How much a run reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Voice {
-    /// To somebody who looks on: what goes on, in a line that changes.
+pub enum Verbosity {
+    /// The progress line, for somebody at a terminal.
     Live,
-    /// To whoever reads it later: a line for each step.
-    Lines,
-    /// No steps: the result tells it all.
+    /// One line per step, for a log file or a pipe.
+    Steps,
+    /// Notes and warnings, but no steps.
     Notes,
-    /// Only warnings: cron mails whatever is said.
+    /// Warnings only: cron mails all output.
     Quiet,
 }
 
-/// A run's words on stderr.
+/// Reports a run on stderr.
 pub struct Lines {
-    voice: Voice,
-    /// What is certain now, for whoever has to say it in the middle of the run.
+    verbosity: Verbosity,
+    /// What is certain now, for an end in the middle of the run.
     stage: Mutex<Stage>,
-    /// The line that changes, if there is one just now.
+    /// The progress line, while there is one. Locked while anything is printed through these lines.
     live: Arc<Mutex<Option<Live>>>,
 }
 
 impl Lines {
-    /// Before anything is begun.
-    pub fn new(voice: Voice) -> Lines {
+    /// For a run that has not started anything.
+    pub fn new(verbosity: Verbosity) -> Lines {
         Lines {
-            voice,
+            verbosity,
             stage: Mutex::new(Stage::NothingStarted),
             live: Arc::default(),
         }
     }
 
-    /// What is certain now. As long as it is held nothing else becomes certain.
+    /// What is certain now. While the returned guard is held, [`Progress::at`] waits.
     pub fn stage(&self) -> MutexGuard<'_, Stage> {
         lock(&self.stage)
     }
@@ -81,7 +81,7 @@ impl Lines {
         live
     }
 
-    /// A line, whatever the voice.
+    /// Prints a line above the progress line, whatever the verbosity.
     pub fn say(&self, text: &str) {
         let live = lock(&self.live);
         if live.is_some() {
@@ -101,26 +101,26 @@ impl Progress for Lines {
         ));
     }
 
-    fn doing(&self, vm: &Vm, created: bool, doing: &Doing) {
-        let is_said = match self.voice {
-            Voice::Lines => true,
-            Voice::Live | Voice::Notes => !created,
-            Voice::Quiet => false,
+    fn doing(&self, vm: &Vm, created: bool, activity: &Activity) {
+        let is_announced = match self.verbosity {
+            Verbosity::Steps => true,
+            Verbosity::Live | Verbosity::Notes => !created,
+            Verbosity::Quiet => false,
         };
-        if let Some(said) = doing.line(vm, created).filter(|_| is_said) {
-            self.say(&said);
+        if let Some(text) = activity.announcement(vm, created).filter(|_| is_announced) {
+            self.say(&text);
         }
-        if self.voice == Voice::Live {
+        if self.verbosity == Verbosity::Live {
             let mut live = lock(&self.live);
             if live.is_none() {
                 keep_drawing(self.live.clone());
             }
-            live.get_or_insert_with(Live::new).show(doing);
+            live.get_or_insert_with(Live::new).show(activity);
         }
     }
 
     fn note(&self, text: &str) {
-        if self.voice != Voice::Quiet {
+        if self.verbosity != Verbosity::Quiet {
             self.say(text);
         }
     }
@@ -134,7 +134,7 @@ impl Progress for Lines {
     }
 
     fn shows_logs(&self) -> bool {
-        self.voice == Voice::Live
+        self.verbosity == Verbosity::Live
     }
 
     fn log(&self, lines: &[String]) {
@@ -162,13 +162,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Something that the user should know although it goes on.
+/// Prints a warning on stderr.
 pub fn warn(text: &str) {
     say(&format!("Warning: {text}"));
 }
 
-/// A line on stderr, without what could forge another one. If stderr is closed nobody is listening,
-/// and the VM matters more than the words.
+/// Prints one line on stderr; foreign text in it cannot forge another line. If stderr is closed nobody
+/// is reading, and the VM matters more.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{}", clean(line));
 }

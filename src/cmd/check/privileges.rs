@@ -33,7 +33,7 @@ pub struct PlannedClone<'a> {
     pub version: Version,
 }
 
-/// Tells for each privilege whether the token has it, in the order in which `vm create` needs them.
+/// Tells for each privilege, on its path, whether the token has it.
 pub fn check_privileges(
     clone: &PlannedClone,
     server: Server,

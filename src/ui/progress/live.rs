@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use console::Term;
 
+use super::activity::Activity;
 use super::copying::Copying;
-use super::doing::Doing;
 use crate::ui::text::clean;
 
 /// How often the line has to be drawn for the time to advance and the width to follow the window.
@@ -44,11 +44,11 @@ impl Live {
     }
 
     /// Shows what is being done from now on.
-    pub(super) fn show(&mut self, doing: &Doing) {
-        self.words = doing.words();
+    pub(super) fn show(&mut self, activity: &Activity) {
+        self.words = activity.label();
         self.percent = None;
-        self.copying = match doing {
-            Doing::Cloning(disks) => Some(Copying::of(*disks)),
+        self.copying = match activity {
+            Activity::Cloning(disks) => Some(Copying::of(*disks)),
             _ => None,
         };
         self.draw();
