@@ -37,8 +37,9 @@ use crate::say::failure::{Kind, Known, Report, Started};
 use crate::say::hint::{hint_for, hint_for_one_of, what_an_empty_list_means};
 use crate::say::stage::Stage;
 use crate::settings::Settings;
-use crate::ui::output::{Ended, Made, Style};
-use crate::ui::progress::{Lines, Progress, Voice, warn};
+use crate::ui::output::{Ended, Made};
+use crate::ui::progress::{Lines, Progress, Verbosity, warn};
+use crate::ui::table::Style;
 use crate::wait::server::Server;
 use crate::wait::{Budget, SystemClock};
 
@@ -66,7 +67,7 @@ fn main() -> ! {
         Err(exit) if exit.status.is_ok() => format!("{}\n", exit.output.trim_end()),
         Err(exit) => wrong_usage(&exit.output, &arguments),
     };
-    Ending::new(false, Voice::Quiet).end(Ok(Success {
+    Ending::new(false, Verbosity::Quiet).end(Ok(Success {
         output: text.into_bytes(),
         ..Success::default()
     }))
@@ -80,32 +81,32 @@ fn proxmox(command: &Proxmox) -> ! {
         Noun::Template(Template {
             verb: TemplateVerb::List(list),
         }) => {
-            let ending = Ending::of("list templates", list.json, Voice::Notes);
+            let ending = Ending::of("list templates", list.json, Verbosity::Notes);
             ending.end(list_templates(command, list, &ending))
         }
         Noun::Vm(Vm {
             verb: VmVerb::List(list),
         }) => {
-            let ending = Ending::of("list VMs", list.json, Voice::Notes);
+            let ending = Ending::of("list VMs", list.json, Verbosity::Notes);
             ending.end(list_vms(command, list, &ending))
         }
         Noun::Vm(Vm {
             verb: VmVerb::Create(create),
         }) => {
-            let voice = voice(create.json, create.quiet);
-            let ending = Ending::of("create VM", create.json, voice);
+            let verbosity = verbosity(create.json, create.quiet);
+            let ending = Ending::of("create VM", create.json, verbosity);
             ending.end(create_vm(command, create, &ending))
         }
         Noun::Task(Task {
             verb: TaskVerb::Wait(wait),
         }) => {
-            let voice = voice(wait.json, wait.quiet);
-            let ending = Ending::of("wait for the task", wait.json, voice);
+            let verbosity = verbosity(wait.json, wait.quiet);
+            let ending = Ending::of("wait for the task", wait.json, verbosity);
             ending.end(wait_for_task(command, wait, &ending))
         }
         Noun::Check(words) => {
             // It says of each host how it is.
-            let ending = Ending::new(words.json, Voice::Quiet);
+            let ending = Ending::new(words.json, Verbosity::Quiet);
             ending.end(check(command, words, &ending))
         }
     }
@@ -231,7 +232,7 @@ fn check(command: &Proxmox, words: &Check, ending: &Ending) -> Result<Success, R
     let mut printed = Ok(());
     let mut tell = |finding: Finding| {
         if !words.json && printed.is_ok() {
-            printed = cmd::ending::print(|out| ui::output::finding(out, &finding, style(false)));
+            printed = cmd::ending::print(|out| finding.write(out, style(false)));
         }
         found.push(finding);
     };
@@ -257,7 +258,7 @@ fn check(command: &Proxmox, words: &Check, ending: &Ending) -> Result<Success, R
     }
     printed?;
     let success = if words.json {
-        Success::written_by(|out| ui::output::findings(out, &found))?
+        Success::written_by(|out| cmd::check::finding::write_document(out, &found))?
     } else {
         Success::default()
     };
@@ -450,16 +451,16 @@ fn style(json: bool) -> Style {
 }
 
 /// How much a run tells while it works. A terminal that knows no more than a teletype gets lines.
-fn voice(json: bool, quiet: bool) -> Voice {
+fn verbosity(json: bool, quiet: bool) -> Verbosity {
     let is_dumb = || std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     if quiet {
-        Voice::Quiet
+        Verbosity::Quiet
     } else if json {
-        Voice::Notes
+        Verbosity::Notes
     } else if io::stderr().is_terminal() && !is_dumb() {
-        Voice::Live
+        Verbosity::Live
     } else {
-        Voice::Lines
+        Verbosity::Steps
     }
 }
 
@@ -475,5 +476,5 @@ fn wrong_usage(complaint: &str, arguments: &[String]) -> ! {
     let mut lines: Vec<String> = complaint.into_iter().map(str::to_owned).collect();
     lines.push(cli::usage_of(&command));
     let json = arguments.iter().any(|argument| argument == "--json");
-    Ending::new(json, Voice::Quiet).end_with_wrong_usage(&lines, &report)
+    Ending::new(json, Verbosity::Quiet).end_with_wrong_usage(&lines, &report)
 }

@@ -11,10 +11,10 @@ use crate::say::failure::{Facts, Failure, Kind, chain, kind_of};
 use crate::say::hint::{hint_for, with_more};
 use crate::say::stage::{RESUME, Stage, Step, StepTask, Unfinished};
 use crate::say::vm::{Existing, Vm};
-use crate::ui::progress::{Doing, Progress};
+use crate::ui::progress::{Activity, Progress};
 use crate::wait::refusal::passes_by_itself;
 use crate::wait::server::{Server, is_no_such_task};
-use crate::wait::{BackOff, GaveUp, Look, task};
+use crate::wait::{BackOff, Budget, GaveUp, Look, task};
 
 /// Takes steps.
 #[derive(Clone, Copy)]
@@ -76,7 +76,7 @@ impl<'r> Engine<'r> {
     }
 }
 
-impl Taking<'_> {
+impl<'r> Taking<'r> {
     /// Asks for what `missing` finds missing, until it finds nothing or the server has done it. Whether
     /// anything was asked for.
     pub fn until_done<'q>(
@@ -109,6 +109,11 @@ impl Taking<'_> {
         Ok(is_told)
     }
 
+    /// The time there is.
+    pub fn budget(&self) -> Budget<'r> {
+        self.engine.server.budget
+    }
+
     /// The VM.
     pub fn vm(&self) -> &Vm {
         &self.unfinished.existing.vm
@@ -136,11 +141,11 @@ impl Taking<'_> {
     }
 
     /// Reports what is being done, once.
-    pub fn announce(&mut self, doing: &Doing) {
+    pub fn announce(&mut self, activity: &Activity) {
         if !self.is_announced {
             self.is_announced = true;
             let existing = &self.unfinished.existing;
-            self.engine.progress.doing(existing, doing);
+            self.engine.progress.doing(existing, activity);
         }
     }
 

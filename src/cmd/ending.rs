@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use crate::cmd::signals;
 use crate::say::failure::{Kind, Known, Report};
-use crate::ui::output;
-use crate::ui::progress::{Lines, Voice, say, warn};
+use crate::ui::progress::{Lines, Verbosity, say, warn};
+use crate::ui::text;
 
 /// What a successful command prints.
 #[derive(Default)]
@@ -57,19 +57,19 @@ pub struct Ending {
 
 impl Ending {
     /// For a command whose failures begin with their message.
-    pub fn new(json: bool, voice: Voice) -> Ending {
+    pub fn new(json: bool, verbosity: Verbosity) -> Ending {
         Ending {
             failed_to: None,
             json,
-            lines: Arc::new(Lines::new(voice)),
+            lines: Arc::new(Lines::new(verbosity)),
         }
     }
 
     /// For a command whose failures begin with `Failed to {failed_to}: `.
-    pub fn of(failed_to: &'static str, json: bool, voice: Voice) -> Ending {
+    pub fn of(failed_to: &'static str, json: bool, verbosity: Verbosity) -> Ending {
         Ending {
             failed_to: Some(failed_to),
-            ..Ending::new(json, voice)
+            ..Ending::new(json, verbosity)
         }
     }
 
@@ -131,7 +131,7 @@ impl Ending {
         }
         if self.json {
             // The exit code says it as well, so a closed stdout changes nothing.
-            let _ = output::json(&mut io::stdout(), &report.document());
+            let _ = text::json(&mut io::stdout(), &report.document());
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::{self, Noun, Proxmox, Topic, Vm, VmVerb};
 use crate::pve::tests::client_of;
 use crate::pve::types::{CloneOptions, Node, VmName};
 use crate::say::stage::{self, Stage};
-use crate::ui::progress::{Doing, Progress};
+use crate::ui::progress::{Activity, Progress};
 use crate::wait::Budget;
 use crate::wait::tests::JumpingClock;
 
@@ -36,7 +36,7 @@ impl Progress for Journal {
 
     fn at(&self, _stage: Stage) {}
 
-    fn doing(&self, _vm: &stage::Vm, _created: bool, _doing: &Doing) {}
+    fn doing(&self, _vm: &stage::Vm, _created: bool, _doing: &Activity) {}
 
     fn shows_logs(&self) -> bool {
         false

@@ -1,28 +1,14 @@
 //! Results on stdout.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::cmd::check::finding::{Finding, Verdict};
 use crate::pve::types::{Guest, Node, Upid, Vmid};
-
-/// How to show a result.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Style {
-    /// For people, at a terminal that is so wide.
-    Terminal {
-        /// In characters.
-        columns: usize,
-    },
-    /// For people and scripts, behind a pipe.
-    Plain,
-    /// One JSON document.
-    Json,
-}
+use crate::ui::table::{Style, table};
+use crate::ui::text::{clean, json};
 
 /// A VM that is there, made by this run or before.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -88,46 +74,6 @@ pub fn made(out: &mut dyn Write, made: &Made, style: Style) -> io::Result<()> {
             )
         }
     }
-}
-
-/// Shows what one check has found: in one line, at a terminal with what to do below it.
-pub fn finding(out: &mut dyn Write, finding: &Finding, style: Style) -> io::Result<()> {
-    let Finding {
-        result,
-        check,
-        detail,
-        hint,
-        ..
-    } = finding;
-    let result = match result {
-        Verdict::Ok => "ok  ",
-        Verdict::Warn => "warn",
-        Verdict::Fail => "FAIL",
-    };
-    let line = format!("{result}  {check}: {detail}");
-    write!(out, "{}", clean(&line))?;
-    match hint {
-        Some(hint) if matches!(style, Style::Terminal { .. }) => {
-            writeln!(out, "\n      {}", clean(hint))
-        }
-        Some(hint) => writeln!(out, "; {}", clean(hint)),
-        None => writeln!(out),
-    }
-}
-
-/// Shows all that `check` has found.
-pub fn findings(out: &mut dyn Write, findings: &[Finding]) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Document<'f> {
-        ok: bool,
-        checks: &'f [Finding],
-    }
-    let is_failed = |finding: &Finding| finding.result == Verdict::Fail;
-    let document = Document {
-        ok: !findings.iter().any(is_failed),
-        checks: findings,
-    };
-    json(out, &document)
 }
 
 /// Shows VM templates.
@@ -221,80 +167,8 @@ pub fn vms(
     table(out, &header[..columns], rows, style)
 }
 
-/// Shows a value as one line of JSON, every character of it as the server sent it.
-pub fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    writeln!(out)
-}
-
-/// Text from elsewhere without the characters that could forge a line, move the cursor or turn
-/// the reading direction.
-pub fn clean(text: &str) -> Cow<'_, str> {
-    let is_harmful = |c: char| {
-        // Marks of direction, separators of lines, and what is there without being seen.
-        let is_unseen = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-            | '\u{e0000}'..='\u{e007f}');
-        c.is_control() || is_unseen
-    };
-    if text.contains(is_harmful) {
-        Cow::Owned(text.replace(is_harmful, ""))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
 fn name(guest: &Guest) -> String {
     guest.name.clone().unwrap_or_else(|| "-".to_owned())
-}
-
-fn table(
-    out: &mut dyn Write,
-    header: &[&str],
-    rows: impl Iterator<Item = Vec<String>>,
-    style: Style,
-) -> io::Result<()> {
-    let rows: Vec<Vec<String>> = rows
-        .map(|row| row.iter().map(|cell| clean(cell).into_owned()).collect())
-        .collect();
-    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    // Lines that a terminal folds are easier to read without a frame in between.
-    let framed_width = widths.iter().map(|width| width + 3).sum::<usize>() + 1;
-    let framed = matches!(style, Style::Terminal { columns } if columns >= framed_width);
-    let rule = |left: &str, middle: &str, right: &str| {
-        let bars: Vec<String> = widths.iter().map(|width| "─".repeat(width + 2)).collect();
-        format!("{left}{}{right}", bars.join(middle))
-    };
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> = cells
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        if framed {
-            format!("│ {} │", padded.join(" │ "))
-        } else {
-            padded.join("  ").trim_end().to_owned()
-        }
-    };
-    if framed {
-        writeln!(out, "{}", rule("┌", "┬", "┐"))?;
-    }
-    writeln!(out, "{}", line(&mut header.iter().copied()))?;
-    if framed {
-        writeln!(out, "{}", rule("├", "┼", "┤"))?;
-    }
-    for row in &rows {
-        writeln!(out, "{}", line(&mut row.iter().map(String::as_str)))?;
-    }
-    if framed {
-        writeln!(out, "{}", rule("└", "┴", "┘"))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -375,30 +249,5 @@ VMID  Name   Status                 Node
     #[case::json(Style::Json, "[]\n")]
     fn nothing_is_said_to_be_nothing(#[case] style: Style, #[case] expected: &str) {
         assert_eq!(shown(|out| templates(out, &[], style)), expected);
-    }
-
-    #[test]
-    fn a_finding_is_one_line_whatever_the_server_has_put_into_it() {
-        let finding =
-            Finding::fail("server", "9.2\nok    token").with_hint("a\u{1b}[2Jb".to_owned());
-        let text = |style| shown(|out| super::finding(out, &finding, style));
-        let line = "FAIL  server: 9.2ok    token";
-        assert_eq!(text(Style::Plain), format!("{line}; a[2Jb\n"));
-        assert_eq!(
-            text(Style::Terminal { columns: 80 }),
-            format!("{line}\n      a[2Jb\n")
-        );
-    }
-
-    #[rstest]
-    #[case::harmless("web-1 é 日本", "web-1 é 日本")]
-    #[case::escape_sequence("\u{1b}[31mred", "[31mred")]
-    #[case::forged_line("web\nVM 1 is fine\r", "webVM 1 is fine")]
-    #[case::second_control_block("a\u{9b}b", "ab")]
-    #[case::reading_direction("a\u{202e}b\u{2066}c\u{61c}d\u{200f}e", "abcde")]
-    #[case::line_separators("a\u{2028}b\u{2029}c\u{85}d", "abcd")]
-    #[case::unseen("web\u{200b}-\u{ad}1\u{feff}\u{e0041}\u{2060}", "web-1")]
-    fn foreign_text_cannot_forge_anything(#[case] text: &str, #[case] shown: &str) {
-        assert_eq!(clean(text), shown);
     }
 }

@@ -1,142 +1,166 @@
 //! What a run reports on stderr while it works.
 
+mod activity;
 mod copying;
-mod doing;
 mod live;
-mod terminal;
 
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
-pub use self::doing::Doing;
+pub use self::activity::Activity;
 
-use self::live::Live;
+use self::live::{Live, TICK, erase};
 use crate::say::stage::Stage;
 use crate::say::vm::Existing;
-use crate::ui::output::clean;
+use crate::ui::text::clean;
 
-/// How much is reported.
+/// How much a run reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verbosity {
-    /// At a terminal: what goes on, in a line that changes.
+    /// The progress line, for somebody at a terminal.
     Live,
-    /// In a log: a line for each step.
-    Lines,
-    /// No steps: the result tells it all.
+    /// One line per step, for a log file or a pipe.
+    Steps,
+    /// Notes and warnings, but no steps.
     Notes,
-    /// Only warnings: cron mails whatever is printed.
+    /// Warnings only: cron mails all output.
     Quiet,
 }
 
-/// Reports on stderr, and knows what is certain at any moment of the run.
+/// Reports a run on stderr.
 pub struct Progress {
     verbosity: Verbosity,
+    /// What is certain now, for an end in the middle of the run.
     stage: Mutex<Stage>,
-    /// The line that changes, if one is shown.
-    live: Mutex<Option<Live>>,
+    /// The progress line, while there is one. Locked while anything is printed through these lines.
+    live: Arc<Mutex<Option<Live>>>,
 }
 
 impl Progress {
-    /// Before anything is begun.
+    /// For a run that has not started anything.
     pub fn new(verbosity: Verbosity) -> Progress {
         Progress {
             verbosity,
             stage: Mutex::new(Stage::NothingStarted),
-            live: Mutex::new(None),
+            live: Arc::default(),
         }
     }
 
-    /// What is certain now. While the guard is held, nothing else becomes certain.
+    /// What is certain now. While the returned guard is held, [`Progress::at`] waits.
     pub fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stage)
     }
 
-    /// Sets what is certain from now on.
+    /// Removes the progress line and locks these lines for the end of the run. While the returned guard is
+    /// held, nothing else is printed through them, and a second caller waits.
+    pub fn lock_for_the_end(&self) -> impl Drop + '_ {
+        let mut live = lock(&self.live);
+        if live.take().is_some() {
+            erase();
+        }
+        live
+    }
+
+    /// Sets what is certain from now on, if the run should end before the next call.
     pub fn at(&self, stage: Stage) {
         *self.stage() = stage;
     }
 
-    /// Removes the changing line and locks the output for the end of the run. While the returned guard
-    /// is held, nothing else is printed through this, and a second caller waits.
-    pub fn lock_for_the_end(&self) -> impl Drop + '_ {
-        let mut live = self.live();
-        live.take();
-        live
-    }
-
-    /// A line, whatever the verbosity.
-    pub fn say(&self, line: &str) {
-        match &*self.live() {
-            Some(shown) => shown.aside(|| say(line)),
-            None => say(line),
+    /// Prints a line above the progress line, whatever the verbosity.
+    pub fn say(&self, text: &str) {
+        let live = lock(&self.live);
+        if live.is_some() {
+            erase();
+        }
+        say(text);
+        if let Some(live) = &*live {
+            live.draw();
         }
     }
 
-    /// Something that takes longer than expected, or is done otherwise.
+    /// Prints something that explains a delay.
     pub fn note(&self, text: &str) {
         if self.verbosity != Verbosity::Quiet {
             self.say(text);
         }
     }
 
-    /// Something that the user should know although the run goes on.
+    /// Prints something that the user should know although the run continues.
     pub fn warning(&self, text: &str) {
         self.say(&format!("Warning: {text}"));
     }
 
-    /// What is being done for an existing VM from now on. A change to a VM that existed before this
-    /// command is reported also where steps are not.
-    pub fn doing(&self, existing: &Existing, doing: &Doing) {
-        let is_said = match self.verbosity {
-            Verbosity::Lines => true,
+    /// An activity begins. The owner of a VM that existed before this command may not expect a change,
+    /// so it is announced also where steps are not.
+    pub fn doing(&self, existing: &Existing, activity: &Activity) {
+        let is_announced = match self.verbosity {
+            Verbosity::Steps => true,
             Verbosity::Live | Verbosity::Notes => !existing.created,
             Verbosity::Quiet => false,
         };
-        let line = doing.line(existing.vm.vmid, existing.created);
-        if let Some(line) = line.filter(|_| is_said) {
-            self.say(&line);
+        let text = activity.announcement(existing.vm.vmid, existing.created);
+        if let Some(text) = text.filter(|_| is_announced) {
+            self.say(&text);
         }
-        self.show(|| Doing::clone(doing));
+        if self.verbosity == Verbosity::Live {
+            self.show(activity);
+        }
     }
 
-    /// The template's disks are being copied; `count` finds out how many, and is called only if it is
+    /// The template's disks are being copied. `count` finds out how many, and is called only if that is
     /// going to be shown.
     pub fn cloning(&self, count: impl FnOnce() -> Option<usize>) {
-        self.show(|| Doing::Cloning(count()));
+        if self.verbosity == Verbosity::Live {
+            self.show(&Activity::Cloning(count()));
+        }
     }
 
-    /// More of the current task's log; `read` reads it, and is called only if it is going to be shown.
+    /// The current task has a log. `read` reads its new lines, and is called only if they are going to
+    /// be shown.
     pub fn follow_log(&self, read: impl FnOnce() -> Vec<String>) {
         if self.verbosity == Verbosity::Live {
             let lines = read();
-            if let Some(live) = &mut *self.live() {
+            if let Some(live) = &mut *lock(&self.live) {
                 live.log(&lines);
             }
         }
     }
 
-    fn show<'d>(&self, doing: impl FnOnce() -> Doing<'d>) {
-        if self.verbosity == Verbosity::Live {
-            let doing = doing();
-            match &mut *self.live() {
-                Some(shown) => shown.show(&doing),
-                none => *none = Some(Live::new(&doing)),
-            }
+    fn show(&self, activity: &Activity) {
+        let mut live = lock(&self.live);
+        if live.is_none() {
+            keep_drawing(self.live.clone());
         }
-    }
-
-    fn live(&self) -> MutexGuard<'_, Option<Live>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        live.get_or_insert_with(Live::new).show(activity);
     }
 }
 
-/// Something that the user should know although it goes on.
+/// Redraws the progress line until it is removed. If no thread can be started, the line changes only
+/// with each event.
+fn keep_drawing(live: Arc<Mutex<Option<Live>>>) {
+    let _ = thread::Builder::new().spawn(move || {
+        loop {
+            thread::sleep(TICK);
+            match &*lock(&live) {
+                Some(live) => live.draw(),
+                None => return,
+            }
+        }
+    });
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Prints a warning on stderr.
 pub fn warn(text: &str) {
     say(&format!("Warning: {text}"));
 }
 
-/// A line on stderr, without what could forge another one. If stderr is closed nobody is listening,
-/// and the VM matters more than the words.
+/// Prints one line on stderr; foreign text in it cannot forge another line. If stderr is closed nobody
+/// is reading, and the VM matters more.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{}", clean(line));
 }

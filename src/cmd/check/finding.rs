@@ -1,42 +1,50 @@
-//! What a check has found.
+//! What a check has found, and how it is written.
+
+use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::say::failure::{Kind, Report};
+use crate::pve;
+use crate::say::failure::{Kind, Failure};
+use crate::ui::table::Style;
+use crate::ui::text::{clean, json};
 
-/// How it stands.
+/// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
     Ok,
-    /// It works, and may surprise somebody.
+    /// It works, but not in every case or not as expected.
     Warn,
-    /// With this nothing, or not this template, can be made.
+    /// No VM can be created, or none from this template.
     Fail,
 }
 
-/// One check, one line.
+/// What one check has found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Finding {
-    /// How it stands.
+    /// The result.
     pub result: Verdict,
-    /// What was looked at.
+    /// What was checked.
     pub check: String,
     /// What was found.
     pub detail: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Whether it is the configuration that is wrong.
+    /// Whether the configuration is at fault, which has an exit code of its own.
     #[serde(skip)]
     pub is_config: bool,
 }
 
+/// Called with each finding as soon as it is known.
+pub type Tell<'t> = &'t mut dyn FnMut(Finding);
+
 impl Finding {
-    /// As it should be.
-    pub fn ok(check: impl Into<String>, detail: impl Into<String>) -> Finding {
+    /// A check with this result.
+    pub fn new(result: Verdict, check: impl Into<String>, detail: impl Into<String>) -> Finding {
         Finding {
-            result: Verdict::Ok,
+            result,
             check: check.into(),
             detail: detail.into(),
             hint: None,
@@ -44,24 +52,23 @@ impl Finding {
         }
     }
 
-    /// It works, and may surprise somebody.
+    /// A check that passed.
+    pub fn ok(check: impl Into<String>, detail: impl Into<String>) -> Finding {
+        Finding::new(Verdict::Ok, check, detail)
+    }
+
+    /// A check that found something unexpected.
     pub fn warn(check: impl Into<String>, detail: impl Into<String>) -> Finding {
-        Finding {
-            result: Verdict::Warn,
-            ..Finding::ok(check, detail)
-        }
+        Finding::new(Verdict::Warn, check, detail)
     }
 
-    /// It does not work.
+    /// A check that failed.
     pub fn fail(check: impl Into<String>, detail: impl Into<String>) -> Finding {
-        Finding {
-            result: Verdict::Fail,
-            ..Finding::ok(check, detail)
-        }
+        Finding::new(Verdict::Fail, check, detail)
     }
 
-    /// It does not work, in the words of a failure.
-    pub fn of(check: impl Into<String>, report: Report) -> Finding {
+    /// A check that failed, with the message and the hint of a report.
+    pub fn of(check: impl Into<String>, report: Failure) -> Finding {
         Finding {
             hint: report.hint,
             is_config: report.kind == Kind::Config,
@@ -69,12 +76,63 @@ impl Finding {
         }
     }
 
-    /// The same with something to do about it.
+    /// A check that failed because a request did.
+    pub fn of_request(check: impl Into<String>, error: &pve::Error) -> Finding {
+        Finding::of(check, Failure::of_request(error))
+    }
+
+    /// Adds what to do about it.
     pub fn with_hint(self, hint: impl Into<Option<String>>) -> Finding {
         let hint = hint.into();
         Finding { hint, ..self }
     }
+
+    /// Writes it as one line, or at a terminal as two, with the hint in the second one.
+    pub fn write(&self, out: &mut dyn Write, style: Style) -> io::Result<()> {
+        let result = match self.result {
+            Verdict::Ok => "ok  ",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        };
+        let line = format!("{result}  {}: {}", self.check, self.detail);
+        write!(out, "{}", clean(&line))?;
+        if let Some(hint) = &self.hint {
+            let is_terminal = matches!(style, Style::Terminal { .. });
+            let separator = if is_terminal { "\n      " } else { "; " };
+            write!(out, "{separator}{}", clean(hint))?;
+        }
+        writeln!(out)
+    }
 }
 
-/// Hears of each finding.
-pub type Hearer<'h> = &'h mut dyn FnMut(Finding);
+/// Writes all findings as one JSON document.
+pub fn write_document(out: &mut dyn Write, findings: &[Finding]) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Document<'f> {
+        ok: bool,
+        checks: &'f [Finding],
+    }
+    let ok = findings.iter().all(|it| it.result != Verdict::Fail);
+    let checks = findings;
+    json(out, &Document { ok, checks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::pipe(Style::Plain, "FAIL  server: 9.2ok    token; a[2Jb\n")]
+    #[case::terminal(
+        Style::Terminal { columns: 80 },
+        "FAIL  server: 9.2ok    token\n      a[2Jb\n"
+    )]
+    fn the_server_cannot_add_lines_to_a_finding(#[case] style: Style, #[case] expected: &str) {
+        let finding =
+            Finding::fail("server", "9.2\nok    token").with_hint("a\u{1b}[2Jb".to_owned());
+        let mut out = Vec::new();
+        finding.write(&mut out, style).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}

@@ -1,52 +1,39 @@
-//! Each host by itself: its name, the way to it, its certificate, and what it says of the token.
+//! Checks each host by itself: its name, the connection to it, its certificate, and whether it accepts
+//! the token.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::cmd::check::finding::{Finding, Hearer};
+use super::finding::{Finding, Tell, Verdict};
 use crate::pve::secret::Masked;
-use crate::pve::types::Version;
+use crate::pve::types::{TokenId, Version};
 use crate::pve::{self, Access, Day, Endpoint, Presented, Pve, Trust};
-use crate::say::failure::{Kind, Report, kind_of};
+use crate::say::failure::{Kind, kind_of};
 use crate::say::hint::{hint_for, hint_for_one_of, how_to_pin};
 
-/// Whoever has to renew a certificate by hand wants to know some time before.
+/// How long before a certificate expires to warn of it: time enough to renew it by hand.
 const SOON: Duration = Duration::from_hours(30 * 24);
 
-/// Gets ready to ask.
+/// Makes a client; sends nothing yet.
 pub type Connect<'c> = &'c dyn Fn(&Access) -> Result<Pve, pve::Error>;
 
-/// What the hosts have said together.
-pub enum Said {
-    /// At least one has accepted the token.
-    Accepted(Version),
-    /// There is only one, and it has refused it, like this.
-    Refused(pve::Error),
-    /// Each host was told of, and none has accepted the token.
-    NotAccepted,
-}
-
-/// Asks each host for its version, which takes all that any other request takes.
-pub fn check_hosts(access: &Access, connect: Connect, tell: Hearer) -> Said {
-    let answers: Vec<Answer> = access
-        .endpoints
-        .iter()
+/// Asks each host for its version, which takes all that any other request takes. Returns the first
+/// version that a host told; `None` if no host has accepted the token, which the findings then say.
+pub fn check_hosts(
+    access: &Access,
+    connect: Connect,
+    token: &TokenId,
+    tell: Tell,
+) -> Option<Version> {
+    let endpoints = access.endpoints.iter();
+    let answers: Vec<Answer> = endpoints
         .map(|endpoint| Answer::of(endpoint, access, connect))
         .collect();
     let is_any_reached = answers.iter().any(Answer::is_reached);
     for answer in &answers {
-        answer.tell(is_any_reached, tell);
+        answer.tell(token, is_any_reached, tell);
     }
-    let is_alone = answers.len() == 1;
-    for answer in answers {
-        let is_refused = answer.is_refused();
-        match answer.version {
-            Ok(version) => return Said::Accepted(version),
-            Err(error) if is_alone && is_refused => return Said::Refused(error),
-            Err(_) => {}
-        }
-    }
-    Said::NotAccepted
+    answers.into_iter().find_map(|answer| answer.version.ok())
 }
 
 struct Answer<'a> {
@@ -60,11 +47,11 @@ struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     fn of(endpoint: &'a Endpoint, access: &Access, connect: Connect) -> Answer<'a> {
-        let alone = Access {
+        let only_this = Access {
             endpoints: vec![endpoint.clone()],
             ..access.clone()
         };
-        let (version, presented, addresses) = match connect(&alone) {
+        let (version, presented, addresses) = match connect(&only_this) {
             Ok(pve) => (pve.version(), pve.presented(), pve.addresses()),
             Err(error) => (Err(error), None, Vec::new()),
         };
@@ -78,72 +65,56 @@ impl<'a> Answer<'a> {
     }
 
     fn is_reached(&self) -> bool {
-        self.version.is_ok() || self.is_refused()
+        let error = self.version.as_ref().err();
+        error.is_none_or(|error| kind_of(error) == Kind::Unauthorized)
     }
 
-    fn is_refused(&self) -> bool {
-        let refusal = self.version.as_ref().err().map(kind_of);
-        refusal == Some(Kind::Unauthorized)
-    }
-
-    fn tell(&self, is_any_reached: bool, tell: Hearer) {
+    fn tell(&self, token: &TokenId, is_any_reached: bool, tell: Tell) {
         let host = &self.endpoint.host;
-        let (name, connection, certificate) = (
-            format!("name {}", host.name()),
-            format!("connection to {host}"),
-            format!("certificate of {host}"),
-        );
-        // Where the others do, one that is down is no failure.
-        let down = |check: String, error: &pve::Error| {
-            let words = error.without_host();
-            let finding = if is_any_reached {
-                Finding::warn(check, words)
-            } else {
-                Finding::fail(check, words)
-            };
-            finding.with_hint(hint_for(error))
+        let name = format!("name {}", host.name());
+        let certificate = format!("certificate of {host}");
+        let connection = format!("connection to {host}");
+        // A host that is down is a failure only if no other host can be used instead.
+        let verdict = if is_any_reached {
+            Verdict::Warn
+        } else {
+            Verdict::Fail
         };
-        let error = match &self.version {
+        let down = |check: String, error: &pve::Error| {
+            Finding::new(verdict, check, error.without_host()).with_hint(hint_for(error))
+        };
+        match &self.version {
             Err(error @ pve::Error::Tls { .. }) => {
-                return tell(Finding::of(certificate, Report::of_request(error)));
+                return tell(Finding::of_request(certificate, error));
             }
             Err(error) if error.is_lookup_failed() => return tell(down(name, error)),
-            Err(error) if !self.is_reached() => Some(error),
-            _ => None,
-        };
+            _ => {}
+        }
         if host.name().parse::<IpAddr>().is_err() {
             let addresses: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
             tell(Finding::ok(name, addresses.join(", ")));
         }
-        match error {
-            Some(error) if matches!(error, pve::Error::Unreachable { .. }) => {
-                return tell(down(connection, error));
-            }
-            Some(error @ pve::Error::Untrusted { .. }) => {
-                tell(Finding::ok(connection, "established"));
-                let hint = hint_for_one_of(self.hosts, error);
-                return tell(Finding::fail(certificate, error.without_host()).with_hint(hint));
-            }
-            _ => {}
+        if let Err(error @ pve::Error::Unreachable { .. }) = &self.version {
+            return tell(down(connection, error));
         }
         tell(Finding::ok(connection, "established"));
-        tell(self.of_certificate(certificate));
-        if let Some(error) = error {
-            tell(down(format!("answer of {host}"), error));
+        if let Err(error @ pve::Error::Untrusted { .. }) = &self.version {
+            let hint = hint_for_one_of(self.hosts, error);
+            return tell(Finding::fail(certificate, error.without_host()).with_hint(hint));
         }
-        // With one host alone it is said of the token as such.
-        if let Err(error) = &self.version
-            && self.is_refused()
-            && self.hosts > 1
-        {
-            tell(Finding::of(
-                format!("token at {host}"),
-                Report::of_request(error),
-            ));
+        tell(self.check_certificate(certificate));
+        if let Err(error) = &self.version {
+            tell(if !self.is_reached() {
+                down(format!("answer of {host}"), error)
+            } else if self.hosts > 1 {
+                Finding::of_request(format!("token at {host}"), error)
+            } else {
+                Finding::of_request(format!("token {token}"), error)
+            });
         }
     }
 
-    fn of_certificate(&self, check: String) -> Finding {
+    fn check_certificate(&self, check: String) -> Finding {
         let Some(presented) = self.presented.as_ref().filter(|_| self.endpoint.host.tls()) else {
             return Finding::ok(check, "none, for http:// stays on this machine");
         };
@@ -156,10 +127,7 @@ impl<'a> Answer<'a> {
             Trust::Pin(_) => "the pinned one".to_owned(),
             Trust::Anyone => "not verified".to_owned(),
         };
-        let Presented {
-            fingerprint,
-            not_after,
-        } = presented;
+        let not_after = presented.not_after;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default();
         let is_over = not_after.is_some_and(|end| end < now);
@@ -167,21 +135,17 @@ impl<'a> Answer<'a> {
             let what = if is_over { "expired on" } else { "valid until" };
             format!(", {what} {day}")
         });
-        let detail = format!("{trust}{until}, SHA-256 {fingerprint}");
+        let detail = format!("{trust}{until}, SHA-256 {}", presented.fingerprint);
         if self.endpoint.trust == Trust::Anyone {
-            let trust = &self.endpoint.trust;
-            return Finding::warn(check, detail).with_hint(how_to_pin(
-                *fingerprint,
-                trust,
-                self.hosts,
-            ));
+            let hint = how_to_pin(presented.fingerprint, &self.endpoint.trust, self.hosts);
+            return Finding::warn(check, detail).with_hint(hint);
         }
         if not_after.is_some_and(|end| end < now + SOON) {
-            return Finding::warn(check, format!("expires soon: {detail}")).with_hint(
-                "on the node: pvecm updatecerts --force && systemctl restart pveproxy (or however that \
-                 certificate was made); where it is pinned, set the new fingerprint then"
-                    .to_owned(),
-            );
+            let hint = "on the node: pvecm updatecerts --force && systemctl restart pveproxy (or \
+                        however that certificate was made); where it is pinned, set the new \
+                        fingerprint then";
+            let detail = format!("expires soon: {detail}");
+            return Finding::warn(check, detail).with_hint(hint.to_owned());
         }
         Finding::ok(check, detail)
     }

@@ -1,16 +1,15 @@
-//! The privileges that a clone takes, and those that setting up and starting the new VM takes.
+//! Checks the privileges that a clone takes, and those that setting up and starting the new VM takes.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use crate::cmd::check::finding::{Finding, Hearer};
+use super::finding::{Finding, Tell};
 use crate::pve::types::{TokenId, Version, Vmid};
 use crate::pve::{self, Permissions, VmConfig};
-use crate::say::grant::{ALL_VMS, Role, as_root, for_its_user};
+use crate::say::grant::{Role, as_root, for_its_user, path_to_grant_on};
 use crate::wait::server::Server;
 
-/// What the clone does not take, but whoever has the new VM will.
-const LATER: [(&str, &str); 7] = [
+/// Privileges on the new VM that the clone itself does not need, and what needs them.
+const FOR_LATER_STEPS: [(&str, &str); 7] = [
     ("VM.Config.Disk", "to enlarge its disks"),
     ("VM.Config.CPU", "to set its cores"),
     ("VM.Config.Memory", "to set its memory"),
@@ -19,46 +18,48 @@ const LATER: [(&str, &str); 7] = [
     ("VM.Config.Options", "to set its other options"),
     ("VM.PowerMgmt", "to start it"),
 ];
+const HELD: &str = "the token has it";
+const LACKING: &str = "the token lacks it";
 
-/// A smaller role would take the place of what the token has there from above, and with it of what
-/// it can make VMs by.
-const ON_ALL_VMS: (Role, &str) = (Role::VmAdmin, ALL_VMS);
-
-/// A clone that is meant.
+/// A clone to check the privileges for.
 pub struct PlannedClone<'a> {
     /// The template.
     pub template: Vmid,
-    /// Its configuration.
+    /// The template's configuration.
     pub config: &'a VmConfig,
     /// A VMID that the new VM may get.
     pub newid: Vmid,
-    /// What the server is.
+    /// The server's version.
     pub version: Version,
 }
 
-/// Tells of each privilege on its path.
+/// Tells for each privilege, on its path, whether the token has it.
 pub fn check_privileges(
     clone: &PlannedClone,
     server: Server,
-    tell: Hearer,
+    tell: Tell,
 ) -> Result<(), pve::Error> {
     let template = format!("/vms/{}", clone.template);
     let new = format!("/vms/{}", clone.newid);
-    let mut held = Held::by_asking(server);
-    let is_lacking = Cell::new(false);
-    let mut tell = |finding: Finding| {
-        is_lacking.set(is_lacking.get() || finding.hint.is_some());
-        tell(finding);
-    };
-    let template_user = (Role::TemplateUser, template.as_str());
-    tell(held.needed("VM.Clone", &template, template_user)?);
-    tell(held.needed("VM.Audit", &template, template_user)?);
-    tell(held.needed("VM.Allocate", &new, ON_ALL_VMS)?);
-    tell(held.needed("VM.Audit", &new, ON_ALL_VMS)?);
-    for storage in &clone.config.storages() {
+    let mut needed = vec![
+        ("VM.Clone", template.clone(), Role::TemplateUser),
+        ("VM.Audit", template, Role::TemplateUser),
+        // The smallest role with VM.Allocate. It is granted for every privilege on the new VM, because a
+        // smaller role on /vms would replace it.
+        ("VM.Allocate", new.clone(), Role::VmAdmin),
+        ("VM.Audit", new.clone(), Role::VmAdmin),
+    ];
+    for storage in clone.config.storages() {
         let path = format!("/storage/{storage}");
-        let user = (Role::DatastoreUser, path.as_str());
-        tell(held.needed("Datastore.AllocateSpace", &path, user)?);
+        needed.push(("Datastore.AllocateSpace", path, Role::DatastoreUser));
+    }
+    let mut held = Held {
+        server,
+        on: BTreeMap::new(),
+        is_any_lacking: false,
+    };
+    for (privilege, path, role) in &needed {
+        tell(held.check(privilege, path, *role, None)?);
     }
     if clone.version.major >= 8 {
         for bridge in &clone.config.bridges() {
@@ -70,31 +71,27 @@ pub fn check_privileges(
     } else {
         "VM.Monitor"
     };
-    for (privilege, what_for) in LATER.into_iter().chain([(agent, "to ask for its address")]) {
-        tell(held.wanted_later(privilege, &new, what_for)?);
+    let later = FOR_LATER_STEPS.into_iter();
+    for (privilege, purpose) in later.chain([(agent, "to ask for its address")]) {
+        tell(held.check(privilege, &new, Role::VmAdmin, Some(purpose))?);
     }
-    if let Some(otherwise) = for_its_user(server.pve.token()).filter(|_| is_lacking.get()) {
+    if let Some(otherwise) = for_its_user(held.token()).filter(|_| held.is_any_lacking) {
         let when = "where the token has none, or its user lacks the privilege too";
-        tell(Finding::warn(
-            "privilege separation",
-            format!("{when}: {otherwise}"),
-        ));
+        let detail = format!("{when}: {otherwise}");
+        tell(Finding::warn("privilege separation", detail));
     }
     Ok(())
 }
 
-/// What the token holds, asked once for each path.
+/// What the token holds; each path is asked for once.
 struct Held<'s> {
     server: Server<'s>,
     on: BTreeMap<String, Permissions>,
+    /// Whether a hint was given that grants a role to the token.
+    is_any_lacking: bool,
 }
 
 impl<'s> Held<'s> {
-    fn by_asking(server: Server<'s>) -> Held<'s> {
-        let on = BTreeMap::new();
-        Held { server, on }
-    }
-
     fn token(&self) -> &'s TokenId {
         self.server.pve.token()
     }
@@ -107,58 +104,43 @@ impl<'s> Held<'s> {
         Ok(self.on[path].have(path, privilege))
     }
 
-    /// Without it there is no clone; which role gives it, and on which path.
-    fn needed(
+    /// Checks a privilege. Without a `purpose` the clone needs it, otherwise a later step may.
+    fn check(
         &mut self,
         privilege: &str,
         path: &str,
-        (role, grant_on): (Role, &str),
+        role: Role,
+        purpose: Option<&str>,
     ) -> Result<Finding, pve::Error> {
         let check = format!("{privilege} on {path}");
-        Ok(if self.has(privilege, path)? {
-            Finding::ok(check, "the token has it")
-        } else {
-            let hint = as_root(role, grant_on, self.token());
-            Finding::fail(check, "the token lacks it").with_hint(hint)
-        })
+        if self.has(privilege, path)? {
+            return Ok(Finding::ok(check, HELD));
+        }
+        self.is_any_lacking = true;
+        let finding = match purpose {
+            None => Finding::fail(check, LACKING),
+            Some(purpose) => Finding::warn(
+                check,
+                format!("{LACKING}; not for the clone, but {purpose}"),
+            ),
+        };
+        let grant = as_root(role, path_to_grant_on(path, role), self.token());
+        Ok(finding.with_hint(grant))
     }
 
-    fn wanted_later(
-        &mut self,
-        privilege: &str,
-        path: &str,
-        what_for: &str,
-    ) -> Result<Finding, pve::Error> {
-        let check = format!("{privilege} on {path}");
-        Ok(if self.has(privilege, path)? {
-            Finding::ok(check, "the token has it")
-        } else {
-            let detail = format!("the token lacks it; not for the clone, but {what_for}");
-            let (role, path) = ON_ALL_VMS;
-            Finding::warn(check, detail).with_hint(as_root(role, path, self.token()))
-        })
-    }
-
-    /// Which zone a bridge is in only the cluster's SDN can tell: `localnetwork` is that of the nodes'
-    /// own, which are mostly named `vmbr` and a number; a vnet is in another.
+    /// Checks the use of a bridge. Only the cluster's SDN knows which zone a bridge is in. A node's own
+    /// bridges, usually named `vmbr` and a number, are in `localnetwork`; a vnet is in another zone.
     fn network(&mut self, bridge: &str) -> Result<Finding, pve::Error> {
         const USE: &str = "SDN.Use";
 
         let path = format!("/sdn/zones/localnetwork/{bridge}");
         if bridge.starts_with("vmbr") {
-            return self.needed(USE, &path, (Role::SdnUser, &path));
+            return self.check(USE, &path, Role::SdnUser, None);
         }
         if self.has(USE, "/sdn/zones")? {
-            return Ok(Finding::ok(
-                format!("{USE} on /sdn/zones"),
-                "the token has it",
-            ));
+            return Ok(Finding::ok(format!("{USE} on /sdn/zones"), HELD));
         }
-        let verdict = if self.has(USE, &path)? {
-            "the token has it"
-        } else {
-            "the token lacks it"
-        };
+        let verdict = if self.has(USE, &path)? { HELD } else { LACKING };
         let detail =
             format!("{verdict}; if {bridge} is a vnet, it takes {USE} on its own zone instead");
         Ok(Finding::warn(format!("{USE} on {path}"), detail))

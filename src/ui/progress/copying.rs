@@ -1,52 +1,44 @@
-//! How far a clone has come, from what its task writes down.
+//! How far a clone is, according to its task's log.
 
-/// The disks of a VM while they are copied, one after the other.
-#[derive(Clone, PartialEq, Debug, Default)]
+/// The disks of a VM, which Proxmox VE copies one after the other.
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Copying {
-    /// Which of them is in hand; 0 before the first one.
-    pub(super) disk: usize,
-    /// How many there are, if that is known.
-    pub(super) disks: Option<usize>,
-    /// How much of it is there: `1.2 GiB of 32.0 GiB`.
-    pub(super) amount: Option<String>,
-    /// The same in percent.
-    pub(super) percent: f64,
+    /// The number of the current disk; 0 before the first one.
+    disk: usize,
+    /// How many disks there are, if that is known.
+    disks: Option<usize>,
 }
 
 impl Copying {
-    /// Takes in one more line of the log.
-    pub(super) fn read(&mut self, line: &str) {
-        // `create full clone of drive scsi0 (data:9000/base-9000-disk-0.raw)`
-        if let Some(drive) = line.strip_prefix("create full clone of drive ") {
-            // Which is made anew, in no time, and is no disk to whoever looks on.
-            if !drive.contains("cloudinit") {
-                self.disk += 1;
-                self.amount = None;
-                self.percent = 0.0;
-            }
-            return;
-        }
-        // `transferred 1.2 GiB of 32.0 GiB (3.75%)`
-        let Some((amount, percent)) = line
-            .strip_prefix("transferred ")
-            .and_then(|rest| rest.strip_suffix("%)"))
-            .and_then(|rest| rest.split_once(" ("))
-        else {
-            return;
-        };
-        if let Ok(percent) = percent.parse::<f64>() {
-            self.amount = Some(amount.to_owned());
-            self.percent = percent.clamp(0.0, 100.0);
-        }
+    pub(super) fn of(disks: Option<usize>) -> Copying {
+        Copying { disk: 0, disks }
     }
 
-    /// `disk 1 of 2`
-    pub(super) fn which_disk(&self) -> Option<String> {
-        let disk = (self.disk > 0).then_some(self.disk)?;
-        Some(match self.disks {
-            Some(disks) if disks >= disk => format!("disk {disk} of {disks}"),
-            _ => format!("disk {disk}"),
-        })
+    /// Reads one more line of the log. If it reports how much of a disk is copied: that in percent,
+    /// and in words.
+    pub(super) fn read(&mut self, line: &str) -> Option<(usize, String)> {
+        // `create full clone of drive scsi0 (data:9000/base-9000-disk-0.raw)`
+        if let Some(drive) = line.strip_prefix("create full clone of drive ") {
+            // The cloud-init drive is generated anew, not copied.
+            self.disk += usize::from(!drive.contains("cloudinit"));
+            return None;
+        }
+        // `transferred 1.2 GiB of 32.0 GiB (3.75%)`
+        let rest = line.strip_prefix("transferred ")?.strip_suffix("%)")?;
+        let (amount, percent) = rest.split_once(" (")?;
+        let percent = percent.parse::<f64>().ok()?.clamp(0.0, 100.0).round();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is between 0 and 100"
+        )]
+        let percent = percent as usize;
+        let disk = match (self.disk, self.disks) {
+            (0, _) => String::new(),
+            (disk, Some(disks)) if disks >= disk => format!("  disk {disk} of {disks}"),
+            (disk, _) => format!("  disk {disk}"),
+        };
+        Some((percent, format!("{percent:3}%  {amount}{disk}")))
     }
 }
 
@@ -55,56 +47,40 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
+    const SCSI0: &str = "create full clone of drive scsi0 (data:9000/base-9000-disk-0.raw)";
+    const SCSI1: &str = "create full clone of drive scsi1 (data:9000/base-9000-disk-1.raw)";
+    const SCSI2: &str = "create full clone of drive scsi2 (data:9000/base-9000-disk-2.raw)";
+    const CLOUD_INIT: &str = "create full clone of drive ide2 (data:9000/vm-9000-cloudinit.qcow2)";
+    const TRANSFERRED: &str = "transferred 1.2 GiB of 32.0 GiB (3.75%)";
+
     #[rstest]
-    #[case::nothing_yet(&["creating a clone of VM 9000 with ID 101"], (None, None, 0.0))]
-    #[case::begun(
-        &["create full clone of drive scsi0 (data:9000/base-9000-disk-0.raw)"],
-        (Some("disk 1 of 2"), None, 0.0)
+    #[case::before_the_first_disk(&["creating a clone of VM 9000 with ID 101"], None)]
+    #[case::disk_begun(&[SCSI0], None)]
+    #[case::first_disk(&[SCSI0, TRANSFERRED], Some((4, "  4%  1.2 GiB of 32.0 GiB  disk 1 of 2")))]
+    #[case::second_disk_begun(&[SCSI0, TRANSFERRED, SCSI1], None)]
+    #[case::second_disk(
+        &[SCSI0, TRANSFERRED, SCSI1, "transferred 2.0 GiB of 2.0 GiB (100.00%)"],
+        Some((100, "100%  2.0 GiB of 2.0 GiB  disk 2 of 2"))
     )]
-    #[case::under_way(
-        &[
-            "create full clone of drive scsi0 (data:9000/base-9000-disk-0.raw)",
-            "transferred 1.2 GiB of 32.0 GiB (3.75%)",
-        ],
-        (Some("disk 1 of 2"), Some("1.2 GiB of 32.0 GiB"), 3.75)
+    #[case::cloud_init_is_not_counted(
+        &[CLOUD_INIT, SCSI0, TRANSFERRED],
+        Some((4, "  4%  1.2 GiB of 32.0 GiB  disk 1 of 2"))
     )]
-    #[case::the_next_disk(
-        &[
-            "create full clone of drive scsi0 (data:9000/base-9000-disk-0.raw)",
-            "transferred 2.0 GiB of 2.0 GiB (100.00%)",
-            "create full clone of drive scsi1 (data:9000/base-9000-disk-1.raw)",
-        ],
-        (Some("disk 2 of 2"), None, 0.0)
+    #[case::more_disks_than_expected(
+        &[SCSI0, SCSI1, SCSI2, TRANSFERRED],
+        Some((4, "  4%  1.2 GiB of 32.0 GiB  disk 3"))
     )]
-    #[case::cloud_init_is_no_disk(
-        &["create full clone of drive ide2 (data:9000/vm-9000-cloudinit.qcow2)"],
-        (None, None, 0.0)
-    )]
-    #[case::more_than_there_were(
-        &[
-            "create full clone of drive scsi0 (a)",
-            "create full clone of drive scsi1 (b)",
-            "create full clone of drive scsi2 (c)",
-        ],
-        (Some("disk 3"), None, 0.0)
-    )]
-    #[case::nonsense(&["transferred lots (x%)", "transferred"], (None, None, 0.0))]
-    #[case::beyond_all(&["transferred 3 of 2 (150%)"], (None, Some("3 of 2"), 100.0))]
-    fn the_log_tells_how_far_it_is(
+    #[case::no_disk_announced(&[TRANSFERRED], Some((4, "  4%  1.2 GiB of 32.0 GiB")))]
+    #[case::not_a_number(&["transferred lots (x%)"], None)]
+    #[case::no_amount(&["transferred"], None)]
+    #[case::more_than_all(&["transferred 3 of 2 (150%)"], Some((100, "100%  3 of 2")))]
+    fn the_last_line_of_a_log_says(
         #[case] lines: &[&str],
-        #[case] (disk, amount, percent): (Option<&str>, Option<&str>, f64),
+        #[case] expected: Option<(usize, &str)>,
     ) {
-        let mut copying = Copying {
-            disks: Some(2),
-            ..Copying::default()
-        };
-        for line in lines {
-            copying.read(line);
-        }
-        let seen = (copying.which_disk(), copying.amount, copying.percent);
-        assert_eq!(
-            seen,
-            (disk.map(str::to_owned), amount.map(str::to_owned), percent)
-        );
+        let mut copying = Copying::of(Some(2));
+        let read = lines.iter().map(|line| copying.read(line)).last().flatten();
+        let expected = expected.map(|(percent, words)| (percent, words.to_owned()));
+        assert_eq!(read, expected);
     }
 }

@@ -1,117 +1,112 @@
-//! The line that changes: what is being done, how far it is, and for how long it has been going on.
+//! The progress line at the bottom of a terminal.
+//!
+//! - It shows what is being done, how far it is, and the time since the line first appeared.
+//! - Each frame is a single write that erases the previous frame and leaves the cursor at the start of
+//!   the line. Whatever is written next, be it `^C`, overwrites the line.
+//! - If the window becomes narrower, the terminal folds the line. All of it is still after the cursor,
+//!   so the next frame erases all of it.
+//! - The width is read for every frame. The owner draws every [`TICK`].
 
-use std::fmt::Write;
-use std::time::Duration;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use console::Term;
 
+use super::activity::Activity;
 use super::copying::Copying;
-use super::doing::Doing;
-use super::terminal::{Terminal, columns};
-use crate::ui::output::clean;
+use crate::ui::text::clean;
 
-/// Below that a bar would be too short to tell anything.
-const WIDE: usize = 64;
-/// Often enough for a second hand, and for a window that is made narrower.
-const TICK: Duration = Duration::from_millis(250);
-/// A line at the bottom of the terminal, until it is dropped.
+/// How often the line has to be drawn for the time to advance and the width to follow the window.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+/// In a narrower window a bar would be too short to be of use.
+const MIN_WIDTH_FOR_BAR: usize = 64;
+
+const ERASE: &str = "\r\x1b[J";
+/// Stops the terminal from folding a frame that was too long for a window just made narrower.
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
 pub(super) struct Live {
-    bar: ProgressBar,
+    started: Instant,
+    words: String,
+    percent: Option<usize>,
     copying: Option<Copying>,
 }
 
 impl Live {
-    pub(super) fn new(doing: &Doing) -> Live {
-        let target = ProgressDrawTarget::term_like(Box::new(Terminal::default()));
-        let mut live = Live {
-            bar: ProgressBar::with_draw_target(None, target),
+    pub(super) fn new() -> Live {
+        Live {
+            started: Instant::now(),
+            words: String::new(),
+            percent: None,
             copying: None,
-        };
-        live.show(doing);
-        // Not before: a tick would draw indicatif's own bar.
-        live.bar.enable_steady_tick(TICK);
-        live
+        }
     }
 
-    /// What is being done from now on.
-    pub(super) fn show(&mut self, doing: &Doing) {
-        self.copying = match doing {
-            Doing::Cloning(disks) => Some(Copying {
-                disks: *disks,
-                ..Copying::default()
-            }),
+    /// Shows what is being done from now on.
+    pub(super) fn show(&mut self, activity: &Activity) {
+        self.words = activity.label();
+        self.percent = None;
+        self.copying = match activity {
+            Activity::Cloning(disks) => Some(Copying::of(*disks)),
             _ => None,
         };
-        self.draw(doing.words(), None);
+        self.draw();
     }
 
-    /// What the log of the task in hand says in addition.
+    /// Shows how far the current task is, according to new lines of its log.
     pub(super) fn log(&mut self, lines: &[String]) {
         let Some(copying) = &mut self.copying else {
             return;
         };
         for line in lines {
-            copying.read(&clean(line));
+            if let Some((percent, words)) = copying.read(&clean(line)) {
+                (self.percent, self.words) = (Some(percent), words);
+            }
         }
-        let disk = copying.which_disk().unwrap_or_default();
-        let Some(amount) = &copying.amount else {
-            return;
-        };
-        let percent = copying.percent;
-        let words = format!("{percent:3.0}%  {amount}  {disk}");
-        self.draw(words, Some(percent));
+        self.draw();
     }
 
-    /// How wide the window is counts anew each time the line is drawn.
-    fn draw(&self, words: String, percent: Option<f64>) {
-        let line = move |state: &ProgressState, line: &mut dyn Write| {
-            let width = columns().unwrap_or(80).max(2) - 1;
-            let seconds = state.elapsed().as_secs();
-            let time = format!("{}:{:02}", seconds / 60, seconds % 60);
-            let _ = line.write_str(&fitted(&words, percent, &time, width));
-        };
-        let style = ProgressStyle::with_template("{line}");
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.bar.set_style(style.with_key("line", line));
-        self.bar.force_draw();
-    }
-
-    /// Something else is said above the line.
-    pub(super) fn aside(&self, say: impl FnOnce()) {
-        self.bar.suspend(say);
+    pub(super) fn draw(&self) {
+        // A terminal may fold a line that fills it.
+        let width = usize::from(Term::stderr().size().1).max(2) - 1;
+        let seconds = self.started.elapsed().as_secs();
+        let time = format!("{}:{:02}", seconds / 60, seconds % 60);
+        write_frame(fitted(&self.words, self.percent, &time, width).trim_end());
     }
 }
 
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
+/// Erases the line that was drawn last.
+pub(super) fn erase() {
+    write_frame("");
 }
 
-/// As much as there is room for: the words come before the time, and both before the bar.
-fn fitted(words: &str, percent: Option<f64>, time: &str, width: usize) -> String {
+/// If stderr is closed nobody is watching, and the VM matters more.
+fn write_frame(line: &str) {
+    // `write!` would write this in pieces, and the run may end between two of them.
+    let frame = format!("{NO_WRAP}{ERASE}{line}{WRAP}\r");
+    let _ = io::stderr().write_all(frame.as_bytes());
+}
+
+/// Fits a line into `width`: the words take precedence over the time, and both over the bar.
+fn fitted(words: &str, percent: Option<usize>, time: &str, width: usize) -> String {
     let length = words.chars().count();
     let Some(room) = width.checked_sub(length + 1 + time.len()) else {
         return words.chars().take(width).collect();
     };
-    // Brackets, and a second space on each side.
-    match percent.filter(|_| width >= WIDE).zip(room.checked_sub(4)) {
-        Some((percent, inner)) => format!("[{}] {words}  {time}", bar(percent, inner)),
-        None => format!("{words}{:room$} {time}", ""),
+    // Brackets, and a second space on each side of the words.
+    match percent.zip(room.checked_sub(4)) {
+        Some((percent, inner)) if width >= MIN_WIDTH_FOR_BAR => {
+            format!("[{}] {words}  {time}", bar(percent, inner))
+        }
+        _ => format!("{words}{:room$} {time}", ""),
     }
 }
 
-/// Plain letters: not each terminal of a jump host knows more.
-fn bar(percent: f64, width: usize) -> String {
-    let reached = |place: &usize| 100.0 * as_float(place + 1) <= percent * as_float(width);
-    let done = (0..width).take_while(reached).count();
-    let bar = "=".repeat(done) + ">";
+/// ASCII only, because the terminal of a jump host may not be able to show more.
+fn bar(percent: usize, width: usize) -> String {
+    let bar = "=".repeat(width * percent / 100) + ">";
     format!("{bar:width$.width$}")
-}
-
-/// A number of columns.
-fn as_float(columns: usize) -> f64 {
-    f64::from(u16::try_from(columns).unwrap_or(u16::MAX))
 }
 
 #[cfg(test)]
@@ -124,25 +119,29 @@ mod tests {
     #[rstest]
     #[case::wide(
         65,
-        Some(50.0),
+        Some(50),
         "[=========>         ]  50%  1.0 GiB of 2.0 GiB  disk 1 of 2  0:12"
     )]
-    #[case::begun(
+    #[case::zero_percent(
         65,
-        Some(0.0),
+        Some(0),
         "[>                  ]  50%  1.0 GiB of 2.0 GiB  disk 1 of 2  0:12"
     )]
-    #[case::done(
+    #[case::hundred_percent(
         65,
-        Some(100.0),
+        Some(100),
         "[===================]  50%  1.0 GiB of 2.0 GiB  disk 1 of 2  0:12"
     )]
-    #[case::no_bar(44, Some(50.0), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2   0:12")]
-    #[case::just_so(42, Some(50.0), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2 0:12")]
-    #[case::no_time(41, Some(50.0), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2")]
-    #[case::not_even_the_words(20, Some(50.0), " 50%  1.0 GiB of 2.0")]
+    #[case::no_bar(44, Some(50), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2   0:12")]
+    #[case::just_wide_enough(42, Some(50), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2 0:12")]
+    #[case::no_time(41, Some(50), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2")]
+    #[case::words_cut_short(20, Some(50), " 50%  1.0 GiB of 2.0")]
     #[case::no_percentage(46, None, " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2     0:12")]
-    fn it_fits(#[case] width: usize, #[case] percent: Option<f64>, #[case] line: &str) {
+    fn a_line_fits_the_width(
+        #[case] width: usize,
+        #[case] percent: Option<usize>,
+        #[case] line: &str,
+    ) {
         assert_eq!(fitted(WORDS, percent, "0:12", width), line);
     }
 }

@@ -1,0 +1,50 @@
+//! What a run does for a VM that takes time, in words.
+
+use crate::pve::Size;
+use crate::pve::types::Vmid;
+
+/// Something that takes time.
+pub enum Activity<'a> {
+    /// Copying the template's disks; how many, if that is known.
+    Cloning(Option<usize>),
+    /// Setting these options.
+    Configuring(&'a str),
+    /// Enlarging a disk to a size.
+    Enlarging(&'a str, Size),
+    /// Starting the VM.
+    Starting,
+    /// Waiting until the guest agent reports an address.
+    AwaitingAddress,
+}
+
+impl Activity<'_> {
+    /// The line that announces it outside of the progress line, if it needs one.
+    pub(super) fn announcement(&self, vmid: Vmid, created: bool) -> Option<String> {
+        Some(match self {
+            Activity::Configuring(options) if created => {
+                format!("Configuring VM {vmid}: {options}...")
+            }
+            Activity::Configuring(options) => format!("Changing VM {vmid}: {options}..."),
+            Activity::Enlarging(disk, size) => {
+                format!("Enlarging disk {disk} of VM {vmid} to {size}...")
+            }
+            Activity::Starting => format!("Starting VM {vmid}..."),
+            Activity::AwaitingAddress if created => {
+                format!("Waiting for an address of VM {vmid}...")
+            }
+            // A clone is announced when the run begins, and waiting changes nothing in an existing VM.
+            Activity::Cloning(_) | Activity::AwaitingAddress => return None,
+        })
+    }
+
+    /// What the progress line shows.
+    pub(super) fn label(&self) -> String {
+        match self {
+            Activity::Cloning(_) => "cloning".to_owned(),
+            Activity::Configuring(_) => "configuring".to_owned(),
+            Activity::Enlarging(disk, size) => format!("enlarging {disk} to {size}"),
+            Activity::Starting => "starting".to_owned(),
+            Activity::AwaitingAddress => "waiting for an address".to_owned(),
+        }
+    }
+}
