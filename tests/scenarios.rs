@@ -28,8 +28,8 @@ struct Story {
     server: Option<Box<RawValue>>,
     /// The `Environment`.
     environment: Option<Box<RawValue>>,
-    /// What earlier runs have recorded: the `Claims`.
-    claims: Option<Box<RawValue>>,
+    /// What earlier runs have recorded: the `Ledger`.
+    ledger: Option<Box<RawValue>>,
     steps: Vec<Step>,
 }
 
@@ -50,7 +50,7 @@ struct Step {
 type Environment = BTreeMap<String, Option<String>>;
 
 /// The lines of the file of each VM name.
-type Claims = BTreeMap<String, Vec<String>>;
+type Ledger = BTreeMap<String, Vec<String>>;
 
 /// What was typed after `homelab`; a list where a word contains a space or is empty.
 #[derive(Deserialize)]
@@ -79,7 +79,7 @@ fn the_outcome_is_what_the_story_expects(#[files("fixtures/scenarios/*.json")] f
     let fake = FakePve::start(optional(story.server.as_deref(), "server"));
     let state = StateDir::new();
     let environment: Environment = optional(story.environment.as_deref(), "environment");
-    leave_behind(&state, &optional(story.claims.as_deref(), "claims"), &fake);
+    write_ledger(&state, &optional(story.ledger.as_deref(), "ledger"), &fake);
     for (step, number) in story.steps.iter_mut().zip(1..) {
         let words = part(&step.run, "run");
         let mut outcome = outcome_of(&fake, &words, &environment, &state);
@@ -116,7 +116,7 @@ fn bless_replaces_the_expected_outcome_and_nothing_else() {
   "story": "the 'ä' in \"a title\"",
   "server": {"guests":   [ ],
     "clone_looks": 2},
-  "claims": {"web-1": ["{}"]},
+  "ledger": {"web-1": ["{}"]},
   "steps": [
     {
       "run": ["proxmox",  "vm list"],
@@ -137,7 +137,7 @@ fn bless_replaces_the_expected_outcome_and_nothing_else() {
   "story": "the 'ä' in \"a title\"",
   "server": {"guests":   [ ],
     "clone_looks": 2},
-  "claims": {"web-1": ["{}"]},
+  "ledger": {"web-1": ["{}"]},
   "steps": [
     {
       "run": ["proxmox",  "vm list"],
@@ -195,7 +195,7 @@ impl Story {
             ("story", Some(json(&self.title))),
             ("server", raw(&self.server)),
             ("environment", raw(&self.environment)),
-            ("claims", raw(&self.claims)),
+            ("ledger", raw(&self.ledger)),
             (
                 "steps",
                 Some(format!("[\n    {}\n  ]", steps.join(",\n    "))),
@@ -295,8 +295,8 @@ fn without_repeats(requests: Vec<String>) -> Vec<String> {
     told
 }
 
-fn leave_behind(state: &StateDir, claims: &Claims, fake: &FakePve) {
-    for (name, lines) in claims {
+fn write_ledger(state: &StateDir, ledger: &Ledger, fake: &FakePve) {
+    for (name, lines) in ledger {
         let text = lines.join("\n") + "\n";
         let text = text.replace("127.0.0.1:PORT", &format!("127.0.0.1:{}", fake.port()));
         fs::write(format!("{}/{name}.jsonl", state.path()), text).unwrap();
