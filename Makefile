@@ -40,7 +40,7 @@ bless: tools ## write the outcomes that are seen into fixtures/scenarios, to be 
 	echo "to see all of it: git diff -- fixtures/scenarios"; \
 	exit $$result
 
-lint: tools lint-tools ## check format, lints, and that imports in src run one way
+lint: tools lint-tools ## check format, lints and the structure of src
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo test --quiet --locked --test lib -- house::
