@@ -1,9 +1,11 @@
-//! The structure of `src`: imports run downwards only, and no two files import each other, directly or
-//! through others.
+//! The structure of `src`: each file is in a room, imports run downwards only, no two files import each
+//! other, directly or through others, and no file is too long to be read at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use rstest::rstest;
 
 /// From top to bottom. A room is `src/ROOM.rs` with the files below `src/ROOM/`; it may import itself and
 /// the rooms below it.
@@ -11,6 +13,12 @@ const ROOMS: [&str; 13] = [
     "main", "cmd", "create", "steps", "cli", "wait", "guests", "settings", "config", "ui",
     "ledger", "say", "pve",
 ];
+
+/// Lines of code in a file, without blank lines, comments and tests.
+const MOST_LINES: usize = 450;
+
+/// Names under which anything could be put.
+const EMPTY_NAMES: [&str; 4] = ["util", "utils", "common", "prelude"];
 
 /// A file's path below `src`: `["pve", "types"]` for `src/pve/types.rs`.
 type Module = Vec<String>;
@@ -31,7 +39,6 @@ fn imports_run_downwards_only() {
 
 #[test]
 fn an_import_of_a_higher_or_unknown_room_is_found() {
-    let module = |path: &str| -> Module { path.split("::").map(str::to_owned).collect() };
     let (say, pve, attic) = (module("say::hint"), module("pve::http"), module("attic"));
     let imports = BTreeMap::from([
         (&say, BTreeSet::from([module("say::shell"), pve.clone()])),
@@ -54,7 +61,6 @@ fn no_import_goes_round_in_a_circle() {
 
 #[test]
 fn a_circle_would_be_found() {
-    let module = |name: &str| vec![name.to_owned()];
     let (a, b, c) = (module("a"), module("b"), module("c"));
     let imports = BTreeMap::from([
         (&a, BTreeSet::from([b.clone()])),
@@ -62,6 +68,61 @@ fn a_circle_would_be_found() {
         (&c, BTreeSet::from([a.clone()])),
     ]);
     assert_eq!(circle(&imports).map(|path| path.len()), Some(4));
+}
+
+#[test]
+fn each_file_is_in_a_room_and_named_for_what_it_contains() {
+    let files = modules();
+    let homeless: Vec<&Module> = files.keys().filter(|module| !is_at_home(module)).collect();
+    assert!(
+        homeless.is_empty(),
+        "these files are in none of the rooms, or have one of the names {EMPTY_NAMES:?}: {homeless:?}"
+    );
+}
+
+#[rstest]
+#[case::room("say", true)]
+#[case::file("pve::http::answer", true)]
+#[case::no_room("attic", false)]
+#[case::empty_name("util", false)]
+#[case::empty_name_below_a_room("pve::http::common", false)]
+fn a_file_is_at_home_in_a_room_under_a_telling_name(#[case] path: &str, #[case] at_home: bool) {
+    assert_eq!(is_at_home(&module(path)), at_home);
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let files = modules();
+    let lengths = files.iter().map(|(module, file)| {
+        let code = read_code(file);
+        (module.join("::"), code.lines().count())
+    });
+    let long: Vec<_> = lengths.filter(|(_, lines)| *lines > MOST_LINES).collect();
+    assert!(
+        long.is_empty(),
+        "these files have more than {MOST_LINES} lines of code: {long:?}"
+    );
+}
+
+#[test]
+fn code_is_neither_blank_nor_a_comment_nor_a_test() {
+    let text = "//! Docs of crate::cli.\n\nuse a::b;\n\nfn f() {\n    // Why.\n    g();\n}\n\n\
+        #[cfg(test)]\nmod tests {\n    use crate::cmd;\n}\n";
+    assert_eq!(
+        code_of(text),
+        Ok("use a::b;\nfn f() {\n    g();\n}\n".to_owned())
+    );
+}
+
+#[test]
+fn code_behind_a_test_is_not_overlooked() {
+    let text = "fn f() {}\n\n#[cfg(test)]\nfn g() {}\n\nfn h() {}\n";
+    let refused = "tests are the module at the end of a file, and not 'fn g() {}'";
+    assert_eq!(code_of(text), Err(refused.to_owned()));
+}
+
+fn module(path: &str) -> Module {
+    path.split("::").map(str::to_owned).collect()
 }
 
 /// The files of `src`, without those that contain only tests.
@@ -97,7 +158,7 @@ fn imports(files: &BTreeMap<Module, PathBuf>) -> Imports<'_> {
 
 /// The files that the paths in a file's code lead to.
 fn imports_of(module: &Module, file: &Path, files: &BTreeMap<Module, PathBuf>) -> BTreeSet<Module> {
-    let code = code_of(&fs::read_to_string(file).unwrap());
+    let code = read_code(file);
     // The braces could contain any path, which this reader would miss.
     assert!(
         !code.contains("crate::{"),
@@ -129,20 +190,31 @@ fn imports_of(module: &Module, file: &Path, files: &BTreeMap<Module, PathBuf>) -
     imports
 }
 
-/// The lines of a file without blank lines, comments and tests, which stand at its end.
-fn code_of(text: &str) -> String {
+fn read_code(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    code_of(&text).unwrap_or_else(|end| panic!("{}: {end}", file.display()))
+}
+
+/// The lines of a file without blank lines, comments and tests; or why it cannot be told where the tests
+/// begin.
+fn code_of(text: &str) -> Result<String, String> {
     let (code, tests) = text
         .split_once("\n#[cfg(test)]\n")
         .unwrap_or((text, "mod tests"));
     let first = tests.lines().next().unwrap_or_default();
-    assert!(
-        first.contains("mod tests"),
-        "the tests of a file are the module at its end, and not '{first}'"
-    );
+    if !first.contains("mod tests") {
+        return Err(format!(
+            "tests are the module at the end of a file, and not '{first}'"
+        ));
+    }
     let is_code = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with("//");
-    code.lines()
-        .filter(is_code)
-        .fold(String::new(), |code, line| code + line + "\n")
+    let lines = code.lines().filter(is_code);
+    Ok(lines.fold(String::new(), |code, line| code + line + "\n"))
+}
+
+fn is_at_home(module: &Module) -> bool {
+    let empty = |name: &String| EMPTY_NAMES.contains(&name.as_str());
+    ROOMS.contains(&module[0].as_str()) && !module.iter().any(empty)
 }
 
 /// The imports that lead to a higher room, or from or to a file that is in none of the rooms.
