@@ -10,7 +10,7 @@ ZSH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint build static test-static bench install tools bench-tools lint-tools
+.PHONY: help demo test bless lint build static test-static bench install tools bench-tools lint-tools
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1@\2/p' Makefile | while IFS=@ read -r target what; do \
@@ -25,7 +25,22 @@ test: tools ## run all tests
 	@touch tests/scenarios.rs
 	cargo test --locked
 
-lint: tools lint-tools ## check format, lints, and that imports in src run one way
+# Only 'make bless' rewrites stories, even if the environment has this variable.
+unexport HOMELAB_BLESS
+
+bless: tools ## write the outcomes that are seen into fixtures/scenarios, to be reviewed as a diff; STORY=NAME: one story only
+	@test -z "$(STORY)" || test -f "fixtures/scenarios/$(STORY).json" || { \
+		echo "fixtures/scenarios/$(STORY).json does not exist" >&2; \
+		exit 1; }
+	@touch tests/scenarios.rs
+	@HOMELAB_BLESS=1 cargo test --quiet --locked --test lib -- \
+		$(if $(STORY),fixtures_scenarios_$(subst -,_,$(STORY))_json,scenarios::the_outcome); \
+	result=$$?; \
+	git diff --stat -- fixtures/scenarios; \
+	echo "to see all of it: git diff -- fixtures/scenarios"; \
+	exit $$result
+
+lint: tools lint-tools ## check format, lints and the structure of src
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo test --quiet --locked --test lib -- house::

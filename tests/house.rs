@@ -1,26 +1,66 @@
-//! Imports in `src` run one way: no two files import each other, not even round a corner.
+//! The structure of `src`: each file is in a room, imports run downwards only, no two files import each
+//! other, directly or through others, and no file is too long to be read at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file's place below the crate's root: `["api", "types"]` for `src/api/types.rs`.
+use rstest::rstest;
+
+/// From top to bottom. A room is `src/ROOM.rs` with the files below `src/ROOM/`; it may import itself and
+/// the rooms below it.
+const ROOMS: [&str; 13] = [
+    "main", "cmd", "create", "steps", "cli", "wait", "guests", "settings", "config", "ui",
+    "ledger", "say", "pve",
+];
+
+/// Lines of code in a file, without blank lines, comments and tests.
+const MOST_LINES: usize = 450;
+
+/// Names under which anything could be put.
+const EMPTY_NAMES: [&str; 4] = ["util", "utils", "common", "prelude"];
+
+/// A file's path below `src`: `["pve", "types"]` for `src/pve/types.rs`.
 type Module = Vec<String>;
+
+/// The files that each file imports.
+type Imports<'m> = BTreeMap<&'m Module, BTreeSet<Module>>;
+
+#[test]
+fn imports_run_downwards_only() {
+    let files = modules();
+    let upwards = upwards(&imports(&files));
+    assert!(
+        upwards.is_empty(),
+        "these imports do not run downwards:\n  {}",
+        upwards.join("\n  ")
+    );
+}
+
+#[test]
+fn an_import_of_a_higher_or_unknown_room_is_found() {
+    let (say, pve, attic) = (module("say::hint"), module("pve::http"), module("attic"));
+    let imports = BTreeMap::from([
+        (&say, BTreeSet::from([module("say::shell"), pve.clone()])),
+        (&pve, BTreeSet::from([say.clone(), module("main")])),
+        (&attic, BTreeSet::from([pve.clone()])),
+    ]);
+    let found = [
+        "attic imports pve::http",
+        "pve::http imports main",
+        "pve::http imports say::hint",
+    ];
+    assert_eq!(upwards(&imports), found);
+}
 
 #[test]
 fn no_import_goes_round_in_a_circle() {
-    let files = modules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-    assert!(files.len() > 10, "found only {} files", files.len());
-    let imports: BTreeMap<&Module, BTreeSet<Module>> = files
-        .iter()
-        .map(|(module, file)| (module, imports_of(module, file, &files)))
-        .collect();
-    assert_eq!(circle(&imports), None);
+    let files = modules();
+    assert_eq!(circle(&imports(&files)), None);
 }
 
 #[test]
 fn a_circle_would_be_found() {
-    let module = |name: &str| vec![name.to_owned()];
     let (a, b, c) = (module("a"), module("b"), module("c"));
     let imports = BTreeMap::from([
         (&a, BTreeSet::from([b.clone()])),
@@ -30,29 +70,96 @@ fn a_circle_would_be_found() {
     assert_eq!(circle(&imports).map(|path| path.len()), Some(4));
 }
 
-fn modules(src: &Path) -> BTreeMap<Module, PathBuf> {
+#[test]
+fn each_file_is_in_a_room_and_named_for_what_it_contains() {
+    let files = modules();
+    let homeless: Vec<&Module> = files.keys().filter(|module| !is_at_home(module)).collect();
+    assert!(
+        homeless.is_empty(),
+        "these files are in none of the rooms, or have one of the names {EMPTY_NAMES:?}: {homeless:?}"
+    );
+}
+
+#[rstest]
+#[case::room("say", true)]
+#[case::file("pve::http::answer", true)]
+#[case::no_room("attic", false)]
+#[case::empty_name("util", false)]
+#[case::empty_name_below_a_room("pve::http::common", false)]
+fn a_file_is_at_home_in_a_room_under_a_telling_name(#[case] path: &str, #[case] at_home: bool) {
+    assert_eq!(is_at_home(&module(path)), at_home);
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let files = modules();
+    let lengths = files.iter().map(|(module, file)| {
+        let code = read_code(file);
+        (module.join("::"), code.lines().count())
+    });
+    let long: Vec<_> = lengths.filter(|(_, lines)| *lines > MOST_LINES).collect();
+    assert!(
+        long.is_empty(),
+        "these files have more than {MOST_LINES} lines of code: {long:?}"
+    );
+}
+
+#[test]
+fn code_is_neither_blank_nor_a_comment_nor_a_test() {
+    let text = "//! Docs of crate::cli.\n\nuse a::b;\n\nfn f() {\n    // Why.\n    g();\n}\n\n\
+        #[cfg(test)]\nmod tests {\n    use crate::cmd;\n}\n";
+    assert_eq!(
+        code_of(text),
+        Ok("use a::b;\nfn f() {\n    g();\n}\n".to_owned())
+    );
+}
+
+#[test]
+fn code_behind_a_test_is_not_overlooked() {
+    let text = "fn f() {}\n\n#[cfg(test)]\nfn g() {}\n\nfn h() {}\n";
+    let refused = "tests are the module at the end of a file, and not 'fn g() {}'";
+    assert_eq!(code_of(text), Err(refused.to_owned()));
+}
+
+fn module(path: &str) -> Module {
+    path.split("::").map(str::to_owned).collect()
+}
+
+/// The files of `src`, without those that contain only tests.
+fn modules() -> BTreeMap<Module, PathBuf> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = BTreeMap::new();
-    let mut folders = vec![src.to_owned()];
+    let mut folders = vec![src.clone()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if path.file_stem().is_some_and(|name| name == "tests") {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
-            } else if path.file_name().is_some_and(|name| name != "tests.rs") {
-                let module = path.strip_prefix(src).unwrap().with_extension("");
+            } else {
+                let module = path.strip_prefix(&src).unwrap().with_extension("");
                 let parts = module.iter().map(|part| part.to_str().unwrap().to_owned());
                 found.insert(parts.collect(), path);
             }
         }
     }
+    assert!(found.len() > 10, "found only {} files", found.len());
     found
 }
 
-/// The files that a file's `use` lines and paths lead to, tests left out.
+fn imports(files: &BTreeMap<Module, PathBuf>) -> Imports<'_> {
+    files
+        .iter()
+        .map(|(module, file)| (module, imports_of(module, file, files)))
+        .collect()
+}
+
+/// The files that the paths in a file's code lead to.
 fn imports_of(module: &Module, file: &Path, files: &BTreeMap<Module, PathBuf>) -> BTreeSet<Module> {
-    let text = fs::read_to_string(file).unwrap();
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    // The braces could hold anything; nothing in the house needs them there.
+    let code = read_code(file);
+    // The braces could contain any path, which this reader would miss.
     assert!(
         !code.contains("crate::{"),
         "{} imports crate::{{…}}",
@@ -83,12 +190,51 @@ fn imports_of(module: &Module, file: &Path, files: &BTreeMap<Module, PathBuf>) -
     imports
 }
 
-/// The first way from a file back to itself.
-fn circle(imports: &BTreeMap<&Module, BTreeSet<Module>>) -> Option<Vec<Module>> {
-    fn follow(
-        path: &mut Vec<Module>,
-        imports: &BTreeMap<&Module, BTreeSet<Module>>,
-    ) -> Option<Vec<Module>> {
+fn read_code(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    code_of(&text).unwrap_or_else(|end| panic!("{}: {end}", file.display()))
+}
+
+/// The lines of a file without blank lines, comments and tests; or why it cannot be told where the tests
+/// begin.
+fn code_of(text: &str) -> Result<String, String> {
+    let (code, tests) = text
+        .split_once("\n#[cfg(test)]\n")
+        .unwrap_or((text, "mod tests"));
+    let first = tests.lines().next().unwrap_or_default();
+    if !first.contains("mod tests") {
+        return Err(format!(
+            "tests are the module at the end of a file, and not '{first}'"
+        ));
+    }
+    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with("//");
+    let lines = code.lines().filter(is_code);
+    Ok(lines.fold(String::new(), |code, line| code + line + "\n"))
+}
+
+fn is_at_home(module: &Module) -> bool {
+    let empty = |name: &String| EMPTY_NAMES.contains(&name.as_str());
+    ROOMS.contains(&module[0].as_str()) && !module.iter().any(empty)
+}
+
+/// The imports that lead to a higher room, or from or to a file that is in none of the rooms.
+fn upwards(imports: &Imports<'_>) -> Vec<String> {
+    let floor = |module: &Module| ROOMS.iter().position(|room| *room == module[0]);
+    let pairs = imports
+        .iter()
+        .flat_map(|(module, targets)| targets.iter().map(move |target| (*module, target)));
+    pairs
+        .filter(|(module, target)| match (floor(module), floor(target)) {
+            (Some(from), Some(to)) => from > to,
+            _ => true,
+        })
+        .map(|(module, target)| format!("{} imports {}", module.join("::"), target.join("::")))
+        .collect()
+}
+
+/// The first chain of imports that leads from a file back to itself.
+fn circle(imports: &Imports<'_>) -> Option<Vec<Module>> {
+    fn follow(path: &mut Vec<Module>, imports: &Imports<'_>) -> Option<Vec<Module>> {
         let here = path.last()?.clone();
         for next in imports.get(&here).into_iter().flatten() {
             let seen = path.contains(next);

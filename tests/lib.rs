@@ -18,7 +18,7 @@
 //! - `homelab`: whatever a run writes, no secret is in it
 //! - `skipped`: tests that need what a machine may lack
 //! - `completions`: what bash, zsh and fish offer, and a user at a terminal
-//! - `house`: imports in `src` run one way
+//! - `house`: the structure of `src`: rooms, imports, file lengths
 //! - `readme`: what the README shows is what happens
 
 #![allow(

@@ -1,46 +1,58 @@
-//! One test per story file of `fixtures/scenarios`: a cluster, its mishaps, what was typed, and
-//! all that was seen of it.
+//! One test per story file of `fixtures/scenarios`: a cluster, its faults, the commands that are run, and
+//! everything that is seen of each.
+//!
+//! With `HOMELAB_BLESS` in the environment, which only `make bless` sets, nothing is compared: the
+//! outcome that is seen replaces the outcome that each step expects, and the rest of the file stays as
+//! it is.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rstest::rstest;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use crate::fake_pve::{FakePve, Setup};
+use crate::fake_pve::FakePve;
 use crate::homelab::{Homelab, StateDir};
 
+/// A story file. Its fields stand in the order in which they are written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Story {
-    /// Why the story is told.
+    /// What the steps show.
     #[serde(rename = "story")]
-    _why: String,
-    #[serde(default)]
-    server: Setup,
-    /// On top of what it takes to reach the server; `null` takes a name away.
-    #[serde(default)]
-    environment: BTreeMap<String, Option<String>>,
-    /// What earlier runs have left behind: lines for each VM name.
-    #[serde(default)]
-    claims: BTreeMap<String, Vec<String>>,
+    title: String,
+    /// The `fake_pve::Setup` of the fake server.
+    server: Option<Box<RawValue>>,
+    /// The `Environment`.
+    environment: Option<Box<RawValue>>,
+    /// What earlier runs have recorded: the `Ledger`.
+    ledger: Option<Box<RawValue>>,
     steps: Vec<Step>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Step {
-    run: Words,
-    /// How often something is asked again depends on the clock: requests that repeat themselves,
-    /// singly or up to five in turn, are told once.
+    /// The `Words`.
+    run: Box<RawValue>,
+    /// Requests that repeat, alone or as a sequence of up to five, are listed once: how often the
+    /// program polls depends on the clock.
     #[serde(default)]
     told_once: bool,
     #[serde(flatten)]
     expected: Outcome,
 }
 
-/// What was typed behind `homelab`; a list where a word holds a space or nothing.
+/// Variables in addition to those needed to reach the server; `null` removes one.
+type Environment = BTreeMap<String, Option<String>>;
+
+/// The lines of the file of each VM name.
+type Ledger = BTreeMap<String, Vec<String>>;
+
+/// What was typed after `homelab`; a list where a word contains a space or is empty.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Words {
@@ -48,8 +60,8 @@ enum Words {
     List(Vec<String>),
 }
 
-/// All that somebody sees, and all that the server got.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Everything that the user sees, and everything that the server received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Outcome {
     exit: Option<i32>,
     #[serde(default)]
@@ -61,27 +73,210 @@ struct Outcome {
 }
 
 #[rstest]
-fn the_story_goes(#[files("fixtures/scenarios/*.json")] file: PathBuf) {
-    let text = fs::read_to_string(&file).unwrap();
-    let story: Story =
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let fake = FakePve::start(story.server);
+fn the_outcome_is_what_the_story_expects(#[files("fixtures/scenarios/*.json")] file: PathBuf) {
+    let mut story = Story::read(&file);
+    let bless = std::env::var_os("HOMELAB_BLESS").is_some();
+    let fake = FakePve::start(optional(story.server.as_deref(), "server"));
     let state = StateDir::new();
-    leave_behind(&state, &story.claims, &fake);
-    for (index, step) in story.steps.iter().enumerate() {
-        let mut outcome = outcome_of(&fake, &step.run, &story.environment, &state);
+    let environment: Environment = optional(story.environment.as_deref(), "environment");
+    write_ledger(&state, &optional(story.ledger.as_deref(), "ledger"), &fake);
+    for (step, number) in story.steps.iter_mut().zip(1..) {
+        let words = part(&step.run, "run");
+        let mut outcome = outcome_of(&fake, &words, &environment, &state);
         if step.told_once {
             outcome.requests = without_repeats(outcome.requests);
         }
-        let json = |outcome: &Outcome| serde_json::to_string_pretty(outcome).unwrap();
+        if bless {
+            step.bless(outcome, number);
+        } else {
+            step.compare(&outcome, number);
+        }
+    }
+    if bless {
+        fs::write(&file, story.text()).unwrap();
+    }
+}
+
+#[test]
+fn a_story_whose_outcome_did_not_change_is_written_as_it_was() {
+    let stories = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/scenarios"));
+    for entry in stories.unwrap() {
+        let file = entry.unwrap().path();
         assert!(
-            outcome == step.expected,
-            "step {} went otherwise\n--- expected\n{}\n--- seen\n{}",
-            index + 1,
-            json(&step.expected),
-            json(&outcome),
+            Story::read(&file).text() == fs::read_to_string(&file).unwrap(),
+            "{} is not in the form that 'make bless' writes",
+            file.display()
         );
     }
+}
+
+#[test]
+fn bless_replaces_the_expected_outcome_and_nothing_else() {
+    let before = r#"{
+  "story": "the 'ä' in \"a title\"",
+  "server": {"guests":   [ ],
+    "clone_looks": 2},
+  "ledger": {"web-1": ["{}"]},
+  "steps": [
+    {
+      "run": ["proxmox",  "vm list"],
+      "told_once": true,
+      "exit": 1,
+      "stdout": ["one"],
+      "stderr": ["two"],
+      "requests": ["GET /three"]
+    },
+    {
+      "run": "--version",
+      "exit": 0
+    }
+  ]
+}
+"#;
+    let after = r#"{
+  "story": "the 'ä' in \"a title\"",
+  "server": {"guests":   [ ],
+    "clone_looks": 2},
+  "ledger": {"web-1": ["{}"]},
+  "steps": [
+    {
+      "run": ["proxmox",  "vm list"],
+      "told_once": true,
+      "exit": 0,
+      "stdout": ["\"four\"", "five"],
+      "requests": [
+        "GET /a/request/that/takes/a/whole/line/of/its/own/because/it/is/so/long",
+        "GET /six"
+      ]
+    },
+    {
+      "run": "--version",
+      "exit": 0
+    }
+  ]
+}
+"#;
+    let mut story: Story = serde_json::from_str(before).unwrap();
+    let seen = Outcome {
+        exit: Some(0),
+        stdout: vec!["\"four\"".into(), "five".into()],
+        stderr: vec![],
+        requests: vec![
+            "GET /a/request/that/takes/a/whole/line/of/its/own/because/it/is/so/long".into(),
+            "GET /six".into(),
+        ],
+    };
+    story.steps[0].bless(seen, 1);
+    assert_eq!(story.text(), after);
+}
+
+#[test]
+#[should_panic(expected = "step 1 crashed, which no story may expect")]
+fn bless_does_not_accept_a_crash() {
+    let story = r#"{"story": "", "steps": [{"run": "--version", "exit": 0}]}"#;
+    let mut story: Story = serde_json::from_str(story).unwrap();
+    let panicked = Outcome {
+        exit: Some(101),
+        ..story.steps[0].expected.clone()
+    };
+    story.steps[0].bless(panicked, 1);
+}
+
+impl Story {
+    fn read(file: &Path) -> Story {
+        let text = fs::read_to_string(file).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    }
+
+    fn text(&self) -> String {
+        let raw = |value: &Option<Box<RawValue>>| value.as_ref().map(|raw| raw.get().to_owned());
+        let steps: Vec<String> = self.steps.iter().map(Step::text).collect();
+        let members = [
+            ("story", Some(json(&self.title))),
+            ("server", raw(&self.server)),
+            ("environment", raw(&self.environment)),
+            ("ledger", raw(&self.ledger)),
+            (
+                "steps",
+                Some(format!("[\n    {}\n  ]", steps.join(",\n    "))),
+            ),
+        ];
+        object(&members, "") + "\n"
+    }
+}
+
+impl Step {
+    fn compare(&self, seen: &Outcome, number: usize) {
+        let json = |outcome: &Outcome| serde_json::to_string_pretty(outcome).unwrap();
+        assert!(
+            *seen == self.expected,
+            "step {number} differs\n--- expected\n{}\n--- seen\n{}\n\
+             'make bless' writes what is seen into all stories",
+            json(&self.expected),
+            json(seen),
+        );
+    }
+
+    fn bless(&mut self, seen: Outcome, number: usize) {
+        assert!(
+            matches!(seen.exit, Some(0..=2)),
+            "step {number} crashed, which no story may expect: {seen:#?}"
+        );
+        self.expected = seen;
+    }
+
+    fn text(&self) -> String {
+        let Outcome {
+            exit,
+            stdout,
+            stderr,
+            requests,
+        } = &self.expected;
+        let members = [
+            ("run", Some(self.run.get().to_owned())),
+            ("told_once", self.told_once.then(|| "true".to_owned())),
+            ("exit", Some(json(exit))),
+            ("stdout", lines("stdout", stdout)),
+            ("stderr", lines("stderr", stderr)),
+            ("requests", lines("requests", requests)),
+        ];
+        object(&members, "    ")
+    }
+}
+
+/// Reads a part of a story that is kept as text.
+fn part<T: DeserializeOwned>(raw: &RawValue, name: &str) -> T {
+    serde_json::from_str(raw.get()).unwrap_or_else(|error| panic!("'{name}': {error}"))
+}
+
+fn optional<T: DeserializeOwned + Default>(raw: Option<&RawValue>, name: &str) -> T {
+    raw.map_or_else(T::default, |raw| part(raw, name))
+}
+
+/// An object with one line for each member that has a value.
+fn object(members: &[(&str, Option<String>)], indent: &str) -> String {
+    let members: Vec<String> = members
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{indent}  \"{name}\": {}", value.as_ref()?)))
+        .collect();
+    format!("{{\n{}\n{indent}}}", members.join(",\n"))
+}
+
+/// The list `name` of a step: on one line if it fits, else with one line for each text.
+fn lines(name: &str, texts: &[String]) -> Option<String> {
+    const WIDTH: usize = 100;
+    let texts: Vec<String> = texts.iter().map(json).collect();
+    let on_one_line = format!("[{}]", texts.join(", "));
+    let fits = format!("      \"{name}\": {on_one_line}").chars().count() <= WIDTH;
+    match texts.as_slice() {
+        [] => None,
+        _ if fits => Some(on_one_line),
+        texts => Some(format!("[\n        {}\n      ]", texts.join(",\n        "))),
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap()
 }
 
 fn without_repeats(requests: Vec<String>) -> Vec<String> {
@@ -100,8 +295,8 @@ fn without_repeats(requests: Vec<String>) -> Vec<String> {
     told
 }
 
-fn leave_behind(state: &StateDir, claims: &BTreeMap<String, Vec<String>>, fake: &FakePve) {
-    for (name, lines) in claims {
+fn write_ledger(state: &StateDir, ledger: &Ledger, fake: &FakePve) {
+    for (name, lines) in ledger {
         let text = lines.join("\n") + "\n";
         let text = text.replace("127.0.0.1:PORT", &format!("127.0.0.1:{}", fake.port()));
         fs::write(format!("{}/{name}.jsonl", state.path()), text).unwrap();
@@ -111,7 +306,7 @@ fn leave_behind(state: &StateDir, claims: &BTreeMap<String, Vec<String>>, fake: 
 fn outcome_of(
     fake: &FakePve,
     words: &Words,
-    environment: &BTreeMap<String, Option<String>>,
+    environment: &Environment,
     state: &StateDir,
 ) -> Outcome {
     let at_fake = Homelab::at(fake).in_state(state);
