@@ -12,6 +12,7 @@ use argh::{ArgsInfo, EarlyExit, FromArgs};
 
 use self::completion::Shell;
 use crate::pve::types::{Upid, VmName, Vmid};
+use crate::say::failure::{Failure, Kind};
 use crate::settings::resize::Resize;
 
 /// Machines of a home lab, from the command line.
@@ -459,17 +460,31 @@ pub fn completions(shell: Shell) -> String {
 }
 
 /// What was probably meant where `arguments` have a typo.
-pub fn meant(arguments: &[String]) -> Option<String> {
+fn meant(arguments: &[String]) -> Option<String> {
     meant::meant("homelab", &Cli::get_args_info(), arguments)
 }
 
+/// What is said where the command line is wrong: lines for people, and the failure.
+pub fn wrong_usage(complaint: &str, arguments: &[String]) -> (Vec<String>, Failure) {
+    let command = command_of(arguments);
+    let mut lines: Vec<String> = complaint.trim().lines().map(str::to_owned).collect();
+    let message: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+    let mut hint = format!("'{command} --help' explains it");
+    if let Some(meant) = meant(arguments) {
+        hint = format!("did you mean '{meant}'? {hint}");
+    }
+    let failure = Failure::new(Kind::Usage, message.join(" ")).with_hint(hint);
+    lines.push(usage_of(&command));
+    (lines, failure)
+}
+
 /// The command as far as `arguments` name one: `homelab proxmox vm create`.
-pub fn command_of(arguments: &[String]) -> String {
+fn command_of(arguments: &[String]) -> String {
     arrange::arranged(&Cli::get_args_info(), arguments).command
 }
 
 /// The line that says what a command takes, without its options where those are many.
-pub fn usage_of(command: &str) -> String {
+fn usage_of(command: &str) -> String {
     let words: Vec<&str> = command.split(' ').skip(1).chain(["--help"]).collect();
     let help = Cli::from_args(&["homelab"], &words)
         .err()

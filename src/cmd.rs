@@ -1,5 +1,372 @@
-//! One file per verb.
+//! One file per verb, and the session that each verb runs in.
+//!
+//! - A verb returns its result or its failure and prints neither; only `check` prints findings as it goes.
+//! - The end of a run is printed once, here, which also picks the exit code.
+//! - Two threads may want to end the run: the main thread with what the verb returned, and the signal
+//!   thread with what is certain when a signal arrives. The first one locks the output, prints, and exits
+//!   the process. The other waits for that exit. Only a second signal, a second or more later, does not
+//!   wait: it exits at once.
 
-pub mod check;
-pub mod ending;
-pub mod signals;
+#![allow(clippy::disallowed_methods, reason = "the one place that ends a run")]
+
+mod check;
+mod signals;
+mod task_wait;
+mod template_list;
+mod vm_create;
+mod vm_list;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::exit;
+use std::sync::Arc;
+use std::time::Duration;
+
+use console::Term;
+use serde::Serialize;
+
+use crate::cli::{Noun, Proxmox, Seconds, Task, TaskVerb, Template, TemplateVerb, Vm, VmVerb};
+use crate::config::{self, Configuration};
+use crate::pve::{self, Access, Event, Pve};
+use crate::say::failure::{Facts, Failure, Kind};
+use crate::say::hint::hint_for_one_of;
+use crate::ui::progress::{Progress, Verbosity, say, warn};
+use crate::ui::table::Style;
+use crate::ui::text::json;
+use crate::wait::{Budget, SystemClock};
+
+/// Runs a command and exits.
+pub fn run(command: &Proxmox) -> ! {
+    let new = |failed_to, json, quiet, verbosity| Session {
+        connection: command,
+        clock: SystemClock::start(),
+        quiet,
+        end: End {
+            failed_to,
+            json,
+            progress: Arc::new(Progress::new(verbosity)),
+        },
+    };
+    match &command.noun {
+        Noun::Template(Template {
+            verb: TemplateVerb::List(words),
+        }) => {
+            let session = new(Some("list templates"), words.json, false, Verbosity::Notes);
+            session.end(template_list::run(&session))
+        }
+        Noun::Vm(Vm {
+            verb: VmVerb::List(words),
+        }) => {
+            let session = new(Some("list VMs"), words.json, false, Verbosity::Notes);
+            session.end(vm_list::run(&session, words))
+        }
+        Noun::Vm(Vm {
+            verb: VmVerb::Create(words),
+        }) => {
+            let verbosity = verbosity(words.json, words.quiet);
+            let session = new(Some("create VM"), words.json, words.quiet, verbosity);
+            session.end(vm_create::run(&session, words))
+        }
+        Noun::Task(Task {
+            verb: TaskVerb::Wait(words),
+        }) => {
+            let verbosity = verbosity(words.json, words.quiet);
+            let session = new(
+                Some("wait for the task"),
+                words.json,
+                words.quiet,
+                verbosity,
+            );
+            session.end(task_wait::run(&session, words))
+        }
+        Noun::Check(words) => {
+            let session = new(None, words.json, false, Verbosity::Quiet);
+            session.end(check::run(&session, words))
+        }
+    }
+}
+
+/// Prints text on stdout and exits.
+pub fn print_and_exit(text: String) -> ! {
+    End::quiet(false).end(Ok(Success {
+        output: text.into_bytes(),
+        ..Success::default()
+    }))
+}
+
+/// Exits because the command line is wrong; `lines` say so on stderr, `failure` in JSON.
+pub fn exit_with_wrong_usage(lines: &[String], failure: &Failure, json: bool) -> ! {
+    End::quiet(json).print_failure(lines, failure);
+    exit(code_of(failure.kind))
+}
+
+/// What a verb runs with.
+pub struct Session<'c> {
+    connection: &'c Proxmox,
+    /// The time since the run began.
+    pub clock: SystemClock,
+    quiet: bool,
+    end: End,
+}
+
+impl Session<'_> {
+    /// Reports what the verb does, and what is certain.
+    pub fn progress(&self) -> &Progress {
+        &self.end.progress
+    }
+
+    /// Whether the result is one JSON document.
+    pub fn json(&self) -> bool {
+        self.end.json
+    }
+
+    /// What was configured, with warnings on stderr where that may not be what was meant.
+    pub fn configuration(&self) -> Result<Configuration, Failure> {
+        let options = self.connection;
+        let flags = config::Flags {
+            host: options.host.clone(),
+            config: options.config.clone(),
+            ca_file: options.ca_file.clone(),
+            fingerprint: options.fingerprint.clone(),
+            insecure: options.insecure,
+            request_timeout: options.request_timeout.map(|Seconds(timeout)| timeout),
+        };
+        let configuration = config::load(&flags, &|name| std::env::var_os(name));
+        let configuration = configuration.map_err(|error| of_config(&error))?;
+        for warning in &configuration.warnings {
+            warn(warning);
+        }
+        Ok(configuration)
+    }
+
+    /// The directory of the ledger.
+    pub fn state_directory(&self) -> Result<std::path::PathBuf, Failure> {
+        let directory = config::state_directory(&|name| std::env::var_os(name));
+        directory.map_err(|error| of_config(&error))
+    }
+
+    /// A client that reports its requests if that was asked for. No request outlives `timeout`.
+    pub fn client(&self, access: &Access, timeout: Option<Duration>) -> Result<Pve, pve::Error> {
+        let deadline = timeout.map(|timeout| self.clock.after(timeout));
+        let pve = Pve::new(access, deadline)?;
+        let (verbose, hosts) = (self.connection.verbose, access.endpoints.len());
+        let progress = self.end.progress.clone();
+        Ok(pve.told_to(Box::new(move |event| match event {
+            Event::Exchange(line) if verbose => progress.say(line),
+            Event::Exchange(_) => {}
+            Event::PassedOver(error) => tell_of_passed_over(error, hosts, &progress),
+        })))
+    }
+
+    /// The time that the run may take, and how often it looks.
+    pub fn budget(&self, timeout: Seconds, poll_interval: Seconds) -> Budget<'_> {
+        Budget {
+            clock: &self.clock,
+            total: timeout.0,
+            interval: poll_interval.0,
+        }
+    }
+
+    /// From now on the first SIGINT or SIGTERM ends the run with what is certain at that moment.
+    pub fn answer_signals(&self) {
+        let end = self.end.clone();
+        let answer = move |code| {
+            // Held until the exit, so that what is printed stays true.
+            let stage = end.progress.stage();
+            let _owner = end.progress.lock_for_the_end();
+            let failure = stage.interrupted();
+            end.print_failure(&end.message(&failure), &failure);
+            exit(code)
+        };
+        if let Err(error) = signals::on_first_signal(answer) {
+            warn(&format!(
+                "signals will end this run without a word: {error}"
+            ));
+        }
+    }
+
+    /// How to show a result.
+    pub fn style(&self) -> Style {
+        if self.end.json {
+            Style::Json
+        } else if io::stdout().is_terminal() {
+            Style::Terminal {
+                columns: Term::stdout().size().1.into(),
+            }
+        } else {
+            Style::Plain
+        }
+    }
+
+    /// A result: as a document with `--json`, not at all with `--quiet`, else as `write` writes it.
+    pub fn result(
+        &self,
+        document: &impl Serialize,
+        write: impl FnOnce(&mut dyn Write, Style) -> io::Result<()>,
+    ) -> Result<Success, Failure> {
+        let mut output = Vec::new();
+        let written = match self.style() {
+            _ if self.quiet => Ok(()),
+            Style::Json => json(&mut output, document),
+            style => write(&mut output, style),
+        };
+        written.map_err(|error| unwritten(&error))?;
+        Ok(Success {
+            output,
+            ..Success::default()
+        })
+    }
+
+    /// `--json` and `--quiet` contradict each other.
+    pub fn check_output_options(&self, command: &str) -> Result<(), Failure> {
+        if self.end.json && self.quiet {
+            let hint = format!("'homelab proxmox {command} --help' explains both");
+            let message = "--json and --quiet contradict each other";
+            return Err(Failure::new(Kind::Usage, message).with_hint(hint));
+        }
+        Ok(())
+    }
+
+    fn end(&self, done: Result<Success, Failure>) -> ! {
+        self.end.end(done)
+    }
+}
+
+/// What a successful command prints.
+#[derive(Default)]
+pub struct Success {
+    /// For stdout.
+    pub output: Vec<u8>,
+    /// For stderr, before the output.
+    pub warnings: Vec<String>,
+    /// For stderr, after the output.
+    pub hint: Option<String>,
+    /// The VM that exists even if the output cannot be written, in words and for scripts.
+    pub vm: Option<(String, Facts)>,
+    /// The kind of the worst failure that `check` found, if any.
+    pub failed_check: Option<Kind>,
+}
+
+/// Ends the run of one command.
+#[derive(Clone)]
+struct End {
+    /// `create VM`, for the beginning of a failure's message.
+    failed_to: Option<&'static str>,
+    json: bool,
+    progress: Arc<Progress>,
+}
+
+impl End {
+    fn quiet(json: bool) -> End {
+        End {
+            failed_to: None,
+            json,
+            progress: Arc::new(Progress::new(Verbosity::Quiet)),
+        }
+    }
+
+    /// Prints the result or the failure and exits.
+    fn end(&self, done: Result<Success, Failure>) -> ! {
+        let _owner = self.progress.lock_for_the_end();
+        let code = done.and_then(print_success).unwrap_or_else(|failure| {
+            self.print_failure(&self.message(&failure), &failure);
+            code_of(failure.kind)
+        });
+        exit(code)
+    }
+
+    fn message(&self, failure: &Failure) -> Vec<String> {
+        let message = match self.failed_to {
+            Some(verb) if !failure.vm_exists => format!("Failed to {verb}: {failure}"),
+            _ => failure.to_string(),
+        };
+        let log = failure.log.iter().map(|line| format!("  {line}"));
+        [message].into_iter().chain(log).collect()
+    }
+
+    /// Prints a failure on stderr, and on stdout as JSON if that was asked for.
+    fn print_failure(&self, lines: &[String], failure: &Failure) {
+        for line in lines {
+            say(line);
+        }
+        if let Some(hint) = &failure.hint {
+            say(&format!("Hint: {hint}"));
+        }
+        if self.json {
+            // The exit code says it as well, so a closed stdout changes nothing.
+            let _ = json(&mut io::stdout(), &failure.document());
+        }
+    }
+}
+
+/// Prints a success and returns the exit code; fails if the output cannot be written.
+fn print_success(success: Success) -> Result<i32, Failure> {
+    for warning in &success.warnings {
+        warn(warning);
+    }
+    let written = print(|out| out.write_all(&success.output));
+    written.map_err(|failure| match success.vm {
+        None => failure,
+        Some((vm, facts)) => Failure {
+            message: format!("{vm}, but {failure}"),
+            facts,
+            vm_exists: true,
+            ..failure
+        },
+    })?;
+    if let Some(hint) = &success.hint {
+        say(&format!("Hint: {hint}"));
+    }
+    Ok(success.failed_check.map_or(0, code_of))
+}
+
+/// Writes to stdout at once. A reader that closes the pipe early (`| head`) is no failure.
+fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritten(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn unwritten(error: &io::Error) -> Failure {
+    Failure::new(
+        Kind::Failed,
+        format!("the result cannot be written: {error}"),
+    )
+}
+
+fn code_of(kind: Kind) -> i32 {
+    match kind {
+        Kind::Usage | Kind::Config => 2,
+        _ => 1,
+    }
+}
+
+fn of_config(error: &config::Error) -> Failure {
+    Failure::of(Kind::Config, error).with_hint(error.hint())
+}
+
+/// That a host is down is what the others are there for. That somebody else may answer in its place is
+/// not.
+fn tell_of_passed_over(error: &pve::Error, hosts: usize, progress: &Progress) {
+    let is_distrusted = matches!(error, pve::Error::Untrusted { .. });
+    let message = format!("{}; another host is asked instead", error.with_host());
+    match hint_for_one_of(hosts, error) {
+        Some(hint) if is_distrusted => progress.warning(&format!("{message}; {hint}")),
+        _ => progress.note(&message),
+    }
+}
+
+/// How much a run reports while it works. A terminal that knows no more than a teletype gets lines.
+fn verbosity(json: bool, quiet: bool) -> Verbosity {
+    let is_dumb = || std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    if quiet {
+        Verbosity::Quiet
+    } else if json {
+        Verbosity::Notes
+    } else if io::stderr().is_terminal() && !is_dumb() {
+        Verbosity::Live
+    } else {
+        Verbosity::Steps
+    }
+}

@@ -159,9 +159,7 @@ impl Ledger {
             sync_directory(directory).map_err(unusable)?;
         }
         let mut ledger = Ledger::without_file();
-        let end = ledger
-            .replay(&text)
-            .context(DamagedSnafu { path: &path })?;
+        let end = ledger.replay(&text).context(DamagedSnafu { path: &path })?;
         // An incomplete last line, and that runs before had the lock and did nothing.
         file.set_len(end as u64).map_err(unusable)?;
         ledger.file = Some((file, path));
@@ -236,7 +234,7 @@ impl Ledger {
     /// Reads what earlier runs have written; where the events end that the next run needs.
     fn replay(&mut self, text: &[u8]) -> Result<usize, Unreadable> {
         let (mut end, mut position) = (0, 0);
-        for (line, number) in complete_lines(text).zip(1..) {
+        for (line, number) in complete_lines(text).zip(1_usize..) {
             position += line.len();
             let Ok(event) = serde_json::from_slice(line) else {
                 return NotAnEventSnafu { number }.fail();
@@ -284,8 +282,7 @@ impl Ledger {
 impl Drop for Ledger {
     /// A file that would tell the next run nothing goes while it is still locked.
     fn drop(&mut self) {
-        let is_needed =
-            self.record != Record::None || !self.notes.is_empty() || self.is_set_aside;
+        let is_needed = self.record != Record::None || !self.notes.is_empty() || self.is_set_aside;
         if let (Some((_, path)), false) = (&self.file, is_needed) {
             // What cannot be removed does no harm.
             let _ = fs::remove_file(path);

@@ -158,10 +158,7 @@ impl<'r> Taking<'r> {
     }
 
     /// What came of a request that may have been carried out is looked for to the end.
-    fn look<T>(
-        &self,
-        question: impl Fn(&Pve, &Vm) -> Result<T, pve::Error>,
-    ) -> Result<T, Cause> {
+    fn look<T>(&self, question: impl Fn(&Pve, &Vm) -> Result<T, pve::Error>) -> Result<T, Cause> {
         if self.is_undecided {
             let seen = self.watch(|pve, vm| question(pve, vm).map(Look::Done));
             return seen.map_err(|gave_up| self.not_seen(gave_up));

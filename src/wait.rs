@@ -130,8 +130,7 @@ impl<'c> Budget<'c> {
         loop {
             match attempt() {
                 Err(error)
-                    if patience.lasts(self, forgiven(&error))
-                        && pauses.pause(self.interval) => {}
+                    if patience.lasts(self, forgiven(&error)) && pauses.pause(self.interval) => {}
                 ended => return ended,
             }
         }

@@ -12,20 +12,66 @@ mod privileges;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use self::finding::{Finding, Tell};
+use self::finding::{Finding, Tell, Verdict};
 use self::hosts::{Connect, check_hosts};
 use self::privileges::{PlannedClone, check_privileges};
+use super::{Session, Success, print};
+use crate::cli::Check;
 use crate::config::{Configuration, Source};
 use crate::guests::Guests;
 use crate::guests::template::{Found, find_template};
 use crate::ledger;
 use crate::pve::types::{Guest, TokenId, Version, Vmid};
 use crate::pve::{self, Access, Permissions, Pve};
-use crate::say::failure::{Kind, Failure};
+use crate::say::failure::{Failure, Kind};
 use crate::say::grant::{Role, grant, how_to_see_vms};
 use crate::say::hint::what_an_empty_list_means;
 use crate::wait::server::Server;
 use crate::wait::{Budget, Clock};
+
+/// Runs all checks, and prints each finding as soon as it is known.
+pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
+    let mut found = Vec::new();
+    let mut printed = Ok(());
+    let mut tell = |finding: Finding| {
+        if !session.json() && printed.is_ok() {
+            printed = print(|out| finding.write(out, session.style()));
+        }
+        found.push(finding);
+    };
+    // Asked of the environment before anything is asked of a server.
+    let state = session.state_directory();
+    match session.configuration() {
+        Ok(configuration) => {
+            check_configuration(&configuration, &mut tell);
+            if state.is_ok() {
+                check_server(
+                    &configuration.access,
+                    &|access| session.client(access, None),
+                    words.template_name.as_deref(),
+                    &session.clock,
+                    &mut tell,
+                );
+            }
+        }
+        Err(failure) => tell(Finding::of("configuration", failure)),
+    }
+    match state {
+        Ok(state) => check_state_directory(&state, &mut tell),
+        Err(failure) => tell(Finding::of("state directory", failure)),
+    }
+    printed?;
+    let is_failed = |finding: &&Finding| finding.result == Verdict::Fail;
+    let mut failed = found.iter().filter(is_failed);
+    let failed_check = match failed.clone().any(|finding| finding.is_config) {
+        true => Some(Kind::Config),
+        false => failed.next().map(|_| Kind::Failed),
+    };
+    Ok(Success {
+        failed_check,
+        ..session.result(&finding::document(&found), |_, _| Ok(()))?
+    })
+}
 
 /// The privilege to see a VM.
 const SEE: &str = "VM.Audit";
@@ -33,7 +79,7 @@ const SEE: &str = "VM.Audit";
 const PROBES: usize = 16;
 
 /// Tells the settings, where each one came from, and what may be a mistake.
-pub fn check_configuration(configuration: &Configuration, tell: Tell) {
+fn check_configuration(configuration: &Configuration, tell: Tell) {
     let mut settings: Vec<String> = configuration.sources.iter().map(shown).collect();
     if let Some(file) = &configuration.file {
         // The path is given once instead of with each setting.
@@ -61,7 +107,7 @@ fn shown(source: &Source) -> String {
 
 /// Checks the hosts, the token and what it sees, and if there is a `template`, whether the token can
 /// clone it.
-pub fn check_server(
+fn check_server(
     access: &Access,
     connect: Connect,
     template: Option<&str>,
@@ -205,7 +251,7 @@ fn check_template(
 }
 
 /// Checks whether runs on this host can leave records for each other.
-pub fn check_state_directory(directory: &Path, tell: Tell) {
+fn check_state_directory(directory: &Path, tell: Tell) {
     let check = format!("state directory {}", directory.display());
     tell(match ledger::try_out(directory) {
         Ok(()) => Finding::ok(check, "it can be written, and files in it locked"),

@@ -170,7 +170,8 @@ impl Attempt<'_> {
     /// Records that there is no VM of ours at the VMID of the record, and none will come.
     pub fn forget(&mut self, vmid: Vmid, seen: &Seen) {
         let was_asked = matches!(self.journal.record(), Record::Asked(..));
-        self.journal.tell(Event::Failed(vmid), Stage::NothingStarted);
+        self.journal
+            .tell(Event::Failed(vmid), Stage::NothingStarted);
         let is_lost = seen.owner == Owner::Anothers || seen.request == Request::Taken;
         if was_asked && is_lost {
             self.choice.lost(vmid);

@@ -170,9 +170,7 @@ fn nothing_recorded(wish: Wish, seen: &Seen) -> Action {
         (Namesake::MayBeHidden, None, _) => Action::Refuse(Refusal::NameMayBeTaken),
         (Namesake::Elsewhere, ..) => Action::Refuse(Refusal::Exists),
         // Which of them `--vmid` chooses matters with --ensure only.
-        (Namesake::Several, ..) => {
-            with_ensure(Action::Refuse(Refusal::Ambiguous), Refusal::Exists)
-        }
+        (Namesake::Several, ..) => with_ensure(Action::Refuse(Refusal::Ambiguous), Refusal::Exists),
         (_, _, Owner::Ours) => with_ensure(Action::Take, Refusal::Exists),
         (Namesake::One, _, Owner::InTheMaking) => with_ensure(look_again, Refusal::Exists),
         (_, Some(vmid), Owner::InTheMaking) => with_ensure(look_again, Refusal::VmidTaken(vmid)),

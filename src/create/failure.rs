@@ -240,12 +240,7 @@ pub fn no_template(source: &NotFound) -> Failure {
 }
 
 /// An earlier run has begun another clone.
-pub fn begun_otherwise(
-    name: &VmName,
-    begun: &Intent,
-    asked: &str,
-    path: Option<&Path>,
-) -> Failure {
+pub fn begun_otherwise(name: &VmName, begun: &Intent, asked: &str, path: Option<&Path>) -> Failure {
     let Intent {
         vmid,
         node,
@@ -310,7 +305,9 @@ pub fn exists(name: &VmName, holders: &[Guest], ensure: bool) -> Failure {
     for holder in holders {
         let Guest { vmid, node, .. } = holder;
         if words.is_empty() {
-            words.push(format!("VM {vmid} '{name}' already exists on node '{node}'"));
+            words.push(format!(
+                "VM {vmid} '{name}' already exists on node '{node}'"
+            ));
             let lock = holder.lock.iter();
             words.extend(lock.map(|lock| format!(", locked ({lock})")));
         } else {
@@ -359,12 +356,9 @@ pub fn vmid_taken(vmid: Vmid, guest: Option<&Guest>) -> Failure {
         vmid: Some(vmid),
         ..facts_of_guest(guest)
     };
-    Failure::new(
-        Kind::VmidTaken,
-        format!("VMID {vmid} is taken by {by}"),
-    )
-    .with_hint("choose another VMID, or leave --vmid out to get a free one".to_owned())
-    .about(facts)
+    Failure::new(Kind::VmidTaken, format!("VMID {vmid} is taken by {by}"))
+        .with_hint("choose another VMID, or leave --vmid out to get a free one".to_owned())
+        .about(facts)
 }
 
 /// The clone's task has failed.
@@ -450,8 +444,7 @@ pub fn created_unseen(
         format!("Timed out after {seconds} s; ")
     });
     let why = unseen.map_or_else(String::new, |why| format!(": {why}"));
-    let words =
-        format!("{timed_out}an earlier run has made {vm}, which cannot be looked at{why}");
+    let words = format!("{timed_out}an earlier run has made {vm}, which cannot be looked at{why}");
     let kind = match (late, unseen) {
         (None, Some(error)) => kind_of(error),
         _ => Kind::Timeout,
@@ -470,9 +463,8 @@ pub fn created_unseen(
 pub fn hidden(run: &Run, vm: &Vm, was_created: bool) -> Failure {
     let hint = format!("{RESUME}, once it may: {}", how_to_see_vms(&run.token()));
     let failure = if was_created {
-        let words = format!(
-            "cannot see {vm}, which an earlier run has made: the token needs VM.Audit"
-        );
+        let words =
+            format!("cannot see {vm}, which an earlier run has made: the token needs VM.Audit");
         Failure::new(Kind::Forbidden, words).about(vm.facts(Started::No))
     } else {
         let words =

@@ -120,9 +120,11 @@ impl Attempt<'_> {
             }
         }
         let asks_otherwise = self.clone.is_taken_over && !self.differences(begun).is_empty();
-        if let (Some(upid), false, false) =
-            (self.clone.upid.clone(), self.clone.is_watched, asks_otherwise)
-        {
+        if let (Some(upid), false, false) = (
+            self.clone.upid.clone(),
+            self.clone.is_watched,
+            asks_otherwise,
+        ) {
             self.watch_task(&vm, upid)?;
         }
         let must_look = match self.clone.request() {
@@ -146,7 +148,7 @@ impl Attempt<'_> {
         if seen.owner == Owner::Free && seen.lasting >= Lasting::AWhile {
             namesake = self.look_for_namesakes(vm.vmid)?;
         }
-        Ok(Situation { namesake, ..seen })
+        Ok(Seen { namesake, ..seen })
     }
 
     /// Whether a VM that an earlier run has created is still there.

@@ -119,15 +119,15 @@ impl Run<'_> {
             Mode::Full => "a full clone, not a linked one".to_owned(),
             Mode::Linked => "a linked clone, not a full one".to_owned(),
         });
-        let place = |what: &str, asked: Option<&String>, begun: Option<&String>| match (asked, begun)
-        {
-            (asked, begun) if asked == begun => None,
-            (Some(asked), Some(begun)) => Some(format!("{what} '{asked}', not '{begun}'")),
-            (Some(asked), None) => Some(format!("{what} '{asked}', where none was asked for")),
-            (None, begun) => {
-                begun.map(|begun| format!("no {what}, where '{begun}' was asked for"))
-            }
-        };
+        let place =
+            |what: &str, asked: Option<&String>, begun: Option<&String>| match (asked, begun) {
+                (asked, begun) if asked == begun => None,
+                (Some(asked), Some(begun)) => Some(format!("{what} '{asked}', not '{begun}'")),
+                (Some(asked), None) => Some(format!("{what} '{asked}', where none was asked for")),
+                (None, begun) => {
+                    begun.map(|begun| format!("no {what}, where '{begun}' was asked for"))
+                }
+            };
         let differences = [
             vmid.map(|vmid| format!("VMID {vmid}")),
             mode,

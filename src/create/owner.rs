@@ -46,11 +46,7 @@ impl Sight {
     /// One look. `template` is given for a VM that this program has asked for: it must have that
     /// template's disks. A row is never believed: a reused VMID has the dead guest's name there. But it
     /// tells where a VM is now that was moved, be it from a node that does not answer any more.
-    pub fn of(
-        pve: &Pve,
-        vm: &Vm,
-        template: Option<&(Vmid, Node)>,
-    ) -> Result<Sight, pve::Error> {
+    pub fn of(pve: &Pve, vm: &Vm, template: Option<&(Vmid, Node)>) -> Result<Sight, pve::Error> {
         let judge = |config, node: &Node| Sight::of_config(pve, vm, template, config, node);
         let failure = match pve.vm_config(&vm.node, vm.vmid) {
             Ok(Some(config)) => return judge(config, &vm.node),

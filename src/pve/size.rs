@@ -20,7 +20,12 @@ const UNITS: [(char, u64); 4] = [
 pub struct Size(pub u64);
 
 impl Size {
-    /// Both together. What is beyond all measure the server refuses.
+    /// So much less, at least nothing.
+    pub fn minus(self, other: Size) -> Size {
+        Size(self.0.saturating_sub(other.0))
+    }
+
+    /// So much more. What is beyond all measure the server refuses.
     pub fn plus(self, other: Size) -> Size {
         Size(self.0.saturating_add(other.0))
     }

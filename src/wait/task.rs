@@ -20,11 +20,7 @@ pub struct Ended {
 
 /// Polls a task until it has ended. Failed looks are forgiven to the end: it runs whether or not it
 /// can be seen.
-pub fn wait(
-    server: Server,
-    upid: &Upid,
-    progress: &Progress,
-) -> Result<Ended, GaveUp<pve::Error>> {
+pub fn wait(server: Server, upid: &Upid, progress: &Progress) -> Result<Ended, GaveUp<pve::Error>> {
     server.watch(poll(upid, progress))
 }
 
@@ -38,10 +34,7 @@ pub fn wait_while_visible(
     server.ask_until_done(poll(upid, progress))
 }
 
-fn poll(
-    upid: &Upid,
-    progress: &Progress,
-) -> impl FnMut(&Pve) -> Result<Look<Ended>, pve::Error> {
+fn poll(upid: &Upid, progress: &Progress) -> impl FnMut(&Pve) -> Result<Look<Ended>, pve::Error> {
     let mut before_first_look = true;
     let mut lines_read = 0;
     move |pve| {

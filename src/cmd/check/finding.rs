@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::pve;
-use crate::say::failure::{Kind, Failure};
+use crate::say::failure::{Failure, Kind};
 use crate::ui::table::Style;
-use crate::ui::text::{clean, json};
+use crate::ui::text::clean;
 
 /// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -105,16 +105,17 @@ impl Finding {
     }
 }
 
-/// Writes all findings as one JSON document.
-pub fn write_document(out: &mut dyn Write, findings: &[Finding]) -> io::Result<()> {
+/// All findings as one document.
+pub fn document(findings: &[Finding]) -> impl Serialize + '_ {
     #[derive(Serialize)]
     struct Document<'f> {
         ok: bool,
         checks: &'f [Finding],
     }
-    let ok = findings.iter().all(|it| it.result != Verdict::Fail);
-    let checks = findings;
-    json(out, &Document { ok, checks })
+    Document {
+        ok: findings.iter().all(|it| it.result != Verdict::Fail),
+        checks: findings,
+    }
 }
 
 #[cfg(test)]

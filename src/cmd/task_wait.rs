@@ -1,0 +1,102 @@
+//! `task wait`
+
+use serde::Serialize;
+
+use super::{Session, Success};
+use crate::cli::TaskWait;
+use crate::pve;
+use crate::pve::types::{ExitStatus, Upid};
+use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
+use crate::say::hint::{hint_for, with_more};
+use crate::say::stage::Stage;
+use crate::ui::text::clean;
+use crate::wait::GaveUp;
+use crate::wait::server::{Server, is_no_such_task};
+use crate::wait::task::{how_to_read_log, last_lines, wait, warnings};
+
+#[derive(Serialize)]
+struct Document<'w> {
+    upid: &'w Upid,
+    exitstatus: String,
+    warnings: &'w [String],
+}
+
+/// Waits until a task of any kind has ended, and fails unless it has ended well.
+pub fn run(session: &Session, words: &TaskWait) -> Result<Success, Failure> {
+    session.check_output_options("task wait")?;
+    let upid = &words.upid;
+    let access = session.configuration()?.access;
+    session.progress().at(Stage::Waiting(upid.clone()));
+    session.answer_signals();
+    let pve = session.client(&access, Some(words.timeout.0));
+    let pve = pve.map_err(|error| Failure::of_request(&error))?;
+    let server = Server {
+        pve: &pve,
+        budget: session.budget(words.timeout, words.poll_interval),
+    };
+    let ended = wait(server, upid, session.progress());
+    let ended = ended.map_err(|gave_up| not_seen(upid, gave_up, words.timeout.0.as_secs_f64()))?;
+    session.progress().at(Stage::Ended(upid.clone()));
+    let warnings = match &ended.status {
+        ExitStatus::Ok => Vec::new(),
+        ExitStatus::Warnings(_) => warnings(server, upid),
+        ExitStatus::Unexpected => {
+            let message = "do not know how the task ended: its worker died or its node went down";
+            return Err(failed(upid, Kind::OutcomeUnknown, message.to_owned()));
+        }
+        ExitStatus::Failed(words) => {
+            let failure = failed(upid, Kind::TaskFailed, format!("Task failed: {words}"));
+            return Err(failure.with_log(last_lines(server, upid)));
+        }
+    };
+    let document = Document {
+        upid,
+        exitstatus: ended.status.to_string(),
+        warnings: &warnings,
+    };
+    let success = session.result(&document, |out, _| {
+        let upid = clean(upid.as_str());
+        writeln!(out, "Task {upid} ended: {}", document.exitstatus)
+    })?;
+    Ok(Success {
+        warnings,
+        ..success
+    })
+}
+
+fn failed(upid: &Upid, kind: Kind, message: String) -> Failure {
+    Failure::new(kind, message)
+        .with_hint(how_to_read_log(upid))
+        .about(Facts {
+            started: Started::Yes,
+            ..Stage::Waiting(upid.clone()).facts()
+        })
+}
+
+fn not_seen(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failure {
+    let stage = Stage::Waiting(upid.clone());
+    let failure = match gave_up {
+        GaveUp::TimeIsUp(unseen) => {
+            let words = stage.as_last_seen(unseen.as_ref());
+            let hint = match &unseen {
+                Some(error) => {
+                    let hint = format!("if the UPID and its node are right, {}", stage.hint());
+                    with_more(hint, Some(error))
+                }
+                None => stage.hint(),
+            };
+            let message = format!("Timed out after {seconds} s; {words}");
+            Failure::new(Kind::Timeout, message).with_hint(hint)
+        }
+        GaveUp::Failed(error) => {
+            let hint = if is_no_such_task(&error) {
+                Some("check the UPID; a node does not keep its tasks for ever".to_owned())
+            } else {
+                hint_for(&error)
+            };
+            let message = format!("cannot see the task: {}", chain(&error));
+            Failure::new(kind_of(&error), message).with_hint(hint)
+        }
+    };
+    failure.about(stage.facts())
+}

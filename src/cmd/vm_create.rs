@@ -1,0 +1,128 @@
+//! `vm create`
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::{Session, Success};
+use crate::cli::VmCreate;
+use crate::create::{Order, Run, create};
+use crate::pve::types::{CloneMode, CloneOptions, Node, Pool, Storage, Upid, Vmid};
+use crate::say::failure::{Failure, Kind};
+use crate::say::vm::Vm;
+use crate::settings::Settings;
+use crate::ui::text::clean;
+use crate::wait::server::Server;
+
+#[derive(Serialize)]
+struct Document<'e> {
+    vmid: Vmid,
+    name: &'e str,
+    node: &'e Node,
+    created: bool,
+    upid: Option<&'e Upid>,
+    ip: Option<IpAddr>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'e [String],
+}
+
+/// Creates a VM from a template.
+pub fn run(session: &Session, words: &VmCreate) -> Result<Success, Failure> {
+    session.check_output_options("vm create")?;
+    let order = order(words)?;
+    let access = session.configuration()?.access;
+    let state = session.state_directory()?;
+    session.answer_signals();
+    let pve = session.client(&access, Some(words.timeout.0));
+    let pve = pve.map_err(|error| Failure::of_request(&error))?;
+    let hosts = access.endpoints.iter();
+    let existing = create(&Run {
+        order,
+        server: Server {
+            pve: &pve,
+            budget: session.budget(words.timeout, words.poll_interval),
+        },
+        hosts: hosts.map(|endpoint| endpoint.host.to_string()).collect(),
+        state: &state,
+        progress: session.progress(),
+    })?;
+    let Vm { vmid, name, node } = &existing.vm;
+    let document = Document {
+        vmid: *vmid,
+        name: name.as_str(),
+        node,
+        created: existing.created,
+        upid: existing.upid.as_ref(),
+        ip: existing.ip,
+        warnings: &existing.warnings,
+    };
+    let success = session.result(&document, |out, _| {
+        let node = clean(&node.0);
+        let at = existing
+            .ip
+            .map_or_else(String::new, |ip| format!(" at {ip}"));
+        if existing.created {
+            writeln!(
+                out,
+                "Successfully created VM {vmid} '{name}' on node '{node}'{at}"
+            )
+        } else {
+            writeln!(
+                out,
+                "VM {vmid} '{name}' already exists on node '{node}'{at}"
+            )
+        }
+    })?;
+    let vm = if existing.created {
+        existing.to_string()
+    } else {
+        format!("VM {vmid} '{name}' exists on node '{node}'")
+    };
+    Ok(Success {
+        vm: Some((vm, existing.facts())),
+        warnings: existing.warnings,
+        ..success
+    })
+}
+
+/// What is asked for, with what stands in files. What is known to be refused is not asked for.
+fn order(words: &VmCreate) -> Result<Order, Failure> {
+    let storage = words.storage.clone().map(Storage);
+    if words.linked && storage.is_some() {
+        let message = "--linked and --storage contradict each other: what a linked clone keeps is \
+                       beside its template's disks";
+        let hint = "leave --linked out to copy the disks to another storage";
+        return Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()));
+    }
+    let mode = if words.linked {
+        CloneMode::Linked
+    } else {
+        CloneMode::Full { storage }
+    };
+    let mut disks = BTreeSet::new();
+    for resize in &words.resize {
+        if !disks.insert(&resize.disk) {
+            let message = format!("--resize {} is given twice", resize.disk);
+            return Err(Failure::new(Kind::Usage, message));
+        }
+    }
+    let settings = Settings::gather(&words.set, &words.ssh_key);
+    let settings =
+        settings.map_err(|error| Failure::of(Kind::Usage, &error).with_hint(error.hint()))?;
+    Ok(Order {
+        name: words.vm_name.clone(),
+        template: words.template_name.clone(),
+        vmid: words.vmid,
+        ensure: words.ensure,
+        options: CloneOptions {
+            mode,
+            pool: words.pool.clone().map(Pool),
+            target: words.node.clone().map(Node),
+        },
+        settings,
+        resizes: words.resize.clone(),
+        start: words.start || words.wait_ip,
+        address: words.wait_ip,
+    })
+}

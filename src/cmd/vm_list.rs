@@ -1,0 +1,123 @@
+//! `vm list`
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::{Session, Success};
+use crate::cli::VmList;
+use crate::guests::Guests;
+use crate::guests::addresses::{Addresses, addresses};
+use crate::pve::Pve;
+use crate::pve::types::{Guest, Node, Vmid};
+use crate::say::failure::Failure;
+use crate::say::hint::{hint_for, what_an_empty_list_means};
+use crate::ui::progress::warn;
+use crate::ui::table::table;
+use crate::wait::Budget;
+use crate::wait::server::Server;
+
+#[derive(Serialize)]
+struct Row<'g> {
+    vmid: Vmid,
+    name: Option<&'g str>,
+    status: &'g str,
+    node: &'g Node,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<&'g str>,
+    /// Absent unless it was asked for, and then null if it is not known.
+    #[serde(flatten)]
+    address: Option<Address>,
+}
+
+#[derive(Serialize)]
+struct Address {
+    ip: Option<IpAddr>,
+}
+
+/// Lists the VMs that are no templates, with `--ip` with their addresses.
+pub fn run(session: &Session, words: &VmList) -> Result<Success, Failure> {
+    list(session, Guest::is_vm, |pve, vms| {
+        let addresses = words.ip.then(|| known_addresses(pve, vms));
+        let document: Vec<Row> = vms
+            .iter()
+            .map(|guest| Row {
+                vmid: guest.vmid,
+                name: guest.name.as_deref(),
+                status: &guest.status,
+                node: &guest.node,
+                lock: guest.lock.as_deref(),
+                address: addresses.as_ref().map(|addresses| Address {
+                    ip: addresses.get(&guest.vmid).copied(),
+                }),
+            })
+            .collect();
+        session.result(&document, |out, style| {
+            if vms.is_empty() {
+                return writeln!(out, "No VMs found");
+            }
+            let header = ["VMID", "Name", "Status", "Node", "IP"];
+            let columns = if words.ip { 5 } else { 4 };
+            table(out, &header[..columns], document.iter().map(cells), style)
+        })
+    })
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let status = match row.lock {
+        Some(lock) => format!("{} (lock: {lock})", row.status),
+        None => row.status.to_owned(),
+    };
+    let mut cells = vec![
+        row.vmid.to_string(),
+        row.name.unwrap_or("-").to_owned(),
+        status,
+        row.node.to_string(),
+    ];
+    if let Some(Address { ip }) = row.address {
+        cells.push(ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string()));
+    }
+    cells
+}
+
+fn known_addresses(pve: &Pve, vms: &[&Guest]) -> BTreeMap<Vmid, IpAddr> {
+    let Addresses { known, failed } = addresses(pve, vms);
+    if let Some((vmid, error)) = failed.first_key_value() {
+        let of_others = match failed.len() {
+            1 => String::new(),
+            count => format!(" and of {} more", count - 1),
+        };
+        let hint = hint_for(error).map_or_else(String::new, |hint| format!("; {hint}"));
+        warn(&format!(
+            "the address of VM {vmid}{of_others} cannot be asked for: {error}{hint}"
+        ));
+    }
+    known
+}
+
+/// Lists the guests that are meant. What may hide one is a warning; an empty list has a hint.
+pub fn list(
+    session: &Session,
+    is_meant: fn(&Guest) -> bool,
+    show: impl FnOnce(&Pve, &[&Guest]) -> Result<Success, Failure>,
+) -> Result<Success, Failure> {
+    let access = session.configuration()?.access;
+    let pve = session.client(&access, None);
+    let pve = pve.map_err(|error| Failure::of_request(&error))?;
+    let server = Server {
+        pve: &pve,
+        budget: Budget::for_one_try(&session.clock),
+    };
+    let guests = Guests::read(server, &is_meant).map_err(|error| Failure::of_request(&error))?;
+    let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();
+    let doubts = guests.doubts();
+    for doubt in &doubts {
+        warn(&format!("the list may not be complete: {doubt}"));
+    }
+    let is_empty = listed.is_empty() && doubts.is_empty();
+    Ok(Success {
+        hint: is_empty.then(|| what_an_empty_list_means(pve.token())),
+        ..show(&pve, &listed)?
+    })
+}
