@@ -293,8 +293,8 @@ impl Pve {
             status: String,
             exitstatus: Option<String>,
         }
-        let node = escaped(&upid.node().0);
-        let path = format!("/nodes/{node}/tasks/{}/status", escaped(upid.as_str()));
+        let (node, upid) = (upid.node(), escaped(upid.as_str()));
+        let path = format!("/nodes/{}/tasks/{upid}/status", escaped(&node.0));
         self.transport.get(&path, |data| {
             let status: Status = parsed(data, "a task's status")?;
             match (status.status.as_str(), status.exitstatus) {
@@ -313,13 +313,15 @@ impl Pve {
         struct Line {
             t: String,
         }
-        let node = escaped(&upid.node().0);
+        let (node, upid) = (upid.node(), escaped(upid.as_str()));
         let start = match start {
             0 => String::new(),
             start => format!("start={start}&"),
         };
-        let upid = escaped(upid.as_str());
-        let path = format!("/nodes/{node}/tasks/{upid}/log?{start}limit=0");
+        let path = format!(
+            "/nodes/{}/tasks/{upid}/log?{start}limit=0",
+            escaped(&node.0)
+        );
         self.transport.list(&path, |data| {
             let lines: Vec<Line> = parsed(data, "the lines of a log")?;
             Ok(lines.into_iter().map(|line| line.t).collect())

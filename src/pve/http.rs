@@ -10,8 +10,10 @@ pub mod static_glibc;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::{Duration, Instant};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
 use self::answer::{Answer, Asked};
@@ -327,14 +329,14 @@ fn encoded(form: &[(&str, &str)]) -> String {
 ///
 /// Proxmox's form parser splits at `;` too and cuts a value at a second `=`, so everything is
 /// escaped but what never needs to be.
-pub fn escaped(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            char::from(byte).to_string()
-        }
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escape).collect()
+pub fn escaped(text: &str) -> impl fmt::Display {
+    const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+
+    utf8_percent_encode(text, UNRESERVED)
 }
 
 #[cfg(test)]
@@ -350,6 +352,6 @@ mod tests {
     #[case::path("../x/y?z#", "..%2Fx%2Fy%3Fz%23")]
     #[case::beyond_ascii("é", "%C3%A9")]
     fn everything_that_could_mean_something_is_escaped(#[case] text: &str, #[case] sent: &str) {
-        assert_eq!(escaped(text), sent);
+        assert_eq!(escaped(text).to_string(), sent);
     }
 }
