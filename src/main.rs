@@ -73,9 +73,6 @@ fn main() -> ! {
 }
 
 fn proxmox(command: &Proxmox) -> ! {
-    #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
-    pve::static_glibc::ask_files_and_dns_for_hosts();
-
     match &command.noun {
         Noun::Template(Template {
             verb: TemplateVerb::List(list),

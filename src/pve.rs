@@ -22,8 +22,6 @@ pub use self::guest_list::GuestList;
 pub use self::http::connection::{Endpoint, Presented};
 pub use self::http::error::{Behind, Delivery, Error, Unreached};
 pub use self::http::host::{Address, Host, addresses, parse_port};
-#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
-pub use self::http::static_glibc;
 pub use self::http::{Event, Met, Witness, escaped};
 pub use self::interfaces::{Interface, best_address};
 pub use self::permissions::Permissions;

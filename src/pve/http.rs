@@ -6,7 +6,7 @@ pub mod error;
 pub mod host;
 pub mod observer;
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
-pub mod static_glibc;
+mod static_glibc;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -67,6 +67,8 @@ impl Transport {
         request_timeout: Duration,
         deadline: Option<Instant>,
     ) -> Result<Transport, Error> {
+        #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+        static_glibc::configure_host_lookup();
         let lines: Vec<Line> = endpoints.iter().cloned().map(Line::to).collect();
         // That a CA file cannot be read is better said before anything is begun.
         if let Some(line) = lines.iter().find(|line| line.host().tls()) {
