@@ -8,6 +8,7 @@ pub mod property;
 pub mod secret;
 mod size;
 mod tls;
+mod trace;
 pub mod types;
 mod vm_config;
 

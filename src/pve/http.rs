@@ -4,7 +4,6 @@ pub mod answer;
 pub mod connection;
 pub mod error;
 pub mod host;
-pub mod observer;
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
 mod static_glibc;
 

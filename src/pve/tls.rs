@@ -9,11 +9,13 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
@@ -22,13 +24,13 @@ use rustls::{
 };
 use snafu::{ResultExt, Snafu, ensure};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
-    TransportAdapter,
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
 use self::certificate::{Details, Fingerprint};
 use self::distrust::Distrust;
 use crate::pve::secret::Masked;
+use crate::pve::trace::Trace;
 
 /// Whom to believe that it is the server it claims to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,16 +45,17 @@ pub enum Trust {
     Anyone,
 }
 
-/// The link of ureq's connector chain that speaks TLS where the address begins with `https://`.
+/// The link of ureq's connector chain that speaks TLS, for hosts whose address begins with `https://`.
+#[derive(Debug)]
 pub struct Tls {
     config: Arc<ClientConfig>,
-    handshake: Handshake,
+    trace: Trace,
 }
 
 impl Tls {
-    /// Reads what `trust` names: the system's roots or the CA file. What servers present goes to
-    /// `handshake`.
-    pub fn new(trust: &Trust, handshake: Handshake) -> Result<Tls, Error> {
+    /// Reads what `trust` names: the system's roots or the CA file. The certificates that servers
+    /// present are recorded in `trace`.
+    pub fn new(trust: &Trust, trace: Trace) -> Result<Tls, Error> {
         let provider = Arc::new(ring::default_provider());
         let rule = match trust {
             Trust::SystemRoots => Rule::signed_by(system_roots(), &provider)?,
@@ -62,8 +65,8 @@ impl Tls {
         };
         let verifier = Verifier {
             rule,
-            provider: Arc::clone(&provider),
-            handshake: handshake.clone(),
+            algorithms: provider.signature_verification_algorithms,
+            trace: trace.clone(),
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -71,10 +74,8 @@ impl Tls {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        Ok(Tls {
-            config: Arc::new(config),
-            handshake,
-        })
+        let config = Arc::new(config);
+        Ok(Tls { config, trace })
     }
 }
 
@@ -124,19 +125,16 @@ fn read_pem(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl<In: Transport> Connector<In> for Tls {
-    type Out = Either<In, TlsTransport>;
+    type Out = TlsTransport;
 
     fn connect(
         &self,
         details: &ConnectionDetails,
         chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
+    ) -> Result<Option<TlsTransport>, ureq::Error> {
         let Some(transport) = chained else {
             return Ok(None);
         };
-        if !details.needs_tls() {
-            return Ok(Some(Either::A(transport)));
-        }
         let host = details.uri.host().unwrap_or_default();
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
             .map_err(|_| ureq::Error::Tls("the host's name cannot stand in a certificate"))?;
@@ -145,21 +143,13 @@ impl<In: Transport> Connector<In> for Tls {
         let mut socket =
             TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         socket.set_timeout(details.timeout);
-        self.handshake.shown().has_begun = true;
+        self.trace.lock().is_handshake_begun = true;
         client.complete_io(&mut socket)?;
-        Ok(Some(Either::B(TlsTransport {
-            buffers: LazyBuffers::new(
-                details.config.input_buffer_size(),
-                details.config.output_buffer_size(),
-            ),
+        let config = details.config;
+        Ok(Some(TlsTransport {
+            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
             stream: StreamOwned::new(client, socket),
-        })))
-    }
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tls")
+        }))
     }
 }
 
@@ -202,47 +192,6 @@ impl fmt::Debug for TlsTransport {
     }
 }
 
-/// What the server of a connection has shown of itself, and why it is not believed, if it is not.
-#[derive(Clone, Default, Debug)]
-pub struct Handshake(Arc<Mutex<Shown>>);
-
-#[derive(Default, Debug)]
-struct Shown {
-    has_begun: bool,
-    certificate: Option<CertificateDer<'static>>,
-    distrust: Option<Distrust>,
-}
-
-impl Handshake {
-    /// Which may make a new connection.
-    pub fn before_a_request(&self) {
-        let mut shown = self.shown();
-        shown.has_begun = false;
-        shown.distrust = None;
-    }
-
-    /// Whether there was a connection to speak TLS on.
-    pub fn has_begun(&self) -> bool {
-        self.shown().has_begun
-    }
-
-    /// Why the last one was not believed, and what it had presented.
-    pub fn distrust(&self) -> Option<(Distrust, Fingerprint)> {
-        let shown = self.shown();
-        let certificate = shown.certificate.as_ref()?;
-        Some((shown.distrust.clone()?, Fingerprint::of(certificate)))
-    }
-
-    /// What was presented last.
-    pub fn certificate(&self) -> Option<CertificateDer<'static>> {
-        self.shown().certificate.clone()
-    }
-
-    fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// What a certificate has to be.
 #[derive(Debug)]
 enum Rule {
@@ -267,26 +216,18 @@ impl Rule {
     }
 }
 
-/// Asks a rule about each certificate, and whatever the rule is takes one only from a server that
-/// holds its key.
+/// Applies a rule to each certificate. Whatever the rule, the server must hold the certificate's key.
 #[derive(Debug)]
 struct Verifier {
     rule: Rule,
-    provider: Arc<CryptoProvider>,
-    handshake: Handshake,
+    algorithms: WebPkiSupportedAlgorithms,
+    trace: Trace,
 }
 
 impl Verifier {
-    /// That the server has signed the handshake with the key of its certificate.
-    fn is_signed(
-        &self,
-        verified: Result<HandshakeSignatureValid, rustls::Error>,
-        certificate: &CertificateDer,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verified.inspect_err(|error| {
-            let distrust = Distrust::of_signature(error, Details::of(certificate));
-            self.handshake.shown().distrust = Some(distrust);
-        })
+    fn trace_bad_signature(&self, error: &rustls::Error, certificate: &CertificateDer) {
+        let distrust = Distrust::of_signature(error, Details::of(certificate));
+        self.trace.lock().distrust = Some(distrust);
     }
 }
 
@@ -299,22 +240,24 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.handshake.shown().certificate = Some(end_entity.clone().into_owned());
+        self.trace.lock().certificate = Some(end_entity.clone().into_owned());
         let details = Details::of(end_entity);
         let verdict = match &self.rule {
             Rule::SignedByAuthority(authorities) => authorities
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                .map(|_| ())
                 .map_err(|error| Distrust::of(&error, details, now)),
             Rule::SignedByNobody => Err(Distrust::NoAuthorities),
-            Rule::Pinned(pin) => Distrust::unless_pinned(*pin, end_entity, details, now)
-                .map(|()| ServerCertVerified::assertion()),
-            Rule::Anyone => Ok(ServerCertVerified::assertion()),
+            Rule::Pinned(pin) => Distrust::unless_pinned(*pin, end_entity, details, now),
+            Rule::Anyone => Ok(()),
         };
-        verdict.map_err(|distrust| {
-            let error = CertificateError::ApplicationVerificationFailure;
-            self.handshake.shown().distrust = Some(distrust);
-            rustls::Error::InvalidCertificate(error)
-        })
+        match verdict {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(distrust) => {
+                self.trace.lock().distrust = Some(distrust);
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
+        }
     }
 
     fn verify_tls12_signature(
@@ -323,11 +266,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        self.is_signed(
-            verify_tls12_signature(message, certificate, signature, algorithms),
-            certificate,
-        )
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+            .inspect_err(|error| self.trace_bad_signature(error, certificate))
     }
 
     fn verify_tls13_signature(
@@ -336,16 +276,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        self.is_signed(
-            verify_tls13_signature(message, certificate, signature, algorithms),
-            certificate,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+            .inspect_err(|error| self.trace_bad_signature(error, certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

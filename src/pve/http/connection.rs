@@ -13,10 +13,10 @@ use ureq::{Agent, Body, Timeout};
 use crate::pve::http::answer::Answer;
 use crate::pve::http::error::{Error, TlsSnafu, Unreached};
 use crate::pve::http::host::Host;
-use crate::pve::http::observer::{Lookup, Wire};
 use crate::pve::secret::Secret;
 use crate::pve::tls::certificate::{Details, Fingerprint};
-use crate::pve::tls::{self, Handshake, Tls, Trust};
+use crate::pve::tls::{self, Tls, Trust};
+use crate::pve::trace::{Lookup, Trace, Traced};
 
 /// pveproxy drops idle connections after 5 s; one that is nearly that old may be gone already.
 const IDLE_AT_MOST: Duration = Duration::from_secs(4);
@@ -116,8 +116,7 @@ pub struct Limit {
 pub struct Line {
     endpoint: Endpoint,
     agent: OnceCell<Agent>,
-    wire: Wire,
-    handshake: Handshake,
+    trace: Trace,
 }
 
 impl Line {
@@ -125,8 +124,7 @@ impl Line {
         Line {
             endpoint,
             agent: OnceCell::new(),
-            wire: Wire::default(),
-            handshake: Handshake::default(),
+            trace: Trace::default(),
         }
     }
 
@@ -140,15 +138,16 @@ impl Line {
 
     /// Where its name has led to at the last request.
     pub fn addresses(&self) -> Vec<IpAddr> {
-        self.wire.addresses()
+        self.trace.lock().addresses.clone()
     }
 
     /// What the host has presented last.
     pub fn presented(&self) -> Option<Presented> {
-        let certificate = self.handshake.certificate()?;
+        let trace = self.trace.lock();
+        let certificate = trace.certificate.as_ref()?;
         Some(Presented {
-            fingerprint: Fingerprint::of(&certificate),
-            not_after: Details::of(&certificate).map(|details| details.not_after),
+            fingerprint: Fingerprint::of(certificate),
+            not_after: Details::of(certificate).map(|details| details.not_after),
         })
     }
 
@@ -169,16 +168,16 @@ impl Line {
             .user_agent(concat!("homelab/", env!("CARGO_PKG_VERSION")))
             .build();
         let lookup = Lookup {
-            wire: self.wire.clone(),
+            trace: self.trace.clone(),
             loopback_only: !host.tls(),
         };
         let tcp = ().chain(TcpConnector::default());
-        let wire = self.wire.clone();
+        let trace = self.trace.clone();
         let agent = if host.tls() {
-            let tls = Tls::new(&self.endpoint.trust, self.handshake.clone()).context(TlsSnafu)?;
-            Agent::with_parts(config, tcp.chain(tls).chain(wire), lookup)
+            let tls = Tls::new(&self.endpoint.trust, trace.clone()).context(TlsSnafu)?;
+            Agent::with_parts(config, tcp.chain(tls).chain(trace), lookup)
         } else {
-            Agent::with_parts(config, tcp.chain(wire), lookup)
+            Agent::with_parts(config, tcp.chain(trace), lookup)
         };
         Ok(self.agent.get_or_init(|| agent))
     }
@@ -191,8 +190,7 @@ impl Line {
         limit: Limit,
     ) -> Result<Answer, Error> {
         let agent = self.agent()?;
-        self.wire.before_a_request();
-        self.handshake.before_a_request();
+        self.trace.reset();
         let mut response = self
             .send(agent, request, credentials, limit.time)
             .map_err(|error| self.failure(&error, limit, 0))?;
@@ -211,9 +209,10 @@ impl Line {
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let masked = |text: String| credentials.secret.masked_in(text);
         let text_of = |name| text_of(response.headers(), name).map(masked);
+        let reason = self.trace.lock().reason_phrase.take();
         Ok(Answer {
             status,
-            reason: masked(self.wire.reason()),
+            reason: masked(reason.unwrap_or_default()),
             body: masked(text),
             length,
             location: text_of(header::LOCATION),
@@ -255,76 +254,69 @@ impl Line {
 
     /// `status` is 0 if there is none yet.
     fn failure(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
-        if self.wire.sent() {
+        let traced = self.trace.lock();
+        if traced.is_sent {
             self.lost(error, limit, status)
         } else {
-            self.never_sent(error, limit)
+            self.never_sent(error, limit, &traced)
         }
     }
 
     fn lost(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
         let host = self.endpoint.host.clone();
-        let unusable = |what: String| Error::Unusable {
-            host: host.clone(),
-            status,
-            what,
-        };
-        match error {
-            ureq::Error::LargeResponseHeader(..) => unusable(ENDLESS_HEADERS.to_owned()),
-            // Whose type has no name here.
+        let what = match error {
+            ureq::Error::LargeResponseHeader(..) => ENDLESS_HEADERS.to_owned(),
+            // The type of this error cannot be named here.
             ureq::Error::Protocol(error) if error.to_string().contains("too many headers") => {
-                unusable(ENDLESS_HEADERS.to_owned())
+                ENDLESS_HEADERS.to_owned()
             }
-            ureq::Error::Protocol(_) => unusable("something that is not HTTP".to_owned()),
-            ureq::Error::BodyExceedsLimit(at_most) => {
-                unusable(format!("more than {} MiB", at_most >> 20))
+            ureq::Error::Protocol(_) => "something that is not HTTP".to_owned(),
+            ureq::Error::BodyExceedsLimit(at_most) => format!("more than {} MiB", at_most >> 20),
+            error => {
+                let cause = match error {
+                    ureq::Error::Timeout(_) => {
+                        format!("nothing whole came within {}", seconds(limit.time))
+                    }
+                    error if is_cut(error) => "the connection was cut".to_owned(),
+                    error => error.to_string(),
+                };
+                return Error::NoAnswer {
+                    host,
+                    cause,
+                    cut_short: is_timeout(error) && limit.is_cut_short,
+                };
             }
-            ureq::Error::Timeout(_) => Error::NoAnswer {
-                cause: format!("nothing whole came within {}", seconds(limit.time)),
-                host,
-                cut_short: limit.is_cut_short,
-            },
-            error => Error::NoAnswer {
-                cause: if is_cut(error) {
-                    "the connection was cut".to_owned()
-                } else {
-                    error.to_string()
-                },
-                host,
-                cut_short: false,
-            },
-        }
+        };
+        Error::Unusable { host, status, what }
     }
 
-    fn never_sent(&self, error: &ureq::Error, limit: Limit) -> Error {
-        let host = self.endpoint.host.clone();
-        if let Some((distrust, fingerprint)) = self.handshake.distrust() {
-            let Endpoint { host, trust } = self.endpoint.clone();
+    fn never_sent(&self, error: &ureq::Error, limit: Limit, traced: &Traced) -> Error {
+        let Endpoint { host, trust } = self.endpoint.clone();
+        if let (Some(distrust), Some(certificate)) = (&traced.distrust, &traced.certificate) {
             return Error::Untrusted {
                 host,
                 trust,
-                distrust,
-                fingerprint,
+                distrust: distrust.clone(),
+                fingerprint: Fingerprint::of(certificate),
             };
         }
-        let is_timeout = matches!(error, ureq::Error::Timeout(_));
         let time = seconds(limit.time.min(CONNECT_TIMEOUT));
         let words = match error {
             ureq::Error::Timeout(Timeout::Resolve) => format!("no answer within {time}"),
-            ureq::Error::Timeout(_) if self.handshake.has_begun() => {
+            ureq::Error::Timeout(_) if traced.is_handshake_begun => {
                 format!("it takes connections, and has not begun to speak TLS within {time}")
             }
             ureq::Error::Timeout(_) => format!("no connection within {time}"),
             ureq::Error::Io(error) => error.to_string(),
             other => other.to_string(),
         };
-        if is_timeout && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
+        if is_timeout(error) && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
             let tried = Some((host, words));
             return Error::NoTimeLeft { tried };
         }
-        let why = if self.wire.is_elsewhere() {
+        let why = if !host.tls() && !traced.is_on_loopback() {
             Unreached::NotLoopback
-        } else if self.wire.is_lookup_failed() {
+        } else if traced.is_lookup_failed {
             Unreached::Name { words }
         } else {
             match tls::handshake_failure(error) {
@@ -338,6 +330,10 @@ impl Line {
         };
         Error::Unreachable { host, why }
     }
+}
+
+fn is_timeout(error: &ureq::Error) -> bool {
+    matches!(error, ureq::Error::Timeout(_))
 }
 
 fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<String> {
