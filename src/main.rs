@@ -139,7 +139,7 @@ fn connect(
 ) -> Result<Pve, pve::Error> {
     let pve = Pve::new(access, deadline)?;
     let (verbose, hosts, lines) = (command.verbose, access.endpoints.len(), lines.clone());
-    Ok(pve.told_to(Box::new(move |event| match event {
+    Ok(pve.observed_by(Box::new(move |event| match event {
         Event::Exchange(line) if verbose => lines.say(line),
         Event::Exchange(_) => {}
         Event::PassedOver(error) => tell_of_passed_over(error, hosts, &lines),

@@ -12,9 +12,6 @@ mod trace;
 pub mod types;
 mod vm_config;
 
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
-
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -23,7 +20,7 @@ pub use self::guest_list::GuestList;
 pub use self::http::connection::{Endpoint, Presented};
 pub use self::http::error::{Behind, Delivery, Error, Unreached};
 pub use self::http::host::{Address, Host, addresses, parse_port};
-pub use self::http::{Event, Met, Witness, escaped};
+pub use self::http::{Access, Event, Met, Pve, escaped};
 pub use self::interfaces::{Interface, best_address};
 pub use self::permissions::Permissions;
 pub use self::size::{NotASize, Size};
@@ -32,85 +29,21 @@ pub use self::tls::distrust::Distrust;
 pub use self::tls::{Error as TlsError, Trust};
 pub use self::vm_config::{VmConfig, is_agent_on, is_cloud_init};
 
-use self::guest_list::Reading;
-use self::http::Transport;
-use self::http::connection::Line;
+use self::http::connection::Method;
 use self::types::{
-    CloneMode, CloneOptions, ExitStatus, Guest, Node, TaskStatus, Token, TokenId, Upid, Version,
-    VmName, Vmid,
+    CloneMode, CloneOptions, ExitStatus, Guest, Node, TaskStatus, Upid, Version, VmName, Vmid,
 };
 
-/// How to reach a cluster.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Access {
-    /// Its servers, any of which will do, in the order in which they are asked.
-    pub endpoints: Vec<Endpoint>,
-    /// Who we are.
-    pub token: Token,
-    /// What one request may take at the most. The server itself gives up after 30 s.
-    pub request_timeout: Duration,
-}
-
-/// A Proxmox VE server, asked with one token.
-pub struct Pve {
-    transport: Transport,
-}
-
 impl Pve {
-    /// Gets ready to ask the servers; no request is sent. No later request outlives `deadline`.
-    pub fn new(access: &Access, deadline: Option<Instant>) -> Result<Pve, Error> {
-        let Access {
-            endpoints,
-            token,
-            request_timeout,
-        } = access;
-        let transport = Transport::new(endpoints, token, *request_timeout, deadline)?;
-        Ok(Pve { transport })
-    }
-
-    /// Tells `witness` of each request from now on.
-    pub fn told_to(mut self, witness: Witness) -> Pve {
-        self.transport.tell(witness);
-        self
-    }
-
-    /// A client of its own for another thread, which begins with the host that has answered last and
-    /// tells nobody of its requests.
-    pub fn another(&self) -> Pve {
-        let transport = self.transport.another();
-        Pve { transport }
-    }
-
-    /// Who asks.
-    pub fn token(&self) -> &TokenId {
-        self.transport.token()
-    }
-
-    /// How far these servers and this token have got in this run.
-    pub fn met(&self) -> Met {
-        self.transport.met()
-    }
-
-    /// What the first host has presented of itself, if it was asked by TLS.
-    pub fn presented(&self) -> Option<Presented> {
-        self.transport.lines().first()?.presented()
-    }
-
-    /// Where the first host's name has led to.
-    pub fn addresses(&self) -> Vec<IpAddr> {
-        let first = self.transport.lines().first();
-        first.map_or_else(Vec::new, Line::addresses)
-    }
-
     /// `GET /version`. Any token may ask.
     pub fn version(&self) -> Result<Version, Error> {
         #[derive(Deserialize)]
         struct Answer {
             version: String,
         }
-        self.transport.get("/version", |data| {
+        self.get("/version", |data| {
             let Answer { version } = parsed(data, "a version")?;
-            version.parse().map_err(|_| "a version".to_owned())
+            version.parse().map_err(|_| "a version")
         })
     }
 
@@ -118,22 +51,20 @@ impl Pve {
     /// that is inherited there, and after whatever privilege separation takes away.
     pub fn permissions_on(&self, path: &str) -> Result<Permissions, Error> {
         let path = format!("/access/permissions?path={}", escaped(path));
-        self.transport.get(&path, Permissions::read)
+        self.get(&path, Permissions::read)
     }
 
     /// `GET /access/permissions`. The same for all paths of which something is said; those on which
     /// the token has nothing are left out.
     pub fn permissions(&self) -> Result<Permissions, Error> {
-        self.transport.get("/access/permissions", Permissions::read)
+        self.get("/access/permissions", Permissions::read)
     }
 
     /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those what
     /// `keep` says. Name, status and template flag come from a cache: absent for up to 10 s after a
     /// clone and on nodes that are down, and for a reused VMID those of the dead guest.
     pub fn guests(&self, keep: &dyn Fn(&Guest) -> bool) -> Result<GuestList, Error> {
-        let of_node = None;
-        let reading = Reading { of_node, keep };
-        self.transport.guests("/cluster/resources?type=vm", reading)
+        self.list_guests("/cluster/resources?type=vm", None, keep)
     }
 
     /// `GET /nodes/{node}/qemu`. Reads the configurations themselves, so VMs always have their
@@ -143,19 +74,15 @@ impl Pve {
         node: &Node,
         keep: &dyn Fn(&Guest) -> bool,
     ) -> Result<GuestList, Error> {
-        let of_node = Some(node);
         let path = format!("/nodes/{}/qemu", escaped(&node.0));
-        self.transport.guests(&path, Reading { of_node, keep })
+        self.list_guests(&path, Some(node), keep)
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/config`. The truth about a VM, as it will be after its next
     /// start; `None` if the node has none of that VMID. 403 if the token may not see it, whether it is there or not.
     pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
-        match self
-            .transport
-            .get(&path, |data| VmConfig::read(data).map(Some))
-        {
+        match self.get(&path, |data| VmConfig::read(data).map(Some)) {
             Err(Error::Refused {
                 status: 500, words, ..
             }) if words.starts_with("Configuration file") && words.ends_with("does not exist") => {
@@ -174,12 +101,12 @@ impl Pve {
             Text(String),
             Number(u32),
         }
-        self.transport.get("/cluster/nextid", |data| {
+        self.get("/cluster/nextid", |data| {
             let text = match parsed(data, "a VMID")? {
                 Next::Text(text) => text,
                 Next::Number(number) => number.to_string(),
             };
-            text.parse().map_err(|_| "a VMID".to_owned())
+            text.parse().map_err(|_| "a VMID")
         })
     }
 
@@ -187,7 +114,7 @@ impl Pve {
     /// token. That it is taken is said by a 400.
     pub fn is_free(&self, vmid: Vmid) -> Result<bool, Error> {
         let path = format!("/cluster/nextid?vmid={vmid}");
-        match self.transport.get(&path, |_| Ok(true)) {
+        match self.get(&path, |_| Ok(true)) {
             Err(Error::Refused {
                 status: 400, words, ..
             }) if words.contains("already exists") => Ok(false),
@@ -224,7 +151,7 @@ impl Pve {
                 .iter()
                 .map(|node| ("target", node.0.as_str())),
         );
-        self.transport.post(&path, &form, upid)
+        self.change(Method::Post, &path, &form, upid)
     }
 
     /// `PUT /nodes/{node}/qemu/{vmid}/config`. Changes options at once, in Proxmox's own names; with
@@ -237,7 +164,7 @@ impl Pve {
         options: &[(&str, &str)],
     ) -> Result<(), Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
-        self.transport.put(&path, options, |_| Ok(()))
+        self.change(Method::Put, &path, options, |_| Ok(()))
     }
 
     /// `PUT /nodes/{node}/qemu/{vmid}/resize`, with a size that is not relative, so that it may come
@@ -252,14 +179,14 @@ impl Pve {
         let path = format!("/nodes/{}/qemu/{vmid}/resize", escaped(&node.0));
         let size = size.to_string();
         let form = [("disk", disk), ("size", size.as_str())];
-        self.transport.put(&path, &form, upid)
+        self.change(Method::Put, &path, &form, upid)
     }
 
     /// `POST /nodes/{node}/qemu/{vmid}/status/start`. Gives a task for everything, also for a VM that
     /// is not there or runs already; the task then fails.
     pub fn start_vm(&self, node: &Node, vmid: Vmid) -> Result<Upid, Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/status/start", escaped(&node.0));
-        self.transport.post(&path, &[], upid)
+        self.change(Method::Post, &path, &[], upid)
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/status/current`: whether it runs. Asks QEMU itself, where rows
@@ -270,7 +197,7 @@ impl Pve {
             status: String,
         }
         let path = format!("/nodes/{}/qemu/{vmid}/status/current", escaped(&node.0));
-        self.transport.get(&path, |data| {
+        self.get(&path, |data| {
             let Status { status } = parsed(data, "a VM's status")?;
             Ok(status == "running")
         })
@@ -281,7 +208,7 @@ impl Pve {
     pub fn interfaces(&self, node: &Node, vmid: Vmid) -> Result<Vec<Interface>, Error> {
         let node = escaped(&node.0);
         let path = format!("/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces");
-        self.transport.get(&path, interfaces::read)
+        self.get(&path, interfaces::read)
     }
 
     /// `GET /nodes/{node}/tasks/{upid}/status`, of the node that the UPID names. Without
@@ -294,13 +221,13 @@ impl Pve {
         }
         let (node, upid) = (upid.node(), escaped(upid.as_str()));
         let path = format!("/nodes/{}/tasks/{upid}/status", escaped(&node.0));
-        self.transport.get(&path, |data| {
+        self.get(&path, |data| {
             let status: Status = parsed(data, "a task's status")?;
             match (status.status.as_str(), status.exitstatus) {
                 ("running", _) => Ok(TaskStatus::Running),
                 ("stopped", Some(text)) => Ok(TaskStatus::Stopped(ExitStatus::from(text.trim()))),
                 ("stopped", None) => Ok(TaskStatus::Stopped(ExitStatus::Unexpected)),
-                _ => Err("a task that is running or stopped".to_owned()),
+                _ => Err("a task that is running or stopped"),
             }
         })
     }
@@ -321,7 +248,7 @@ impl Pve {
             "/nodes/{}/tasks/{upid}/log?{start}limit=0",
             escaped(&node.0)
         );
-        self.transport.list(&path, |data| {
+        self.request(Method::GetLong, &path, |data| {
             let lines: Vec<Line> = parsed(data, "the lines of a log")?;
             Ok(lines.into_iter().map(|line| line.t).collect())
         })
@@ -337,7 +264,7 @@ impl Pve {
         }
         let node = escaped(&node.0);
         let path = format!("/nodes/{node}/tasks?source=all&typefilter=qmclone&vmid={template}");
-        self.transport.get(&path, |data| {
+        self.get(&path, |data| {
             let tasks: Vec<Task> = parsed(data, "a list of tasks")?;
             let running = tasks.into_iter().filter(|task| task.endtime.is_none());
             Ok(running.filter_map(|task| task.upid.parse().ok()).collect())
@@ -345,14 +272,17 @@ impl Pve {
     }
 }
 
-fn upid(data: &RawValue) -> Result<Upid, String> {
+fn upid(data: &RawValue) -> Result<Upid, &'static str> {
     let text: String = parsed(data, "a task's UPID")?;
-    text.parse().map_err(|_| "a task's UPID".to_owned())
+    text.parse().map_err(|_| "a task's UPID")
 }
 
 /// `data` as a `T`, or the words for what was expected.
-fn parsed<'a, T: Deserialize<'a>>(data: &'a RawValue, expected: &str) -> Result<T, String> {
-    serde_json::from_str(data.get()).map_err(|_| expected.to_owned())
+fn parsed<'a, T: Deserialize<'a>>(
+    data: &'a RawValue,
+    expected: &'static str,
+) -> Result<T, &'static str> {
+    serde_json::from_str(data.get()).map_err(|_| expected)
 }
 
 #[cfg(test)]

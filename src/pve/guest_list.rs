@@ -22,37 +22,34 @@ pub struct GuestList {
     pub first_unreadable: Option<String>,
 }
 
-/// How to read the rows of a list.
-#[derive(Clone, Copy)]
-pub struct Reading<'r> {
-    /// The node whose VMs `/nodes/{node}/qemu` lists: its rows have neither node nor type.
-    pub of_node: Option<&'r Node>,
-    /// Which guests to keep.
-    pub keep: &'r dyn Fn(&Guest) -> bool,
-}
-
-impl Reading<'_> {
-    /// The guests of a list. Text that repeats `secret` is masked.
-    pub fn read(self, rows: &[&RawValue], secret: &Secret) -> GuestList {
-        let mut list = GuestList::default();
-        for (row, number) in rows.iter().zip(1..) {
-            match guest(row, self.of_node) {
-                Ok(guest) => {
-                    list.vmids.push(guest.vmid);
-                    let kept = Some(guest).filter(self.keep);
-                    list.guests.extend(kept.map(|guest| masked(guest, secret)));
-                }
-                Err(why) => {
-                    list.unreadable += 1;
-                    let why = || secret.masked_in(format!("row {number}: {why}"));
-                    list.first_unreadable.get_or_insert_with(why);
+/// Reads the rows of a list and keeps the guests that `keep` accepts. `of_node` is the node whose VMs
+/// `/nodes/{node}/qemu` lists: its rows have neither node nor type. Text that repeats `secret` is
+/// masked.
+pub fn read(
+    rows: &[&RawValue],
+    of_node: Option<&Node>,
+    keep: &dyn Fn(&Guest) -> bool,
+    secret: &Secret,
+) -> GuestList {
+    let mut list = GuestList::default();
+    for (row, number) in rows.iter().zip(1..) {
+        match guest(row, of_node) {
+            Ok(guest) => {
+                list.vmids.push(guest.vmid);
+                if keep(&guest) {
+                    list.guests.push(masked(guest, secret));
                 }
             }
+            Err(why) => {
+                list.unreadable += 1;
+                let why = || secret.masked_in(format!("row {number}: {why}"));
+                list.first_unreadable.get_or_insert_with(why);
+            }
         }
-        list.guests.sort_by_key(|guest| guest.vmid);
-        list.vmids.sort_unstable();
-        list
     }
+    list.guests.sort_by_key(|guest| guest.vmid);
+    list.vmids.sort_unstable();
+    list
 }
 
 /// The secret may stand in a row with JSON escapes, which masking the body does not find.
@@ -165,7 +162,7 @@ mod tests {
     fn read(rows: &str, of_node: Option<&Node>, keep: &dyn Fn(&Guest) -> bool) -> GuestList {
         let rows: Vec<&RawValue> = serde_json::from_str(rows).unwrap();
         let secret = Secret::new("the secret".to_owned());
-        Reading { of_node, keep }.read(&rows, &secret)
+        super::read(&rows, of_node, keep, &secret)
     }
 
     fn list(rows: &str) -> GuestList {

@@ -16,13 +16,12 @@ pub struct Interface {
 }
 
 /// Reads what the agent says, which may be anything: the guest's owner may have made it up.
-pub fn read(data: &RawValue) -> Result<Vec<Interface>, String> {
+pub fn read(data: &RawValue) -> Result<Vec<Interface>, &'static str> {
     #[derive(Deserialize)]
     struct Answer {
         result: Vec<Value>,
     }
-    let Answer { result } =
-        serde_json::from_str(data.get()).map_err(|_| "a guest's interfaces".to_owned())?;
+    let Answer { result } = serde_json::from_str(data.get()).map_err(|_| "a guest's interfaces")?;
     let interface = |entry: &Value| {
         let addresses = entry.get("ip-addresses").and_then(Value::as_array);
         let addresses = addresses.into_iter().flatten();

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 pub struct Permissions(BTreeMap<String, Vec<String>>);
 
 impl Permissions {
-    pub fn read(data: &RawValue) -> Result<Permissions, String> {
+    pub fn read(data: &RawValue) -> Result<Permissions, &'static str> {
         let paths: BTreeMap<String, BTreeMap<String, Value>> =
-            serde_json::from_str(data.get()).map_err(|_| "privileges by their paths".to_owned())?;
+            serde_json::from_str(data.get()).map_err(|_| "privileges by their paths")?;
         let paths = paths.into_iter();
         Ok(Permissions(
             paths

@@ -22,9 +22,9 @@ pub struct VmConfig {
 }
 
 impl VmConfig {
-    pub fn read(data: &RawValue) -> Result<VmConfig, String> {
+    pub fn read(data: &RawValue) -> Result<VmConfig, &'static str> {
         let options: BTreeMap<String, Value> =
-            serde_json::from_str(data.get()).map_err(|_| "a VM's configuration".to_owned())?;
+            serde_json::from_str(data.get()).map_err(|_| "a VM's configuration")?;
         let options = options.into_iter().filter_map(|(key, value)| match value {
             Value::String(text) => Some((key, text)),
             Value::Number(number) => Some((key, number.to_string())),

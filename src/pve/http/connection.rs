@@ -6,17 +6,17 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use snafu::ResultExt;
-use ureq::http::{HeaderMap, HeaderName, Response, header};
+use ureq::http::{Response, header};
 use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, Body, Timeout};
 
 use crate::pve::http::answer::Answer;
 use crate::pve::http::error::{Error, TlsSnafu, Unreached};
 use crate::pve::http::host::Host;
-use crate::pve::secret::Secret;
 use crate::pve::tls::certificate::{Details, Fingerprint};
 use crate::pve::tls::{self, Tls, Trust};
 use crate::pve::trace::{Lookup, Trace, Traced};
+use crate::pve::types::Token;
 
 /// pveproxy drops idle connections after 5 s; one that is nearly that old may be gone already.
 const IDLE_AT_MOST: Duration = Duration::from_secs(4);
@@ -32,116 +32,88 @@ const BODY_AT_MOST: u64 = 4 << 20;
 
 const ENDLESS_HEADERS: &str = "headers without end";
 
-/// A host to ask, and whom to believe that it is the one.
+/// A host to ask, and whom to trust there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoint {
     /// Where it is.
     pub host: Host,
-    /// Whom to trust there.
+    /// Whose certificate it must present.
     pub trust: Trust,
 }
 
-/// What a server has shown of itself, whether or not it was believed.
+/// What a server presented in the handshake, trusted or not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Presented {
     /// Of its certificate.
     pub fingerprint: Fingerprint,
-    /// Until when that counts, since 1970, if it can be read.
+    /// When the certificate expires, since 1970, if that can be read.
     pub not_after: Option<Duration>,
 }
 
-/// A request, to whichever host.
+/// A request to any of the hosts.
 pub struct Request<'r> {
-    pub path: &'r str,
-    /// Whether the answer may be long: guests, or the lines of a log.
-    pub is_list: bool,
     pub method: Method,
+    pub path: &'r str,
 }
 
-/// What a request does, and with what.
+/// What a request does, with the form that says how.
 pub enum Method {
-    /// Nothing but asking.
     Get,
-    /// Begins something, with a form.
+    /// `GET` where the answer may be long: guests, or the lines of a log.
+    GetLong,
     Post(String),
-    /// Changes something, with a form.
     Put(String),
 }
 
-impl Request<'_> {
-    pub fn get(path: &str) -> Request<'_> {
-        Request {
-            path,
-            is_list: false,
-            method: Method::Get,
-        }
-    }
-
-    /// `GET` where the answer may be long.
-    pub fn list(path: &str) -> Request<'_> {
-        Request {
-            is_list: true,
-            ..Request::get(path)
-        }
-    }
-
-    pub fn method(&self) -> &'static str {
-        match self.method {
-            Method::Get => "GET",
+impl Method {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Method::Get | Method::GetLong => "GET",
             Method::Post(_) => "POST",
             Method::Put(_) => "PUT",
         }
     }
 
-    /// Whether it may change something, so that its getting lost matters.
+    /// Whether it may change something, so that a lost answer matters.
     pub fn is_change(&self) -> bool {
-        !matches!(self.method, Method::Get)
+        matches!(self, Method::Post(_) | Method::Put(_))
     }
 }
 
-/// What proves who asks: the value of the header, and the part of it that nobody may read.
-#[derive(Clone)]
-pub struct Credentials {
-    pub header: Secret,
-    pub secret: Secret,
-}
-
-/// What a request may take: this, or what the run's deadline leaves of it.
+/// The time limit for a request.
 #[derive(Clone, Copy)]
 pub struct Limit {
     pub time: Duration,
+    /// Whether the run's deadline leaves less time than a request may take.
     pub is_cut_short: bool,
 }
 
-pub struct Line {
+/// Sends requests to one host, one at a time.
+pub struct Connection {
     endpoint: Endpoint,
     agent: OnceCell<Agent>,
     trace: Trace,
 }
 
-impl Line {
-    pub fn to(endpoint: Endpoint) -> Line {
-        Line {
+impl Connection {
+    pub fn to(endpoint: Endpoint) -> Connection {
+        Connection {
             endpoint,
             agent: OnceCell::new(),
             trace: Trace::default(),
         }
     }
 
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
     pub fn host(&self) -> &Host {
         &self.endpoint.host
     }
 
-    /// Where its name has led to at the last request.
+    /// The addresses that the host's name resolved to at the last request.
     pub fn addresses(&self) -> Vec<IpAddr> {
         self.trace.lock().addresses.clone()
     }
 
-    /// What the host has presented last.
+    /// What the host presented last.
     pub fn presented(&self) -> Option<Presented> {
         let trace = self.trace.lock();
         let certificate = trace.certificate.as_ref()?;
@@ -151,7 +123,7 @@ impl Line {
         })
     }
 
-    /// Reads whom to trust, if that has not been done.
+    /// The agent, created at the first call, which reads the CA file.
     pub fn agent(&self) -> Result<&Agent, Error> {
         if let Some(agent) = self.agent.get() {
             return Ok(agent);
@@ -183,22 +155,21 @@ impl Line {
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
-    pub fn exchange(
-        &self,
+    pub fn exchange<'a>(
+        &'a self,
         request: &Request,
-        credentials: &Credentials,
+        token: &'a Token,
         limit: Limit,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer<'a>, Error> {
         let agent = self.agent()?;
         self.trace.reset();
         let mut response = self
-            .send(agent, request, credentials, limit.time)
+            .send(agent, request, token, limit.time)
             .map_err(|error| self.failure(&error, limit, 0))?;
         let status = response.status().as_u16();
-        let at_most = if request.is_list && status == 200 {
-            LIST_AT_MOST
-        } else {
-            BODY_AT_MOST
+        let at_most = match request.method {
+            Method::GetLong if status == 200 => LIST_AT_MOST,
+            _ => BODY_AT_MOST,
         };
         let body = response.body_mut().with_config().limit(at_most);
         let bytes = body.read_to_vec();
@@ -207,16 +178,22 @@ impl Line {
         // One bad byte must not hide the rest.
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        let masked = |text: String| credentials.secret.masked_in(text);
-        let text_of = |name| text_of(response.headers(), name).map(masked);
+        let masked = |text: String| token.secret.masked_in(text);
+        let header = |name| {
+            Some(masked(
+                response.headers().get(name)?.to_str().ok()?.to_owned(),
+            ))
+        };
         let reason = self.trace.lock().reason_phrase.take();
         Ok(Answer {
+            host: &self.endpoint.host,
+            token,
             status,
             reason: masked(reason.unwrap_or_default()),
             body: masked(text),
             length,
-            location: text_of(header::LOCATION),
-            content_type: text_of(header::CONTENT_TYPE),
+            location: header(header::LOCATION),
+            content_type: header(header::CONTENT_TYPE),
         })
     }
 
@@ -224,16 +201,16 @@ impl Line {
         &self,
         agent: &Agent,
         request: &Request,
-        credentials: &Credentials,
+        token: &Token,
         time: Duration,
     ) -> Result<Response<Body>, ureq::Error> {
         let url = format!("{}{}", self.endpoint.host.base_url(), request.path);
-        let authorization = credentials.header.expose();
+        let authorization = token.header();
         let (change, form) = match &request.method {
-            Method::Get => {
+            Method::Get | Method::GetLong => {
                 return agent
                     .get(url)
-                    .header(header::AUTHORIZATION, authorization)
+                    .header(header::AUTHORIZATION, authorization.expose())
                     .config()
                     .timeout_global(Some(time))
                     .build()
@@ -243,7 +220,7 @@ impl Line {
             Method::Put(form) => (agent.put(url), form),
         };
         change
-            .header(header::AUTHORIZATION, authorization)
+            .header(header::AUTHORIZATION, authorization.expose())
             .content_type("application/x-www-form-urlencoded")
             .config()
             .timeout_global(Some(time))
@@ -334,11 +311,6 @@ impl Line {
 
 fn is_timeout(error: &ureq::Error) -> bool {
     matches!(error, ureq::Error::Timeout(_))
-}
-
-fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    let value = headers.get(name)?.to_str().ok()?;
-    Some(value.to_owned())
 }
 
 fn is_cut(error: &ureq::Error) -> bool {
