@@ -42,8 +42,11 @@ impl Pve {
             version: String,
         }
         self.get("/version", |data| {
-            let Answer { version } = parsed(data, "a version")?;
-            version.parse().map_err(|_| "a version")
+            let Answer { version: text } = parsed(data, "a version")?;
+            let major = text.split(['.', '-']).next();
+            let major = major.and_then(|major| major.parse().ok());
+            let major = major.ok_or("a version")?;
+            Ok(Version { text, major })
         })
     }
 
@@ -51,13 +54,13 @@ impl Pve {
     /// that is inherited there, and after whatever privilege separation takes away.
     pub fn permissions_on(&self, path: &str) -> Result<Permissions, Error> {
         let path = format!("/access/permissions?path={}", escaped(path));
-        self.get(&path, Permissions::read)
+        self.get(&path, permissions)
     }
 
     /// `GET /access/permissions`. The same for all paths of which something is said; those on which
     /// the token has nothing are left out.
     pub fn permissions(&self) -> Result<Permissions, Error> {
-        self.get("/access/permissions", Permissions::read)
+        self.get("/access/permissions", permissions)
     }
 
     /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those what
@@ -82,29 +85,24 @@ impl Pve {
     /// start; `None` if the node has none of that VMID. 403 if the token may not see it, whether it is there or not.
     pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
-        match self.get(&path, |data| VmConfig::read(data).map(Some)) {
+        match self.get(&path, |data| parsed(data, "a VM's configuration")) {
             Err(Error::Refused {
                 status: 500, words, ..
             }) if words.starts_with("Configuration file") && words.ends_with("does not exist") => {
                 Ok(None)
             }
-            other => other,
+            other => other.map(Some),
         }
     }
 
     /// `GET /cluster/nextid`. The lowest VMID that was free a moment ago, also of guests that this
     /// token cannot see, and within the range that the administrator set. Reserved for nobody.
     pub fn next_vmid(&self) -> Result<Vmid, Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Next {
-            Text(String),
-            Number(u32),
-        }
         self.get("/cluster/nextid", |data| {
+            // A number or a text.
             let text = match parsed(data, "a VMID")? {
-                Next::Text(text) => text,
-                Next::Number(number) => number.to_string(),
+                Value::String(text) => text,
+                other => other.to_string(),
             };
             text.parse().map_err(|_| "a VMID")
         })
@@ -136,21 +134,13 @@ impl Pve {
         let path = format!("/nodes/{}/qemu/{template}/clone", escaped(&node.0));
         let newid = newid.to_string();
         let mut form = vec![("newid", newid.as_str()), ("name", name.as_str())];
-        if let CloneMode::Full { storage } = &options.mode {
+        let CloneOptions { mode, pool, target } = options;
+        if let CloneMode::Full { storage } = mode {
             form.push(("full", "1"));
-            form.extend(
-                storage
-                    .iter()
-                    .map(|storage| ("storage", storage.0.as_str())),
-            );
+            form.extend(storage.iter().map(|it| ("storage", it.0.as_str())));
         }
-        form.extend(options.pool.iter().map(|pool| ("pool", pool.0.as_str())));
-        form.extend(
-            options
-                .target
-                .iter()
-                .map(|node| ("target", node.0.as_str())),
-        );
+        form.extend(pool.iter().map(|it| ("pool", it.0.as_str())));
+        form.extend(target.iter().map(|it| ("target", it.0.as_str())));
         self.change(Method::Post, &path, &form, upid)
     }
 
@@ -206,9 +196,16 @@ impl Pve {
     /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`: the guest's network cards and
     /// their addresses, as its agent tells them. While the agent is not running, a 500 after 3 s.
     pub fn interfaces(&self, node: &Node, vmid: Vmid) -> Result<Vec<Interface>, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            result: Vec<Interface>,
+        }
         let node = escaped(&node.0);
         let path = format!("/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces");
-        self.get(&path, interfaces::read)
+        self.get(&path, |data| {
+            let Answer { result } = parsed(data, "a guest's interfaces")?;
+            Ok(result)
+        })
     }
 
     /// `GET /nodes/{node}/tasks/{upid}/status`, of the node that the UPID names. Without
@@ -272,9 +269,12 @@ impl Pve {
     }
 }
 
+fn permissions(data: &RawValue) -> Result<Permissions, &'static str> {
+    parsed(data, "privileges by their paths")
+}
+
 fn upid(data: &RawValue) -> Result<Upid, &'static str> {
-    let text: String = parsed(data, "a task's UPID")?;
-    text.parse().map_err(|_| "a task's UPID")
+    parsed(data, "a task's UPID")
 }
 
 /// `data` as a `T`, or the words for what was expected.

@@ -198,7 +198,7 @@ impl Sought {
             return Ok(Sight::InTheMaking { is_named });
         }
         if config.template || !is_named {
-            let guest = Guest::of_config(self.vm.vmid, node.clone(), config);
+            let guest = config.into_guest(self.vm.vmid, node.clone());
             return Ok(Sight::Settled(Settled::Anothers(guest)));
         }
         let wanted = match &self.template {

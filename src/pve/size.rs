@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use snafu::Snafu;
+use snafu::{OptionExt, Snafu};
 
 const UNITS: [(char, u64); 4] = [
     ('T', 1 << 40),
@@ -62,22 +62,18 @@ impl FromStr for Size {
             .find_map(|(letter, unit)| Some((text.strip_suffix(*letter)?, *unit)))
             .unwrap_or((text, 1));
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-        let is_number = |text: &str| {
-            !text.is_empty() && text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+        // At most 12 digits each, so that nothing overflows below.
+        let number = |text: &str| {
+            let is_number = text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+            let number: Option<u128> = text.parse().ok();
+            number.filter(|_| is_number).context(NotASizeSnafu)
         };
-        if !is_number(whole) || !is_number(fraction) {
-            return NotASizeSnafu.fail();
-        }
-        // At most 12 digits each, so nothing is lost on the way.
-        let tens = 10_u128.pow(u32::try_from(fraction.len()).unwrap_or(0));
+        let (whole, parts) = (number(whole)?, number(fraction)?);
         let unit = u128::from(unit);
-        let bytes = number(whole) * unit + number(fraction) * unit / tens;
-        u64::try_from(bytes).map(Size).map_err(|_| NotASize)
+        let tens = 10_u128.pow(u32::try_from(fraction.len()).unwrap_or(0));
+        let bytes = whole * unit + parts * unit / tens;
+        u64::try_from(bytes).ok().map(Size).context(NotASizeSnafu)
     }
-}
-
-fn number(digits: &str) -> u128 {
-    digits.parse().unwrap_or_default()
 }
 
 /// Not the size of a disk.

@@ -7,14 +7,12 @@ use serde::{Deserialize, Serialize};
 use snafu::{OptionExt, Snafu, ensure};
 
 use crate::pve::secret::Secret;
-use crate::pve::vm_config::VmConfig;
 
 /// The number of a guest, unique in its cluster.
 ///
 /// Proxmox hands out 100 … 999999999; guests with a lower one can only be leftovers of very old
 /// versions, so a row may have one but nobody can ask for one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Vmid(pub u32);
 
 impl Vmid {
@@ -24,94 +22,71 @@ impl Vmid {
     pub const MAX: Vmid = Vmid(999_999_999);
 }
 
-impl fmt::Display for Vmid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+macro_rules! display_as_inner {
+    ($($name:ident),+) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
 }
+
+display_as_inner!(Vmid, Node, Storage, Pool, VmName, Upid);
 
 impl FromStr for Vmid {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Vmid, Error> {
-        let number = if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            text.parse().ok()
-        } else {
-            None
-        };
-        number
-            .map(Vmid)
-            .filter(|vmid| (Vmid::MIN..=Vmid::MAX).contains(vmid))
-            .ok_or(Error::NotAVmid)
+        // `parse` would accept a sign.
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let vmid = text.parse().ok().map(Vmid);
+        vmid.filter(|vmid| is_number && (Vmid::MIN..=Vmid::MAX).contains(vmid))
+            .context(NotAVmidSnafu)
     }
 }
 
 /// The name of a cluster node.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Node(pub String);
-
-impl fmt::Display for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// The name of a storage, which disks are on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Storage(pub String);
-
-impl fmt::Display for Storage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// The name of a pool, which guests are members of.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Pool(pub String);
 
-impl fmt::Display for Pool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// How to clone a template. Proxmox refuses a storage for a linked clone, whose disks lie beside its
-/// template's.
+/// How to clone a template. Proxmox refuses a storage for a linked clone, whose disks stay on its
+/// template's storages.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CloneMode {
     /// The clone gets disks of its own: on the template's storages, or on this one.
     Full {
-        /// Where all of them go.
+        /// The storage for all of its disks.
         storage: Option<Storage>,
     },
-    /// The clone keeps only what differs from its template, and needs that for ever.
+    /// The clone stores only what differs from its template, which it always needs.
     Linked,
 }
 
-/// What a clone is to be, its name and VMID aside.
-#[derive(Clone, PartialEq, Eq, Debug)]
+impl Default for CloneMode {
+    fn default() -> CloneMode {
+        CloneMode::Full { storage: None }
+    }
+}
+
+/// The options of a clone, apart from its name and VMID. The default is that of Proxmox's web
+/// interface for the full clone of a template.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CloneOptions {
     /// Whether it gets disks of its own, and where.
     pub mode: CloneMode,
     /// The pool that it becomes a member of.
     pub pool: Option<Pool>,
-    /// The node that it ends up on; none is the template's.
+    /// The node to create it on; by default the template's.
     pub target: Option<Node>,
-}
-
-impl Default for CloneOptions {
-    /// As Proxmox's web interface proposes it for a template's full clone.
-    fn default() -> CloneOptions {
-        CloneOptions {
-            mode: CloneMode::Full { storage: None },
-            pool: None,
-            target: None,
-        }
-    }
 }
 
 /// A VM name that Proxmox accepts: labels of letters, digits and inner hyphens, joined by dots.
@@ -122,12 +97,6 @@ impl VmName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Display for VmName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 
@@ -149,7 +118,7 @@ impl FromStr for VmName {
 
 /// The handle of a task: `UPID:node:pid:pstart:starttime:type:id:user:`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct Upid(String);
 
 impl Upid {
@@ -172,25 +141,13 @@ impl TryFrom<String> for Upid {
     }
 }
 
-impl From<Upid> for String {
-    fn from(upid: Upid) -> String {
-        upid.0
-    }
-}
-
-impl fmt::Display for Upid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 impl FromStr for Upid {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Upid, Error> {
         let parts: Vec<&str> = text.split(':').collect();
         let ["UPID", node, pid, pstart, start, kind, _id, user, ""] = parts[..] else {
-            return Err(Error::NotAUpid);
+            return NotAUpidSnafu.fail();
         };
         let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
         ensure!(
@@ -256,19 +213,6 @@ impl Guest {
         self.lock.as_deref() == Some("clone")
     }
 
-    /// What the configuration of a VM says of it.
-    pub fn of_config(vmid: Vmid, node: Node, config: VmConfig) -> Guest {
-        Guest {
-            vmid,
-            kind: GuestKind::Qemu,
-            name: config.name,
-            node,
-            status: "unknown".to_owned(),
-            template: config.template,
-            lock: config.lock,
-        }
-    }
-
     /// A container, template or not.
     pub fn is_container(&self) -> bool {
         self.kind == GuestKind::Lxc
@@ -304,21 +248,6 @@ pub struct Version {
     pub text: String,
     /// Its first number.
     pub major: u32,
-}
-
-impl FromStr for Version {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Version, Error> {
-        let major = text
-            .split(['.', '-'])
-            .next()
-            .and_then(|major| major.parse().ok());
-        Ok(Version {
-            text: text.to_owned(),
-            major: major.context(NotAVersionSnafu)?,
-        })
-    }
 }
 
 /// Where a task is.
@@ -429,9 +358,6 @@ pub enum Error {
 
     #[snafu(display("not a UPID, which looks like UPID:node:pid:pstart:starttime:type:id:user:"))]
     NotAUpid,
-
-    #[snafu(display("not a version, which looks like 9.2.11"))]
-    NotAVersion,
 }
 
 #[cfg(test)]

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::pve::property::{bare_value, is_drive, is_numbered, mac, parts, value_of};
 use crate::pve::size::Size;
+use crate::pve::types::{Guest, GuestKind, Node, Vmid};
 
 /// A VM's configuration, changes that wait for its next start included.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(from = "BTreeMap<String, Value>")]
 pub struct VmConfig {
     /// Absent until a clone's first disk has been copied.
     pub name: Option<String>,
@@ -21,19 +23,19 @@ pub struct VmConfig {
     options: BTreeMap<String, String>,
 }
 
-impl VmConfig {
-    pub fn read(data: &RawValue) -> Result<VmConfig, &'static str> {
-        let options: BTreeMap<String, Value> =
-            serde_json::from_str(data.get()).map_err(|_| "a VM's configuration")?;
-        let options = options.into_iter().filter_map(|(key, value)| match value {
+/// As the server writes it.
+impl From<BTreeMap<String, Value>> for VmConfig {
+    fn from(options: BTreeMap<String, Value>) -> VmConfig {
+        VmConfig::of(options.into_iter().filter_map(|(key, value)| match value {
             Value::String(text) => Some((key, text)),
             Value::Number(number) => Some((key, number.to_string())),
             Value::Bool(flag) => Some((key, u8::from(flag).to_string())),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
-        });
-        Ok(VmConfig::of(options))
+        }))
     }
+}
 
+impl VmConfig {
     /// The one with these options.
     pub fn of(options: impl IntoIterator<Item = (String, String)>) -> VmConfig {
         let options: BTreeMap<String, String> = options.into_iter().collect();
@@ -50,6 +52,19 @@ impl VmConfig {
     /// needs a whole VM.
     pub fn is_being_made(&self) -> bool {
         matches!(self.lock.as_deref(), Some("clone" | "create"))
+    }
+
+    /// The guest that it describes.
+    pub fn into_guest(self, vmid: Vmid, node: Node) -> Guest {
+        Guest {
+            vmid,
+            kind: GuestKind::Qemu,
+            name: self.name,
+            node,
+            status: "unknown".to_owned(),
+            template: self.template,
+            lock: self.lock,
+        }
     }
 
     /// An option as the server writes it.
@@ -152,7 +167,7 @@ mod tests {
     use rstest::rstest;
 
     fn config(json: &str) -> VmConfig {
-        VmConfig::read(&RawValue::from_string(json.to_owned()).unwrap()).unwrap()
+        serde_json::from_str(json).unwrap()
     }
 
     #[test]
