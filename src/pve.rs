@@ -29,9 +29,11 @@ pub use self::tls::distrust::Distrust;
 pub use self::tls::{Error as TlsError, Trust};
 pub use self::vm_config::{VmConfig, is_agent_on, is_cloud_init};
 
+use self::guest_list::Keep;
 use self::http::connection::Method;
+use self::http::encode_form;
 use self::types::{
-    CloneMode, CloneOptions, ExitStatus, Guest, Node, TaskStatus, Upid, Version, VmName, Vmid,
+    CloneMode, CloneOptions, ExitStatus, Node, TaskStatus, Upid, Version, VmName, Vmid,
 };
 
 impl Pve {
@@ -66,17 +68,13 @@ impl Pve {
     /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those what
     /// `keep` says. Name, status and template flag come from a cache: absent for up to 10 s after a
     /// clone and on nodes that are down, and for a reused VMID those of the dead guest.
-    pub fn guests(&self, keep: &dyn Fn(&Guest) -> bool) -> Result<GuestList, Error> {
+    pub fn guests(&self, keep: Keep) -> Result<GuestList, Error> {
         self.list_guests("/cluster/resources?type=vm", None, keep)
     }
 
     /// `GET /nodes/{node}/qemu`. Reads the configurations themselves, so VMs always have their
     /// names here, also while they are being cloned.
-    pub fn vms_of_node(
-        &self,
-        node: &Node,
-        keep: &dyn Fn(&Guest) -> bool,
-    ) -> Result<GuestList, Error> {
+    pub fn vms_of_node(&self, node: &Node, keep: Keep) -> Result<GuestList, Error> {
         let path = format!("/nodes/{}/qemu", escaped(&node.0));
         self.list_guests(&path, Some(node), keep)
     }
@@ -141,7 +139,7 @@ impl Pve {
         }
         form.extend(pool.iter().map(|it| ("pool", it.0.as_str())));
         form.extend(target.iter().map(|it| ("target", it.0.as_str())));
-        self.change(Method::Post, &path, &form, upid)
+        self.request(Method::Post(encode_form(&form)), &path, upid)
     }
 
     /// `PUT /nodes/{node}/qemu/{vmid}/config`. Changes options at once, in Proxmox's own names; with
@@ -154,7 +152,7 @@ impl Pve {
         options: &[(&str, &str)],
     ) -> Result<(), Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
-        self.change(Method::Put, &path, options, |_| Ok(()))
+        self.request(Method::Put(encode_form(options)), &path, |_| Ok(()))
     }
 
     /// `PUT /nodes/{node}/qemu/{vmid}/resize`, with a size that is not relative, so that it may come
@@ -169,14 +167,14 @@ impl Pve {
         let path = format!("/nodes/{}/qemu/{vmid}/resize", escaped(&node.0));
         let size = size.to_string();
         let form = [("disk", disk), ("size", size.as_str())];
-        self.change(Method::Put, &path, &form, upid)
+        self.request(Method::Put(encode_form(&form)), &path, upid)
     }
 
     /// `POST /nodes/{node}/qemu/{vmid}/status/start`. Gives a task for everything, also for a VM that
     /// is not there or runs already; the task then fails.
     pub fn start_vm(&self, node: &Node, vmid: Vmid) -> Result<Upid, Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/status/start", escaped(&node.0));
-        self.change(Method::Post, &path, &[], upid)
+        self.request(Method::Post(String::new()), &path, upid)
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/status/current`: whether it runs. Asks QEMU itself, where rows
@@ -216,8 +214,9 @@ impl Pve {
             status: String,
             exitstatus: Option<String>,
         }
-        let (node, upid) = (upid.node(), escaped(upid.as_str()));
-        let path = format!("/nodes/{}/tasks/{upid}/status", escaped(&node.0));
+        let node = upid.node();
+        let (node, upid) = (escaped(&node.0), escaped(upid.as_str()));
+        let path = format!("/nodes/{node}/tasks/{upid}/status");
         self.get(&path, |data| {
             let status: Status = parsed(data, "a task's status")?;
             match (status.status.as_str(), status.exitstatus) {
@@ -236,15 +235,13 @@ impl Pve {
         struct Line {
             t: String,
         }
-        let (node, upid) = (upid.node(), escaped(upid.as_str()));
+        let node = upid.node();
+        let (node, upid) = (escaped(&node.0), escaped(upid.as_str()));
         let start = match start {
             0 => String::new(),
             start => format!("start={start}&"),
         };
-        let path = format!(
-            "/nodes/{}/tasks/{upid}/log?{start}limit=0",
-            escaped(&node.0)
-        );
+        let path = format!("/nodes/{node}/tasks/{upid}/log?{start}limit=0");
         self.request(Method::GetLong, &path, |data| {
             let lines: Vec<Line> = parsed(data, "the lines of a log")?;
             Ok(lines.into_iter().map(|line| line.t).collect())

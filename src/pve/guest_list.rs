@@ -22,15 +22,13 @@ pub struct GuestList {
     pub first_unreadable: Option<String>,
 }
 
+/// Decides which guests a list keeps.
+pub type Keep<'k> = &'k dyn Fn(&Guest) -> bool;
+
 /// Reads the rows of a list and keeps the guests that `keep` accepts. `of_node` is the node whose VMs
 /// `/nodes/{node}/qemu` lists: its rows have neither node nor type. Text that repeats `secret` is
 /// masked.
-pub fn read(
-    rows: &[&RawValue],
-    of_node: Option<&Node>,
-    keep: &dyn Fn(&Guest) -> bool,
-    secret: &Secret,
-) -> GuestList {
+pub fn read(rows: &[&RawValue], of_node: Option<&Node>, keep: Keep, secret: &Secret) -> GuestList {
     let mut list = GuestList::default();
     for (row, number) in rows.iter().zip(1..) {
         match guest(row, of_node) {
@@ -124,13 +122,11 @@ fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> 
 }
 
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
-    match text(from)? {
-        None => Ok(None),
-        Some(text) => match text.parse() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(D::Error::custom(format!("'{text}' is no VMID"))),
-        },
-    }
+    let number = |text: String| {
+        let parsed = text.parse();
+        parsed.map_err(|_| D::Error::custom(format!("'{text}' is no VMID")))
+    };
+    text(from)?.map(number).transpose()
 }
 
 /// A boolean as Perl writes it: `1`, `"1"` or `true`.
@@ -147,10 +143,8 @@ fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
 /// `serde_json` counts lines and columns within the row, which helps nobody.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
+    let end = text.rfind(" at line ").unwrap_or(text.len());
+    text[..end].to_owned()
 }
 
 #[cfg(test)]

@@ -20,8 +20,8 @@ use self::answer::Answer;
 use self::connection::{Connection, Endpoint, Limit, Method, Presented, Request};
 use self::error::{Delivery, Error};
 use self::host::Host;
-use crate::pve::guest_list::{self, GuestList};
-use crate::pve::types::{Guest, Node, Token, TokenId};
+use crate::pve::guest_list::{self, GuestList, Keep};
+use crate::pve::types::{Node, Token, TokenId};
 
 /// How to reach a cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -142,17 +142,6 @@ impl Pve {
         self.request(Method::Get, path, read)
     }
 
-    /// `POST path` or `PUT path` with a form; `read` as for [`Pve::get`].
-    pub(super) fn change<T>(
-        &self,
-        method: fn(String) -> Method,
-        path: &str,
-        form: &[(&str, &str)],
-        read: impl FnOnce(&RawValue) -> Result<T, &'static str>,
-    ) -> Result<T, Error> {
-        self.request(method(encoded(form)), path, read)
-    }
-
     /// `read` as for [`Pve::get`].
     pub(super) fn request<T>(
         &self,
@@ -168,7 +157,7 @@ impl Pve {
         &self,
         path: &str,
         of_node: Option<&Node>,
-        keep: &dyn Fn(&Guest) -> bool,
+        keep: Keep,
     ) -> Result<GuestList, Error> {
         let method = Method::GetLong;
         self.send(&Request { method, path }, |answer| {
@@ -226,12 +215,10 @@ impl Pve {
         let answer = connection.exchange(request, &self.access.token, limit);
         let milliseconds = start.elapsed().as_millis();
         let outcome = match &answer {
-            Ok(Answer {
-                status,
-                reason,
-                length,
-                ..
-            }) => format!("{status} {reason}, {milliseconds} ms, {length} bytes"),
+            Ok(answer) => {
+                let (status, reason, length) = (answer.status, &answer.reason, answer.length);
+                format!("{status} {reason}, {milliseconds} ms, {length} bytes")
+            }
             Err(error) => format!("{error}, {milliseconds} ms"),
         };
         let (host, method, path) = (connection.host(), request.method.name(), request.path);
@@ -289,7 +276,8 @@ fn another_may_get(request: &Request, error: &Error) -> bool {
     }
 }
 
-fn encoded(form: &[(&str, &str)]) -> String {
+/// A form as the body of a request: keys and their values.
+pub fn encode_form(form: &[(&str, &str)]) -> String {
     let pair = |(key, value): &(&str, &str)| format!("{}={}", escaped(key), escaped(value));
     form.iter().map(pair).collect::<Vec<_>>().join("&")
 }

@@ -12,16 +12,12 @@ pub fn parts(text: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
 
 /// The value of a key, if it is there.
 pub fn value_of<'t>(text: &'t str, key: &str) -> Option<&'t str> {
-    parts(text)
-        .find(|(found, _)| *found == Some(key))
-        .map(|(_, value)| value)
+    parts(text).find_map(|(found, value)| (found == Some(key)).then_some(value))
 }
 
 /// The value that stands without a key.
 pub fn bare_value(text: &str) -> Option<&str> {
-    parts(text)
-        .find(|(key, _)| key.is_none())
-        .map(|(_, value)| value)
+    parts(text).find_map(|(key, value)| key.is_none().then_some(value))
 }
 
 /// Whether a key is one of these with a number behind it: `scsi0`, but not `scsihw`.
@@ -41,9 +37,7 @@ pub fn is_drive(key: &str) -> bool {
 /// The hardware address of a network card, which stands as the value of its model's name, or under a
 /// key of its own.
 pub fn mac(net: &str) -> Option<&str> {
-    let mut parts = parts(net);
-    let mac = parts.find(|(key, value)| key.is_some() && is_mac(value));
-    mac.map(|(_, value)| value)
+    parts(net).find_map(|(key, value)| (key.is_some() && is_mac(value)).then_some(value))
 }
 
 fn is_mac(text: &str) -> bool {

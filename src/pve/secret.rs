@@ -11,10 +11,9 @@ pub struct Secret(String);
 impl Secret {
     /// A text that has the form of a token's secret, a UUID. The text itself is never said back.
     pub fn of_token(text: &str) -> Option<Secret> {
-        let groups: Vec<&str> = text.split('-').collect();
-        let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-        let is_hex = |group: &&str| group.chars().all(|c| c.is_ascii_hexdigit());
-        let is_uuid = lengths == [8, 4, 4, 4, 12] && groups.iter().all(is_hex);
+        let lengths = text.split('-').map(str::len);
+        let is_uuid =
+            lengths.eq([8, 4, 4, 4, 12]) && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
         is_uuid.then(|| Secret(text.to_owned()))
     }
 
@@ -54,6 +53,7 @@ pub fn find_secret(words: &str) -> Option<usize> {
 
 /// Words without anything that looks like a token's secret. Whole tokens end up in the wrong
 /// setting, and what is said of that ends up in a mail from cron.
+#[derive(Debug)]
 pub struct Masked(String);
 
 impl<T: Into<String>> From<T> for Masked {
@@ -67,12 +67,6 @@ impl<T: Into<String>> From<T> for Masked {
 }
 
 impl fmt::Display for Masked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for Masked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

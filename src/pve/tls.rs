@@ -22,7 +22,7 @@ use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
     SignatureScheme, StreamOwned,
 };
-use snafu::{ResultExt, Snafu, ensure};
+use snafu::{OptionExt, ResultExt, Snafu, ensure};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
@@ -87,18 +87,16 @@ fn system_roots() -> RootCertStore {
 }
 
 fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
-    let bad = |reason: String| CaFileSnafu { path, reason }.build();
-    let pem = read_pem(path).map_err(|error| bad(error.to_string()))?;
+    let bad = |reason: &str| CaFileSnafu { path, reason }.build();
+    let pem = read_pem(path).map_err(|error| bad(&error.to_string()))?;
     let certificates: Vec<CertificateDer> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
-        .map_err(|_| bad("it is damaged".to_owned()))?;
-    let Some(first) = certificates.first() else {
-        return NoCertificateSnafu { path }.fail();
-    };
+        .map_err(|_| bad("it is damaged"))?;
+    let first = certificates.first().context(NoCertificateSnafu { path })?;
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
         let added = roots.add(certificate.clone());
-        added.map_err(|_| bad("it holds a certificate that is damaged".to_owned()))?;
+        added.map_err(|_| bad("it holds a certificate that is damaged"))?;
     }
     // One that cannot be read here may be any authority's.
     let is_servers = |certificate: &CertificateDer| {
@@ -286,11 +284,11 @@ impl ServerCertVerifier for Verifier {
 }
 
 /// Why a handshake failed, found inside the error that ureq hands on.
-pub fn handshake_failure(error: &ureq::Error) -> Option<rustls::Error> {
+pub fn handshake_failure(error: &ureq::Error) -> Option<&rustls::Error> {
     let ureq::Error::Io(error) = error else {
         return None;
     };
-    error.get_ref()?.downcast_ref().cloned()
+    error.get_ref()?.downcast_ref()
 }
 
 /// What keeps TLS from being set up at all. Nothing has been sent.

@@ -150,11 +150,9 @@ impl FromStr for Upid {
             return NotAUpidSnafu.fail();
         };
         let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
-        ensure!(
-            !node.is_empty() && !kind.is_empty() && !user.is_empty(),
-            NotAUpidSnafu
-        );
-        ensure!([pid, pstart, start].into_iter().all(is_hex), NotAUpidSnafu);
+        let is_set = [node, kind, user].iter().all(|text| !text.is_empty());
+        let are_hex = [pid, pstart, start].into_iter().all(is_hex);
+        ensure!(is_set && are_hex, NotAUpidSnafu);
         Ok(Upid(text.to_owned()))
     }
 }

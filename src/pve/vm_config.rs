@@ -75,19 +75,14 @@ impl VmConfig {
     /// The keys of its disks, `scsi0`, `efidisk0` …, without drives for CDs, which cloud-init's is
     /// one of: those come and go in a VM's life.
     pub fn disks(&self) -> BTreeSet<String> {
-        self.drives()
-            .filter(|(_, drive)| !is_cdrom(drive))
-            .map(|(key, _)| key.to_owned())
-            .collect()
+        self.disk_drives().map(|(key, _)| key.to_owned()).collect()
     }
 
     /// The storages that those are on.
     pub fn storages(&self) -> BTreeSet<String> {
         // `data:9000/base-9000-disk-0.raw,size=2G`
-        self.drives()
-            .filter(|(_, drive)| !is_cdrom(drive))
-            .filter_map(|(_, drive)| Some(drive.split_once(':')?.0.to_owned()))
-            .collect()
+        let storage = |(_, drive): (&str, &str)| Some(drive.split_once(':')?.0.to_owned());
+        self.disk_drives().filter_map(storage).collect()
     }
 
     /// The size of one of its disks, where the configuration tells it.
@@ -124,6 +119,11 @@ impl VmConfig {
         self.options_where(is_drive)
     }
 
+    fn disk_drives(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_cdrom = |drive| value_of(drive, "media") == Some("cdrom");
+        self.drives().filter(move |(_, drive)| !is_cdrom(drive))
+    }
+
     fn nets(&self) -> impl Iterator<Item = (&str, &str)> {
         self.options_where(|key| is_numbered(key, &["net"]))
     }
@@ -148,17 +148,11 @@ pub fn is_cloud_init(drive: &str) -> bool {
     volume.is_some_and(|volume| volume.contains("cloudinit"))
 }
 
-fn is_cdrom(drive: &str) -> bool {
-    value_of(drive, "media") == Some("cdrom")
-}
-
 /// `vmbr0/20` in `virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20`.
 fn bridge(net: &str) -> Option<String> {
     let bridge = value_of(net, "bridge")?;
-    Some(match value_of(net, "tag") {
-        Some(tag) => format!("{bridge}/{tag}"),
-        None => bridge.to_owned(),
-    })
+    let tag = value_of(net, "tag").map_or_else(String::new, |tag| format!("/{tag}"));
+    Some(format!("{bridge}{tag}"))
 }
 
 #[cfg(test)]

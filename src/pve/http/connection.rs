@@ -172,8 +172,9 @@ impl Connection {
             _ => BODY_AT_MOST,
         };
         let body = response.body_mut().with_config().limit(at_most);
-        let bytes = body.read_to_vec();
-        let bytes = bytes.map_err(|error| self.failure(&error, limit, status))?;
+        let bytes = body
+            .read_to_vec()
+            .map_err(|error| self.failure(&error, limit, status))?;
         let length = bytes.len();
         // One bad byte must not hide the rest.
         let text = String::from_utf8(bytes)
@@ -291,19 +292,14 @@ impl Connection {
             let tried = Some((host, words));
             return Error::NoTimeLeft { tried };
         }
-        let why = if !host.tls() && !traced.is_on_loopback() {
-            Unreached::NotLoopback
-        } else if traced.is_lookup_failed {
-            Unreached::Name { words }
-        } else {
-            match tls::handshake_failure(error) {
-                Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
-                Some(failure) => Unreached::Handshake {
-                    words: failure.to_string(),
-                },
-                None if is_cut(error) && host.tls() => Unreached::CutInTls,
-                None => Unreached::Connection { words },
-            }
+        let why = match tls::handshake_failure(error) {
+            _ if !host.tls() && !traced.is_on_loopback() => Unreached::NotLoopback,
+            _ if traced.is_lookup_failed => Unreached::Name { words },
+            Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
+            // Whose words are those of the I/O error around it.
+            Some(_) => Unreached::Handshake { words },
+            None if is_cut(error) && host.tls() => Unreached::CutInTls,
+            None => Unreached::Connection { words },
         };
         Error::Unreachable { host, why }
     }

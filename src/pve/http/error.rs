@@ -1,5 +1,7 @@
 //! What became of a request that did not succeed.
 
+use std::mem;
+
 use snafu::Snafu;
 
 use crate::pve::http::host::Host;
@@ -154,52 +156,41 @@ impl Error {
     }
 
     /// The same with other words of the server's.
-    pub fn map_words(self, map: impl Fn(String) -> String) -> Error {
-        match self {
-            Error::Refused {
-                status,
-                words,
-                token,
-            } => Error::Refused {
-                status,
-                words: map(words),
-                token,
-            },
-            Error::Unusable { host, status, what } => Error::Unusable {
-                host,
-                status,
-                what: map(what),
-            },
-            error => error,
+    pub fn map_words(mut self, map: impl Fn(String) -> String) -> Error {
+        if let Error::Refused { words, .. } | Error::Unusable { what: words, .. } = &mut self {
+            *words = map(mem::take(words));
         }
+        self
     }
 
     /// Whether it ended with the host's name.
     pub fn is_lookup_failed(&self) -> bool {
-        let why = match self {
-            Error::Unreachable { why, .. } => Some(why),
-            _ => None,
-        };
-        matches!(why, Some(Unreached::Name { .. } | Unreached::NotLoopback))
+        use Unreached::{Name, NotLoopback};
+
+        matches!(
+            self,
+            Error::Unreachable {
+                why: Name { .. } | NotLoopback,
+                ..
+            }
+        )
     }
 
     /// What the server did with the request.
     pub fn delivery(&self) -> Delivery {
         match self {
+            Error::Refused { .. } => Delivery::Refused,
+            Error::NoneReached { each }
+                if each.iter().any(|one| one.delivery() == Delivery::Unknown) =>
+            {
+                Delivery::Unknown
+            }
             Error::Tls { .. }
             | Error::NoTimeLeft { .. }
             | Error::Unreachable { .. }
             | Error::Untrusted { .. }
+            | Error::NoneReached { .. }
             | Error::Undelivered { .. } => Delivery::NotDelivered,
-            Error::NoneReached { each } => {
-                let is_lost = |error: &Error| error.delivery() == Delivery::Unknown;
-                if each.iter().any(is_lost) {
-                    Delivery::Unknown
-                } else {
-                    Delivery::NotDelivered
-                }
-            }
-            Error::Refused { .. } => Delivery::Refused,
             Error::LostBehind { .. } | Error::NoAnswer { .. } | Error::Unusable { .. } => {
                 Delivery::Unknown
             }

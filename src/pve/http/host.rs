@@ -67,11 +67,10 @@ impl fmt::Display for Host {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "" } else { "http://" };
-        write!(f, "{scheme}{}", self.name)?;
-        match self.port {
-            Some(port) => write!(f, ":{port}"),
-            None => Ok(()),
-        }
+        let port = self
+            .port
+            .map_or_else(String::new, |port| format!(":{port}"));
+        write!(f, "{scheme}{}{port}", self.name)
     }
 }
 
@@ -141,14 +140,10 @@ pub fn parse_port(text: &str) -> Result<u16, Error> {
 }
 
 fn is_host_name(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     match name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-        None => {
-            !name.is_empty()
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
-        }
+        None => !name.is_empty() && name.chars().all(is_allowed),
     }
 }
 

@@ -22,7 +22,7 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 const NAMES_AT_MOST: usize = 8;
 
 /// The SHA-256 of a certificate, which stands for the whole of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fingerprint([u8; SHA256_OUTPUT_LEN]);
 
 impl Fingerprint {
@@ -39,12 +39,6 @@ impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pairs = self.0.map(|byte| format!("{byte:02X}"));
         f.write_str(&pairs.join(":"))
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 
@@ -107,14 +101,8 @@ impl Day {
 /// `2026-11-25`
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Day(time) = self;
-        write!(
-            f,
-            "{:04}-{:02}-{:02}",
-            time.year(),
-            time.month(),
-            time.day()
-        )
+        let (year, month, day) = (self.0.year(), self.0.month(), self.0.day());
+        write!(f, "{year:04}-{month:02}-{day:02}")
     }
 }
 

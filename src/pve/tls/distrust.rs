@@ -61,39 +61,32 @@ pub enum Distrust {
 impl Distrust {
     /// From the verifier's words for a certificate with these details.
     pub fn of(error: &rustls::Error, details: Option<Details>, now: UnixTime) -> Distrust {
+        use CertificateError::{
+            BadEncoding, BadSignature, Expired, ExpiredContext, InvalidPurpose,
+            InvalidPurposeContext, NotValidForName, NotValidForNameContext, NotValidYet,
+            NotValidYetContext, Other, UnknownIssuer,
+        };
+
         let rustls::Error::InvalidCertificate(reason) = error else {
             return Distrust::Unverifiable;
         };
         let is_self_signed = details.as_ref().is_some_and(|it| it.is_self_signed);
         match reason {
-            CertificateError::UnknownIssuer
-            | CertificateError::BadSignature
-            | CertificateError::Other(_)
-                if is_self_signed =>
-            {
-                Distrust::SelfSigned
-            }
-            // A wrong signature: the authority bears the name of a trusted one but is another, as
-            // those of two Proxmox VE clusters may.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                Distrust::UnknownAuthority
-            }
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => {
-                // Not the server's own, then: an authority's between it and the root.
+            UnknownIssuer | BadSignature | Other(_) if is_self_signed => Distrust::SelfSigned,
+            // A bad signature: the authority has the name of a trusted one but is another, which is
+            // possible among the authorities of two Proxmox VE clusters.
+            UnknownIssuer | BadSignature => Distrust::UnknownAuthority,
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => {
+                // If not the server's own certificate, an authority's between it and the root.
                 let of_its_time = details.and_then(|it| Distrust::of_its_time(&it, now));
                 of_its_time.unwrap_or(Distrust::Unverifiable)
             }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            NotValidForName | NotValidForNameContext { .. } => {
                 let names = details.map(|details| details.names);
                 Distrust::OtherNames { names }
             }
-            CertificateError::BadEncoding => Distrust::Damaged,
-            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                Distrust::OtherPurpose
-            }
+            BadEncoding => Distrust::Damaged,
+            InvalidPurpose | InvalidPurposeContext { .. } => Distrust::OtherPurpose,
             _ => Distrust::Unverifiable,
         }
     }
