@@ -52,35 +52,35 @@ impl Pve {
         })
     }
 
-    /// `GET /access/permissions?path={path}`. What this token itself may do on that path, with all
-    /// that is inherited there, and after whatever privilege separation takes away.
+    /// `GET /access/permissions?path={path}`. This token's effective privileges on that path:
+    /// including inherited ones, and reduced by privilege separation.
     pub fn permissions_on(&self, path: &str) -> Result<Permissions, Error> {
         let path = format!("/access/permissions?path={}", escaped(path));
         self.get(&path, permissions)
     }
 
-    /// `GET /access/permissions`. The same for all paths of which something is said; those on which
-    /// the token has nothing are left out.
+    /// `GET /access/permissions`. This token's effective privileges on all paths that appear in the
+    /// ACL; paths on which it has none are left out.
     pub fn permissions(&self) -> Result<Permissions, Error> {
         self.get("/access/permissions", permissions)
     }
 
-    /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those what
-    /// `keep` says. Name, status and template flag come from a cache: absent for up to 10 s after a
-    /// clone and on nodes that are down, and for a reused VMID those of the dead guest.
+    /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those the
+    /// ones that `keep` accepts. Name, status and template flag come from a cache: absent for up to
+    /// 10 s after a clone and on nodes that are down; for a reused VMID those of the deleted guest.
     pub fn guests(&self, keep: Keep) -> Result<GuestList, Error> {
         self.list_guests("/cluster/resources?type=vm", None, keep)
     }
 
-    /// `GET /nodes/{node}/qemu`. Reads the configurations themselves, so VMs always have their
-    /// names here, also while they are being cloned.
+    /// `GET /nodes/{node}/qemu`. The server reads the configurations themselves, so VMs have their
+    /// names here even while they are being cloned.
     pub fn vms_of_node(&self, node: &Node, keep: Keep) -> Result<GuestList, Error> {
         let path = format!("/nodes/{}/qemu", escaped(&node.0));
         self.list_guests(&path, Some(node), keep)
     }
 
-    /// `GET /nodes/{node}/qemu/{vmid}/config`. The truth about a VM, as it will be after its next
-    /// start; `None` if the node has none of that VMID. 403 if the token may not see it, whether it is there or not.
+    /// `GET /nodes/{node}/qemu/{vmid}/config`. The configuration as of the next start; `None` if the
+    /// node has no such VM. 403 if the token may not see it, whether it exists or not.
     pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
         match self.get(&path, |data| parsed(data, "a VM's configuration")) {
@@ -93,11 +93,11 @@ impl Pve {
         }
     }
 
-    /// `GET /cluster/nextid`. The lowest VMID that was free a moment ago, also of guests that this
-    /// token cannot see, and within the range that the administrator set. Reserved for nobody.
+    /// `GET /cluster/nextid`. The lowest free VMID within the range that the administrator set. Guests
+    /// that this token cannot see count too. The VMID is not reserved.
     pub fn next_vmid(&self) -> Result<Vmid, Error> {
         self.get("/cluster/nextid", |data| {
-            // A number or a text.
+            // The server sends a string; a number is accepted too.
             let text = match parsed(data, "a VMID")? {
                 Value::String(text) => text,
                 other => other.to_string(),
@@ -106,8 +106,8 @@ impl Pve {
         })
     }
 
-    /// `GET /cluster/nextid?vmid={vmid}`. Whether no guest has this VMID, seen or unseen by this
-    /// token. That it is taken is said by a 400.
+    /// `GET /cluster/nextid?vmid={vmid}`. Whether no guest has this VMID, whether or not this token can
+    /// see it. The server answers 400 if the VMID is taken.
     pub fn is_free(&self, vmid: Vmid) -> Result<bool, Error> {
         let path = format!("/cluster/nextid?vmid={vmid}");
         match self.get(&path, |_| Ok(true)) {
@@ -118,9 +118,9 @@ impl Pve {
         }
     }
 
-    /// `POST /nodes/{node}/qemu/{template}/clone`. For a full clone with `full=1`, for without it
-    /// the clone of a template is a linked one. The task runs on `node`, where the template is. That
-    /// the VMID is taken may show here or only in the task.
+    /// `POST /nodes/{node}/qemu/{template}/clone`. A full clone needs `full=1`: by default the clone of
+    /// a template is linked. The task runs on `node`, the template's. If the VMID is taken, either the
+    /// request or the task fails.
     pub fn clone_vm(
         &self,
         node: &Node,
@@ -142,9 +142,9 @@ impl Pve {
         self.request(Method::Post(encode_form(&form)), &path, upid)
     }
 
-    /// `PUT /nodes/{node}/qemu/{vmid}/config`. Changes options at once, in Proxmox's own names; with
-    /// a `digest` only if the configuration is still the one that had it. What is wrong with single
-    /// options is said in one 400. A network card without its hardware address gets a new one.
+    /// `PUT /nodes/{node}/qemu/{vmid}/config`. Changes options synchronously; with a `digest` only if
+    /// the configuration still has it. One 400 lists all invalid options. A network card that is sent
+    /// without its hardware address gets a new one.
     pub fn configure(
         &self,
         node: &Node,
@@ -155,8 +155,8 @@ impl Pve {
         self.request(Method::Put(encode_form(options)), &path, |_| Ok(()))
     }
 
-    /// `PUT /nodes/{node}/qemu/{vmid}/resize`, with a size that is not relative, so that it may come
-    /// twice. That there is no such disk, or that it is larger, shows only in the task.
+    /// `PUT /nodes/{node}/qemu/{vmid}/resize`. The size is absolute, so the request may be repeated. If
+    /// there is no such disk, or it is larger already, only the task fails.
     pub fn resize_disk(
         &self,
         node: &Node,
@@ -170,15 +170,15 @@ impl Pve {
         self.request(Method::Put(encode_form(&form)), &path, upid)
     }
 
-    /// `POST /nodes/{node}/qemu/{vmid}/status/start`. Gives a task for everything, also for a VM that
-    /// is not there or runs already; the task then fails.
+    /// `POST /nodes/{node}/qemu/{vmid}/status/start`. If the VM does not exist or is running already,
+    /// only the task fails.
     pub fn start_vm(&self, node: &Node, vmid: Vmid) -> Result<Upid, Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/status/start", escaped(&node.0));
         self.request(Method::Post(String::new()), &path, upid)
     }
 
-    /// `GET /nodes/{node}/qemu/{vmid}/status/current`: whether it runs. Asks QEMU itself, where rows
-    /// of lists lag.
+    /// `GET /nodes/{node}/qemu/{vmid}/status/current`. Whether the VM is running, from QEMU itself,
+    /// where lists lag.
     pub fn is_running(&self, node: &Node, vmid: Vmid) -> Result<bool, Error> {
         #[derive(Deserialize)]
         struct Status {
@@ -191,8 +191,8 @@ impl Pve {
         })
     }
 
-    /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`: the guest's network cards and
-    /// their addresses, as its agent tells them. While the agent is not running, a 500 after 3 s.
+    /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`. The guest's network interfaces as
+    /// its agent reports them. 500 after 3 s if the agent is not running.
     pub fn interfaces(&self, node: &Node, vmid: Vmid) -> Result<Vec<Interface>, Error> {
         #[derive(Deserialize)]
         struct Answer {
@@ -206,8 +206,7 @@ impl Pve {
         })
     }
 
-    /// `GET /nodes/{node}/tasks/{upid}/status`, of the node that the UPID names. Without
-    /// Sys.Audit a token sees only the tasks that it started itself.
+    /// `GET /nodes/{node}/tasks/{upid}/status`. Without Sys.Audit a token sees only its own tasks.
     pub fn task_status(&self, upid: &Upid) -> Result<TaskStatus, Error> {
         #[derive(Deserialize)]
         struct Status {
@@ -228,8 +227,8 @@ impl Pve {
         })
     }
 
-    /// `GET /nodes/{node}/tasks/{upid}/log`: its lines from the one with this index on, the oldest
-    /// first. Of an unknown task it is one line that says so.
+    /// `GET /nodes/{node}/tasks/{upid}/log`. The lines of the log from index `start`, the oldest first.
+    /// For an unknown task the server returns one line that says so.
     pub fn task_log(&self, upid: &Upid, start: usize) -> Result<Vec<String>, Error> {
         #[derive(Deserialize)]
         struct Line {
@@ -248,8 +247,8 @@ impl Pve {
         })
     }
 
-    /// `GET /nodes/{node}/tasks`: the clones of a template that are running there. Without
-    /// Sys.Audit a token sees only those that it started itself.
+    /// `GET /nodes/{node}/tasks`. The running clone tasks of a template. Without Sys.Audit a token sees
+    /// only its own tasks.
     pub fn running_clones_of(&self, template: Vmid, node: &Node) -> Result<Vec<Upid>, Error> {
         #[derive(Deserialize)]
         struct Task {
@@ -274,7 +273,7 @@ fn upid(data: &RawValue) -> Result<Upid, &'static str> {
     parsed(data, "a task's UPID")
 }
 
-/// `data` as a `T`, or the words for what was expected.
+/// `data` as a `T`, or `expected` if it is none.
 fn parsed<'a, T: Deserialize<'a>>(
     data: &'a RawValue,
     expected: &'static str,

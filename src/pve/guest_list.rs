@@ -1,5 +1,5 @@
-//! Lists of guests, read as loosely as the server writes them: numbers may arrive as strings and the
-//! other way round, and a row that cannot be read does not hide the others.
+//! Lists of guests, read leniently: numbers may arrive as strings and strings as numbers, and a row
+//! that cannot be read does not hide the others.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -12,13 +12,13 @@ use crate::pve::types::{Guest, GuestKind, Node, Vmid};
 /// A guest list as far as it could be read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GuestList {
-    /// Those that were to be kept. Sorted by VMID as a number; the server sorts it as text.
+    /// The guests to keep, sorted by VMID as a number; the server sorts by VMID as text.
     pub guests: Vec<Guest>,
-    /// The VMIDs of all, sorted.
+    /// The VMIDs of all guests, sorted.
     pub vmids: Vec<Vmid>,
     /// How many rows could not be read.
     pub unreadable: usize,
-    /// Number of the first unreadable row, and its error.
+    /// The number of the first unreadable row, and its error.
     pub first_unreadable: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub fn read(rows: &[&RawValue], of_node: Option<&Node>, keep: Keep, secret: &Sec
     list
 }
 
-/// The secret may stand in a row with JSON escapes, which masking the body does not find.
+/// A row may contain the secret with JSON escapes, which masking the body does not find.
 fn masked(guest: Guest, secret: &Secret) -> Guest {
     let masked = |text: String| secret.masked_in(text);
     Guest {
@@ -86,7 +86,7 @@ fn guest(row: &RawValue, of_node: Option<&Node>) -> Result<Guest, String> {
     })
 }
 
-/// `VM 101` is what some lists call a VM whose configuration has no name yet.
+/// Some lists show a VM whose configuration has no name yet as `VM 101`.
 fn is_placeholder(name: &str, vmid: Vmid) -> bool {
     let number = name.strip_prefix("VM ");
     number.is_some_and(|number| number == vmid.to_string())
@@ -140,7 +140,7 @@ fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     }
 }
 
-/// `serde_json` counts lines and columns within the row, which helps nobody.
+/// The error without line and column, which `serde_json` counts within the row.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let end = text.rfind(" at line ").unwrap_or(text.len());

@@ -32,9 +32,9 @@ impl From<Value> for Interface {
     }
 }
 
-/// The first address of the cards with these hardware addresses, in small letters and in this order,
-/// that others can use. An IPv4 address comes before an IPv6 one. Interfaces with other hardware
-/// addresses are the guest's own: bridges of containers, tunnels, loopback.
+/// The first address that other machines can use, of the cards with these hardware addresses, which
+/// are in lower case and in order of preference. IPv4 is preferred over IPv6. Interfaces with other
+/// hardware addresses are internal to the guest: container bridges, tunnels, loopback.
 pub fn best_address(interfaces: &[Interface], macs: &[String]) -> Option<IpAddr> {
     let of_cards = || {
         let cards = macs.iter().flat_map(|mac| {

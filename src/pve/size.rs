@@ -13,24 +13,24 @@ const UNITS: [(char, u64); 4] = [
     ('K', 1 << 10),
 ];
 
-/// The size of a disk, in bytes. As text it is what Proxmox takes and gives: `32G`, `2252M`, where G is
-/// 2³⁰ bytes.
+/// The size of a disk, in bytes. As text it has Proxmox VE's notation: `32G`, `2252M`, where G is 2³⁰
+/// bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Size(pub u64);
 
 impl Size {
-    /// Both together. What is beyond all measure the server refuses.
+    /// The sum. The server refuses a size that is too large.
     pub fn plus(self, other: Size) -> Size {
         Size(self.0.saturating_add(other.0))
     }
 }
 
-/// In the largest unit that says it exactly, up to G.
+/// In the largest unit, up to G, that is exact.
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Size(bytes) = self;
-        // Not in T: everybody counts disks in G.
+        // Not in T: disk sizes are usually given in G.
         let mut units = UNITS[1..].iter();
         match units.find(|(_, unit)| *bytes > 0 && bytes % unit == 0) {
             Some((letter, unit)) => write!(f, "{}{letter}", bytes / unit),
@@ -76,7 +76,7 @@ impl FromStr for Size {
     }
 }
 
-/// Not the size of a disk.
+/// A text is not a disk size.
 #[derive(Debug, PartialEq, Eq, Snafu)]
 #[snafu(display("a size is a number with K, M, G or T behind it: 32G"))]
 pub struct NotASize;

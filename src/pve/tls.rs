@@ -1,6 +1,6 @@
-//! Whom to trust: TLS between ureq's connection and its requests.
+//! TLS, and which servers to trust.
 //!
-//! ureq has no way in for a certificate verifier, so this is a link of its connector chain.
+//! ureq does not accept a certificate verifier, so this is a link of its connector chain.
 
 pub mod certificate;
 pub mod distrust;
@@ -32,16 +32,16 @@ use self::distrust::Distrust;
 use crate::pve::secret::Masked;
 use crate::pve::trace::Trace;
 
-/// Whom to believe that it is the server it claims to be.
+/// Which servers to trust.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trust {
-    /// The certificate authorities that this system trusts.
+    /// Those with a certificate from an authority that this system trusts.
     SystemRoots,
-    /// The certificate authorities in this PEM file, and no others.
+    /// Those with a certificate from an authority in this PEM file, and no others.
     CaFile(PathBuf),
-    /// Whoever presents this certificate and holds its key, in whatever name and signed by whomever.
+    /// Those that present this certificate and hold its key, whatever its names and issuer.
     Pin(Fingerprint),
-    /// Whoever answers. Protects from nobody who can get in between.
+    /// Any server. Gives no protection against a man in the middle.
     Anyone,
 }
 
@@ -79,7 +79,7 @@ impl Tls {
     }
 }
 
-/// Systems carry certificates that no modern verifier reads; the others are still good.
+/// Systems ship certificates that no modern verifier can read; those are skipped.
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -98,19 +98,15 @@ fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
         let added = roots.add(certificate.clone());
         added.map_err(|_| bad("it holds a certificate that is damaged"))?;
     }
-    // One that cannot be read here may be any authority's.
-    let is_servers = |certificate: &CertificateDer| {
-        Details::of(certificate).is_some_and(|details| !details.may_sign)
-    };
+    // A certificate that cannot be read may be an authority's.
+    let may_sign = |certificate| Details::of(certificate).is_none_or(|details| details.may_sign);
     let fingerprint = Fingerprint::of(first);
-    ensure!(
-        !certificates.iter().all(is_servers),
-        NoAuthoritySnafu { path, fingerprint }
-    );
+    let has_authority = certificates.iter().any(may_sign);
+    ensure!(has_authority, NoAuthoritySnafu { path, fingerprint });
     Ok(roots)
 }
 
-/// A device may be without end.
+/// Reads at most 1 MiB: a device may be endless.
 fn read_pem(path: &Path) -> io::Result<Vec<u8>> {
     const AT_MOST: u64 = 1 << 20;
 
@@ -194,7 +190,7 @@ impl fmt::Debug for TlsTransport {
 #[derive(Debug)]
 enum Rule {
     SignedByAuthority(Arc<WebPkiServerVerifier>),
-    /// There is no authority that could have signed it.
+    /// There is no authority to trust.
     SignedByNobody,
     Pinned(Fingerprint),
     Anyone,
@@ -283,7 +279,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Why a handshake failed, found inside the error that ureq hands on.
+/// Why a handshake failed, from inside ureq's error.
 pub fn handshake_failure(error: &ureq::Error) -> Option<&rustls::Error> {
     let ureq::Error::Io(error) = error else {
         return None;
@@ -291,7 +287,7 @@ pub fn handshake_failure(error: &ureq::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// What keeps TLS from being set up at all. Nothing has been sent.
+/// Why TLS could not be set up. Nothing was sent.
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Error {
@@ -301,7 +297,7 @@ pub enum Error {
     #[snafu(display("CA file '{}' holds no PEM certificate", Masked::from(path.to_string_lossy())))]
     NoCertificate { path: PathBuf },
 
-    /// Mostly it is the node's own certificate.
+    /// Usually the node's own certificate.
     #[snafu(display(
         "CA file '{}' holds a server's certificate, which vouches for no other, and not that of a \
          certificate authority",

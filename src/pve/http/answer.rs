@@ -140,14 +140,14 @@ impl Answer<'_> {
     }
 }
 
-/// Whether the parser ran out of input. It reports a truncated number as a syntax error at the end.
+/// Whether the parser ran out of input. It reports a truncated number as a syntax error.
 fn is_cut(error: &serde_json::Error, body: &str) -> bool {
     let last_line = body.rsplit('\n').next().unwrap_or_default();
     let is_at_the_end = error.column() == last_line.len();
     error.is_eof() || is_at_the_end && body.ends_with(['.', '-', '+', 'e', 'E'])
 }
 
-/// What every answer of Proxmox looks like.
+/// The part that all answers of Proxmox VE have.
 #[derive(Deserialize)]
 struct Envelope<T> {
     data: T,
@@ -164,8 +164,8 @@ struct Refusal {
     errors: Value,
 }
 
-/// The server's words: `message`, or before Proxmox VE 8.4 the reason phrase, and what `errors`
-/// says of single parameters.
+/// The server's words: `message`, or before Proxmox VE 8.4 the reason phrase, and `errors` about single
+/// parameters.
 fn words_of(refusal: &Refusal, reason: &str) -> String {
     let message = match &refusal.message {
         Value::String(text) => text.trim(),
@@ -174,18 +174,15 @@ fn words_of(refusal: &Refusal, reason: &str) -> String {
     let Value::Object(errors) = &refusal.errors else {
         return message.to_owned();
     };
-    let each: Vec<String> = errors
-        .iter()
-        .map(|(parameter, text)| {
-            let text = match text {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            let lines = text.lines().map(str::trim).collect::<Vec<_>>().join(", ");
-            format!("{parameter}: {}", lines.trim_end_matches([',', ' ']))
-        })
-        .collect();
-    format!("{message} {}", each.join("; "))
+    let each = errors.iter().map(|(parameter, text)| {
+        let text = match text {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let lines = text.lines().map(str::trim).collect::<Vec<_>>().join(", ");
+        format!("{parameter}: {}", lines.trim_end_matches([',', ' ']))
+    });
+    format!("{message} {}", each.collect::<Vec<_>>().join("; "))
 }
 
 /// The node in `/nodes/{node}/…`.

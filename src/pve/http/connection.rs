@@ -1,4 +1,4 @@
-//! The way to one host: its connections, one request at a time, and what became of it.
+//! Requests to one host, one at a time, and how they fail.
 
 use std::cell::OnceCell;
 use std::io::ErrorKind;
@@ -18,16 +18,16 @@ use crate::pve::tls::{self, Tls, Trust};
 use crate::pve::trace::{Lookup, Trace, Traced};
 use crate::pve::types::Token;
 
-/// pveproxy drops idle connections after 5 s; one that is nearly that old may be gone already.
+/// pveproxy closes idle connections after 5 s; one that is nearly that old may be closed already.
 const IDLE_AT_MOST: Duration = Duration::from_secs(4);
-/// A POST on a connection that the server is just closing looks like a lost answer, so one that
-/// has been idle for longer than this is not used for it.
+/// A change that is sent while the server closes the connection looks like a lost answer, so a
+/// connection that was idle for longer than this is not used for one.
 const IDLE_BEFORE_A_CHANGE: Duration = Duration::from_secs(1);
-/// Also for the lookup of the name before it.
+/// The time limit for resolving the name, and again for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Room for 170,000 guests; bounds an endless answer.
+/// Enough for 170,000 guests; bounds an endless answer.
 const LIST_AT_MOST: u64 = 64 << 20;
-/// Everything else is far shorter.
+/// All other answers are far shorter.
 const BODY_AT_MOST: u64 = 4 << 20;
 
 const ENDLESS_HEADERS: &str = "headers without end";
@@ -56,7 +56,7 @@ pub struct Request<'r> {
     pub path: &'r str,
 }
 
-/// What a request does, with the form that says how.
+/// What a request does, with its encoded form.
 pub enum Method {
     Get,
     /// `GET` where the answer may be long: guests, or the lines of a log.
@@ -123,7 +123,7 @@ impl Connection {
         })
     }
 
-    /// The agent, created at the first call, which reads the CA file.
+    /// The agent. The first call creates it and reads the CA file or the system's roots.
     pub fn agent(&self) -> Result<&Agent, Error> {
         if let Some(agent) = self.agent.get() {
             return Ok(agent);
@@ -181,9 +181,8 @@ impl Connection {
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let masked = |text: String| token.secret.masked_in(text);
         let header = |name| {
-            Some(masked(
-                response.headers().get(name)?.to_str().ok()?.to_owned(),
-            ))
+            let value = response.headers().get(name)?.to_str().ok()?;
+            Some(masked(value.to_owned()))
         };
         let reason = self.trace.lock().reason_phrase.take();
         Ok(Answer {
@@ -230,7 +229,7 @@ impl Connection {
             .send(form)
     }
 
-    /// `status` is 0 if there is none yet.
+    /// `status` is that of the answer, or 0 if none was received.
     fn failure(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
         let traced = self.trace.lock();
         if traced.is_sent {
@@ -296,7 +295,6 @@ impl Connection {
             _ if !host.tls() && !traced.is_on_loopback() => Unreached::NotLoopback,
             _ if traced.is_lookup_failed => Unreached::Name { words },
             Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
-            // Whose words are those of the I/O error around it.
             Some(_) => Unreached::Handshake { words },
             None if is_cut(error) && host.tls() => Unreached::CutInTls,
             None => Unreached::Connection { words },
