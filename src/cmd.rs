@@ -150,7 +150,7 @@ impl Session<'_> {
         let pve = Pve::new(access, deadline)?;
         let (verbose, hosts) = (self.connection.verbose, access.endpoints.len());
         let progress = self.end.progress.clone();
-        Ok(pve.told_to(Box::new(move |event| match event {
+        Ok(pve.observed_by(Box::new(move |event| match event {
             Event::Exchange(line) if verbose => progress.say(line),
             Event::Exchange(_) => {}
             Event::PassedOver(error) => tell_of_passed_over(error, hosts, &progress),

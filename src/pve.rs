@@ -8,11 +8,9 @@ pub mod property;
 pub mod secret;
 mod size;
 mod tls;
+mod trace;
 pub mod types;
 mod vm_config;
-
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,9 +20,7 @@ pub use self::guest_list::GuestList;
 pub use self::http::connection::{Endpoint, Presented};
 pub use self::http::error::{Behind, Delivery, Error, Unreached};
 pub use self::http::host::{Address, Host, addresses, parse_port};
-#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
-pub use self::http::static_glibc;
-pub use self::http::{Event, Met, Witness, escaped};
+pub use self::http::{Access, Event, Met, Pve, escaped};
 pub use self::interfaces::{Interface, best_address};
 pub use self::permissions::Permissions;
 pub use self::size::{NotASize, Size};
@@ -33,162 +29,88 @@ pub use self::tls::distrust::Distrust;
 pub use self::tls::{Error as TlsError, Trust};
 pub use self::vm_config::{VmConfig, is_agent_on, is_cloud_init};
 
-use self::guest_list::Reading;
-use self::http::Transport;
-use self::http::connection::Line;
+use self::guest_list::Keep;
+use self::http::connection::Method;
+use self::http::encode_form;
 use self::types::{
-    CloneMode, CloneOptions, ExitStatus, Guest, Node, TaskStatus, Token, TokenId, Upid, Version,
-    VmName, Vmid,
+    CloneMode, CloneOptions, ExitStatus, Node, TaskStatus, Upid, Version, VmName, Vmid,
 };
 
-/// How to reach a cluster.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Access {
-    /// Its servers, any of which will do, in the order in which they are asked.
-    pub endpoints: Vec<Endpoint>,
-    /// Who we are.
-    pub token: Token,
-    /// What one request may take at the most. The server itself gives up after 30 s.
-    pub request_timeout: Duration,
-}
-
-/// A Proxmox VE server, asked with one token.
-pub struct Pve {
-    transport: Transport,
-}
-
 impl Pve {
-    /// Gets ready to ask the servers; no request is sent. No later request outlives `deadline`.
-    pub fn new(access: &Access, deadline: Option<Instant>) -> Result<Pve, Error> {
-        let Access {
-            endpoints,
-            token,
-            request_timeout,
-        } = access;
-        let transport = Transport::new(endpoints, token, *request_timeout, deadline)?;
-        Ok(Pve { transport })
-    }
-
-    /// Tells `witness` of each request from now on.
-    pub fn told_to(mut self, witness: Witness) -> Pve {
-        self.transport.tell(witness);
-        self
-    }
-
-    /// A client of its own for another thread, which begins with the host that has answered last and
-    /// tells nobody of its requests.
-    pub fn another(&self) -> Pve {
-        let transport = self.transport.another();
-        Pve { transport }
-    }
-
-    /// Who asks.
-    pub fn token(&self) -> &TokenId {
-        self.transport.token()
-    }
-
-    /// How far these servers and this token have got in this run.
-    pub fn met(&self) -> Met {
-        self.transport.met()
-    }
-
-    /// What the first host has presented of itself, if it was asked by TLS.
-    pub fn presented(&self) -> Option<Presented> {
-        self.transport.lines().first()?.presented()
-    }
-
-    /// Where the first host's name has led to.
-    pub fn addresses(&self) -> Vec<IpAddr> {
-        let first = self.transport.lines().first();
-        first.map_or_else(Vec::new, Line::addresses)
-    }
-
     /// `GET /version`. Any token may ask.
     pub fn version(&self) -> Result<Version, Error> {
         #[derive(Deserialize)]
         struct Answer {
             version: String,
         }
-        self.transport.get("/version", |data| {
-            let Answer { version } = parsed(data, "a version")?;
-            version.parse().map_err(|_| "a version".to_owned())
+        self.get("/version", |data| {
+            let Answer { version: text } = parsed(data, "a version")?;
+            let major = text.split(['.', '-']).next();
+            let major = major.and_then(|major| major.parse().ok());
+            let major = major.ok_or("a version")?;
+            Ok(Version { text, major })
         })
     }
 
-    /// `GET /access/permissions?path={path}`. What this token itself may do on that path, with all
-    /// that is inherited there, and after whatever privilege separation takes away.
+    /// `GET /access/permissions?path={path}`. This token's effective privileges on that path:
+    /// including inherited ones, and reduced by privilege separation.
     pub fn permissions_on(&self, path: &str) -> Result<Permissions, Error> {
         let path = format!("/access/permissions?path={}", escaped(path));
-        self.transport.get(&path, Permissions::read)
+        self.get(&path, permissions)
     }
 
-    /// `GET /access/permissions`. The same for all paths of which something is said; those on which
-    /// the token has nothing are left out.
+    /// `GET /access/permissions`. This token's effective privileges on all paths that appear in the
+    /// ACL; paths on which it has none are left out.
     pub fn permissions(&self) -> Result<Permissions, Error> {
-        self.transport.get("/access/permissions", Permissions::read)
+        self.get("/access/permissions", permissions)
     }
 
-    /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those what
-    /// `keep` says. Name, status and template flag come from a cache: absent for up to 10 s after a
-    /// clone and on nodes that are down, and for a reused VMID those of the dead guest.
-    pub fn guests(&self, keep: &dyn Fn(&Guest) -> bool) -> Result<GuestList, Error> {
-        let of_node = None;
-        let reading = Reading { of_node, keep };
-        self.transport.guests("/cluster/resources?type=vm", reading)
+    /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those the
+    /// ones that `keep` accepts. Name, status and template flag come from a cache: absent for up to
+    /// 10 s after a clone and on nodes that are down; for a reused VMID those of the deleted guest.
+    pub fn guests(&self, keep: Keep) -> Result<GuestList, Error> {
+        self.list_guests("/cluster/resources?type=vm", None, keep)
     }
 
-    /// `GET /nodes/{node}/qemu`. Reads the configurations themselves, so VMs always have their
-    /// names here, also while they are being cloned.
-    pub fn vms_of_node(
-        &self,
-        node: &Node,
-        keep: &dyn Fn(&Guest) -> bool,
-    ) -> Result<GuestList, Error> {
-        let of_node = Some(node);
+    /// `GET /nodes/{node}/qemu`. The server reads the configurations themselves, so VMs have their
+    /// names here even while they are being cloned.
+    pub fn vms_of_node(&self, node: &Node, keep: Keep) -> Result<GuestList, Error> {
         let path = format!("/nodes/{}/qemu", escaped(&node.0));
-        self.transport.guests(&path, Reading { of_node, keep })
+        self.list_guests(&path, Some(node), keep)
     }
 
-    /// `GET /nodes/{node}/qemu/{vmid}/config`. The truth about a VM, as it will be after its next
-    /// start; `None` if the node has none of that VMID. 403 if the token may not see it, whether it is there or not.
+    /// `GET /nodes/{node}/qemu/{vmid}/config`. The configuration as of the next start; `None` if the
+    /// node has no such VM. 403 if the token may not see it, whether it exists or not.
     pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
-        match self
-            .transport
-            .get(&path, |data| VmConfig::read(data).map(Some))
-        {
+        match self.get(&path, |data| parsed(data, "a VM's configuration")) {
             Err(Error::Refused {
                 status: 500, words, ..
             }) if words.starts_with("Configuration file") && words.ends_with("does not exist") => {
                 Ok(None)
             }
-            other => other,
+            other => other.map(Some),
         }
     }
 
-    /// `GET /cluster/nextid`. The lowest VMID that was free a moment ago, also of guests that this
-    /// token cannot see, and within the range that the administrator set. Reserved for nobody.
+    /// `GET /cluster/nextid`. The lowest free VMID within the range that the administrator set. Guests
+    /// that this token cannot see count too. The VMID is not reserved.
     pub fn next_vmid(&self) -> Result<Vmid, Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Next {
-            Text(String),
-            Number(u32),
-        }
-        self.transport.get("/cluster/nextid", |data| {
+        self.get("/cluster/nextid", |data| {
+            // The server sends a string; a number is accepted too.
             let text = match parsed(data, "a VMID")? {
-                Next::Text(text) => text,
-                Next::Number(number) => number.to_string(),
+                Value::String(text) => text,
+                other => other.to_string(),
             };
-            text.parse().map_err(|_| "a VMID".to_owned())
+            text.parse().map_err(|_| "a VMID")
         })
     }
 
-    /// `GET /cluster/nextid?vmid={vmid}`. Whether no guest has this VMID, seen or unseen by this
-    /// token. That it is taken is said by a 400.
+    /// `GET /cluster/nextid?vmid={vmid}`. Whether no guest has this VMID, whether or not this token can
+    /// see it. The server answers 400 if the VMID is taken.
     pub fn is_free(&self, vmid: Vmid) -> Result<bool, Error> {
         let path = format!("/cluster/nextid?vmid={vmid}");
-        match self.transport.get(&path, |_| Ok(true)) {
+        match self.get(&path, |_| Ok(true)) {
             Err(Error::Refused {
                 status: 400, words, ..
             }) if words.contains("already exists") => Ok(false),
@@ -196,9 +118,9 @@ impl Pve {
         }
     }
 
-    /// `POST /nodes/{node}/qemu/{template}/clone`. For a full clone with `full=1`, for without it
-    /// the clone of a template is a linked one. The task runs on `node`, where the template is. That
-    /// the VMID is taken may show here or only in the task.
+    /// `POST /nodes/{node}/qemu/{template}/clone`. A full clone needs `full=1`: by default the clone of
+    /// a template is linked. The task runs on `node`, the template's. If the VMID is taken, either the
+    /// request or the task fails.
     pub fn clone_vm(
         &self,
         node: &Node,
@@ -210,27 +132,19 @@ impl Pve {
         let path = format!("/nodes/{}/qemu/{template}/clone", escaped(&node.0));
         let newid = newid.to_string();
         let mut form = vec![("newid", newid.as_str()), ("name", name.as_str())];
-        if let CloneMode::Full { storage } = &options.mode {
+        let CloneOptions { mode, pool, target } = options;
+        if let CloneMode::Full { storage } = mode {
             form.push(("full", "1"));
-            form.extend(
-                storage
-                    .iter()
-                    .map(|storage| ("storage", storage.0.as_str())),
-            );
+            form.extend(storage.iter().map(|it| ("storage", it.0.as_str())));
         }
-        form.extend(options.pool.iter().map(|pool| ("pool", pool.0.as_str())));
-        form.extend(
-            options
-                .target
-                .iter()
-                .map(|node| ("target", node.0.as_str())),
-        );
-        self.transport.post(&path, &form, upid)
+        form.extend(pool.iter().map(|it| ("pool", it.0.as_str())));
+        form.extend(target.iter().map(|it| ("target", it.0.as_str())));
+        self.request(Method::Post(encode_form(&form)), &path, upid)
     }
 
-    /// `PUT /nodes/{node}/qemu/{vmid}/config`. Changes options at once, in Proxmox's own names; with
-    /// a `digest` only if the configuration is still the one that had it. What is wrong with single
-    /// options is said in one 400. A network card without its hardware address gets a new one.
+    /// `PUT /nodes/{node}/qemu/{vmid}/config`. Changes options synchronously; with a `digest` only if
+    /// the configuration still has it. One 400 lists all invalid options. A network card that is sent
+    /// without its hardware address gets a new one.
     pub fn configure(
         &self,
         node: &Node,
@@ -238,11 +152,11 @@ impl Pve {
         options: &[(&str, &str)],
     ) -> Result<(), Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
-        self.transport.put(&path, options, |_| Ok(()))
+        self.request(Method::Put(encode_form(options)), &path, |_| Ok(()))
     }
 
-    /// `PUT /nodes/{node}/qemu/{vmid}/resize`, with a size that is not relative, so that it may come
-    /// twice. That there is no such disk, or that it is larger, shows only in the task.
+    /// `PUT /nodes/{node}/qemu/{vmid}/resize`. The size is absolute, so the request may be repeated. If
+    /// there is no such disk, or it is larger already, only the task fails.
     pub fn resize_disk(
         &self,
         node: &Node,
@@ -253,81 +167,88 @@ impl Pve {
         let path = format!("/nodes/{}/qemu/{vmid}/resize", escaped(&node.0));
         let size = size.to_string();
         let form = [("disk", disk), ("size", size.as_str())];
-        self.transport.put(&path, &form, upid)
+        self.request(Method::Put(encode_form(&form)), &path, upid)
     }
 
-    /// `POST /nodes/{node}/qemu/{vmid}/status/start`. Gives a task for everything, also for a VM that
-    /// is not there or runs already; the task then fails.
+    /// `POST /nodes/{node}/qemu/{vmid}/status/start`. If the VM does not exist or is running already,
+    /// only the task fails.
     pub fn start_vm(&self, node: &Node, vmid: Vmid) -> Result<Upid, Error> {
         let path = format!("/nodes/{}/qemu/{vmid}/status/start", escaped(&node.0));
-        self.transport.post(&path, &[], upid)
+        self.request(Method::Post(String::new()), &path, upid)
     }
 
-    /// `GET /nodes/{node}/qemu/{vmid}/status/current`: whether it runs. Asks QEMU itself, where rows
-    /// of lists lag.
+    /// `GET /nodes/{node}/qemu/{vmid}/status/current`. Whether the VM is running, from QEMU itself,
+    /// where lists lag.
     pub fn is_running(&self, node: &Node, vmid: Vmid) -> Result<bool, Error> {
         #[derive(Deserialize)]
         struct Status {
             status: String,
         }
         let path = format!("/nodes/{}/qemu/{vmid}/status/current", escaped(&node.0));
-        self.transport.get(&path, |data| {
+        self.get(&path, |data| {
             let Status { status } = parsed(data, "a VM's status")?;
             Ok(status == "running")
         })
     }
 
-    /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`: the guest's network cards and
-    /// their addresses, as its agent tells them. While the agent is not running, a 500 after 3 s.
+    /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`. The guest's network interfaces as
+    /// its agent reports them. 500 after 3 s if the agent is not running.
     pub fn interfaces(&self, node: &Node, vmid: Vmid) -> Result<Vec<Interface>, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            result: Vec<Interface>,
+        }
         let node = escaped(&node.0);
         let path = format!("/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces");
-        self.transport.get(&path, interfaces::read)
+        self.get(&path, |data| {
+            let Answer { result } = parsed(data, "a guest's interfaces")?;
+            Ok(result)
+        })
     }
 
-    /// `GET /nodes/{node}/tasks/{upid}/status`, of the node that the UPID names. Without
-    /// Sys.Audit a token sees only the tasks that it started itself.
+    /// `GET /nodes/{node}/tasks/{upid}/status`. Without Sys.Audit a token sees only its own tasks.
     pub fn task_status(&self, upid: &Upid) -> Result<TaskStatus, Error> {
         #[derive(Deserialize)]
         struct Status {
             status: String,
             exitstatus: Option<String>,
         }
-        let node = escaped(&upid.node().0);
-        let path = format!("/nodes/{node}/tasks/{}/status", escaped(upid.as_str()));
-        self.transport.get(&path, |data| {
+        let node = upid.node();
+        let (node, upid) = (escaped(&node.0), escaped(upid.as_str()));
+        let path = format!("/nodes/{node}/tasks/{upid}/status");
+        self.get(&path, |data| {
             let status: Status = parsed(data, "a task's status")?;
             match (status.status.as_str(), status.exitstatus) {
                 ("running", _) => Ok(TaskStatus::Running),
                 ("stopped", Some(text)) => Ok(TaskStatus::Stopped(ExitStatus::from(text.trim()))),
                 ("stopped", None) => Ok(TaskStatus::Stopped(ExitStatus::Unexpected)),
-                _ => Err("a task that is running or stopped".to_owned()),
+                _ => Err("a task that is running or stopped"),
             }
         })
     }
 
-    /// `GET /nodes/{node}/tasks/{upid}/log`: its lines from the one with this index on, the oldest
-    /// first. Of an unknown task it is one line that says so.
+    /// `GET /nodes/{node}/tasks/{upid}/log`. The lines of the log from index `start`, the oldest first.
+    /// For an unknown task the server returns one line that says so.
     pub fn task_log(&self, upid: &Upid, start: usize) -> Result<Vec<String>, Error> {
         #[derive(Deserialize)]
         struct Line {
             t: String,
         }
-        let node = escaped(&upid.node().0);
+        let node = upid.node();
+        let (node, upid) = (escaped(&node.0), escaped(upid.as_str()));
         let start = match start {
             0 => String::new(),
             start => format!("start={start}&"),
         };
-        let upid = escaped(upid.as_str());
         let path = format!("/nodes/{node}/tasks/{upid}/log?{start}limit=0");
-        self.transport.list(&path, |data| {
+        self.request(Method::GetLong, &path, |data| {
             let lines: Vec<Line> = parsed(data, "the lines of a log")?;
             Ok(lines.into_iter().map(|line| line.t).collect())
         })
     }
 
-    /// `GET /nodes/{node}/tasks`: the clones of a template that are running there. Without
-    /// Sys.Audit a token sees only those that it started itself.
+    /// `GET /nodes/{node}/tasks`. The running clone tasks of a template. Without Sys.Audit a token sees
+    /// only its own tasks.
     pub fn running_clones_of(&self, template: Vmid, node: &Node) -> Result<Vec<Upid>, Error> {
         #[derive(Deserialize)]
         struct Task {
@@ -336,7 +257,7 @@ impl Pve {
         }
         let node = escaped(&node.0);
         let path = format!("/nodes/{node}/tasks?source=all&typefilter=qmclone&vmid={template}");
-        self.transport.get(&path, |data| {
+        self.get(&path, |data| {
             let tasks: Vec<Task> = parsed(data, "a list of tasks")?;
             let running = tasks.into_iter().filter(|task| task.endtime.is_none());
             Ok(running.filter_map(|task| task.upid.parse().ok()).collect())
@@ -344,14 +265,20 @@ impl Pve {
     }
 }
 
-fn upid(data: &RawValue) -> Result<Upid, String> {
-    let text: String = parsed(data, "a task's UPID")?;
-    text.parse().map_err(|_| "a task's UPID".to_owned())
+fn permissions(data: &RawValue) -> Result<Permissions, &'static str> {
+    parsed(data, "privileges by their paths")
 }
 
-/// `data` as a `T`, or the words for what was expected.
-fn parsed<'a, T: Deserialize<'a>>(data: &'a RawValue, expected: &str) -> Result<T, String> {
-    serde_json::from_str(data.get()).map_err(|_| expected.to_owned())
+fn upid(data: &RawValue) -> Result<Upid, &'static str> {
+    parsed(data, "a task's UPID")
+}
+
+/// `data` as a `T`, or `expected` if it is none.
+fn parsed<'a, T: Deserialize<'a>>(
+    data: &'a RawValue,
+    expected: &'static str,
+) -> Result<T, &'static str> {
+    serde_json::from_str(data.get()).map_err(|_| expected)
 }
 
 #[cfg(test)]

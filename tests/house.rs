@@ -10,7 +10,7 @@ use rstest::rstest;
 /// From top to bottom. A room is `src/ROOM.rs` with the files below `src/ROOM/`; it may import itself and
 /// the rooms below it.
 const ROOMS: [&str; 13] = [
-    "main", "cmd", "create", "steps", "cli", "wait", "guests", "settings", "config", "ui",
+    "main", "cmd", "create", "steps", "cli", "guests", "wait", "settings", "config", "ui",
     "ledger", "say", "pve",
 ];
 

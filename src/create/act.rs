@@ -174,7 +174,9 @@ impl Attempt<'_> {
             .tell(Event::Failed(vmid), Stage::NothingStarted);
         let is_lost = seen.owner == Owner::Anothers || seen.request == Request::Taken;
         if was_asked && is_lost {
-            self.choice.lost(vmid);
+            if !self.clone.is_taken_over {
+                self.choice.lost(vmid);
+            }
             let more = match self.run.order.vmid {
                 None => "; trying another one...",
                 Some(_) => "",

@@ -123,23 +123,22 @@ impl Error {
         }
     }
 
-    /// Something was locked until the budget ended.
-    pub fn busy(template: Vmid, vm: &Vm, why: &str) -> Error {
+    /// Something was locked until the budget, so many seconds, ended.
+    pub fn busy(template: Vmid, vm: &Vm, why: &str, seconds: f64) -> Error {
         let words = format!("cannot clone template {template} to VM {}: {why}", vm.vmid);
-        Error {
-            is_unanswered: true,
-            ..Failure::new(Kind::Failed, words)
-                .about(vm.facts(Started::No))
-                .into()
-        }
+        let failure = Failure::new(Kind::Failed, words).about(vm.facts(Started::No));
+        Error::from(failure).timed_out(seconds)
     }
 
     /// The error once the budget has ended, if nothing but that was in the way.
     pub fn in_time(self, run: &Run) -> Error {
-        if !self.is_unanswered || !run.server.budget.left().is_zero() {
-            return self;
+        if self.is_unanswered && run.server.budget.left().is_zero() {
+            return self.timed_out(run.server.budget.seconds());
         }
-        let seconds = run.server.budget.seconds();
+        self
+    }
+
+    fn timed_out(self, seconds: f64) -> Error {
         let why = self.failure.message;
         let hint = "there is nothing to clean up; run it again, with a longer --timeout if the server \
                     is slow or what is in the way takes long";
@@ -163,7 +162,10 @@ impl Error {
             "an earlier run has asked for {vm}, which may or may not be in the making: {message}"
         );
         let hint = match (self.request, hint) {
-            (None, Some(hint)) => format!("{hint}; then {RESUME}"),
+            (None, Some(hint)) if kind == Kind::TemplateNotFound => {
+                format!("{hint}; then {RESUME}")
+            }
+            (None, _) => format!("without what it cannot become, {RESUME}"),
             (request, _) => with_more(RESUME.to_owned(), request.as_deref()),
         };
         Failure::new(kind, words)
@@ -240,7 +242,13 @@ pub fn no_template(source: &NotFound) -> Failure {
 }
 
 /// An earlier run has begun another clone.
-pub fn begun_otherwise(name: &VmName, begun: &Intent, asked: &str, path: Option<&Path>) -> Failure {
+pub fn begun_otherwise(
+    name: &VmName,
+    begun: &Intent,
+    asked: &str,
+    started: Started,
+    path: Option<&Path>,
+) -> Failure {
     let Intent {
         vmid,
         node,
@@ -258,7 +266,7 @@ pub fn begun_otherwise(name: &VmName, begun: &Intent, asked: &str, path: Option<
         remove(path)
     );
     let failure = Failure::new(Kind::InProgress, words).with_hint(hint);
-    failure.about(facts_of(begun))
+    failure.about(facts_of(begun, started))
 }
 
 /// An earlier run has begun it at servers that this one does not speak to.
@@ -277,15 +285,15 @@ pub fn begun_elsewhere(name: &VmName, begun: &Intent, path: Option<&Path>) -> Fa
         remove(path)
     );
     let failure = Failure::new(Kind::InProgress, words).with_hint(hint);
-    failure.about(facts_of(begun))
+    failure.about(facts_of(begun, Started::Unknown))
 }
 
-fn facts_of(begun: &Intent) -> Facts {
+fn facts_of(begun: &Intent, started: Started) -> Facts {
     Facts {
         vmid: Some(begun.vmid),
         node: Some(begun.node.clone()),
         upid: None,
-        started: Started::Unknown,
+        started,
     }
 }
 

@@ -211,6 +211,7 @@ impl Unfit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Settings;
     use rstest::rstest;
 
     /// A template with two disks, of which one does not tell its size.
@@ -224,22 +225,23 @@ mod tests {
         VmConfig::of(options.map(|(key, value)| (key.to_owned(), value.to_owned())))
     }
 
-    fn wanted(set: &[&str], resize: &[&str], address: bool) -> Wanted {
+    fn order(set: &[&str], resize: &[&str], address: bool) -> Order {
         let set: Vec<String> = set.iter().map(|&words| words.to_owned()).collect();
         let resizes = resize.iter().map(|words| words.parse().unwrap());
-        Wanted {
+        Order {
             settings: Settings::gather(&set, &[]).unwrap(),
             resizes: resizes.collect(),
             start: address,
             address,
+            ..Order::of("web-1", "debian-12")
         }
     }
 
     #[rstest]
-    #[case::absolute("scsi0=32G", Ok("32G"))]
-    #[case::as_it_is("scsi0=2252M", Ok("2252M"))]
-    #[case::more_than_there_is("scsi0=+8G", Ok("10444M"))]
-    #[case::absolute_where_the_size_is_not_known("virtio1=32G", Ok("32G"))]
+    #[case::absolute("scsi0=32G", Ok(""))]
+    #[case::as_it_is("scsi0=2252M", Ok(""))]
+    #[case::more_than_there_is("scsi0=+8G", Ok("8G=10444M"))]
+    #[case::absolute_where_the_size_is_not_known("virtio1=32G", Ok(""))]
     #[case::no_such_disk("scsi5=32G", Err("it has no disk 'scsi5', but scsi0, virtio1"))]
     #[case::no_disk_but_a_cd("ide2=32G", Err("it has no disk 'ide2', but scsi0, virtio1"))]
     #[case::smaller(
@@ -254,13 +256,16 @@ mod tests {
         #[case] resize: &str,
         #[case] expected: Result<&str, &str>,
     ) {
-        let wanted = wanted(&[], &[resize], false);
-        let template = template("1");
-        let fit = wanted.fit_of_template(Vmid(9000), &template);
-        let sizes = fit.and_then(|()| wanted.sizes_of_template(&template));
-        let size = sizes.map(|sizes| wanted.sizes(&sizes).unwrap()[0].1.to_string());
+        let order = order(&[], &[resize], false);
+        let growth = fit_of_template(&order, Vmid(9000), &template("1"));
+        let shown = growth.map(|growth| {
+            let shown = growth
+                .values()
+                .map(|Growth { by, to }| format!("{by}={to}"));
+            shown.collect::<String>()
+        });
         let expected = expected.map(str::to_owned).map_err(str::to_owned);
-        assert_eq!(size.map_err(|unfit| unfit.to_string()), expected);
+        assert_eq!(shown.map_err(|unfit| unfit.to_string()), expected);
     }
 
     #[rstest]
@@ -277,8 +282,8 @@ mod tests {
         #[case] set: &[&str],
         #[case] expected: Option<&str>,
     ) {
-        let wanted = wanted(set, &[], true);
-        let unfit = wanted.fit_of_template(Vmid(9000), &template(agent)).err();
+        let order = order(set, &[], true);
+        let unfit = fit_of_template(&order, Vmid(9000), &template(agent)).err();
         assert_eq!(unfit.map(|unfit| unfit.to_string()).as_deref(), expected);
     }
 
@@ -288,11 +293,11 @@ mod tests {
     #[case::the_one_that_is_there("scsi0=data:9000/base-9000-disk-0.raw,discard=on", true)]
     #[case::in_place_of_a_cd("ide2=data:cloudinit", true)]
     fn a_new_disk_takes_no_others_place(#[case] set: &str, #[case] fits: bool) {
-        let wanted = wanted(&[set], &[], false);
-        let unfit = wanted.fit_of_template(Vmid(9000), &template("1"));
-        assert_eq!(unfit.is_ok(), fits);
+        let order = order(&[set], &[], false);
+        let fit = fit_of_template(&order, Vmid(9000), &template("1"));
+        assert_eq!(fit.is_ok(), fits);
         // In a VM it is there since an earlier run.
-        assert!(wanted.fit_of_vm(Vmid(101), &template("1")).is_ok());
+        assert!(fit_of_vm(&order, Vmid(101), &template("1")).is_ok());
     }
 
     #[rstest]
@@ -304,7 +309,7 @@ mod tests {
     #[case::with_a_drive_of_its_own(&["ciuser=admin", "ide2=data:cloudinit"], &[])]
     #[case::nothing_for_cloud_init(&["cores=4"], &[])]
     fn cloud_init_takes_a_drive(#[case] set: &[&str], #[case] expected: &[&str]) {
-        let wanted = wanted(set, &[], false);
-        assert_eq!(wanted.out_of_reach(&template("1")), expected);
+        let order = order(set, &[], false);
+        assert_eq!(unreachable(&order, &template("1")), expected);
     }
 }

@@ -35,6 +35,22 @@ pub struct Order {
 }
 
 impl Order {
+    /// For a full clone and nothing else.
+    #[cfg(test)]
+    pub fn of(name: &str, template: &str) -> Order {
+        Order {
+            name: name.parse().unwrap(),
+            template: template.to_owned(),
+            vmid: None,
+            ensure: false,
+            options: CloneOptions::default(),
+            settings: Settings::default(),
+            resizes: Vec::new(),
+            start: false,
+            address: false,
+        }
+    }
+
     /// Whether a template or a VM may be unfit for it.
     pub fn may_not_fit(&self) -> bool {
         !self.settings.is_empty() || !self.resizes.is_empty() || self.address

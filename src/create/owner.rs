@@ -85,7 +85,7 @@ impl Sight {
             return Ok(Sight::InTheMaking { is_named });
         }
         if config.template || !is_named {
-            let guest = Guest::of_config(vm.vmid, node.clone(), config);
+            let guest = config.into_guest(vm.vmid, node.clone());
             return Ok(Sight::Anothers(guest));
         }
         let template = match template {

@@ -9,6 +9,7 @@ use super::failure::{
 use super::owner::Sight;
 use crate::ledger::{Event, Intent, Record};
 use crate::pve::types::Guest;
+use crate::say::failure::Started;
 use crate::say::stage::Stage;
 use crate::say::vm::Vm;
 
@@ -30,7 +31,11 @@ impl Attempt<'_> {
             }
             Refusal::AskedOtherwise(begun) => {
                 let asked = self.differences(&begun).join(", ");
-                begun_otherwise(&order.name, &begun, &asked, self.journal.path()).into()
+                let started = match self.journal.record() {
+                    Record::Created(_) => Started::Yes,
+                    _ => Started::Unknown,
+                };
+                begun_otherwise(&order.name, &begun, &asked, started, self.journal.path()).into()
             }
             Refusal::Hidden(begun) => {
                 let was_created = !matches!(self.journal.record(), Record::Asked(..));
@@ -52,7 +57,7 @@ impl Attempt<'_> {
     fn holders(&self) -> Vec<Guest> {
         match &self.view.sight {
             Some(Sight::Ours(vm, config)) if self.holders.is_empty() => {
-                vec![Guest::of_config(vm.vmid, vm.node.clone(), config.clone())]
+                vec![config.clone().into_guest(vm.vmid, vm.node.clone())]
             }
             _ => self.holders.clone(),
         }
@@ -71,7 +76,7 @@ impl Attempt<'_> {
             Answer::Refused(source) => Error::clone_refused(template, &vm, undecided, source),
             Answer::Failed(failed) => task_failed(vm, undecided, failed).into(),
             Answer::Taken(words) | Answer::Passes(words) if !undecided => {
-                Error::busy(template, &vm, &words)
+                Error::busy(template, &vm, &words, self.run.server.budget.seconds())
             }
             _ => self.timed_out(&Stage::Undecided(vm)),
         }

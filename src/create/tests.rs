@@ -1,6 +1,5 @@
 //! The rules of the workflow, and its time on a clock that jumps.
 
-use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,9 +9,9 @@ use rstest::rstest;
 use super::*;
 use crate::cli::{self, Noun, Proxmox, Topic, Vm, VmVerb};
 use crate::pve::tests::client_of;
-use crate::pve::types::{CloneOptions, Node, VmName};
-use crate::say::stage::{self, Stage};
-use crate::ui::progress::{Activity, Progress};
+use crate::pve::types::{Node, Vmid};
+use crate::say::vm;
+use crate::ui::progress::{Progress, Verbosity};
 use crate::wait::Budget;
 use crate::wait::tests::JumpingClock;
 
@@ -20,37 +19,8 @@ const UPID: &str = "UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!c
 const STATUS: &str = "/api2/json/nodes/pve1/tasks/\
     UPID%3Apve1%3A000001E0%3A0001ECB8%3A6B03EE51%3Aqmclone%3A9000%3Aroot%40pam%21cli%3A/status";
 
-/// Hears everything.
-#[derive(Default)]
-struct Journal(RefCell<Vec<String>>);
-
-impl Progress for Journal {
-    fn creating(&self, name: &VmName, template: &str) {
-        let line = format!("creating {name} from {template}");
-        self.0.borrow_mut().push(line);
-    }
-
-    fn note(&self, text: &str) {
-        self.0.borrow_mut().push(text.to_owned());
-    }
-
-    fn at(&self, _stage: Stage) {}
-
-    fn doing(&self, _vm: &stage::Vm, _created: bool, _doing: &Activity) {}
-
-    fn shows_logs(&self) -> bool {
-        false
-    }
-
-    fn log(&self, _lines: &[String]) {}
-
-    fn warning(&self, text: &str) {
-        self.0.borrow_mut().push(format!("warning: {text}"));
-    }
-}
-
 struct Seen {
-    ended: Result<Ready, Error>,
+    ended: Result<Existing, Failure>,
     pauses: Vec<Duration>,
 }
 
@@ -68,14 +38,7 @@ fn create_at(server: &ServerGuard) -> Seen {
     };
     let clock = JumpingClock::default();
     let ended = create(&Run {
-        plan: Plan {
-            name: words.vm_name,
-            template: words.template_name,
-            vmid: words.vmid,
-            ensure: words.ensure,
-            options: CloneOptions::default(),
-            wanted: Wanted::default(),
-        },
+        order: Order::of(words.vm_name.as_str(), &words.template_name),
         server: crate::wait::server::Server {
             pve: &client_of(server),
             budget: Budget {
@@ -85,9 +48,9 @@ fn create_at(server: &ServerGuard) -> Seen {
             },
         },
         hosts: vec!["pve.lan:8006".into()],
-        // No claim can be had there, which a run without --ensure does not need.
+        // There can be no ledger, which a run without --ensure does not need.
         state: Path::new("/dev/null/state"),
-        progress: &Journal::default(),
+        progress: &Progress::new(Verbosity::Quiet),
     });
     Seen {
         ended,
@@ -136,15 +99,17 @@ fn a_task_that_is_done_is_looked_at_once_and_never_waited_for() {
     let (server, mocks) = server_with(r#"{"status":"stopped","exitstatus":"OK"}"#, None);
     let run = create_at(&server);
     assert_all(&mocks);
-    let ready = Ready {
+    let vm = vm::Vm {
         vmid: Vmid(100),
+        name: "web-1".parse().unwrap(),
         node: Node("pve1".into()),
+    };
+    let existing = Existing {
         created: true,
         upid: Some(UPID.parse().unwrap()),
-        ip: None,
-        warnings: Vec::new(),
+        ..Existing::found(vm, None)
     };
-    assert_eq!(run.ended.unwrap(), ready);
+    assert_eq!(run.ended.unwrap(), existing);
     assert_eq!(run.pauses, [Duration::ZERO; 0]);
 }
 
@@ -189,7 +154,7 @@ fn a_refusal_ends_the_run(#[case] refused: usize, #[case] words: &str) {
     let (server, mocks) = server_with("{}", Some(refused));
     let run = create_at(&server);
     assert_all(&mocks);
-    let report = run.ended.unwrap_err().report();
+    let failure = run.ended.unwrap_err();
     let whole = format!("{words}: Permission check failed");
-    assert_eq!((report.message, run.pauses), (whole, vec![]));
+    assert_eq!((failure.message, run.pauses), (whole, vec![]));
 }

@@ -1,4 +1,4 @@
-//! Who has a claim, and what the next one finds.
+//! Who has the lock, and what the next run finds.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ impl Directory {
     fn new() -> Directory {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::SeqCst);
-        let name = format!("homelab-claims-{}-{number}", std::process::id());
+        let name = format!("homelab-ledger-{}-{number}", std::process::id());
         Directory(std::env::temp_dir().join(name).join("state"))
     }
 
@@ -25,18 +25,18 @@ impl Directory {
         self.0.join("web-1.jsonl")
     }
 
-    fn take(&self) -> Claim {
-        match Claim::take(&self.0, &name()).unwrap() {
-            Taken::Ours(claim, written) => {
+    fn lock(&self) -> Ledger {
+        match Ledger::lock(&self.0, &name()).unwrap() {
+            Lock::Ours(ledger, written) => {
                 written.unwrap();
-                claim
+                ledger
             }
-            Taken::HeldBy(process) => panic!("process {process:?} has it"),
+            Lock::HeldBy(process) => panic!("process {process:?} has it"),
         }
     }
 
-    fn left_behind(&self) -> LeftBehind {
-        self.take().left_behind().clone()
+    fn record(&self) -> Record {
+        self.lock().record().clone()
     }
 }
 
@@ -60,6 +60,7 @@ fn intent(vmid: u32) -> Intent {
         pool: None,
         target: None,
         hosts: vec!["pve.lan:8006".into()],
+        growth: BTreeMap::new(),
     }
 }
 
@@ -67,117 +68,117 @@ fn note(vmid: u32) -> Note {
     Note {
         vmid: Vmid(vmid),
         hosts: vec!["pve.lan:8006".into()],
-        sizes: BTreeMap::from([("scsi0".into(), Size(2 << 30))]),
+        sizes: BTreeMap::new(),
         set: BTreeSet::from(["cipassword".into()]),
     }
 }
 
 /// `i` an intent, `u` a UPID, `c` created, `f` failed, `F` finished, `n` a note.
-fn write(claim: &mut Claim, story: &str) {
+fn write(ledger: &mut Ledger, story: &str) {
     for letter in story.chars() {
-        match letter {
-            'i' => claim.intend(&intent(101)),
-            'u' => claim.begun(&UPID.parse().unwrap()),
-            'c' => claim.created(Vmid(101)),
-            'f' => claim.failed(Vmid(101)),
-            'n' => claim.note(note(101)),
-            'o' => claim.note(note(102)),
-            _ => claim.finished(Vmid(101)),
-        }
-        .unwrap();
+        let event = match letter {
+            'i' => Event::Intent(intent(101)),
+            'u' => Event::Upid(UPID.parse().unwrap()),
+            'c' => Event::Created(Vmid(101)),
+            'f' => Event::Failed(Vmid(101)),
+            'n' => Event::Note(note(101)),
+            'o' => Event::Note(note(102)),
+            _ => Event::Finished(Vmid(101)),
+        };
+        ledger.write(event).unwrap();
     }
 }
 
-fn begun() -> LeftBehind {
-    LeftBehind::Open(intent(101), Some(UPID.parse().unwrap()))
+fn begun() -> Record {
+    Record::Asked(intent(101), Some(UPID.parse().unwrap()))
 }
 
 #[rstest]
-#[case::nothing("", LeftBehind::Nothing)]
-#[case::asked("i", LeftBehind::Open(intent(101), None))]
+#[case::nothing("", Record::None)]
+#[case::asked("i", Record::Asked(intent(101), None))]
 #[case::begun("iu", begun())]
 #[case::begun_again("iuu", begun())]
-#[case::asked_for_another("ifi", LeftBehind::Open(intent(101), None))]
-#[case::failed("iuf", LeftBehind::Nothing)]
-#[case::created("iuc", LeftBehind::Created(intent(101)))]
-#[case::seen_without_a_task("ic", LeftBehind::Created(intent(101)))]
-#[case::finished("iucF", LeftBehind::Finished(intent(101)))]
-#[case::gone_afterwards("iucFf", LeftBehind::Nothing)]
-#[case::made_anew("iucFi", LeftBehind::Open(intent(101), None))]
-fn the_next_run_finds_what_was_written(#[case] story: &str, #[case] expected: LeftBehind) {
+#[case::asked_for_another("ifi", Record::Asked(intent(101), None))]
+#[case::failed("iuf", Record::None)]
+#[case::created("iuc", Record::Created(intent(101)))]
+#[case::seen_without_a_task("ic", Record::Created(intent(101)))]
+#[case::finished("iucF", Record::Finished(intent(101)))]
+#[case::gone_afterwards("iucFf", Record::None)]
+#[case::made_anew("iucFi", Record::Asked(intent(101), None))]
+fn the_next_run_finds_what_was_written(#[case] story: &str, #[case] expected: Record) {
     let directory = Directory::new();
-    write(&mut directory.take(), story);
-    assert_eq!(directory.left_behind(), expected);
+    write(&mut directory.lock(), story);
+    assert_eq!(directory.record(), expected);
     // Runs that only look change nothing.
-    assert_eq!(directory.left_behind(), expected);
+    assert_eq!(directory.record(), expected);
 }
 
 /// `o` a note about another VM, which may be the one of that name too.
 #[rstest]
-#[case::of_one_that_was_found("n", true, LeftBehind::Nothing)]
-#[case::before_the_clone("in", true, LeftBehind::Open(intent(101), None))]
-#[case::before_it_is_finished("iuncF", true, LeftBehind::Finished(intent(101)))]
-#[case::afterwards("iucFn", true, LeftBehind::Finished(intent(101)))]
-#[case::among_others("iucFno", true, LeftBehind::Finished(intent(101)))]
+#[case::of_one_that_was_found("n", true, Record::None)]
+#[case::before_the_clone("in", true, Record::Asked(intent(101), None))]
+#[case::before_it_is_finished("iuncF", true, Record::Finished(intent(101)))]
+#[case::afterwards("iucFn", true, Record::Finished(intent(101)))]
+#[case::among_others("iucFno", true, Record::Finished(intent(101)))]
 #[case::of_another_one("iuo", false, begun())]
-#[case::made_anew("iucFnfi", false, LeftBehind::Open(intent(101), None))]
-#[case::made_anew_without_a_word("ni", false, LeftBehind::Open(intent(101), None))]
-#[case::gone("iucFnf", false, LeftBehind::Nothing)]
+#[case::made_anew("iucFnfi", false, Record::Asked(intent(101), None))]
+#[case::made_anew_without_a_word("ni", false, Record::Asked(intent(101), None))]
+#[case::gone("iucFnf", false, Record::None)]
 fn a_note_is_kept_as_long_as_its_vm(
     #[case] story: &str,
     #[case] is_known: bool,
-    #[case] left_behind: LeftBehind,
+    #[case] record: Record,
 ) {
     let directory = Directory::new();
-    let mut claim = directory.take();
-    write(&mut claim, story);
+    let mut ledger = directory.lock();
+    write(&mut ledger, story);
     let expected = is_known.then(|| note(101));
-    let known = |claim: &Claim| claim.note_of(Vmid(101)).cloned();
-    assert_eq!(known(&claim), expected);
-    drop(claim);
-    let next = directory.take();
-    assert_eq!((known(&next), next.left_behind()), (expected, &left_behind));
+    let known = |ledger: &Ledger| ledger.note_of(Vmid(101)).cloned();
+    assert_eq!(known(&ledger), expected);
+    drop(ledger);
+    let next = directory.lock();
+    assert_eq!((known(&next), next.record()), (expected, &record));
 }
 
 #[test]
-fn a_claim_is_held_until_it_is_dropped() {
+fn the_lock_is_held_until_the_ledger_is_dropped() {
     let directory = Directory::new();
-    let claim = directory.take();
-    let Taken::HeldBy(process) = Claim::take(&directory.0, &name()).unwrap() else {
-        panic!("two have the same claim");
+    let ledger = directory.lock();
+    let Lock::HeldBy(process) = Ledger::lock(&directory.0, &name()).unwrap() else {
+        panic!("two runs have the same lock");
     };
     assert_eq!(process, Some(std::process::id()));
-    drop(claim);
-    directory.take();
+    drop(ledger);
+    directory.lock();
 }
 
 #[test]
 fn other_names_are_not_held() {
     let directory = Directory::new();
-    let _claim = directory.take();
-    let other = Claim::take(&directory.0, &"web-2".parse().unwrap()).unwrap();
-    assert!(matches!(other, Taken::Ours(..)));
+    let _ledger = directory.lock();
+    let other = Ledger::lock(&directory.0, &"web-2".parse().unwrap()).unwrap();
+    assert!(matches!(other, Lock::Ours(..)));
 }
 
 #[test]
 fn the_last_line_may_be_cut_anywhere() {
     let directory = Directory::new();
-    write(&mut directory.take(), "iuf");
-    write(&mut directory.take(), "iu");
+    write(&mut directory.lock(), "iuf");
+    write(&mut directory.lock(), "iu");
     let whole = fs::read(directory.file()).unwrap();
     let last = whole[..whole.len() - 1]
         .iter()
         .rposition(|byte| *byte == b'\n');
     for cut in last.unwrap() + 1..whole.len() {
         fs::write(directory.file(), &whole[..cut]).unwrap();
-        let mut claim = directory.take();
-        let expected = LeftBehind::Open(intent(101), None);
-        assert_eq!(claim.left_behind(), &expected, "cut at byte {cut}");
+        let mut ledger = directory.lock();
+        let expected = Record::Asked(intent(101), None);
+        assert_eq!(ledger.record(), &expected, "cut at byte {cut}");
         // What comes after it is not lost in the cut line.
-        write(&mut claim, "c");
-        drop(claim);
-        let expected = LeftBehind::Created(intent(101));
-        assert_eq!(directory.left_behind(), expected, "cut at byte {cut}");
+        write(&mut ledger, "c");
+        drop(ledger);
+        let expected = Record::Created(intent(101));
+        assert_eq!(directory.record(), expected, "cut at byte {cut}");
     }
 }
 
@@ -185,28 +186,24 @@ fn the_last_line_may_be_cut_anywhere() {
 #[test]
 fn what_cannot_be_written_is_kept_in_mind_and_nothing_is_written_after_it() {
     let directory = Directory::new();
-    write(&mut directory.take(), "iu");
-    let mut claim = directory.take();
-    claim.file = Some(File::open("/dev/full").unwrap());
-    assert!(claim.created(Vmid(101)).is_err());
-    claim.file = Some(
-        OpenOptions::new()
-            .append(true)
-            .open(directory.file())
-            .unwrap(),
-    );
-    write(&mut claim, "F");
-    assert_eq!(claim.left_behind(), &LeftBehind::Finished(intent(101)));
-    drop(claim);
-    assert_eq!(directory.left_behind(), begun());
+    write(&mut directory.lock(), "iu");
+    let mut ledger = directory.lock();
+    ledger.file = Some((File::open("/dev/full").unwrap(), directory.file()));
+    assert!(ledger.write(Event::Created(Vmid(101))).is_err());
+    let whole = OpenOptions::new().append(true).open(directory.file());
+    ledger.file = Some((whole.unwrap(), directory.file()));
+    write(&mut ledger, "F");
+    assert_eq!(ledger.record(), &Record::Finished(intent(101)));
+    drop(ledger);
+    assert_eq!(directory.record(), begun());
 }
 
 #[test]
 fn runs_that_find_nothing_to_do_leave_nothing() {
     let directory = Directory::new();
-    write(&mut directory.take(), "iucF");
+    write(&mut directory.lock(), "iucF");
     let length = || {
-        drop(directory.take());
+        drop(directory.lock());
         fs::metadata(directory.file()).unwrap().len()
     };
     assert_eq!(length(), length());
@@ -227,9 +224,9 @@ fn runs_that_find_nothing_to_do_leave_nothing() {
 )]
 fn a_damaged_file_is_an_error_and_left_as_it_is(#[case] text: &str, #[case] why: &str) {
     let directory = Directory::new();
-    drop(directory.take());
+    drop(directory.lock());
     fs::write(directory.file(), text).unwrap();
-    let Err(Error::Damaged { path, source }) = Claim::take(&directory.0, &name()) else {
+    let Err(Error::Damaged { path, source }) = Ledger::lock(&directory.0, &name()) else {
         panic!("{text} is taken for good");
     };
     assert_eq!(
@@ -242,7 +239,7 @@ fn a_damaged_file_is_an_error_and_left_as_it_is(#[case] text: &str, #[case] why:
 #[test]
 fn nobody_else_can_read_it() {
     let directory = Directory::new();
-    drop(directory.take());
+    let _ledger = directory.lock();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let modes = (mode(&directory.0), mode(&directory.file()));
     assert_eq!(modes, (0o700, 0o600));
@@ -250,8 +247,94 @@ fn nobody_else_can_read_it() {
 
 #[test]
 fn a_directory_that_cannot_be_made_is_named() {
-    let Err(error) = Claim::take(Path::new("/dev/null/state"), &name()) else {
+    let Err(error) = Ledger::lock(Path::new("/dev/null/state"), &name()) else {
         panic!("there is no such directory");
     };
     assert_eq!(error.to_string(), "cannot use /dev/null/state");
+}
+
+#[rstest]
+#[case::nothing_was_begun("", false)]
+#[case::the_clone_failed("iuf", false)]
+#[case::the_vm_is_gone("iucFf", false)]
+#[case::asked("i", true)]
+#[case::finished("iucF", true)]
+#[case::noted_of_a_vm_that_was_found("n", true)]
+fn a_file_that_tells_the_next_run_nothing_is_removed(#[case] story: &str, #[case] stays: bool) {
+    let directory = Directory::new();
+    write(&mut directory.lock(), story);
+    assert_eq!(directory.file().exists(), stays);
+}
+
+#[test]
+fn a_record_of_another_cluster_stays() {
+    let directory = Directory::new();
+    write(&mut directory.lock(), "iucF");
+    let mut ledger = directory.lock();
+    ledger.set_aside();
+    assert_eq!(ledger.record(), &Record::None);
+    drop(ledger);
+    assert_eq!(directory.record(), Record::Finished(intent(101)));
+}
+
+/// A run opens the file, the run that holds its lock removes it and ends, and the first run gets the
+/// lock of a file that no path leads to any more.
+#[test]
+fn the_lock_of_a_removed_file_is_worth_nothing() {
+    let directory = Directory::new();
+    fs::create_dir_all(&directory.0).unwrap();
+    for _ in 0..2000 {
+        let path = directory.file();
+        let other = std::thread::spawn(move || {
+            let (file, is_locked) = open(&path).unwrap();
+            if is_locked {
+                fs::remove_file(&path).unwrap();
+            }
+            drop(file);
+        });
+        let (file, is_locked) = open(&directory.file()).unwrap();
+        if is_locked {
+            let there = fs::metadata(directory.file()).unwrap().ino();
+            assert_eq!(file.metadata().unwrap().ino(), there);
+        }
+        drop(file);
+        other.join().unwrap();
+    }
+}
+
+#[test]
+fn what_a_relative_size_came_to_is_found_again() {
+    let directory = Directory::new();
+    let mut asked = intent(101);
+    let (by, to) = (Size(8 << 30), Size(10 << 30));
+    asked.growth.insert("scsi0".into(), Growth { by, to });
+    directory
+        .lock()
+        .write(Event::Intent(asked.clone()))
+        .unwrap();
+    assert_eq!(directory.record(), Record::Asked(asked, None));
+}
+
+/// The last release noted the sizes of the template's disks behind the intent.
+#[test]
+fn a_file_of_the_last_release_is_read() {
+    let directory = Directory::new();
+    let lines = [
+        r#"{"run":{"process":4711,"time":1795420071}}"#,
+        r#"{"intent":{"vmid":101,"node":"pve1","template":9000,"mode":"full","hosts":["pve.lan:8006"]}}"#,
+        r#"{"note":{"vmid":101,"hosts":["pve.lan:8006"],"sizes":{"scsi0":"2G"}}}"#,
+        r#"{"upid":"UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:"}"#,
+        r#"{"created":101}"#,
+        r#"{"note":{"vmid":101,"hosts":["pve.lan:8006"],"sizes":{"scsi0":"2G"},"set":["cipassword"]}}"#,
+        r#"{"finished":101}"#,
+    ];
+    fs::create_dir_all(&directory.0).unwrap();
+    fs::write(directory.file(), lines.join("\n") + "\n").unwrap();
+    let mut expected = intent(101);
+    let (by, to) = (Size(0), Size(2 << 30));
+    expected.growth.insert("scsi0".into(), Growth { by, to });
+    let ledger = directory.lock();
+    let set = ledger.note_of(Vmid(101)).map(|note| note.set.len());
+    let seen = (ledger.record().clone(), set);
+    assert_eq!(seen, (Record::Finished(expected), Some(1)));
 }

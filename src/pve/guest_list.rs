@@ -1,5 +1,5 @@
-//! Lists of guests, read as loosely as the server writes them: numbers may arrive as strings and the
-//! other way round, and a row that cannot be read does not hide the others.
+//! Lists of guests, read leniently: numbers may arrive as strings and strings as numbers, and a row
+//! that cannot be read does not hide the others.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -12,50 +12,45 @@ use crate::pve::types::{Guest, GuestKind, Node, Vmid};
 /// A guest list as far as it could be read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GuestList {
-    /// Those that were to be kept. Sorted by VMID as a number; the server sorts it as text.
+    /// The guests to keep, sorted by VMID as a number; the server sorts by VMID as text.
     pub guests: Vec<Guest>,
-    /// The VMIDs of all, sorted.
+    /// The VMIDs of all guests, sorted.
     pub vmids: Vec<Vmid>,
     /// How many rows could not be read.
     pub unreadable: usize,
-    /// Number of the first unreadable row, and its error.
+    /// The number of the first unreadable row, and its error.
     pub first_unreadable: Option<String>,
 }
 
-/// How to read the rows of a list.
-#[derive(Clone, Copy)]
-pub struct Reading<'r> {
-    /// The node whose VMs `/nodes/{node}/qemu` lists: its rows have neither node nor type.
-    pub of_node: Option<&'r Node>,
-    /// Which guests to keep.
-    pub keep: &'r dyn Fn(&Guest) -> bool,
-}
+/// Decides which guests a list keeps.
+pub type Keep<'k> = &'k dyn Fn(&Guest) -> bool;
 
-impl Reading<'_> {
-    /// The guests of a list. Text that repeats `secret` is masked.
-    pub fn read(self, rows: &[&RawValue], secret: &Secret) -> GuestList {
-        let mut list = GuestList::default();
-        for (row, number) in rows.iter().zip(1..) {
-            match guest(row, self.of_node) {
-                Ok(guest) => {
-                    list.vmids.push(guest.vmid);
-                    let kept = Some(guest).filter(self.keep);
-                    list.guests.extend(kept.map(|guest| masked(guest, secret)));
-                }
-                Err(why) => {
-                    list.unreadable += 1;
-                    let why = || secret.masked_in(format!("row {number}: {why}"));
-                    list.first_unreadable.get_or_insert_with(why);
+/// Reads the rows of a list and keeps the guests that `keep` accepts. `of_node` is the node whose VMs
+/// `/nodes/{node}/qemu` lists: its rows have neither node nor type. Text that repeats `secret` is
+/// masked.
+pub fn read(rows: &[&RawValue], of_node: Option<&Node>, keep: Keep, secret: &Secret) -> GuestList {
+    let mut list = GuestList::default();
+    for (row, number) in rows.iter().zip(1..) {
+        match guest(row, of_node) {
+            Ok(guest) => {
+                list.vmids.push(guest.vmid);
+                if keep(&guest) {
+                    list.guests.push(masked(guest, secret));
                 }
             }
+            Err(why) => {
+                list.unreadable += 1;
+                let why = || secret.masked_in(format!("row {number}: {why}"));
+                list.first_unreadable.get_or_insert_with(why);
+            }
         }
-        list.guests.sort_by_key(|guest| guest.vmid);
-        list.vmids.sort_unstable();
-        list
     }
+    list.guests.sort_by_key(|guest| guest.vmid);
+    list.vmids.sort_unstable();
+    list
 }
 
-/// The secret may stand in a row with JSON escapes, which masking the body does not find.
+/// A row may contain the secret with JSON escapes, which masking the body does not find.
 fn masked(guest: Guest, secret: &Secret) -> Guest {
     let masked = |text: String| secret.masked_in(text);
     Guest {
@@ -91,7 +86,7 @@ fn guest(row: &RawValue, of_node: Option<&Node>) -> Result<Guest, String> {
     })
 }
 
-/// `VM 101` is what some lists call a VM whose configuration has no name yet.
+/// Some lists show a VM whose configuration has no name yet as `VM 101`.
 fn is_placeholder(name: &str, vmid: Vmid) -> bool {
     let number = name.strip_prefix("VM ");
     number.is_some_and(|number| number == vmid.to_string())
@@ -127,13 +122,11 @@ fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> 
 }
 
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
-    match text(from)? {
-        None => Ok(None),
-        Some(text) => match text.parse() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(D::Error::custom(format!("'{text}' is no VMID"))),
-        },
-    }
+    let number = |text: String| {
+        let parsed = text.parse();
+        parsed.map_err(|_| D::Error::custom(format!("'{text}' is no VMID")))
+    };
+    text(from)?.map(number).transpose()
 }
 
 /// A boolean as Perl writes it: `1`, `"1"` or `true`.
@@ -147,13 +140,11 @@ fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     }
 }
 
-/// `serde_json` counts lines and columns within the row, which helps nobody.
+/// The error without line and column, which `serde_json` counts within the row.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
+    let end = text.rfind(" at line ").unwrap_or(text.len());
+    text[..end].to_owned()
 }
 
 #[cfg(test)]
@@ -165,7 +156,7 @@ mod tests {
     fn read(rows: &str, of_node: Option<&Node>, keep: &dyn Fn(&Guest) -> bool) -> GuestList {
         let rows: Vec<&RawValue> = serde_json::from_str(rows).unwrap();
         let secret = Secret::new("the secret".to_owned());
-        Reading { of_node, keep }.read(&rows, &secret)
+        super::read(&rows, of_node, keep, &secret)
     }
 
     fn list(rows: &str) -> GuestList {

@@ -1,44 +1,40 @@
-//! A guest's network cards as its agent tells them, and the address by which it can be reached.
+//! A guest's network interfaces as its agent reports them, and the address to reach the guest at.
 
 use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 /// A network interface inside a guest.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(from = "Value")]
 pub struct Interface {
-    /// In small letters; absent for some that are no card.
+    /// The hardware address in lower case; absent for interfaces that are no card.
     pub mac: Option<String>,
     /// As the guest lists them.
     pub addresses: Vec<IpAddr>,
 }
 
-/// Reads what the agent says, which may be anything: the guest's owner may have made it up.
-pub fn read(data: &RawValue) -> Result<Vec<Interface>, String> {
-    #[derive(Deserialize)]
-    struct Answer {
-        result: Vec<Value>,
-    }
-    let Answer { result } =
-        serde_json::from_str(data.get()).map_err(|_| "a guest's interfaces".to_owned())?;
-    let interface = |entry: &Value| {
+/// What the agent reports may be anything: the guest's owner may have made it up.
+impl From<Value> for Interface {
+    fn from(entry: Value) -> Interface {
         let addresses = entry.get("ip-addresses").and_then(Value::as_array);
-        let addresses = addresses.into_iter().flatten();
         let address = |address: &Value| address.get("ip-address")?.as_str()?.parse().ok();
         let mac = entry.get("hardware-address").and_then(Value::as_str);
         Interface {
             mac: mac.map(str::to_ascii_lowercase),
-            addresses: addresses.filter_map(address).collect(),
+            addresses: addresses
+                .into_iter()
+                .flatten()
+                .filter_map(address)
+                .collect(),
         }
-    };
-    Ok(result.iter().map(interface).collect())
+    }
 }
 
-/// The first address of the cards with these hardware addresses, in small letters and in this order,
-/// that others can use. An IPv4 address comes before an IPv6 one. Interfaces with other hardware
-/// addresses are the guest's own: bridges of containers, tunnels, loopback.
+/// The first address that other machines can use, of the cards with these hardware addresses, which
+/// are in lower case and in order of preference. IPv4 is preferred over IPv6. Interfaces with other
+/// hardware addresses are internal to the guest: container bridges, tunnels, loopback.
 pub fn best_address(interfaces: &[Interface], macs: &[String]) -> Option<IpAddr> {
     let of_cards = || {
         let cards = macs.iter().flat_map(|mac| {
@@ -117,11 +113,11 @@ mod tests {
 
     #[test]
     fn what_the_agent_says_is_read_as_far_as_it_makes_sense() {
-        let data = r#"{"result":[{"name":"lo","hardware-address":"00:00:00:00:00:00","ip-addresses":[
+        let data = r#"[{"name":"lo","hardware-address":"00:00:00:00:00:00","ip-addresses":[
             {"ip-address":"127.0.0.1","ip-address-type":"ipv4","prefix":8}]},
             {"name":"eth0","hardware-address":"BC:24:11:00:00:65","ip-addresses":[{"ip-address":7},
-            {"ip-address":"x"},{"ip-address":"10.0.0.5"}]},{"name":"sit0"},7]}"#;
-        let interfaces = read(&RawValue::from_string(data.to_owned()).unwrap()).unwrap();
+            {"ip-address":"x"},{"ip-address":"10.0.0.5"}]},{"name":"sit0"},7]"#;
+        let interfaces: Vec<Interface> = serde_json::from_str(data).unwrap();
         let seen: Vec<(Option<&str>, usize)> = interfaces
             .iter()
             .map(|interface| (interface.mac.as_deref(), interface.addresses.len()))

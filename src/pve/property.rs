@@ -1,7 +1,6 @@
 //! Property strings: options of a VM that hold several values, `virtio=BC:24:11:C6:8E:7F,bridge=vmbr0`.
 
-/// The parts of a property string, each with its key; the value of the one that Proxmox understands
-/// without a key has none.
+/// The parts of a property string: key and value, or the value alone for the default key.
 pub fn parts(text: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
     let parts = text.split(',').filter(|part| !part.is_empty());
     parts.map(|part| match part.split_once('=') {
@@ -10,40 +9,32 @@ pub fn parts(text: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
     })
 }
 
-/// The value of a key, if it is there.
+/// The value of a key, if present.
 pub fn value_of<'t>(text: &'t str, key: &str) -> Option<&'t str> {
-    parts(text)
-        .find(|(found, _)| *found == Some(key))
-        .map(|(_, value)| value)
+    parts(text).find_map(|(found, value)| (found == Some(key)).then_some(value))
 }
 
-/// The value that stands without a key.
+/// The value without a key, if present.
 pub fn bare_value(text: &str) -> Option<&str> {
-    parts(text)
-        .find(|(key, _)| key.is_none())
-        .map(|(_, value)| value)
+    parts(text).find_map(|(key, value)| key.is_none().then_some(value))
 }
 
-/// Whether a key is one of these with a number behind it: `scsi0`, but not `scsihw`.
+/// Whether a key is one of `kinds` followed by a number: `scsi0`, but not `scsihw`.
 pub fn is_numbered(key: &str, kinds: &[&str]) -> bool {
     let kind = key.trim_end_matches(|c: char| c.is_ascii_digit());
     kind != key && kinds.contains(&kind)
 }
 
-/// Whether it is the key of a drive: a disk, or something that is shown as one.
+/// Whether a key is that of a drive: a disk, CD drive, EFI disk or TPM state.
 pub fn is_drive(key: &str) -> bool {
-    is_numbered(
-        key,
-        &["ide", "sata", "scsi", "virtio", "efidisk", "tpmstate"],
-    )
+    const DRIVES: [&str; 6] = ["ide", "sata", "scsi", "virtio", "efidisk", "tpmstate"];
+
+    is_numbered(key, &DRIVES)
 }
 
-/// The hardware address of a network card, which stands as the value of its model's name, or under a
-/// key of its own.
+/// The hardware address of a network card: the value of the key that is its model, or of `macaddr`.
 pub fn mac(net: &str) -> Option<&str> {
-    let mut parts = parts(net);
-    let mac = parts.find(|(key, value)| key.is_some() && is_mac(value));
-    mac.map(|(_, value)| value)
+    parts(net).find_map(|(key, value)| (key.is_some() && is_mac(value)).then_some(value))
 }
 
 fn is_mac(text: &str) -> bool {

@@ -1,34 +1,33 @@
-//! A token's secret, and words that hold none.
+//! A token's secret, and text with secrets masked.
 
 use std::fmt;
 
 const LENGTH: usize = "00000000-0000-0000-0000-000000000000".len();
 
-/// A text that nobody may read by accident: it has no `Display`, and `Debug` hides it.
+/// A text that must not be shown by accident: it has no `Display`, and `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// A text that has the form of a token's secret, a UUID. The text itself is never said back.
+    /// A token's secret: `None` if `text` is not a UUID.
     pub fn of_token(text: &str) -> Option<Secret> {
-        let groups: Vec<&str> = text.split('-').collect();
-        let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-        let is_hex = |group: &&str| group.chars().all(|c| c.is_ascii_hexdigit());
-        let is_uuid = lengths == [8, 4, 4, 4, 12] && groups.iter().all(is_hex);
+        let lengths = text.split('-').map(str::len);
+        let is_uuid =
+            lengths.eq([8, 4, 4, 4, 12]) && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
         is_uuid.then(|| Secret(text.to_owned()))
     }
 
-    /// Puts a text out of sight.
+    /// Any text.
     pub fn new(text: String) -> Secret {
         Secret(text)
     }
 
-    /// The text itself, for the one place that must send it.
+    /// The text itself, for the place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// A text from elsewhere, which may hold this one: proxies repeat what they were sent.
+    /// `text` with this secret masked: proxies repeat what they were sent.
     pub fn masked_in(&self, text: String) -> String {
         if text.contains(&self.0) {
             text.replace(&self.0, "(secret)")
@@ -44,7 +43,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where something begins that looks like a token's secret.
+/// The position of the first token's secret in `words`.
 pub fn find_secret(words: &str) -> Option<usize> {
     (0..words.len()).find(|start| {
         let text = words.get(*start..start + LENGTH);
@@ -52,8 +51,9 @@ pub fn find_secret(words: &str) -> Option<usize> {
     })
 }
 
-/// Words without anything that looks like a token's secret. Whole tokens end up in the wrong
-/// setting, and what is said of that ends up in a mail from cron.
+/// A text with everything masked that looks like a token's secret. Users put whole tokens into the
+/// wrong setting, and cron mails the error about that.
+#[derive(Debug)]
 pub struct Masked(String);
 
 impl<T: Into<String>> From<T> for Masked {
@@ -67,12 +67,6 @@ impl<T: Into<String>> From<T> for Masked {
 }
 
 impl fmt::Display for Masked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for Masked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use snafu::Snafu;
+use snafu::{OptionExt, Snafu};
 
 const UNITS: [(char, u64); 4] = [
     ('T', 1 << 40),
@@ -13,29 +13,29 @@ const UNITS: [(char, u64); 4] = [
     ('K', 1 << 10),
 ];
 
-/// The size of a disk, in bytes. As text it is what Proxmox takes and gives: `32G`, `2252M`, where G is
-/// 2³⁰ bytes.
+/// The size of a disk, in bytes. As text it has Proxmox VE's notation: `32G`, `2252M`, where G is 2³⁰
+/// bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Size(pub u64);
 
 impl Size {
-    /// So much less, at least nothing.
+    /// The difference, at least 0.
     pub fn minus(self, other: Size) -> Size {
         Size(self.0.saturating_sub(other.0))
     }
 
-    /// So much more. What is beyond all measure the server refuses.
+    /// The sum. The server refuses a size that is too large.
     pub fn plus(self, other: Size) -> Size {
         Size(self.0.saturating_add(other.0))
     }
 }
 
-/// In the largest unit that says it exactly, up to G.
+/// In the largest unit, up to G, that is exact.
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Size(bytes) = self;
-        // Not in T: everybody counts disks in G.
+        // Not in T: disk sizes are usually given in G.
         let mut units = UNITS[1..].iter();
         match units.find(|(_, unit)| *bytes > 0 && bytes % unit == 0) {
             Some((letter, unit)) => write!(f, "{}{letter}", bytes / unit),
@@ -67,25 +67,21 @@ impl FromStr for Size {
             .find_map(|(letter, unit)| Some((text.strip_suffix(*letter)?, *unit)))
             .unwrap_or((text, 1));
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-        let is_number = |text: &str| {
-            !text.is_empty() && text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+        // At most 12 digits each, so that nothing overflows below.
+        let number = |text: &str| {
+            let is_number = text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+            let number: Option<u128> = text.parse().ok();
+            number.filter(|_| is_number).context(NotASizeSnafu)
         };
-        if !is_number(whole) || !is_number(fraction) {
-            return NotASizeSnafu.fail();
-        }
-        // At most 12 digits each, so nothing is lost on the way.
-        let tens = 10_u128.pow(u32::try_from(fraction.len()).unwrap_or(0));
+        let (whole, parts) = (number(whole)?, number(fraction)?);
         let unit = u128::from(unit);
-        let bytes = number(whole) * unit + number(fraction) * unit / tens;
-        u64::try_from(bytes).map(Size).map_err(|_| NotASize)
+        let tens = 10_u128.pow(u32::try_from(fraction.len()).unwrap_or(0));
+        let bytes = whole * unit + parts * unit / tens;
+        u64::try_from(bytes).ok().map(Size).context(NotASizeSnafu)
     }
 }
 
-fn number(digits: &str) -> u128 {
-    digits.parse().unwrap_or_default()
-}
-
-/// Not the size of a disk.
+/// A text is not a disk size.
 #[derive(Debug, PartialEq, Eq, Snafu)]
 #[snafu(display("a size is a number with K, M, G or T behind it: 32G"))]
 pub struct NotASize;

@@ -8,7 +8,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::pve::secret::Secret;
-use crate::pve::types::{ExitStatus, GuestKind};
+use crate::pve::types::{ExitStatus, GuestKind, Token, TokenId};
 
 mod guest_lists;
 
@@ -311,7 +311,7 @@ fn what_a_form_would_split_at_stays_one_value() {
         .create();
     let pve = client_of(&server);
     let form = [("a", "b=c&d;e f+é")];
-    let answer = pve.transport.post("/nodes", &form, |_| Ok(()));
+    let answer = pve.request(Method::Post(encode_form(&form)), "/nodes", |_| Ok(()));
     mock.assert();
     assert!(answer.is_ok());
 }

@@ -1,6 +1,6 @@
-//! Whom to trust: TLS between ureq's connection and its requests.
+//! TLS, and which servers to trust.
 //!
-//! ureq has no way in for a certificate verifier, so this is a link of its connector chain.
+//! ureq does not accept a certificate verifier, so this is a link of its connector chain.
 
 pub mod certificate;
 pub mod distrust;
@@ -9,50 +9,53 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
     SignatureScheme, StreamOwned,
 };
-use snafu::{ResultExt, Snafu, ensure};
+use snafu::{OptionExt, ResultExt, Snafu, ensure};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
-    TransportAdapter,
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
 use self::certificate::{Details, Fingerprint};
 use self::distrust::Distrust;
 use crate::pve::secret::Masked;
+use crate::pve::trace::Trace;
 
-/// Whom to believe that it is the server it claims to be.
+/// Which servers to trust.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trust {
-    /// The certificate authorities that this system trusts.
+    /// Those with a certificate from an authority that this system trusts.
     SystemRoots,
-    /// The certificate authorities in this PEM file, and no others.
+    /// Those with a certificate from an authority in this PEM file, and no others.
     CaFile(PathBuf),
-    /// Whoever presents this certificate and holds its key, in whatever name and signed by whomever.
+    /// Those that present this certificate and hold its key, whatever its names and issuer.
     Pin(Fingerprint),
-    /// Whoever answers. Protects from nobody who can get in between.
+    /// Any server. Gives no protection against a man in the middle.
     Anyone,
 }
 
-/// The link of ureq's connector chain that speaks TLS where the address begins with `https://`.
+/// The link of ureq's connector chain that speaks TLS, for hosts whose address begins with `https://`.
+#[derive(Debug)]
 pub struct Tls {
     config: Arc<ClientConfig>,
-    handshake: Handshake,
+    trace: Trace,
 }
 
 impl Tls {
-    /// Reads what `trust` names: the system's roots or the CA file. What servers present goes to
-    /// `handshake`.
-    pub fn new(trust: &Trust, handshake: Handshake) -> Result<Tls, Error> {
+    /// Reads what `trust` names: the system's roots or the CA file. The certificates that servers
+    /// present are recorded in `trace`.
+    pub fn new(trust: &Trust, trace: Trace) -> Result<Tls, Error> {
         let provider = Arc::new(ring::default_provider());
         let rule = match trust {
             Trust::SystemRoots => Rule::signed_by(system_roots(), &provider)?,
@@ -62,8 +65,8 @@ impl Tls {
         };
         let verifier = Verifier {
             rule,
-            provider: Arc::clone(&provider),
-            handshake: handshake.clone(),
+            algorithms: provider.signature_verification_algorithms,
+            trace: trace.clone(),
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -71,14 +74,12 @@ impl Tls {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        Ok(Tls {
-            config: Arc::new(config),
-            handshake,
-        })
+        let config = Arc::new(config);
+        Ok(Tls { config, trace })
     }
 }
 
-/// Systems carry certificates that no modern verifier reads; the others are still good.
+/// Systems ship certificates that no modern verifier can read; those are skipped.
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -86,32 +87,26 @@ fn system_roots() -> RootCertStore {
 }
 
 fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
-    let bad = |reason: String| CaFileSnafu { path, reason }.build();
-    let pem = read_pem(path).map_err(|error| bad(error.to_string()))?;
+    let bad = |reason: &str| CaFileSnafu { path, reason }.build();
+    let pem = read_pem(path).map_err(|error| bad(&error.to_string()))?;
     let certificates: Vec<CertificateDer> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
-        .map_err(|_| bad("it is damaged".to_owned()))?;
-    let Some(first) = certificates.first() else {
-        return NoCertificateSnafu { path }.fail();
-    };
+        .map_err(|_| bad("it is damaged"))?;
+    let first = certificates.first().context(NoCertificateSnafu { path })?;
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
         let added = roots.add(certificate.clone());
-        added.map_err(|_| bad("it holds a certificate that is damaged".to_owned()))?;
+        added.map_err(|_| bad("it holds a certificate that is damaged"))?;
     }
-    // One that cannot be read here may be any authority's.
-    let is_servers = |certificate: &CertificateDer| {
-        Details::of(certificate).is_some_and(|details| !details.may_sign)
-    };
+    // A certificate that cannot be read may be an authority's.
+    let may_sign = |certificate| Details::of(certificate).is_none_or(|details| details.may_sign);
     let fingerprint = Fingerprint::of(first);
-    ensure!(
-        !certificates.iter().all(is_servers),
-        NoAuthoritySnafu { path, fingerprint }
-    );
+    let has_authority = certificates.iter().any(may_sign);
+    ensure!(has_authority, NoAuthoritySnafu { path, fingerprint });
     Ok(roots)
 }
 
-/// A device may be without end.
+/// Reads at most 1 MiB: a device may be endless.
 fn read_pem(path: &Path) -> io::Result<Vec<u8>> {
     const AT_MOST: u64 = 1 << 20;
 
@@ -124,19 +119,16 @@ fn read_pem(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl<In: Transport> Connector<In> for Tls {
-    type Out = Either<In, TlsTransport>;
+    type Out = TlsTransport;
 
     fn connect(
         &self,
         details: &ConnectionDetails,
         chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
+    ) -> Result<Option<TlsTransport>, ureq::Error> {
         let Some(transport) = chained else {
             return Ok(None);
         };
-        if !details.needs_tls() {
-            return Ok(Some(Either::A(transport)));
-        }
         let host = details.uri.host().unwrap_or_default();
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
             .map_err(|_| ureq::Error::Tls("the host's name cannot stand in a certificate"))?;
@@ -145,21 +137,13 @@ impl<In: Transport> Connector<In> for Tls {
         let mut socket =
             TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         socket.set_timeout(details.timeout);
-        self.handshake.shown().has_begun = true;
+        self.trace.lock().is_handshake_begun = true;
         client.complete_io(&mut socket)?;
-        Ok(Some(Either::B(TlsTransport {
-            buffers: LazyBuffers::new(
-                details.config.input_buffer_size(),
-                details.config.output_buffer_size(),
-            ),
+        let config = details.config;
+        Ok(Some(TlsTransport {
+            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
             stream: StreamOwned::new(client, socket),
-        })))
-    }
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tls")
+        }))
     }
 }
 
@@ -202,52 +186,11 @@ impl fmt::Debug for TlsTransport {
     }
 }
 
-/// What the server of a connection has shown of itself, and why it is not believed, if it is not.
-#[derive(Clone, Default, Debug)]
-pub struct Handshake(Arc<Mutex<Shown>>);
-
-#[derive(Default, Debug)]
-struct Shown {
-    has_begun: bool,
-    certificate: Option<CertificateDer<'static>>,
-    distrust: Option<Distrust>,
-}
-
-impl Handshake {
-    /// Which may make a new connection.
-    pub fn before_a_request(&self) {
-        let mut shown = self.shown();
-        shown.has_begun = false;
-        shown.distrust = None;
-    }
-
-    /// Whether there was a connection to speak TLS on.
-    pub fn has_begun(&self) -> bool {
-        self.shown().has_begun
-    }
-
-    /// Why the last one was not believed, and what it had presented.
-    pub fn distrust(&self) -> Option<(Distrust, Fingerprint)> {
-        let shown = self.shown();
-        let certificate = shown.certificate.as_ref()?;
-        Some((shown.distrust.clone()?, Fingerprint::of(certificate)))
-    }
-
-    /// What was presented last.
-    pub fn certificate(&self) -> Option<CertificateDer<'static>> {
-        self.shown().certificate.clone()
-    }
-
-    fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// What a certificate has to be.
 #[derive(Debug)]
 enum Rule {
     SignedByAuthority(Arc<WebPkiServerVerifier>),
-    /// There is no authority that could have signed it.
+    /// There is no authority to trust.
     SignedByNobody,
     Pinned(Fingerprint),
     Anyone,
@@ -267,26 +210,18 @@ impl Rule {
     }
 }
 
-/// Asks a rule about each certificate, and whatever the rule is takes one only from a server that
-/// holds its key.
+/// Applies a rule to each certificate. Whatever the rule, the server must hold the certificate's key.
 #[derive(Debug)]
 struct Verifier {
     rule: Rule,
-    provider: Arc<CryptoProvider>,
-    handshake: Handshake,
+    algorithms: WebPkiSupportedAlgorithms,
+    trace: Trace,
 }
 
 impl Verifier {
-    /// That the server has signed the handshake with the key of its certificate.
-    fn is_signed(
-        &self,
-        verified: Result<HandshakeSignatureValid, rustls::Error>,
-        certificate: &CertificateDer,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verified.inspect_err(|error| {
-            let distrust = Distrust::of_signature(error, Details::of(certificate));
-            self.handshake.shown().distrust = Some(distrust);
-        })
+    fn trace_bad_signature(&self, error: &rustls::Error, certificate: &CertificateDer) {
+        let distrust = Distrust::of_signature(error, Details::of(certificate));
+        self.trace.lock().distrust = Some(distrust);
     }
 }
 
@@ -299,22 +234,24 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.handshake.shown().certificate = Some(end_entity.clone().into_owned());
+        self.trace.lock().certificate = Some(end_entity.clone().into_owned());
         let details = Details::of(end_entity);
         let verdict = match &self.rule {
             Rule::SignedByAuthority(authorities) => authorities
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                .map(|_| ())
                 .map_err(|error| Distrust::of(&error, details, now)),
             Rule::SignedByNobody => Err(Distrust::NoAuthorities),
-            Rule::Pinned(pin) => Distrust::unless_pinned(*pin, end_entity, details, now)
-                .map(|()| ServerCertVerified::assertion()),
-            Rule::Anyone => Ok(ServerCertVerified::assertion()),
+            Rule::Pinned(pin) => Distrust::unless_pinned(*pin, end_entity, details, now),
+            Rule::Anyone => Ok(()),
         };
-        verdict.map_err(|distrust| {
-            let error = CertificateError::ApplicationVerificationFailure;
-            self.handshake.shown().distrust = Some(distrust);
-            rustls::Error::InvalidCertificate(error)
-        })
+        match verdict {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(distrust) => {
+                self.trace.lock().distrust = Some(distrust);
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
+        }
     }
 
     fn verify_tls12_signature(
@@ -323,11 +260,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        self.is_signed(
-            verify_tls12_signature(message, certificate, signature, algorithms),
-            certificate,
-        )
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+            .inspect_err(|error| self.trace_bad_signature(error, certificate))
     }
 
     fn verify_tls13_signature(
@@ -336,28 +270,24 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        self.is_signed(
-            verify_tls13_signature(message, certificate, signature, algorithms),
-            certificate,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+            .inspect_err(|error| self.trace_bad_signature(error, certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
-/// Why a handshake failed, found inside the error that ureq hands on.
-pub fn handshake_failure(error: &ureq::Error) -> Option<rustls::Error> {
+/// Why a handshake failed, from inside ureq's error.
+pub fn handshake_failure(error: &ureq::Error) -> Option<&rustls::Error> {
     let ureq::Error::Io(error) = error else {
         return None;
     };
-    error.get_ref()?.downcast_ref().cloned()
+    error.get_ref()?.downcast_ref()
 }
 
-/// What keeps TLS from being set up at all. Nothing has been sent.
+/// Why TLS could not be set up. Nothing was sent.
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Error {
@@ -367,7 +297,7 @@ pub enum Error {
     #[snafu(display("CA file '{}' holds no PEM certificate", Masked::from(path.to_string_lossy())))]
     NoCertificate { path: PathBuf },
 
-    /// Mostly it is the node's own certificate.
+    /// Usually the node's own certificate.
     #[snafu(display(
         "CA file '{}' holds a server's certificate, which vouches for no other, and not that of a \
          certificate authority",

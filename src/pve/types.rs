@@ -1,4 +1,4 @@
-//! Proxmox's words as types.
+//! Proxmox VE's identifiers and values as types.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,111 +7,86 @@ use serde::{Deserialize, Serialize};
 use snafu::{OptionExt, Snafu, ensure};
 
 use crate::pve::secret::Secret;
-use crate::pve::vm_config::VmConfig;
 
 /// The number of a guest, unique in its cluster.
 ///
-/// Proxmox hands out 100 … 999999999; guests with a lower one can only be leftovers of very old
-/// versions, so a row may have one but nobody can ask for one.
+/// Proxmox VE assigns 100 … 999999999. Guests from very old versions may have a lower one, so a list
+/// may contain it, but it cannot be requested.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Vmid(pub u32);
 
 impl Vmid {
-    /// The lowest VMID that Proxmox gives to a guest.
+    /// The lowest VMID that Proxmox VE assigns.
     pub const MIN: Vmid = Vmid(100);
-    /// The highest VMID that Proxmox accepts.
+    /// The highest VMID that Proxmox VE accepts.
     pub const MAX: Vmid = Vmid(999_999_999);
 }
 
-impl fmt::Display for Vmid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+macro_rules! display_as_inner {
+    ($($name:ident),+) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
 }
+
+display_as_inner!(Vmid, Node, Storage, Pool, VmName, Upid);
 
 impl FromStr for Vmid {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Vmid, Error> {
-        let number = if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            text.parse().ok()
-        } else {
-            None
-        };
-        number
-            .map(Vmid)
-            .filter(|vmid| (Vmid::MIN..=Vmid::MAX).contains(vmid))
-            .ok_or(Error::NotAVmid)
+        // `parse` would accept a sign.
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let vmid = text.parse().ok().map(Vmid);
+        vmid.filter(|vmid| is_number && (Vmid::MIN..=Vmid::MAX).contains(vmid))
+            .context(NotAVmidSnafu)
     }
 }
 
 /// The name of a cluster node.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Node(pub String);
 
-impl fmt::Display for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The name of a storage, which disks are on.
+/// The name of a storage, which holds disks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Storage(pub String);
-
-impl fmt::Display for Storage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// The name of a pool, which guests are members of.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Pool(pub String);
 
-impl fmt::Display for Pool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// How to clone a template. Proxmox refuses a storage for a linked clone, whose disks lie beside its
-/// template's.
+/// How to clone a template. Proxmox refuses a storage for a linked clone, whose disks stay on its
+/// template's storages.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CloneMode {
     /// The clone gets disks of its own: on the template's storages, or on this one.
     Full {
-        /// Where all of them go.
+        /// The storage for all of its disks.
         storage: Option<Storage>,
     },
-    /// The clone keeps only what differs from its template, and needs that for ever.
+    /// The clone stores only what differs from its template, which it always needs.
     Linked,
 }
 
-/// What a clone is to be, its name and VMID aside.
-#[derive(Clone, PartialEq, Eq, Debug)]
+impl Default for CloneMode {
+    fn default() -> CloneMode {
+        CloneMode::Full { storage: None }
+    }
+}
+
+/// The options of a clone, apart from its name and VMID. The default is that of Proxmox's web
+/// interface for the full clone of a template.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CloneOptions {
     /// Whether it gets disks of its own, and where.
     pub mode: CloneMode,
     /// The pool that it becomes a member of.
     pub pool: Option<Pool>,
-    /// The node that it ends up on; none is the template's.
+    /// The node to create it on; by default the template's.
     pub target: Option<Node>,
-}
-
-impl Default for CloneOptions {
-    /// As Proxmox's web interface proposes it for a template's full clone.
-    fn default() -> CloneOptions {
-        CloneOptions {
-            mode: CloneMode::Full { storage: None },
-            pool: None,
-            target: None,
-        }
-    }
 }
 
 /// A VM name that Proxmox accepts: labels of letters, digits and inner hyphens, joined by dots.
@@ -125,21 +100,13 @@ impl VmName {
     }
 }
 
-impl fmt::Display for VmName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 impl FromStr for VmName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<VmName, Error> {
         let is_label = |label: &str| {
-            !label.is_empty()
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            !label.is_empty() && label.trim_matches('-') == label && label.chars().all(is_allowed)
         };
         ensure!(!text.is_empty(), EmptyNameSnafu);
         ensure!(text.split('.').all(is_label), NotAVmNameSnafu);
@@ -147,13 +114,13 @@ impl FromStr for VmName {
     }
 }
 
-/// The handle of a task: `UPID:node:pid:pstart:starttime:type:id:user:`.
+/// The identifier of a task: `UPID:node:pid:pstart:starttime:type:id:user:`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct Upid(String);
 
 impl Upid {
-    /// The node the task runs on, which is the one to ask about it.
+    /// The node that runs the task and must be asked about it.
     pub fn node(&self) -> Node {
         Node(self.0.split(':').nth(1).unwrap_or_default().to_owned())
     }
@@ -172,37 +139,23 @@ impl TryFrom<String> for Upid {
     }
 }
 
-impl From<Upid> for String {
-    fn from(upid: Upid) -> String {
-        upid.0
-    }
-}
-
-impl fmt::Display for Upid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 impl FromStr for Upid {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Upid, Error> {
         let parts: Vec<&str> = text.split(':').collect();
         let ["UPID", node, pid, pstart, start, kind, _id, user, ""] = parts[..] else {
-            return Err(Error::NotAUpid);
+            return NotAUpidSnafu.fail();
         };
         let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
-        ensure!(
-            !node.is_empty() && !kind.is_empty() && !user.is_empty(),
-            NotAUpidSnafu
-        );
-        ensure!([pid, pstart, start].into_iter().all(is_hex), NotAUpidSnafu);
+        let is_set = [node, kind, user].iter().all(|text| !text.is_empty());
+        let are_hex = [pid, pstart, start].into_iter().all(is_hex);
+        ensure!(is_set && are_hex, NotAUpidSnafu);
         Ok(Upid(text.to_owned()))
     }
 }
 
-/// What kind of guest a row describes.
+/// The kind of a guest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GuestKind {
     /// A virtual machine.
@@ -211,70 +164,58 @@ pub enum GuestKind {
     Lxc,
 }
 
-/// A guest as a list shows it. Lists lag: a hint, not the truth.
+/// A guest as a list shows it. Lists lag behind the guests' configurations.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Guest {
-    /// Its number.
+    /// Its VMID.
     pub vmid: Vmid,
     /// VM or container.
     pub kind: GuestKind,
-    /// Absent while the server does not know it: on a node that is down, or right after a clone.
+    /// Absent while the server does not know it: when the node is down, or just after a clone.
     pub name: Option<String>,
     /// The node it is on.
     pub node: Node,
-    /// `running`, `stopped`, or `unknown` where the name is absent too.
+    /// `running`, `stopped`, or `unknown` if the name is absent too.
     pub status: String,
-    /// Whether it can be cloned from but not started.
+    /// Whether it is a template.
     pub template: bool,
-    /// What holds it: `clone`, `backup`, `migrate` …
+    /// The operation that has locked it: `clone`, `backup`, `migrate` …
     pub lock: Option<String>,
 }
 
 impl Guest {
-    /// A VM that can be cloned.
+    /// Whether it is a VM template.
     pub fn is_vm_template(&self) -> bool {
         self.kind == GuestKind::Qemu && self.template
     }
 
-    /// A VM that is no template, as far as the row tells.
+    /// Whether it is a VM and no template, according to the list.
     pub fn is_vm(&self) -> bool {
         self.kind == GuestKind::Qemu && !self.template
     }
 
-    /// Whether it has exactly this name, in upper and lower case too.
+    /// Whether it has this name, case-sensitively.
     pub fn is_named(&self, name: &str) -> bool {
         self.name.as_deref() == Some(name)
     }
 
-    /// A VM or VM template whose row has no name, or may have that of the guest before it.
+    /// Whether it is a VM or VM template that the list shows without a name, or perhaps with the name of
+    /// an earlier guest of the same VMID.
     pub fn may_hide_its_name(&self) -> bool {
         self.kind == GuestKind::Qemu && (self.name.is_none() || self.is_being_cloned())
     }
 
-    /// Whether a clone is making it, or has left it half made.
+    /// Whether a clone task is creating it, or has left it incomplete.
     pub fn is_being_cloned(&self) -> bool {
         self.lock.as_deref() == Some("clone")
     }
 
-    /// What the configuration of a VM says of it.
-    pub fn of_config(vmid: Vmid, node: Node, config: VmConfig) -> Guest {
-        Guest {
-            vmid,
-            kind: GuestKind::Qemu,
-            name: config.name,
-            node,
-            status: "unknown".to_owned(),
-            template: config.template,
-            lock: config.lock,
-        }
-    }
-
-    /// A container, template or not.
+    /// Whether it is a container, template or not.
     pub fn is_container(&self) -> bool {
         self.kind == GuestKind::Lxc
     }
 
-    /// Where it is, for lists of several: `9000 on node 'pve1'`.
+    /// VMID and node, for listing several guests: `9000 on node 'pve1'`.
     pub fn place(&self) -> String {
         format!("{} on node '{}'", self.vmid, self.node)
     }
@@ -302,44 +243,29 @@ impl fmt::Display for Guest {
 pub struct Version {
     /// As the server writes it: `9.2.11`.
     pub text: String,
-    /// Its first number.
+    /// The major version: `9`.
     pub major: u32,
 }
 
-impl FromStr for Version {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Version, Error> {
-        let major = text
-            .split(['.', '-'])
-            .next()
-            .and_then(|major| major.parse().ok());
-        Ok(Version {
-            text: text.to_owned(),
-            major: major.context(NotAVersionSnafu)?,
-        })
-    }
-}
-
-/// Where a task is.
+/// The status of a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TaskStatus {
-    /// Still working.
+    /// Not finished yet.
     Running,
-    /// Over.
+    /// Finished.
     Stopped(ExitStatus),
 }
 
 /// How a task ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ExitStatus {
-    /// All is done.
+    /// Success.
     Ok,
-    /// All is done; this many lines of its log are warnings.
+    /// Success; this many lines of its log are warnings.
     Warnings(u32),
-    /// The worker died or its node went down: nobody knows how much is done.
+    /// The worker died or its node went down: it is unknown how much was done.
     Unexpected,
-    /// The server's words for what went wrong.
+    /// Failure, with the server's message.
     Failed(String),
 }
 
@@ -375,7 +301,7 @@ pub struct TokenId {
     pub user: String,
     /// `pam`
     pub realm: String,
-    /// What the user calls this one of the tokens.
+    /// The token ID, which distinguishes the user's tokens.
     pub key: String,
 }
 
@@ -394,12 +320,12 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// An API token: what the `Authorization` header is made of.
+/// An API token, as needed for the `Authorization` header.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Token {
-    /// Whose.
+    /// Its public part.
     pub id: TokenId,
-    /// The UUID that Proxmox showed once, when the token was made.
+    /// The UUID that Proxmox VE showed once, when the token was created.
     pub secret: Secret,
 }
 
@@ -411,7 +337,7 @@ impl Token {
     }
 }
 
-/// One of the words above that is not what it should be.
+/// Why a text is not one of the types above.
 #[derive(Debug, Snafu, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Error {
@@ -429,9 +355,6 @@ pub enum Error {
 
     #[snafu(display("not a UPID, which looks like UPID:node:pid:pstart:starttime:type:id:user:"))]
     NotAUpid,
-
-    #[snafu(display("not a version, which looks like 9.2.11"))]
-    NotAVersion,
 }
 
 #[cfg(test)]

@@ -1,40 +1,42 @@
-//! What a VM's configuration says of it: the truth, where lists only hint.
+//! A VM's configuration, which is authoritative where lists lag.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::pve::property::{bare_value, is_drive, is_numbered, mac, parts, value_of};
 use crate::pve::size::Size;
+use crate::pve::types::{Guest, GuestKind, Node, Vmid};
 
-/// A VM's configuration, changes that wait for its next start included.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// A VM's configuration, including changes that are pending until its next start.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(from = "BTreeMap<String, Value>")]
 pub struct VmConfig {
     /// Absent until a clone's first disk has been copied.
     pub name: Option<String>,
-    /// Whether it can be cloned from but not started.
+    /// Whether it is a template.
     pub template: bool,
-    /// What holds it: `clone`, `backup`, `migrate` …
+    /// The operation that has locked it: `clone`, `backup`, `migrate` …
     pub lock: Option<String>,
-    /// All of it, by Proxmox's own names, numbers as text.
+    /// All options by Proxmox VE's names, numbers as text.
     options: BTreeMap<String, String>,
 }
 
-impl VmConfig {
-    pub fn read(data: &RawValue) -> Result<VmConfig, String> {
-        let options: BTreeMap<String, Value> =
-            serde_json::from_str(data.get()).map_err(|_| "a VM's configuration".to_owned())?;
-        let options = options.into_iter().filter_map(|(key, value)| match value {
+/// As the server writes it.
+impl From<BTreeMap<String, Value>> for VmConfig {
+    fn from(options: BTreeMap<String, Value>) -> VmConfig {
+        VmConfig::of(options.into_iter().filter_map(|(key, value)| match value {
             Value::String(text) => Some((key, text)),
             Value::Number(number) => Some((key, number.to_string())),
             Value::Bool(flag) => Some((key, u8::from(flag).to_string())),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
-        });
-        Ok(VmConfig::of(options))
+        }))
     }
+}
 
-    /// The one with these options.
+impl VmConfig {
+    /// The configuration with these options.
     pub fn of(options: impl IntoIterator<Item = (String, String)>) -> VmConfig {
         let options: BTreeMap<String, String> = options.into_iter().collect();
         let told = |key: &str| options.get(key).filter(|text| !text.is_empty()).cloned();
@@ -46,10 +48,23 @@ impl VmConfig {
         }
     }
 
-    /// Whether something is making it, or has left it half made. All other locks are of work that
-    /// needs a whole VM.
+    /// Whether a task is creating it, or has left it incomplete. All other locks are of operations
+    /// on complete VMs.
     pub fn is_being_made(&self) -> bool {
         matches!(self.lock.as_deref(), Some("clone" | "create"))
+    }
+
+    /// The guest that has this configuration.
+    pub fn into_guest(self, vmid: Vmid, node: Node) -> Guest {
+        Guest {
+            vmid,
+            kind: GuestKind::Qemu,
+            name: self.name,
+            node,
+            status: "unknown".to_owned(),
+            template: self.template,
+            lock: self.lock,
+        }
     }
 
     /// An option as the server writes it.
@@ -57,47 +72,41 @@ impl VmConfig {
         self.options.get(key).map(String::as_str)
     }
 
-    /// The keys of its disks, `scsi0`, `efidisk0` …, without drives for CDs, which cloud-init's is
-    /// one of: those come and go in a VM's life.
+    /// The keys of its disks: `scsi0`, `efidisk0` … CD drives, cloud-init's among them, are left out,
+    /// for they may be added and removed at any time.
     pub fn disks(&self) -> BTreeSet<String> {
-        self.drives()
-            .filter(|(_, drive)| !is_cdrom(drive))
-            .map(|(key, _)| key.to_owned())
-            .collect()
+        self.disk_drives().map(|(key, _)| key.to_owned()).collect()
     }
 
-    /// The storages that those are on.
+    /// The storages of its disks.
     pub fn storages(&self) -> BTreeSet<String> {
         // `data:9000/base-9000-disk-0.raw,size=2G`
-        self.drives()
-            .filter(|(_, drive)| !is_cdrom(drive))
-            .filter_map(|(_, drive)| Some(drive.split_once(':')?.0.to_owned()))
-            .collect()
+        let storage = |(_, drive): (&str, &str)| Some(drive.split_once(':')?.0.to_owned());
+        self.disk_drives().filter_map(storage).collect()
     }
 
-    /// The size of one of its disks, where the configuration tells it.
+    /// The size of a disk, if the configuration contains it.
     pub fn size_of(&self, disk: &str) -> Option<Size> {
         value_of(self.option(disk)?, "size")?.parse().ok()
     }
 
-    /// Whether there is a drive that brings the settings of cloud-init into the VM.
+    /// Whether there is a drive that passes the cloud-init settings to the VM.
     pub fn has_cloud_init_drive(&self) -> bool {
         self.drives().any(|(_, drive)| is_cloud_init(drive))
     }
 
-    /// Whether the guest agent may be asked. Of an agent that is not there the server knows that
+    /// Whether the guest agent is enabled. If it is not running in the guest, the server reports that
     /// only after 3 s.
     pub fn has_agent(&self) -> bool {
         self.option("agent").is_some_and(is_agent_on)
     }
 
-    /// The bridges of its network cards, each with its VLAN tag where there is one: `vmbr0`,
-    /// `vmbr0/20`.
+    /// The bridges of its network cards, with the VLAN tag if there is one: `vmbr0`, `vmbr0/20`.
     pub fn bridges(&self) -> BTreeSet<String> {
         self.nets().filter_map(|(_, net)| bridge(net)).collect()
     }
 
-    /// The hardware addresses of its network cards, `net0` first, in small letters.
+    /// The hardware addresses of its network cards, `net0` first, in lower case.
     pub fn macs(&self) -> Vec<String> {
         let mut nets: Vec<(&str, &str)> = self.nets().collect();
         nets.sort_by_key(|(key, _)| (key.len(), *key));
@@ -107,6 +116,11 @@ impl VmConfig {
 
     fn drives(&self) -> impl Iterator<Item = (&str, &str)> {
         self.options_where(is_drive)
+    }
+
+    fn disk_drives(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_cdrom = |drive| value_of(drive, "media") == Some("cdrom");
+        self.drives().filter(move |(_, drive)| !is_cdrom(drive))
     }
 
     fn nets(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -121,29 +135,24 @@ impl VmConfig {
     }
 }
 
-/// `1`, `enabled=1,fstrim_cloned_disks=1` …
+/// Whether this value of `agent` enables it: `1`, `enabled=1,fstrim_cloned_disks=1` …
 pub fn is_agent_on(agent: &str) -> bool {
     let enabled = value_of(agent, "enabled").or_else(|| bare_value(agent));
     enabled.is_some_and(|enabled| enabled != "0")
 }
 
-/// `data:101/vm-101-cloudinit.qcow2,media=cdrom`, and `data:cloudinit` where one is asked for.
+/// Whether a drive is cloud-init's: `data:101/vm-101-cloudinit.qcow2,media=cdrom`, or `data:cloudinit`
+/// in a request for a new one.
 pub fn is_cloud_init(drive: &str) -> bool {
     let volume = parts(drive).next().map(|(_, value)| value);
     volume.is_some_and(|volume| volume.contains("cloudinit"))
 }
 
-fn is_cdrom(drive: &str) -> bool {
-    value_of(drive, "media") == Some("cdrom")
-}
-
 /// `vmbr0/20` in `virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20`.
 fn bridge(net: &str) -> Option<String> {
     let bridge = value_of(net, "bridge")?;
-    Some(match value_of(net, "tag") {
-        Some(tag) => format!("{bridge}/{tag}"),
-        None => bridge.to_owned(),
-    })
+    let tag = value_of(net, "tag").map_or_else(String::new, |tag| format!("/{tag}"));
+    Some(format!("{bridge}{tag}"))
 }
 
 #[cfg(test)]
@@ -152,7 +161,7 @@ mod tests {
     use rstest::rstest;
 
     fn config(json: &str) -> VmConfig {
-        VmConfig::read(&RawValue::from_string(json.to_owned()).unwrap()).unwrap()
+        serde_json::from_str(json).unwrap()
     }
 
     #[test]

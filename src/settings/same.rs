@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use percent_encoding::percent_decode_str;
+
 use crate::pve::property::{bare_value, is_drive, is_numbered, mac, parts, value_of};
 use crate::pve::{escaped, is_cloud_init};
 
@@ -16,7 +18,10 @@ pub(super) const SSH_KEYS: &str = "sshkeys";
 pub(super) fn is_same(key: &str, wanted: &str, there: &str) -> bool {
     match key {
         // Encoded once, in whichever of the ways that come to the same.
-        SSH_KEYS => decoded(there).trim_ascii_end() == wanted.trim_end().as_bytes(),
+        SSH_KEYS => {
+            let there: Vec<u8> = percent_decode_str(there).collect();
+            there.trim_ascii_end() == wanted.trim_end().as_bytes()
+        }
         "tags" => tags(wanted) == tags(there),
         "description" => wanted.trim_end() == there.trim_end(),
         _ if is_net(key) => parts_of_net(wanted).is_subset(&parts_of_net(there)),
@@ -38,7 +43,7 @@ pub(super) fn is_same(key: &str, wanted: &str, there: &str) -> bool {
 pub(super) fn to_send(key: &str, wanted: &str, there: Option<&str>) -> String {
     match key {
         // For itself; as a value of the form it is encoded once more.
-        SSH_KEYS => escaped(wanted),
+        SSH_KEYS => escaped(wanted).to_string(),
         _ if is_net(key) => with_mac_of(wanted, there.unwrap_or_default()),
         _ if is_drive(key) => with_volume_of(wanted, there.unwrap_or_default()),
         _ => wanted.to_owned(),
@@ -171,23 +176,6 @@ fn with_volume_of(wanted: &str, there: &str) -> String {
         Some(key) => Some(format!("{key}={value}")),
     });
     kept.collect::<Vec<_>>().join(",")
-}
-
-/// The bytes that a percent-encoded text stands for.
-fn decoded(text: &str) -> Vec<u8> {
-    let mut pieces = text.split('%');
-    let mut decoded: Vec<u8> = pieces.next().unwrap_or_default().bytes().collect();
-    for piece in pieces {
-        let digits = piece.get(..2);
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                decoded.extend(piece[2..].bytes());
-            }
-            None => decoded.extend(format!("%{piece}").bytes()),
-        }
-    }
-    decoded
 }
 
 #[cfg(test)]

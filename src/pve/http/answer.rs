@@ -1,48 +1,44 @@
-//! What an answer says: `data`, the server's no, or nothing that Proxmox VE would say.
+//! What an answer says: `data`, a refusal, or nothing that Proxmox VE would say.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::pve::http::error::{Behind, Error};
 use crate::pve::http::host::Host;
-use crate::pve::secret::Secret;
-use crate::pve::types::{Node, TokenId};
+use crate::pve::types::{Node, Token};
 
-/// Far more than Proxmox's longest words; what is longer is a stranger's.
+/// Far more than the longest message of Proxmox VE; a longer one is another server's.
 const WORDS_AT_MOST: usize = 2000;
 
-/// An answer as it came, without the token's secret, should it have been repeated.
-pub struct Answer {
+/// An answer as it was received, except that the token's secret is masked.
+pub struct Answer<'a> {
+    /// Who answered.
+    pub host: &'a Host,
+    /// Who asked.
+    pub token: &'a Token,
     pub status: u16,
     pub reason: String,
     pub body: String,
-    /// How long the body was, in bytes.
+    /// The length of the received body, in bytes.
     pub length: usize,
-    /// Where it sends us instead.
+    /// Where a redirect leads.
     pub location: Option<String>,
     pub content_type: Option<String>,
 }
 
-/// Whose answer it is, and to whom.
-pub struct Asked<'a> {
-    pub host: &'a Host,
-    pub path: &'a str,
-    pub token: &'a TokenId,
-    pub secret: &'a Secret,
-}
-
-impl Answer {
-    /// The answer, unless pveproxy has it from nobody: 595 … 599.
-    pub fn unless_lost(self, asked: &Asked) -> Result<Answer, Error> {
+impl Answer<'_> {
+    /// The answer, unless pveproxy itself got none: 595 … 599.
+    pub fn unless_lost(self, path: &str) -> Result<Self, Error> {
         let status = self.status;
         if !(595..=599).contains(&status) {
             return Ok(self);
         }
         let reason = excerpt(&self.reason, WORDS_AT_MOST);
         let behind = Behind {
-            host: asked.host.clone(),
-            node: node_of(asked.path),
+            host: self.host.clone(),
+            node: node_of(path),
         };
         Err(match status {
             595 => Error::Undelivered { behind, reason },
@@ -54,53 +50,34 @@ impl Answer {
         })
     }
 
-    /// What `read` makes of `data`; it says what it expected if it can make nothing of it.
+    /// What `read` makes of `data`, or an error with what it expected.
     pub fn data<T>(
         &self,
-        asked: &Asked,
-        read: impl FnOnce(&RawValue) -> Result<T, String>,
+        read: impl FnOnce(&RawValue) -> Result<T, &'static str>,
     ) -> Result<T, Error> {
         if self.status != 200 {
-            return Err(self.refusal(asked));
+            return Err(self.refusal());
         }
-        let data = self.envelope(asked)?;
-        read(data).map_err(|expected| self.unexpected(data.get(), &expected, asked))
+        if !self.is_object() {
+            return Err(self.not_proxmox());
+        }
+        let data: &RawValue = self.parsed().map_err(|error| self.without_data(&error))?;
+        read(data).map_err(|expected| {
+            let got = self.token.secret.masked_in(data.get().to_owned());
+            let got = excerpt(&got, 60);
+            self.unusable(format!("'{got}' where {expected} was expected"))
+        })
     }
 
-    /// The rows of a list of guests.
-    pub fn rows(&self, asked: &Asked) -> Result<Vec<&RawValue>, Error> {
+    /// The rows of a list of guests, which may be long and is parsed only once.
+    pub fn rows(&self) -> Result<Vec<&RawValue>, Error> {
         if self.status == 200
             && self.is_object()
             && let Ok(rows) = self.parsed()
         {
             return Ok(rows);
         }
-        self.data(asked, |_| Err("a list of guests".to_owned()))
-    }
-
-    /// What an answer that is not 200 says.
-    pub fn refusal(&self, asked: &Asked) -> Error {
-        match (self.status, self.body.as_str()) {
-            (401, "") => self.refused(&self.reason, asked),
-            (400 | 401 | 403 | 500 | 501, body) => match serde_json::from_str(body) {
-                Ok(refusal) => self.refused(&words_of(&refusal, &self.reason), asked),
-                Err(_) => self.not_proxmox(asked),
-            },
-            _ => self.not_proxmox(asked),
-        }
-    }
-
-    fn envelope(&self, asked: &Asked) -> Result<&RawValue, Error> {
-        if !self.is_object() {
-            return Err(self.not_proxmox(asked));
-        }
-        self.parsed().map_err(|error| {
-            if is_cut(&error, &self.body) {
-                breaks_off(asked)
-            } else {
-                self.no_data(asked)
-            }
-        })
+        self.data(|_| Err("a list of guests"))
     }
 
     /// The value of `data`.
@@ -113,78 +90,82 @@ impl Answer {
         self.body.trim_start().starts_with('{')
     }
 
-    fn refused(&self, words: &str, asked: &Asked) -> Error {
-        // Once more, for JSON has more than one way to write it; and before half of it is cut off.
-        let words = asked.secret.masked_in(words.to_owned());
+    /// The error for an answer that is not 200.
+    fn refusal(&self) -> Error {
+        let words = match (self.status, self.body.as_str()) {
+            (401, "") => self.reason.clone(),
+            (400 | 401 | 403 | 500 | 501, body) => match serde_json::from_str(body) {
+                Ok(refusal) => words_of(&refusal, &self.reason),
+                Err(_) => return self.not_proxmox(),
+            },
+            _ => return self.not_proxmox(),
+        };
+        // Masked again, for JSON can escape the secret; and before half of it is cut off.
+        let words = self.token.secret.masked_in(words);
         Error::Refused {
             status: self.status,
             words: excerpt(&words, WORDS_AT_MOST),
-            token: asked.token.clone(),
+            token: self.token.id.clone(),
         }
     }
 
-    fn not_proxmox(&self, asked: &Asked) -> Error {
+    fn not_proxmox(&self) -> Error {
         let more = match (&self.location, &self.content_type) {
             (Some(elsewhere), _) => format!(", to {}", excerpt(elsewhere, 200)),
             (None, Some(kind)) => format!(", {}", kind.split(';').next().unwrap_or(kind)),
             (None, None) => String::new(),
         };
         let reason = excerpt(&self.reason, 200);
-        self.unusable(asked, format!("{} {reason}{more}", self.status))
+        self.unusable(format!("{} {reason}{more}", self.status))
     }
 
-    fn no_data(&self, asked: &Asked) -> Error {
-        self.unusable(asked, "JSON without the 'data' of every answer".to_owned())
+    /// The error for an object whose `data` could not be parsed.
+    fn without_data(&self, error: &serde_json::Error) -> Error {
+        if is_cut(error, &self.body) {
+            return Error::NoAnswer {
+                host: self.host.clone(),
+                cause: "it breaks off".to_owned(),
+                cut_short: false,
+            };
+        }
+        self.unusable("JSON without the 'data' of every answer".to_owned())
     }
 
-    fn unexpected(&self, got: &str, expected: &str, asked: &Asked) -> Error {
-        let got = excerpt(&asked.secret.masked_in(got.to_owned()), 60);
-        self.unusable(asked, format!("'{got}' where {expected} was expected"))
-    }
-
-    fn unusable(&self, asked: &Asked, what: String) -> Error {
+    fn unusable(&self, what: String) -> Error {
         Error::Unusable {
-            host: asked.host.clone(),
+            host: self.host.clone(),
             status: self.status,
             what,
         }
     }
 }
 
-/// Whether the parser ran out of input. It reports a truncated number as a syntax error at the end.
+/// Whether the parser ran out of input. It reports a truncated number as a syntax error.
 fn is_cut(error: &serde_json::Error, body: &str) -> bool {
     let last_line = body.rsplit('\n').next().unwrap_or_default();
     let is_at_the_end = error.column() == last_line.len();
     error.is_eof() || is_at_the_end && body.ends_with(['.', '-', '+', 'e', 'E'])
 }
 
-fn breaks_off(asked: &Asked) -> Error {
-    Error::NoAnswer {
-        host: asked.host.clone(),
-        cause: "it breaks off".to_owned(),
-        cut_short: false,
-    }
-}
-
-/// What every answer of Proxmox looks like.
+/// The part that all answers of Proxmox VE have.
 #[derive(Deserialize)]
 struct Envelope<T> {
     data: T,
 }
 
-/// And every no.
+/// The answer to a refused request.
 #[derive(Deserialize)]
-struct Refusal<'a> {
-    #[serde(borrow, rename = "data")]
-    _data: &'a RawValue,
+struct Refusal {
+    #[serde(rename = "data")]
+    _data: IgnoredAny,
     #[serde(default)]
     message: Value,
     #[serde(default)]
     errors: Value,
 }
 
-/// The server's words: `message`, or before Proxmox VE 8.4 the reason phrase, and what `errors`
-/// says of single parameters.
+/// The server's words: `message`, or before Proxmox VE 8.4 the reason phrase, and `errors` about single
+/// parameters.
 fn words_of(refusal: &Refusal, reason: &str) -> String {
     let message = match &refusal.message {
         Value::String(text) => text.trim(),
@@ -193,20 +174,15 @@ fn words_of(refusal: &Refusal, reason: &str) -> String {
     let Value::Object(errors) = &refusal.errors else {
         return message.to_owned();
     };
-    let each: Vec<String> = errors
-        .iter()
-        .map(|(parameter, text)| {
-            let text = text
-                .as_str()
-                .map_or_else(|| text.to_string(), str::to_owned);
-            let lines: Vec<&str> = text.lines().map(str::trim).collect();
-            format!(
-                "{parameter}: {}",
-                lines.join(", ").trim_end_matches([',', ' '])
-            )
-        })
-        .collect();
-    format!("{message} {}", each.join("; "))
+    let each = errors.iter().map(|(parameter, text)| {
+        let text = match text {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let lines = text.lines().map(str::trim).collect::<Vec<_>>().join(", ");
+        format!("{parameter}: {}", lines.trim_end_matches([',', ' ']))
+    });
+    format!("{message} {}", each.collect::<Vec<_>>().join("; "))
 }
 
 /// The node in `/nodes/{node}/…`.

@@ -1,4 +1,4 @@
-//! The way to one host: its connections, one request at a time, and what became of it.
+//! Requests to one host, one at a time, and how they fail.
 
 use std::cell::OnceCell;
 use std::io::ErrorKind;
@@ -6,153 +6,124 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use snafu::ResultExt;
-use ureq::http::{HeaderMap, HeaderName, Response, header};
+use ureq::http::{Response, header};
 use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, Body, Timeout};
 
 use crate::pve::http::answer::Answer;
 use crate::pve::http::error::{Error, TlsSnafu, Unreached};
 use crate::pve::http::host::Host;
-use crate::pve::http::observer::{Lookup, Wire};
-use crate::pve::secret::Secret;
 use crate::pve::tls::certificate::{Details, Fingerprint};
-use crate::pve::tls::{self, Handshake, Tls, Trust};
+use crate::pve::tls::{self, Tls, Trust};
+use crate::pve::trace::{Lookup, Trace, Traced};
+use crate::pve::types::Token;
 
-/// pveproxy drops idle connections after 5 s; one that is nearly that old may be gone already.
+/// pveproxy closes idle connections after 5 s; one that is nearly that old may be closed already.
 const IDLE_AT_MOST: Duration = Duration::from_secs(4);
-/// A POST on a connection that the server is just closing looks like a lost answer, so one that
-/// has been idle for longer than this is not used for it.
+/// A change that is sent while the server closes the connection looks like a lost answer, so a
+/// connection that was idle for longer than this is not used for one.
 const IDLE_BEFORE_A_CHANGE: Duration = Duration::from_secs(1);
-/// Also for the lookup of the name before it.
+/// The time limit for resolving the name, and again for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Room for 170,000 guests; bounds an endless answer.
+/// Enough for 170,000 guests; bounds an endless answer.
 const LIST_AT_MOST: u64 = 64 << 20;
-/// Everything else is far shorter.
+/// All other answers are far shorter.
 const BODY_AT_MOST: u64 = 4 << 20;
 
 const ENDLESS_HEADERS: &str = "headers without end";
 
-/// A host to ask, and whom to believe that it is the one.
+/// A host to ask, and whom to trust there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoint {
     /// Where it is.
     pub host: Host,
-    /// Whom to trust there.
+    /// Whose certificate it must present.
     pub trust: Trust,
 }
 
-/// What a server has shown of itself, whether or not it was believed.
+/// What a server presented in the handshake, trusted or not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Presented {
     /// Of its certificate.
     pub fingerprint: Fingerprint,
-    /// Until when that counts, since 1970, if it can be read.
+    /// When the certificate expires, since 1970, if that can be read.
     pub not_after: Option<Duration>,
 }
 
-/// A request, to whichever host.
+/// A request to any of the hosts.
 pub struct Request<'r> {
-    pub path: &'r str,
-    /// Whether the answer may be long: guests, or the lines of a log.
-    pub is_list: bool,
     pub method: Method,
+    pub path: &'r str,
 }
 
-/// What a request does, and with what.
+/// What a request does, with its encoded form.
 pub enum Method {
-    /// Nothing but asking.
     Get,
-    /// Begins something, with a form.
+    /// `GET` where the answer may be long: guests, or the lines of a log.
+    GetLong,
     Post(String),
-    /// Changes something, with a form.
     Put(String),
 }
 
-impl Request<'_> {
-    pub fn get(path: &str) -> Request<'_> {
-        Request {
-            path,
-            is_list: false,
-            method: Method::Get,
-        }
-    }
-
-    /// `GET` where the answer may be long.
-    pub fn list(path: &str) -> Request<'_> {
-        Request {
-            is_list: true,
-            ..Request::get(path)
-        }
-    }
-
-    pub fn method(&self) -> &'static str {
-        match self.method {
-            Method::Get => "GET",
+impl Method {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Method::Get | Method::GetLong => "GET",
             Method::Post(_) => "POST",
             Method::Put(_) => "PUT",
         }
     }
 
-    /// Whether it may change something, so that its getting lost matters.
+    /// Whether it may change something, so that a lost answer matters.
     pub fn is_change(&self) -> bool {
-        !matches!(self.method, Method::Get)
+        matches!(self, Method::Post(_) | Method::Put(_))
     }
 }
 
-/// What proves who asks: the value of the header, and the part of it that nobody may read.
-#[derive(Clone)]
-pub struct Credentials {
-    pub header: Secret,
-    pub secret: Secret,
-}
-
-/// What a request may take: this, or what the run's deadline leaves of it.
+/// The time limit for a request.
 #[derive(Clone, Copy)]
 pub struct Limit {
     pub time: Duration,
+    /// Whether the run's deadline leaves less time than a request may take.
     pub is_cut_short: bool,
 }
 
-pub struct Line {
+/// Sends requests to one host, one at a time.
+pub struct Connection {
     endpoint: Endpoint,
     agent: OnceCell<Agent>,
-    wire: Wire,
-    handshake: Handshake,
+    trace: Trace,
 }
 
-impl Line {
-    pub fn to(endpoint: Endpoint) -> Line {
-        Line {
+impl Connection {
+    pub fn to(endpoint: Endpoint) -> Connection {
+        Connection {
             endpoint,
             agent: OnceCell::new(),
-            wire: Wire::default(),
-            handshake: Handshake::default(),
+            trace: Trace::default(),
         }
-    }
-
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
     }
 
     pub fn host(&self) -> &Host {
         &self.endpoint.host
     }
 
-    /// Where its name has led to at the last request.
+    /// The addresses that the host's name resolved to at the last request.
     pub fn addresses(&self) -> Vec<IpAddr> {
-        self.wire.addresses()
+        self.trace.lock().addresses.clone()
     }
 
-    /// What the host has presented last.
+    /// What the host presented last.
     pub fn presented(&self) -> Option<Presented> {
-        let certificate = self.handshake.certificate()?;
+        let trace = self.trace.lock();
+        let certificate = trace.certificate.as_ref()?;
         Some(Presented {
-            fingerprint: Fingerprint::of(&certificate),
-            not_after: Details::of(&certificate).map(|details| details.not_after),
+            fingerprint: Fingerprint::of(certificate),
+            not_after: Details::of(certificate).map(|details| details.not_after),
         })
     }
 
-    /// Reads whom to trust, if that has not been done.
+    /// The agent. The first call creates it and reads the CA file or the system's roots.
     pub fn agent(&self) -> Result<&Agent, Error> {
         if let Some(agent) = self.agent.get() {
             return Ok(agent);
@@ -169,55 +140,60 @@ impl Line {
             .user_agent(concat!("homelab/", env!("CARGO_PKG_VERSION")))
             .build();
         let lookup = Lookup {
-            wire: self.wire.clone(),
+            trace: self.trace.clone(),
             loopback_only: !host.tls(),
         };
         let tcp = ().chain(TcpConnector::default());
-        let wire = self.wire.clone();
+        let trace = self.trace.clone();
         let agent = if host.tls() {
-            let tls = Tls::new(&self.endpoint.trust, self.handshake.clone()).context(TlsSnafu)?;
-            Agent::with_parts(config, tcp.chain(tls).chain(wire), lookup)
+            let tls = Tls::new(&self.endpoint.trust, trace.clone()).context(TlsSnafu)?;
+            Agent::with_parts(config, tcp.chain(tls).chain(trace), lookup)
         } else {
-            Agent::with_parts(config, tcp.chain(wire), lookup)
+            Agent::with_parts(config, tcp.chain(trace), lookup)
         };
         Ok(self.agent.get_or_init(|| agent))
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
-    pub fn exchange(
-        &self,
+    pub fn exchange<'a>(
+        &'a self,
         request: &Request,
-        credentials: &Credentials,
+        token: &'a Token,
         limit: Limit,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer<'a>, Error> {
         let agent = self.agent()?;
-        self.wire.before_a_request();
-        self.handshake.before_a_request();
+        self.trace.reset();
         let mut response = self
-            .send(agent, request, credentials, limit.time)
+            .send(agent, request, token, limit.time)
             .map_err(|error| self.failure(&error, limit, 0))?;
         let status = response.status().as_u16();
-        let at_most = if request.is_list && status == 200 {
-            LIST_AT_MOST
-        } else {
-            BODY_AT_MOST
+        let at_most = match request.method {
+            Method::GetLong if status == 200 => LIST_AT_MOST,
+            _ => BODY_AT_MOST,
         };
         let body = response.body_mut().with_config().limit(at_most);
-        let bytes = body.read_to_vec();
-        let bytes = bytes.map_err(|error| self.failure(&error, limit, status))?;
+        let bytes = body
+            .read_to_vec()
+            .map_err(|error| self.failure(&error, limit, status))?;
         let length = bytes.len();
         // One bad byte must not hide the rest.
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        let masked = |text: String| credentials.secret.masked_in(text);
-        let text_of = |name| text_of(response.headers(), name).map(masked);
+        let masked = |text: String| token.secret.masked_in(text);
+        let header = |name| {
+            let value = response.headers().get(name)?.to_str().ok()?;
+            Some(masked(value.to_owned()))
+        };
+        let reason = self.trace.lock().reason_phrase.take();
         Ok(Answer {
+            host: &self.endpoint.host,
+            token,
             status,
-            reason: masked(self.wire.reason()),
+            reason: masked(reason.unwrap_or_default()),
             body: masked(text),
             length,
-            location: text_of(header::LOCATION),
-            content_type: text_of(header::CONTENT_TYPE),
+            location: header(header::LOCATION),
+            content_type: header(header::CONTENT_TYPE),
         })
     }
 
@@ -225,16 +201,16 @@ impl Line {
         &self,
         agent: &Agent,
         request: &Request,
-        credentials: &Credentials,
+        token: &Token,
         time: Duration,
     ) -> Result<Response<Body>, ureq::Error> {
         let url = format!("{}{}", self.endpoint.host.base_url(), request.path);
-        let authorization = credentials.header.expose();
+        let authorization = token.header();
         let (change, form) = match &request.method {
-            Method::Get => {
+            Method::Get | Method::GetLong => {
                 return agent
                     .get(url)
-                    .header(header::AUTHORIZATION, authorization)
+                    .header(header::AUTHORIZATION, authorization.expose())
                     .config()
                     .timeout_global(Some(time))
                     .build()
@@ -244,7 +220,7 @@ impl Line {
             Method::Put(form) => (agent.put(url), form),
         };
         change
-            .header(header::AUTHORIZATION, authorization)
+            .header(header::AUTHORIZATION, authorization.expose())
             .content_type("application/x-www-form-urlencoded")
             .config()
             .timeout_global(Some(time))
@@ -253,96 +229,82 @@ impl Line {
             .send(form)
     }
 
-    /// `status` is 0 if there is none yet.
+    /// `status` is that of the answer, or 0 if none was received.
     fn failure(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
-        if self.wire.sent() {
+        let traced = self.trace.lock();
+        if traced.is_sent {
             self.lost(error, limit, status)
         } else {
-            self.never_sent(error, limit)
+            self.never_sent(error, limit, &traced)
         }
     }
 
     fn lost(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
         let host = self.endpoint.host.clone();
-        let unusable = |what: String| Error::Unusable {
-            host: host.clone(),
-            status,
-            what,
-        };
-        match error {
-            ureq::Error::LargeResponseHeader(..) => unusable(ENDLESS_HEADERS.to_owned()),
-            // Whose type has no name here.
+        let what = match error {
+            ureq::Error::LargeResponseHeader(..) => ENDLESS_HEADERS.to_owned(),
+            // The type of this error cannot be named here.
             ureq::Error::Protocol(error) if error.to_string().contains("too many headers") => {
-                unusable(ENDLESS_HEADERS.to_owned())
+                ENDLESS_HEADERS.to_owned()
             }
-            ureq::Error::Protocol(_) => unusable("something that is not HTTP".to_owned()),
-            ureq::Error::BodyExceedsLimit(at_most) => {
-                unusable(format!("more than {} MiB", at_most >> 20))
+            ureq::Error::Protocol(_) => "something that is not HTTP".to_owned(),
+            ureq::Error::BodyExceedsLimit(at_most) => format!("more than {} MiB", at_most >> 20),
+            error => {
+                let cause = match error {
+                    ureq::Error::Timeout(_) => {
+                        format!("nothing whole came within {}", seconds(limit.time))
+                    }
+                    error if is_cut(error) => "the connection was cut".to_owned(),
+                    error => error.to_string(),
+                };
+                return Error::NoAnswer {
+                    host,
+                    cause,
+                    cut_short: is_timeout(error) && limit.is_cut_short,
+                };
             }
-            ureq::Error::Timeout(_) => Error::NoAnswer {
-                cause: format!("nothing whole came within {}", seconds(limit.time)),
-                host,
-                cut_short: limit.is_cut_short,
-            },
-            error => Error::NoAnswer {
-                cause: if is_cut(error) {
-                    "the connection was cut".to_owned()
-                } else {
-                    error.to_string()
-                },
-                host,
-                cut_short: false,
-            },
-        }
+        };
+        Error::Unusable { host, status, what }
     }
 
-    fn never_sent(&self, error: &ureq::Error, limit: Limit) -> Error {
-        let host = self.endpoint.host.clone();
-        if let Some((distrust, fingerprint)) = self.handshake.distrust() {
-            let Endpoint { host, trust } = self.endpoint.clone();
+    fn never_sent(&self, error: &ureq::Error, limit: Limit, traced: &Traced) -> Error {
+        let Endpoint { host, trust } = self.endpoint.clone();
+        if let (Some(distrust), Some(certificate)) = (&traced.distrust, &traced.certificate) {
             return Error::Untrusted {
                 host,
                 trust,
-                distrust,
-                fingerprint,
+                distrust: distrust.clone(),
+                fingerprint: Fingerprint::of(certificate),
             };
         }
-        let is_timeout = matches!(error, ureq::Error::Timeout(_));
         let time = seconds(limit.time.min(CONNECT_TIMEOUT));
         let words = match error {
             ureq::Error::Timeout(Timeout::Resolve) => format!("no answer within {time}"),
-            ureq::Error::Timeout(_) if self.handshake.has_begun() => {
+            ureq::Error::Timeout(_) if traced.is_handshake_begun => {
                 format!("it takes connections, and has not begun to speak TLS within {time}")
             }
             ureq::Error::Timeout(_) => format!("no connection within {time}"),
             ureq::Error::Io(error) => error.to_string(),
             other => other.to_string(),
         };
-        if is_timeout && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
+        if is_timeout(error) && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
             let tried = Some((host, words));
             return Error::NoTimeLeft { tried };
         }
-        let why = if self.wire.is_elsewhere() {
-            Unreached::NotLoopback
-        } else if self.wire.is_lookup_failed() {
-            Unreached::Name { words }
-        } else {
-            match tls::handshake_failure(error) {
-                Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
-                Some(failure) => Unreached::Handshake {
-                    words: failure.to_string(),
-                },
-                None if is_cut(error) && host.tls() => Unreached::CutInTls,
-                None => Unreached::Connection { words },
-            }
+        let why = match tls::handshake_failure(error) {
+            _ if !host.tls() && !traced.is_on_loopback() => Unreached::NotLoopback,
+            _ if traced.is_lookup_failed => Unreached::Name { words },
+            Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
+            Some(_) => Unreached::Handshake { words },
+            None if is_cut(error) && host.tls() => Unreached::CutInTls,
+            None => Unreached::Connection { words },
         };
         Error::Unreachable { host, why }
     }
 }
 
-fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    let value = headers.get(name)?.to_str().ok()?;
-    Some(value.to_owned())
+fn is_timeout(error: &ureq::Error) -> bool {
+    matches!(error, ureq::Error::Timeout(_))
 }
 
 fn is_cut(error: &ureq::Error) -> bool {

@@ -1,4 +1,6 @@
-//! What became of a request that did not succeed.
+//! How requests fail.
+
+use std::mem;
 
 use snafu::Snafu;
 
@@ -8,7 +10,7 @@ use crate::pve::tls::distrust::Distrust;
 use crate::pve::tls::{self, Trust};
 use crate::pve::types::{Node, TokenId};
 
-/// What became of a request.
+/// How a request failed.
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub))]
 #[allow(missing_docs)]
@@ -16,7 +18,8 @@ pub enum Error {
     #[snafu(display("{source}"))]
     Tls { source: tls::Error },
 
-    /// The run's deadline came before the request could be sent; this is how far it got.
+    /// The run's deadline passed before the request could be sent. `tried` is the host that did not
+    /// answer in time, and how.
     #[snafu(display("{}", match tried {
         Some((host, words)) => format!("cannot reach {host}: {words}"),
         None => "no time was left to ask".to_owned(),
@@ -27,25 +30,25 @@ pub enum Error {
     #[snafu(display("cannot reach {host}: {why}"))]
     Unreachable { host: Host, why: Unreached },
 
-    /// The server could not show that it is who it claims to be. Nothing was sent to it.
+    /// The server could not prove its identity. Nothing was sent to it.
     #[snafu(display("cannot trust {host}: {}", presented(distrust, *fingerprint)))]
     Untrusted {
         host: Host,
-        /// By what it should have been believed.
+        /// The rule that its certificate does not satisfy.
         trust: Trust,
         distrust: Distrust,
         fingerprint: Fingerprint,
     },
 
-    /// None of several hosts has got it.
+    /// None of several hosts received the request.
     #[snafu(display("none of the hosts can be asked: {}", listed(each)))]
     NoneReached { each: Vec<Error> },
 
-    /// 595: pveproxy could not hand the request on to the daemon or node it was for.
+    /// 595: pveproxy could not forward the request to its daemon or node.
     #[snafu(display("595 {reason}"))]
     Undelivered { behind: Behind, reason: String },
 
-    /// 596 … 599: pveproxy handed the request on and got no answer back.
+    /// 596 … 599: pveproxy forwarded the request and received no answer.
     #[snafu(display("{status} {reason}"))]
     LostBehind {
         behind: Behind,
@@ -53,7 +56,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// The request, or a part of it, was sent, and no answer came back whole.
+    /// The request, or a part of it, was sent, and no complete answer was received.
     #[snafu(display("no answer from {host}: {cause}"))]
     NoAnswer {
         host: Host,
@@ -62,7 +65,7 @@ pub enum Error {
         cut_short: bool,
     },
 
-    /// An answer that does not say what became of the request. The status is 0 if there was none.
+    /// The answer does not say whether the request was carried out. `status` is 0 if it had none.
     #[snafu(display("{host} did not answer as Proxmox VE does: {what}"))]
     Unusable {
         host: Host,
@@ -70,7 +73,7 @@ pub enum Error {
         what: String,
     },
 
-    /// The server's clear no, in its own words.
+    /// The server refused the request, for this reason.
     #[snafu(display("{}", if *status == 401 {
         format!("401 {words} (as {token})")
     } else {
@@ -93,14 +96,14 @@ fn listed(each: &[Error]) -> String {
     each.join("; ")
 }
 
-/// Why nothing could be sent.
+/// Why nothing was sent.
 #[derive(Clone, PartialEq, Eq, Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Unreached {
     #[snafu(display("its name cannot be looked up: {words}"))]
     Name { words: String },
 
-    /// http:// is for loopback only, and the name is one of somewhere else.
+    /// http:// is for loopback only, and the name resolved to another machine.
     #[snafu(display(
         "its address is not one of this machine, and http:// would send the token in clear"
     ))]
@@ -119,26 +122,26 @@ pub enum Unreached {
     Handshake { words: String },
 }
 
-/// Whom pveproxy wanted to hand a request on to.
+/// Where pveproxy wanted to forward a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Behind {
     /// The host that was asked.
     pub host: Host,
-    /// The node that the request was about, if it was about one.
+    /// The node in the request's path, if there is one.
     pub node: Option<Node>,
 }
 
 impl Error {
-    /// The words for it where several hosts may have been asked.
+    /// The message for when several hosts may have been asked.
     pub fn with_host(&self) -> String {
         match self {
-            // The others name their host themselves.
+            // The other messages contain their host.
             Error::Undelivered { behind, .. } => format!("{} says {self}", behind.host),
             error => error.to_string(),
         }
     }
 
-    /// The words for it where everybody knows which host it is about.
+    /// The message for when the host is known from the context.
     pub fn without_host(&self) -> String {
         match self {
             Error::Unreachable { why, .. } => why.to_string(),
@@ -153,53 +156,34 @@ impl Error {
         }
     }
 
-    /// The same with other words of the server's.
-    pub fn map_words(self, map: impl Fn(String) -> String) -> Error {
-        match self {
-            Error::Refused {
-                status,
-                words,
-                token,
-            } => Error::Refused {
-                status,
-                words: map(words),
-                token,
-            },
-            Error::Unusable { host, status, what } => Error::Unusable {
-                host,
-                status,
-                what: map(what),
-            },
-            error => error,
+    /// This error with the server's words replaced.
+    pub fn map_words(mut self, map: impl Fn(String) -> String) -> Error {
+        if let Error::Refused { words, .. } | Error::Unusable { what: words, .. } = &mut self {
+            *words = map(mem::take(words));
         }
+        self
     }
 
-    /// Whether it ended with the host's name.
+    /// Whether the host's name could not be resolved to an address that may be asked.
     pub fn is_lookup_failed(&self) -> bool {
-        let why = match self {
-            Error::Unreachable { why, .. } => Some(why),
-            _ => None,
+        let Error::Unreachable { why, .. } = self else {
+            return false;
         };
-        matches!(why, Some(Unreached::Name { .. } | Unreached::NotLoopback))
+        matches!(why, Unreached::Name { .. } | Unreached::NotLoopback)
     }
 
-    /// What the server did with the request.
+    /// Whether the server received the request.
     pub fn delivery(&self) -> Delivery {
+        let is_unknown = |error: &Error| error.delivery() == Delivery::Unknown;
         match self {
+            Error::Refused { .. } => Delivery::Refused,
+            Error::NoneReached { each } if each.iter().any(is_unknown) => Delivery::Unknown,
             Error::Tls { .. }
             | Error::NoTimeLeft { .. }
             | Error::Unreachable { .. }
             | Error::Untrusted { .. }
+            | Error::NoneReached { .. }
             | Error::Undelivered { .. } => Delivery::NotDelivered,
-            Error::NoneReached { each } => {
-                let is_lost = |error: &Error| error.delivery() == Delivery::Unknown;
-                if each.iter().any(is_lost) {
-                    Delivery::Unknown
-                } else {
-                    Delivery::NotDelivered
-                }
-            }
-            Error::Refused { .. } => Delivery::Refused,
             Error::LostBehind { .. } | Error::NoAnswer { .. } | Error::Unusable { .. } => {
                 Delivery::Unknown
             }
@@ -207,13 +191,13 @@ impl Error {
     }
 }
 
-/// What the server did with a request that did not succeed.
+/// Whether the server received a request that failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Delivery {
-    /// It never got it.
+    /// It did not receive it.
     NotDelivered,
-    /// It said no.
+    /// It received and refused it.
     Refused,
-    /// Nobody knows.
+    /// Unknown.
     Unknown,
 }

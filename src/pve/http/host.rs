@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use snafu::{OptionExt, Snafu, ensure};
 
-/// Where pveproxy listens unless somebody moved it.
+/// pveproxy's port.
 const DEFAULT_PORT: u16 = 8006;
 
 /// A server's address as far as a user gave it: `pve.lan`, `pve.lan:8006`, `https://pve.lan`.
@@ -14,14 +14,14 @@ const DEFAULT_PORT: u16 = 8006;
 pub struct Address {
     /// A name, an IPv4 address, or an IPv6 address in brackets.
     pub name: String,
-    /// Absent where the user named none.
+    /// Absent if the user gave none.
     pub port: Option<u16>,
-    /// Whether to speak TLS; without it only on loopback.
+    /// Whether to use TLS; only loopback may be asked without it.
     pub tls: bool,
 }
 
 impl Address {
-    /// The server to talk to.
+    /// The server at this address, with the default port if there is none.
     pub fn into_host(self) -> Host {
         Host {
             port: self.port.unwrap_or(DEFAULT_PORT),
@@ -31,7 +31,7 @@ impl Address {
     }
 }
 
-/// A server to talk to.
+/// A server with its port.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Host {
     name: String,
@@ -40,17 +40,17 @@ pub struct Host {
 }
 
 impl Host {
-    /// Whether to speak TLS with it.
+    /// Whether to use TLS.
     pub fn tls(&self) -> bool {
         self.tls
     }
 
-    /// Its name, or its address as the system writes addresses: without brackets.
+    /// Its name, or its address without brackets.
     pub fn name(&self) -> &str {
         self.name.trim_matches(['[', ']'])
     }
 
-    /// The base of every request to it.
+    /// The base URL of the API.
     pub fn base_url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{self}/api2/json")
@@ -67,22 +67,18 @@ impl fmt::Display for Host {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "" } else { "http://" };
-        write!(f, "{scheme}{}", self.name)?;
-        match self.port {
-            Some(port) => write!(f, ":{port}"),
-            None => Ok(()),
-        }
+        let port = self
+            .port
+            .map_or_else(String::new, |port| format!(":{port}"));
+        write!(f, "{scheme}{}{port}", self.name)
     }
 }
 
 /// Several addresses, separated by commas.
 pub fn addresses(text: &str) -> Result<Vec<Address>, Error> {
     let entries: Vec<&str> = text.split(',').map(str::trim).collect();
-    let is_list = entries.len() > 1;
-    ensure!(
-        !is_list || entries.iter().all(|entry| !entry.is_empty()),
-        EmptyEntrySnafu
-    );
+    let has_gap = entries.len() > 1 && entries.contains(&"");
+    ensure!(!has_gap, EmptyEntrySnafu);
     entries.into_iter().map(str::parse).collect()
 }
 
@@ -100,10 +96,8 @@ impl FromStr for Address {
         ensure!(!rest.contains('@'), UserSnafu);
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let path = path.trim_end_matches('/');
-        ensure!(
-            path.is_empty() || path == "api2/json" || path == "api2",
-            PathSnafu { path }
-        );
+        let is_api = matches!(path, "" | "api2" | "api2/json");
+        ensure!(is_api, PathSnafu { path });
         let (name, port) = split_port(authority)?;
         ensure!(is_host_name(name), NameSnafu { name });
         ensure!(tls || is_loopback(name), ClearTextSnafu);
@@ -141,14 +135,10 @@ pub fn parse_port(text: &str) -> Result<u16, Error> {
 }
 
 fn is_host_name(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     match name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-        None => {
-            !name.is_empty()
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
-        }
+        None => !name.is_empty() && name.chars().all(is_allowed),
     }
 }
 
@@ -157,7 +147,7 @@ fn is_loopback(name: &str) -> bool {
     name == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Why a text is no address of a server.
+/// Why a text is not the address of a server.
 #[derive(Debug, Snafu, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Error {

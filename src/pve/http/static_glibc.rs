@@ -1,18 +1,22 @@
-//! A binary that carries glibc along must not load the host's name service modules, which belong to
-//! another glibc: it crashes as soon as nsswitch.conf names one that is not built in.
+//! A binary linked statically with glibc must not load the host's name service modules, which belong
+//! to another glibc: it crashes as soon as nsswitch.conf names one that is not built in.
 
-#![allow(unsafe_code, reason = "glibc has no other way to say it")]
+#![allow(unsafe_code, reason = "glibc has no other way to configure this")]
 
 use std::ffi::{c_char, c_int};
+use std::sync::Once;
 
 unsafe extern "C" {
     fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
 }
 
-/// Has to come before the first lookup of a name, and before there are other threads.
-pub fn ask_files_and_dns_for_hosts() {
-    // SAFETY: both are NUL-terminated and static, and no other thread runs yet.
-    unsafe {
+/// Host names are looked up in files and DNS only. To be called before the first lookup.
+pub fn configure_host_lookup() {
+    static CONFIGURED: Once = Once::new();
+
+    // SAFETY: both strings are NUL-terminated and static. `Once` admits one caller, and whoever looks
+    // up a name has called this before, so no lookup runs at the same time.
+    CONFIGURED.call_once(|| unsafe {
         __nss_configure_lookup(c"hosts".as_ptr(), c"files dns".as_ptr());
-    }
+    });
 }

@@ -1,5 +1,5 @@
-//! What a certificate says, for those who have to tell about it. Whether to trust it is decided in
-//! `tls.rs`, and not by what is read here.
+//! What a certificate says, for messages about it. Whether to trust it is decided in `tls.rs`, without
+//! what is read here.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,15 +18,15 @@ use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
 use x509_cert::spki::SubjectPublicKeyInfoOwned as SubjectPublicKeyInfo;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-/// More of a certificate's names help nobody.
+/// Messages list at most this many names.
 const NAMES_AT_MOST: usize = 8;
 
-/// The SHA-256 of a certificate, which stands for the whole of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The SHA-256 of a certificate, which identifies it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fingerprint([u8; SHA256_OUTPUT_LEN]);
 
 impl Fingerprint {
-    /// As `openssl x509 -fingerprint -sha256` reckons it.
+    /// As `openssl x509 -fingerprint -sha256` computes it.
     pub fn of(certificate: &CertificateDer) -> Fingerprint {
         let mut bytes = [0; SHA256_OUTPUT_LEN];
         bytes.copy_from_slice(digest(&SHA256, certificate).as_ref());
@@ -42,13 +42,7 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// With or without colons, in upper or lower case, and behind what openssl writes in front of it:
+/// With or without colons, in upper or lower case, and with openssl's prefix:
 /// `sha256 Fingerprint=AA:BB:…`.
 impl FromStr for Fingerprint {
     type Err = NotAFingerprint;
@@ -72,7 +66,7 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// Why a text is no fingerprint.
+/// Why a text is not a fingerprint.
 #[derive(Debug, Snafu, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum NotAFingerprint {
@@ -93,12 +87,12 @@ pub enum NotAFingerprint {
 pub struct Day(DateTime);
 
 impl Day {
-    /// By this machine's clock.
+    /// Today, by this machine's clock.
     pub fn today() -> Option<Day> {
         DateTime::from_system_time(SystemTime::now()).ok().map(Day)
     }
 
-    /// So long after 1970.
+    /// The day of this time since 1970.
     pub fn at(since_1970: Duration) -> Option<Day> {
         DateTime::from_unix_duration(since_1970).ok().map(Day)
     }
@@ -107,31 +101,25 @@ impl Day {
 /// `2026-11-25`
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Day(time) = self;
-        write!(
-            f,
-            "{:04}-{:02}-{:02}",
-            time.year(),
-            time.month(),
-            time.day()
-        )
+        let (year, month, day) = (self.0.year(), self.0.month(), self.0.day());
+        write!(f, "{year:04}-{month:02}-{day:02}")
     }
 }
 
-/// What was read of a certificate.
+/// The parts of a certificate that messages need.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Details {
-    /// From when on it counts, since 1970.
+    /// When its validity begins, since 1970.
     pub not_before: Duration,
-    /// Until when it counts, since 1970.
+    /// When its validity ends, since 1970.
     pub not_after: Duration,
-    /// The names and addresses it is for, the first of them.
+    /// The first of the names and addresses it is for.
     pub names: Vec<String>,
-    /// Whether it may be one that signs others. Before version 3 certificates did not say.
+    /// Whether it may sign others. Certificates before version 3 do not say.
     pub may_sign: bool,
-    /// Whether it names itself as the one that has signed it.
+    /// Whether its issuer is its subject.
     pub is_self_signed: bool,
-    /// Whether it or its key is of a kind that nobody verifies any more.
+    /// Whether its version or key is one that verifiers no longer accept.
     pub is_outdated: bool,
 }
 

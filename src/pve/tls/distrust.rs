@@ -1,5 +1,5 @@
-//! Why a server is not believed to be who it claims to be, in words: what is wrong with its
-//! certificate, not what rustls calls it.
+//! Why a server's identity is not believed: what is wrong with its certificate, in words for users
+//! rather than rustls' own.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use snafu::Snafu;
 
 use crate::pve::tls::certificate::{Day, Details, Fingerprint};
 
-/// What is wrong with the certificate that a server has presented.
+/// What is wrong with the certificate that a server presented.
 #[derive(Clone, PartialEq, Eq, Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Distrust {
@@ -25,7 +25,7 @@ pub enum Distrust {
     SelfSigned,
 
     #[snafu(display("its certificate is for {}", listed(names.as_deref())))]
-    /// None where they cannot be read.
+    /// `None` if they cannot be read.
     OtherNames { names: Option<Vec<String>> },
 
     #[snafu(display("its certificate expired on {}{}", day(*at), clock()))]
@@ -37,7 +37,7 @@ pub enum Distrust {
     #[snafu(display("its certificate is not the pinned one, {pin}"))]
     NotPinned { pin: Fingerprint },
 
-    /// The certificate is public. Whoever has only that is somebody else.
+    /// The certificate is public: a server that has only that is an impostor.
     #[snafu(display("it has presented a certificate whose key it does not hold"))]
     WithoutItsKey,
 
@@ -53,55 +53,48 @@ pub enum Distrust {
     #[snafu(display("its certificate is damaged"))]
     Damaged,
 
-    /// Among others: it is an authority's own certificate, which no server may use.
+    /// For example an authority's own certificate, which no server may use.
     #[snafu(display("its certificate is not one that can be verified"))]
     Unverifiable,
 }
 
 impl Distrust {
-    /// From the verifier's words for a certificate with these details.
+    /// From the verifier's error for a certificate with these details.
     pub fn of(error: &rustls::Error, details: Option<Details>, now: UnixTime) -> Distrust {
+        use CertificateError::{
+            BadEncoding, BadSignature, Expired, ExpiredContext, InvalidPurpose,
+            InvalidPurposeContext, NotValidForName, NotValidForNameContext, NotValidYet,
+            NotValidYetContext, Other, UnknownIssuer,
+        };
+
         let rustls::Error::InvalidCertificate(reason) = error else {
             return Distrust::Unverifiable;
         };
         let is_self_signed = details.as_ref().is_some_and(|it| it.is_self_signed);
         match reason {
-            CertificateError::UnknownIssuer
-            | CertificateError::BadSignature
-            | CertificateError::Other(_)
-                if is_self_signed =>
-            {
-                Distrust::SelfSigned
-            }
-            // A wrong signature: the authority bears the name of a trusted one but is another, as
-            // those of two Proxmox VE clusters may.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                Distrust::UnknownAuthority
-            }
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => {
-                // Not the server's own, then: an authority's between it and the root.
+            UnknownIssuer | BadSignature | Other(_) if is_self_signed => Distrust::SelfSigned,
+            // A bad signature: the authority has the name of a trusted one but is another, which is
+            // possible among the authorities of two Proxmox VE clusters.
+            UnknownIssuer | BadSignature => Distrust::UnknownAuthority,
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => {
+                // Otherwise it is an intermediate authority's certificate.
                 let of_its_time = details.and_then(|it| Distrust::of_its_time(&it, now));
                 of_its_time.unwrap_or(Distrust::Unverifiable)
             }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            NotValidForName | NotValidForNameContext { .. } => {
                 let names = details.map(|details| details.names);
                 Distrust::OtherNames { names }
             }
-            CertificateError::BadEncoding => Distrust::Damaged,
-            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                Distrust::OtherPurpose
-            }
+            BadEncoding => Distrust::Damaged,
+            InvalidPurpose | InvalidPurposeContext { .. } => Distrust::OtherPurpose,
             _ => Distrust::Unverifiable,
         }
     }
 
-    /// From the verifier's words for the signature under the handshake.
+    /// From the verifier's error for the signature of the handshake.
     pub fn of_signature(error: &rustls::Error, details: Option<Details>) -> Distrust {
         match error {
-            // With a short key the verifier does not even try.
+            // The verifier rejects a short key without trying it.
             _ if details.is_some_and(|details| details.is_outdated) => Distrust::Outdated,
             rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
                 Distrust::WithoutItsKey
@@ -110,7 +103,7 @@ impl Distrust {
         }
     }
 
-    /// A pin stands in for authority and name. A certificate that does not count today is none.
+    /// A pin replaces the checks of authority and name, but not that of the validity period.
     pub fn unless_pinned(
         pin: Fingerprint,
         certificate: &CertificateDer,
@@ -120,7 +113,7 @@ impl Distrust {
         if Fingerprint::of(certificate) != pin {
             return Err(Distrust::NotPinned { pin });
         }
-        // It is the very one; that its dates cannot be read here is no reason against it.
+        // It is the pinned certificate, even if its dates cannot be read.
         let of_its_time = details.and_then(|it| Distrust::of_its_time(&it, now));
         of_its_time.map_or(Ok(()), Err)
     }
@@ -140,7 +133,7 @@ fn day(at: Duration) -> String {
     Day::at(at).map_or_else(|| "an impossible day".to_owned(), |day| day.to_string())
 }
 
-/// A wrong clock makes good certificates bad, so what it says is said.
+/// A wrong clock makes valid certificates look invalid, so the message contains its date.
 fn clock() -> String {
     Day::today().map_or_else(String::new, |today| {
         format!("; this machine's clock says {today}")
@@ -166,7 +159,7 @@ mod tests {
         Details::of(&certificate).unwrap()
     }
 
-    /// With these nobody can sign a handshake so that it is verified, whoever he is.
+    /// No handshake signed with such a key is verified, not even one of the rightful owner.
     #[rstest]
     #[case::short_key(include_str!("../../../fixtures/certificates/rsa-1024.pem"))]
     #[case::before_version_3(include_str!("../../../fixtures/certificates/version-1.pem"))]
@@ -191,7 +184,7 @@ mod tests {
         assert_eq!(Distrust::of_signature(&error, None), Distrust::Unverifiable);
     }
 
-    /// A serial number of 23 bytes, say, is nothing against the very certificate that is pinned.
+    /// For example one with a serial number of 23 bytes.
     #[test]
     fn a_pinned_certificate_need_not_be_readable() {
         let certificate = CertificateDer::from(vec![0x30, 0x00]);

@@ -1,75 +1,66 @@
-//! What ureq does not tell of a connection: the reason phrase, which alone carries the server's
-//! words on some answers, whether anything of a failed request has left this machine, and whether
-//! its name could be looked up.
+//! What ureq does not report about a request: the reason phrase, which on some answers alone carries
+//! the server's words; how far a failed request got; and what the server presented in the handshake.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustls::pki_types::CertificateDer;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, NextTimeout, Transport as UreqTransport,
-};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-/// Watches the connection: what goes out, and the status line that comes in.
-#[derive(Clone, Default)]
-pub struct Wire(Arc<Mutex<Exchange>>);
+use crate::pve::tls::distrust::Distrust;
 
-#[derive(Default)]
-struct Exchange {
-    is_lookup_failed: bool,
-    is_elsewhere: bool,
-    addresses: Vec<IpAddr>,
-    sent: bool,
-    reason: Option<String>,
+/// A shared record of the current request. As the last link of ureq's connector chain it also
+/// watches what is sent and received.
+#[derive(Clone, Default, Debug)]
+pub struct Trace(Arc<Mutex<Traced>>);
+
+/// What is known about the current request. A request on an open connection has no lookup and no
+/// handshake.
+#[derive(Default, Debug)]
+pub struct Traced {
+    pub is_lookup_failed: bool,
+    /// The addresses that the host's name resolved to.
+    pub addresses: Vec<IpAddr>,
+    /// Whether a connection was made and the TLS handshake has begun.
+    pub is_handshake_begun: bool,
+    /// The certificate that the server presented last, also in an earlier request.
+    pub certificate: Option<CertificateDer<'static>>,
+    /// Why that certificate was rejected.
+    pub distrust: Option<Distrust>,
+    /// Whether the first byte of the request may have left this machine.
+    pub is_sent: bool,
+    pub reason_phrase: Option<String>,
 }
 
-impl Wire {
-    pub fn before_a_request(&self) {
-        *self.exchange() = Exchange::default();
+impl Trace {
+    /// To be called before each request.
+    pub fn reset(&self) {
+        let mut traced = self.lock();
+        *traced = Traced {
+            certificate: traced.certificate.take(),
+            ..Traced::default()
+        };
     }
 
-    /// Whether the host's name could not be looked up.
-    pub fn is_lookup_failed(&self) -> bool {
-        self.exchange().is_lookup_failed
-    }
-
-    /// Whether the host is not on this machine, as http:// takes it to be.
-    pub fn is_elsewhere(&self) -> bool {
-        self.exchange().is_elsewhere
-    }
-
-    /// Where the name has led to.
-    pub fn addresses(&self) -> Vec<IpAddr> {
-        self.exchange().addresses.clone()
-    }
-
-    /// Whether the first byte of the request may have left this machine.
-    pub fn sent(&self) -> bool {
-        self.exchange().sent
-    }
-
-    pub fn reason(&self) -> String {
-        self.exchange().reason.clone().unwrap_or_default()
-    }
-
-    fn exchange(&self) -> MutexGuard<'_, Exchange> {
+    pub fn lock(&self) -> MutexGuard<'_, Traced> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Wire {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wire")
+impl Traced {
+    /// Whether the host's name resolved to addresses of this machine only.
+    pub fn is_on_loopback(&self) -> bool {
+        self.addresses.iter().all(IpAddr::is_loopback)
     }
 }
 
-/// Looks names up as ureq does. Without TLS the name must lead to this machine: `localhost` is
+/// Resolves names as ureq does. Without TLS the name must resolve to this machine: `localhost` is
 /// whatever the resolver says it is.
 #[derive(Debug)]
 pub struct Lookup {
-    pub wire: Wire,
+    pub trace: Trace,
     pub loopback_only: bool,
 }
 
@@ -80,8 +71,8 @@ impl Resolver for Lookup {
         config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let addresses = match address_of(uri) {
-            // Which takes neither name service nor the thread that waits for it.
+        let addresses = match literal_address(uri) {
+            // Needs neither a name service nor the thread that waits for it.
             Some(address) => {
                 let mut addresses = self.empty();
                 addresses.push(address);
@@ -89,61 +80,59 @@ impl Resolver for Lookup {
             }
             None => DefaultResolver::default()
                 .resolve(uri, config, timeout)
-                .inspect_err(|_| self.wire.exchange().is_lookup_failed = true)?,
+                .inspect_err(|_| self.trace.lock().is_lookup_failed = true)?,
         };
-        self.wire.exchange().addresses = addresses.iter().map(SocketAddr::ip).collect();
-        if self.loopback_only && !addresses.iter().all(|address| address.ip().is_loopback()) {
-            self.wire.exchange().is_elsewhere = true;
+        let mut traced = self.trace.lock();
+        traced.addresses = addresses.iter().map(SocketAddr::ip).collect();
+        if self.loopback_only && !traced.is_on_loopback() {
             return Err(ureq::Error::HostNotFound);
         }
         Ok(addresses)
     }
 }
 
-/// If it is one already. URLs here always have a port.
-fn address_of(uri: &Uri) -> Option<SocketAddr> {
+/// The address in a URL whose host is no name. URLs here always have a port.
+fn literal_address(uri: &Uri) -> Option<SocketAddr> {
     let host = uri.host()?.trim_matches(['[', ']']);
     Some(SocketAddr::new(host.parse().ok()?, uri.port_u16()?))
 }
 
-impl<In: UreqTransport> Connector<In> for Wire {
-    type Out = Watched<In>;
+impl<In: Transport> Connector<In> for Trace {
+    type Out = TracedTransport<In>;
 
     fn connect(
         &self,
         _details: &ConnectionDetails,
         chained: Option<In>,
-    ) -> Result<Option<Watched<In>>, ureq::Error> {
-        Ok(chained.map(|inner| Watched {
-            inner,
-            wire: self.clone(),
-        }))
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let trace = self.clone();
+        Ok(chained.map(|inner| TracedTransport { inner, trace }))
     }
 }
 
 #[derive(Debug)]
-pub struct Watched<In> {
+pub struct TracedTransport<In> {
     inner: In,
-    wire: Wire,
+    trace: Trace,
 }
 
-impl<In: UreqTransport> UreqTransport for Watched<In> {
+impl<In: Transport> Transport for TracedTransport<In> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.wire.exchange().sent = true;
+        self.trace.lock().is_sent = true;
         self.inner.transmit_output(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let progress = self.inner.await_input(timeout)?;
-        let mut exchange = self.wire.exchange();
-        if exchange.reason.is_none() {
-            exchange.reason = reason_phrase(self.inner.buffers().input());
+        let is_progress = self.inner.await_input(timeout)?;
+        let mut traced = self.trace.lock();
+        if traced.reason_phrase.is_none() {
+            traced.reason_phrase = reason_phrase(self.inner.buffers().input());
         }
-        Ok(progress)
+        Ok(is_progress)
     }
 
     fn is_open(&mut self) -> bool {
@@ -170,7 +159,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    /// Whoever could change what `localhost` means would get the token in clear.
+    /// Otherwise whoever can change what `localhost` resolves to gets the token in clear text.
     #[rstest]
     #[case::this_machine("http://127.0.0.1:8006", true, true)]
     #[case::this_machine_by_ipv6("http://[::1]:8006", true, true)]
@@ -181,14 +170,13 @@ mod tests {
         #[case] loopback_only: bool,
         #[case] expected: bool,
     ) {
-        let wire = Wire::default();
         let lookup = Lookup {
-            wire: wire.clone(),
+            trace: Trace::default(),
             loopback_only,
         };
         let config = ureq::config::Config::default();
         let found = lookup.resolve(&uri.parse().unwrap(), &config, NextTimeout::default());
-        assert_eq!((found.is_ok(), !wire.is_elsewhere()), (expected, expected));
+        assert_eq!(found.is_ok(), expected);
     }
 
     #[rstest]

@@ -1,0 +1,392 @@
+//! The decision table, one case per row.
+
+use std::collections::BTreeMap;
+
+use rstest::rstest;
+
+use super::*;
+use crate::ledger::Mode;
+use crate::pve::types::Node;
+
+const N: Vmid = Vmid(101);
+const LOOK_AGAIN: Action = Action::Wait(Pause::Interval);
+const BACK_OFF: Action = Action::Wait(Pause::BackOff);
+
+/// Nothing was seen, and nothing looked at.
+const NOTHING: Seen = Seen {
+    asks_otherwise: false,
+    request: Request::Unknown,
+    undecided: false,
+    owner: Owner::NotLooked,
+    lasting: Lasting::Briefly,
+    clone_runs: false,
+    namesake: Namesake::None,
+};
+
+fn intent() -> Intent {
+    Intent {
+        vmid: N,
+        node: Node("pve1".into()),
+        template: Vmid(9000),
+        mode: Mode::Full,
+        storage: None,
+        pool: None,
+        target: None,
+        hosts: vec!["pve.lan:8006".into()],
+        growth: BTreeMap::new(),
+    }
+}
+
+fn refuse(refusal: fn(Intent) -> Refusal) -> Action {
+    Action::Refuse(refusal(intent()))
+}
+
+/// Without `--vmid`; what is done without and with `--ensure`.
+#[rstest]
+#[case::no_namesake(Namesake::None, Owner::NotLooked, Action::Clone, Action::Clone)]
+#[case::one_may_be_hidden(
+    Namesake::MayBeHidden,
+    Owner::NotLooked,
+    Action::Refuse(Refusal::NameMayBeTaken),
+    Action::Refuse(Refusal::NameMayBeTaken)
+)]
+#[case::one_that_is_whole(
+    Namesake::One,
+    Owner::Ours,
+    Action::Refuse(Refusal::Exists),
+    Action::Take
+)]
+#[case::one_in_the_making(
+    Namesake::One,
+    Owner::InTheMaking,
+    Action::Refuse(Refusal::Exists),
+    LOOK_AGAIN
+)]
+#[case::several(
+    Namesake::Several,
+    Owner::NotLooked,
+    Action::Refuse(Refusal::Exists),
+    Action::Refuse(Refusal::Ambiguous)
+)]
+fn without_a_record(
+    #[case] namesake: Namesake,
+    #[case] owner: Owner,
+    #[case] expected: Action,
+    #[case] with_ensure: Action,
+) {
+    let seen = Seen {
+        namesake,
+        owner,
+        ..NOTHING
+    };
+    for (ensure, expected) in [(false, expected), (true, with_ensure)] {
+        let wish = Wish { ensure, vmid: None };
+        assert_eq!(decide(wish, &Record::None, &seen), expected, "{ensure}");
+    }
+}
+
+/// With `--vmid`; what is done without and with `--ensure`.
+#[rstest]
+#[case::free(Namesake::None, Owner::Free, Action::Clone, Action::Clone)]
+#[case::free_and_a_namesake_may_be_hidden(
+    Namesake::MayBeHidden,
+    Owner::Free,
+    Action::Clone,
+    Action::Clone
+)]
+#[case::anothers(
+    Namesake::None,
+    Owner::Anothers,
+    Action::Refuse(Refusal::VmidTaken(N)),
+    Action::Refuse(Refusal::VmidTaken(N))
+)]
+#[case::hidden(
+    Namesake::None,
+    Owner::Hidden,
+    Action::Refuse(Refusal::VmidTaken(N)),
+    Action::Refuse(Refusal::VmidTaken(N))
+)]
+#[case::in_the_making(
+    Namesake::None,
+    Owner::InTheMaking,
+    Action::Refuse(Refusal::VmidTaken(N)),
+    LOOK_AGAIN
+)]
+#[case::ours(
+    Namesake::One,
+    Owner::Ours,
+    Action::Refuse(Refusal::Exists),
+    Action::Take
+)]
+#[case::ours_though_the_list_does_not_show_it(
+    Namesake::None,
+    Owner::Ours,
+    Action::Refuse(Refusal::Exists),
+    Action::Take
+)]
+#[case::namesake_at_another_vmid(
+    Namesake::Elsewhere,
+    Owner::NotLooked,
+    Action::Refuse(Refusal::Exists),
+    Action::Refuse(Refusal::Exists)
+)]
+fn without_a_record_and_with_a_vmid(
+    #[case] namesake: Namesake,
+    #[case] owner: Owner,
+    #[case] expected: Action,
+    #[case] with_ensure: Action,
+) {
+    let seen = Seen {
+        namesake,
+        owner,
+        ..NOTHING
+    };
+    for (ensure, expected) in [(false, expected), (true, with_ensure)] {
+        let vmid = Some(N);
+        let wish = Wish { ensure, vmid };
+        assert_eq!(decide(wish, &Record::None, &seen), expected, "{ensure}");
+    }
+}
+
+/// While no answer to a request is missing.
+#[rstest]
+#[case::done(Request::Done, Owner::NotLooked, Action::Take)]
+#[case::done_where_the_token_sees_no_vms(Request::Done, Owner::Hidden, Action::Take)]
+#[case::refused(Request::Refused, Owner::NotLooked, refuse(Refusal::CloneFailed))]
+#[case::locked(Request::Passes, Owner::NotLooked, BACK_OFF)]
+#[case::after_a_lock(Request::Due, Owner::NotLooked, Action::CloneAgain(N))]
+#[case::taken_and_any_vmid_will_do(Request::Taken, Owner::NotLooked, Action::Forget(N))]
+#[case::taken_for_a_moment(Request::Taken, Owner::Free, BACK_OFF)]
+#[case::taken_by_another(Request::Taken, Owner::Anothers, Action::Forget(N))]
+#[case::taken_by_a_clone(Request::Taken, Owner::InTheMaking, Action::Forget(N))]
+#[case::taken_by_a_hidden_guest(Request::Taken, Owner::Hidden, Action::Forget(N))]
+#[case::failed_and_gone(Request::Failed, Owner::Free, refuse(Refusal::CloneFailed))]
+#[case::failed_and_there_all_the_same(Request::Failed, Owner::Ours, Action::Take)]
+#[case::failed_and_anothers_now(Request::Failed, Owner::Anothers, Action::Forget(N))]
+#[case::failed_and_not_seen(Request::Failed, Owner::Unknown, LOOK_AGAIN)]
+#[case::failed_and_being_cleaned_up(Request::Failed, Owner::InTheMaking, LOOK_AGAIN)]
+fn asked_and_answered(
+    #[case] request: Request,
+    #[case] owner: Owner,
+    #[case] expected: Action,
+    #[values(false, true)] ensure: bool,
+) {
+    let seen = Seen {
+        request,
+        owner,
+        ..NOTHING
+    };
+    let wish = Wish { ensure, vmid: None };
+    let record = Record::Asked(intent(), None);
+    assert_eq!(decide(wish, &record, &seen), expected);
+}
+
+/// A request got no usable answer, be it this run's or an earlier one's.
+#[rstest]
+#[case::ours(Owner::Ours, Lasting::Briefly, Action::Take)]
+#[case::in_the_making(Owner::InTheMaking, Lasting::ARestart, LOOK_AGAIN)]
+#[case::not_seen(Owner::Unknown, Lasting::ARestart, LOOK_AGAIN)]
+#[case::free_for_less_than_a_while(Owner::Free, Lasting::Briefly, LOOK_AGAIN)]
+#[case::free_for_a_while(Owner::Free, Lasting::AWhile, Action::CloneAgain(N))]
+#[case::anothers(Owner::Anothers, Lasting::Briefly, Action::Forget(N))]
+#[case::hidden_just_now(Owner::Hidden, Lasting::Briefly, LOOK_AGAIN)]
+#[case::hidden_for_a_while(Owner::Hidden, Lasting::AWhile, refuse(Refusal::Hidden))]
+#[case::without_disks_of_its_template(
+    Owner::Incomplete,
+    Lasting::Briefly,
+    refuse(Refusal::HalfMade)
+)]
+fn asked_and_undecided(
+    #[case] owner: Owner,
+    #[case] lasting: Lasting,
+    #[case] expected: Action,
+    #[values(Request::Unknown, Request::Taken)] request: Request,
+) {
+    let seen = Seen {
+        request,
+        undecided: true,
+        owner,
+        lasting,
+        ..NOTHING
+    };
+    let wish = Wish {
+        ensure: true,
+        vmid: None,
+    };
+    let record = Record::Asked(intent(), None);
+    assert_eq!(decide(wish, &record, &seen), expected);
+}
+
+/// Never ask again while the name is taken.
+#[rstest]
+#[case::for_a_while(Lasting::AWhile, LOOK_AGAIN)]
+#[case::for_as_long_as_a_daemon_restarts(Lasting::ARestart, Action::Forget(N))]
+fn asked_and_undecided_while_another_vm_has_the_name(
+    #[case] lasting: Lasting,
+    #[case] expected: Action,
+    #[values(Namesake::One, Namesake::Several, Namesake::Elsewhere)] namesake: Namesake,
+) {
+    let seen = Seen {
+        undecided: true,
+        owner: Owner::Free,
+        lasting,
+        namesake,
+        ..NOTHING
+    };
+    let wish = Wish {
+        ensure: true,
+        vmid: None,
+    };
+    let record = Record::Asked(intent(), None);
+    assert_eq!(decide(wish, &record, &seen), expected);
+}
+
+#[rstest]
+#[case::it_works(true, LOOK_AGAIN)]
+#[case::nothing_works_on_it(false, refuse(Refusal::HalfMade))]
+fn failed_and_still_locked_after_a_while(#[case] clone_runs: bool, #[case] expected: Action) {
+    let seen = Seen {
+        request: Request::Failed,
+        owner: Owner::InTheMaking,
+        lasting: Lasting::AWhile,
+        clone_runs,
+        ..NOTHING
+    };
+    let wish = Wish {
+        ensure: false,
+        vmid: None,
+    };
+    let record = Record::Asked(intent(), None);
+    assert_eq!(decide(wish, &record, &seen), expected);
+}
+
+#[test]
+fn hidden_while_a_clone_to_it_runs_is_waited_for() {
+    let seen = Seen {
+        undecided: true,
+        owner: Owner::Hidden,
+        lasting: Lasting::ARestart,
+        clone_runs: true,
+        ..NOTHING
+    };
+    let wish = Wish {
+        ensure: false,
+        vmid: None,
+    };
+    let record = Record::Asked(intent(), None);
+    assert_eq!(decide(wish, &record, &seen), LOOK_AGAIN);
+}
+
+/// Another template, storage, pool …
+#[rstest]
+#[case::asked_and_ours(Record::Asked(intent(), None), Owner::Ours, Action::Take)]
+#[case::asked_and_free(
+    Record::Asked(intent(), None),
+    Owner::Free,
+    refuse(Refusal::AskedOtherwise)
+)]
+#[case::asked_and_anothers(Record::Asked(intent(), None), Owner::Anothers, Action::Forget(N))]
+#[case::created_and_ours(
+    Record::Created(intent()),
+    Owner::Ours,
+    refuse(Refusal::AskedOtherwise)
+)]
+#[case::created_and_gone(Record::Created(intent()), Owner::Free, Action::Forget(N))]
+fn an_order_that_asks_for_something_else(
+    #[case] record: Record,
+    #[case] owner: Owner,
+    #[case] expected: Action,
+) {
+    let seen = Seen {
+        asks_otherwise: true,
+        undecided: true,
+        owner,
+        ..NOTHING
+    };
+    let wish = Wish {
+        ensure: true,
+        vmid: None,
+    };
+    assert_eq!(decide(wish, &record, &seen), expected);
+}
+
+/// Without and with `--ensure`.
+#[rstest]
+#[case::created_and_ours(Record::Created(intent()), Owner::Ours, Action::Take, Action::Take)]
+#[case::created_and_free(
+    Record::Created(intent()),
+    Owner::Free,
+    Action::Forget(N),
+    Action::Forget(N)
+)]
+#[case::created_and_anothers(
+    Record::Created(intent()),
+    Owner::Anothers,
+    Action::Forget(N),
+    Action::Forget(N)
+)]
+#[case::created_and_locked(Record::Created(intent()), Owner::InTheMaking, LOOK_AGAIN, LOOK_AGAIN)]
+#[case::created_and_not_seen(Record::Created(intent()), Owner::Unknown, LOOK_AGAIN, LOOK_AGAIN)]
+#[case::finished_and_ours(
+    Record::Finished(intent()),
+    Owner::Ours,
+    Action::Refuse(Refusal::Exists),
+    Action::Take
+)]
+#[case::finished_and_free(
+    Record::Finished(intent()),
+    Owner::Free,
+    Action::Forget(N),
+    Action::Forget(N)
+)]
+#[case::finished_and_anothers(
+    Record::Finished(intent()),
+    Owner::Anothers,
+    Action::Forget(N),
+    Action::Forget(N)
+)]
+fn created_or_finished(
+    #[case] record: Record,
+    #[case] owner: Owner,
+    #[case] expected: Action,
+    #[case] with_ensure: Action,
+) {
+    let seen = Seen { owner, ..NOTHING };
+    for (ensure, expected) in [(false, expected), (true, with_ensure)] {
+        let wish = Wish { ensure, vmid: None };
+        assert_eq!(decide(wish, &record, &seen), expected, "{ensure}");
+    }
+}
+
+#[rstest]
+#[case::just_now(Lasting::Briefly, LOOK_AGAIN)]
+#[case::for_a_while(Lasting::AWhile, refuse(Refusal::Hidden))]
+fn a_created_vm_that_is_hidden(#[case] lasting: Lasting, #[case] expected: Action) {
+    let seen = Seen {
+        owner: Owner::Hidden,
+        lasting,
+        ..NOTHING
+    };
+    let wish = Wish {
+        ensure: true,
+        vmid: None,
+    };
+    for record in [Record::Created(intent()), Record::Finished(intent())] {
+        assert_eq!(decide(wish, &record, &seen), expected);
+    }
+}
+
+/// Who names another VMID does not mean that VM.
+#[test]
+fn a_finished_vm_and_another_vmid() {
+    let seen = Seen {
+        owner: Owner::Ours,
+        ..NOTHING
+    };
+    let wish = Wish {
+        ensure: true,
+        vmid: Some(Vmid(102)),
+    };
+    let decided = decide(wish, &Record::Finished(intent()), &seen);
+    assert_eq!(decided, Action::Refuse(Refusal::Exists));
+}
