@@ -192,10 +192,10 @@ fn asked(begun: &Intent, seen: &Seen) -> Action {
     let for_a_while = seen.lasting >= Lasting::AWhile;
     let refuse = |refusal: fn(Intent) -> Refusal| Action::Refuse(refusal(begun.clone()));
     match (seen.request, seen.owner) {
-        // Where this token sees no VMs, the word of the task is all there is.
-        (_, Ours) | (Done, NotLooked | Hidden) => Action::Take,
         (_, Anothers) => Action::Forget(vmid),
         _ if seen.asks_otherwise => refuse(Refusal::AskedOtherwise),
+        // Where this token sees no VMs, the word of the task is all there is.
+        (_, Ours) | (Done, NotLooked | Hidden) => Action::Take,
         (Refused, _) => refuse(Refusal::CloneFailed),
         (Passes, _) => Action::Wait(Pause::BackOff),
         (Due, _) if !seen.undecided => Action::CloneAgain(vmid),

@@ -110,8 +110,8 @@ impl Attempt<'_> {
             self.read_guests()
                 .map_err(|source| Error::request("cannot list the guests", source))
                 .map_err(|error| self.before_seen_again(error))?;
-            // Without a template the VM may still be found.
-            let _ = self.find_template();
+            self.find_template_of(begun)
+                .map_err(|error| self.before_seen_again(error))?;
             if self.differences(begun).is_empty() {
                 self.run.progress.note(&format!(
                     "An earlier run has begun to make VM {}; seeing that to its end...",
@@ -163,9 +163,9 @@ impl Attempt<'_> {
             .map_err(|source| created_unseen(&vm, is_finished, None, Some(&source)))?;
         let mut asks_otherwise = false;
         if !is_finished && matches!(self.view.sight, Some(Sight::Ours(..))) {
-            // Without the list, or the template, it does not show; the VM is there all the same.
+            // Without the list it does not show; the VM is there all the same.
             if self.read_guests().is_ok() {
-                let _ = self.find_template();
+                self.find_template_of(begun)?;
             }
             asks_otherwise = !self.differences(begun).is_empty();
         }
@@ -337,6 +337,18 @@ impl Attempt<'_> {
             }));
         }
         self.template().map(drop)
+    }
+
+    /// The template of the order. None is no error where that of the record is gone: its VM may be there
+    /// all the same.
+    fn find_template_of(&mut self, begun: &Intent) -> Result<(), Error> {
+        let found = self.find_template();
+        let guests = self.guests.as_ref();
+        let recorded = guests.and_then(|guests| guests.with_vmid(begun.template));
+        match recorded {
+            Some(recorded) if recorded.is_vm_template() => found,
+            _ => Ok(()),
+        }
     }
 
     /// The VMs that have the name indeed, another VMID than `except`: a reused VMID keeps the dead

@@ -279,7 +279,11 @@ fn hidden_while_a_clone_to_it_runs_is_waited_for() {
 
 /// Another template, storage, pool …
 #[rstest]
-#[case::asked_and_ours(Record::Asked(intent(), None), Owner::Ours, Action::Take)]
+#[case::asked_and_ours(
+    Record::Asked(intent(), None),
+    Owner::Ours,
+    refuse(Refusal::AskedOtherwise)
+)]
 #[case::asked_and_free(
     Record::Asked(intent(), None),
     Owner::Free,
