@@ -2,13 +2,14 @@
 
 mod arrange;
 pub mod completion;
+mod level;
 mod meant;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use argh::{ArgsInfo, EarlyExit, FromArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
 
 use self::completion::Shell;
 use crate::pve::types::{Upid, VmName, Vmid};
@@ -453,9 +454,17 @@ pub fn parse(arguments: &[String]) -> Result<Cli, EarlyExit> {
     Cli::from_args(&["homelab"], &words)
 }
 
-/// The script with which that shell completes these words.
+/// argh's description of all commands and options.
+fn description() -> CommandInfoWithArgs {
+    CommandInfoWithArgs {
+        name: "homelab",
+        ..Cli::get_args_info()
+    }
+}
+
+/// The script with which `shell` completes the command line.
 pub fn completions(shell: Shell) -> String {
-    completion::script(shell, "homelab", &Cli::get_args_info())
+    completion::script(shell, &description())
 }
 
 /// What was probably meant where `arguments` have a typo.
