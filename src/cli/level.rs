@@ -46,7 +46,7 @@ pub(super) fn levels(root: &CommandInfoWithArgs) -> Vec<Level<'_>> {
 }
 
 /// `bash|zsh|fish` is a choice of three.
-fn choices(positional: &PositionalInfo<'static>) -> Vec<&'static str> {
+pub(super) fn choices(positional: &PositionalInfo<'static>) -> Vec<&'static str> {
     let choices = Some(positional.name).filter(|name| name.contains('|'));
     choices.map_or(Vec::new(), |name| name.split('|').collect())
 }
