@@ -14,12 +14,11 @@ pub use self::error::Error;
 pub use self::same::asks_for_new_volume;
 
 use self::error::{
-    GivenTwiceSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu, OpenToOthersSnafu,
-    PrivateKeySnafu, ReadSnafu,
+    GivenTwiceSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu, PrivateKeySnafu, ReadSnafu,
 };
 use self::public_keys::{is_private_key, public_keys};
 use self::same::{SSH_KEYS, is_same, to_send};
-use crate::config::small_file::read;
+use crate::config::small_file::SmallFile;
 use crate::pve::secret::Secret;
 use crate::pve::{VmConfig, property};
 
@@ -181,16 +180,12 @@ impl Setting {
 
 /// What a file holds, without the end of its last line, which editors put there.
 fn value_in_file(key: &str, path: &Path) -> Result<String, Error> {
-    let (text, others_can) = read(path).context(ReadSnafu {
-        what: format!("--set {key}"),
-        path,
-    })?;
-    if key == PASSWORD
-        && let Some(access) = others_can
-    {
-        return OpenToOthersSnafu { key, path, access }.fail();
+    let what = format!("--set {key}");
+    let file = SmallFile::read(path).context(ReadSnafu { what, path })?;
+    if key == PASSWORD {
+        file.ensure_private(key)?;
     }
-    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = file.text.strip_suffix('\n').unwrap_or(&file.text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use snafu::Snafu;
 
 use super::same::SSH_KEYS;
-use crate::say::shell::word;
+use crate::config::small_file::OpenToOthers;
 
 /// What is wrong with `--set` and `--ssh-key`. Nothing was asked of any server, and no value is
 /// said, for it may be a secret.
@@ -33,15 +33,8 @@ pub enum Error {
         source: io::Error,
     },
 
-    #[snafu(display(
-        "'{}' holds a secret ({key}) and every user of this machine can {access} it",
-        path.display()
-    ))]
-    OpenToOthers {
-        key: String,
-        path: PathBuf,
-        access: &'static str,
-    },
+    #[snafu(transparent)]
+    OpenToOthers { source: OpenToOthers },
 
     #[snafu(display("{origin}: it holds a private key"))]
     PrivateKey { origin: String },
@@ -65,9 +58,7 @@ impl Error {
                 "--ssh-key FILE may be given several times, and then takes the place of --set sshkeys"
             }
             Error::NoValue { .. } => "an option that is not set keeps what the template has",
-            Error::OpenToOthers { path, .. } => {
-                return Some(format!("chmod o= {}", word(&path.to_string_lossy())));
-            }
+            Error::OpenToOthers { source } => return Some(source.hint()),
             Error::PrivateKey { .. } => {
                 "keep that to yourself; the public key stands beside it, in a file whose name ends in \
                  .pub"

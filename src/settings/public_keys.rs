@@ -5,19 +5,19 @@ use std::path::PathBuf;
 use snafu::{ResultExt, ensure};
 
 use super::error::{Error, NoPublicKeySnafu, NoPublicKeysSnafu, PrivateKeySnafu, ReadSnafu};
-use crate::config::small_file::read;
+use crate::config::small_file::SmallFile;
 
 /// All keys of several files, each line as it is there.
 pub(super) fn public_keys(paths: &[PathBuf]) -> Result<String, Error> {
     let mut keys = String::new();
     for path in paths {
         let what = "--ssh-key";
-        let (text, _) = read(path).context(ReadSnafu { what, path })?;
+        let file = SmallFile::read(path).context(ReadSnafu { what, path })?;
         if !keys.is_empty() && !keys.ends_with('\n') {
             keys.push('\n');
         }
         let origin = format!("--ssh-key '{}'", path.display());
-        keys.push_str(&in_text(&text, &origin)?);
+        keys.push_str(&in_text(&file.text, &origin)?);
     }
     Ok(keys)
 }
