@@ -1,18 +1,17 @@
-//! What is wrong with `--set` and `--ssh-key`.
+//! Errors in `--set` and `--ssh-key`.
 
 use std::io;
 use std::path::PathBuf;
 
 use snafu::Snafu;
 
-use super::same::SSH_KEYS;
+use super::compare::SSH_KEYS;
 use crate::config::small_file::OpenToOthers;
 
-/// What is wrong with `--set` and `--ssh-key`. Nothing was asked of any server, and no value is
-/// said, for it may be a secret.
+/// An error in `--set` or `--ssh-key`. No request has been sent. Messages do not contain values, which
+/// may be secrets.
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub(super)))]
-#[allow(missing_docs)]
 pub enum Error {
     #[snafu(display("--set …: this is not KEY=VALUE"))]
     NotAnAssignment,
@@ -47,7 +46,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What to do about it.
+    /// How to fix it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Error::NotAnAssignment => {
