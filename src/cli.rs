@@ -1,15 +1,16 @@
-//! Every word a user may type.
+//! The command line: each command with its options and help, usage errors, shell completion.
 
-mod arrange;
+mod arguments;
 pub mod completion;
-mod meant;
+mod level;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use argh::{ArgsInfo, EarlyExit, FromArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
 
+use self::arguments::Arguments;
 use self::completion::Shell;
 use crate::pve::types::{Upid, VmName, Vmid};
 use crate::say::failure::{Failure, Kind};
@@ -36,10 +37,10 @@ pub struct Cli {
     pub topic: Option<Topic>,
 }
 
-/// What a command is about.
+/// The first word of a command.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
-#[allow(clippy::large_enum_variant, reason = "there is one in a run")]
+#[allow(clippy::large_enum_variant, reason = "only one is built per run")]
 pub enum Topic {
     Proxmox(Proxmox),
     Completions(Completions),
@@ -98,7 +99,7 @@ pub struct Proxmox {
     pub noun: Noun,
 }
 
-/// What a Proxmox command is about.
+/// The kind of object that a Proxmox command is about.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 pub enum Noun {
@@ -121,7 +122,7 @@ pub struct Template {
     pub verb: TemplateVerb,
 }
 
-/// What to do with templates.
+/// A command about templates.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 pub enum TemplateVerb {
@@ -159,10 +160,10 @@ pub struct Vm {
     pub verb: VmVerb,
 }
 
-/// What to do with virtual machines.
+/// A command about virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
-#[allow(clippy::large_enum_variant, reason = "there is one in a run")]
+#[allow(clippy::large_enum_variant, reason = "only one is built per run")]
 pub enum VmVerb {
     List(VmList),
     Create(VmCreate),
@@ -231,7 +232,7 @@ Creating VM 'web-1' from template 'debian-12'...
 )]
 #[allow(
     clippy::struct_excessive_bools,
-    reason = "each is a switch that somebody types"
+    reason = "each is a switch of the command"
 )]
 pub struct VmCreate {
     /// name of the new VM: letters, digits, '-' and '.'
@@ -319,7 +320,7 @@ pub struct Task {
     pub verb: TaskVerb,
 }
 
-/// What to do with tasks.
+/// A command about tasks.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 pub enum TaskVerb {
@@ -413,30 +414,28 @@ pub struct Completions {
     pub shell: Shell,
 }
 
-/// A time that somebody typed: seconds, more than none, fractions allowed.
+/// A duration given in seconds: greater than zero, fractions allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seconds(pub Duration);
 
 impl Seconds {
     const DEFAULT_TIMEOUT: Seconds = Seconds(Duration::from_mins(5));
     const DEFAULT_INTERVAL: Seconds = Seconds(Duration::from_secs(2));
-    /// Ten years: far beyond sense, and far below where adding times overflows.
+    /// Ten years: longer than anybody waits, and far below where adding it to a time overflows.
     const AT_MOST: f64 = 315_360_000.0;
-    /// A millisecond: below it "again after a pause" would be "again and again".
+    /// A millisecond: a shorter pause between two requests is no pause.
     const AT_LEAST: f64 = 0.001;
 }
 
 impl FromStr for Seconds {
-    type Err = String;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Seconds, String> {
-        match text.parse::<f64>() {
-            Ok(seconds) if (Seconds::AT_LEAST..=Seconds::AT_MOST).contains(&seconds) => {
-                Ok(Seconds(Duration::from_secs_f64(seconds)))
-            }
-            Ok(_) => Err("not a number of seconds between 0.001 and 315360000".to_owned()),
-            Err(_) => Err("not a number of seconds".to_owned()),
+    fn from_str(text: &str) -> Result<Seconds, Self::Err> {
+        let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+        if !(Seconds::AT_LEAST..=Seconds::AT_MOST).contains(&seconds) {
+            return Err("not a number of seconds between 0.001 and 315360000");
         }
+        Ok(Seconds(Duration::from_secs_f64(seconds)))
     }
 }
 
@@ -447,30 +446,36 @@ fn not_empty(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// What was typed, or what to print instead: help (`status` is Ok) or what is wrong with it.
+/// argh's description of all commands and options.
+fn description() -> CommandInfoWithArgs {
+    CommandInfoWithArgs {
+        name: "homelab",
+        ..Cli::get_args_info()
+    }
+}
+
+/// The command that was typed, or what to print instead of running one: help if `status` is `Ok`,
+/// else what is wrong with the arguments.
 pub fn parse(arguments: &[String]) -> Result<Cli, EarlyExit> {
-    let arranged = arrange::arranged(&Cli::get_args_info(), arguments);
-    let words: Vec<&str> = arranged.words.iter().map(String::as_str).collect();
-    Cli::from_args(&["homelab"], &words)
+    let root = description();
+    let arguments = Arguments::read(&root, arguments);
+    Cli::from_args(&[root.name], &arguments.in_argh_order())
 }
 
-/// The script with which that shell completes these words.
+/// The script with which `shell` completes the command line.
 pub fn completions(shell: Shell) -> String {
-    completion::script(shell, "homelab", &Cli::get_args_info())
+    completion::script(shell, &description())
 }
 
-/// What was probably meant where `arguments` have a typo.
-fn meant(arguments: &[String]) -> Option<String> {
-    meant::meant("homelab", &Cli::get_args_info(), arguments)
-}
-
-/// What is said where the command line is wrong: lines for people, and the failure.
+/// What is printed where the command line is wrong: lines for people, and the failure.
 pub fn wrong_usage(complaint: &str, arguments: &[String]) -> (Vec<String>, Failure) {
-    let command = command_of(arguments);
+    let root = description();
+    let arguments = Arguments::read(&root, arguments);
+    let command = arguments.command();
     let mut lines: Vec<String> = complaint.trim().lines().map(str::to_owned).collect();
     let message: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
     let mut hint = format!("'{command} --help' explains it");
-    if let Some(meant) = meant(arguments) {
+    if let Some(meant) = arguments.suggestion() {
         hint = format!("did you mean '{meant}'? {hint}");
     }
     let failure = Failure::new(Kind::Usage, message.join(" ")).with_hint(hint);
@@ -478,29 +483,22 @@ pub fn wrong_usage(complaint: &str, arguments: &[String]) -> (Vec<String>, Failu
     (lines, failure)
 }
 
-/// The command as far as `arguments` name one: `homelab proxmox vm create`.
-fn command_of(arguments: &[String]) -> String {
-    arrange::arranged(&Cli::get_args_info(), arguments).command
-}
-
-/// The line that says what a command takes, without its options where those are many.
+/// The usage line of a command; its options are left out if they make the line too long.
 fn usage_of(command: &str) -> String {
-    let words: Vec<&str> = command.split(' ').skip(1).chain(["--help"]).collect();
-    let help = Cli::from_args(&["homelab"], &words)
-        .err()
-        .map(|exit| exit.output);
-    let line = help.iter().flat_map(|text| text.lines()).next();
-    let line = line.unwrap_or_default();
+    let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+    let help = Cli::from_args(&words[..1], &words[1..]).err();
+    let help = help.map(|exit| exit.output).unwrap_or_default();
+    let line = help.lines().next().unwrap_or_default();
     match (line.find(" [--"), line.find(" [--] ")) {
-        (Some(first), Some(last)) if line.len() > LONG_USAGE => {
+        (Some(first), Some(last)) if line.len() > LONGEST_USAGE => {
             format!("{} [options]{}", &line[..first], &line[last..])
         }
         _ => line.to_owned(),
     }
 }
 
-/// Longer ones hide what is missing.
-const LONG_USAGE: usize = 150;
+/// In a longer line nobody finds the argument that is missing.
+const LONGEST_USAGE: usize = 150;
 
 #[cfg(test)]
 mod tests {
@@ -519,7 +517,7 @@ mod tests {
     #[case::huge("1e300", None)]
     #[case::unit("5s", None)]
     #[case::empty("", None)]
-    fn seconds_are_more_than_none(#[case] text: &str, #[case] milliseconds: Option<u64>) {
+    fn seconds_are_greater_than_zero(#[case] text: &str, #[case] milliseconds: Option<u64>) {
         let seconds: Option<Seconds> = text.parse().ok();
         let expected = milliseconds.map(|ms| Seconds(Duration::from_millis(ms)));
         assert_eq!(seconds, expected);

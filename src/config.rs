@@ -1,22 +1,22 @@
-//! Flags over environment over JSON file, merged field by field.
+//! Options over environment over a JSON file, merged setting by setting.
 
+mod configuration;
 mod error;
 mod file;
 mod layer;
 mod setting;
 pub mod small_file;
 mod value;
-mod whole;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use self::configuration::{Configuration, Source};
 pub use self::error::Error;
-pub use self::whole::{Configuration, Source};
 
-use self::file::{find_file, read_file};
-use self::layer::{Field, Layer, NAMES};
+use self::file::{find_file, layer_of_file};
+use self::layer::{FOREIGN_NAMES, Field, Layer, OWN_NAMES};
 
 /// The options of the command line that say how to reach the server.
 #[derive(Clone, Default)]
@@ -35,42 +35,41 @@ pub struct Flags {
     pub request_timeout: Option<Duration>,
 }
 
-/// Looks a name up in the environment.
+/// Looks up a variable of the environment.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 
-/// The server itself gives up after 30 s; its "596 Connection timed out" should still reach us.
+/// Longer than the 30 s after which the server answers "596 Connection timed out", so that this
+/// answer is not missed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// How to reach the servers, from all that was set.
+/// How to reach the servers, from all sources together.
 pub fn load(flags: &Flags, environment: Environment) -> Result<Configuration, Error> {
     let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
     let mut settings = layer_of_flags(flags)?;
     settings.fill_from(layer_of_environment(&environment)?);
     let file = find_file(flags.config.as_deref(), &environment)?;
-    let path = file.as_ref().map(|file| file.path.clone());
-    if let Some(file) = file {
-        settings.fill_from(read_file(file)?);
+    if let Some(file) = &file {
+        settings.fill_from(layer_of_file(file)?);
     }
     let request_timeout = flags.request_timeout.unwrap_or(REQUEST_TIMEOUT);
-    settings.into_configuration(path, request_timeout)
+    settings.into_configuration(file.map(|file| file.path), request_timeout)
 }
 
-/// Where runs leave word for each other: `HOMELAB_STATE_DIR`, else a folder of its own in the
-/// user's state directory, else, for a user without a home, in the system's.
+/// Where runs keep records for each other: `HOMELAB_STATE_DIR`, else `homelab` in the user's state
+/// directory, else, for a user without a home, in the system's.
 ///
-/// A relative one would be another one for each working directory, so it is refused.
+/// A relative path is refused, because it would depend on the working directory.
 pub fn state_directory(environment: Environment) -> Result<PathBuf, Error> {
     const NAME: &str = "HOMELAB_STATE_DIR";
     let path = |name: &str| {
         let value = environment(name).filter(|value| !value.is_empty())?;
         Some(PathBuf::from(value))
     };
-    match path(NAME) {
-        Some(state) if state.is_absolute() => return Ok(state),
-        Some(_) => return Err(Error::invalid(NAME, "it is not an absolute path")),
-        None => {}
+    if let Some(state) = path(NAME) {
+        let absolute = Some(state).filter(|state| state.is_absolute());
+        return absolute.ok_or_else(|| Error::invalid(NAME, "it is not an absolute path"));
     }
-    // A relative XDG path is to be ignored, says its specification.
+    // The XDG specification says to ignore a relative path.
     let absolute = |name: &str| path(name).filter(|path| path.is_absolute());
     let of_user = absolute("XDG_STATE_HOME")
         .or_else(|| Some(absolute("HOME")?.join(".local/state")))
@@ -92,22 +91,19 @@ fn layer_of_flags(flags: &Flags) -> Result<Layer, Error> {
     if flags.insecure {
         layer.set(Field::Insecure, "true", "--insecure")?;
     }
-    layer.settled()
+    layer.consistent()
 }
 
-/// An empty value counts as none: a crontab has no other way to unset what it inherits.
+/// An empty variable is not set: a crontab cannot unset one in any other way.
 fn layer_of_environment(environment: Environment) -> Result<Layer, Error> {
     let mut layer = Layer::default();
-    for (name, _, field) in NAMES {
-        let Some(value) = environment(name) else {
-            continue;
-        };
-        let Some(value) = value.to_str() else {
-            return Err(Error::invalid(name, "it is not UTF-8"));
-        };
-        layer.set(field, value, name)?;
+    for (name, field) in OWN_NAMES.into_iter().chain(FOREIGN_NAMES) {
+        if let Some(value) = environment(name) {
+            let not_utf8 = || Error::invalid(name, "it is not UTF-8");
+            layer.set(field, value.to_str().ok_or_else(not_utf8)?, name)?;
+        }
     }
-    layer.settled()
+    layer.consistent()
 }
 
 #[cfg(test)]

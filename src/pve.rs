@@ -23,7 +23,7 @@ pub use self::http::host::{Address, Host, addresses, parse_port};
 pub use self::http::{Access, Event, Met, Pve, escaped};
 pub use self::interfaces::{Interface, best_address};
 pub use self::permissions::Permissions;
-pub use self::size::{NotASize, Size};
+pub use self::size::Size;
 pub use self::tls::certificate::{Day, Fingerprint, NotAFingerprint};
 pub use self::tls::distrust::Distrust;
 pub use self::tls::{Error as TlsError, Trust};

@@ -1,97 +1,93 @@
-//! What a VM's configuration shall say: `--set` and `--ssh-key`.
+//! Options of a VM: `--set` and `--ssh-key`, and whether they are set already.
 
+mod compare;
 mod error;
 mod public_keys;
 pub mod resize;
-mod same;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use snafu::{OptionExt, ResultExt, ensure};
 
+pub use self::compare::asks_for_new_volume;
 pub use self::error::Error;
-pub use self::same::asks_for_new_volume;
 
+use self::compare::{SSH_KEYS, is_same, to_send};
 use self::error::{
-    GivenTwiceSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu, OpenToOthersSnafu,
-    PrivateKeySnafu, ReadSnafu,
+    GivenTwiceSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu, PrivateKeySnafu, ReadSnafu,
 };
 use self::public_keys::{is_private_key, public_keys};
-use self::same::{SSH_KEYS, is_same, to_send};
-use crate::config::small_file::read;
+use crate::config::small_file::SmallFile;
 use crate::pve::secret::Secret;
 use crate::pve::{VmConfig, property};
 
-/// The password of cloud-init's user, which nobody may read.
+/// The password of cloud-init's user, which the server does not show.
 const PASSWORD: &str = "cipassword";
 
-/// Options of a VM, in the order in which they were given.
+/// The options to set, in the order in which they were given.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Settings(Vec<Setting>);
 
-/// One option of a VM.
+/// An option to set.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Setting {
-    /// Proxmox's name for it.
+    /// Its name in Proxmox VE.
     pub key: String,
     value: Secret,
-    /// What came from a file may be a secret, and is not said.
-    is_from_file: bool,
+    /// Whether messages may show the value. A value from a file may be a secret.
+    is_shown: bool,
 }
 
-/// An option that is not yet as it shall be.
+/// An option whose current value is not the wanted one.
 #[derive(Debug)]
 pub struct Change {
-    /// Proxmox's name for it.
+    /// Its name in Proxmox VE.
     pub key: String,
-    /// Its value as the server takes it.
+    /// The value to send.
     pub value: Secret,
-    /// What can be said of it: `cores=4 (was 1)`, or only the name.
+    /// How to show it: `cores=4 (was 1)`, or only the name.
     pub shown: String,
 }
 
 impl Settings {
-    /// What `--set` and `--ssh-key` were given, with what stands in files. Nothing is asked of any
-    /// server.
+    /// The options that `--set` and `--ssh-key` ask for, with the files that they name. Sends no
+    /// request.
     pub fn gather(set: &[String], ssh_keys: &[PathBuf]) -> Result<Settings, Error> {
-        let mut settings = Vec::new();
-        for words in set {
-            settings.push(Setting::parse(words)?);
-        }
+        let settings: Result<Vec<Setting>, _> = set.iter().map(|it| Setting::parse(it)).collect();
+        let mut settings = settings?;
         if !ssh_keys.is_empty() {
             settings.push(Setting {
                 key: SSH_KEYS.to_owned(),
                 value: Secret::new(public_keys(ssh_keys)?),
-                is_from_file: true,
+                is_shown: false,
             });
         }
-        for (index, setting) in settings.iter().enumerate() {
-            let key = &setting.key;
-            let is_new = settings[..index].iter().all(|before| before.key != *key);
-            ensure!(is_new, GivenTwiceSnafu { key });
+        let mut keys = BTreeSet::new();
+        for Setting { key, .. } in &settings {
+            ensure!(keys.insert(key), GivenTwiceSnafu { key });
         }
         Ok(Settings(settings))
     }
 
-    /// Whether nothing is to be set.
+    /// Whether there is nothing to set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What an option shall be, if that was said.
+    /// The wanted value of an option, if it is to be set.
     pub fn value_of(&self, key: &str) -> Option<&str> {
         let setting = self.0.iter().find(|setting| setting.key == key)?;
         Some(setting.value.expose())
     }
 
-    /// The drives that shall be set.
+    /// The drives to set, each with its wanted value.
     pub fn drives(&self) -> impl Iterator<Item = (&str, &str)> {
         let drives = self.0.iter().filter(|it| property::is_drive(&it.key));
         drives.map(|drive| (drive.key.as_str(), drive.value.expose()))
     }
 
-    /// The options that are of use to a guest only by way of a drive for cloud-init.
+    /// The options that reach the guest only through a cloud-init drive.
     pub fn for_cloud_init(&self) -> Vec<&str> {
         const KEYS: [&str; 5] = [SSH_KEYS, PASSWORD, "ciuser", "nameserver", "searchdomain"];
         let is_meant = |key: &&str| KEYS.contains(key) || property::is_numbered(key, &["ipconfig"]);
@@ -99,39 +95,38 @@ impl Settings {
         keys.filter(is_meant).collect()
     }
 
-    /// What is not so yet. What cannot be read back counts as not so, unless it is among those that
-    /// are known to be set.
-    pub fn changes(&self, there: &VmConfig, known: &BTreeSet<String>) -> Vec<Change> {
-        let is_so = |setting: &&Setting| match there.option(&setting.key) {
-            Some(there) if is_hidden(there) => known.contains(&setting.key),
-            Some(there) => is_same(&setting.key, setting.value.expose(), there),
-            None => false,
-        };
-        let settings = self.0.iter().filter(|setting| !is_so(setting));
-        settings
-            .map(|setting| setting.change(there.option(&setting.key)))
-            .collect()
+    /// The options whose current value is not the wanted one. A value that cannot be read counts as
+    /// wanted if its option is in `known`, the ones that are known to have been set.
+    pub fn changes(&self, current: &VmConfig, known: &BTreeSet<String>) -> Vec<Change> {
+        let changes = self.0.iter().filter_map(|setting| {
+            let value = current.option(&setting.key);
+            let is_set = match value {
+                Some(value) if is_hidden(value) => known.contains(&setting.key),
+                Some(value) => is_same(&setting.key, setting.value.expose(), value),
+                None => false,
+            };
+            (!is_set).then(|| setting.change(value))
+        });
+        changes.collect()
     }
 
-    /// The options that cannot be read back once they are set, as far as is known without that, or by
-    /// this configuration.
-    pub fn unreadable<'s>(&'s self, there: &'s VmConfig) -> impl Iterator<Item = &'s str> {
-        let is_unreadable =
-            |key: &&str| *key == PASSWORD || there.option(key).is_some_and(is_hidden);
+    /// The options that cannot be read back after they were set: the password, and those that the
+    /// current configuration hides.
+    pub fn unreadable<'s>(&'s self, current: &'s VmConfig) -> impl Iterator<Item = &'s str> {
         let keys = self.0.iter().map(|setting| setting.key.as_str());
-        keys.filter(is_unreadable)
+        keys.filter(|key| *key == PASSWORD || current.option(key).is_some_and(is_hidden))
     }
 
-    /// Words from elsewhere without the values that may be secrets.
+    /// A text of the server without the values that may be secrets.
     pub fn masked_in(&self, words: String) -> String {
-        let secrets = self.0.iter().filter(|setting| !setting.may_be_shown());
+        let secrets = self.0.iter().filter(|setting| !setting.is_shown);
         secrets.fold(words, |words, secret| secret.value.masked_in(words))
     }
 }
 
 impl Setting {
     fn parse(words: &str) -> Result<Setting, Error> {
-        // Without `=` it may be a value that has lost its key.
+        // A text without `=` may be a secret whose key was forgotten.
         let (key, given) = words.split_once('=').context(NotAnAssignmentSnafu)?;
         ensure!(is_key(key), NotAnAssignmentSnafu);
         if let Some(instead) = what_to_take_instead(key) {
@@ -151,55 +146,46 @@ impl Setting {
         Ok(Setting {
             key: key.to_owned(),
             value: Secret::new(text),
-            is_from_file,
+            is_shown: !is_from_file && ![SSH_KEYS, PASSWORD].contains(&key),
         })
     }
 
-    fn may_be_shown(&self) -> bool {
-        const HIDDEN: [&str; 2] = [SSH_KEYS, PASSWORD];
-        !self.is_from_file && !HIDDEN.contains(&self.key.as_str())
-    }
-
-    fn change(&self, there: Option<&str>) -> Change {
+    fn change(&self, current: Option<&str>) -> Change {
         let (key, value) = (&self.key, self.value.expose());
         let is_short = |text: &str| text.chars().count() <= 60 && !text.contains('\n');
-        let shown = match there {
-            _ if !self.may_be_shown() || !is_short(value) => key.clone(),
-            // A text may have come from a file the last time, and be a secret.
-            Some(there) if is_short(there) && !is_free_text(key) => {
-                format!("{key}={value} (was {there})")
+        let shown = match current {
+            _ if !self.is_shown || !is_short(value) => key.clone(),
+            // A free text may have come from a file in an earlier run, and be a secret.
+            Some(current) if is_short(current) && !is_free_text(key) => {
+                format!("{key}={value} (was {current})")
             }
             _ => format!("{key}={value}"),
         };
         Change {
             key: key.clone(),
-            value: Secret::new(to_send(key, value, there)),
+            value: Secret::new(to_send(key, value, current)),
             shown,
         }
     }
 }
 
-/// What a file holds, without the end of its last line, which editors put there.
+/// The contents of a file without the line break at its end, which editors add.
 fn value_in_file(key: &str, path: &Path) -> Result<String, Error> {
-    let (text, others_can) = read(path).context(ReadSnafu {
-        what: format!("--set {key}"),
-        path,
-    })?;
-    if key == PASSWORD
-        && let Some(access) = others_can
-    {
-        return OpenToOthersSnafu { key, path, access }.fail();
+    let what = format!("--set {key}");
+    let file = SmallFile::read(path).context(ReadSnafu { what, path })?;
+    if key == PASSWORD {
+        file.ensure_private(key)?;
     }
-    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = file.text.strip_suffix('\n').unwrap_or(&file.text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
-/// Proxmox's answer where a value is not for everybody to read.
+/// Whether the server answered asterisks instead of the value.
 fn is_hidden(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte == b'*')
 }
 
-/// What the server takes for no more than a text.
+/// Whether any text is a value of this option.
 fn is_free_text(key: &str) -> bool {
     matches!(
         key,
@@ -212,8 +198,8 @@ fn is_key(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(is_fine)
 }
 
-/// Parameters of the request that are no options of a VM, and options that are this program's own
-/// affair.
+/// What to use instead, for parameters of the request that are not options of a VM, and for options
+/// that are set in another way.
 fn what_to_take_instead(key: &str) -> Option<&'static str> {
     Some(match key {
         "name" => "the VM's name is the first argument",

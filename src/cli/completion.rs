@@ -1,15 +1,16 @@
-//! Scripts that complete a program's words in a shell, written from how these words are declared.
+//! Scripts with which a shell completes a command line, generated from argh's description of it.
 
 mod bash;
 mod fish;
-mod level;
 mod zsh;
 
 use std::str::FromStr;
 
 use argh::CommandInfoWithArgs;
 
-/// A shell that a script can be written for.
+use crate::cli::level::{Level, levels};
+
+/// A shell that a script can be generated for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shell {
     Bash,
@@ -30,14 +31,22 @@ impl FromStr for Shell {
     }
 }
 
-/// What that shell has to read to complete the words of `program`, whose commands `root` holds.
-pub fn script(shell: Shell, program: &str, root: &CommandInfoWithArgs) -> String {
-    let levels = level::levels(program, root);
-    match shell {
-        Shell::Bash => bash::script(program, &levels),
-        Shell::Zsh => zsh::script(program, &levels),
-        Shell::Fish => fish::script(program, &levels),
+/// The script with which `shell` completes the command line that `root` describes.
+pub fn script(shell: Shell, root: &CommandInfoWithArgs) -> String {
+    let (program, levels) = (root.name, levels(root));
+    let (template, level): (&str, fn(&Level) -> String) = match shell {
+        Shell::Bash => (bash::SCRIPT, bash::level),
+        Shell::Zsh => (zsh::SCRIPT, zsh::level),
+        Shell::Fish => (fish::SCRIPT, fish::level),
+    };
+    let known: String = levels.iter().map(level).collect();
+    let mut script = template
+        .replace("PROGRAM", program)
+        .replace("LEVELS", &known);
+    if shell == Shell::Fish {
+        script.extend(levels.iter().map(|level| fish::completions(program, level)));
     }
+    script
 }
 
 #[cfg(test)]

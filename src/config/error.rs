@@ -1,19 +1,18 @@
-//! What is wrong with the configuration.
+//! Errors in the configuration.
 
 use std::io;
 use std::path::PathBuf;
 
 use snafu::Snafu;
 
+use super::small_file::OpenToOthers;
 use crate::pve::NotAFingerprint;
 use crate::pve::secret::Masked;
 use crate::say::hint::SHOW_FINGERPRINT;
-use crate::say::shell::word;
 
-/// What is wrong with the configuration. Nothing was asked of any server.
+/// An error in the configuration. No request has been sent.
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub(super)))]
-#[allow(missing_docs)]
 pub enum Error {
     #[snafu(display("{origin}: {reason}"))]
     Invalid { origin: Masked, reason: Masked },
@@ -45,17 +44,10 @@ pub enum Error {
     #[snafu(display("cannot read the configuration file '{}'", Masked::from(path.to_string_lossy())))]
     Read { path: PathBuf, source: io::Error },
 
-    #[snafu(display(
-        "'{}' holds a secret ({origin}) and every user of this machine can {access} it",
-        path.display()
-    ))]
-    OpenToOthers {
-        origin: String,
-        path: PathBuf,
-        access: &'static str,
-    },
+    #[snafu(transparent)]
+    OpenToOthers { source: OpenToOthers },
 
-    /// Without serde's words, which may hold a part of the file.
+    /// Without serde's message, which may quote the file.
     #[snafu(display("'{}', line {line}, column {column}: {reason}", path.display()))]
     NotJson {
         path: PathBuf,
@@ -70,7 +62,7 @@ impl Error {
         InvalidSnafu { origin, reason }.build()
     }
 
-    /// What to do about it.
+    /// How to fix it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Missing { .. } => Some(
@@ -84,9 +76,7 @@ impl Error {
                  else's"
                     .to_owned(),
             ),
-            Error::OpenToOthers { path, .. } => {
-                Some(format!("chmod o= {}", word(&path.to_string_lossy())))
-            }
+            Error::OpenToOthers { source } => Some(source.hint()),
             Error::Fingerprint { .. } => Some(format!("on the node, as root: {SHOW_FINGERPRINT}")),
             _ => None,
         }

@@ -1,12 +1,15 @@
-//! What one source says, and what several say together.
+//! What one source sets, and what several sources set together.
 
 use std::path::PathBuf;
 
 use super::error::{DisagreeSnafu, Error};
-use super::setting::{Paired, Setting, set};
-use super::value::{checked_key, checked_realm, checked_user, parse_boolean, parse_fingerprints};
+use super::setting::{Paired, Setting, parsed, set};
+use super::value::{
+    parse_boolean, parse_fingerprints, parse_realm, parse_secret, parse_servers, parse_token_key,
+    parse_user,
+};
 use crate::pve::secret::{Secret, find_secret};
-use crate::pve::{Address, Fingerprint, addresses, parse_port};
+use crate::pve::{Address, Fingerprint, parse_port};
 
 /// What a setting is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,8 +32,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// Whether its value may be said in messages: all but secrets, and files, whose names are masked
-    /// there.
+    /// Whether messages may show its value: not a secret, nor a path, which they mask.
     fn is_shown(self) -> bool {
         !matches!(
             self,
@@ -39,41 +41,33 @@ impl Field {
     }
 }
 
-/// Every name of the environment that is understood, with the JSON key that means the same. Those
-/// without a key are other tools' names.
-pub(super) const NAMES: [(&str, Option<&str>, Field); 15] = [
-    ("PROXMOX_HOST", Some("host"), Field::Host),
-    ("PROXMOX_PORT", Some("port"), Field::Port),
-    ("PROXMOX_USER", Some("user"), Field::User),
-    ("PROXMOX_REALM", Some("realm"), Field::Realm),
-    ("PROXMOX_TOKEN_KEY", Some("token_key"), Field::TokenKey),
-    (
-        "PROXMOX_TOKEN_SECRET",
-        Some("token_secret"),
-        Field::TokenSecret,
-    ),
-    (
-        "PROXMOX_TOKEN_SECRET_FILE",
-        Some("token_secret_file"),
-        Field::TokenSecretFile,
-    ),
-    (
-        "PROXMOX_FINGERPRINT",
-        Some("fingerprint"),
-        Field::Fingerprint,
-    ),
-    ("PROXMOX_CA_FILE", Some("ca_file"), Field::CaFile),
-    (
-        "PROXMOX_REJECT_UNAUTHORIZED",
-        Some("reject_unauthorized"),
-        Field::RejectUnauthorized,
-    ),
-    ("PROXMOX_URL", None, Field::Host),
-    ("PROXMOX_TOKEN_ID", None, Field::TokenId),
-    ("PROXMOX_VE_ENDPOINT", None, Field::Host),
-    ("PROXMOX_VE_API_TOKEN", None, Field::ApiToken),
-    ("PROXMOX_VE_INSECURE", None, Field::Insecure),
+/// Our names for settings in the environment. The configuration file has them as `key_in_file`.
+pub(super) const OWN_NAMES: [(&str, Field); 10] = [
+    ("PROXMOX_HOST", Field::Host),
+    ("PROXMOX_PORT", Field::Port),
+    ("PROXMOX_USER", Field::User),
+    ("PROXMOX_REALM", Field::Realm),
+    ("PROXMOX_TOKEN_KEY", Field::TokenKey),
+    ("PROXMOX_TOKEN_SECRET", Field::TokenSecret),
+    ("PROXMOX_TOKEN_SECRET_FILE", Field::TokenSecretFile),
+    ("PROXMOX_FINGERPRINT", Field::Fingerprint),
+    ("PROXMOX_CA_FILE", Field::CaFile),
+    ("PROXMOX_REJECT_UNAUTHORIZED", Field::RejectUnauthorized),
 ];
+
+/// Other tools' names for them in the environment.
+pub(super) const FOREIGN_NAMES: [(&str, Field); 5] = [
+    ("PROXMOX_URL", Field::Host),
+    ("PROXMOX_TOKEN_ID", Field::TokenId),
+    ("PROXMOX_VE_ENDPOINT", Field::Host),
+    ("PROXMOX_VE_API_TOKEN", Field::ApiToken),
+    ("PROXMOX_VE_INSECURE", Field::Insecure),
+];
+
+/// `ca_file` for `PROXMOX_CA_FILE`.
+pub(super) fn key_in_file(name: &str) -> String {
+    name.trim_start_matches("PROXMOX_").to_ascii_lowercase()
+}
 
 /// All settings of one source, or of several merged.
 #[derive(Default)]
@@ -83,79 +77,37 @@ pub(super) struct Layer {
     pub(super) key: Option<Setting<String>>,
     pub(super) secret: Option<Setting<Secret>>,
     pub(super) secret_file: Option<Setting<PathBuf>>,
-    pub(super) trust: Trusted,
+    pins: Option<Setting<Vec<Fingerprint>>>,
+    ca_file: Option<Setting<PathBuf>>,
+    verify: Option<Setting<bool>>,
 }
 
-/// Whom to trust: one question, although three settings answer it.
-#[derive(Default)]
-pub(super) struct Trusted {
-    pub(super) pins: Option<Setting<Vec<Fingerprint>>>,
-    pub(super) ca_file: Option<Setting<PathBuf>>,
-    pub(super) verify: Option<Setting<bool>>,
-}
-
-impl Trusted {
-    /// The setting that turns verification off.
-    pub(super) fn insecure(&self) -> Option<&Setting<bool>> {
-        self.verify.as_ref().filter(|verify| !verify.value)
-    }
-
-    /// The names of the settings that say whom to trust.
-    pub(super) fn origins(&self) -> Vec<&str> {
-        let origins = [
-            self.pins.as_ref().map(|pins| pins.origin.as_str()),
-            self.ca_file.as_ref().map(|ca_file| ca_file.origin.as_str()),
-            self.insecure().map(|verify| verify.origin.as_str()),
-        ];
-        origins.into_iter().flatten().collect()
-    }
+/// Which certificates to trust.
+pub(super) enum Trusted {
+    /// One for each host.
+    Pins(Vec<Fingerprint>),
+    CaFile(PathBuf),
+    Anyone,
+    SystemRoots,
 }
 
 impl Layer {
-    /// Takes `text` for what `field` says; `origin` is the name the user knows it by.
+    /// Sets `field` to what `text` means. `origin` is where the user wrote it.
     pub(super) fn set(&mut self, field: Field, text: &str, origin: &str) -> Result<(), Error> {
         let text = text.trim();
-        let bad = |reason: &str| Error::invalid(origin, reason);
+        let invalid = |reason: &str| Err(Error::invalid(origin, reason));
         if field.is_shown() && find_secret(text).is_some() {
-            return Err(bad(
-                "that looks like a token's secret, which does not belong here",
-            ));
+            return invalid("that looks like a token's secret, which does not belong here");
         }
         match field {
-            Field::Host => {
-                let mut servers = addresses(text).map_err(|error| bad(&error.to_string()))?;
-                // In a list a port belongs to its host.
-                let port = match servers.as_mut_slice() {
-                    [only] => only.port.take(),
-                    _ => None,
-                };
-                self.servers.set_whole(servers, port, origin)
-            }
-            Field::Port => {
-                let port = parse_port(text).map_err(|error| bad(&error.to_string()))?;
-                self.servers.set_part(port, origin)
-            }
-            Field::User if text.contains('!') => {
-                let reason = format!(
-                    "'{text}' is not a user, like root or root@pam: what stands behind the '!' is a \
-                     token's id, and belongs into PROXMOX_TOKEN_KEY"
-                );
-                Err(bad(&reason))
-            }
-            Field::User => {
-                let (user, realm) = match text.rsplit_once('@') {
-                    Some((user, realm)) => (user, Some(checked_realm(realm, origin)?)),
-                    None => (text, None),
-                };
-                self.user
-                    .set_whole(checked_user(user, origin)?, realm, origin)
-            }
-            Field::Realm => self.user.set_part(checked_realm(text, origin)?, origin),
-            Field::TokenKey => set(&mut self.key, checked_key(text, origin)?, origin),
+            Field::Host => self.servers.set_whole(parsed(parse_servers(text), origin)?),
+            Field::Port => self.servers.set_part(parsed(parse_port(text), origin)?),
+            Field::User => self.user.set_whole(parsed(parse_user(text), origin)?),
+            Field::Realm => self.user.set_part(parsed(parse_realm(text), origin)?),
+            Field::TokenKey => set(&mut self.key, parsed(parse_token_key(text), origin)?),
             Field::TokenId => match text.rsplit_once('!') {
                 Some((user, _)) if !user.contains('@') => {
-                    let reason = format!("'{text}' names no realm: USER@REALM!TOKENID");
-                    Err(bad(&reason))
+                    invalid(&format!("'{text}' names no realm: USER@REALM!TOKENID"))
                 }
                 Some((user, key)) => {
                     self.set(Field::User, user, origin)?;
@@ -163,68 +115,64 @@ impl Layer {
                 }
                 None => self.set(Field::TokenKey, text, origin),
             },
-            Field::TokenSecret => {
-                let secret = Secret::of_token(text).ok_or_else(|| {
-                    bad(
-                        "not a token's secret, which is a UUID and nothing around it: pveum showed it \
-                         when the token was made",
-                    )
-                })?;
-                set(&mut self.secret, secret, origin)
-            }
-            Field::TokenSecretFile => set(&mut self.secret_file, PathBuf::from(text), origin),
-            Field::ApiToken => {
-                let Some((id, secret)) = text.split_once('=').filter(|(id, _)| id.contains('!'))
-                else {
-                    return Err(bad("not of the form USER@REALM!TOKENID=SECRET"));
-                };
-                self.set(Field::TokenId, id, origin)?;
-                self.set(Field::TokenSecret, secret, origin)
-            }
+            Field::TokenSecret => set(&mut self.secret, parsed(parse_secret(text), origin)?),
+            Field::TokenSecretFile => set(&mut self.secret_file, Setting::new(text.into(), origin)),
+            Field::ApiToken => match text.split_once('=') {
+                Some((id, secret)) if id.contains('!') => {
+                    self.set(Field::TokenId, id, origin)?;
+                    self.set(Field::TokenSecret, secret, origin)
+                }
+                _ => invalid("not of the form USER@REALM!TOKENID=SECRET"),
+            },
             Field::Fingerprint => {
                 let pins = parse_fingerprints(text, origin)?;
-                set(&mut self.trust.pins, pins, origin)
+                set(&mut self.pins, Setting::new(pins, origin))
             }
-            Field::CaFile if text.is_empty() => Err(bad("it is empty")),
-            Field::CaFile => set(&mut self.trust.ca_file, PathBuf::from(text), origin),
+            Field::CaFile if text.is_empty() => invalid("it is empty"),
+            Field::CaFile => set(&mut self.ca_file, Setting::new(text.into(), origin)),
             Field::RejectUnauthorized => {
-                let verify = parse_boolean(text, origin)?;
-                set(&mut self.trust.verify, verify, origin)
+                set(&mut self.verify, parsed(parse_boolean(text), origin)?)
             }
             Field::Insecure => {
-                let verify = !parse_boolean(text, origin)?;
-                set(&mut self.trust.verify, verify, origin)
+                let insecure = parsed(parse_boolean(text), origin)?;
+                set(&mut self.verify, insecure.map(|insecure| !insecure))
             }
         }
     }
 
-    /// The layer, unless parts of it contradict each other.
-    pub(super) fn settled(self) -> Result<Layer, Error> {
-        self.servers.check()?;
-        self.user.check()?;
+    /// The settings that say which certificates to trust, of which there must not be two.
+    pub(super) fn trusted(&self) -> Vec<Setting<Trusted>> {
+        let pins = self.pins.clone().map(|it| it.map(Trusted::Pins));
+        let ca_file = self.ca_file.clone().map(|it| it.map(Trusted::CaFile));
+        let insecure = self.verify.clone().filter(|verify| !verify.value);
+        let anyone = insecure.map(|it| it.map(|_| Trusted::Anyone));
+        [pins, ca_file, anyone].into_iter().flatten().collect()
+    }
+
+    /// The layer, unless its settings contradict each other.
+    pub(super) fn consistent(self) -> Result<Layer, Error> {
+        self.servers.ensure_consistent()?;
+        self.user.ensure_consistent()?;
+        let contradict =
+            |one: &str, other: &str, why: &str| DisagreeSnafu { one, other, why }.fail();
         if let (Some(secret), Some(file)) = (&self.secret, &self.secret_file) {
-            let (one, other) = (secret.origin.as_str(), file.origin.as_str());
-            let why = "both say the secret";
-            return DisagreeSnafu { one, other, why }.fail();
+            return contradict(&secret.origin, &file.origin, "both say the secret");
         }
-        let origins = self.trust.origins();
-        if let [one, other, ..] = origins[..] {
-            let why = "both say whom to trust";
-            return DisagreeSnafu { one, other, why }.fail();
+        let trusted = self.trusted();
+        if let [one, other, ..] = &trusted[..] {
+            return contradict(&one.origin, &other.origin, "both say whom to trust");
         }
-        if let (Some(servers), [other, ..]) = (&self.servers.whole, &origins[..])
+        if let (Some(servers), [trusted]) = (&self.servers.whole, &trusted[..])
             && servers.value.iter().all(|server| !server.tls)
-            && self.trust.insecure().is_none()
+            && !matches!(trusted.value, Trusted::Anyone)
         {
             let why = "with http:// there is no certificate to trust";
-            let one = servers.origin.as_str();
-            let other = *other;
-            return DisagreeSnafu { one, other, why }.fail();
+            return contradict(&servers.origin, &trusted.origin, why);
         }
         Ok(self)
     }
 
-    /// Takes from a lower layer what this one leaves open.
+    /// Takes what is not set here from a layer below.
     pub(super) fn fill_from(&mut self, lower: Layer) {
         self.servers.fill_from(lower.servers);
         self.user.fill_from(lower.user);
@@ -233,13 +181,11 @@ impl Layer {
             self.secret = lower.secret;
             self.secret_file = lower.secret_file;
         }
-        if self.trust.origins().is_empty() {
-            let verify = self.trust.verify.take();
-            self.trust = lower.trust;
-            // Asked for again up here, it is not turned off down there.
-            if let Some(verify) = verify {
-                self.trust.verify = Some(verify);
-            }
+        if self.trusted().is_empty() {
+            self.pins = lower.pins;
+            self.ca_file = lower.ca_file;
+            // No layer below turns off the verification that was asked for here.
+            self.verify = self.verify.take().or(lower.verify);
         }
     }
 }

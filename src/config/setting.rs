@@ -1,5 +1,4 @@
-//! Values that know where they came from, so that every error names its origin and two names for one
-//! thing that disagree are noticed.
+//! Values that know where they came from: errors name it, and two names for one thing must agree.
 
 use std::path::PathBuf;
 
@@ -9,7 +8,7 @@ use super::error::{DisagreeSnafu, Error};
 use crate::pve::secret::Secret;
 use crate::pve::{Address, Fingerprint};
 
-/// A value and the name under which the user gave it.
+/// A value, and the name of the option, the variable or the key of the file that it came from.
 #[derive(Clone)]
 pub(super) struct Setting<T> {
     pub(super) value: T,
@@ -18,46 +17,62 @@ pub(super) struct Setting<T> {
 
 impl<T> Setting<T> {
     pub(super) fn new(value: T, origin: &str) -> Setting<T> {
-        Setting {
-            value,
-            origin: origin.to_owned(),
-        }
+        let origin = origin.to_owned();
+        Setting { value, origin }
+    }
+
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Setting<U> {
+        let (value, origin) = (change(self.value), self.origin);
+        Setting { value, origin }
     }
 }
 
+impl<T: PartialEq + Shown> Setting<T> {
+    fn ensure_same(&self, other: &Setting<T>) -> Result<(), Error> {
+        let why = match (self.value.shown(), other.value.shown()) {
+            (Some(one), Some(other)) => format!("one says {one}, the other {other}"),
+            _ => "they are not the same".to_owned(),
+        };
+        let is_same = self.value == other.value;
+        let (one, other) = (&self.origin, &other.origin);
+        ensure!(is_same, DisagreeSnafu { one, other, why });
+        Ok(())
+    }
+}
+
+/// What was parsed, or an error that names its origin.
+pub(super) fn parsed<T>(
+    value: Result<T, impl ToString>,
+    origin: &str,
+) -> Result<Setting<T>, Error> {
+    let value = value.map_err(|reason| Error::invalid(origin, &reason.to_string()))?;
+    Ok(Setting::new(value, origin))
+}
+
+/// Sets what is not set yet. What is set must have the same value.
 pub(super) fn set<T: PartialEq + Shown>(
     slot: &mut Option<Setting<T>>,
-    value: T,
-    origin: &str,
+    setting: Setting<T>,
 ) -> Result<(), Error> {
-    if let Some(there) = slot {
-        return agree(there, &value, origin);
+    if let Some(first) = slot {
+        return first.ensure_same(&setting);
     }
-    *slot = Some(Setting::new(value, origin));
+    *slot = Some(setting);
     Ok(())
 }
 
-fn agree<T: PartialEq + Shown>(there: &Setting<T>, value: &T, origin: &str) -> Result<(), Error> {
-    let why = match (there.value.shown(), value.shown()) {
-        (Some(one), Some(other)) => format!("one says {one}, the other {other}"),
-        _ => "they are not the same".to_owned(),
-    };
-    ensure!(
-        there.value == *value,
-        DisagreeSnafu {
-            one: there.origin.clone(),
-            other: origin,
-            why,
-        }
-    );
-    Ok(())
-}
-
-/// What may be said of a value.
+/// What an error shows of a value.
 pub(super) trait Shown {
-    /// `None` where it is nobody's business, or would help nobody.
-    fn shown(&self) -> Option<String>;
+    /// Nothing of a secret, or of what would not help.
+    fn shown(&self) -> Option<String> {
+        None
+    }
 }
+
+impl Shown for Secret {}
+impl Shown for PathBuf {}
+impl Shown for Vec<Fingerprint> {}
+impl Shown for bool {}
 
 impl Shown for String {
     fn shown(&self) -> Option<String> {
@@ -78,89 +93,56 @@ impl Shown for Vec<Address> {
     }
 }
 
-impl Shown for PathBuf {
-    fn shown(&self) -> Option<String> {
-        Some(format!("'{}'", self.display()))
-    }
-}
-
-impl Shown for Secret {
-    fn shown(&self) -> Option<String> {
-        None
-    }
-}
-
-impl Shown for Vec<Fingerprint> {
-    fn shown(&self) -> Option<String> {
-        None
-    }
-}
-
-impl Shown for bool {
-    fn shown(&self) -> Option<String> {
-        None
-    }
-}
-
-/// A value that may bring a part of it along, and that part given by itself: a host and its port,
-/// a user and its realm.
+/// A value that can include a part which can also be set by itself: a host and its port, a user and
+/// its realm.
+#[derive(Default)]
 pub(super) struct Paired<T, P> {
     pub(super) whole: Option<Setting<T>>,
-    /// What came along with the whole. It stays with it: another host has another port.
-    brought: Option<Setting<P>>,
+    /// The part that the whole included. They stay together: another host has another port.
+    included: Option<Setting<P>>,
+    /// The part that was set by itself.
     part: Option<Setting<P>>,
 }
 
-impl<T, P> Default for Paired<T, P> {
-    fn default() -> Self {
-        Paired {
-            whole: None,
-            brought: None,
-            part: None,
-        }
-    }
-}
-
 impl<T: PartialEq + Shown, P: PartialEq + Shown> Paired<T, P> {
-    pub(super) fn set_whole(
-        &mut self,
-        whole: T,
-        part: Option<P>,
-        origin: &str,
-    ) -> Result<(), Error> {
-        set(&mut self.whole, whole, origin)?;
-        match part {
-            Some(part) => set(&mut self.brought, part, origin),
-            None => Ok(()),
-        }
+    /// Sets the whole, and the part if it is included.
+    pub(super) fn set_whole(&mut self, setting: Setting<(T, Option<P>)>) -> Result<(), Error> {
+        let Setting {
+            value: (whole, part),
+            origin,
+        } = setting;
+        set(&mut self.whole, Setting::new(whole, &origin))?;
+        part.map_or(Ok(()), |part| {
+            set(&mut self.included, Setting::new(part, &origin))
+        })
     }
 
-    pub(super) fn set_part(&mut self, part: P, origin: &str) -> Result<(), Error> {
-        set(&mut self.part, part, origin)
+    pub(super) fn set_part(&mut self, part: Setting<P>) -> Result<(), Error> {
+        set(&mut self.part, part)
     }
 
-    pub(super) fn check(&self) -> Result<(), Error> {
-        match (&self.brought, &self.part) {
-            (Some(brought), Some(part)) => agree(brought, &part.value, &part.origin),
+    pub(super) fn ensure_consistent(&self) -> Result<(), Error> {
+        match (&self.included, &self.part) {
+            (Some(included), Some(part)) => included.ensure_same(part),
             _ => Ok(()),
         }
     }
 
     pub(super) fn fill_from(&mut self, lower: Paired<T, P>) {
-        let has_its_part = self.part.is_some() || self.brought.is_some();
+        let has_part = self.part.is_some() || self.included.is_some();
         if self.whole.is_none() {
             self.whole = lower.whole;
-            if !has_its_part {
-                self.brought = lower.brought;
+            if !has_part {
+                self.included = lower.included;
             }
         }
-        if !has_its_part {
+        if !has_part {
             self.part = lower.part;
         }
     }
 
-    /// The whole, and the part that goes with it.
+    /// The whole, and the part that belongs to it.
     pub(super) fn into_both(self) -> Option<(Setting<T>, Option<Setting<P>>)> {
-        Some((self.whole?, self.brought.or(self.part)))
+        Some((self.whole?, self.included.or(self.part)))
     }
 }

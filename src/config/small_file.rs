@@ -1,32 +1,79 @@
-//! Small files that somebody has named.
+//! Small files that the user names: the configuration, secrets, public keys, values of options.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Nothing that is set is that long; a device may be without end.
-const AT_MOST: u64 = 1 << 20;
+use snafu::Snafu;
 
-/// What a file holds, and what any user of this machine can do with it. Asked of the opened file, so
-/// nobody can swap it in between.
-pub fn read(path: &Path) -> io::Result<(String, Option<&'static str>)> {
-    let mut file = File::open(path)?;
-    let mut text = String::new();
-    (&mut file).take(AT_MOST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > AT_MOST {
-        return Err(io::Error::other("it is longer than 1 MiB"));
-    }
-    let metadata = file.metadata()?;
-    let mode = metadata.permissions().mode();
-    Ok((
-        text,
-        match mode & 0o006 {
+use crate::say::shell::word;
+
+/// No such file is longer, and a device may have no end.
+const MAX_LENGTH: u64 = 1 << 20;
+
+/// A small file that was read.
+pub struct SmallFile {
+    pub path: PathBuf,
+    pub text: String,
+    /// What every user of this machine can do with it: `read`, `change`, or both.
+    others_can: Option<&'static str>,
+}
+
+impl SmallFile {
+    /// Reads a file and its permissions. Both are those of the opened file, even if another one takes
+    /// its place meanwhile.
+    pub fn read(path: &Path) -> io::Result<SmallFile> {
+        let mut file = File::open(path)?;
+        let mut text = String::new();
+        (&mut file).take(MAX_LENGTH + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > MAX_LENGTH {
+            return Err(io::Error::other("it is longer than 1 MiB"));
+        }
+        let metadata = file.metadata()?;
+        let others_can = match metadata.permissions().mode() & 0o006 {
             _ if !metadata.is_file() => None,
             0 => None,
             0o004 => Some("read"),
             0o002 => Some("change"),
             _ => Some("read and change"),
-        },
-    ))
+        };
+        Ok(SmallFile {
+            path: path.to_owned(),
+            text,
+            others_can,
+        })
+    }
+
+    /// Fails if others can read the `secret` in this file, or change what stands beside it, like the
+    /// server that it is sent to.
+    pub fn ensure_private(&self, secret: &str) -> Result<(), OpenToOthers> {
+        let path = &self.path;
+        self.others_can.map_or(Ok(()), |access| {
+            OpenToOthersSnafu {
+                secret,
+                path,
+                access,
+            }
+            .fail()
+        })
+    }
+}
+
+/// A file with a secret that every user of this machine can use.
+#[derive(Debug, Snafu)]
+#[snafu(display(
+    "'{}' holds a secret ({secret}) and every user of this machine can {access} it",
+    path.display()
+))]
+pub struct OpenToOthers {
+    secret: String,
+    path: PathBuf,
+    access: &'static str,
+}
+
+impl OpenToOthers {
+    pub fn hint(&self) -> String {
+        format!("chmod o= {}", word(&self.path.to_string_lossy()))
+    }
 }

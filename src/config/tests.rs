@@ -1,4 +1,4 @@
-//! What the sources say together, without a server.
+//! What the sources add up to; no server is involved.
 
 mod wrong;
 
@@ -21,7 +21,7 @@ const TWO_PINS: &str = "00112233445566778899AABBCCDDEEFF00112233445566778899AABB
                         FF112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF";
 const PIN_AND_EMPTY: &str = "00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF,";
 
-/// What it takes, in our own names.
+/// All that is needed, under our own names.
 #[fixture]
 fn whole() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
@@ -59,7 +59,7 @@ fn change(environment: &mut BTreeMap<&'static str, String>, changes: &[(&'static
     environment.extend(changes.map(|(name, value)| (*name, (*value).to_owned())));
 }
 
-/// A configuration file that ends with the test.
+/// A configuration file that is deleted at the end of the test.
 struct JsonFile(PathBuf);
 
 impl JsonFile {
@@ -125,7 +125,7 @@ fn a_user_has_a_realm(
 }
 
 #[test]
-fn names_of_other_tools_are_understood() {
+fn names_of_other_tools_are_accepted() {
     let environment = BTreeMap::from([
         ("PROXMOX_VE_ENDPOINT", "https://pve.lan:8007/".to_owned()),
         ("PROXMOX_VE_API_TOKEN", format!("bob@pve!ci={SECRET}")),
@@ -141,7 +141,7 @@ fn names_of_other_tools_are_understood() {
 }
 
 #[test]
-fn an_id_may_bring_user_and_realm_along() {
+fn a_token_id_can_include_user_and_realm() {
     let environment = BTreeMap::from([
         ("PROXMOX_URL", "https://pve.lan:8006/api2/json".to_owned()),
         ("PROXMOX_TOKEN_ID", "bob@pve!ci".to_owned()),
@@ -151,45 +151,45 @@ fn an_id_may_bring_user_and_realm_along() {
     assert_eq!(token.id.to_string(), "bob@pve!ci");
 }
 
-/// What the file says of certificates is for the hosts of the file.
+/// The certificate settings of the file are about the hosts of the file.
 #[rstest]
-fn a_host_of_this_machine_needs_no_trust(mut whole: BTreeMap<&'static str, String>) {
+fn a_ca_file_is_ignored_for_a_loopback_host(mut whole: BTreeMap<&'static str, String>) {
     whole.insert("PROXMOX_HOST", "http://127.0.0.1:8080".to_owned());
     let file = JsonFile::proxmox("no-trust", r#""ca_file":"ca.pem""#);
     let access = load_with(&file.flags(), &whole).unwrap();
     assert_eq!(hosts(&access), ["127.0.0.1:8080"]);
 }
 
-/// It may be one that this user may not read.
+/// This user may not be permitted to read it.
 #[rstest]
-fn a_secret_file_that_does_not_count_is_not_read(whole: BTreeMap<&'static str, String>) {
+fn a_secret_file_that_is_overridden_is_not_read(whole: BTreeMap<&'static str, String>) {
     let file = JsonFile::proxmox("unread", r#""token_secret_file":"/nonexistent""#);
     let access = load_with(&file.flags(), &whole).unwrap();
     assert_eq!(access.token.secret.expose(), SECRET);
 }
 
 #[rstest]
-fn blanks_around_a_path_do_not_count(whole: BTreeMap<&'static str, String>) {
+fn blanks_around_a_path_are_ignored(whole: BTreeMap<&'static str, String>) {
     let file = JsonFile::proxmox("blanks", r#""ca_file":" /ca.pem ""#);
     let access = load_with(&file.flags(), &whole).unwrap();
     assert_eq!(access.endpoints[0].trust, Trust::CaFile("/ca.pem".into()));
 }
 
 #[rstest]
-fn fields_are_merged_one_by_one(mut whole: BTreeMap<&'static str, String>) {
+fn settings_are_merged_one_by_one(mut whole: BTreeMap<&'static str, String>) {
     whole.remove("PROXMOX_TOKEN_KEY");
     let file = JsonFile::proxmox(
         "merged",
         r#""host":"file.lan","port":"8007","user":"bob@pve","token_key":"from-file""#,
     );
     let access = load_with(&file.flags(), &whole).unwrap();
-    // The port is the file's own setting; the realm is part of the file's user, who is not ours.
+    // The port is a setting of its own; the realm is part of the file's user, who is overridden.
     assert_eq!(hosts(&access), ["pve.lan:8007"]);
     assert_eq!(access.token.id.to_string(), "root@pam!from-file");
 }
 
 #[rstest]
-fn a_flag_wins_over_the_environment(whole: BTreeMap<&'static str, String>) {
+fn an_option_overrides_the_environment(whole: BTreeMap<&'static str, String>) {
     let flags = Flags {
         host: Some("flag.lan".to_owned()),
         ..Flags::default()
@@ -199,7 +199,7 @@ fn a_flag_wins_over_the_environment(whole: BTreeMap<&'static str, String>) {
 }
 
 #[rstest]
-fn a_port_in_an_address_stays_with_it(mut whole: BTreeMap<&'static str, String>) {
+fn a_port_in_an_address_belongs_to_it(mut whole: BTreeMap<&'static str, String>) {
     let file = JsonFile::proxmox("address", r#""host":"file.lan:8007""#);
     let host = |environment: &BTreeMap<&str, String>| {
         hosts(&load_with(&file.flags(), environment).unwrap())
@@ -215,7 +215,7 @@ fn a_port_in_an_address_stays_with_it(mut whole: BTreeMap<&'static str, String>)
 #[case::one_port_for_all("pve1,pve2", Some("8007"), &["pve1:8007", "pve2:8007"])]
 #[case::a_port_of_its_own("pve1:443,pve2", Some("8007"), &["pve1:443", "pve2:8007"])]
 #[case::the_usual_port("pve1:443,pve2", None, &["pve1:443", "pve2:8006"])]
-fn several_hosts_share_what_they_do_not_bring(
+fn hosts_without_a_port_share_the_port_setting(
     mut whole: BTreeMap<&'static str, String>,
     #[case] list: &str,
     #[case] port: Option<&str>,
@@ -228,7 +228,7 @@ fn several_hosts_share_what_they_do_not_bring(
 }
 
 #[rstest]
-fn each_host_has_its_fingerprint(mut whole: BTreeMap<&'static str, String>) {
+fn each_host_has_its_own_fingerprint(mut whole: BTreeMap<&'static str, String>) {
     whole.insert("PROXMOX_HOST", "pve1,pve2".to_owned());
     whole.insert("PROXMOX_FINGERPRINT", TWO_PINS.to_owned());
     let access = load_with(&Flags::default(), &whole).unwrap();
@@ -253,7 +253,7 @@ fn each_host_has_its_fingerprint(mut whole: BTreeMap<&'static str, String>) {
 ])]
 #[case::realm_by_itself(&[("PROXMOX_USER", "bob"), ("PROXMOX_REALM", "pve")], &[])]
 #[case::there_is_only_one_root(&[("PROXMOX_USER", "root")], &[])]
-fn what_may_not_be_meant_is_said(
+fn settings_that_may_be_unintended_are_warned_about(
     mut whole: BTreeMap<&'static str, String>,
     #[case] changes: &[(&'static str, &str)],
     #[case] expected: &[&str],
@@ -297,7 +297,7 @@ fn each_setting_names_its_origin(mut whole: BTreeMap<&'static str, String>) {
 #[case::strict_keeps_the_ca("", Some("true"), r#""ca_file":"/file.pem""#, "/file.pem")]
 #[case::lax_over_a_ca("", Some("false"), r#""ca_file":"/file.pem""#, "anyone")]
 #[case::only_the_file("", None, r#""reject_unauthorized":"no""#, "anyone")]
-fn whom_to_trust_is_said_by_the_highest_source(
+fn the_highest_source_decides_whom_to_trust(
     mut whole: BTreeMap<&'static str, String>,
     #[case] ca_file: &str,
     #[case] reject: Option<&str>,
@@ -318,14 +318,14 @@ fn whom_to_trust_is_said_by_the_highest_source(
 }
 
 #[rstest]
-fn null_is_as_good_as_absent(whole: BTreeMap<&'static str, String>) {
+fn null_means_not_set(whole: BTreeMap<&'static str, String>) {
     let file = JsonFile::proxmox("null", r#""host":null,"port":null"#);
     let access = load_with(&file.flags(), &whole).unwrap();
     assert_eq!(hosts(&access), ["pve.lan:8006"]);
 }
 
 #[test]
-fn a_path_in_the_file_means_beside_the_file() {
+fn a_relative_path_in_the_file_starts_at_its_directory() {
     let secret = JsonFile::new("secret", &format!("{SECRET}\n"));
     let name = secret.0.file_name().unwrap().to_str().unwrap();
     let file = JsonFile::proxmox(
@@ -355,7 +355,7 @@ fn a_path_in_the_file_means_beside_the_file() {
     "/home/ops/.local/state/homelab"
 )]
 #[case::nobody_at_home(&[], "/var/lib/homelab")]
-fn runs_leave_word_for_each_other_in(#[case] set: &[(&str, &str)], #[case] expected: &str) {
+fn the_state_directory_is(#[case] set: &[(&str, &str)], #[case] expected: &str) {
     let environment = |name: &str| {
         let (_, value) = set.iter().find(|(known, _)| *known == name)?;
         Some(OsString::from(value))

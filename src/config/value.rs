@@ -1,55 +1,76 @@
-//! What a single setting may be.
+//! What the text of a single setting may be. An error is the reason, without the setting's name.
 
-use std::path::Path;
+use snafu::ResultExt;
 
-use snafu::{ResultExt, ensure};
-
-use super::error::{Error, FingerprintSnafu, InvalidSnafu, OpenToOthersSnafu};
-use crate::config::small_file::read;
-use crate::pve::Fingerprint;
+use super::error::{Error, FingerprintSnafu};
 use crate::pve::secret::Secret;
+use crate::pve::{Address, Fingerprint, addresses};
 
-pub(super) fn checked_user(text: &str, origin: &str) -> Result<String, Error> {
-    let is_fine = !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_ascii_graphic() && !matches!(c, '!' | ':' | '/' | '='));
-    let reason = format!("'{text}' is not a user, like root or root@pam");
-    ensure!(is_fine, InvalidSnafu { origin, reason });
-    Ok(text.to_owned())
-}
-
-pub(super) fn checked_realm(text: &str, origin: &str) -> Result<String, Error> {
-    let reason = format!("'{text}' is not a realm, like pam or pve");
-    ensure!(is_word(text), InvalidSnafu { origin, reason });
-    Ok(text.to_owned())
-}
-
-pub(super) fn checked_key(text: &str, origin: &str) -> Result<String, Error> {
-    let reason = if text.contains('!') {
-        format!("'{text}' is not a token id: only what stands behind the '!' is")
-    } else {
-        format!("'{text}' is not a token id")
+/// One host or several, and the port of a single one. In a list a port belongs to its host.
+pub(super) fn parse_servers(text: &str) -> Result<(Vec<Address>, Option<u16>), String> {
+    let mut servers = addresses(text).map_err(|error| error.to_string())?;
+    let port = match &mut servers[..] {
+        [only] => only.port.take(),
+        _ => None,
     };
-    ensure!(is_word(text), InvalidSnafu { origin, reason });
-    Ok(text.to_owned())
+    Ok((servers, port))
+}
+
+/// `root`, or `root@pam`: a user, with or without a realm.
+pub(super) fn parse_user(text: &str) -> Result<(String, Option<String>), String> {
+    if text.contains('!') {
+        return Err(format!(
+            "'{text}' is not a user, like root or root@pam: what stands behind the '!' is a token's \
+             id, and belongs into PROXMOX_TOKEN_KEY"
+        ));
+    }
+    let (user, realm) = match text.rsplit_once('@') {
+        Some((user, realm)) => (user, Some(parse_realm(realm)?)),
+        None => (text, None),
+    };
+    let is_allowed = |c: char| c.is_ascii_graphic() && !"!:/=".contains(c);
+    let is_user = !user.is_empty() && user.chars().all(is_allowed);
+    Ok((
+        checked(user, is_user, "a user, like root or root@pam")?,
+        realm,
+    ))
+}
+
+pub(super) fn parse_realm(text: &str) -> Result<String, String> {
+    checked(text, is_word(text), "a realm, like pam or pve")
+}
+
+pub(super) fn parse_token_key(text: &str) -> Result<String, String> {
+    let what = if text.contains('!') {
+        "a token id: only what stands behind the '!' is"
+    } else {
+        "a token id"
+    };
+    checked(text, is_word(text), what)
 }
 
 fn is_word(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_allowed)
 }
 
-pub(super) fn parse_boolean(text: &str, origin: &str) -> Result<bool, Error> {
+pub(super) fn parse_secret(text: &str) -> Result<Secret, &'static str> {
+    Secret::of_token(text).ok_or(
+        "not a token's secret, which is a UUID and nothing around it: pveum showed it when the token \
+         was made",
+    )
+}
+
+fn checked(text: &str, is_valid: bool, what: &str) -> Result<String, String> {
+    let valid = is_valid.then(|| text.to_owned());
+    valid.ok_or_else(|| format!("'{text}' is not {what}"))
+}
+
+pub(super) fn parse_boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
-        _ => Err(Error::invalid(
-            origin,
-            &format!("'{text}' is neither true nor false"),
-        )),
+        _ => Err(format!("'{text}' is neither true nor false")),
     }
 }
 
@@ -64,35 +85,4 @@ pub(super) fn parse_fingerprints(text: &str, origin: &str) -> Result<Vec<Fingerp
         entry.parse().context(FingerprintSnafu { origin })
     });
     parsed.collect()
-}
-
-/// The secret that is all that a file holds.
-pub(super) fn read_secret_file(path: &Path, origin: &str) -> Result<Secret, Error> {
-    let (text, others_can) = read(path).map_err(|error| {
-        let reason = format!("cannot read '{}': {error}", path.display());
-        Error::invalid(origin, &reason)
-    })?;
-    not_open_to_others(others_can, path, origin)?;
-    Secret::of_token(text.trim()).ok_or_else(|| {
-        let reason = "the file holds no token's secret, which is a UUID and nothing else";
-        Error::invalid(origin, reason)
-    })
-}
-
-/// Whoever can read a secret has it, and whoever can change the file that it stands in has it sent
-/// wherever he likes.
-pub(super) fn not_open_to_others(
-    others_can: Option<&'static str>,
-    path: &Path,
-    origin: &str,
-) -> Result<(), Error> {
-    match others_can {
-        Some(access) => OpenToOthersSnafu {
-            origin,
-            path,
-            access,
-        }
-        .fail(),
-        None => Ok(()),
-    }
 }

@@ -1,18 +1,17 @@
-//! What is wrong with `--set` and `--ssh-key`.
+//! Errors in `--set` and `--ssh-key`.
 
 use std::io;
 use std::path::PathBuf;
 
 use snafu::Snafu;
 
-use super::same::SSH_KEYS;
-use crate::say::shell::word;
+use super::compare::SSH_KEYS;
+use crate::config::small_file::OpenToOthers;
 
-/// What is wrong with `--set` and `--ssh-key`. Nothing was asked of any server, and no value is
-/// said, for it may be a secret.
+/// An error in `--set` or `--ssh-key`. No request has been sent. Messages do not contain values, which
+/// may be secrets.
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub(super)))]
-#[allow(missing_docs)]
 pub enum Error {
     #[snafu(display("--set …: this is not KEY=VALUE"))]
     NotAnAssignment,
@@ -33,15 +32,8 @@ pub enum Error {
         source: io::Error,
     },
 
-    #[snafu(display(
-        "'{}' holds a secret ({key}) and every user of this machine can {access} it",
-        path.display()
-    ))]
-    OpenToOthers {
-        key: String,
-        path: PathBuf,
-        access: &'static str,
-    },
+    #[snafu(transparent)]
+    OpenToOthers { source: OpenToOthers },
 
     #[snafu(display("{origin}: it holds a private key"))]
     PrivateKey { origin: String },
@@ -54,7 +46,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What to do about it.
+    /// How to fix it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Error::NotAnAssignment => {
@@ -65,9 +57,7 @@ impl Error {
                 "--ssh-key FILE may be given several times, and then takes the place of --set sshkeys"
             }
             Error::NoValue { .. } => "an option that is not set keeps what the template has",
-            Error::OpenToOthers { path, .. } => {
-                return Some(format!("chmod o= {}", word(&path.to_string_lossy())));
-            }
+            Error::OpenToOthers { source } => return Some(source.hint()),
             Error::PrivateKey { .. } => {
                 "keep that to yourself; the public key stands beside it, in a file whose name ends in \
                  .pub"

@@ -1,64 +1,47 @@
-//! How large a disk shall be: `--resize`.
+//! `--resize`: the size of a disk.
 
 use std::str::FromStr;
 
-use snafu::{OptionExt, ResultExt, Snafu, ensure};
+use crate::pve::{Size, property};
 
-use crate::pve::{NotASize, Size, property};
-
-/// A disk, and how large it shall be.
+/// A disk and its new size.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Resize {
     /// Its key in a VM's configuration: `scsi0`.
     pub disk: String,
-    /// Its new size.
     pub to: NewSize,
 }
 
-/// How large a disk shall be.
+/// The new size of a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NewSize {
-    /// That large: `32G`.
+    /// `32G`
     Absolute(Size),
-    /// That much larger than the template's: `+8G`.
+    /// `+8G`: the size of the template's disk plus this.
     MoreThanTemplate(Size),
 }
 
 impl FromStr for Resize {
-    type Err = Error;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Resize, Error> {
-        let (disk, size) = text.split_once('=').context(NoSizeSnafu)?;
-        ensure!(property::is_drive(disk), NotADiskSnafu);
-        // For the server a number alone is one of bytes, which nobody means.
-        let has_unit = !size.ends_with(|c: char| c.is_ascii_digit());
-        ensure!(has_unit, NoUnitSnafu);
+    fn from_str(text: &str) -> Result<Resize, String> {
+        let no_size = "this is not DISK=SIZE, like scsi0=32G or scsi0=+8G";
+        let (disk, size) = text.split_once('=').ok_or(no_size)?;
+        if !property::is_drive(disk) {
+            return Err("this is no disk, like scsi0, virtio0, sata0 or ide0".to_owned());
+        }
+        // The server takes a number without a unit for bytes, which nobody means.
+        if size.ends_with(|c: char| c.is_ascii_digit()) {
+            return Err("the size has no unit, K, M, G or T, like scsi0=32G".to_owned());
+        }
+        let parse = |size: &str| size.parse::<Size>().map_err(|error| error.to_string());
         let to = match size.strip_prefix('+') {
-            Some(more) => NewSize::MoreThanTemplate(more.parse().context(BadSizeSnafu)?),
-            None => NewSize::Absolute(size.parse().context(BadSizeSnafu)?),
+            Some(more) => NewSize::MoreThanTemplate(parse(more)?),
+            None => NewSize::Absolute(parse(size)?),
         };
-        Ok(Resize {
-            disk: disk.to_owned(),
-            to,
-        })
+        let disk = disk.to_owned();
+        Ok(Resize { disk, to })
     }
-}
-
-/// Not a disk and its size.
-#[derive(Debug, PartialEq, Eq, Snafu)]
-#[allow(missing_docs)]
-pub enum Error {
-    #[snafu(display("this is not DISK=SIZE, like scsi0=32G or scsi0=+8G"))]
-    NoSize,
-
-    #[snafu(display("this is no disk, like scsi0, virtio0, sata0 or ide0"))]
-    NotADisk,
-
-    #[snafu(display("the size has no unit, K, M, G or T, like scsi0=32G"))]
-    NoUnit,
-
-    #[snafu(display("{source}"))]
-    BadSize { source: NotASize },
 }
 
 #[cfg(test)]
@@ -66,22 +49,28 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
+    const NOT_A_DISK: &str = "this is no disk, like scsi0, virtio0, sata0 or ide0";
+    const NO_UNIT: &str = "the size has no unit, K, M, G or T, like scsi0=32G";
+    const NOT_A_SIZE: &str = "a size is a number with K, M, G or T behind it: 32G";
+
     #[rstest]
     #[case::absolute("scsi0=32G", Ok(("scsi0", NewSize::Absolute(Size(32 << 30)))))]
     #[case::relative("virtio1=+512M", Ok(("virtio1", NewSize::MoreThanTemplate(Size(512 << 20)))))]
-    #[case::no_size("scsi0", Err(Error::NoSize))]
-    #[case::no_disk("32G=scsi0", Err(Error::NotADisk))]
-    #[case::controller("scsihw=32G", Err(Error::NotADisk))]
-    #[case::no_unit("scsi0=32", Err(Error::NoUnit))]
-    #[case::relative_without_unit("scsi0=+8", Err(Error::NoUnit))]
-    #[case::bad_size("scsi0=big", Err(Error::BadSize { source: NotASize }))]
-    #[case::shrinking("scsi0=-8G", Err(Error::BadSize { source: NotASize }))]
-    fn a_disk_and_its_size_are_read(
+    #[case::no_size("scsi0", Err("this is not DISK=SIZE, like scsi0=32G or scsi0=+8G"))]
+    #[case::no_disk("32G=scsi0", Err(NOT_A_DISK))]
+    #[case::controller("scsihw=32G", Err(NOT_A_DISK))]
+    #[case::no_unit("scsi0=32", Err(NO_UNIT))]
+    #[case::relative_without_unit("scsi0=+8", Err(NO_UNIT))]
+    #[case::bad_size("scsi0=big", Err(NOT_A_SIZE))]
+    #[case::shrinking("scsi0=-8G", Err(NOT_A_SIZE))]
+    fn a_disk_and_its_size_are_parsed(
         #[case] text: &str,
-        #[case] expected: Result<(&str, NewSize), Error>,
+        #[case] expected: Result<(&str, NewSize), &str>,
     ) {
-        let resize: Result<Resize, Error> = text.parse();
-        let read = resize.map(|Resize { disk, to }| (disk, to));
-        assert_eq!(read, expected.map(|(disk, to)| (disk.to_owned(), to)));
+        let resize: Result<Resize, String> = text.parse();
+        let parsed = resize
+            .as_ref()
+            .map(|resize| (resize.disk.as_str(), resize.to));
+        assert_eq!(parsed.map_err(String::as_str), expected);
     }
 }

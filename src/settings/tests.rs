@@ -7,7 +7,7 @@ use super::*;
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0cKtRhVVGcTVeTtDpnyvQbYYw+xzZeZeZqbJ3uHu0H";
 
-/// A file that is gone when the test is over.
+/// A file that is deleted at the end of the test.
 struct Temporary(PathBuf);
 
 impl Temporary {
@@ -18,7 +18,7 @@ impl Temporary {
         Temporary(path)
     }
 
-    /// As `--set` names it.
+    /// The argument of `--set` that names it.
     fn value_of(&self, key: &str) -> String {
         format!("{key}=@{}", self.0.display())
     }
@@ -57,19 +57,22 @@ fn config(options: &[(&str, &str)]) -> VmConfig {
     "--set description: cannot read '/nonexistent'"
 )]
 #[case::keys_that_are_none("sshkeys=x", "--set sshkeys: line 1 is no public key")]
-fn what_cannot_be_set_is_refused_without_its_value(#[case] words: &str, #[case] message: &str) {
+fn what_cannot_be_set_is_refused_without_repeating_its_value(
+    #[case] words: &str,
+    #[case] message: &str,
+) {
     assert_eq!(gathered(words).unwrap_err().to_string(), message);
 }
 
 #[test]
-fn an_option_is_set_once() {
+fn an_option_that_is_set_twice_is_refused() {
     let twice = ["cores=2".to_owned(), "cores=4".to_owned()];
     let error = Settings::gather(&twice, &[]).unwrap_err();
     assert_eq!(error.to_string(), "cores is set twice");
 }
 
 #[test]
-fn keys_are_set_once() {
+fn keys_from_a_file_and_from_set_are_refused() {
     let file = Temporary::with(KEY);
     let error =
         Settings::gather(&[format!("sshkeys={KEY}")], slice::from_ref(&file.0)).unwrap_err();
@@ -81,14 +84,14 @@ fn keys_are_set_once() {
 #[case::without_its_end("secret\n", "secret")]
 #[case::of_another_editor("secret\r\n", "secret")]
 #[case::only_one_end("a\n\n", "a\n")]
-fn a_value_may_stand_in_a_file(#[case] text: &str, #[case] value: &str) {
+fn a_value_can_come_from_a_file(#[case] text: &str, #[case] value: &str) {
     let file = Temporary::with(text);
     let settings = gathered(&file.value_of("description")).unwrap();
     assert_eq!(settings.value_of("description"), Some(value));
 }
 
 #[test]
-fn a_private_key_is_no_value() {
+fn a_private_key_is_refused_as_a_value() {
     let file = Temporary::with("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n");
     let error = gathered(&file.value_of("description")).unwrap_err();
     assert_eq!(
@@ -131,7 +134,7 @@ fn a_file_without_public_keys_is_refused(#[case] text: &str, #[case] why: &str) 
 #[case::not_there("cores=4", &[], Some("cores=4"))]
 #[case::secret("cipassword=hunter2", &[], Some("cipassword"))]
 #[case::long("description=x\ny", &[("description", "z")], Some("description"))]
-fn only_what_is_not_so_yet_is_changed(
+fn only_options_that_differ_are_changed(
     #[case] words: &str,
     #[case] there: &[(&str, &str)],
     #[case] shown: Option<&str>,
@@ -146,7 +149,7 @@ fn only_what_is_not_so_yet_is_changed(
 #[rstest]
 #[case::hidden(&[("cipassword", "**********")], 1, 0)]
 #[case::absent(&[], 1, 1)]
-fn what_cannot_be_read_back_is_so_only_if_that_is_known(
+fn a_hidden_value_is_set_again_unless_it_is_known_to_be_set(
     #[case] there: &[(&str, &str)],
     #[case] otherwise: usize,
     #[case] when_known: usize,
@@ -164,7 +167,7 @@ fn what_cannot_be_read_back_is_so_only_if_that_is_known(
 }
 
 #[test]
-fn secrets_are_masked_in_the_servers_words() {
+fn secrets_are_masked_in_texts_of_the_server() {
     let file = Temporary::with("from a file");
     let words = [
         "cipassword=hunter2".to_owned(),

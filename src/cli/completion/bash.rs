@@ -1,18 +1,16 @@
-//! For bash, 4.3 or later, with nothing but bash.
+//! The script for bash 4.3 or later; it needs no other package.
 
-use super::level::{Level, Value};
+use crate::cli::level::Level;
 
-const HEAD: &str = r"# Completions of PROGRAM for bash, written by PROGRAM itself.
+/// `complete -o default` would offer files wherever there is nothing else to offer, so `compopt`
+/// switches it on only where a file is expected. Readline then does quoting, tildes and directories.
+pub(super) const SCRIPT: &str = r#"# Completions of PROGRAM for bash, written by PROGRAM itself.
 
 # What is understood at a level, by the words that lead there.
 _PROGRAM_level() {
     commands='' options='' values='' files='' repeated='' arguments=()
     case $1 in
-";
-
-/// `complete -o default` would offer files wherever there is nothing else; so it is only asked for
-/// where a file is expected, and quoting, tildes and directories are left to readline.
-const TAIL: &str = r#"    esac
+LEVELS    esac
 }
 
 _PROGRAM() {
@@ -96,36 +94,21 @@ _PROGRAM() {
 complete -F _PROGRAM PROGRAM
 "#;
 
-pub(super) fn script(program: &str, levels: &[Level]) -> String {
-    let levels: String = levels.iter().map(level).collect();
-    let ours = |text: &str| text.replace("PROGRAM", program);
-    format!("{}{levels}{}", ours(HEAD), ours(TAIL))
+pub(super) fn level(level: &Level) -> String {
+    let mut lines = vec![format!("    {})\n", quoted(&level.path))];
+    let [lists @ .., (_, arguments)] = level.lists(|name, _| name.to_owned());
+    for (list, names) in lists.iter().filter(|(_, names)| !names.is_empty()) {
+        lines.push(format!("        {list}={}\n", quoted(&names.join(" "))));
+    }
+    let arguments: Vec<String> = arguments.iter().map(|choices| quoted(choices)).collect();
+    lines.push(format!(
+        "        arguments=({})\n        ;;\n",
+        arguments.join(" ")
+    ));
+    lines.concat()
 }
 
-fn level(level: &Level) -> String {
-    let commands: Vec<&str> = level.commands.iter().map(|command| command.name).collect();
-    let values = level.options_that(|option| option.value != Value::Nothing);
-    let files = level.options_that(|option| option.value == Value::File);
-    let lists = [
-        ("commands", commands),
-        ("options", level.options_that(|_| true)),
-        ("values", values),
-        ("files", files),
-        ("repeated", level.options_that(|option| option.repeats)),
-    ];
-    let lists = lists.iter().filter(|(_, names)| !names.is_empty());
-    let lists: Vec<String> = lists
-        .map(|(list, names)| format!("        {list}={}\n", word(&names.join(" "))))
-        .collect();
-    let lists = lists.concat();
-    let choices = level.arguments.iter().map(|choices| choices.join(" "));
-    let arguments: Vec<String> = choices.map(|choices| word(&choices)).collect();
-    let arguments = format!("        arguments=({})\n", arguments.join(" "));
-    let path = word(&level.path);
-    format!("    {path})\n{lists}{arguments}        ;;\n")
-}
-
-/// `text` as one word.
-pub(super) fn word(text: &str) -> String {
+/// `text` in quotes, as one word of bash, or of zsh, even with its option `RC_QUOTES`.
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -1,17 +1,15 @@
-//! For fish, 3.0 or later.
+//! The script for fish 3.0 or later.
 
-use super::level::{Flag, Level, Value};
+use crate::cli::level::{Level, in_one_line, repeats, takes_file, takes_value};
 
-const HEAD: &str = r"# Completions of PROGRAM for fish, written by PROGRAM itself.
+/// fish learns from `complete -l` that an option takes a value, and completes files there. It has no
+/// notion of nested commands, so each line states by a condition where it applies.
+pub(super) const SCRIPT: &str = r"# Completions of PROGRAM for fish, written by PROGRAM itself.
 
 # The options that expect a value at a level, by the words that lead there; fails for other words.
 function __PROGRAM_values
     switch $argv[1]
-";
-
-/// fish itself knows from `complete -l` that an option awaits a value, and completes files there.
-/// Where an option counts it has to be told: it knows nothing of commands within commands.
-const TAIL: &str = r"        case '*'
+LEVELS        case '*'
             return 1
     end
 end
@@ -76,63 +74,52 @@ complete -c PROGRAM -e
 complete -c PROGRAM -f
 ";
 
-pub(super) fn script(program: &str, levels: &[Level]) -> String {
-    let values: String = levels.iter().map(values).collect();
-    let completions: String = levels
-        .iter()
-        .map(|level| of_level(program, level))
-        .collect();
-    let ours = |text: &str| text.replace("PROGRAM", program);
-    format!("{}{values}{}{completions}", ours(HEAD), ours(TAIL))
-}
-
-fn values(level: &Level) -> String {
-    let names = level.options_that(|option| option.value != Value::Nothing);
-    let names: Vec<String> = names.iter().map(|name| word(name)).collect();
+pub(super) fn level(level: &Level) -> String {
+    let names = level.options_that(takes_value);
+    let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     let print = if names.is_empty() {
         "true".to_owned()
     } else {
         format!("printf '%s\\n' {}", names.join(" "))
     };
-    format!("        case {}\n            {print}\n", word(&level.path))
+    let path = quoted(&level.path);
+    format!("        case {path}\n            {print}\n")
 }
 
-fn of_level(program: &str, level: &Level) -> String {
-    let path = word(&level.path);
-    let mut lines = Vec::new();
-    for command in &level.commands {
-        let is_here = word(&format!("__{program}_commands {path}"));
-        let (name, description) = (word(command.name), word(&command.description));
-        lines.push(format!(
-            "complete -c {program} -n {is_here} -a {name} -d {description}\n"
-        ));
-    }
-    for (index, choices) in level.arguments.iter().enumerate() {
-        if !choices.is_empty() {
-            let is_here = word(&format!("__{program}_argument {path} {}", index + 1));
-            let choices = word(&choices.join(" "));
-            lines.push(format!("complete -c {program} -n {is_here} -a {choices}\n"));
-        }
-    }
-    let new = level.options.iter().filter(|option| option.is_new);
-    lines.extend(new.map(|flag| option(program, &path, flag)));
-    lines.concat()
-}
-
-fn option(program: &str, path: &str, flag: &Flag) -> String {
-    let again = if flag.repeats { " again" } else { "" };
-    let is_here = word(&format!("__{program}_option {path} {}{again}", flag.name));
-    let name = word(flag.name.trim_start_matches('-'));
-    let value = match flag.value {
-        Value::Nothing => "",
-        Value::File => " -r -F",
-        Value::Anything => " -x",
+pub(super) fn completions(program: &str, level: &Level) -> String {
+    let path = quoted(&level.path);
+    let complete_if = |condition: &str| {
+        let condition = quoted(&format!("__{program}_{condition}"));
+        format!("complete -c {program} -n {condition}")
     };
-    let description = word(&flag.description);
-    format!("complete -c {program} -n {is_here} -l {name}{value} -d {description}\n")
+    let commands = level.commands.iter().map(|command| {
+        let complete = complete_if(&format!("commands {path}"));
+        let name = quoted(command.name);
+        let description = quoted(&in_one_line(command.command.description));
+        format!("{complete} -a {name} -d {description}\n")
+    });
+    let arguments = (1..).zip(&level.arguments);
+    let arguments = arguments.filter(|(_, choices)| !choices.is_empty());
+    let arguments = arguments.map(|(number, choices)| {
+        let complete = complete_if(&format!("argument {path} {number}"));
+        format!("{complete} -a {}\n", quoted(&choices.join(" ")))
+    });
+    let options = level.new_options.iter().map(|option| {
+        let again = if repeats(option) { " again" } else { "" };
+        let complete = complete_if(&format!("option {path} {}{again}", option.long));
+        let name = quoted(option.long.trim_start_matches('-'));
+        let value = match takes_value(option) {
+            true if takes_file(option) => " -r -F",
+            true => " -x",
+            false => "",
+        };
+        let description = quoted(&in_one_line(option.description));
+        format!("{complete} -l {name}{value} -d {description}\n")
+    });
+    commands.chain(arguments).chain(options).collect()
 }
 
-/// `text` as one word.
-pub(super) fn word(text: &str) -> String {
+/// `text` in quotes, as one word of fish.
+fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
 }

@@ -1,17 +1,17 @@
-//! Of words that the program does not have, but could; those that it has are typed in `tests`.
+//! Scripts for commands and options that are difficult to quote; `tests` completes the real ones.
 
 use std::process::{Command, Stdio};
 
-use argh::{ArgsInfo, FromArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, FromArgs};
 use rstest::rstest;
 
 use super::{Shell, script};
-use crate::cli::Cli;
+use crate::cli;
 
 #[path = "../../../tests/shells.rs"]
 mod shells;
 
-/// Words that are hard on a shell.
+/// Options that are difficult to quote.
 #[derive(FromArgs, ArgsInfo)]
 struct Hard {
     /// it's "$HOME", `id` and $(id): [a] {b} \n 100% *
@@ -30,10 +30,17 @@ struct Hard {
     secret: bool,
 }
 
+fn hard() -> CommandInfoWithArgs {
+    CommandInfoWithArgs {
+        name: "hard",
+        ..Hard::get_args_info()
+    }
+}
+
 const DESCRIPTION: &str = r#"it's "$HOME", `id` and $(id): [a] {b} \n 100% *"#;
 
-/// What the script for that shell answers to `hard --set a --seat b --se`; it gets these words as
-/// the shell hands them on. `None` if the shell is not installed.
+/// What `shell` offers for `hard --set a --seat b --se`, given to its script as the shell would.
+/// `None` if the shell is not installed.
 fn answer(shell: Shell) -> Option<String> {
     let (program, prepare, ask) = match shell {
         Shell::Bash => (
@@ -53,11 +60,11 @@ fn answer(shell: Shell) -> Option<String> {
         ),
         Shell::Fish => ("fish", "", "complete -C 'hard --set a --seat b --se'"),
     };
-    // Said once, by the tests that type at these shells.
+    // The tests that type at real shells report a missing one.
     if !shells::is_installed(program) {
         return None;
     }
-    let script = script(shell, "hard", &Hard::get_args_info());
+    let script = script(shell, &hard());
     let output = Command::new(program)
         .args(["-c", &format!("{prepare}\n{script}\n{ask}\n")])
         .env_clear()
@@ -75,7 +82,7 @@ fn answer(shell: Shell) -> Option<String> {
 #[case::zsh(Shell::Zsh, format!("--help:display usage information\n--set:{}\n",
     DESCRIPTION.replace('\\', r"\\").replace(':', r"\:")))]
 #[case::fish(Shell::Fish, format!("--set\t{DESCRIPTION}\n"))]
-fn an_option_that_repeats_is_offered_again_and_described_to_the_letter(
+fn a_repeatable_option_is_offered_again_with_its_exact_description(
     #[case] shell: Shell,
     #[case] offered: String,
 ) {
@@ -85,8 +92,10 @@ fn an_option_that_repeats_is_offered_again_and_described_to_the_letter(
 }
 
 #[rstest]
-fn no_level_has_a_hidden_option(#[values(Shell::Bash, Shell::Zsh, Shell::Fish)] shell: Shell) {
-    let script = script(shell, "hard", &Hard::get_args_info());
+fn a_hidden_option_is_not_in_the_script(
+    #[values(Shell::Bash, Shell::Zsh, Shell::Fish)] shell: Shell,
+) {
+    let script = script(shell, &hard());
     assert!(
         script.contains("seat") && !script.contains("secret"),
         "{script}"
@@ -97,8 +106,8 @@ fn no_level_has_a_hidden_option(#[values(Shell::Bash, Shell::Zsh, Shell::Fish)] 
 fn every_command_and_option_is_in_the_script(
     #[values(Shell::Bash, Shell::Zsh, Shell::Fish)] shell: Shell,
 ) {
-    let root = Cli::get_args_info();
-    let script = script(shell, "homelab", &root);
+    let root = cli::description();
+    let script = script(shell, &root);
     let mut missing = Vec::new();
     let mut levels = vec![&root];
     while let Some(level) = levels.pop() {
@@ -117,7 +126,7 @@ fn every_command_and_option_is_in_the_script(
     assert_eq!(missing, [""; 0]);
 }
 
-/// Whether it stands there by itself, not as a part of another one.
+/// Whether `name` occurs in the script as a whole word.
 fn is_word_of(script: &str, name: &str) -> bool {
     let is_inside = |c: char| c.is_alphanumeric() || c == '-';
     script.split(|c| !is_inside(c)).any(|word| word == name)

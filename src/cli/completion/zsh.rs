@@ -1,19 +1,18 @@
-//! For zsh, as a file in its `fpath` or to be sourced.
+//! The script for zsh, as a file in its `fpath` or to be sourced.
 
-use super::level::{Flag, Level, Value};
+use super::bash::quoted;
+use crate::cli::level::Level;
 
-const HEAD: &str = r"#compdef PROGRAM
+/// From a file in the `fpath`, zsh runs the whole script as the first call of the function, so the
+/// script has to make that call. A sourced script has to register the function instead.
+pub(super) const SCRIPT: &str = r#"#compdef PROGRAM
 # Completions of PROGRAM for zsh, written by PROGRAM itself.
 
 # What is understood at a level, by the words that lead there.
 _PROGRAM_level() {
     commands=() options=() values=() files=() repeated=() arguments=()
     case $1 in
-";
-
-/// In a file of the `fpath` the first call has to do the work that the function will do from then
-/// on; a script that is sourced must register itself.
-const TAIL: &str = r#"    esac
+LEVELS    esac
 }
 
 _PROGRAM() {
@@ -68,53 +67,21 @@ else
 fi
 "#;
 
-pub(super) fn script(program: &str, levels: &[Level]) -> String {
-    let levels: String = levels.iter().map(level).collect();
-    let ours = |text: &str| text.replace("PROGRAM", program);
-    format!("{}{levels}{}", ours(HEAD), ours(TAIL))
+pub(super) fn level(level: &Level) -> String {
+    let lists = level.lists(described);
+    let lists = lists.iter().filter(|(_, entries)| !entries.is_empty());
+    let lists: String = lists.map(|(name, entries)| list(name, entries)).collect();
+    format!("    ({})\n{lists}        ;;\n", quoted(&level.path))
 }
 
-fn level(level: &Level) -> String {
-    let commands = level.commands.iter();
-    let commands = commands.map(|command| described(command.name, &command.description));
-    let options = level.options.iter();
-    let options = options.map(|option| described(option.name, &option.description));
-    let names = |is_so: fn(&Flag) -> bool| {
-        let names = level.options_that(is_so);
-        names.into_iter().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let arguments = level.arguments.iter().map(|choices| choices.join(" "));
-    let lists = [
-        ("commands", commands.collect()),
-        ("options", options.collect()),
-        ("values", names(|option| option.value != Value::Nothing)),
-        ("files", names(|option| option.value == Value::File)),
-        ("repeated", names(|option| option.repeats)),
-        ("arguments", arguments.collect()),
-    ];
-    let lists: String = lists
-        .iter()
-        .filter(|(_, items)| !items.is_empty())
-        .map(|(name, items)| list(name, items))
-        .collect();
-    format!("    ({})\n{lists}        ;;\n", word(&level.path))
+fn list(name: &str, entries: &[String]) -> String {
+    let entries: Vec<String> = entries.iter().map(|entry| quoted(entry)).collect();
+    let entries = entries.join("\n            ");
+    format!("        {name}=(\n            {entries}\n        )\n")
 }
 
-fn list(name: &str, items: &[String]) -> String {
-    let items = items.iter();
-    let items: Vec<String> = items
-        .map(|item| format!("            {}\n", word(item)))
-        .collect();
-    format!("        {name}=(\n{}        )\n", items.concat())
-}
-
-/// As `_describe` takes it, which reads a backslash as one that makes the next character plain.
-pub(super) fn described(name: &str, description: &str) -> String {
+/// An entry for `_describe`, which takes a backslash for the start of an escape.
+fn described(name: &str, description: &str) -> String {
     let description = description.replace('\\', r"\\").replace(':', r"\:");
     format!("{name}:{description}")
-}
-
-/// `text` as one word, also with the option `RC_QUOTES`.
-pub(super) fn word(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

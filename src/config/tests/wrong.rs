@@ -1,4 +1,4 @@
-//! What is said of settings that are wrong, and what is not said.
+//! Errors in settings: what they say, and that they do not repeat secrets.
 
 use std::collections::BTreeMap;
 
@@ -104,7 +104,7 @@ use super::*;
     "bob!ci=00000000-0000-0000-0000-000000000001",
     "PROXMOX_VE_API_TOKEN: 'bob!ci' names no realm: USER@REALM!TOKENID"
 )]
-fn a_bad_value_is_named_by_its_origin(
+fn an_invalid_value_is_reported_with_its_origin(
     mut whole: BTreeMap<&'static str, String>,
     #[case] name: &'static str,
     #[case] value: &str,
@@ -114,7 +114,7 @@ fn a_bad_value_is_named_by_its_origin(
     assert_eq!(refusal(&whole), expected);
 }
 
-/// Whole tokens and secrets end up in the wrong setting more often than one thinks.
+/// Users often put a whole token or a secret into the wrong setting.
 #[rstest]
 #[case::host("PROXMOX_HOST")]
 #[case::user("PROXMOX_USER")]
@@ -126,7 +126,7 @@ fn a_bad_value_is_named_by_its_origin(
 #[case::whole_token("PROXMOX_VE_API_TOKEN")]
 #[case::port("PROXMOX_PORT")]
 #[case::fingerprint("PROXMOX_FINGERPRINT")]
-fn a_secret_in_the_wrong_place_is_not_said_back(
+fn a_secret_in_the_wrong_place_is_not_repeated(
     whole: BTreeMap<&'static str, String>,
     #[case] name: &'static str,
     #[values(
@@ -208,7 +208,7 @@ fn a_secret_in_the_wrong_place_is_not_said_back(
     "PROXMOX_HOST and PROXMOX_CA_FILE contradict each other: with http:// there is no certificate to \
      trust"
 )]
-fn two_names_that_disagree_are_both_named(
+fn two_settings_that_contradict_each_other_are_both_named(
     mut whole: BTreeMap<&'static str, String>,
     #[case] changes: &[(&'static str, &str)],
     #[case] expected: &str,
@@ -217,10 +217,10 @@ fn two_names_that_disagree_are_both_named(
     assert_eq!(refusal(&whole), expected);
 }
 
-/// Its key stands in messages; its path is masked there.
+/// Messages contain the key. (They mask the path.)
 #[rstest]
 #[case::unknown_key(r#""root@pam!cli=00000000-0000-0000-0000-000000000001":"x""#)]
-fn a_secret_in_place_of_a_key_is_not_said_back(#[case] settings: &str) {
+fn a_secret_in_place_of_a_key_is_not_repeated(#[case] settings: &str) {
     let file = JsonFile::proxmox("secret-key", settings);
     let words = load_with(&file.flags(), &BTreeMap::new())
         .unwrap_err()
@@ -228,7 +228,7 @@ fn a_secret_in_place_of_a_key_is_not_said_back(#[case] settings: &str) {
     assert!(!words.contains(SECRET), "{words}");
 }
 
-/// A secret that stands alone in a setting that is said would be said too.
+/// Messages show these settings.
 #[rstest]
 fn a_secret_in_place_of_another_setting_is_refused(
     mut whole: BTreeMap<&'static str, String>,
@@ -241,14 +241,14 @@ fn a_secret_in_place_of_another_setting_is_refused(
 }
 
 #[test]
-fn all_that_is_missing_is_said_at_once() {
+fn all_missing_settings_are_listed_at_once() {
     let expected = "missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, \
                     PROXMOX_TOKEN_SECRET";
     assert_eq!(refusal(&BTreeMap::new()), expected);
 }
 
 #[rstest]
-fn an_empty_value_is_none(mut whole: BTreeMap<&'static str, String>) {
+fn an_empty_value_means_not_set(mut whole: BTreeMap<&'static str, String>) {
     whole.insert("PROXMOX_TOKEN_SECRET", String::new());
     assert_eq!(refusal(&whole), "missing settings: PROXMOX_TOKEN_SECRET");
 }
@@ -273,7 +273,7 @@ fn an_empty_value_is_none(mut whole: BTreeMap<&'static str, String>) {
     r#""fingerprint":"AA""#,
     "fingerprint: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 2"
 )]
-fn a_bad_key_is_named_with_its_file(#[case] settings: &str, #[case] expected: &str) {
+fn an_invalid_key_is_reported_with_its_file(#[case] settings: &str, #[case] expected: &str) {
     let file = JsonFile::proxmox(&format!("bad-{}", settings.len()), settings);
     let error = load_with(&file.flags(), &BTreeMap::new()).err().unwrap();
     assert_eq!(
@@ -291,7 +291,7 @@ fn a_bad_key_is_named_with_its_file(#[case] settings: &str, #[case] expected: &s
     "line 1, column 19: there is no object \"proxmox\""
 )]
 #[case::empty("", "line 1, column 0: it ends too early for JSON")]
-fn a_file_of_another_kind_is_refused(#[case] text: &str, #[case] reason: &str) {
+fn a_file_that_is_not_a_configuration_is_refused(#[case] text: &str, #[case] reason: &str) {
     let file = JsonFile::new(&format!("kind-{}", text.len()), text);
     let error = load_with(&file.flags(), &BTreeMap::new()).err().unwrap();
     let expected = format!("'{}', {reason}", file.0.display());

@@ -1,8 +1,8 @@
-//! Whether an option is already as it shall be, and how the server takes it if it is not.
+//! Compares the value of an option in a VM's configuration with the one that is wanted, and decides
+//! what to send where they differ.
 //!
-//! A value comes back otherwise than it was sent: with hardware addresses, volumes and sizes that the
-//! server has added, and with what others have set since. What is wanted is there if each of its parts
-//! is.
+//! The server adds hardware addresses, volumes and sizes to a value, and other users add parts of
+//! their own. So a value counts as set if it has each part of the wanted one.
 
 use std::collections::BTreeSet;
 
@@ -11,68 +11,60 @@ use percent_encoding::percent_decode_str;
 use crate::pve::property::{bare_value, is_drive, is_numbered, mac, parts, value_of};
 use crate::pve::{escaped, is_cloud_init};
 
-/// Where cloud-init's public keys stand in a VM's configuration.
+/// The option with cloud-init's public keys.
 pub(super) const SSH_KEYS: &str = "sshkeys";
 
-/// Whether what is there is what is wanted.
-pub(super) fn is_same(key: &str, wanted: &str, there: &str) -> bool {
+/// Whether the current value is as wanted.
+pub(super) fn is_same(key: &str, wanted: &str, current: &str) -> bool {
     match key {
-        // Encoded once, in whichever of the ways that come to the same.
+        // The server keeps the encoding that it was sent, of several equivalent ones.
         SSH_KEYS => {
-            let there: Vec<u8> = percent_decode_str(there).collect();
-            there.trim_ascii_end() == wanted.trim_end().as_bytes()
+            let current: Vec<u8> = percent_decode_str(current).collect();
+            current.trim_ascii_end() == wanted.trim_end().as_bytes()
         }
-        "tags" => tags(wanted) == tags(there),
-        "description" => wanted.trim_end() == there.trim_end(),
-        _ if is_net(key) => parts_of_net(wanted).is_subset(&parts_of_net(there)),
-        _ if is_drive(key) => is_same_drive(wanted, there),
-        _ => {
-            let kind = key.trim_end_matches(|c: char| c.is_ascii_digit());
-            let mut known = PROPERTY_STRINGS.iter();
-            match known.find(|(name, _)| *name == kind) {
-                Some((_, unnamed)) => {
-                    named_parts(wanted, unnamed).is_subset(&named_parts(there, unnamed))
-                }
-                None => wanted == there,
-            }
-        }
+        "tags" => tags(wanted) == tags(current),
+        "description" => wanted.trim_end() == current.trim_end(),
+        _ if is_net(key) => parts_of_net(wanted).is_subset(&parts_of_net(current)),
+        _ if is_drive(key) => is_same_drive(wanted, current),
+        _ => match default_key(key) {
+            Some(default) => named_parts(wanted, default).is_subset(&named_parts(current, default)),
+            None => wanted == current,
+        },
     }
 }
 
-/// The value as the server takes it in the place of what is there.
-pub(super) fn to_send(key: &str, wanted: &str, there: Option<&str>) -> String {
+/// What to send to get the wanted value, given the current one.
+pub(super) fn to_send(key: &str, wanted: &str, current: Option<&str>) -> String {
+    let current = current.unwrap_or_default();
     match key {
-        // For itself; as a value of the form it is encoded once more.
+        // The value itself is percent-encoded; encoding the form does that a second time.
         SSH_KEYS => escaped(wanted).to_string(),
-        _ if is_net(key) => with_mac_of(wanted, there.unwrap_or_default()),
-        _ if is_drive(key) => with_volume_of(wanted, there.unwrap_or_default()),
+        _ if is_net(key) => with_mac_of(wanted, current),
+        _ if is_drive(key) => with_volume_of(wanted, current),
         _ => wanted.to_owned(),
     }
 }
 
-/// Options that hold several values, without the number behind them, and the name of the value that
-/// may stand without one. Whatever is not here is one text, and compared as such: then nothing is
-/// thought to be there that is not.
-const PROPERTY_STRINGS: [(&str, &str); 18] = [
-    ("agent", "enabled"),
-    ("amd-sev", "type"),
-    ("audio", "device"),
-    ("boot", "legacy"),
-    ("cpu", "cputype"),
-    ("hostpci", "host"),
-    ("ipconfig", ""),
-    ("ivshmem", ""),
-    ("machine", "type"),
-    ("numa", "cpus"),
-    ("rng", "source"),
-    ("smbios", ""),
-    ("spice_enhancements", ""),
-    ("startup", "order"),
-    ("usb", "host"),
-    ("vga", "type"),
-    ("virtiofs", "dirid"),
-    ("watchdog", "model"),
-];
+/// If an option is a property string, the key that may be omitted in it, like `cputype` in `cpu`. Any
+/// other option is compared as a whole, which at worst sets it once more.
+fn default_key(option: &str) -> Option<&'static str> {
+    let kind = option.trim_end_matches(|c: char| c.is_ascii_digit());
+    Some(match kind {
+        "agent" => "enabled",
+        "amd-sev" | "machine" | "vga" => "type",
+        "audio" => "device",
+        "boot" => "legacy",
+        "cpu" => "cputype",
+        "hostpci" | "usb" => "host",
+        "numa" => "cpus",
+        "rng" => "source",
+        "startup" => "order",
+        "virtiofs" => "dirid",
+        "watchdog" => "model",
+        "ipconfig" | "ivshmem" | "smbios" | "spice_enhancements" => "",
+        _ => return None,
+    })
+}
 
 fn is_net(key: &str) -> bool {
     is_numbered(key, &["net"])
@@ -84,39 +76,34 @@ fn tags(text: &str) -> BTreeSet<String> {
     tags.map(str::to_lowercase).collect()
 }
 
-fn named_parts<'t>(text: &'t str, unnamed: &'t str) -> BTreeSet<(&'t str, &'t str)> {
-    parts(text)
-        .map(|(key, value)| (key.unwrap_or(unnamed), value))
+fn named_parts<'t>(text: &'t str, default: &'t str) -> BTreeSet<(&'t str, &'t str)> {
+    let parts = parts(text);
+    parts
+        .map(|(key, value)| (key.unwrap_or(default), value))
         .collect()
 }
 
-/// With model and hardware address under names of their own, as Proxmox also understands them.
-fn parts_of_net(net: &str) -> BTreeSet<(String, String)> {
+/// The parts of a network card. `virtio=MAC` is short for `model=virtio,macaddr=MAC`.
+fn parts_of_net(net: &str) -> BTreeSet<(&str, String)> {
     let mac = mac(net);
-    let named = parts(net).flat_map(|(key, value)| match key {
-        None => vec![("model", value.to_owned())],
-        Some("macaddr") => vec![("macaddr", value.to_ascii_lowercase())],
-        Some(model) if Some(value) == mac => {
-            let mac = value.to_ascii_lowercase();
-            vec![("model", model.to_owned()), ("macaddr", mac)]
-        }
-        Some(key) => vec![(key, value.to_owned())],
+    let named = parts(net).map(|(key, value)| match key {
+        None => ("model", value.to_owned()),
+        Some("macaddr") => ("macaddr", value.to_ascii_lowercase()),
+        Some(model) if Some(value) == mac => ("model", model.to_owned()),
+        Some(key) => (key, value.to_owned()),
     });
-    named.map(|(key, value)| (key.to_owned(), value)).collect()
+    let mac = mac.map(|mac| ("macaddr", mac.to_ascii_lowercase()));
+    named.chain(mac).collect()
 }
 
-/// A card that is sent without its hardware address gets a new one each time, and with it another
-/// address from DHCP.
-fn with_mac_of(wanted: &str, there: &str) -> String {
-    match (mac(wanted), mac(there), bare_value(wanted)) {
+/// A network card with its current hardware address. Without one the server would generate another,
+/// for which DHCP has another IP address.
+fn with_mac_of(wanted: &str, current: &str) -> String {
+    match (mac(wanted), mac(current), bare_value(wanted)) {
         (None, Some(mac), Some(model)) => {
-            let parts = wanted.split(',').map(|part| {
-                if part == model {
-                    format!("{model}={mac}")
-                } else {
-                    part.to_owned()
-                }
-            });
+            let with_mac = format!("{model}={mac}");
+            let parts = wanted.split(',');
+            let parts = parts.map(|part| if part == model { &with_mac } else { part });
             parts.collect::<Vec<_>>().join(",")
         }
         (None, Some(mac), None) => format!("{wanted},macaddr={mac}"),
@@ -124,54 +111,54 @@ fn with_mac_of(wanted: &str, there: &str) -> String {
     }
 }
 
-/// `data:32` asks for a new volume of 32 GiB on that storage, and `data:cloudinit` for one for
-/// cloud-init. Once there is one, wherever it was moved since, it is not asked for again: a blank disk
-/// would take its place.
-fn is_same_drive(wanted: &str, there: &str) -> bool {
-    // What is of use only while a volume is made is not kept.
-    const PASSING: [&str; 4] = ["file", "import-from", "format", "size"];
+/// `data:32` asks for a new volume of 32 GiB on that storage, `data:cloudinit` for one for
+/// cloud-init. If there is one already, on whichever storage, it is what was asked for: to send the
+/// option again would put an empty disk in its place.
+fn is_same_drive(wanted: &str, current: &str) -> bool {
+    // The server uses these to create the volume, and does not keep them.
+    const NOT_KEPT: [&str; 4] = ["file", "import-from", "format", "size"];
     let rest = |drive| -> BTreeSet<(&str, &str)> {
         let named = named_parts(drive, "file").into_iter();
-        named.filter(|(key, _)| !PASSING.contains(key)).collect()
+        named.filter(|(key, _)| !NOT_KEPT.contains(key)).collect()
     };
-    let is_volume_there = match new_volume(wanted) {
-        Some("cloudinit") => is_cloud_init(there),
-        Some(_) => is_disk(there),
-        None => volume(wanted) == volume(there),
+    let has_volume = match new_volume(wanted) {
+        Some("cloudinit") => is_cloud_init(current),
+        Some(_) => is_disk(current),
+        None => volume(wanted) == volume(current),
     };
-    is_volume_there && rest(wanted).is_subset(&rest(there))
+    has_volume && rest(wanted).is_subset(&rest(current))
 }
 
 fn volume(drive: &str) -> Option<&str> {
     value_of(drive, "file").or_else(|| bare_value(drive))
 }
 
-/// Whether a drive is asked for that does not exist yet: `data:32`.
+/// Whether a drive asks for a new volume: `data:32`.
 pub fn asks_for_new_volume(drive: &str) -> bool {
     new_volume(drive).is_some()
 }
 
-/// Size in GiB, or `cloudinit`, of the volume that a drive asks for, if it asks for one that is not
-/// there yet.
+/// The size in GiB, or `cloudinit`, if a drive asks for a new volume.
 fn new_volume(drive: &str) -> Option<&str> {
     let (_, what) = volume(drive)?.split_once(':')?;
     let is_size = what.parse::<f64>().is_ok();
     (is_size || what == "cloudinit").then_some(what)
 }
 
-/// A volume that may hold something that nobody wants to lose.
+/// Whether a drive has a volume whose loss would lose data.
 fn is_disk(drive: &str) -> bool {
     let is_volume = volume(drive).is_some_and(|volume| volume.contains(':'));
     is_volume && value_of(drive, "media") != Some("cdrom")
 }
 
-/// The drive that is wanted, with the volume that is there in the place of a new one.
-fn with_volume_of(wanted: &str, there: &str) -> String {
-    let (Some(_), Some(old), true) = (new_volume(wanted), volume(there), is_disk(there)) else {
+/// A drive with its current volume, if it has one, instead of a new one.
+fn with_volume_of(wanted: &str, current: &str) -> String {
+    let (Some(_), Some(volume), true) = (new_volume(wanted), volume(current), is_disk(current))
+    else {
         return wanted.to_owned();
     };
     let kept = parts(wanted).filter_map(|(key, value)| match key {
-        None | Some("file") => Some(old.to_owned()),
+        None | Some("file") => Some(volume.to_owned()),
         Some("import-from" | "format" | "size") => None,
         Some(key) => Some(format!("{key}={value}")),
     });
@@ -246,13 +233,13 @@ mod tests {
     #[case::keys_in_small_letters("sshkeys", "a+b", "a%2bb", true)]
     #[case::other_keys("sshkeys", "a", "b", false)]
     #[case::strange_encoding("sshkeys", "100%", "100%", true)]
-    fn what_is_so_already_is_known(
+    fn an_option_that_is_already_set_is_recognized(
         #[case] key: &str,
         #[case] wanted: &str,
-        #[case] there: &str,
+        #[case] current: &str,
         #[case] expected: bool,
     ) {
-        assert_eq!(is_same(key, wanted, there), expected);
+        assert_eq!(is_same(key, wanted, current), expected);
     }
 
     #[rstest]
@@ -302,12 +289,12 @@ mod tests {
         "data:101/vm-101-disk-2.raw"
     )]
     #[case::anything_else("ipconfig0", "ip=dhcp", None, "ip=dhcp")]
-    fn what_is_sent_keeps_what_must_stay(
+    fn what_is_sent_keeps_hardware_addresses_and_volumes(
         #[case] key: &str,
         #[case] wanted: &str,
-        #[case] there: Option<&str>,
+        #[case] current: Option<&str>,
         #[case] sent: &str,
     ) {
-        assert_eq!(to_send(key, wanted, there), sent);
+        assert_eq!(to_send(key, wanted, current), sent);
     }
 }

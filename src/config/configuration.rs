@@ -1,0 +1,209 @@
+//! The merged settings, if they are enough to reach a server.
+
+use std::iter;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::{Error, MissingSnafu, PinsAndHostsSnafu};
+use super::layer::{Layer, Trusted};
+use super::setting::{Setting, parsed};
+use super::small_file::SmallFile;
+use crate::pve::secret::{Masked, Secret};
+use crate::pve::types::{Token, TokenId};
+use crate::pve::{Access, Address, Endpoint, Host, Trust};
+
+/// How to reach the servers, and where each setting came from.
+pub struct Configuration {
+    pub access: Access,
+    /// Each setting, for a user who looks for the wrong one.
+    pub sources: Vec<Source>,
+    /// The file that was read, if there is one.
+    pub file: Option<PathBuf>,
+    /// What works, but may not be intended.
+    pub warnings: Vec<String>,
+}
+
+/// A setting and where it came from.
+pub struct Source {
+    /// `host`, `user` …
+    pub name: &'static str,
+    /// Its value; empty for the secret.
+    pub value: String,
+    /// The option, the name in the environment, or the file and its key.
+    pub origin: String,
+}
+
+/// The realm of root, the only user that Proxmox VE has from the start.
+const DEFAULT_REALM: &str = "pam";
+const BY_DEFAULT: &str = "by default";
+
+impl Layer {
+    pub(super) fn into_configuration(
+        self,
+        file: Option<PathBuf>,
+        request_timeout: Duration,
+    ) -> Result<Configuration, Error> {
+        let trusted = self.trusted().pop();
+        let trusted = trusted.unwrap_or_else(|| Setting::new(Trusted::SystemRoots, BY_DEFAULT));
+        let secret = match (self.secret, self.secret_file) {
+            (None, Some(file)) => Some(read_secret_file(&file)?),
+            (secret, _) => secret,
+        };
+        let needed = [
+            ("PROXMOX_HOST", self.servers.whole.is_some()),
+            ("PROXMOX_USER", self.user.whole.is_some()),
+            ("PROXMOX_TOKEN_KEY", self.key.is_some()),
+            ("PROXMOX_TOKEN_SECRET", secret.is_some()),
+        ];
+        let missing = needed.iter().filter(|(_, is_set)| !is_set);
+        let names: Vec<&str> = missing.map(|(name, _)| *name).collect();
+        let (servers, user) = (self.servers.into_both(), self.user.into_both());
+        let (Some((servers, port)), Some((user, realm)), Some(key), Some(secret)) =
+            (servers, user, self.key, secret)
+        else {
+            let names = names.join(", ");
+            return MissingSnafu { names }.fail();
+        };
+        let hosts = hosts(&servers.value, port.as_ref().map(|port| port.value));
+        let trusts = trusts(&trusted, hosts.len())?;
+        let warnings = [
+            not_verified(&hosts, &trusted),
+            without_realm(&user, realm.as_ref()),
+        ];
+        let realm = realm.unwrap_or_else(|| Setting::new(DEFAULT_REALM.to_owned(), BY_DEFAULT));
+        let mut sources = sources_of_servers(&hosts, &servers, port);
+        sources.extend(sources_of_user(&user, &realm));
+        sources.push(key.source("token key", &key.value));
+        sources.push(secret.source("secret", ""));
+        if hosts.iter().any(Host::tls) {
+            sources.push(trusted.source("trust", shown(&trusted.value)));
+        }
+        let (user, realm, key) = (user.value, realm.value, key.value);
+        let id = TokenId { user, realm, key };
+        let endpoints = hosts.into_iter().zip(trusts);
+        let endpoints = endpoints.map(|(host, trust)| Endpoint { host, trust });
+        Ok(Configuration {
+            access: Access {
+                endpoints: endpoints.collect(),
+                token: Token {
+                    id,
+                    secret: secret.value,
+                },
+                request_timeout,
+            },
+            sources,
+            file,
+            warnings: warnings.into_iter().flatten().collect(),
+        })
+    }
+}
+
+/// The secret in a file that holds nothing else.
+fn read_secret_file(setting: &Setting<PathBuf>) -> Result<Setting<Secret>, Error> {
+    let (path, origin) = (&setting.value, &setting.origin);
+    let file = SmallFile::read(path);
+    let file = file.map_err(|error| format!("cannot read '{}': {error}", path.display()));
+    let file = parsed(file, origin)?.value;
+    file.ensure_private(origin)?;
+    let secret = Secret::of_token(file.text.trim());
+    let reason = "the file holds no token's secret, which is a UUID and nothing else";
+    parsed(secret.ok_or(reason), origin)
+}
+
+fn hosts(servers: &[Address], default_port: Option<u16>) -> Vec<Host> {
+    let hosts = servers.iter().cloned().map(|server| {
+        let port = server.port.or(default_port);
+        Address { port, ..server }.into_host()
+    });
+    hosts.collect()
+}
+
+/// Which certificate to trust at each of the hosts.
+fn trusts(trusted: &Setting<Trusted>, hosts: usize) -> Result<Vec<Trust>, Error> {
+    let trust = match &trusted.value {
+        Trusted::Pins(pins) if pins.len() == hosts => {
+            return Ok(pins.iter().copied().map(Trust::Pin).collect());
+        }
+        Trusted::Pins(pins) => {
+            let (origin, pins) = (&trusted.origin, pins.len());
+            return PinsAndHostsSnafu {
+                origin,
+                pins,
+                hosts,
+            }
+            .fail();
+        }
+        Trusted::CaFile(path) => Trust::CaFile(path.clone()),
+        Trusted::Anyone => Trust::Anyone,
+        Trusted::SystemRoots => Trust::SystemRoots,
+    };
+    Ok(vec![trust; hosts])
+}
+
+fn shown(trusted: &Trusted) -> String {
+    match trusted {
+        Trusted::Pins(_) => "the pinned certificate".to_owned(),
+        Trusted::CaFile(path) => format!("CA file '{}'", path.display()),
+        Trusted::Anyone => "anyone".to_owned(),
+        Trusted::SystemRoots => "this system's authorities".to_owned(),
+    }
+}
+
+fn not_verified(hosts: &[Host], trusted: &Setting<Trusted>) -> Option<String> {
+    let is_warned_of = matches!(trusted.value, Trusted::Anyone) && hosts.iter().any(Host::tls);
+    is_warned_of.then(|| {
+        format!(
+            "the server's certificate is not verified ({}): whoever gets in between can read the \
+             token and use it",
+            trusted.origin
+        )
+    })
+}
+
+fn without_realm(user: &Setting<String>, realm: Option<&Setting<String>>) -> Option<String> {
+    let Setting {
+        value: user,
+        origin,
+    } = user;
+    // There is only one root.
+    (realm.is_none() && user != "root").then(|| {
+        format!(
+            "{origin}: '{user}' names no realm, so it is taken for {user}@{DEFAULT_REALM}; write \
+             {user}@pve, or whichever realm it is in"
+        )
+    })
+}
+
+impl<T> Setting<T> {
+    fn source(&self, name: &'static str, value: impl Into<String>) -> Source {
+        let (value, origin) = (Masked::from(value).to_string(), self.origin.clone());
+        Source {
+            name,
+            value,
+            origin,
+        }
+    }
+}
+
+fn sources_of_servers(
+    hosts: &[Host],
+    servers: &Setting<Vec<Address>>,
+    port: Option<Setting<u16>>,
+) -> Vec<Source> {
+    let names: Vec<String> = hosts.iter().map(Host::to_string).collect();
+    let port = port.filter(|port| port.origin != servers.origin);
+    let port = port.map(|port| port.source("port", port.value.to_string()));
+    iter::once(servers.source("host", names.join(",")))
+        .chain(port)
+        .collect()
+}
+
+fn sources_of_user(user: &Setting<String>, realm: &Setting<String>) -> Vec<Source> {
+    if realm.origin == user.origin {
+        return vec![user.source("user", format!("{}@{}", user.value, realm.value))];
+    }
+    vec![
+        user.source("user", &user.value),
+        realm.source("realm", &realm.value),
+    ]
+}
