@@ -16,10 +16,7 @@ mod fit;
 mod journal;
 mod look;
 mod order;
-mod owner;
-mod refuse;
 mod set_up;
-mod vmid;
 
 pub use self::order::{Order, Run};
 
@@ -50,12 +47,12 @@ fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Error> {
         vmid: attempt.run.order.vmid,
     };
     loop {
-        let seen = attempt.look()?;
-        match decide(wish, attempt.journal.record(), &seen) {
-            Action::Clone => attempt.clone_anew(&seen)?,
+        attempt.look()?;
+        match decide(wish, attempt.journal.record(), &attempt.seen()) {
+            Action::Clone => attempt.clone_anew()?,
             Action::CloneAgain(vmid) => attempt.clone_again(vmid)?,
             Action::Wait(pause) => attempt.wait(pause)?,
-            Action::Forget(vmid) => attempt.forget(vmid, &seen),
+            Action::Forget(vmid) => attempt.forget(vmid),
             Action::Take => {
                 if let Some(existing) = attempt.take() {
                     return Ok(existing);

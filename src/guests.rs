@@ -6,7 +6,9 @@
 //! not be read is kept as a doubt, for it may hide what is looked for.
 
 pub mod addresses;
+pub mod owner;
 pub mod template;
+pub mod vmid;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,14 +7,15 @@
 
 use crate::pve::types::{ExitStatus, Upid};
 use crate::pve::{self, Delivery, Pve, VmConfig};
-use crate::say::failure::{Facts, Failure, Kind, chain, kind_of};
+use crate::say::failure::{Failure, Kind, chain, kind_of};
 use crate::say::hint::{hint_for, with_more};
 use crate::say::stage::{RESUME, Stage, Step, StepTask, Unfinished};
 use crate::say::vm::{Existing, Vm};
 use crate::ui::progress::{Activity, Progress};
 use crate::wait::refusal::passes_by_itself;
 use crate::wait::server::{Server, is_no_such_task};
-use crate::wait::{BackOff, Budget, GaveUp, Look, task};
+use crate::wait::task::{self, how_to_read_log};
+use crate::wait::{BackOff, Budget, GaveUp, Look};
 
 /// Takes steps.
 #[derive(Clone, Copy)]
@@ -49,13 +50,14 @@ enum Outcome {
 }
 
 impl<'r> Engine<'r> {
-    /// Takes a step for a VM, in whatever way `take` does.
+    /// Takes a step for a VM, in whatever way `take` does. A failure begins with the VM, which exists all
+    /// the same.
     pub fn take<T>(
         self,
         existing: &mut Existing,
         step: Step,
         take: impl FnOnce(&mut Taking<'r>) -> Result<T, Cause>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Failure> {
         let mut taking = Taking {
             engine: self,
             unfinished: Unfinished {
@@ -68,11 +70,9 @@ impl<'r> Engine<'r> {
         };
         taking.tell_stage();
         let taken = take(&mut taking);
-        *existing = taking.unfinished.existing.clone();
-        taken.map_err(|cause| Error {
-            unfinished: taking.unfinished,
-            cause,
-        })
+        let taken = taken.map_err(|cause| cause.failure(&taking.unfinished));
+        *existing = taking.unfinished.existing;
+        taken
     }
 }
 
@@ -281,15 +281,6 @@ impl<'r> Taking<'r> {
     }
 }
 
-/// A step that was not taken, or is not known to have been taken.
-#[derive(Debug)]
-pub struct Error {
-    /// The VM, and the step.
-    pub unfinished: Unfinished,
-    /// Why.
-    pub cause: Cause,
-}
-
 /// Why a step was not taken.
 #[derive(Debug)]
 pub enum Cause {
@@ -338,17 +329,14 @@ pub enum Cause {
 pub const FIX_AND_RESUME: &str =
     "correct what it complains of, and add --ensure: that goes on with this VM";
 
-impl Error {
-    /// The failure for people and scripts.
-    pub fn failure(self) -> Failure {
-        let Error { unfinished, cause } = self;
+impl Cause {
+    /// The failure of a step that was not taken, or is not known to have been.
+    fn failure(self, unfinished: &Unfinished) -> Failure {
         let step = &unfinished.step;
-        let after = |seconds: Option<f64>| {
-            seconds.map_or_else(String::new, |seconds| format!("after {seconds} s "))
-        };
+        let after = |seconds: f64| format!("after {seconds} s ");
         let mut facts = unfinished.facts();
         let mut log = Vec::new();
-        let (kind, words, hint) = match cause {
+        let (kind, words, hint) = match self {
             Cause::Request { source } => (
                 kind_of(&source),
                 format!("{}: {}", step.failed(), chain(&*source)),
@@ -363,19 +351,15 @@ impl Error {
                 words,
                 log: lines,
             } => {
-                log = lines;
-                let hint = task::how_to_read_log(&upid);
-                let hint = format!("{hint}; once that is mended, {RESUME}");
-                facts = Facts {
-                    upid: Some(upid),
-                    ..facts
-                };
                 let words = format!("{}: Task failed: {words}", step.failed());
+                let hint = how_to_read_log(&upid);
+                (facts.upid, log) = (Some(upid), lines);
+                let hint = format!("{hint}; once that is mended, {RESUME}");
                 (Kind::TaskFailed, words, hint)
             }
             Cause::TimeIsUp { seconds, last } => {
                 let last = last.map_or_else(String::new, |why| format!(": {why}"));
-                let words = format!("{}{}{last}", after(Some(seconds)), step.ongoing());
+                let words = format!("{}{}{last}", after(seconds), step.ongoing());
                 let hint = step.hint_if_slow().unwrap_or_else(|| unfinished.hint());
                 (Kind::Timeout, words, hint)
             }
@@ -385,7 +369,11 @@ impl Error {
                 error,
             } => (
                 seconds.map_or(Kind::OutcomeUnknown, |_| Kind::Timeout),
-                format!("{}{}: {why}", after(seconds), step.unknown()),
+                format!(
+                    "{}{}: {why}",
+                    seconds.map(after).unwrap_or_default(),
+                    step.unknown()
+                ),
                 with_more(unfinished.hint(), error.as_deref()),
             ),
             Cause::Gone => (

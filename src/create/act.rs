@@ -2,24 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use super::attempt::{Answer, Attempt, Clone, View};
-use super::decide::{Namesake, Owner, Pause, Request, Seen};
-use super::failure::{Doubt, Error};
+use super::attempt::{Attempt, Clone, View};
+use super::decide::{Answer, Namesake, Pause, Refusal};
+use super::failure::{
+    Doubt, Error, Half, ambiguous, begun_otherwise, created_unseen, exists, half_made, hidden,
+    still_unclear, task_failed, timed_out, vmid_taken,
+};
 use super::fit::{check_template, tell_if_elsewhere};
-use super::owner::Sight;
 use crate::guests::Guests;
+use crate::guests::owner::Sight;
 use crate::ledger::{Event, Growth, Intent, Record};
 use crate::pve::types::{Guest, Vmid};
 use crate::pve::{self, Delivery, Pve};
-use crate::say::failure::{Failure, Kind};
+use crate::say::failure::{Failure, Kind, Started};
 use crate::say::stage::Stage;
 use crate::say::vm::{Existing, Vm};
-use crate::wait::refusal::Refusal;
 
 impl Attempt<'_> {
     /// Asks for a clone to `--vmid` or to a free VMID.
-    pub fn clone_anew(&mut self, seen: &Seen) -> Result<(), Error> {
-        if seen.namesake == Namesake::MayBeHidden {
+    pub fn clone_anew(&mut self) -> Result<(), Error> {
+        if self.namesake == Namesake::MayBeHidden {
             // Who names the VMID knows which VM is meant, even if another one has its name.
             let doubts = self.doubts();
             let name = &self.run.order.name;
@@ -27,21 +29,20 @@ impl Attempt<'_> {
                 .progress
                 .warning(&format!("another VM may be named '{name}': {doubts}"));
         }
-        let template = self.template()?;
+        let template = self.find_template()?;
         let growth = self.check_template(&template)?;
         let vmid = match self.run.order.vmid {
             Some(vmid) => vmid,
             None => self.free_vmid()?,
         };
-        self.clone = Clone::new();
+        self.clone = Clone::default();
         self.view = View::default();
         self.ask(&template, vmid, growth)
     }
 
     /// Asks once more for the clone to the VMID of the record.
     pub fn clone_again(&mut self, vmid: Vmid) -> Result<(), Error> {
-        let template = self.template();
-        let checked = template.and_then(|template| {
+        let checked = self.find_template().and_then(|template| {
             let growth = self.check_template(&template)?;
             Ok((template, growth))
         });
@@ -87,7 +88,7 @@ impl Attempt<'_> {
                 self.clone.upid = Some(upid);
                 self.clone.is_watched = false;
                 self.clone.is_taken_over = false;
-                self.clone.answer = Answer::None;
+                self.clone.answer = Answer::Unknown;
                 return Ok(());
             }
             Err(error) => error,
@@ -106,14 +107,13 @@ impl Attempt<'_> {
                 self.tell_once("lost answer", &note);
                 self.clone.undecided = true;
                 self.clone.doubt = Some(Doubt::Lost(Box::new(error)));
-                Answer::None
+                Answer::Unknown
             }
-            pve::Error::Refused { words, .. } => match self.meaning_of(words, vm.vmid) {
-                Refusal::VmidTaken => Answer::Taken(words.clone()),
-                Refusal::Passes => Answer::Passes(words.clone()),
-                Refusal::Final => Answer::Refused(Box::new(error)),
-            },
-            _ if self.clone.undecided => Answer::None,
+            pve::Error::Refused { words, .. } => {
+                let answer = self.answer_of(words);
+                answer.unwrap_or_else(|| Answer::Refused(Box::new(error)))
+            }
+            _ if self.clone.undecided => Answer::Unknown,
             _ => Answer::Refused(Box::new(error)),
         };
     }
@@ -159,7 +159,7 @@ impl Attempt<'_> {
         }
         if pause == Pause::BackOff {
             self.clone.answer = if self.clone.undecided {
-                Answer::None
+                Answer::Unknown
             } else {
                 Answer::Due
             };
@@ -168,11 +168,12 @@ impl Attempt<'_> {
     }
 
     /// Records that there is no VM of ours at the VMID of the record, and none will come.
-    pub fn forget(&mut self, vmid: Vmid, seen: &Seen) {
+    pub fn forget(&mut self, vmid: Vmid) {
         let was_asked = matches!(self.journal.record(), Record::Asked(..));
         self.journal
             .tell(Event::Failed(vmid), Stage::NothingStarted);
-        let is_lost = seen.owner == Owner::Anothers || seen.request == Request::Taken;
+        let is_lost = matches!(self.view.sight, Some(Sight::Anothers(_)))
+            || matches!(self.clone.answer, Answer::Taken(_));
         if was_asked && is_lost {
             if !self.clone.is_taken_over {
                 self.choice.lost(vmid);
@@ -185,8 +186,9 @@ impl Attempt<'_> {
                 .progress
                 .note(&format!("VMID {vmid} went to another guest{more}"));
         }
-        self.clone = Clone::new();
+        self.clone = Clone::default();
         self.view = View::default();
+        self.asks_otherwise = false;
     }
 
     /// The VM that exists; none if nothing was seen of it after all.
@@ -210,5 +212,118 @@ impl Attempt<'_> {
                 existing
             }
         })
+    }
+
+    /// Why no VM can be had.
+    pub fn refuse(&mut self, refusal: Refusal) -> Error {
+        let order = &self.run.order;
+        match refusal {
+            Refusal::NameMayBeTaken => Error::name_may_be_taken(&order.name, &self.doubts()),
+            Refusal::Ambiguous => ambiguous(&order.name, &self.holders).into(),
+            Refusal::Exists => exists(&order.name, &self.holders(), order.ensure).into(),
+            Refusal::VmidTaken(vmid) => {
+                let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
+                let guest = match &self.view.sight {
+                    Some(Sight::Anothers(guest)) => Some(guest),
+                    _ => row,
+                };
+                vmid_taken(vmid, guest).into()
+            }
+            Refusal::AskedOtherwise(begun) => {
+                let asked = self.differences(&begun).join(", ");
+                let started = match self.journal.record() {
+                    Record::Created(_) => Started::Yes,
+                    _ => Started::Unknown,
+                };
+                begun_otherwise(&order.name, &begun, &asked, started, self.journal.path()).into()
+            }
+            Refusal::Hidden(begun) => {
+                let was_created = !matches!(self.journal.record(), Record::Asked(..));
+                hidden(self.run, &self.vm_of(&begun), was_created).into()
+            }
+            Refusal::HalfMade(begun) => {
+                let half = match &self.view.sight {
+                    Some(Sight::Incomplete(disks)) => Half::Lacks(disks.clone()),
+                    Some(Sight::InTheMaking { is_named: true }) => Half::Locked,
+                    _ => Half::Nameless,
+                };
+                self.half_made(&self.vm_of(&begun), &half)
+            }
+            Refusal::CloneFailed(begun) => self.clone_failed(&begun),
+        }
+    }
+
+    /// The VMs that have the name; the one that was looked at if the list does not show it.
+    fn holders(&self) -> Vec<Guest> {
+        match &self.view.sight {
+            Some(Sight::Ours(vm, config)) if self.holders.is_empty() => {
+                vec![config.clone().into_guest(vm.vmid, vm.node.clone())]
+            }
+            _ => self.holders.clone(),
+        }
+    }
+
+    /// What the request has ended in, as far as that is known.
+    fn clone_failed(&mut self, begun: &Intent) -> Error {
+        let vm = self.vm_of(begun);
+        let (template, undecided) = (begun.template, self.clone.undecided);
+        let answer = std::mem::take(&mut self.clone.answer);
+        if !undecided && !matches!(answer, Answer::Unknown | Answer::Due | Answer::Done) {
+            let failed = Event::Failed(vm.vmid);
+            self.journal.tell(failed, Stage::NothingStarted);
+        }
+        match answer {
+            Answer::Refused(source) => Error::clone_refused(template, &vm, undecided, source),
+            Answer::Failed(failed) => task_failed(vm, undecided, failed).into(),
+            Answer::Taken(words) | Answer::Passes(words) if !undecided => {
+                Error::busy(template, &vm, &words, self.run.server.budget.seconds())
+            }
+            _ => self.timed_out(&Stage::Undecided(vm)),
+        }
+    }
+
+    fn half_made(&self, vm: &Vm, half: &Half) -> Error {
+        let failed = match &self.clone.answer {
+            Answer::Failed(failed) => Some(failed.clone()),
+            _ => None,
+        };
+        let is_ours = matches!(self.journal.record(), Record::Asked(..));
+        half_made(vm, half, is_ours, failed, self.journal.path()).into()
+    }
+
+    fn timed_out(&mut self, stage: &Stage) -> Error {
+        let seconds = self.run.server.budget.seconds();
+        let doubt = self.clone.doubt.take();
+        timed_out(seconds, stage, self.view.unseen.as_deref(), doubt).into()
+    }
+
+    /// The budget has ended before it was clear what there is.
+    pub fn time_is_up(&mut self) -> Error {
+        let seconds = self.run.server.budget.seconds();
+        let half = match &self.view.sight {
+            Some(Sight::InTheMaking { is_named: true }) => Some(Half::Locked),
+            Some(Sight::InTheMaking { is_named: false } | Sight::Appeared) => Some(Half::Nameless),
+            _ => None,
+        };
+        if let (Some(half), Some(vm)) = (half, self.view.vm.clone()) {
+            match (self.view.running.clone(), half) {
+                (None, half) => return self.half_made(&vm, &half),
+                (Some(upid), Half::Locked) => {
+                    let stage = Stage::Cloning(vm, upid);
+                    return timed_out(seconds, &stage, None, None).into();
+                }
+                _ => {}
+            }
+        }
+        let unseen = self.view.unseen.as_deref();
+        match (self.journal.record().clone(), &self.view.vm) {
+            (Record::Asked(begun, _), _) => self.clone_failed(&begun),
+            (Record::None, Some(vm)) => still_unclear(seconds, vm, unseen).into(),
+            (record, Some(vm)) => {
+                let is_finished = matches!(record, Record::Finished(_));
+                created_unseen(vm, is_finished, Some(seconds), unseen).into()
+            }
+            (_, None) => self.timed_out(&Stage::NothingStarted),
+        }
     }
 }

@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::decide::{Lasting, Owner, Request};
-use super::failure::{Doubt, Error, Failed, no_template};
+use super::decide::{Answer, Lasting, Namesake, Owner, Seen};
+use super::failure::{Doubt, Error};
 use super::journal::Journal;
 use super::order::Run;
-use super::owner::Sight;
-use super::vmid::Choice;
 use crate::guests::Guests;
-use crate::guests::template::NotFound;
+use crate::guests::owner::Sight;
+use crate::guests::vmid::Choice;
 use crate::ledger::{Growth, Intent, Record};
-use crate::pve::types::{Guest, Node, Upid, Vmid};
+use crate::pve::types::{Guest, Upid};
 use crate::pve::{self, VmConfig};
-use crate::say::failure::{Failure, Kind};
 use crate::say::vm::{Existing, Vm};
 use crate::wait::refusal::Refusal;
 use crate::wait::{BackOff, Patience, Pauses};
@@ -31,12 +29,16 @@ pub struct Attempt<'r> {
     pub view: View,
     /// The guests, as last read.
     pub guests: Option<Guests<'r>>,
-    /// The template, once it was looked for.
-    pub template: Option<Result<Guest, NotFound>>,
+    /// The template, once it was found.
+    pub template: Option<Guest>,
     /// What relative sizes come to, once the template was found fit.
     pub growth: Option<BTreeMap<String, Growth>>,
     /// The VMs of that name, apart from the one of the record.
     pub holders: Vec<Guest>,
+    /// What they are to the VMID in question.
+    pub namesake: Namesake,
+    /// Whether the order asks for something else than what the record says was begun.
+    pub asks_otherwise: bool,
     /// The VMIDs that were lost to other guests.
     pub choice: Choice,
     /// The pauses of one interval.
@@ -48,6 +50,7 @@ pub struct Attempt<'r> {
 }
 
 /// What is known of the clone to the VMID of the record.
+#[derive(Default)]
 pub struct Clone {
     /// What came of the request.
     pub answer: Answer,
@@ -65,24 +68,6 @@ pub struct Clone {
     pub doubt: Option<Doubt>,
 }
 
-/// What came of the request for the clone, with what there is to tell of it.
-pub enum Answer {
-    /// Nothing is known.
-    None,
-    /// It was not carried out, and is to be sent again.
-    Due,
-    /// Its task has succeeded.
-    Done,
-    /// It was refused, or its task has failed, in these words, which say that the VMID is taken.
-    Taken(String),
-    /// The same for something that passes by itself.
-    Passes(String),
-    /// It was refused for good.
-    Refused(Box<pve::Error>),
-    /// Its task has failed for good.
-    Failed(Failed),
-}
-
 /// A VMID, as seen over several looks.
 #[derive(Default)]
 pub struct View {
@@ -91,7 +76,7 @@ pub struct View {
     /// What the last good look found.
     pub sight: Option<Sight>,
     /// Why the last look failed, if it did.
-    pub unseen: Option<pve::Error>,
+    pub unseen: Option<Box<pve::Error>>,
     /// The clone that was running when the VM was first seen to be in the making.
     pub running: Option<Upid>,
     /// Whether the look of this turn saw nothing.
@@ -111,9 +96,9 @@ impl<'r> Attempt<'r> {
                 undecided: true,
                 is_taken_over: true,
                 upid: upid.clone(),
-                ..Clone::new()
+                ..Clone::default()
             },
-            _ => Clone::new(),
+            _ => Clone::default(),
         };
         Attempt {
             run,
@@ -124,6 +109,8 @@ impl<'r> Attempt<'r> {
             template: None,
             growth: None,
             holders: Vec::new(),
+            namesake: Namesake::None,
+            asks_otherwise: false,
             choice: Choice::default(),
             pauses: budget.pauses(),
             back_off: BackOff::new(&budget),
@@ -131,20 +118,31 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    /// What the decision table is told of how long the owner has been the same.
-    pub fn lasting(&self) -> Lasting {
-        let budget = self.run.server.budget;
-        let since = self.view.since.map(|(_, since)| since);
-        match since.map(|since| budget.clock.elapsed() - since) {
-            Some(lasting) if lasting >= budget.a_restart() => Lasting::ARestart,
-            Some(lasting) if lasting >= budget.a_while() => Lasting::AWhile,
-            _ => Lasting::Briefly,
+    /// What the decision table is told of the last look.
+    pub fn seen(&self) -> Seen<'_> {
+        Seen {
+            asks_otherwise: self.asks_otherwise,
+            answer: &self.clone.answer,
+            undecided: self.clone.undecided,
+            owner: self.view.owner(),
+            lasting: self.lasting(),
+            clone_runs: self.view.running.is_some(),
+            namesake: self.namesake,
         }
     }
 
-    /// The run's time.
-    pub fn now(&self) -> Duration {
-        self.run.server.budget.clock.elapsed()
+    fn lasting(&self) -> Lasting {
+        let budget = self.run.server.budget;
+        let lasting = self.view.since.map_or(Duration::ZERO, |(_, since)| {
+            budget.clock.elapsed().saturating_sub(since)
+        });
+        if lasting >= budget.a_restart() {
+            Lasting::ARestart
+        } else if lasting >= budget.a_while() {
+            Lasting::AWhile
+        } else {
+            Lasting::Briefly
+        }
     }
 
     /// The VM of an intent.
@@ -152,37 +150,24 @@ impl<'r> Attempt<'r> {
         self.run.vm(intent.vmid, &intent.node)
     }
 
-    /// The template, which was looked for before.
-    pub fn template(&self) -> Result<Guest, Error> {
-        match &self.template {
-            Some(Ok(template)) => Ok(template.clone()),
-            Some(Err(source)) => Err(no_template(source).into()),
-            None => Err(Failure::new(Kind::TemplateNotFound, "no template").into()),
-        }
-    }
-
-    /// The template whose disks a clone of ours must have, with its node, if it still exists.
-    pub fn template_of(&self, intent: &Intent) -> Option<(Vmid, Node)> {
-        let template = self.template.as_ref()?.as_ref().ok()?;
-        (template.vmid == intent.template).then(|| (template.vmid, template.node.clone()))
-    }
-
     /// Where the order asks for something else than what was begun.
     pub fn differences(&self, begun: &Intent) -> Vec<String> {
         let mut differences = self.run.differs_from(begun);
-        if let Some(Ok(template)) = &self.template
-            && template.vmid != begun.template
-        {
-            differences.push(template.to_string());
-        }
+        let template = self.template.iter();
+        let other = template.filter(|template| template.vmid != begun.template);
+        differences.extend(other.map(Guest::to_string));
         differences
     }
 
-    /// What the server's words for no mean for a clone to this VMID.
-    pub fn meaning_of(&self, words: &str, vmid: Vmid) -> Refusal {
-        let intent = self.journal.record().intent();
-        let template = intent.map_or(vmid, |intent| intent.template);
-        Refusal::of(words, template, vmid)
+    /// What it means that the server has refused the clone, or that its task has failed, in these words;
+    /// nothing if they are final.
+    pub fn answer_of(&self, words: &str) -> Option<Answer> {
+        let Intent { vmid, template, .. } = self.journal.record().intent()?;
+        match Refusal::of(words, *template, *vmid) {
+            Refusal::VmidTaken => Some(Answer::Taken(words.to_owned())),
+            Refusal::Passes => Some(Answer::Passes(words.to_owned())),
+            Refusal::Final => None,
+        }
     }
 
     /// The VM of this command, created by it.
@@ -214,43 +199,43 @@ impl<'r> Attempt<'r> {
     }
 }
 
-impl Clone {
-    /// Nothing was asked for.
-    pub fn new() -> Clone {
-        Clone {
-            answer: Answer::None,
-            undecided: false,
-            is_taken_over: false,
-            upid: None,
-            is_watched: false,
-            warnings: Vec::new(),
-            doubt: None,
+impl View {
+    /// A look has worked at this time of the run; it found this, or there was nothing to look at.
+    pub fn saw(&mut self, sight: Option<Sight>, now: Duration) {
+        self.sight = sight;
+        self.is_blind = false;
+        self.unseen = None;
+        let owner = self.owner();
+        if self.since.is_none_or(|(before, _)| before != owner) {
+            self.since = Some((owner, now));
         }
     }
 
-    /// What the decision table is told of the answer.
-    pub fn request(&self) -> Request {
-        match self.answer {
-            Answer::None => Request::Unknown,
-            Answer::Due => Request::Due,
-            Answer::Done => Request::Done,
-            Answer::Taken(_) => Request::Taken,
-            Answer::Passes(_) => Request::Passes,
-            Answer::Refused(_) => Request::Refused,
-            Answer::Failed(_) => Request::Failed,
+    /// A look has failed, for this reason if that is new.
+    pub fn failed(&mut self, why: Option<Box<pve::Error>>) {
+        self.is_blind = true;
+        self.unseen = why.or(self.unseen.take());
+    }
+
+    fn owner(&self) -> Owner {
+        match &self.sight {
+            _ if self.is_blind => Owner::Unknown,
+            None => Owner::NotLooked,
+            Some(sight) => Owner::of(sight),
         }
     }
 }
 
-impl View {
-    /// A look has worked; it found this, or there was nothing to look at.
-    pub fn saw(&mut self, sight: Option<Sight>, now: Duration) {
-        let owner = sight.as_ref().map_or(Owner::NotLooked, Sight::owner);
-        if self.since.is_none_or(|(before, _)| before != owner) {
-            self.since = Some((owner, now));
+impl Owner {
+    /// What the decision table is told of a sight.
+    pub fn of(sight: &Sight) -> Owner {
+        match sight {
+            Sight::Free => Owner::Free,
+            Sight::Ours(..) => Owner::Ours,
+            Sight::Anothers(_) => Owner::Anothers,
+            Sight::InTheMaking { .. } | Sight::Appeared => Owner::InTheMaking,
+            Sight::Incomplete(_) => Owner::Incomplete,
+            Sight::Hidden => Owner::Hidden,
         }
-        self.sight = sight;
-        self.is_blind = false;
-        self.unseen = None;
     }
 }

@@ -2,7 +2,9 @@
 //! It is a pure function; a fresh run, a run after `kill -9`, a lost answer and a lost race are rows of
 //! it.
 
+use super::failure::Failed;
 use crate::ledger::{Intent, Record};
+use crate::pve;
 use crate::pve::types::Vmid;
 
 /// What the user said about VMs that exist.
@@ -16,12 +18,12 @@ pub struct Wish {
 
 /// What was seen. The VMID in question is that of the record; without a record that of the only
 /// namesake, else that of `--vmid`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Seen {
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
     /// Whether the order asks for something else than what the record says was begun.
     pub asks_otherwise: bool,
     /// What came of the request for the clone.
-    pub request: Request,
+    pub answer: &'a Answer,
     /// Whether some request for the clone got no usable answer, and may still be carried out.
     pub undecided: bool,
     /// Who has the VMID in question.
@@ -34,23 +36,24 @@ pub struct Seen {
     pub namesake: Namesake,
 }
 
-/// What came of the request for the clone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Request {
+/// What came of the request for the clone, with what there is to tell of it.
+#[derive(Debug, Default)]
+pub enum Answer {
     /// It is not known: it got no usable answer, or an earlier run has made it.
+    #[default]
     Unknown,
     /// It was not carried out, and is to be sent again.
     Due,
     /// Its task has succeeded.
     Done,
-    /// It was refused, or its task has failed, in words that say that the VMID is taken.
-    Taken,
+    /// It was refused, or its task has failed, in these words, which say that the VMID is taken.
+    Taken(String),
     /// It was refused, or its task has failed, for something that passes by itself.
-    Passes,
+    Passes(String),
     /// It was refused for good.
-    Refused,
+    Refused(Box<pve::Error>),
     /// Its task has failed for good.
-    Failed,
+    Failed(Failed),
 }
 
 /// Who has a VMID.
@@ -86,9 +89,10 @@ pub enum Lasting {
 }
 
 /// Which VMs have the name, apart from the one at the VMID in question of a record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Namesake {
     /// None, or nobody had to look.
+    #[default]
     None,
     /// None was seen, but a node or a row that cannot be read may hide one.
     MayBeHidden,
@@ -185,28 +189,27 @@ fn nothing_recorded(wish: Wish, seen: &Seen) -> Action {
 }
 
 fn asked(begun: &Intent, seen: &Seen) -> Action {
+    use Answer::{Done, Due, Failed, Passes, Refused, Taken};
     use Owner::{Anothers, Free, Hidden, InTheMaking, Incomplete, NotLooked, Ours, Unknown};
-    use Request::{Done, Due, Failed, Passes, Refused, Taken};
 
     let vmid = begun.vmid;
     let for_a_while = seen.lasting >= Lasting::AWhile;
     let refuse = |refusal: fn(Intent) -> Refusal| Action::Refuse(refusal(begun.clone()));
-    match (seen.request, seen.owner) {
+    match (seen.answer, seen.owner) {
         (_, Anothers) => Action::Forget(vmid),
         _ if seen.asks_otherwise => refuse(Refusal::AskedOtherwise),
         // Where this token sees no VMs, the word of the task is all there is.
         (_, Ours) | (Done, NotLooked | Hidden) => Action::Take,
-        (Refused, _) => refuse(Refusal::CloneFailed),
-        (Passes, _) => Action::Wait(Pause::BackOff),
+        (Refused(_), _) | (Failed(_), NotLooked | Free | Hidden) => refuse(Refusal::CloneFailed),
+        (Passes(_), _) => Action::Wait(Pause::BackOff),
         (Due, _) if !seen.undecided => Action::CloneAgain(vmid),
         // Only a lock on a free VMID passes. While undecided, our own request may be what took it.
-        (Taken, Free) if !seen.undecided => Action::Wait(Pause::BackOff),
-        (Taken, NotLooked | InTheMaking | Hidden) if !seen.undecided => Action::Forget(vmid),
+        (Taken(_), Free) if !seen.undecided => Action::Wait(Pause::BackOff),
+        (Taken(_), NotLooked | InTheMaking | Hidden) if !seen.undecided => Action::Forget(vmid),
         (_, Incomplete) => refuse(Refusal::HalfMade),
-        (Failed, InTheMaking) if !seen.undecided && !seen.clone_runs && for_a_while => {
+        (Failed(_), InTheMaking) if !seen.undecided && !seen.clone_runs && for_a_while => {
             refuse(Refusal::HalfMade)
         }
-        (Failed, NotLooked | Free | Hidden) => refuse(Refusal::CloneFailed),
         (_, Hidden) if !seen.clone_runs && for_a_while => refuse(Refusal::Hidden),
         (_, Free) => match (seen.namesake, seen.lasting) {
             (_, Lasting::Briefly) => Action::Wait(Pause::Interval),

@@ -72,9 +72,10 @@ impl Error {
     /// Something could not be read before the clone.
     pub fn request(what: impl AsRef<str>, source: pve::Error) -> Error {
         let words = format!("{}: {}", what.as_ref(), chain(&source));
+        let kind = kind_of(&source);
         Error {
-            failure: Failure::new(kind_of(&source), words).with_hint(hint_for(&source)),
-            is_unanswered: kind_of(&source) == Kind::Unreachable,
+            failure: Failure::new(kind, words).with_hint(hint_for(&source)),
+            is_unanswered: kind == Kind::Unreachable,
             request: Some(Box::new(source)),
         }
     }
@@ -85,15 +86,18 @@ impl Error {
         self
     }
 
+    /// The request that failed, if it was one.
+    pub fn into_request(self) -> Option<Box<pve::Error>> {
+        self.request
+    }
+
     /// A node or a row that cannot be read may hide a VM of the name.
     pub fn name_may_be_taken(name: &VmName, doubts: &str) -> Error {
         let words = format!("cannot tell whether there is a VM '{name}': {doubts}");
         let hint = "if you are sure that there is none, say which VMID the new one gets: --vmid N";
         Error {
             is_unanswered: true,
-            ..Failure::new(Kind::Unreachable, words)
-                .with_hint(hint.to_owned())
-                .into()
+            ..failure(Kind::Unreachable, words, hint, Facts::default()).into()
         }
     }
 
@@ -108,9 +112,8 @@ impl Error {
         let why = chain(&*source);
         let failure = if undecided {
             let words = format!("{words}, which an earlier request may still make: {why}");
-            Failure::new(Kind::OutcomeUnknown, words)
-                .with_hint(RESUME.to_owned())
-                .about(vm.facts(Started::Unknown))
+            let facts = vm.facts(Started::Unknown);
+            failure(Kind::OutcomeUnknown, words, RESUME, facts)
         } else {
             Failure::new(kind_of(&source), format!("{words}: {why}"))
                 .with_hint(hint_for_clone(&source, vm.vmid, &vm.node))
@@ -139,14 +142,12 @@ impl Error {
     }
 
     fn timed_out(self, seconds: f64) -> Error {
-        let why = self.failure.message;
+        let Failure { message, facts, .. } = self.failure;
+        let words = format!("Timed out after {seconds} s; nothing was started: {message}");
         let hint = "there is nothing to clean up; run it again, with a longer --timeout if the server \
                     is slow or what is in the way takes long";
-        let words = format!("Timed out after {seconds} s; nothing was started: {why}");
-        Failure::new(Kind::Timeout, words)
-            .with_hint(with_more(hint.to_owned(), self.request.as_deref()))
-            .about(self.failure.facts)
-            .into()
+        let hint = with_more(hint.to_owned(), self.request.as_deref());
+        failure(Kind::Timeout, words, hint, facts).into()
     }
 
     /// The error while it is not clear what became of an earlier run's clone: it must not sound as if
@@ -168,36 +169,62 @@ impl Error {
             (None, _) => format!("without what it cannot become, {RESUME}"),
             (request, _) => with_more(RESUME.to_owned(), request.as_deref()),
         };
-        Failure::new(kind, words)
-            .with_hint(hint)
-            .about(vm.facts(Started::Unknown))
-            .into()
+        failure(kind, words, hint, vm.facts(Started::Unknown)).into()
     }
+}
+
+fn failure(kind: Kind, words: String, hint: impl Into<String>, facts: Facts) -> Failure {
+    let failure = Failure::new(kind, words).with_hint(hint.into());
+    failure.about(facts)
+}
+
+/// Nothing is known but that something may have been begun.
+const UNKNOWN: Facts = Facts {
+    vmid: None,
+    upid: None,
+    node: None,
+    started: Started::Unknown,
+};
+
+fn facts_of_intent(intent: &Intent, started: Started) -> Facts {
+    Facts {
+        vmid: Some(intent.vmid),
+        node: Some(intent.node.clone()),
+        upid: None,
+        started,
+    }
+}
+
+fn facts_of_guest(guest: Option<&Guest>) -> Facts {
+    Facts {
+        vmid: guest.map(|guest| guest.vmid),
+        node: guest.map(|guest| guest.node.clone()),
+        ..Facts::default()
+    }
+}
+
+/// What to type to remove the ledger's file of a name.
+fn remove(path: Option<&Path>) -> String {
+    let path = path.map(Path::to_string_lossy);
+    path.map_or_else(String::new, |path| format!("rm {}", word(&path)))
 }
 
 /// Another run holds the ledger; `waited` is for how long this one has waited, in seconds.
 pub fn held(name: &VmName, holder: Option<u32>, waited: Option<f64>) -> Failure {
     let process = process_name(holder);
-    let (kind, words, hint) = match waited {
-        None => (
-            Kind::InProgress,
-            format!("{process} is making VM '{name}'"),
-            "--ensure waits for its end, and then says what is there",
-        ),
-        Some(seconds) => (
-            Kind::Timeout,
-            format!(
+    match waited {
+        None => {
+            let words = format!("{process} is making VM '{name}'");
+            let hint = "--ensure waits for its end, and then says what is there";
+            failure(Kind::InProgress, words, hint, UNKNOWN)
+        }
+        Some(seconds) => {
+            let words = format!(
                 "Timed out after {seconds} s; waiting for {process}, which is making VM '{name}'"
-            ),
-            RESUME,
-        ),
-    };
-    let facts = Facts {
-        started: Started::Unknown,
-        ..Facts::default()
-    };
-    let failure = Failure::new(kind, words).with_hint(hint.to_owned());
-    failure.about(facts)
+            );
+            failure(Kind::Timeout, words, RESUME, UNKNOWN)
+        }
+    }
 }
 
 /// The ledger holds something else than events.
@@ -211,29 +238,16 @@ pub fn damaged(path: &Path, source: &ledger::Unreadable) -> Failure {
          then the same command with --ensure",
         remove(Some(path))
     );
-    let facts = Facts {
-        started: Started::Unknown,
-        ..Facts::default()
-    };
-    let failure = Failure::new(Kind::Failed, words).with_hint(hint);
-    failure.about(facts)
+    failure(Kind::Failed, words, hint, UNKNOWN)
 }
 
 /// There is no usable ledger, and the command promises something about other runs.
 pub fn no_ledger(source: &ledger::Error) -> Failure {
-    let words = format!(
-        "cannot keep other runs from making the same VM: {}",
-        chain(source)
-    );
+    let why = chain(source);
+    let words = format!("cannot keep other runs from making the same VM: {why}");
     let hint = "this user must be able to write there, or HOMELAB_STATE_DIR names another directory; \
                 without one, --vmid N says which VM is meant";
-    Failure::new(Kind::Failed, words).with_hint(hint.to_owned())
-}
-
-/// What to type to remove the ledger's file of a name.
-pub fn remove(path: Option<&Path>) -> String {
-    let path = path.map(Path::to_string_lossy);
-    path.map_or_else(String::new, |path| format!("rm {}", word(&path)))
+    failure(Kind::Failed, words, hint, Facts::default())
 }
 
 /// No template of that name.
@@ -259,22 +273,28 @@ pub fn begun_otherwise(
         "an earlier run has begun to clone template {template} to VM {vmid} '{name}' on node '{node}' and \
          has not seen its end; this command asks for {asked}"
     );
+    let linked = matches!(begun.mode, Mode::Linked).then(|| ", --linked".to_owned());
+    let storage = begun.storage.iter().map(|it| format!(", --storage {it}"));
+    let pool = begun.pool.iter().map(|it| format!(", --pool {it}"));
+    let target = begun.target.iter().map(|it| format!(", --node {it}"));
+    let options = linked.into_iter().chain(storage).chain(pool).chain(target);
     let hint = format!(
         "see that one to its end first: the same command with template {template}{}, --ensure and no \
          --vmid; or, if nothing can be making it any more: {}",
-        options_of(begun),
+        options.collect::<String>(),
         remove(path)
     );
-    let failure = Failure::new(Kind::InProgress, words).with_hint(hint);
-    failure.about(facts_of(begun, started))
+    let facts = facts_of_intent(begun, started);
+    failure(Kind::InProgress, words, hint, facts)
 }
 
 /// An earlier run has begun it at servers that this one does not speak to.
 pub fn begun_elsewhere(name: &VmName, begun: &Intent, path: Option<&Path>) -> Failure {
-    let Intent { vmid, hosts, .. } = begun;
+    let hosts = &begun.hosts;
     let words = format!(
-        "an earlier run has begun to make VM {vmid} '{name}' at another server, {}, and has not seen its \
-         end; {} has it",
+        "an earlier run has begun to make VM {} '{name}' at another server, {}, and has not seen its end; \
+         {} has it",
+        begun.vmid,
         hosts.join(", "),
         path.unwrap_or(Path::new("the ledger")).display()
     );
@@ -284,44 +304,21 @@ pub fn begun_elsewhere(name: &VmName, begun: &Intent, path: Option<&Path>) -> Fa
         word(&hosts.join(",")),
         remove(path)
     );
-    let failure = Failure::new(Kind::InProgress, words).with_hint(hint);
-    failure.about(facts_of(begun, Started::Unknown))
-}
-
-fn facts_of(begun: &Intent, started: Started) -> Facts {
-    Facts {
-        vmid: Some(begun.vmid),
-        node: Some(begun.node.clone()),
-        upid: None,
-        started,
-    }
-}
-
-/// What was asked for beside the template: `, --pool clients`.
-fn options_of(begun: &Intent) -> String {
-    let linked = matches!(begun.mode, Mode::Linked).then(|| ", --linked".to_owned());
-    let storage = begun.storage.iter().map(|it| format!(", --storage {it}"));
-    let pool = begun.pool.iter().map(|it| format!(", --pool {it}"));
-    let target = begun.target.iter().map(|it| format!(", --node {it}"));
-    let options = linked.into_iter().chain(storage).chain(pool);
-    options.chain(target).collect()
+    let facts = facts_of_intent(begun, Started::Unknown);
+    failure(Kind::InProgress, words, hint, facts)
 }
 
 /// VMs of that name exist.
 pub fn exists(name: &VmName, holders: &[Guest], ensure: bool) -> Failure {
-    let mut words = Vec::new();
-    for holder in holders {
-        let Guest { vmid, node, .. } = holder;
-        if words.is_empty() {
-            words.push(format!(
-                "VM {vmid} '{name}' already exists on node '{node}'"
-            ));
-            let lock = holder.lock.iter();
-            words.extend(lock.map(|lock| format!(", locked ({lock})")));
-        } else {
-            words.push(format!("; another is {}", holder.place()));
+    let holder = |(index, guest): (usize, &Guest)| {
+        if index > 0 {
+            return format!("; another is {}", guest.place());
         }
-    }
+        let lock = guest.lock.as_ref().map(|lock| format!(", locked ({lock})"));
+        let (vmid, node, lock) = (guest.vmid, &guest.node, lock.unwrap_or_default());
+        format!("VM {vmid} '{name}' already exists on node '{node}'{lock}")
+    };
+    let words: String = holders.iter().enumerate().map(holder).collect();
     let first = holders.first();
     let hint = if first.is_some_and(Guest::is_being_cloned) {
         "a clone is making it, or has left it half made; --ensure waits for it"
@@ -331,59 +328,46 @@ pub fn exists(name: &VmName, holders: &[Guest], ensure: bool) -> Failure {
     } else {
         "a new VM needs another name; --ensure is content with the one that is there"
     };
-    let failure = Failure::new(Kind::AlreadyExists, words.concat());
-    failure
-        .with_hint(hint.to_owned())
-        .about(facts_of_guest(first))
+    let facts = facts_of_guest(first);
+    failure(Kind::AlreadyExists, words, hint, facts)
 }
 
 /// Several VMs of that name exist, and any of them would do.
 pub fn ambiguous(name: &VmName, holders: &[Guest]) -> Failure {
     let places: Vec<String> = holders.iter().map(Guest::place).collect();
     let words = format!("several VMs are named '{name}': {}", places.join(", "));
-    Failure::new(Kind::Ambiguous, words)
-        .with_hint("--vmid N says which of them is meant".to_owned())
-        .about(facts_of_guest(holders.first()))
-}
-
-fn facts_of_guest(guest: Option<&Guest>) -> Facts {
-    Facts {
-        vmid: guest.map(|guest| guest.vmid),
-        node: guest.map(|guest| guest.node.clone()),
-        ..Facts::default()
-    }
+    let hint = "--vmid N says which of them is meant";
+    let facts = facts_of_guest(holders.first());
+    failure(Kind::Ambiguous, words, hint, facts)
 }
 
 /// The VMID that was asked for is another guest's.
 pub fn vmid_taken(vmid: Vmid, guest: Option<&Guest>) -> Failure {
-    let by = guest.map_or_else(
-        || "a guest that this token cannot see".to_owned(),
-        Guest::to_string,
-    );
+    let by = match guest {
+        Some(guest) => guest.to_string(),
+        None => "a guest that this token cannot see".to_owned(),
+    };
+    let words = format!("VMID {vmid} is taken by {by}");
+    let hint = "choose another VMID, or leave --vmid out to get a free one";
     let facts = Facts {
         vmid: Some(vmid),
         ..facts_of_guest(guest)
     };
-    Failure::new(Kind::VmidTaken, format!("VMID {vmid} is taken by {by}"))
-        .with_hint("choose another VMID, or leave --vmid out to get a free one".to_owned())
-        .about(facts)
+    failure(Kind::VmidTaken, words, hint, facts)
 }
 
 /// The clone's task has failed.
 pub fn task_failed(vm: Vm, undecided: bool, failed: Failed) -> Failure {
     let Failed { upid, words, log } = failed;
     let (more, hint) = if undecided {
-        (
-            "; an earlier request may still make the VM",
-            RESUME.to_owned(),
-        )
+        let more = "; an earlier request may still make the VM";
+        (more, RESUME.to_owned())
     } else {
         ("", how_to_read_log(&upid))
     };
-    Failure::new(Kind::TaskFailed, format!("Task failed: {words}{more}"))
-        .with_hint(hint)
-        .about(Stage::Cloning(vm, upid).facts())
-        .with_log(log)
+    let words = format!("Task failed: {words}{more}");
+    let facts = Stage::Cloning(vm, upid).facts();
+    failure(Kind::TaskFailed, words, hint, facts).with_log(log)
 }
 
 /// What goes on cannot be looked at any more.
@@ -392,12 +376,9 @@ pub fn lost_sight(stage: &Stage, source: &pve::Error) -> Failure {
         Stage::Cloning(vm, _) => format!("how the clone to {vm} ends, it may still be running"),
         stage => format!("what becomes of it: {stage}"),
     };
-    Failure::new(
-        Kind::OutcomeUnknown,
-        format!("do not know {what}: {}", chain(source)),
-    )
-    .with_hint(with_more(stage.hint(), Some(source)))
-    .about(stage.facts())
+    let words = format!("do not know {what}: {}", chain(source));
+    let hint = with_more(stage.hint(), Some(source));
+    failure(Kind::OutcomeUnknown, words, hint, stage.facts())
 }
 
 /// The budget has ended at this stage.
@@ -407,25 +388,18 @@ pub fn timed_out(
     unseen: Option<&pve::Error>,
     doubt: Option<Doubt>,
 ) -> Failure {
-    let doubt = doubt.filter(|_| unseen.is_none());
-    let why = match &doubt {
-        None => String::new(),
-        Some(Doubt::Lost(why)) => format!("; the clone got no answer: {why}"),
+    let (why, request) = match doubt.filter(|_| unseen.is_none()) {
+        None => (String::new(), None),
+        Some(Doubt::Lost(why)) => (format!("; the clone got no answer: {why}"), Some(why)),
         Some(Doubt::WorkerDied(upid)) => {
-            format!("; the clone's worker died or its node went down: {upid}")
+            let why = format!("; the clone's worker died or its node went down: {upid}");
+            (why, None)
         }
     };
-    let request = match &doubt {
-        Some(Doubt::Lost(why)) => Some(&**why),
-        _ => unseen,
-    };
-    let stage_words = stage.as_last_seen(unseen.as_ref());
-    Failure::new(
-        Kind::Timeout,
-        format!("Timed out after {seconds} s; {stage_words}{why}"),
-    )
-    .with_hint(with_more(stage.hint(), request))
-    .about(stage.facts())
+    let at = stage.as_last_seen(unseen.as_ref());
+    let words = format!("Timed out after {seconds} s; {at}{why}");
+    let hint = with_more(stage.hint(), unseen.or(request.as_deref()));
+    failure(Kind::Timeout, words, hint, stage.facts())
 }
 
 /// The budget has ended before it was clear whose a VM will be that somebody else makes.
@@ -435,24 +409,25 @@ pub fn still_unclear(seconds: f64, vm: &Vm, unseen: Option<&pve::Error>) -> Fail
     let words = format!(
         "Timed out after {seconds} s; cannot tell yet whose VM {vmid} on node '{node}' will be{last}"
     );
-    Failure::new(Kind::Timeout, words)
-        .with_hint(with_more(RESUME.to_owned(), unseen))
-        .about(vm.facts(Started::No))
+    let hint = with_more(RESUME.to_owned(), unseen);
+    failure(Kind::Timeout, words, hint, vm.facts(Started::No))
 }
 
-/// Whether a VM that an earlier run has created is still there cannot be seen; `late` is the whole
-/// budget in seconds, if it has ended.
+/// Whether a VM that an earlier run has created still exists cannot be seen; `late` is the whole budget in
+/// seconds, if it has ended.
 pub fn created_unseen(
     vm: &Vm,
     is_finished: bool,
     late: Option<f64>,
     unseen: Option<&pve::Error>,
 ) -> Failure {
-    let timed_out = late.map_or_else(String::new, |seconds| {
-        format!("Timed out after {seconds} s; ")
-    });
-    let why = unseen.map_or_else(String::new, |why| format!(": {why}"));
-    let words = format!("{timed_out}an earlier run has made {vm}, which cannot be looked at{why}");
+    let after = late.map(|seconds| format!("Timed out after {seconds} s; "));
+    let why = unseen.map(|why| format!(": {why}"));
+    let words = format!(
+        "{}an earlier run has made {vm}, which cannot be looked at{}",
+        after.unwrap_or_default(),
+        why.unwrap_or_default()
+    );
     let kind = match (late, unseen) {
         (None, Some(error)) => kind_of(error),
         _ => Kind::Timeout,
@@ -462,24 +437,25 @@ pub fn created_unseen(
     } else {
         Started::Yes
     };
-    Failure::new(kind, words)
-        .with_hint(with_more(RESUME.to_owned(), unseen))
-        .about(vm.facts(started))
+    let hint = with_more(RESUME.to_owned(), unseen);
+    failure(kind, words, hint, vm.facts(started))
 }
 
 /// This token may not see who has the VMID of a VM that was asked for, or that was created.
 pub fn hidden(run: &Run, vm: &Vm, was_created: bool) -> Failure {
     let hint = format!("{RESUME}, once it may: {}", how_to_see_vms(&run.token()));
-    let failure = if was_created {
+    if was_created {
         let words =
             format!("cannot see {vm}, which an earlier run has made: the token needs VM.Audit");
-        Failure::new(Kind::Forbidden, words).about(vm.facts(Started::No))
-    } else {
-        let words =
-            format!("cannot see {vm}: somebody has that VMID, and the token needs VM.Audit");
-        Failure::new(Kind::OutcomeUnknown, words).about(vm.facts(Started::Unknown))
-    };
-    failure.with_hint(hint)
+        return failure(Kind::Forbidden, words, hint, vm.facts(Started::No));
+    }
+    let words = format!("cannot see {vm}: somebody has that VMID, and the token needs VM.Audit");
+    failure(
+        Kind::OutcomeUnknown,
+        words,
+        hint,
+        vm.facts(Started::Unknown),
+    )
 }
 
 /// A VM was left half made, or may have been. `is_ours` where this command has asked for it.
@@ -491,18 +467,17 @@ pub fn half_made(
     path: Option<&Path>,
 ) -> Failure {
     let Vm { vmid, node, .. } = vm;
-    let is_over = failed.is_some();
     let unseen = "locked by a clone that this token cannot see, or half made";
-    let words = match half {
-        Half::Locked if is_over => format!("{vm} was left half made, and locked"),
-        Half::Locked => format!("{vm} is {unseen}"),
-        Half::Nameless if is_over => {
+    let words = match (half, &failed) {
+        (Half::Locked, Some(_)) => format!("{vm} was left half made, and locked"),
+        (Half::Locked, None) => format!("{vm} is {unseen}"),
+        (Half::Nameless, Some(_)) => {
             format!("VM {vmid} on node '{node}' was left half made, locked and without its name")
         }
-        Half::Nameless => {
+        (Half::Nameless, None) => {
             format!("VM {vmid} on node '{node}' is {unseen}, and does not tell whose it is")
         }
-        Half::Lacks(disks) => {
+        (Half::Lacks(disks), _) => {
             let disks: Vec<&str> = disks.iter().map(String::as_str).collect();
             format!("{vm} lacks what its template has: {}", disks.join(", "))
         }
@@ -519,22 +494,22 @@ pub fn half_made(
             remove(path)
         ),
     };
-    let started = match (is_ours, half) {
-        _ if is_over => Started::Yes,
-        (true, Half::Locked | Half::Lacks(_)) => Started::Yes,
-        (false, Half::Nameless) => Started::No,
+    let started = match (half, is_ours) {
+        _ if failed.is_some() => Started::Yes,
+        (Half::Locked | Half::Lacks(_), true) => Started::Yes,
+        (Half::Nameless, false) => Started::No,
         _ => Started::Unknown,
     };
-    let (upid, failed_words, log) = match failed {
-        Some(Failed { upid, words, log }) => (Some(upid), format!("Task failed: {words}; "), log),
-        None => (None, String::new(), Vec::new()),
-    };
-    let facts = Facts {
+    let mut facts = vm.facts(started);
+    let Some(Failed {
         upid,
-        ..vm.facts(started)
+        words: exit,
+        log,
+    }) = failed
+    else {
+        return failure(Kind::HalfMade, words, hint, facts);
     };
-    Failure::new(Kind::HalfMade, format!("{failed_words}{words}"))
-        .with_hint(hint)
-        .about(facts)
-        .with_log(log)
+    facts.upid = Some(upid);
+    let words = format!("Task failed: {exit}; {words}");
+    failure(Kind::HalfMade, words, hint, facts).with_log(log)
 }

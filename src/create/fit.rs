@@ -137,8 +137,10 @@ fn fit_of_vm(order: &Order, vmid: Vmid, config: &VmConfig) -> Result<(), Unfit> 
     }
     let disks = config.disks();
     for Resize { disk, .. } in &order.resizes {
-        let all = || Vec::from_iter(disks.iter().cloned());
-        ensure!(disks.contains(disk), NoDiskSnafu { disk, disks: all() });
+        if !disks.contains(disk) {
+            let disks: Vec<String> = disks.iter().cloned().collect();
+            return NoDiskSnafu { disk, disks }.fail();
+        }
     }
     Ok(())
 }

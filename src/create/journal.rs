@@ -72,7 +72,7 @@ impl<'r> Journal<'r> {
             }
             _ => {}
         }
-        written.or_else(|error| journal.go_without(error))?;
+        written.or_else(|error| journal.go_without(&error))?;
         Ok(journal)
     }
 
@@ -90,7 +90,7 @@ impl<'r> Journal<'r> {
     /// found again.
     pub fn announce(&mut self, intent: Intent) -> Result<(), Failure> {
         let written = self.ledger.write(Event::Intent(intent));
-        written.or_else(|error| self.go_without(error))
+        written.or_else(|error| self.go_without(&error))
     }
 
     /// Records an event, and tells what is certain from then on.
@@ -127,13 +127,13 @@ impl<'r> Journal<'r> {
 
     /// `--ensure` promises something about the runs before and after this one, which takes a record of
     /// them or a VMID to look at. Without it the user is promised less, and is told.
-    fn go_without(&self, source: ledger::Error) -> Result<(), Failure> {
+    fn go_without(&self, source: &ledger::Error) -> Result<(), Failure> {
         if self.run.order.ensure && self.run.order.vmid.is_none() {
-            return Err(no_ledger(&source));
+            return Err(no_ledger(source));
         }
         self.run.progress.warning(&format!(
             "other runs on this host will not know of this one: {}",
-            chain(&source)
+            chain(source)
         ));
         Ok(())
     }

@@ -1,25 +1,24 @@
 //! The looks by which a run learns what there is.
 
-use super::attempt::{Answer, Attempt, View};
-use super::decide::{Lasting, Namesake, Owner, Request, Seen};
-use super::failure::{Doubt, Error, Failed, created_unseen, lost_sight, timed_out};
+use super::attempt::{Attempt, View};
+use super::decide::{Answer, Lasting, Namesake, Owner};
+use super::failure::{Doubt, Error, Failed, created_unseen, lost_sight, no_template, timed_out};
 use super::order::Run;
-use super::owner::{Sight, may_run, running_clone};
 use crate::guests::Guests;
+use crate::guests::owner::{Sight, may_run, running_clone};
 use crate::guests::template::{Found, find_template};
 use crate::ledger::{Intent, Record};
 use crate::pve;
-use crate::pve::types::{ExitStatus, Guest, Node, Upid, Vmid};
+use crate::pve::types::{ExitStatus, Guest, Upid, Vmid};
 use crate::say::stage::Stage;
 use crate::say::vm::Vm;
 use crate::wait::GaveUp;
-use crate::wait::refusal::Refusal;
 use crate::wait::server::{Glance, is_no_such_task};
 use crate::wait::task::{self, Ended};
 
-impl Attempt<'_> {
+impl<'r> Attempt<'r> {
     /// Looks at whatever the decision of this turn depends on.
-    pub fn look(&mut self) -> Result<Seen, Error> {
+    pub fn look(&mut self) -> Result<(), Error> {
         match self.journal.record().clone() {
             Record::None => self.look_for_the_name(),
             Record::Asked(begun, _) => self.look_at_what_was_asked(&begun),
@@ -29,89 +28,65 @@ impl Attempt<'_> {
     }
 
     /// The list, the VMs that have the name, and who has the VMID of `--vmid`.
-    fn look_for_the_name(&mut self) -> Result<Seen, Error> {
-        self.read_guests()
-            .map_err(|source| Error::request("cannot list the guests", source))?;
-        self.find_template()?;
-        let found = self.find_holders(None).map_err(|(vmid, source)| {
-            let name = &self.run.order.name;
-            let what = format!("cannot tell whether VM {vmid} is named '{name}'");
-            Error::request(what, source).about(vmid)
-        })?;
+    fn look_for_the_name(&mut self) -> Result<(), Error> {
+        self.read_guests()?;
+        let template = self.find_template()?;
+        let found = self.find_holders(None)?;
         let vmid = self.run.order.vmid;
         let mut meant = found
             .iter()
-            .filter(|(holder, _)| vmid.is_none_or(|vmid| vmid == holder.vmid));
+            .filter(|(guest, ..)| vmid.is_none_or(|vmid| vmid == guest.vmid));
         let (namesake, looked) = match (meant.next(), meant.next()) {
-            (Some((holder, sight)), None) => {
-                let vm = self.run.vm(holder.vmid, &holder.node);
-                (Namesake::One, Some((vm, sight.clone())))
-            }
+            (Some((_, vm, sight)), None) => (Namesake::One, Some((vm.clone(), sight.clone()))),
             (Some(_), Some(_)) => (Namesake::Several, None),
             (None, _) if !found.is_empty() => (Namesake::Elsewhere, None),
-            (None, _) => (self.unseen_namesake(), self.look_at_choice()?),
+            (None, _) => {
+                let chosen = vmid.map(|vmid| self.look_at_choice(vmid, &template));
+                (self.unseen_namesake(), chosen.transpose()?)
+            }
         };
-        self.holders = found.into_iter().map(|(holder, _)| holder).collect();
+        self.namesake = namesake;
+        self.holders = found.into_iter().map(|(guest, ..)| guest).collect();
         let Some((vm, sight)) = looked else {
             self.view = View::default();
-            return Ok(self.seen(false, namesake));
+            return Ok(());
         };
-        if self.run.order.ensure && sight.owner() == Owner::InTheMaking {
+        if self.run.order.ensure && Owner::of(&sight) == Owner::InTheMaking {
             self.run.progress.at(Stage::Inspecting(vm.clone()));
-            let template = self.template()?;
-            let template = (template.vmid, template.node);
             let running = self.running_clone(&sight, Some(&template), vm.vmid);
             self.view.running =
                 running.map_err(|source| Error::request("cannot list the clones", source))?;
-            self.tell_once(
-                "namesake",
-                &format!("Waiting for whoever is making VM {}...", vm.vmid),
-            );
+            let note = format!("Waiting for whoever is making VM {}...", vm.vmid);
+            self.tell_once("namesake", &note);
         }
         self.view.vm = Some(vm);
-        self.view.saw(Some(sight), self.now());
-        Ok(self.seen(false, namesake))
+        let now = self.run.server.budget.clock.elapsed();
+        self.view.saw(Some(sight), now);
+        Ok(())
     }
 
-    /// Who has the VMID of `--vmid`: a list that does not show it says nothing.
-    fn look_at_choice(&self) -> Result<Option<(Vm, Sight)>, Error> {
-        let Some(vmid) = self.run.order.vmid else {
-            return Ok(None);
-        };
-        let failed = |source| Error::request(format!("cannot tell who has VMID {vmid}"), source);
-        let row = self
-            .guests
-            .as_ref()
-            .and_then(|guests| guests.with_vmid(vmid));
-        let node = match row {
-            Some(row) => row.node.clone(),
-            None => self.template()?.node,
-        };
-        let vm = self.run.vm(vmid, &node);
-        let is_free = row.is_none()
-            && self
-                .run
-                .server
-                .ask(|pve| pve.is_free(vmid))
-                .map_err(failed)?;
-        let sight = if is_free {
-            Sight::Free
-        } else {
-            let looked = self.run.server.ask(|pve| Sight::of(pve, &vm, None));
-            looked.map_err(failed)?
-        };
-        Ok(Some((vm, sight)))
+    /// Who has the VMID of `--vmid`: that the list does not show it says nothing.
+    fn look_at_choice(&self, vmid: Vmid, template: &Guest) -> Result<(Vm, Sight), Error> {
+        let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
+        let vm = self.run.vm(vmid, &row.unwrap_or(template).node);
+        let sight = self.run.server.ask(|pve| {
+            if row.is_none() && pve.is_free(vmid)? {
+                return Ok(Sight::Free);
+            }
+            Sight::of(pve, &vm, None)
+        });
+        let sight = sight
+            .map_err(|source| Error::request(format!("cannot tell who has VMID {vmid}"), source))?;
+        Ok((vm, sight))
     }
 
     /// The task, then who has the VMID, then whether the name is taken, as far as each matters.
-    fn look_at_what_was_asked(&mut self, begun: &Intent) -> Result<Seen, Error> {
+    fn look_at_what_was_asked(&mut self, begun: &Intent) -> Result<(), Error> {
         let vm = self.vm_of(begun);
-        if self.clone.is_taken_over && self.template.is_none() {
-            self.read_guests()
-                .map_err(|source| Error::request("cannot list the guests", source))
-                .map_err(|error| self.before_seen_again(error))?;
-            self.find_template_of(begun)
-                .map_err(|error| self.before_seen_again(error))?;
+        if self.clone.is_taken_over && self.guests.is_none() {
+            let read = self.read_guests().map(drop);
+            let found = read.and_then(|()| self.find_template_of(begun));
+            found.map_err(|error| self.before_seen_again(error))?;
             if self.differences(begun).is_empty() {
                 self.run.progress.note(&format!(
                     "An earlier run has begun to make VM {}; seeing that to its end...",
@@ -119,73 +94,51 @@ impl Attempt<'_> {
                 ));
             }
         }
-        let asks_otherwise = self.clone.is_taken_over && !self.differences(begun).is_empty();
-        if let (Some(upid), false, false) = (
-            self.clone.upid.clone(),
-            self.clone.is_watched,
-            asks_otherwise,
-        ) {
+        self.asks_otherwise = self.clone.is_taken_over && !self.differences(begun).is_empty();
+        if let Some(upid) = self.clone.upid.clone()
+            && !self.clone.is_watched
+            && !self.asks_otherwise
+        {
             self.watch_task(&vm, upid)?;
         }
-        let must_look = match self.clone.request() {
-            Request::Unknown | Request::Failed => true,
-            Request::Done => self.clone.is_taken_over,
-            Request::Taken => self.clone.undecided || self.run.order.vmid.is_some(),
-            Request::Due | Request::Passes | Request::Refused => false,
+        self.namesake = Namesake::None;
+        let must_look = match self.clone.answer {
+            Answer::Unknown | Answer::Failed(_) => true,
+            Answer::Done => self.clone.is_taken_over,
+            Answer::Taken(_) => self.clone.undecided || self.run.order.vmid.is_some(),
+            Answer::Due | Answer::Passes(_) | Answer::Refused(_) => false,
         };
         if !must_look {
-            self.view.saw(None, self.now());
-            return Ok(self.seen(asks_otherwise, Namesake::None));
+            let now = self.run.server.budget.clock.elapsed();
+            self.view.saw(None, now);
+            return Ok(());
         }
-        if self.clone.request() != Request::Done {
-            self.run.progress.at(Stage::Undecided(vm.clone()));
-        }
-        let template = self.template_of(begun);
-        self.look_at(&vm, template.as_ref(), true)
+        self.run.progress.at(Stage::Undecided(vm.clone()));
+        let template = self.template.as_ref();
+        let template = template.filter(|template| template.vmid == begun.template);
+        self.look_at(&vm, template.cloned().as_ref(), true)
             .map_err(|source| lost_sight(&Stage::Undecided(vm.clone()), &source))?;
-        let mut namesake = Namesake::None;
-        let seen = self.seen(asks_otherwise, namesake);
+        let seen = self.seen();
         if seen.owner == Owner::Free && seen.lasting >= Lasting::AWhile {
-            namesake = self.look_for_namesakes(vm.vmid)?;
+            self.look_for_namesakes(vm.vmid);
         }
-        Ok(Seen { namesake, ..seen })
+        Ok(())
     }
 
     /// Whether a VM that an earlier run has created is still there.
-    fn look_at_what_was_created(
-        &mut self,
-        begun: &Intent,
-        is_finished: bool,
-    ) -> Result<Seen, Error> {
+    fn look_at_what_was_created(&mut self, begun: &Intent, is_finished: bool) -> Result<(), Error> {
         let vm = self.vm_of(begun);
         self.run.progress.at(Stage::Inspecting(vm.clone()));
         self.look_at(&vm, None, false)
             .map_err(|source| created_unseen(&vm, is_finished, None, Some(&source)))?;
-        let mut asks_otherwise = false;
         if !is_finished && matches!(self.view.sight, Some(Sight::Ours(..))) {
-            // Without the list it does not show; the VM is there all the same.
+            // Without the list it does not show; the VM exists all the same.
             if self.read_guests().is_ok() {
                 self.find_template_of(begun)?;
             }
-            asks_otherwise = !self.differences(begun).is_empty();
+            self.asks_otherwise = !self.differences(begun).is_empty();
         }
-        Ok(self.seen(asks_otherwise, Namesake::None))
-    }
-
-    fn seen(&self, asks_otherwise: bool, namesake: Namesake) -> Seen {
-        Seen {
-            asks_otherwise,
-            request: self.clone.request(),
-            undecided: self.clone.undecided,
-            owner: match &self.view.sight {
-                _ if self.view.is_blind => Owner::Unknown,
-                Some(sight) => sight.owner(),
-                None => Owner::NotLooked,
-            },
-            lasting: self.lasting(),
-            clone_runs: self.view.running.is_some(),
-            namesake,
-        }
+        Ok(())
     }
 
     /// Polls the clone's task until it has ended.
@@ -220,13 +173,22 @@ impl Attempt<'_> {
             }
             Err(GaveUp::Failed(source)) => return Err(lost_sight(&stage, &source).into()),
         };
-        let is_fresh = !self.clone.is_taken_over || !before_first_look;
-        match status {
+        if !before_first_look {
+            // Its VM cannot have been destroyed since.
+            self.clone.is_taken_over = false;
+        }
+        self.task_ended(vm, upid, status);
+        Ok(())
+    }
+
+    fn task_ended(&mut self, vm: &Vm, upid: Upid, status: ExitStatus) {
+        let Run {
+            server, progress, ..
+        } = *self.run;
+        let is_taken_over = self.clone.is_taken_over;
+        self.clone.answer = match status {
             ExitStatus::Ok | ExitStatus::Warnings(_) => {
-                self.clone.answer = Answer::Done;
-                if is_fresh {
-                    // Its VM cannot have been destroyed since.
-                    self.clone.is_taken_over = false;
+                if !is_taken_over {
                     let existing = self.existing(vm.clone(), None);
                     progress.at(self.run.stage_of(existing));
                 }
@@ -234,11 +196,11 @@ impl Attempt<'_> {
                 if let ExitStatus::Warnings(_) = status {
                     self.clone.warnings = task::warnings(server, &upid);
                 }
+                Answer::Done
             }
             ExitStatus::Unexpected => {
-                self.clone.answer = Answer::None;
                 self.clone.undecided = true;
-                if is_fresh {
+                if !is_taken_over {
                     progress.note(&format!(
                         "The worker of the clone died, or its node went down ({upid}); looking what \
                          becomes of VM {}...",
@@ -246,31 +208,26 @@ impl Attempt<'_> {
                     ));
                     self.clone.doubt = Some(Doubt::WorkerDied(upid));
                 }
+                Answer::Unknown
             }
             ExitStatus::Failed(words) => {
                 progress.at(Stage::Undecided(vm.clone()));
-                self.task_failed(vm.vmid, upid, words);
-            }
-        }
-        Ok(())
-    }
-
-    fn task_failed(&mut self, vmid: Vmid, upid: Upid, words: String) {
-        self.clone.answer = match self.meaning_of(&words, vmid) {
-            Refusal::VmidTaken => Answer::Taken(words),
-            Refusal::Passes => Answer::Passes(words),
-            // How an earlier run's task has failed does not say what this one would do.
-            Refusal::Final if self.clone.is_taken_over => Answer::None,
-            Refusal::Final => {
-                let log = task::last_lines(self.run.server, &upid);
-                Answer::Failed(Failed { upid, words, log })
+                match self.answer_of(&words) {
+                    Some(answer) => answer,
+                    // How an earlier run's task has failed does not say what this one would do.
+                    None if is_taken_over => Answer::Unknown,
+                    None => {
+                        let log = task::last_lines(server, &upid);
+                        Answer::Failed(Failed { upid, words, log })
+                    }
+                }
             }
         };
     }
 
     /// How many disks are copied, if that can be known.
     fn count_disks(&self) -> Option<usize> {
-        let Guest { vmid, node, .. } = self.template.as_ref()?.as_ref().ok()?;
+        let Guest { vmid, node, .. } = self.template.as_ref()?;
         let config = self.run.server.pve.vm_config(node, *vmid);
         config.ok().flatten().map(|config| config.disks().len())
     }
@@ -279,7 +236,7 @@ impl Attempt<'_> {
     fn look_at(
         &mut self,
         vm: &Vm,
-        template: Option<&(Vmid, Node)>,
+        template: Option<&Guest>,
         goes_on: bool,
     ) -> Result<(), pve::Error> {
         let server = self.run.server;
@@ -295,24 +252,18 @@ impl Attempt<'_> {
                     self.view.since = None;
                 }
                 self.view.running = running;
-                self.view.saw(Some(sight), self.now());
+                self.view.saw(Some(sight), server.budget.clock.elapsed());
             }
-            Glance::Failed(error) => {
-                self.view.is_blind = true;
-                self.view.unseen = Some(error);
-            }
-            Glance::CutShort(error) => {
-                self.view.is_blind = true;
-                if self.view.sight.is_none() {
-                    self.view.unseen.get_or_insert(error);
-                }
+            Glance::CutShort(_) if self.view.sight.is_some() => self.view.failed(None),
+            Glance::Failed(error) | Glance::CutShort(error) => {
+                self.view.failed(Some(Box::new(error)));
             }
         }
         Ok(())
     }
 
     /// All templates, and whatever may have the name or the VMID that is asked for.
-    fn read_guests(&mut self) -> Result<(), pve::Error> {
+    fn read_guests(&mut self) -> Result<&Guests<'r>, Error> {
         let order = &self.run.order;
         let template: Option<Vmid> = order.template.parse().ok();
         let guests = Guests::read(self.run.server, &|guest| {
@@ -320,29 +271,37 @@ impl Attempt<'_> {
                 || guest.is_named(order.name.as_str())
                 || guest.is_named(&order.template)
                 || [order.vmid, template].contains(&Some(guest.vmid))
-        })?;
-        self.guests = Some(guests);
-        Ok(())
+        });
+        let guests = guests.map_err(|source| Error::request("cannot list the guests", source));
+        Ok(self.guests.insert(guests?))
     }
 
-    fn find_template(&mut self) -> Result<(), Error> {
-        if let (Some(guests), None | Some(Err(_))) = (&self.guests, &self.template) {
-            let order = &self.run.order;
-            let found = find_template(guests, &order.template, Some(&order.name));
-            self.template = Some(found.map(|Found { template, warning }| {
-                if let Some(warning) = &warning {
-                    self.run.progress.warning(warning);
-                }
-                template.clone()
-            }));
+    /// The template, looked for once in a run.
+    pub fn find_template(&mut self) -> Result<Guest, Error> {
+        if let Some(template) = &self.template {
+            return Ok(template.clone());
         }
-        self.template().map(drop)
+        let Run {
+            order, progress, ..
+        } = self.run;
+        let guests = match self.guests {
+            Some(ref guests) => guests,
+            None => self.read_guests()?,
+        };
+        let found = find_template(guests, &order.template, Some(&order.name));
+        let Found { template, warning } = found.map_err(|error| no_template(&error))?;
+        let template = template.clone();
+        if let Some(warning) = &warning {
+            progress.warning(warning);
+        }
+        self.template = Some(template.clone());
+        Ok(template)
     }
 
-    /// The template of the order. None is no error where that of the record is gone: its VM may be there
-    /// all the same.
+    /// The template of the order. None is no error where that of the record is gone: its VM may exist all
+    /// the same.
     fn find_template_of(&mut self, begun: &Intent) -> Result<(), Error> {
-        let found = self.find_template();
+        let found = self.find_template().map(drop);
         let guests = self.guests.as_ref();
         let recorded = guests.and_then(|guests| guests.with_vmid(begun.template));
         match recorded {
@@ -351,67 +310,52 @@ impl Attempt<'_> {
         }
     }
 
-    /// The VMs that have the name indeed, another VMID than `except`: a reused VMID keeps the dead
+    /// The VMs that have the name indeed, at another VMID than `except`: a reused VMID keeps the dead
     /// guest's name in its row for seconds, and only the VM's configuration is the truth.
-    fn find_holders(
-        &self,
-        except: Option<Vmid>,
-    ) -> Result<Vec<(Guest, Sight)>, (Vmid, pve::Error)> {
+    fn find_holders(&self, except: Option<Vmid>) -> Result<Vec<(Guest, Vm, Sight)>, Error> {
+        let name = &self.run.order.name;
+        let holder = |guest: &Guest| {
+            let vm = self.run.vm(guest.vmid, &guest.node);
+            let sight = self.run.server.ask(|pve| Sight::of(pve, &vm, None));
+            let sight = sight.map_err(|source| {
+                let what = format!("cannot tell whether VM {} is named '{name}'", vm.vmid);
+                Error::request(what, source).about(vm.vmid)
+            })?;
+            let has_name = match sight {
+                Sight::Ours(..) | Sight::Appeared => true,
+                Sight::InTheMaking { is_named } => is_named,
+                _ => false,
+            };
+            Ok(has_name.then(|| (guest.clone(), vm, sight)))
+        };
+        let holders = |vms: &mut dyn Iterator<Item = &Guest>| {
+            let vms = vms.filter(|guest| Some(guest.vmid) != except);
+            vms.filter_map(|guest| holder(guest).transpose()).collect()
+        };
         let Some(guests) = &self.guests else {
             return Ok(Vec::new());
         };
-        let name = self.run.order.name.as_str();
-        let holders = |vms: &mut dyn Iterator<Item = &Guest>| {
-            let mut holders = Vec::new();
-            for guest in vms.filter(|guest| Some(guest.vmid) != except) {
-                let vm = self.run.vm(guest.vmid, &guest.node);
-                let sight = self.run.server.ask(|pve| Sight::of(pve, &vm, None));
-                let sight = sight.map_err(|error| (guest.vmid, error))?;
-                let has_name = matches!(
-                    sight,
-                    Sight::Ours(..) | Sight::InTheMaking { is_named: true } | Sight::Appeared
-                );
-                if has_name {
-                    holders.push((guest.clone(), sight));
-                }
-            }
-            Ok(holders)
-        };
-        let found = holders(&mut guests.vms_with_row_named(name))?;
+        let found: Vec<_> = holders(&mut guests.vms_with_row_named(name.as_str()))?;
         if found.is_empty() {
-            return holders(&mut guests.vms_behind_rows_named(name));
+            return holders(&mut guests.vms_behind_rows_named(name.as_str()));
         }
         Ok(found)
     }
 
     /// Whether another VM than the one at this VMID has the name by now. Where that cannot be found out
     /// this time, the look counts as failed.
-    fn look_for_namesakes(&mut self, except: Vmid) -> Result<Namesake, Error> {
-        let mut found = self.read_guests();
-        let mut holders = Vec::new();
-        if found.is_ok() {
-            found = self
-                .find_holders(Some(except))
-                .map(|found| holders = found)
-                .map_err(|(_, error)| error);
-        }
-        let server = self.run.server;
-        match server.glance(true, &mut self.view.patience, found) {
-            Ok(Glance::Saw(())) if holders.is_empty() => Ok(self.unseen_namesake()),
-            Ok(Glance::Saw(())) => Ok(Namesake::Elsewhere),
-            Ok(Glance::Failed(error) | Glance::CutShort(error)) => {
-                self.view.unseen = Some(error);
-                Ok(Namesake::Elsewhere)
-            }
-            Err(source) => {
-                Err(self.before_seen_again(Error::request("cannot list the guests", source)))
-            }
+    fn look_for_namesakes(&mut self, except: Vmid) {
+        let read = self.read_guests().map(drop);
+        let found = read.and_then(|()| self.find_holders(Some(except)));
+        match found {
+            Ok(found) if found.is_empty() => self.namesake = self.unseen_namesake(),
+            Ok(_) => self.namesake = Namesake::Elsewhere,
+            Err(error) => self.view.failed(error.into_request()),
         }
     }
 
     fn unseen_namesake(&self) -> Namesake {
-        let doubts = self.guests.as_ref().map(Guests::doubts);
-        if doubts.is_none_or(|doubts| doubts.is_empty()) {
+        if self.doubts().is_empty() {
             Namesake::None
         } else {
             Namesake::MayBeHidden
@@ -423,12 +367,12 @@ impl Attempt<'_> {
     fn running_clone(
         &self,
         sight: &Sight,
-        template: Option<&(Vmid, Node)>,
+        template: Option<&Guest>,
         vmid: Vmid,
     ) -> Result<Option<Upid>, pve::Error> {
         let pve = self.run.server.pve;
         let before = self.view.since.map(|(owner, _)| owner);
-        match (sight.owner(), before, template) {
+        match (Owner::of(sight), before, template) {
             (Owner::InTheMaking, Some(Owner::InTheMaking), _) => {
                 let running = self.view.running.clone();
                 Ok(running.filter(|upid| may_run(pve, upid)))

@@ -128,6 +128,10 @@ impl Run<'_> {
 
     /// Where this order asks for another clone than the one that was begun, the template aside.
     pub fn differs_from(&self, begun: &Intent) -> Vec<String> {
+        fn text<T: ToString>(it: Option<&T>) -> Option<String> {
+            it.map(T::to_string)
+        }
+
         let Order { vmid, options, .. } = &self.order;
         let (mode, storage) = self.order.mode();
         let vmid = vmid.filter(|vmid| *vmid != begun.vmid);
@@ -135,34 +139,32 @@ impl Run<'_> {
             Mode::Full => "a full clone, not a linked one".to_owned(),
             Mode::Linked => "a linked clone, not a full one".to_owned(),
         });
-        let place =
-            |what: &str, asked: Option<&String>, begun: Option<&String>| match (asked, begun) {
+        let places = [
+            (
+                "storage",
+                text(storage.as_ref()),
+                text(begun.storage.as_ref()),
+            ),
+            (
+                "pool",
+                text(options.pool.as_ref()),
+                text(begun.pool.as_ref()),
+            ),
+            (
+                "node",
+                text(options.target.as_ref()),
+                text(begun.target.as_ref()),
+            ),
+        ];
+        let places = places
+            .into_iter()
+            .filter_map(|(what, asked, begun)| match (asked, begun) {
                 (asked, begun) if asked == begun => None,
                 (Some(asked), Some(begun)) => Some(format!("{what} '{asked}', not '{begun}'")),
                 (Some(asked), None) => Some(format!("{what} '{asked}', where none was asked for")),
-                (None, begun) => {
-                    begun.map(|begun| format!("no {what}, where '{begun}' was asked for"))
-                }
-            };
-        let differences = [
-            vmid.map(|vmid| format!("VMID {vmid}")),
-            mode,
-            place(
-                "storage",
-                storage.as_ref().map(|it| &it.0),
-                begun.storage.as_ref().map(|it| &it.0),
-            ),
-            place(
-                "pool",
-                options.pool.as_ref().map(|it| &it.0),
-                begun.pool.as_ref().map(|it| &it.0),
-            ),
-            place(
-                "node",
-                options.target.as_ref().map(|it| &it.0),
-                begun.target.as_ref().map(|it| &it.0),
-            ),
-        ];
-        differences.into_iter().flatten().collect()
+                (None, begun) => begun.map(|it| format!("no {what}, where '{it}' was asked for")),
+            });
+        let vmid = vmid.map(|vmid| format!("VMID {vmid}"));
+        vmid.into_iter().chain(mode).chain(places).collect()
     }
 }

@@ -35,22 +35,20 @@ pub fn set_up(
     // What the template was checked for, its new clone need not be.
     let is_checked = existing.created && attempt.growth.is_some();
     if order.may_not_fit() && !is_checked {
-        let config = take(engine, &mut existing, Step::Configure, Taking::config)?;
+        let config = engine.take(&mut existing, Step::Configure, Taking::config)?;
         check_vm(run, &existing, &config)?;
     }
     let sizes = sizes(order, &existing, attempt.journal.record())?;
     configure(engine, order, &mut existing, &mut attempt.journal)?;
     for (disk, size) in sizes {
         let step = Step::Enlarge(disk.clone(), size);
-        take(engine, &mut existing, step, |taking| {
-            enlarge(taking, &disk, size)
-        })?;
+        engine.take(&mut existing, step, |taking| enlarge(taking, &disk, size))?;
     }
     if order.start {
-        take(engine, &mut existing, Step::Start, start)?;
+        engine.take(&mut existing, Step::Start, start)?;
     }
     if order.address {
-        existing.ip = Some(take(engine, &mut existing, Step::Address, address)?);
+        existing.ip = Some(engine.take(&mut existing, Step::Address, address)?);
     }
     let stage = Stage::Done(existing.clone());
     match attempt.journal.record() {
@@ -61,16 +59,6 @@ pub fn set_up(
         _ => run.progress.at(stage),
     }
     Ok(existing)
-}
-
-fn take<'r, T>(
-    engine: Engine<'r>,
-    existing: &mut Existing,
-    step: Step,
-    take: impl FnOnce(&mut Taking<'r>) -> Result<T, Cause>,
-) -> Result<T, Failure> {
-    let taken = engine.take(existing, step, take);
-    taken.map_err(crate::steps::Error::failure)
 }
 
 /// The sizes that the disks shall have at least. A relative one was resolved when the clone was asked
@@ -109,7 +97,7 @@ fn configure(
     }
     let mut note = journal.note_of(existing.vm.vmid);
     let known = &note.set;
-    let set = take(engine, existing, Step::Configure, |taking| {
+    let set = engine.take(existing, Step::Configure, |taking| {
         // The options that are set by then and cannot be read back.
         let mut unreadable = BTreeSet::new();
         taking.until_done(|taking| {

@@ -15,7 +15,7 @@ const BACK_OFF: Action = Action::Wait(Pause::BackOff);
 /// Nothing was seen, and nothing looked at.
 const NOTHING: Seen = Seen {
     asks_otherwise: false,
-    request: Request::Unknown,
+    answer: &Answer::Unknown,
     undecided: false,
     owner: Owner::NotLooked,
     lasting: Lasting::Briefly,
@@ -35,6 +35,28 @@ fn intent() -> Intent {
         hosts: vec!["pve.lan:8006".into()],
         growth: BTreeMap::new(),
     }
+}
+
+fn taken() -> Answer {
+    Answer::Taken("unable to create VM 101: config file already exists".into())
+}
+
+fn passes() -> Answer {
+    Answer::Passes("VM is locked (backup)".into())
+}
+
+fn refused() -> Answer {
+    Answer::Refused(Box::new(pve::Error::NoTimeLeft { tried: None }))
+}
+
+fn failed() -> Answer {
+    Answer::Failed(Failed {
+        upid: "UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:"
+            .parse()
+            .unwrap(),
+        words: "clone failed: copy failed: exit code 1".into(),
+        log: Vec::new(),
+    })
 }
 
 fn refuse(refusal: fn(Intent) -> Refusal) -> Action {
@@ -75,8 +97,8 @@ fn without_a_record(
     #[case] with_ensure: Action,
 ) {
     let seen = Seen {
-        namesake,
         owner,
+        namesake,
         ..NOTHING
     };
     for (ensure, expected) in [(false, expected), (true, with_ensure)] {
@@ -137,8 +159,8 @@ fn without_a_record_and_with_a_vmid(
     #[case] with_ensure: Action,
 ) {
     let seen = Seen {
-        namesake,
         owner,
+        namesake,
         ..NOTHING
     };
     for (ensure, expected) in [(false, expected), (true, with_ensure)] {
@@ -150,29 +172,29 @@ fn without_a_record_and_with_a_vmid(
 
 /// While no answer to a request is missing.
 #[rstest]
-#[case::done(Request::Done, Owner::NotLooked, Action::Take)]
-#[case::done_where_the_token_sees_no_vms(Request::Done, Owner::Hidden, Action::Take)]
-#[case::refused(Request::Refused, Owner::NotLooked, refuse(Refusal::CloneFailed))]
-#[case::locked(Request::Passes, Owner::NotLooked, BACK_OFF)]
-#[case::after_a_lock(Request::Due, Owner::NotLooked, Action::CloneAgain(N))]
-#[case::taken_and_any_vmid_will_do(Request::Taken, Owner::NotLooked, Action::Forget(N))]
-#[case::taken_for_a_moment(Request::Taken, Owner::Free, BACK_OFF)]
-#[case::taken_by_another(Request::Taken, Owner::Anothers, Action::Forget(N))]
-#[case::taken_by_a_clone(Request::Taken, Owner::InTheMaking, Action::Forget(N))]
-#[case::taken_by_a_hidden_guest(Request::Taken, Owner::Hidden, Action::Forget(N))]
-#[case::failed_and_gone(Request::Failed, Owner::Free, refuse(Refusal::CloneFailed))]
-#[case::failed_and_there_all_the_same(Request::Failed, Owner::Ours, Action::Take)]
-#[case::failed_and_anothers_now(Request::Failed, Owner::Anothers, Action::Forget(N))]
-#[case::failed_and_not_seen(Request::Failed, Owner::Unknown, LOOK_AGAIN)]
-#[case::failed_and_being_cleaned_up(Request::Failed, Owner::InTheMaking, LOOK_AGAIN)]
+#[case::done(Answer::Done, Owner::NotLooked, Action::Take)]
+#[case::done_where_the_token_sees_no_vms(Answer::Done, Owner::Hidden, Action::Take)]
+#[case::refused(refused(), Owner::NotLooked, refuse(Refusal::CloneFailed))]
+#[case::locked(passes(), Owner::NotLooked, BACK_OFF)]
+#[case::after_a_lock(Answer::Due, Owner::NotLooked, Action::CloneAgain(N))]
+#[case::taken_and_any_vmid_will_do(taken(), Owner::NotLooked, Action::Forget(N))]
+#[case::taken_for_a_moment(taken(), Owner::Free, BACK_OFF)]
+#[case::taken_by_another(taken(), Owner::Anothers, Action::Forget(N))]
+#[case::taken_by_a_clone(taken(), Owner::InTheMaking, Action::Forget(N))]
+#[case::taken_by_a_hidden_guest(taken(), Owner::Hidden, Action::Forget(N))]
+#[case::failed_and_gone(failed(), Owner::Free, refuse(Refusal::CloneFailed))]
+#[case::failed_and_there_all_the_same(failed(), Owner::Ours, Action::Take)]
+#[case::failed_and_anothers_now(failed(), Owner::Anothers, Action::Forget(N))]
+#[case::failed_and_not_seen(failed(), Owner::Unknown, LOOK_AGAIN)]
+#[case::failed_and_being_cleaned_up(failed(), Owner::InTheMaking, LOOK_AGAIN)]
 fn asked_and_answered(
-    #[case] request: Request,
+    #[case] answer: Answer,
     #[case] owner: Owner,
     #[case] expected: Action,
     #[values(false, true)] ensure: bool,
 ) {
     let seen = Seen {
-        request,
+        answer: &answer,
         owner,
         ..NOTHING
     };
@@ -200,10 +222,10 @@ fn asked_and_undecided(
     #[case] owner: Owner,
     #[case] lasting: Lasting,
     #[case] expected: Action,
-    #[values(Request::Unknown, Request::Taken)] request: Request,
+    #[values(Answer::Unknown, taken())] answer: Answer,
 ) {
     let seen = Seen {
-        request,
+        answer: &answer,
         undecided: true,
         owner,
         lasting,
@@ -246,7 +268,7 @@ fn asked_and_undecided_while_another_vm_has_the_name(
 #[case::nothing_works_on_it(false, refuse(Refusal::HalfMade))]
 fn failed_and_still_locked_after_a_while(#[case] clone_runs: bool, #[case] expected: Action) {
     let seen = Seen {
-        request: Request::Failed,
+        answer: &failed(),
         owner: Owner::InTheMaking,
         lasting: Lasting::AWhile,
         clone_runs,

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::decide::Owner;
 use crate::pve::types::{Guest, Node, TaskStatus, Upid, Vmid};
 use crate::pve::{self, Pve, VmConfig};
 use crate::say::vm::Vm;
 use crate::wait::server::is_no_such_task;
 
-/// What one look at a VMID finds.
+/// What one look at a VMID finds, for whom a VM of some name is ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Sight {
     /// No guest at all.
@@ -31,22 +30,10 @@ pub enum Sight {
 }
 
 impl Sight {
-    /// What the decision table knows of it.
-    pub fn owner(&self) -> Owner {
-        match self {
-            Sight::Free => Owner::Free,
-            Sight::Ours(..) => Owner::Ours,
-            Sight::Anothers(_) => Owner::Anothers,
-            Sight::InTheMaking { .. } | Sight::Appeared => Owner::InTheMaking,
-            Sight::Incomplete(_) => Owner::Incomplete,
-            Sight::Hidden => Owner::Hidden,
-        }
-    }
-
     /// One look. `template` is given for a VM that this program has asked for: it must have that
     /// template's disks. A row is never believed: a reused VMID has the dead guest's name there. But it
     /// tells where a VM is now that was moved, be it from a node that does not answer any more.
-    pub fn of(pve: &Pve, vm: &Vm, template: Option<&(Vmid, Node)>) -> Result<Sight, pve::Error> {
+    pub fn of(pve: &Pve, vm: &Vm, template: Option<&Guest>) -> Result<Sight, pve::Error> {
         let judge = |config, node: &Node| Sight::of_config(pve, vm, template, config, node);
         let failure = match pve.vm_config(&vm.node, vm.vmid) {
             Ok(Some(config)) => return judge(config, &vm.node),
@@ -75,7 +62,7 @@ impl Sight {
     fn of_config(
         pve: &Pve,
         vm: &Vm,
-        template: Option<&(Vmid, Node)>,
+        template: Option<&Guest>,
         config: VmConfig,
         node: &Node,
     ) -> Result<Sight, pve::Error> {
@@ -89,7 +76,7 @@ impl Sight {
             return Ok(Sight::Anothers(guest));
         }
         let template = match template {
-            Some((template, node)) => pve.vm_config(node, *template)?,
+            Some(Guest { vmid, node, .. }) => pve.vm_config(node, *vmid)?,
             None => None,
         };
         let missing = template.map_or_else(BTreeSet::new, |template| {
@@ -110,12 +97,8 @@ impl Sight {
 
 /// A running clone of this template to this VMID, if this token may see one: a reason to wait, and no
 /// proof of whose VM it will be, for losers of a race begin their logs alike.
-pub fn running_clone(
-    pve: &Pve,
-    (template, node): &(Vmid, Node),
-    vmid: Vmid,
-) -> Result<Option<Upid>, pve::Error> {
-    for upid in pve.running_clones_of(*template, node)? {
+pub fn running_clone(pve: &Pve, template: &Guest, vmid: Vmid) -> Result<Option<Upid>, pve::Error> {
+    for upid in pve.running_clones_of(template.vmid, &template.node)? {
         let log = match pve.task_log(&upid, 0) {
             // A task that the server does not know, or no more, is not running.
             Err(error) if is_no_such_task(&error) => continue,
