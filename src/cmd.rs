@@ -17,6 +17,7 @@ mod vm_create;
 mod vm_list;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::exit;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,7 +140,7 @@ impl Session<'_> {
     }
 
     /// The directory of the ledger.
-    pub fn state_directory(&self) -> Result<std::path::PathBuf, Failure> {
+    pub fn state_directory() -> Result<PathBuf, Failure> {
         let directory = config::state_directory(&|name| std::env::var_os(name));
         directory.map_err(|error| of_config(&error))
     }

@@ -22,7 +22,7 @@ pub use self::order::{Order, Run};
 
 use self::attempt::Attempt;
 use self::decide::{Action, Wish, decide};
-use self::failure::Error;
+use self::failure::in_time;
 use self::journal::Journal;
 use self::set_up::set_up;
 use crate::say::failure::Failure;
@@ -37,11 +37,11 @@ pub fn create(run: &Run) -> Result<Existing, Failure> {
         order.name, order.template
     ));
     let mut attempt = Attempt::new(run, Journal::open(run)?);
-    let existing = find_or_clone(&mut attempt).map_err(|error| error.in_time(run).failure)?;
+    let existing = find_or_clone(&mut attempt).map_err(|failure| in_time(run, failure))?;
     set_up(run, existing, attempt)
 }
 
-fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Error> {
+fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Failure> {
     let wish = Wish {
         ensure: attempt.run.order.ensure,
         vmid: attempt.run.order.vmid,

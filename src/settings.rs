@@ -4,13 +4,14 @@ mod compare;
 mod error;
 mod public_keys;
 pub mod resize;
+pub mod setup;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use snafu::{OptionExt, ResultExt, ensure};
 
-pub use self::compare::asks_for_new_volume;
+use self::compare::asks_for_new_volume;
 pub use self::error::Error;
 
 use self::compare::{SSH_KEYS, is_same, to_send};

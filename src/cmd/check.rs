@@ -40,7 +40,7 @@ pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
         found.push(finding);
     };
     // Asked of the environment before anything is asked of a server.
-    let state = session.state_directory();
+    let state = Session::state_directory();
     match session.configuration() {
         Ok(configuration) => {
             check_configuration(&configuration, &mut tell);

@@ -12,6 +12,7 @@ use crate::pve::types::{CloneMode, CloneOptions, Node, Pool, Storage, Upid, Vmid
 use crate::say::failure::{Failure, Kind};
 use crate::say::vm::Vm;
 use crate::settings::Settings;
+use crate::settings::setup::Setup;
 use crate::ui::text::clean;
 use crate::wait::server::Server;
 
@@ -32,7 +33,7 @@ pub fn run(session: &Session, words: &VmCreate) -> Result<Success, Failure> {
     session.check_output_options("vm create")?;
     let order = order(words)?;
     let access = session.configuration()?.access;
-    let state = session.state_directory()?;
+    let state = Session::state_directory()?;
     session.answer_signals();
     let pve = session.client(&access, Some(words.timeout.0));
     let pve = pve.map_err(|error| Failure::of_request(&error))?;
@@ -120,9 +121,11 @@ fn order(words: &VmCreate) -> Result<Order, Failure> {
             pool: words.pool.clone().map(Pool),
             target: words.node.clone().map(Node),
         },
-        settings,
-        resizes: words.resize.clone(),
-        start: words.start || words.wait_ip,
-        address: words.wait_ip,
+        setup: Setup {
+            settings,
+            resizes: words.resize.clone(),
+            start: words.start || words.wait_ip,
+            address: words.wait_ip,
+        },
     })
 }

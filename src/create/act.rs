@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::attempt::{Attempt, Clone, View};
 use super::decide::{Answer, Namesake, Pause, Refusal};
 use super::failure::{
-    Doubt, Error, Half, ambiguous, begun_otherwise, created_unseen, exists, half_made, hidden,
-    still_unclear, task_failed, timed_out, vmid_taken,
+    Doubt, ambiguous, begun_otherwise, busy, clone_refused, created_unseen, exists, half_made,
+    hidden, name_may_be_taken, not_read, still_unclear, task_failed, timed_out, vmid_taken,
 };
 use super::fit::{check_template, tell_if_elsewhere};
 use crate::guests::Guests;
@@ -20,7 +20,7 @@ use crate::say::vm::{Existing, Vm};
 
 impl Attempt<'_> {
     /// Asks for a clone to `--vmid` or to a free VMID.
-    pub fn clone_anew(&mut self) -> Result<(), Error> {
+    pub fn clone_anew(&mut self) -> Result<(), Failure> {
         if self.namesake == Namesake::MayBeHidden {
             // Who names the VMID knows which VM is meant, even if another one has its name.
             let doubts = self.doubts();
@@ -41,7 +41,7 @@ impl Attempt<'_> {
     }
 
     /// Asks once more for the clone to the VMID of the record.
-    pub fn clone_again(&mut self, vmid: Vmid) -> Result<(), Error> {
+    pub fn clone_again(&mut self, vmid: Vmid) -> Result<(), Failure> {
         let checked = self.find_template().and_then(|template| {
             let growth = self.check_template(&template)?;
             Ok((template, growth))
@@ -55,7 +55,7 @@ impl Attempt<'_> {
         template: &Guest,
         vmid: Vmid,
         growth: BTreeMap<String, Growth>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Failure> {
         let run = self.run;
         let vm = run.vm(vmid, run.node_for(template));
         let (mode, storage) = run.order.mode();
@@ -119,7 +119,7 @@ impl Attempt<'_> {
     }
 
     /// What the template's disks come to, once the template was found fit.
-    fn check_template(&mut self, template: &Guest) -> Result<BTreeMap<String, Growth>, Error> {
+    fn check_template(&mut self, template: &Guest) -> Result<BTreeMap<String, Growth>, Failure> {
         if let Some(growth) = &self.growth {
             return Ok(growth.clone());
         }
@@ -128,12 +128,12 @@ impl Attempt<'_> {
         Ok(growth)
     }
 
-    fn free_vmid(&self) -> Result<Vmid, Error> {
+    fn free_vmid(&self) -> Result<Vmid, Failure> {
         let next = self.run.server.ask(Pve::next_vmid);
-        let next = next.map_err(|source| Error::request("cannot get a free VMID", source))?;
+        let next = next.map_err(|source| not_read("cannot get a free VMID", source))?;
         let is_taken = |vmid| self.guests.as_ref().is_some_and(|it| it.is_taken(vmid));
         let vmid = self.choice.next(is_taken, next);
-        vmid.ok_or_else(|| Failure::new(Kind::Failed, "there is no free VMID left").into())
+        vmid.ok_or_else(|| Failure::new(Kind::Failed, "there is no free VMID left"))
     }
 
     /// What may hide a VM of the name.
@@ -143,7 +143,7 @@ impl Attempt<'_> {
     }
 
     /// Pauses before the next look. An error if there is no time left for one.
-    pub fn wait(&mut self, pause: Pause) -> Result<(), Error> {
+    pub fn wait(&mut self, pause: Pause) -> Result<(), Failure> {
         let is_time_left = match pause {
             Pause::Interval => self.pauses.pause(self.run.server.budget.interval),
             Pause::BackOff => {
@@ -215,19 +215,27 @@ impl Attempt<'_> {
     }
 
     /// Why no VM can be had.
-    pub fn refuse(&mut self, refusal: Refusal) -> Error {
+    pub fn refuse(&mut self, refusal: Refusal) -> Failure {
         let order = &self.run.order;
         match refusal {
-            Refusal::NameMayBeTaken => Error::name_may_be_taken(&order.name, &self.doubts()),
-            Refusal::Ambiguous => ambiguous(&order.name, &self.holders).into(),
-            Refusal::Exists => exists(&order.name, &self.holders(), order.ensure).into(),
+            Refusal::NameMayBeTaken => name_may_be_taken(&order.name, &self.doubts()),
+            Refusal::Ambiguous => ambiguous(&order.name, &self.holders),
+            Refusal::Exists => {
+                if let (Some(Sight::Ours(vm, config)), true) =
+                    (&self.view.sight, self.holders.is_empty())
+                {
+                    let guest = config.clone().into_guest(vm.vmid, vm.node.clone());
+                    self.holders.push(guest);
+                }
+                exists(&order.name, &self.holders, order.ensure)
+            }
             Refusal::VmidTaken(vmid) => {
                 let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
                 let guest = match &self.view.sight {
                     Some(Sight::Anothers(guest)) => Some(guest),
                     _ => row,
                 };
-                vmid_taken(vmid, guest).into()
+                vmid_taken(vmid, guest)
             }
             Refusal::AskedOtherwise(begun) => {
                 let asked = self.differences(&begun).join(", ");
@@ -235,36 +243,20 @@ impl Attempt<'_> {
                     Record::Created(_) => Started::Yes,
                     _ => Started::Unknown,
                 };
-                begun_otherwise(&order.name, &begun, &asked, started, self.journal.path()).into()
+                let vm = self.vm_of(&begun);
+                begun_otherwise(&vm, &begun, &asked, started, self.journal.path())
             }
             Refusal::Hidden(begun) => {
                 let was_created = !matches!(self.journal.record(), Record::Asked(..));
-                hidden(self.run, &self.vm_of(&begun), was_created).into()
+                hidden(self.run, &self.vm_of(&begun), was_created)
             }
-            Refusal::HalfMade(begun) => {
-                let half = match &self.view.sight {
-                    Some(Sight::Incomplete(disks)) => Half::Lacks(disks.clone()),
-                    Some(Sight::InTheMaking { is_named: true }) => Half::Locked,
-                    _ => Half::Nameless,
-                };
-                self.half_made(&self.vm_of(&begun), &half)
-            }
+            Refusal::HalfMade(begun) => self.half_made(&self.vm_of(&begun)),
             Refusal::CloneFailed(begun) => self.clone_failed(&begun),
         }
     }
 
-    /// The VMs that have the name; the one that was looked at if the list does not show it.
-    fn holders(&self) -> Vec<Guest> {
-        match &self.view.sight {
-            Some(Sight::Ours(vm, config)) if self.holders.is_empty() => {
-                vec![config.clone().into_guest(vm.vmid, vm.node.clone())]
-            }
-            _ => self.holders.clone(),
-        }
-    }
-
     /// What the request has ended in, as far as that is known.
-    fn clone_failed(&mut self, begun: &Intent) -> Error {
+    fn clone_failed(&mut self, begun: &Intent) -> Failure {
         let vm = self.vm_of(begun);
         let (template, undecided) = (begun.template, self.clone.undecided);
         let answer = std::mem::take(&mut self.clone.answer);
@@ -273,55 +265,51 @@ impl Attempt<'_> {
             self.journal.tell(failed, Stage::NothingStarted);
         }
         match answer {
-            Answer::Refused(source) => Error::clone_refused(template, &vm, undecided, source),
-            Answer::Failed(failed) => task_failed(vm, undecided, failed).into(),
+            Answer::Refused(source) => clone_refused(template, &vm, undecided, source),
+            Answer::Failed(failed) => task_failed(vm, undecided, failed),
             Answer::Taken(words) | Answer::Passes(words) if !undecided => {
-                Error::busy(template, &vm, &words, self.run.server.budget.seconds())
+                busy(template, &vm, &words, self.run.server.budget.seconds())
             }
             _ => self.timed_out(&Stage::Undecided(vm)),
         }
     }
 
-    fn half_made(&self, vm: &Vm, half: &Half) -> Error {
+    fn half_made(&self, vm: &Vm) -> Failure {
         let failed = match &self.clone.answer {
             Answer::Failed(failed) => Some(failed.clone()),
             _ => None,
         };
         let is_ours = matches!(self.journal.record(), Record::Asked(..));
-        half_made(vm, half, is_ours, failed, self.journal.path()).into()
+        let sight = self.view.sight.as_ref().unwrap_or(&Sight::Appeared);
+        half_made(vm, sight, is_ours, failed, self.journal.path())
     }
 
-    fn timed_out(&mut self, stage: &Stage) -> Error {
+    fn timed_out(&mut self, stage: &Stage) -> Failure {
         let seconds = self.run.server.budget.seconds();
         let doubt = self.clone.doubt.take();
-        timed_out(seconds, stage, self.view.unseen.as_deref(), doubt).into()
+        timed_out(seconds, stage, self.view.unseen.as_deref(), doubt)
     }
 
     /// The budget has ended before it was clear what there is.
-    pub fn time_is_up(&mut self) -> Error {
+    pub fn time_is_up(&mut self) -> Failure {
         let seconds = self.run.server.budget.seconds();
-        let half = match &self.view.sight {
-            Some(Sight::InTheMaking { is_named: true }) => Some(Half::Locked),
-            Some(Sight::InTheMaking { is_named: false } | Sight::Appeared) => Some(Half::Nameless),
-            _ => None,
-        };
-        if let (Some(half), Some(vm)) = (half, self.view.vm.clone()) {
-            match (self.view.running.clone(), half) {
-                (None, half) => return self.half_made(&vm, &half),
-                (Some(upid), Half::Locked) => {
-                    let stage = Stage::Cloning(vm, upid);
-                    return timed_out(seconds, &stage, None, None).into();
-                }
-                _ => {}
+        match (&self.view.sight, &self.view.running, &self.view.vm) {
+            (Some(Sight::InTheMaking { .. } | Sight::Appeared), None, Some(vm)) => {
+                return self.half_made(vm);
             }
+            (Some(Sight::InTheMaking { is_named: true }), Some(upid), Some(vm)) => {
+                let stage = Stage::Cloning(vm.clone(), upid.clone());
+                return timed_out(seconds, &stage, None, None);
+            }
+            _ => {}
         }
         let unseen = self.view.unseen.as_deref();
         match (self.journal.record().clone(), &self.view.vm) {
             (Record::Asked(begun, _), _) => self.clone_failed(&begun),
-            (Record::None, Some(vm)) => still_unclear(seconds, vm, unseen).into(),
+            (Record::None, Some(vm)) => still_unclear(seconds, vm, unseen),
             (record, Some(vm)) => {
                 let is_finished = matches!(record, Record::Finished(_));
-                created_unseen(vm, is_finished, Some(seconds), unseen).into()
+                created_unseen(vm, is_finished, Some(seconds), unseen)
             }
             (_, None) => self.timed_out(&Stage::NothingStarted),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::decide::{Answer, Lasting, Namesake, Owner, Seen};
-use super::failure::{Doubt, Error};
+use super::failure::{Doubt, before_seen_again};
 use super::journal::Journal;
 use super::order::Run;
 use crate::guests::Guests;
@@ -13,6 +13,7 @@ use crate::guests::vmid::Choice;
 use crate::ledger::{Growth, Intent, Record};
 use crate::pve::types::{Guest, Upid};
 use crate::pve::{self, VmConfig};
+use crate::say::failure::Failure;
 use crate::say::vm::{Existing, Vm};
 use crate::wait::refusal::Refusal;
 use crate::wait::{BackOff, Patience, Pauses};
@@ -180,13 +181,13 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    /// An error before it is clear what became of an earlier run's clone.
-    pub fn before_seen_again(&self, error: Error) -> Error {
+    /// A failure before it is clear what became of an earlier run's clone.
+    pub fn before_seen_again(&self, failure: Failure) -> Failure {
         match self.journal.record() {
             Record::Asked(begun, _) if self.clone.is_taken_over => {
-                error.before_seen_again(&self.vm_of(begun))
+                before_seen_again(&self.vm_of(begun), failure)
             }
-            _ => error,
+            _ => failure,
         }
     }
 

@@ -1,13 +1,13 @@
 //! The failures of the command, each with its words, kind and hint in one place.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::order::Run;
+use crate::guests::owner::Sight;
 use crate::guests::template::NotFound;
 use crate::ledger::{self, Intent, Mode};
+use crate::pve;
 use crate::pve::types::{Guest, Upid, VmName, Vmid};
-use crate::pve::{self, Delivery};
 use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
 use crate::say::grant::how_to_see_vms;
 use crate::say::hint::{hint_for, hint_for_clone, with_more};
@@ -15,27 +15,6 @@ use crate::say::shell::word;
 use crate::say::stage::{RESUME, Stage, process_name};
 use crate::say::vm::Vm;
 use crate::wait::task::how_to_read_log;
-
-/// Why the command has failed.
-#[derive(Debug)]
-pub struct Error {
-    /// What it says.
-    pub failure: Failure,
-    /// The request that failed, if it was one.
-    request: Option<Box<pve::Error>>,
-    /// Whether nothing was begun, and no server said no: only time was too short.
-    is_unanswered: bool,
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Error {
-        Error {
-            failure,
-            request: None,
-            is_unanswered: false,
-        }
-    }
-}
 
 /// How a task failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,120 +36,85 @@ pub enum Doubt {
     WorkerDied(Upid),
 }
 
-/// How a VM is not whole, as far as this token can see.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Half {
-    /// It has our name, and is locked by a clone.
-    Locked,
-    /// It is locked by a clone and has no name yet, or another one.
-    Nameless,
-    /// It has our name and no lock, and lacks these disks of its template.
-    Lacks(BTreeSet<String>),
+/// The failure once the budget has ended, if nothing but that was in the way.
+pub fn in_time(run: &Run, failure: Failure) -> Failure {
+    let is_unanswered = failure.kind == Kind::Unreachable && failure.facts.started == Started::No;
+    if is_unanswered && run.server.budget.left().is_zero() {
+        return nothing_started(failure, run.server.budget.seconds());
+    }
+    failure
 }
 
-impl Error {
-    /// Something could not be read before the clone.
-    pub fn request(what: impl AsRef<str>, source: pve::Error) -> Error {
-        let words = format!("{}: {}", what.as_ref(), chain(&source));
-        let kind = kind_of(&source);
-        Error {
-            failure: Failure::new(kind, words).with_hint(hint_for(&source)),
-            is_unanswered: kind == Kind::Unreachable,
-            request: Some(Box::new(source)),
-        }
-    }
+/// The budget, so many seconds, has ended before anything was begun, because of this.
+fn nothing_started(because: Failure, seconds: f64) -> Failure {
+    let Failure {
+        message,
+        facts,
+        request,
+        ..
+    } = because;
+    let words = format!("Timed out after {seconds} s; nothing was started: {message}");
+    let hint = "there is nothing to clean up; run it again, with a longer --timeout if the server is \
+                slow or what is in the way takes long";
+    let hint = with_more(hint.to_owned(), request.as_deref());
+    failure(Kind::Timeout, words, hint, facts)
+}
 
-    /// It was about this VMID.
-    pub fn about(mut self, vmid: Vmid) -> Error {
-        self.failure.facts.vmid = Some(vmid);
-        self
-    }
+/// The failure while it is not clear what became of an earlier run's clone: it must not sound as if there
+/// was none.
+pub fn before_seen_again(vm: &Vm, failed: Failure) -> Failure {
+    let Failure {
+        kind,
+        message,
+        hint,
+        request,
+        ..
+    } = failed;
+    let words = format!(
+        "an earlier run has asked for {vm}, which may or may not be in the making: {message}"
+    );
+    let hint = match (request, hint) {
+        (None, Some(hint)) if kind == Kind::TemplateNotFound => format!("{hint}; then {RESUME}"),
+        (None, _) => format!("without what it cannot become, {RESUME}"),
+        (request, _) => with_more(RESUME.to_owned(), request.as_deref()),
+    };
+    failure(kind, words, hint, vm.facts(Started::Unknown))
+}
 
-    /// The request that failed, if it was one.
-    pub fn into_request(self) -> Option<Box<pve::Error>> {
-        self.request
-    }
+/// Something could not be read before the clone.
+pub fn not_read(what: impl AsRef<str>, source: pve::Error) -> Failure {
+    let words = format!("{}: {}", what.as_ref(), chain(&source));
+    let failure = Failure::new(kind_of(&source), words).with_hint(hint_for(&source));
+    failure.because_of(Box::new(source))
+}
 
-    /// A node or a row that cannot be read may hide a VM of the name.
-    pub fn name_may_be_taken(name: &VmName, doubts: &str) -> Error {
-        let words = format!("cannot tell whether there is a VM '{name}': {doubts}");
-        let hint = "if you are sure that there is none, say which VMID the new one gets: --vmid N";
-        Error {
-            is_unanswered: true,
-            ..failure(Kind::Unreachable, words, hint, Facts::default()).into()
-        }
-    }
+/// A node or a row that cannot be read may hide a VM of the name.
+pub fn name_may_be_taken(name: &VmName, doubts: &str) -> Failure {
+    let words = format!("cannot tell whether there is a VM '{name}': {doubts}");
+    let hint = "if you are sure that there is none, say which VMID the new one gets: --vmid N";
+    failure(Kind::Unreachable, words, hint, Facts::default())
+}
 
-    /// The server has refused the clone, or has certainly not heard of it.
-    pub fn clone_refused(
-        template: Vmid,
-        vm: &Vm,
-        undecided: bool,
-        source: Box<pve::Error>,
-    ) -> Error {
-        let words = format!("cannot clone template {template} to VM {}", vm.vmid);
-        let why = chain(&*source);
-        let failure = if undecided {
-            let words = format!("{words}, which an earlier request may still make: {why}");
-            let facts = vm.facts(Started::Unknown);
-            failure(Kind::OutcomeUnknown, words, RESUME, facts)
-        } else {
-            Failure::new(kind_of(&source), format!("{words}: {why}"))
-                .with_hint(hint_for_clone(&source, vm.vmid, &vm.node))
-                .about(vm.facts(Started::No))
-        };
-        Error {
-            failure,
-            is_unanswered: !undecided && source.delivery() == Delivery::NotDelivered,
-            request: Some(source),
-        }
+/// The server has refused the clone, or has certainly not heard of it.
+pub fn clone_refused(template: Vmid, vm: &Vm, undecided: bool, source: Box<pve::Error>) -> Failure {
+    let words = format!("cannot clone template {template} to VM {}", vm.vmid);
+    let why = chain(&*source);
+    if undecided {
+        let words = format!("{words}, which an earlier request may still make: {why}");
+        let facts = vm.facts(Started::Unknown);
+        return failure(Kind::OutcomeUnknown, words, RESUME, facts);
     }
+    let failure = Failure::new(kind_of(&source), format!("{words}: {why}"))
+        .with_hint(hint_for_clone(&source, vm.vmid, &vm.node))
+        .about(vm.facts(Started::No));
+    failure.because_of(source)
+}
 
-    /// Something was locked until the budget, so many seconds, ended.
-    pub fn busy(template: Vmid, vm: &Vm, why: &str, seconds: f64) -> Error {
-        let words = format!("cannot clone template {template} to VM {}: {why}", vm.vmid);
-        let failure = Failure::new(Kind::Failed, words).about(vm.facts(Started::No));
-        Error::from(failure).timed_out(seconds)
-    }
-
-    /// The error once the budget has ended, if nothing but that was in the way.
-    pub fn in_time(self, run: &Run) -> Error {
-        if self.is_unanswered && run.server.budget.left().is_zero() {
-            return self.timed_out(run.server.budget.seconds());
-        }
-        self
-    }
-
-    fn timed_out(self, seconds: f64) -> Error {
-        let Failure { message, facts, .. } = self.failure;
-        let words = format!("Timed out after {seconds} s; nothing was started: {message}");
-        let hint = "there is nothing to clean up; run it again, with a longer --timeout if the server \
-                    is slow or what is in the way takes long";
-        let hint = with_more(hint.to_owned(), self.request.as_deref());
-        failure(Kind::Timeout, words, hint, facts).into()
-    }
-
-    /// The error while it is not clear what became of an earlier run's clone: it must not sound as if
-    /// there was none.
-    pub fn before_seen_again(self, vm: &Vm) -> Error {
-        let Failure {
-            kind,
-            message,
-            hint,
-            ..
-        } = self.failure;
-        let words = format!(
-            "an earlier run has asked for {vm}, which may or may not be in the making: {message}"
-        );
-        let hint = match (self.request, hint) {
-            (None, Some(hint)) if kind == Kind::TemplateNotFound => {
-                format!("{hint}; then {RESUME}")
-            }
-            (None, _) => format!("without what it cannot become, {RESUME}"),
-            (request, _) => with_more(RESUME.to_owned(), request.as_deref()),
-        };
-        failure(kind, words, hint, vm.facts(Started::Unknown)).into()
-    }
+/// Something was locked until the budget, so many seconds, ended.
+pub fn busy(template: Vmid, vm: &Vm, why: &str, seconds: f64) -> Failure {
+    let words = format!("cannot clone template {template} to VM {}: {why}", vm.vmid);
+    let because = Failure::new(Kind::Failed, words).about(vm.facts(Started::No));
+    nothing_started(because, seconds)
 }
 
 fn failure(kind: Kind, words: String, hint: impl Into<String>, facts: Facts) -> Failure {
@@ -185,15 +129,6 @@ const UNKNOWN: Facts = Facts {
     node: None,
     started: Started::Unknown,
 };
-
-fn facts_of_intent(intent: &Intent, started: Started) -> Facts {
-    Facts {
-        vmid: Some(intent.vmid),
-        node: Some(intent.node.clone()),
-        upid: None,
-        started,
-    }
-}
 
 fn facts_of_guest(guest: Option<&Guest>) -> Facts {
     Facts {
@@ -255,23 +190,18 @@ pub fn no_template(source: &NotFound) -> Failure {
     Failure::of(Kind::TemplateNotFound, source).with_hint(source.hint().to_owned())
 }
 
-/// An earlier run has begun another clone.
+/// An earlier run has begun another clone to this VM.
 pub fn begun_otherwise(
-    name: &VmName,
+    vm: &Vm,
     begun: &Intent,
     asked: &str,
     started: Started,
     path: Option<&Path>,
 ) -> Failure {
-    let Intent {
-        vmid,
-        node,
-        template,
-        ..
-    } = begun;
+    let template = begun.template;
     let words = format!(
-        "an earlier run has begun to clone template {template} to VM {vmid} '{name}' on node '{node}' and \
-         has not seen its end; this command asks for {asked}"
+        "an earlier run has begun to clone template {template} to {vm} and has not seen its end; this \
+         command asks for {asked}"
     );
     let linked = matches!(begun.mode, Mode::Linked).then(|| ", --linked".to_owned());
     let storage = begun.storage.iter().map(|it| format!(", --storage {it}"));
@@ -284,17 +214,16 @@ pub fn begun_otherwise(
         options.collect::<String>(),
         remove(path)
     );
-    let facts = facts_of_intent(begun, started);
-    failure(Kind::InProgress, words, hint, facts)
+    failure(Kind::InProgress, words, hint, vm.facts(started))
 }
 
-/// An earlier run has begun it at servers that this one does not speak to.
-pub fn begun_elsewhere(name: &VmName, begun: &Intent, path: Option<&Path>) -> Failure {
-    let hosts = &begun.hosts;
+/// An earlier run has begun this VM at servers that this run does not speak to.
+pub fn begun_elsewhere(vm: &Vm, hosts: &[String], path: Option<&Path>) -> Failure {
     let words = format!(
-        "an earlier run has begun to make VM {} '{name}' at another server, {}, and has not seen its end; \
-         {} has it",
-        begun.vmid,
+        "an earlier run has begun to make VM {} '{}' at another server, {}, and has not seen its end; {} \
+         has it",
+        vm.vmid,
+        vm.name,
         hosts.join(", "),
         path.unwrap_or(Path::new("the ledger")).display()
     );
@@ -304,7 +233,7 @@ pub fn begun_elsewhere(name: &VmName, begun: &Intent, path: Option<&Path>) -> Fa
         word(&hosts.join(",")),
         remove(path)
     );
-    let facts = facts_of_intent(begun, Started::Unknown);
+    let facts = vm.facts(Started::Unknown);
     failure(Kind::InProgress, words, hint, facts)
 }
 
@@ -443,7 +372,10 @@ pub fn created_unseen(
 
 /// This token may not see who has the VMID of a VM that was asked for, or that was created.
 pub fn hidden(run: &Run, vm: &Vm, was_created: bool) -> Failure {
-    let hint = format!("{RESUME}, once it may: {}", how_to_see_vms(&run.token()));
+    let hint = format!(
+        "{RESUME}, once it may: {}",
+        how_to_see_vms(run.server.pve.token())
+    );
     if was_created {
         let words =
             format!("cannot see {vm}, which an earlier run has made: the token needs VM.Audit");
@@ -461,43 +393,49 @@ pub fn hidden(run: &Run, vm: &Vm, was_created: bool) -> Failure {
 /// A VM was left half made, or may have been. `is_ours` where this command has asked for it.
 pub fn half_made(
     vm: &Vm,
-    half: &Half,
+    sight: &Sight,
     is_ours: bool,
     failed: Option<Failed>,
     path: Option<&Path>,
 ) -> Failure {
     let Vm { vmid, node, .. } = vm;
     let unseen = "locked by a clone that this token cannot see, or half made";
-    let words = match (half, &failed) {
-        (Half::Locked, Some(_)) => format!("{vm} was left half made, and locked"),
-        (Half::Locked, None) => format!("{vm} is {unseen}"),
-        (Half::Nameless, Some(_)) => {
-            format!("VM {vmid} on node '{node}' was left half made, locked and without its name")
-        }
-        (Half::Nameless, None) => {
-            format!("VM {vmid} on node '{node}' is {unseen}, and does not tell whose it is")
-        }
-        (Half::Lacks(disks), _) => {
+    let words = match (sight, &failed) {
+        (Sight::Incomplete(disks), _) => {
             let disks: Vec<&str> = disks.iter().map(String::as_str).collect();
             format!("{vm} lacks what its template has: {}", disks.join(", "))
         }
+        (Sight::InTheMaking { is_named: true }, Some(_)) => {
+            format!("{vm} was left half made, and locked")
+        }
+        (Sight::InTheMaking { is_named: true }, None) => format!("{vm} is {unseen}"),
+        (_, Some(_)) => {
+            format!("VM {vmid} on node '{node}' was left half made, locked and without its name")
+        }
+        (_, None) => {
+            format!("VM {vmid} on node '{node}' is {unseen}, and does not tell whose it is")
+        }
     };
-    let hint = match half {
-        Half::Locked | Half::Nameless => format!(
-            "on node '{node}', 'pvenode task list --source active' shows whether a clone (qmclone, under \
-             its template's VMID) is at work; if none is, as root there: qm unlock {vmid} && qm destroy \
-             {vmid} --destroy-unreferenced-disks 1"
-        ),
-        Half::Lacks(_) => format!(
+    let hint = match sight {
+        Sight::Incomplete(_) => format!(
             "it was changed since, or was left half made and unlocked; to take it as it is: {}, then the \
              same command with --ensure",
             remove(path)
         ),
+        _ => format!(
+            "on node '{node}', 'pvenode task list --source active' shows whether a clone (qmclone, under \
+             its template's VMID) is at work; if none is, as root there: qm unlock {vmid} && qm destroy \
+             {vmid} --destroy-unreferenced-disks 1"
+        ),
     };
-    let started = match (half, is_ours) {
+    let is_named = !matches!(
+        sight,
+        Sight::InTheMaking { is_named: false } | Sight::Appeared
+    );
+    let started = match (is_named, is_ours) {
         _ if failed.is_some() => Started::Yes,
-        (Half::Locked | Half::Lacks(_), true) => Started::Yes,
-        (Half::Nameless, false) => Started::No,
+        (true, true) => Started::Yes,
+        (false, false) => Started::No,
         _ => Started::Unknown,
     };
     let mut facts = vm.facts(started);

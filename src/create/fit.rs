@@ -3,53 +3,51 @@
 
 use std::collections::BTreeMap;
 
-use snafu::{OptionExt, Snafu, ensure};
-
-use super::failure::Error;
-use super::order::{Order, Run};
+use super::failure::not_read;
+use super::order::Run;
 use crate::ledger::Growth;
-use crate::pve::types::{Guest, Vmid};
-use crate::pve::{Size, VmConfig, is_agent_on, is_cloud_init};
+use crate::pve::VmConfig;
+use crate::pve::types::Guest;
 use crate::say::failure::{Failure, Kind};
 use crate::say::shell::word;
 use crate::say::vm::{Existing, Vm};
-use crate::settings::asks_for_new_volume;
-use crate::settings::resize::{NewSize, Resize};
+use crate::settings::setup::Unfit;
 use crate::steps::FIX_AND_RESUME;
 
 /// Whether a clone of this template can become what is asked for, and what relative sizes come to.
-pub fn check_template(run: &Run, template: &Guest) -> Result<BTreeMap<String, Growth>, Error> {
-    let order = &run.order;
-    if !order.may_not_fit() {
+pub fn check_template(run: &Run, template: &Guest) -> Result<BTreeMap<String, Growth>, Failure> {
+    let setup = &run.order.setup;
+    if !setup.may_not_fit() {
         return Ok(BTreeMap::new());
     }
     let Guest { vmid, node, .. } = template;
     let config = run.server.ask(|pve| pve.vm_config(node, *vmid));
     let config = config.map_err(|source| {
         let what = format!("cannot tell whether template {vmid} can become that");
-        Error::request(what, source)
+        not_read(what, source)
     })?;
     let Some(config) = config else {
         let words = format!("template {vmid} has gone a moment ago");
         let hint = "'homelab proxmox template list' shows what is there";
         let failure = Failure::new(Kind::TemplateNotFound, words);
-        return Err(failure.with_hint(hint.to_owned()).into());
+        return Err(failure.with_hint(hint.to_owned()));
     };
-    let growth = fit_of_template(order, *vmid, &config).map_err(|unfit| {
+    let growth = setup.fit_of_template(*vmid, &config).map_err(|unfit| {
         let words = format!("{template} cannot become that: {unfit}");
         Failure::new(Kind::Failed, words).with_hint(unfit.hint())
     })?;
-    warn_of_unreachable(run, &unreachable(order, &config), template);
+    warn_of_unreachable(run, &setup.unreachable(&config), template);
     Ok(growth)
 }
 
 /// Whether an existing VM can become what is asked for. Its owner may have changed it since it was
 /// created, and who created it from what is not even known of each.
 pub fn check_vm(run: &Run, existing: &Existing, config: &VmConfig) -> Result<(), Failure> {
-    let order = &run.order;
-    fit_of_vm(order, existing.vm.vmid, config).map_err(|unfit| unfit_vm(existing, &unfit))?;
+    let setup = &run.order.setup;
+    let fit = setup.fit_of_vm(existing.vm.vmid, config);
+    fit.map_err(|unfit| unfit_vm(existing, &unfit))?;
     // Of what was set before the user was told then.
-    let mut unreachable = unreachable(order, config);
+    let mut unreachable = setup.unreachable(config);
     unreachable.retain(|key| config.option(key).is_none());
     warn_of_unreachable(run, &unreachable, &existing.vm);
     Ok(())
@@ -94,224 +92,5 @@ fn warn_of_unreachable(run: &Run, keys: &[&str], of: &impl std::fmt::Display) {
              ide2=STORAGE:cloudinit gives it one",
             keys.join(", ")
         ));
-    }
-}
-
-fn fit_of_template(
-    order: &Order,
-    template: Vmid,
-    config: &VmConfig,
-) -> Result<BTreeMap<String, Growth>, Unfit> {
-    // A new volume in the place of a disk would leave that one behind, and nothing to start from.
-    let disks = config.disks();
-    let mut drives = order.settings.drives();
-    let taken = drives.find(|(disk, drive)| disks.contains(*disk) && asks_for_new_volume(drive));
-    if let Some((disk, _)) = taken {
-        return DiskThereSnafu { disk }.fail();
-    }
-    fit_of_vm(order, template, config)?;
-    let mut growth = BTreeMap::new();
-    for Resize { disk, to } in &order.resizes {
-        match (*to, config.size_of(disk)) {
-            (NewSize::Absolute(size), Some(there)) => {
-                ensure!(size >= there, SmallerSnafu { disk, there, size });
-            }
-            (NewSize::Absolute(_), None) => {}
-            (NewSize::MoreThanTemplate(by), there) => {
-                let there = there.context(SizeUnknownSnafu { disk })?;
-                let to = there.plus(by);
-                growth.insert(disk.clone(), Growth { by, to });
-            }
-        }
-    }
-    Ok(growth)
-}
-
-/// A disk that is larger stays so, and a new volume takes no disk's place.
-fn fit_of_vm(order: &Order, vmid: Vmid, config: &VmConfig) -> Result<(), Unfit> {
-    if order.address {
-        match order.settings.value_of("agent") {
-            Some(agent) => ensure!(is_agent_on(agent), AgentTurnedOffSnafu),
-            None => ensure!(config.has_agent(), NoAgentSnafu { vmid }),
-        }
-    }
-    let disks = config.disks();
-    for Resize { disk, .. } in &order.resizes {
-        if !disks.contains(disk) {
-            let disks: Vec<String> = disks.iter().cloned().collect();
-            return NoDiskSnafu { disk, disks }.fail();
-        }
-    }
-    Ok(())
-}
-
-/// The settings that will not reach a VM with this configuration, or a clone of that template.
-fn unreachable<'o>(order: &'o Order, config: &VmConfig) -> Vec<&'o str> {
-    let mut drives = order.settings.drives();
-    if drives.any(|(_, drive)| is_cloud_init(drive)) || config.has_cloud_init_drive() {
-        return Vec::new();
-    }
-    order.settings.for_cloud_init()
-}
-
-/// Why a template or a VM cannot become what is wanted.
-#[derive(Debug, Snafu)]
-#[allow(missing_docs)]
-pub enum Unfit {
-    #[snafu(display("it has no disk '{disk}', but {}", match disks[..] {
-        [] => "none at all".to_owned(),
-        _ => disks.join(", "),
-    }))]
-    NoDisk { disk: String, disks: Vec<String> },
-
-    #[snafu(display("its disk {disk} has {there}, and no disk can be made smaller: {size}"))]
-    Smaller {
-        disk: String,
-        there: Size,
-        size: Size,
-    },
-
-    #[snafu(display(
-        "nobody knows what +… comes to, for the size of its disk {disk} is not known"
-    ))]
-    SizeUnknown { disk: String },
-
-    #[snafu(display("it has a disk {disk} already, and --set {disk} asks for a new one"))]
-    DiskThere { disk: String },
-
-    #[snafu(display("it has no guest agent, and only that could tell the address"))]
-    NoAgent { vmid: Vmid },
-
-    #[snafu(display(
-        "--set agent turns the guest agent off, and only that could tell the address"
-    ))]
-    AgentTurnedOff,
-}
-
-impl Unfit {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Unfit::Smaller { disk, .. } => {
-                format!("leave --resize {disk} out to keep the size it has")
-            }
-            Unfit::SizeUnknown { disk } => format!("say the whole size: --resize {disk}=32G"),
-            Unfit::DiskThere { disk } => format!(
-                "--resize {disk}=SIZE makes the one that is there larger; another one needs a name of \
-                 its own, like scsi1"
-            ),
-            Unfit::NoAgent { vmid } => format!(
-                "if the agent is installed in it: --set agent=1, or once and for all on its node: qm set \
-                 {vmid} --agent 1"
-            ),
-            Unfit::AgentTurnedOff => "take one of the two away".to_owned(),
-            Unfit::NoDisk { .. } => return None,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::Settings;
-    use rstest::rstest;
-
-    /// A template with two disks, of which one does not tell its size.
-    fn template(agent: &str) -> VmConfig {
-        let options = [
-            ("scsi0", "data:9000/base-9000-disk-0.raw,size=2252M"),
-            ("virtio1", "iscsi:0.0.1.scsi"),
-            ("ide2", "none,media=cdrom"),
-            ("agent", agent),
-        ];
-        VmConfig::of(options.map(|(key, value)| (key.to_owned(), value.to_owned())))
-    }
-
-    fn order(set: &[&str], resize: &[&str], address: bool) -> Order {
-        let set: Vec<String> = set.iter().map(|&words| words.to_owned()).collect();
-        let resizes = resize.iter().map(|words| words.parse().unwrap());
-        Order {
-            settings: Settings::gather(&set, &[]).unwrap(),
-            resizes: resizes.collect(),
-            start: address,
-            address,
-            ..Order::of("web-1", "debian-12")
-        }
-    }
-
-    #[rstest]
-    #[case::absolute("scsi0=32G", Ok(""))]
-    #[case::as_it_is("scsi0=2252M", Ok(""))]
-    #[case::more_than_there_is("scsi0=+8G", Ok("8G=10444M"))]
-    #[case::absolute_where_the_size_is_not_known("virtio1=32G", Ok(""))]
-    #[case::no_such_disk("scsi5=32G", Err("it has no disk 'scsi5', but scsi0, virtio1"))]
-    #[case::no_disk_but_a_cd("ide2=32G", Err("it has no disk 'ide2', but scsi0, virtio1"))]
-    #[case::smaller(
-        "scsi0=2G",
-        Err("its disk scsi0 has 2252M, and no disk can be made smaller: 2G")
-    )]
-    #[case::more_than_nobody_knows(
-        "virtio1=+8G",
-        Err("nobody knows what +… comes to, for the size of its disk virtio1 is not known")
-    )]
-    fn sizes_are_checked_against_the_templates(
-        #[case] resize: &str,
-        #[case] expected: Result<&str, &str>,
-    ) {
-        let order = order(&[], &[resize], false);
-        let growth = fit_of_template(&order, Vmid(9000), &template("1"));
-        let shown = growth.map(|growth| {
-            let shown = growth
-                .values()
-                .map(|Growth { by, to }| format!("{by}={to}"));
-            shown.collect::<String>()
-        });
-        let expected = expected.map(str::to_owned).map_err(str::to_owned);
-        assert_eq!(shown.map_err(|unfit| unfit.to_string()), expected);
-    }
-
-    #[rstest]
-    #[case::turned_on("1", &[], None)]
-    #[case::turned_off("0", &[], Some("it has no guest agent, and only that could tell the address"))]
-    #[case::turned_on_by_the_way("0", &["agent=enabled=1"], None)]
-    #[case::turned_off_by_the_way(
-        "1",
-        &["agent=0"],
-        Some("--set agent turns the guest agent off, and only that could tell the address")
-    )]
-    fn an_address_takes_an_agent(
-        #[case] agent: &str,
-        #[case] set: &[&str],
-        #[case] expected: Option<&str>,
-    ) {
-        let order = order(set, &[], true);
-        let unfit = fit_of_template(&order, Vmid(9000), &template(agent)).err();
-        assert_eq!(unfit.map(|unfit| unfit.to_string()).as_deref(), expected);
-    }
-
-    #[rstest]
-    #[case::new_one("scsi1=data:32", true)]
-    #[case::in_place_of_one_that_is_there("scsi0=data:32", false)]
-    #[case::the_one_that_is_there("scsi0=data:9000/base-9000-disk-0.raw,discard=on", true)]
-    #[case::in_place_of_a_cd("ide2=data:cloudinit", true)]
-    fn a_new_disk_takes_no_others_place(#[case] set: &str, #[case] fits: bool) {
-        let order = order(&[set], &[], false);
-        let fit = fit_of_template(&order, Vmid(9000), &template("1"));
-        assert_eq!(fit.is_ok(), fits);
-        // In a VM it is there since an earlier run.
-        assert!(fit_of_vm(&order, Vmid(101), &template("1")).is_ok());
-    }
-
-    #[rstest]
-    #[case::user(&["ciuser=admin", "cores=4"], &["ciuser"])]
-    #[case::all_kinds(
-        &["ipconfig0=ip=dhcp", "nameserver=192.0.2.53", "cipassword=x"],
-        &["ipconfig0", "nameserver", "cipassword"]
-    )]
-    #[case::with_a_drive_of_its_own(&["ciuser=admin", "ide2=data:cloudinit"], &[])]
-    #[case::nothing_for_cloud_init(&["cores=4"], &[])]
-    fn cloud_init_takes_a_drive(#[case] set: &[&str], #[case] expected: &[&str]) {
-        let order = order(set, &[], false);
-        assert_eq!(unreachable(&order, &template("1")), expected);
     }
 }

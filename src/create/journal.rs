@@ -56,7 +56,8 @@ impl<'r> Journal<'r> {
         let mut journal = Journal { run, ledger };
         match journal.ledger.record() {
             Record::Asked(begun, _) if !run.is_of_this_cluster(&begun.hosts) => {
-                return Err(begun_elsewhere(&run.order.name, begun, journal.path()));
+                let vm = run.vm(begun.vmid, &begun.node);
+                return Err(begun_elsewhere(&vm, &begun.hosts, journal.path()));
             }
             Record::Asked(begun, _) => {
                 run.progress

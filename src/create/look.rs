@@ -2,7 +2,7 @@
 
 use super::attempt::{Attempt, View};
 use super::decide::{Answer, Lasting, Namesake, Owner};
-use super::failure::{Doubt, Error, Failed, created_unseen, lost_sight, no_template, timed_out};
+use super::failure::{Doubt, Failed, created_unseen, lost_sight, no_template, not_read, timed_out};
 use super::order::Run;
 use crate::guests::Guests;
 use crate::guests::owner::{Sight, may_run, running_clone};
@@ -10,6 +10,7 @@ use crate::guests::template::{Found, find_template};
 use crate::ledger::{Intent, Record};
 use crate::pve;
 use crate::pve::types::{ExitStatus, Guest, Upid, Vmid};
+use crate::say::failure::Failure;
 use crate::say::stage::Stage;
 use crate::say::vm::Vm;
 use crate::wait::GaveUp;
@@ -18,7 +19,7 @@ use crate::wait::task::{self, Ended};
 
 impl<'r> Attempt<'r> {
     /// Looks at whatever the decision of this turn depends on.
-    pub fn look(&mut self) -> Result<(), Error> {
+    pub fn look(&mut self) -> Result<(), Failure> {
         match self.journal.record().clone() {
             Record::None => self.look_for_the_name(),
             Record::Asked(begun, _) => self.look_at_what_was_asked(&begun),
@@ -28,7 +29,7 @@ impl<'r> Attempt<'r> {
     }
 
     /// The list, the VMs that have the name, and who has the VMID of `--vmid`.
-    fn look_for_the_name(&mut self) -> Result<(), Error> {
+    fn look_for_the_name(&mut self) -> Result<(), Failure> {
         self.read_guests()?;
         let template = self.find_template()?;
         let found = self.find_holders(None)?;
@@ -55,7 +56,7 @@ impl<'r> Attempt<'r> {
             self.run.progress.at(Stage::Inspecting(vm.clone()));
             let running = self.running_clone(&sight, Some(&template), vm.vmid);
             self.view.running =
-                running.map_err(|source| Error::request("cannot list the clones", source))?;
+                running.map_err(|source| not_read("cannot list the clones", source))?;
             let note = format!("Waiting for whoever is making VM {}...", vm.vmid);
             self.tell_once("namesake", &note);
         }
@@ -66,7 +67,7 @@ impl<'r> Attempt<'r> {
     }
 
     /// Who has the VMID of `--vmid`: that the list does not show it says nothing.
-    fn look_at_choice(&self, vmid: Vmid, template: &Guest) -> Result<(Vm, Sight), Error> {
+    fn look_at_choice(&self, vmid: Vmid, template: &Guest) -> Result<(Vm, Sight), Failure> {
         let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
         let vm = self.run.vm(vmid, &row.unwrap_or(template).node);
         let sight = self.run.server.ask(|pve| {
@@ -75,13 +76,13 @@ impl<'r> Attempt<'r> {
             }
             Sight::of(pve, &vm, None)
         });
-        let sight = sight
-            .map_err(|source| Error::request(format!("cannot tell who has VMID {vmid}"), source))?;
+        let sight =
+            sight.map_err(|source| not_read(format!("cannot tell who has VMID {vmid}"), source))?;
         Ok((vm, sight))
     }
 
     /// The task, then who has the VMID, then whether the name is taken, as far as each matters.
-    fn look_at_what_was_asked(&mut self, begun: &Intent) -> Result<(), Error> {
+    fn look_at_what_was_asked(&mut self, begun: &Intent) -> Result<(), Failure> {
         let vm = self.vm_of(begun);
         if self.clone.is_taken_over && self.guests.is_none() {
             let read = self.read_guests().map(drop);
@@ -126,7 +127,11 @@ impl<'r> Attempt<'r> {
     }
 
     /// Whether a VM that an earlier run has created is still there.
-    fn look_at_what_was_created(&mut self, begun: &Intent, is_finished: bool) -> Result<(), Error> {
+    fn look_at_what_was_created(
+        &mut self,
+        begun: &Intent,
+        is_finished: bool,
+    ) -> Result<(), Failure> {
         let vm = self.vm_of(begun);
         self.run.progress.at(Stage::Inspecting(vm.clone()));
         self.look_at(&vm, None, false)
@@ -142,7 +147,7 @@ impl<'r> Attempt<'r> {
     }
 
     /// Polls the clone's task until it has ended.
-    fn watch_task(&mut self, vm: &Vm, upid: Upid) -> Result<(), Error> {
+    fn watch_task(&mut self, vm: &Vm, upid: Upid) -> Result<(), Failure> {
         let Run {
             server, progress, ..
         } = *self.run;
@@ -162,7 +167,7 @@ impl<'r> Attempt<'r> {
             Ok(ended) => ended,
             Err(GaveUp::TimeIsUp(unseen)) => {
                 let seconds = server.budget.seconds();
-                return Err(timed_out(seconds, &stage, unseen.as_ref(), None).into());
+                return Err(timed_out(seconds, &stage, unseen.as_ref(), None));
             }
             // The task may be another token's, or of a node that is down, gone or set up anew.
             Err(GaveUp::Failed(error)) if self.clone.is_taken_over || is_no_such_task(&error) => {
@@ -171,7 +176,7 @@ impl<'r> Attempt<'r> {
                     before_first_look: true,
                 }
             }
-            Err(GaveUp::Failed(source)) => return Err(lost_sight(&stage, &source).into()),
+            Err(GaveUp::Failed(source)) => return Err(lost_sight(&stage, &source)),
         };
         if !before_first_look {
             // Its VM cannot have been destroyed since.
@@ -263,7 +268,7 @@ impl<'r> Attempt<'r> {
     }
 
     /// All templates, and whatever may have the name or the VMID that is asked for.
-    fn read_guests(&mut self) -> Result<&Guests<'r>, Error> {
+    fn read_guests(&mut self) -> Result<&Guests<'r>, Failure> {
         let order = &self.run.order;
         let template: Option<Vmid> = order.template.parse().ok();
         let guests = Guests::read(self.run.server, &|guest| {
@@ -272,12 +277,12 @@ impl<'r> Attempt<'r> {
                 || guest.is_named(&order.template)
                 || [order.vmid, template].contains(&Some(guest.vmid))
         });
-        let guests = guests.map_err(|source| Error::request("cannot list the guests", source));
+        let guests = guests.map_err(|source| not_read("cannot list the guests", source));
         Ok(self.guests.insert(guests?))
     }
 
     /// The template, looked for once in a run.
-    pub fn find_template(&mut self) -> Result<Guest, Error> {
+    pub fn find_template(&mut self) -> Result<Guest, Failure> {
         if let Some(template) = &self.template {
             return Ok(template.clone());
         }
@@ -300,7 +305,7 @@ impl<'r> Attempt<'r> {
 
     /// The template of the order. None is no error where that of the record is gone: its VM may exist all
     /// the same.
-    fn find_template_of(&mut self, begun: &Intent) -> Result<(), Error> {
+    fn find_template_of(&mut self, begun: &Intent) -> Result<(), Failure> {
         let found = self.find_template().map(drop);
         let guests = self.guests.as_ref();
         let recorded = guests.and_then(|guests| guests.with_vmid(begun.template));
@@ -312,14 +317,16 @@ impl<'r> Attempt<'r> {
 
     /// The VMs that have the name indeed, at another VMID than `except`: a reused VMID keeps the dead
     /// guest's name in its row for seconds, and only the VM's configuration is the truth.
-    fn find_holders(&self, except: Option<Vmid>) -> Result<Vec<(Guest, Vm, Sight)>, Error> {
+    fn find_holders(&self, except: Option<Vmid>) -> Result<Vec<(Guest, Vm, Sight)>, Failure> {
         let name = &self.run.order.name;
         let holder = |guest: &Guest| {
             let vm = self.run.vm(guest.vmid, &guest.node);
             let sight = self.run.server.ask(|pve| Sight::of(pve, &vm, None));
             let sight = sight.map_err(|source| {
                 let what = format!("cannot tell whether VM {} is named '{name}'", vm.vmid);
-                Error::request(what, source).about(vm.vmid)
+                let mut failure = not_read(what, source);
+                failure.facts.vmid = Some(vm.vmid);
+                failure
             })?;
             let has_name = match sight {
                 Sight::Ours(..) | Sight::Appeared => true,
@@ -350,7 +357,7 @@ impl<'r> Attempt<'r> {
         match found {
             Ok(found) if found.is_empty() => self.namesake = self.unseen_namesake(),
             Ok(_) => self.namesake = Namesake::Elsewhere,
-            Err(error) => self.view.failed(error.into_request()),
+            Err(error) => self.view.failed(error.request),
         }
     }
 

@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use crate::ledger::{Intent, Mode};
-use crate::pve::types::{CloneMode, CloneOptions, Guest, Node, Storage, TokenId, VmName, Vmid};
+use crate::pve::types::{CloneMode, CloneOptions, Guest, Node, Storage, VmName, Vmid};
 use crate::say::stage::{Stage, Step, StepTask, Unfinished};
 use crate::say::vm::{Existing, Vm};
-use crate::settings::Settings;
-use crate::settings::resize::Resize;
+use crate::settings::setup::Setup;
 use crate::ui::progress::Progress;
 use crate::wait::server::Server;
 
@@ -24,14 +23,8 @@ pub struct Order {
     pub ensure: bool,
     /// What kind of clone it is, and where it goes.
     pub options: CloneOptions,
-    /// What its configuration shall say.
-    pub settings: Settings,
-    /// How large its disks shall be at least.
-    pub resizes: Vec<Resize>,
-    /// Whether it shall run.
-    pub start: bool,
-    /// Whether its address shall be known.
-    pub address: bool,
+    /// What is done for it once it exists.
+    pub setup: Setup,
 }
 
 impl Order {
@@ -44,24 +37,7 @@ impl Order {
             vmid: None,
             ensure: false,
             options: CloneOptions::default(),
-            settings: Settings::default(),
-            resizes: Vec::new(),
-            start: false,
-            address: false,
-        }
-    }
-
-    /// Whether a template or a VM may be unfit for it.
-    pub fn may_not_fit(&self) -> bool {
-        !self.settings.is_empty() || !self.resizes.is_empty() || self.address
-    }
-
-    /// What comes first once the VM exists, if there is anything to do.
-    fn first_step(&self) -> Option<Step> {
-        if !self.settings.is_empty() || !self.resizes.is_empty() {
-            Some(Step::Configure)
-        } else {
-            self.start.then_some(Step::Start)
+            setup: Setup::default(),
         }
     }
 
@@ -106,19 +82,24 @@ impl Run<'_> {
 
     /// What is certain of a VM that has just been found or created: it is done, or some step is next.
     pub fn stage_of(&self, existing: Existing) -> Stage {
-        match self.order.first_step() {
-            None => Stage::Done(existing),
-            Some(step) => Stage::SettingUp(Unfinished {
-                existing,
-                step,
-                task: StepTask::None,
-            }),
-        }
-    }
-
-    /// Whose token it is that asks.
-    pub fn token(&self) -> TokenId {
-        self.server.pve.token().clone()
+        let Setup {
+            settings,
+            resizes,
+            start,
+            ..
+        } = &self.order.setup;
+        let step = if !settings.is_empty() || !resizes.is_empty() {
+            Step::Configure
+        } else if *start {
+            Step::Start
+        } else {
+            return Stage::Done(existing);
+        };
+        Stage::SettingUp(Unfinished {
+            existing,
+            step,
+            task: StepTask::None,
+        })
     }
 
     /// Whether the ledger speaks of a server that this run speaks to.

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::attempt::Attempt;
-use super::fit::{AGENT_OFF, Unfit, check_vm, unfit_vm};
+use super::fit::{AGENT_OFF, check_vm, unfit_vm};
 use super::journal::Journal;
-use super::order::{Order, Run};
+use super::order::Run;
 use crate::ledger::{Event, Record};
 use crate::pve::{self, Size, best_address};
 use crate::say::failure::Failure;
 use crate::say::stage::{RESUME, Stage, Step};
 use crate::say::vm::Existing;
-use crate::settings::Change;
 use crate::settings::resize::{NewSize, Resize};
+use crate::settings::setup::{Setup, Unfit};
+use crate::settings::{Change, Settings};
 use crate::steps::{Cause, Engine, Taking};
 use crate::ui::progress::Activity;
 use crate::wait::task::how_to_read_log;
@@ -25,8 +26,8 @@ pub fn set_up(
     mut existing: Existing,
     mut attempt: Attempt,
 ) -> Result<Existing, Failure> {
-    let order = &run.order;
-    let mask = |words| order.settings.masked_in(words);
+    let setup = &run.order.setup;
+    let mask = |words| setup.settings.masked_in(words);
     let engine = Engine {
         server: run.server,
         progress: run.progress,
@@ -34,20 +35,20 @@ pub fn set_up(
     };
     // What the template was checked for, its new clone need not be.
     let is_checked = existing.created && attempt.growth.is_some();
-    if order.may_not_fit() && !is_checked {
+    if setup.may_not_fit() && !is_checked {
         let config = engine.take(&mut existing, Step::Configure, Taking::config)?;
         check_vm(run, &existing, &config)?;
     }
-    let sizes = sizes(order, &existing, attempt.journal.record())?;
-    configure(engine, order, &mut existing, &mut attempt.journal)?;
+    let sizes = sizes(setup, &existing, attempt.journal.record())?;
+    configure(engine, &setup.settings, &mut existing, &mut attempt.journal)?;
     for (disk, size) in sizes {
         let step = Step::Enlarge(disk.clone(), size);
         engine.take(&mut existing, step, |taking| enlarge(taking, &disk, size))?;
     }
-    if order.start {
+    if setup.start {
         engine.take(&mut existing, Step::Start, start)?;
     }
-    if order.address {
+    if setup.address {
         existing.ip = Some(engine.take(&mut existing, Step::Address, address)?);
     }
     let stage = Stage::Done(existing.clone());
@@ -64,7 +65,7 @@ pub fn set_up(
 /// The sizes that the disks shall have at least. A relative one was resolved when the clone was asked
 /// for; where it was not, the template may be another one by now.
 fn sizes(
-    order: &Order,
+    setup: &Setup,
     existing: &Existing,
     record: &Record,
 ) -> Result<Vec<(String, Size)>, Failure> {
@@ -79,7 +80,7 @@ fn sizes(
             Some((disk.clone(), before.plus(by)))
         }
     };
-    let sizes = order.resizes.iter().map(|resize| {
+    let sizes = setup.resizes.iter().map(|resize| {
         let disk = resize.disk.clone();
         size(resize).ok_or_else(|| unfit_vm(existing, &Unfit::SizeUnknown { disk }))
     });
@@ -88,11 +89,11 @@ fn sizes(
 
 fn configure(
     engine: Engine,
-    order: &Order,
+    settings: &Settings,
     existing: &mut Existing,
     journal: &mut Journal,
 ) -> Result<(), Failure> {
-    if order.settings.is_empty() {
+    if settings.is_empty() {
         return Ok(());
     }
     let mut note = journal.note_of(existing.vm.vmid);
@@ -102,9 +103,9 @@ fn configure(
         let mut unreadable = BTreeSet::new();
         taking.until_done(|taking| {
             let config = taking.config()?;
-            let keys = order.settings.unreadable(&config);
+            let keys = settings.unreadable(&config);
             unreadable = keys.map(str::to_owned).collect();
-            let changes = order.settings.changes(&config, known);
+            let changes = settings.changes(&config, known);
             if changes.is_empty() {
                 return Ok(None);
             }

@@ -26,6 +26,9 @@ pub struct Failure {
     /// Whether the VM exists all the same, which the message then begins with.
     #[serde(skip)]
     pub vm_exists: bool,
+    /// The request that failed, if it was one.
+    #[serde(skip)]
+    pub request: Option<Box<pve::Error>>,
 }
 
 /// What a failed run knows about its VM.
@@ -113,6 +116,7 @@ impl Failure {
             facts: Facts::default(),
             log: Vec::new(),
             vm_exists: false,
+            request: None,
         }
     }
 
@@ -140,6 +144,14 @@ impl Failure {
     /// With the last lines of a task's log.
     pub fn with_log(self, log: Vec<String>) -> Failure {
         Failure { log, ..self }
+    }
+
+    /// With the request that failed.
+    pub fn because_of(self, request: Box<pve::Error>) -> Failure {
+        Failure {
+            request: Some(request),
+            ..self
+        }
     }
 
     /// The VM exists all the same, and the message begins with it.

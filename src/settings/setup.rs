@@ -1,0 +1,251 @@
+//! How a VM is to be set up, and whether a template, or a VM that exists, can be.
+
+use std::collections::BTreeMap;
+
+use snafu::{OptionExt, Snafu, ensure};
+
+use super::resize::{NewSize, Resize};
+use super::{Settings, asks_for_new_volume};
+use crate::ledger::Growth;
+use crate::pve::types::Vmid;
+use crate::pve::{Size, VmConfig, is_agent_on, is_cloud_init};
+
+/// What is done for a VM once it exists.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Setup {
+    /// What its configuration shall say.
+    pub settings: Settings,
+    /// How large its disks shall be at least.
+    pub resizes: Vec<Resize>,
+    /// Whether it shall run.
+    pub start: bool,
+    /// Whether its address shall be known.
+    pub address: bool,
+}
+
+impl Setup {
+    /// Whether a template or a VM may be unfit for it.
+    pub fn may_not_fit(&self) -> bool {
+        !self.settings.is_empty() || !self.resizes.is_empty() || self.address
+    }
+
+    /// Whether a clone of the template with this VMID and configuration can be set up so, and what relative
+    /// sizes come to.
+    pub fn fit_of_template(
+        &self,
+        template: Vmid,
+        config: &VmConfig,
+    ) -> Result<BTreeMap<String, Growth>, Unfit> {
+        // A new volume in the place of a disk would leave that one behind, and nothing to start from.
+        let disks = config.disks();
+        let mut drives = self.settings.drives();
+        let taken =
+            drives.find(|(disk, drive)| disks.contains(*disk) && asks_for_new_volume(drive));
+        if let Some((disk, _)) = taken {
+            return DiskThereSnafu { disk }.fail();
+        }
+        self.fit_of_vm(template, config)?;
+        let mut growth = BTreeMap::new();
+        for Resize { disk, to } in &self.resizes {
+            match (*to, config.size_of(disk)) {
+                (NewSize::Absolute(size), Some(there)) => {
+                    ensure!(size >= there, SmallerSnafu { disk, there, size });
+                }
+                (NewSize::Absolute(_), None) => {}
+                (NewSize::MoreThanTemplate(by), there) => {
+                    let there = there.context(SizeUnknownSnafu { disk })?;
+                    let to = there.plus(by);
+                    growth.insert(disk.clone(), Growth { by, to });
+                }
+            }
+        }
+        Ok(growth)
+    }
+
+    /// Whether an existing VM can. A disk that is larger stays so, and a new volume takes no disk's place.
+    pub fn fit_of_vm(&self, vmid: Vmid, config: &VmConfig) -> Result<(), Unfit> {
+        if self.address {
+            match self.settings.value_of("agent") {
+                Some(agent) => ensure!(is_agent_on(agent), AgentTurnedOffSnafu),
+                None => ensure!(config.has_agent(), NoAgentSnafu { vmid }),
+            }
+        }
+        let disks = config.disks();
+        for Resize { disk, .. } in &self.resizes {
+            if !disks.contains(disk) {
+                let disks: Vec<String> = disks.iter().cloned().collect();
+                return NoDiskSnafu { disk, disks }.fail();
+            }
+        }
+        Ok(())
+    }
+
+    /// The settings that will not reach a VM with this configuration, or a clone of that template.
+    pub fn unreachable(&self, config: &VmConfig) -> Vec<&str> {
+        let mut drives = self.settings.drives();
+        if drives.any(|(_, drive)| is_cloud_init(drive)) || config.has_cloud_init_drive() {
+            return Vec::new();
+        }
+        self.settings.for_cloud_init()
+    }
+}
+
+/// Why a template or a VM cannot become what is wanted.
+#[derive(Debug, Snafu)]
+#[allow(missing_docs)]
+pub enum Unfit {
+    #[snafu(display("it has no disk '{disk}', but {}", match disks[..] {
+        [] => "none at all".to_owned(),
+        _ => disks.join(", "),
+    }))]
+    NoDisk { disk: String, disks: Vec<String> },
+
+    #[snafu(display("its disk {disk} has {there}, and no disk can be made smaller: {size}"))]
+    Smaller {
+        disk: String,
+        there: Size,
+        size: Size,
+    },
+
+    #[snafu(display(
+        "nobody knows what +… comes to, for the size of its disk {disk} is not known"
+    ))]
+    SizeUnknown { disk: String },
+
+    #[snafu(display("it has a disk {disk} already, and --set {disk} asks for a new one"))]
+    DiskThere { disk: String },
+
+    #[snafu(display("it has no guest agent, and only that could tell the address"))]
+    NoAgent { vmid: Vmid },
+
+    #[snafu(display(
+        "--set agent turns the guest agent off, and only that could tell the address"
+    ))]
+    AgentTurnedOff,
+}
+
+impl Unfit {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Unfit::Smaller { disk, .. } => {
+                format!("leave --resize {disk} out to keep the size it has")
+            }
+            Unfit::SizeUnknown { disk } => format!("say the whole size: --resize {disk}=32G"),
+            Unfit::DiskThere { disk } => format!(
+                "--resize {disk}=SIZE makes the one that is there larger; another one needs a name of \
+                 its own, like scsi1"
+            ),
+            Unfit::NoAgent { vmid } => format!(
+                "if the agent is installed in it: --set agent=1, or once and for all on its node: qm set \
+                 {vmid} --agent 1"
+            ),
+            Unfit::AgentTurnedOff => "take one of the two away".to_owned(),
+            Unfit::NoDisk { .. } => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    /// A template with two disks, of which one does not tell its size.
+    fn template(agent: &str) -> VmConfig {
+        let options = [
+            ("scsi0", "data:9000/base-9000-disk-0.raw,size=2252M"),
+            ("virtio1", "iscsi:0.0.1.scsi"),
+            ("ide2", "none,media=cdrom"),
+            ("agent", agent),
+        ];
+        VmConfig::of(options.map(|(key, value)| (key.to_owned(), value.to_owned())))
+    }
+
+    fn setup(set: &[&str], resize: &[&str], address: bool) -> Setup {
+        let set: Vec<String> = set.iter().map(|&words| words.to_owned()).collect();
+        let resizes = resize.iter().map(|words| words.parse().unwrap());
+        Setup {
+            settings: Settings::gather(&set, &[]).unwrap(),
+            resizes: resizes.collect(),
+            start: address,
+            address,
+        }
+    }
+
+    #[rstest]
+    #[case::absolute("scsi0=32G", Ok(""))]
+    #[case::as_it_is("scsi0=2252M", Ok(""))]
+    #[case::more_than_there_is("scsi0=+8G", Ok("8G=10444M"))]
+    #[case::absolute_where_the_size_is_not_known("virtio1=32G", Ok(""))]
+    #[case::no_such_disk("scsi5=32G", Err("it has no disk 'scsi5', but scsi0, virtio1"))]
+    #[case::no_disk_but_a_cd("ide2=32G", Err("it has no disk 'ide2', but scsi0, virtio1"))]
+    #[case::smaller(
+        "scsi0=2G",
+        Err("its disk scsi0 has 2252M, and no disk can be made smaller: 2G")
+    )]
+    #[case::more_than_nobody_knows(
+        "virtio1=+8G",
+        Err("nobody knows what +… comes to, for the size of its disk virtio1 is not known")
+    )]
+    fn sizes_are_checked_against_the_templates(
+        #[case] resize: &str,
+        #[case] expected: Result<&str, &str>,
+    ) {
+        let setup = setup(&[], &[resize], false);
+        let growth = setup.fit_of_template(Vmid(9000), &template("1"));
+        let shown = growth.map(|growth| {
+            let shown = growth
+                .values()
+                .map(|Growth { by, to }| format!("{by}={to}"));
+            shown.collect::<String>()
+        });
+        let expected = expected.map(str::to_owned).map_err(str::to_owned);
+        assert_eq!(shown.map_err(|unfit| unfit.to_string()), expected);
+    }
+
+    #[rstest]
+    #[case::turned_on("1", &[], None)]
+    #[case::turned_off("0", &[], Some("it has no guest agent, and only that could tell the address"))]
+    #[case::turned_on_by_the_way("0", &["agent=enabled=1"], None)]
+    #[case::turned_off_by_the_way(
+        "1",
+        &["agent=0"],
+        Some("--set agent turns the guest agent off, and only that could tell the address")
+    )]
+    fn an_address_takes_an_agent(
+        #[case] agent: &str,
+        #[case] set: &[&str],
+        #[case] expected: Option<&str>,
+    ) {
+        let setup = setup(set, &[], true);
+        let unfit = setup.fit_of_template(Vmid(9000), &template(agent)).err();
+        assert_eq!(unfit.map(|unfit| unfit.to_string()).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case::new_one("scsi1=data:32", true)]
+    #[case::in_place_of_one_that_is_there("scsi0=data:32", false)]
+    #[case::the_one_that_is_there("scsi0=data:9000/base-9000-disk-0.raw,discard=on", true)]
+    #[case::in_place_of_a_cd("ide2=data:cloudinit", true)]
+    fn a_new_disk_takes_no_others_place(#[case] set: &str, #[case] fits: bool) {
+        let setup = setup(&[set], &[], false);
+        let fit = setup.fit_of_template(Vmid(9000), &template("1"));
+        assert_eq!(fit.is_ok(), fits);
+        // In a VM it is there since an earlier run.
+        assert!(setup.fit_of_vm(Vmid(101), &template("1")).is_ok());
+    }
+
+    #[rstest]
+    #[case::user(&["ciuser=admin", "cores=4"], &["ciuser"])]
+    #[case::all_kinds(
+        &["ipconfig0=ip=dhcp", "nameserver=192.0.2.53", "cipassword=x"],
+        &["ipconfig0", "nameserver", "cipassword"]
+    )]
+    #[case::with_a_drive_of_its_own(&["ciuser=admin", "ide2=data:cloudinit"], &[])]
+    #[case::nothing_for_cloud_init(&["cores=4"], &[])]
+    fn cloud_init_takes_a_drive(#[case] set: &[&str], #[case] expected: &[&str]) {
+        let setup = setup(set, &[], false);
+        assert_eq!(setup.unreachable(&template("1")), expected);
+    }
+}
