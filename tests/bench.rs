@@ -26,6 +26,18 @@ const CLUSTER: &str = r#"{
     "rows": {"every_ms": 1}
 }"#;
 
+fn help_row(out: &mut dyn Write, program: &Path, folder: &Folder) -> io::Result<()> {
+    let help = || timed(Command::new(program).arg("--help"));
+    let times: Vec<Duration> = (0..RUNS).map(|_| help()).collect::<io::Result<_>>()?;
+    let peak = folder.peak_of(Command::new(program).arg("--help"))?;
+    writeln!(
+        out,
+        "| `homelab --help` | {} | | | {peak} | | | |",
+        Ms(median(times))
+    )?;
+    Ok(())
+}
+
 fn main() -> io::Result<()> {
     let program = std::env::args_os().nth(1).expect("the program to measure");
     let program = Path::new(&program).canonicalize()?;
@@ -36,14 +48,7 @@ fn main() -> io::Result<()> {
         "| | wall time | `curl -s` | ratio | peak memory | of curl | requests | connections |\n\
          |---|---|---|---|---|---|---|---|"
     )?;
-    let help = || timed(Command::new(&program).arg("--help"));
-    let times: Vec<Duration> = (0..RUNS).map(|_| help()).collect::<io::Result<_>>()?;
-    let peak = folder.peak_of(Command::new(&program).arg("--help"))?;
-    writeln!(
-        out,
-        "| `homelab --help` | {} | | | {peak} | | | |",
-        Ms(median(times))
-    )?;
+    help_row(&mut out, &program, &folder)?;
     for count in COUNTS {
         let length = Prebuilt::guests(count, 0).length();
         for gzip in [false, true] {

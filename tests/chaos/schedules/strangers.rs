@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{FIRST, cluster, every_post_is_kept, must, number_of_post};
 use crate::chaos::ground::{Ground, NAME};
-use crate::fake_pve::Fault;
+use crate::fake_pve::{Cluster, Fault};
 
 /// The first POST's answer is lost. When it is carried out at last, a stranger has the VMID.
 #[test]
@@ -158,4 +158,56 @@ fn a_stranger_that_fails_gives_the_vmid_back() {
     let ready = must(&ground, ground.expect_ready(&seen));
     assert_eq!(ready.vmid, FIRST, "{}", ground.account());
     must(&ground, ground.expect_ensured(""));
+}
+
+/// The first run is killed with its request on the way; then somebody else makes a VM of that name. To ask
+/// again would make a second one.
+#[test]
+fn the_clone_is_not_asked_for_again_while_another_vm_has_the_name() {
+    let setup = cluster(json!({"guests": [
+        {"vmid": 150, "name": "db-1"},
+        {"vmid": 9000, "name": "debian-12", "template": true},
+    ]}));
+    let ground = Ground::new(setup, [every_post_is_kept()]);
+    let seen = ground.run("--timeout 1.2");
+    must(&ground, ground.expect_failure(&seen));
+    let posts = ground.posts();
+    let rename = |cluster: &mut Cluster| {
+        let stranger = cluster.guests.get_mut(&150).expect("the stranger's VM");
+        stranger.config["name"] = json!(NAME);
+        if let Some(row) = &mut stranger.row {
+            NAME.clone_into(&mut row.name);
+        }
+    };
+    rename(&mut ground.fake.cluster());
+    let seen = ground.run("--ensure");
+    let ready = must(&ground, ground.expect_ready(&seen));
+    assert_eq!((ready.vmid, ready.created), (150, false));
+    assert_eq!(ground.posts(), posts, "{}", ground.account());
+}
+
+/// It moves from one node to the other between the list and the look at its configuration.
+#[test]
+fn a_vm_that_moves_meanwhile_is_found_by_its_name() {
+    let setup = cluster(json!({
+        "nodes": ["pve1", "pve2"],
+        "guests": [
+            {"vmid": FIRST, "name": NAME, "node": "pve2"},
+            {"vmid": 9000, "name": "debian-12", "template": true},
+        ],
+    }));
+    let fault = Fault::at_request(2, json!({"hang": true}));
+    let ground = Ground::new(setup, [fault]);
+    let running = ground.start("--ensure --request-timeout 0.3");
+    ground.fake.wait_for_requests(2);
+    let vm = |cluster: &mut Cluster| {
+        let vm = cluster.guests.get_mut(&FIRST).expect("the VM");
+        "pve1".clone_into(&mut vm.node);
+    };
+    vm(&mut ground.fake.cluster());
+    let seen = running.wait();
+    let ready = must(&ground, ground.expect_ready(&seen));
+    let found = (ready.vmid, ready.node.as_str(), ready.created);
+    assert_eq!(found, (FIRST, "pve1", false), "{}", ground.account());
+    assert_eq!(ground.posts(), 0, "{}", ground.account());
 }
