@@ -183,9 +183,9 @@ fn check_single_vms(permissions: &Permissions, token: &TokenId, tell: Tell) {
     let is_hidden = |path: &&str| is_vm(path) && !permissions.have(path, SEE);
     for path in permissions.paths().filter(is_hidden) {
         let role = if permissions.have(path, "VM.Clone") {
-            Role::TemplateUser
+            Role::TEMPLATE_USER
         } else {
-            Role::Auditor
+            Role::AUDITOR
         };
         let detail = "the token lacks it, whatever it has on /vms, and does not see that VM";
         let finding = Finding::warn(format!("{SEE} on {path}"), detail);

@@ -42,16 +42,16 @@ pub fn check_privileges(
     let template = format!("/vms/{}", clone.template);
     let new = format!("/vms/{}", clone.newid);
     let mut needed = vec![
-        ("VM.Clone", template.clone(), Role::TemplateUser),
-        ("VM.Audit", template, Role::TemplateUser),
+        ("VM.Clone", template.clone(), Role::TEMPLATE_USER),
+        ("VM.Audit", template, Role::TEMPLATE_USER),
         // The smallest role with VM.Allocate. It is granted for every privilege on the new VM, because a
         // smaller role on /vms would replace it.
-        ("VM.Allocate", new.clone(), Role::VmAdmin),
-        ("VM.Audit", new.clone(), Role::VmAdmin),
+        ("VM.Allocate", new.clone(), Role::VM_ADMIN),
+        ("VM.Audit", new.clone(), Role::VM_ADMIN),
     ];
     for storage in clone.config.storages() {
         let path = format!("/storage/{storage}");
-        needed.push(("Datastore.AllocateSpace", path, Role::DatastoreUser));
+        needed.push(("Datastore.AllocateSpace", path, Role::DATASTORE_USER));
     }
     let mut held = Held {
         server,
@@ -73,7 +73,7 @@ pub fn check_privileges(
     };
     let later = FOR_LATER_STEPS.into_iter();
     for (privilege, purpose) in later.chain([(agent, "to ask for its address")]) {
-        tell(held.check(privilege, &new, Role::VmAdmin, Some(purpose))?);
+        tell(held.check(privilege, &new, Role::VM_ADMIN, Some(purpose))?);
     }
     if let Some(otherwise) = for_its_user(held.token()).filter(|_| held.is_any_lacking) {
         let when = "where the token has none, or its user lacks the privilege too";
@@ -135,7 +135,7 @@ impl<'s> Held<'s> {
 
         let path = format!("/sdn/zones/localnetwork/{bridge}");
         if bridge.starts_with("vmbr") {
-            return self.check(USE, &path, Role::SdnUser, None);
+            return self.check(USE, &path, Role::SDN_USER, None);
         }
         if self.has(USE, "/sdn/zones")? {
             return Ok(Finding::ok(format!("{USE} on /sdn/zones"), HELD));
