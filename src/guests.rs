@@ -1,9 +1,10 @@
 //! What guests there are, and who has which name.
 //!
-//! Rows of the cluster's list lag: a guest that is new, or on a node that pvestatd has not heard
-//! of, has no name there, and one that is being cloned may bear the name of the guest that had its
-//! VMID before. Where such a row stands in the way of an answer its node is asked. Whatever could
-//! not be read is kept as a doubt, for it may hide what is looked for.
+//! - Rows of the cluster's list lag: a new guest, or one on a node that pvestatd has not heard of, has no
+//!   name there; a guest that reuses a VMID has the name and template flag of the deleted one for a while.
+//! - A node's own list reads the configurations. It is read where rows do not tell their names and the
+//!   answer depends on them; its names and flags then replace those of all rows of that node.
+//! - What could not be read is kept as a doubt, because it may hide the guest that is looked for.
 
 pub mod addresses;
 pub mod owner;
@@ -21,19 +22,19 @@ use crate::wait::server::Server;
 pub struct Guests<'p> {
     server: Server<'p>,
     rows: GuestList,
-    behind: OnceCell<Behind>,
+    of_nodes: OnceCell<OfNodes>,
 }
 
-/// What the nodes say of the VMs whose rows do not tell their names.
+/// What the lists of the nodes say that had to be asked.
 #[derive(Default)]
-struct Behind {
+struct OfNodes {
     vms: BTreeMap<Vmid, Guest>,
     doubts: Vec<String>,
 }
 
 impl<'p> Guests<'p> {
-    /// Reads the cluster's list, and keeps of it what is of use for a run: those that `is_needed`,
-    /// which asks for names and kinds, and those whose rows may not tell what it asks for.
+    /// Reads the cluster's list. Of its rows it keeps those that `is_needed` accepts by name and kind, and
+    /// those that may hide their names.
     pub fn read(
         server: Server<'p>,
         is_needed: &dyn Fn(&Guest) -> bool,
@@ -42,38 +43,39 @@ impl<'p> Guests<'p> {
         Ok(Guests {
             server,
             rows: server.ask(|pve| pve.guests(&keep))?,
-            behind: OnceCell::new(),
+            of_nodes: OnceCell::new(),
         })
     }
 
-    /// Who sees them.
+    /// The token that sees them.
     pub fn token(&self) -> &TokenId {
         self.server.pve.token()
     }
 
-    /// Whether a guest has this VMID that this token can see, needed or not.
+    /// Whether a guest that this token can see has this VMID, needed or not.
     pub fn is_taken(&self, vmid: Vmid) -> bool {
         self.rows.vmids.binary_search(&vmid).is_ok()
     }
 
-    /// The guest that has this VMID, if it is needed. May ask nodes.
+    /// The guest that has this VMID, if its row was kept. May ask nodes.
     pub fn with_vmid(&self, vmid: Vmid) -> Option<&Guest> {
         let row = self.rows.guests.iter().find(|guest| guest.vmid == vmid)?;
-        Some(self.unveiled(row))
+        if row.may_hide_its_name() {
+            self.of_nodes();
+        }
+        self.known().find(|guest| guest.vmid == vmid)
     }
 
-    /// The VM templates of exactly this name, the lowest VMID first: among the rows, or if there
-    /// is none, behind those that hide their names. All digits and no such name: the one with this
-    /// VMID. May ask nodes.
+    /// The VM templates of exactly this name, the lowest VMID first; nodes are asked only if no row
+    /// certainly is one. If there is none and the name is a number, the template with this VMID.
     pub fn templates_named(&self, name: &str) -> Vec<&Guest> {
         let is_meant = |guest: &&Guest| guest.is_vm_template() && guest.is_named(name);
-        let rows = self.rows.guests.iter().filter(is_meant);
-        // A VM that is being cloned may bear the name and the flag of the template before it.
-        let rows: Vec<&Guest> = rows.filter(|guest| !guest.may_hide_its_name()).collect();
-        if !rows.is_empty() {
-            return rows;
+        let is_certain = |guest: &&Guest| !guest.may_hide_its_name();
+        let certain: Vec<&Guest> = self.known().filter(is_certain).filter(is_meant).collect();
+        if !certain.is_empty() {
+            return certain;
         }
-        let named: Vec<&Guest> = self.behind_veils().filter(is_meant).collect();
+        let named: Vec<&Guest> = self.all().filter(is_meant).collect();
         if !named.is_empty() {
             return named;
         }
@@ -81,71 +83,64 @@ impl<'p> Guests<'p> {
         by_vmid.into_iter().filter(|g| g.is_vm_template()).collect()
     }
 
-    /// The VMs whose rows bear this name.
+    /// The VMs of this name, as far as that is known without asking nodes.
     pub fn vms_with_row_named(&self, name: &str) -> impl Iterator<Item = &Guest> {
-        let rows = self.rows.guests.iter();
-        rows.filter(move |guest| guest.is_vm() && guest.is_named(name))
+        let is_meant = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
+        self.known().filter(is_meant)
     }
 
-    /// The VMs of this name whose rows do not tell it. May ask nodes.
+    /// The VMs that have this name in the list of their node. May ask nodes.
     pub fn vms_behind_rows_named(&self, name: &str) -> impl Iterator<Item = &Guest> {
-        self.behind_veils()
-            .filter(move |guest| guest.is_vm() && guest.is_named(name))
+        let is_meant = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
+        self.of_nodes().vms.values().filter(is_meant)
     }
 
-    /// Every guest that is needed, with its name wherever somebody knows it. May ask nodes.
+    /// Every guest that is needed, and perhaps others, with its name if that is known. May ask nodes.
     pub fn all(&self) -> impl Iterator<Item = &Guest> {
-        self.rows.guests.iter().map(|row| self.unveiled(row))
+        self.of_nodes();
+        self.known()
     }
 
-    /// What could not be found out and may hide a guest of any name. May ask nodes.
+    /// What could not be read and may hide a guest of any name. May ask nodes.
     pub fn doubts(&self) -> Vec<String> {
-        let of_rows = unreadable_rows(&self.rows, "the server");
-        of_rows
-            .into_iter()
-            .chain(self.behind().doubts.clone())
-            .collect()
+        let of_rows = unreadable_rows(&self.rows, "the server").into_iter();
+        of_rows.chain(self.of_nodes().doubts.clone()).collect()
     }
 
-    fn veiled_rows(&self) -> impl Iterator<Item = &Guest> {
+    /// The guests by VMID, as the nodes that were asked so far list them, otherwise as their rows do.
+    fn known(&self) -> impl Iterator<Item = &Guest> {
         let rows = self.rows.guests.iter();
-        rows.filter(|guest| guest.may_hide_its_name())
+        let of_nodes = self
+            .of_nodes
+            .get()
+            .into_iter()
+            .flat_map(|it| it.vms.values());
+        let guests = rows.chain(of_nodes).map(|guest| (guest.vmid, guest));
+        guests.collect::<BTreeMap<_, _>>().into_values()
     }
 
-    fn behind_veils(&self) -> impl Iterator<Item = &Guest> {
-        self.veiled_rows().map(|row| self.unveiled(row))
-    }
-
-    /// The row itself, or what its node says if the row may hide the name.
-    fn unveiled<'a>(&'a self, row: &'a Guest) -> &'a Guest {
-        if !row.may_hide_its_name() {
-            return row;
-        }
-        self.behind().vms.get(&row.vmid).unwrap_or(row)
-    }
-
-    /// Asks each node concerned, once in a run.
-    fn behind(&self) -> &Behind {
-        self.behind.get_or_init(|| {
-            let nodes: BTreeSet<&Node> = self.veiled_rows().map(|guest| &guest.node).collect();
-            let veiled: BTreeSet<Vmid> = self.veiled_rows().map(|guest| guest.vmid).collect();
-            let keep = |guest: &Guest| veiled.contains(&guest.vmid);
-            let mut behind = Behind::default();
+    /// Asks each node that has a VM whose row may hide its name, once in a run.
+    fn of_nodes(&self) -> &OfNodes {
+        self.of_nodes.get_or_init(|| {
+            let rows = self.rows.guests.iter();
+            let hiding = rows.filter(|guest| guest.may_hide_its_name());
+            let nodes: BTreeSet<&Node> = hiding.map(|guest| &guest.node).collect();
+            let mut found = OfNodes::default();
             for node in nodes {
-                match self.server.ask(|pve| pve.vms_of_node(node, &keep)) {
+                match self.server.ask(|pve| pve.vms_of_node(node, &|_| true)) {
                     Ok(list) => {
                         let doubt = unreadable_rows(&list, &format!("node '{node}'"));
-                        behind.doubts.extend(doubt);
+                        found.doubts.extend(doubt);
                         let vms = list.guests.into_iter();
-                        behind.vms.extend(vms.map(|vm| (vm.vmid, vm)));
+                        found.vms.extend(vms.map(|vm| (vm.vmid, vm)));
                     }
                     Err(error) => {
                         let doubt = format!("node '{node}' does not answer ({error})");
-                        behind.doubts.push(doubt);
+                        found.doubts.push(doubt);
                     }
                 }
             }
-            behind
+            found
         })
     }
 }

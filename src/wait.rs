@@ -1,4 +1,4 @@
-//! Look again until something is done or the time is up.
+//! Looks again until something is done or the time is up.
 
 pub mod refusal;
 pub mod server;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub trait Clock {
     /// How long the run has been going, on a clock that nobody can set back.
     fn elapsed(&self) -> Duration;
-    /// Does nothing for that long.
+    /// Sleeps for that long.
     fn sleep(&self, pause: Duration);
 }
 
@@ -19,12 +19,12 @@ pub trait Clock {
 pub struct SystemClock(Instant);
 
 impl SystemClock {
-    /// A run begins now.
+    /// Starts the clock of a run.
     pub fn start() -> SystemClock {
         SystemClock(Instant::now())
     }
 
-    /// The moment at which a run has taken that long.
+    /// The moment at which the run has taken that long.
     pub fn after(&self, time: Duration) -> Instant {
         self.0 + time
     }
@@ -40,49 +40,49 @@ impl Clock for SystemClock {
     }
 }
 
-/// What a run may take as a whole, and how long it pauses between two looks.
+/// The time limit of a run, and how long it pauses between two looks.
 #[derive(Clone, Copy)]
 pub struct Budget<'c> {
-    /// Says how much is used up.
+    /// Tells how much time has passed.
     pub clock: &'c dyn Clock,
-    /// From the beginning of the run.
+    /// The time limit, counted from the start of the run.
     pub total: Duration,
-    /// Between the end of one look and the next.
+    /// The pause between the end of one look and the next.
     pub interval: Duration,
 }
 
 /// What a look found.
 pub enum Look<T> {
-    /// The end of the waiting.
+    /// What was waited for.
     Done(T),
-    /// Nothing to speak of.
+    /// It is not there yet.
     NotYet,
 }
 
-/// For how long a failure is looked past.
+/// For how long a failure is forgiven.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Forgiven {
-    /// Looking again does not mend it.
+    /// Looking again does not help.
     Not,
-    /// As long as a daemon may take to restart: 15 intervals from the first one on.
+    /// As long as a daemon may take to restart: 15 intervals from the first failure on.
     WhileADaemonRestarts,
     /// As long as there is time.
     ToTheEnd,
-    /// The end of the budget cut the look short: what was seen before stands.
+    /// The end of the budget cut the look short: what was seen before still holds.
     AsIfNotLooked,
 }
 
-/// Why the waiting ended without what was waited for.
+/// Why a wait ended without success.
 #[derive(Debug, PartialEq, Eq)]
 pub enum GaveUp<E> {
     /// The budget is used up; the last look failed like this, if it did.
     TimeIsUp(Option<E>),
-    /// A look failed in a way that is not forgiven, or not any longer.
+    /// A look failed in a way that is not, or no longer, forgiven.
     Failed(E),
 }
 
 impl<'c> Budget<'c> {
-    /// Nothing is tried twice.
+    /// A budget with which nothing is tried twice.
     pub fn for_one_try(clock: &'c dyn Clock) -> Budget<'c> {
         Budget {
             clock,
@@ -91,27 +91,27 @@ impl<'c> Budget<'c> {
         }
     }
 
-    /// What is left of it.
+    /// The time that is left.
     pub fn left(&self) -> Duration {
         self.total.saturating_sub(self.clock.elapsed())
     }
 
-    /// All of it, in seconds, for messages.
+    /// The time limit in seconds, for messages.
     pub fn seconds(&self) -> f64 {
         self.total.as_secs_f64()
     }
 
-    /// How long something is waited for that should be visible at once, or never will be.
+    /// How long to wait for something that is usually visible at once, and otherwise never.
     pub fn a_while(&self) -> Duration {
         self.interval * 5
     }
 
-    /// How long a daemon may take to restart: what it says meanwhile is believed only after that.
+    /// How long a daemon may take to restart; its answers are not trusted until then.
     pub fn a_restart(&self) -> Duration {
         self.interval * 15
     }
 
-    /// Pauses of one kind of work, the last of which leaves some time for that work.
+    /// Pauses between attempts at something; the last one leaves some time for an attempt.
     pub fn pauses(&self) -> Pauses<'c> {
         Pauses {
             budget: *self,
@@ -119,7 +119,7 @@ impl<'c> Budget<'c> {
         }
     }
 
-    /// Tries right away, and at each interval again while failures are forgiven.
+    /// Tries at once, and again at each interval while failures are forgiven.
     pub fn try_until_done<T, E>(
         &self,
         forgiven: impl Fn(&E) -> Forgiven,
@@ -136,7 +136,7 @@ impl<'c> Budget<'c> {
         }
     }
 
-    /// Looks right away, then at each interval, and once more shortly before the end.
+    /// Looks at once, then at each interval, and once more shortly before the end.
     pub fn look_until_done<T, E>(
         &self,
         forgiven: impl Fn(&E) -> Forgiven,
@@ -166,14 +166,14 @@ impl<'c> Budget<'c> {
     }
 }
 
-/// For how long looks have failed since one last worked.
+/// How long looks have failed as they do while a daemon restarts.
 #[derive(Default)]
 pub struct Patience {
     restarting_since: Option<Duration>,
 }
 
 impl Patience {
-    /// Whether to look again after one more failure.
+    /// Whether to look again after another failure.
     pub fn lasts(&mut self, budget: &Budget, forgiven: Forgiven) -> bool {
         match forgiven {
             Forgiven::Not => false,
@@ -194,22 +194,22 @@ pub struct Pauses<'c> {
 }
 
 impl Pauses<'_> {
-    /// Does nothing for that long, or shorter where the budget ends before. False if there is no
-    /// time left to do anything afterwards.
+    /// Sleeps for that long, or less if the budget ends before. False if no time is left to do anything
+    /// afterwards.
     pub fn pause(&mut self, wanted: Duration) -> bool {
         let left = self.budget.left();
         if self.was_last || left.is_zero() {
             return false;
         }
         self.was_last = left <= wanted;
-        // What comes after the last pause needs some time of its own.
+        // The attempt after the last pause needs some time.
         let pause = if self.was_last { left * 3 / 4 } else { wanted };
         self.budget.clock.sleep(pause);
         !self.budget.left().is_zero()
     }
 }
 
-/// Growing pauses with jitter, for what others want at the same moment: ½, 1, 2, 4 and then 8
+/// Growing pauses with jitter, for what other runs try at the same moment: ½, 1, 2, 4 and then 8
 /// intervals, each up to a quarter shorter or longer.
 pub struct BackOff<'c> {
     pauses: Pauses<'c>,
@@ -218,7 +218,7 @@ pub struct BackOff<'c> {
 }
 
 impl<'c> BackOff<'c> {
-    /// None made yet.
+    /// Before the first pause.
     pub fn new(budget: &Budget<'c>) -> BackOff<'c> {
         BackOff {
             pauses: budget.pauses(),
@@ -227,7 +227,7 @@ impl<'c> BackOff<'c> {
         }
     }
 
-    /// The next one. False if there is no time left to do anything afterwards.
+    /// Sleeps for the next pause. False if no time is left to do anything afterwards.
     pub fn pause(&mut self) -> bool {
         let wanted = self.next.mul_f64(0.75 + fastrand::f64() / 2.0);
         self.next = self.longest.min(self.next * 2);
@@ -241,7 +241,7 @@ pub mod tests {
     use rstest::rstest;
     use std::cell::RefCell;
 
-    /// Jumps instead of sleeping, and remembers by how much.
+    /// A clock that jumps instead of sleeping, and records by how much.
     #[derive(Default)]
     pub struct JumpingClock {
         pub pauses: RefCell<Vec<Duration>>,
@@ -262,9 +262,9 @@ pub mod tests {
     const REFUSED: Result<usize, GaveUp<char>> = Err(GaveUp::Failed('R'));
     const RESTARTED_FOR_TOO_LONG: Result<usize, GaveUp<char>> = Err(GaveUp::Failed('r'));
 
-    /// A story is what each look sees: `.` not yet, `x` a failure that is forgiven, `c` one by the
-    /// end of the budget, `r` one that is forgiven for 15 intervals, `R` one that is not, `D` done. An interval is 2 s, the budget 10 s, and the
-    /// last look at 9.5 s.
+    /// A story is what each look sees: `.` not yet, `x` a failure that is forgiven, `c` one caused by the end
+    /// of the budget, `r` one that is forgiven for 15 intervals, `R` one that is not, `D` done. An interval
+    /// is 2 s, the budget 10 s, and the last look is at 9.5 s.
     #[rstest]
     #[case::done_at_once("D", Ok(1), 0)]
     #[case::done_after_a_while("...D", Ok(4), 6000)]
@@ -273,10 +273,14 @@ pub mod tests {
     #[case::refused_in_between(".xR", REFUSED, 4000)]
     #[case::done_at_the_last_look(".....D", Ok(6), 9500)]
     #[case::gives_up_when_time_is_over("......D", TIME_IS_UP, 9500)]
-    #[case::says_that_it_was_blind_at_the_end(".....xD", TIME_IS_UP_UNSEEN, 9500)]
-    #[case::an_old_failure_is_no_reason("xxxxx.D", TIME_IS_UP, 9500)]
-    #[case::a_look_cut_short_is_none(".....cD", TIME_IS_UP, 9500)]
-    #[case::what_was_seen_before_it_stands("....xcD", TIME_IS_UP_UNSEEN, 9500)]
+    #[case::the_last_look_failed(".....xD", TIME_IS_UP_UNSEEN, 9500)]
+    #[case::an_earlier_failure_is_not_reported("xxxxx.D", TIME_IS_UP, 9500)]
+    #[case::a_look_that_is_cut_short_does_not_count(".....cD", TIME_IS_UP, 9500)]
+    #[case::the_failure_before_one_that_is_cut_short_is_reported(
+        "....xcD",
+        TIME_IS_UP_UNSEEN,
+        9500
+    )]
     fn looks_again_until(
         #[case] story: &str,
         #[case] expected: Result<usize, GaveUp<char>>,
@@ -285,7 +289,7 @@ pub mod tests {
         assert_story(10, story, expected, milliseconds);
     }
 
-    /// The same with 40 s.
+    /// Stories as above, with a budget of 40 s.
     #[rstest]
     #[case::for_a_while("rrrrrrrrrrrrrrrD", Ok(16), 30_000)]
     #[case::no_longer("rrrrrrrrrrrrrrrrD", RESTARTED_FOR_TOO_LONG, 30_000)]
@@ -311,7 +315,7 @@ pub mod tests {
             total: Duration::from_secs(seconds),
             interval: Duration::from_secs(2),
         };
-        let mut sights = story.chars().enumerate();
+        let mut looks = story.chars().enumerate();
         let ended = budget.look_until_done(
             |failure| match failure {
                 'x' => Forgiven::ToTheEnd,
@@ -319,7 +323,7 @@ pub mod tests {
                 'r' => Forgiven::WhileADaemonRestarts,
                 _ => Forgiven::Not,
             },
-            || match sights.next().unwrap() {
+            || match looks.next().unwrap() {
                 (index, 'D') => Ok(Look::Done(index + 1)),
                 (_, '.') => Ok(Look::NotYet),
                 (_, failure) => Err(failure),
@@ -350,7 +354,7 @@ pub mod tests {
     }
 
     #[test]
-    fn pauses_grow_and_never_come_out_the_same() {
+    fn pauses_grow_and_differ_randomly() {
         let clock = JumpingClock::default();
         let budget = Budget {
             clock: &clock,

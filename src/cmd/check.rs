@@ -1,7 +1,8 @@
 //! `homelab proxmox check`: checks everything that `vm create` depends on, and says what to do about
 //! what is missing.
 //!
-//! - The order is: configuration, hosts, token, visible and hidden guests, template, privileges, state directory.
+//! - The order is: configuration, hosts, token, visible and hidden guests, template, privileges, state
+//!   directory.
 //! - Each finding is told as soon as it is known. A failure ends the checks that depend on it.
 //! - Nothing is changed on the server.
 
@@ -13,7 +14,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use self::finding::{Finding, Tell, Verdict};
-use self::hosts::{Connect, check_hosts};
+use self::hosts::check_hosts;
 use self::privileges::{PlannedClone, check_privileges};
 use super::{Session, Success, print};
 use crate::cli::Check;
@@ -26,8 +27,8 @@ use crate::pve::{self, Access, Permissions, Pve};
 use crate::say::failure::{Failure, Kind};
 use crate::say::grant::{Role, grant, how_to_see_vms};
 use crate::say::hint::what_an_empty_list_means;
+use crate::wait::Budget;
 use crate::wait::server::Server;
-use crate::wait::{Budget, Clock};
 
 /// Runs all checks, and prints each finding as soon as it is known.
 pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
@@ -39,36 +40,32 @@ pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
         }
         found.push(finding);
     };
-    // Asked of the environment before anything is asked of a server.
+    // Read from the environment before a server is asked.
     let state = Session::state_directory();
     match session.configuration() {
         Ok(configuration) => {
             check_configuration(&configuration, &mut tell);
             if state.is_ok() {
-                check_server(
-                    &configuration.access,
-                    &|access| session.client(access, None),
-                    words.template_name.as_deref(),
-                    &session.clock,
-                    &mut tell,
-                );
+                let template = words.template_name.as_deref();
+                let ended = check_server(session, &configuration.access, template, &mut tell);
+                ended.unwrap_or_else(&mut tell);
             }
         }
-        Err(failure) => tell(Finding::of("configuration", failure)),
+        Err(failure) => tell(Finding::fail("configuration", failure)),
     }
     match state {
         Ok(state) => check_state_directory(&state, &mut tell),
-        Err(failure) => tell(Finding::of("state directory", failure)),
+        Err(failure) => tell(Finding::fail("state directory", failure)),
     }
     printed?;
-    let is_failed = |finding: &&Finding| finding.result == Verdict::Fail;
-    let mut failed = found.iter().filter(is_failed);
-    let failed_check = match failed.clone().any(|finding| finding.is_config) {
-        true => Some(Kind::Config),
-        false => failed.next().map(|_| Kind::Failed),
+    let is_any_failed = found.iter().any(|finding| finding.result == Verdict::Fail);
+    let kind = if found.iter().any(|finding| finding.is_config) {
+        Kind::Config
+    } else {
+        Kind::Failed
     };
     Ok(Success {
-        failed_check,
+        failed_check: is_any_failed.then_some(kind),
         ..session.result(&finding::document(&found), |_, _| Ok(()))?
     })
 }
@@ -90,11 +87,9 @@ fn check_configuration(configuration: &Configuration, tell: Tell) {
         settings.push(format!("file {}", file.display()));
     }
     let settings = settings.join(", ");
-    tell(if configuration.warnings.is_empty() {
-        Finding::ok("configuration", settings)
-    } else {
-        let warnings = configuration.warnings.join("; ");
-        Finding::warn("configuration", settings).with_hint(warnings)
+    tell(match configuration.warnings.join("; ") {
+        none if none.is_empty() => Finding::ok("configuration", settings),
+        warnings => Finding::warn("configuration", settings).with_hint(warnings),
     });
 }
 
@@ -105,47 +100,31 @@ fn shown(source: &Source) -> String {
     format!("{}{separator}{value} ({})", source.name, source.origin)
 }
 
-/// Checks the hosts, the token and what it sees, and if there is a `template`, whether the token can
-/// clone it.
+/// Checks the hosts, the token, what it sees and may do, and whether it can clone the `template`, if any.
+/// Fails with the finding without which the rest cannot be checked.
 fn check_server(
+    session: &Session,
     access: &Access,
-    connect: Connect,
     template: Option<&str>,
-    clock: &dyn Clock,
     tell: Tell,
-) {
-    let pve = match connect(access) {
-        Ok(pve) => pve,
-        Err(error) => return tell(Finding::of_request("whom to trust", &error)),
-    };
+) -> Result<(), Finding> {
+    let connect = |access: &Access| session.client(access, None);
+    let pve = connect(access).map_err(failed("whom to trust"))?;
     let token = pve.token();
-    let Some(version) = check_hosts(access, connect, token, tell) else {
-        return;
+    let Some(version) = check_hosts(access, &connect, token, tell) else {
+        return Ok(());
     };
     tell(Finding::ok(format!("token {token}"), "it is accepted"));
     let product = format!("Proxmox VE {}", version.text);
     tell(Finding::ok("server", product));
     let server = Server {
         pve: &pve,
-        budget: Budget::for_one_try(clock),
+        budget: Budget::for_one_try(&session.clock),
     };
-    if let Err(failure) = check_cluster(server, version, template, tell) {
-        tell(failure);
-    }
-}
-
-/// Checks what the token sees and may do. Fails with the finding without which the rest cannot be
-/// checked.
-fn check_cluster(
-    server: Server,
-    version: Version,
-    template: Option<&str>,
-    tell: Tell,
-) -> Result<(), Finding> {
     let guests = Guests::read(server, &|_| true).map_err(failed("guests"))?;
     check_guests(&guests, tell);
     match server.ask(Pve::permissions) {
-        Ok(permissions) => check_single_vms(&permissions, guests.token(), tell),
+        Ok(permissions) => check_single_vms(&permissions, token, tell),
         Err(error) => tell(Finding::of_request("privileges", &error)),
     }
     tell(check_hidden_guests(&guests, server).unwrap_or_else(failed("hidden guests")));
@@ -164,10 +143,9 @@ fn check_guests(guests: &Guests, tell: Tell) {
     let count = |is_meant: fn(&Guest) -> bool| guests.all().filter(|guest| is_meant(guest)).count();
     let (templates, vms) = (count(Guest::is_vm_template), count(Guest::is_vm));
     let detail = format!("templates seen: {templates}, VMs seen: {vms}");
-    tell(if templates == 0 {
-        Finding::warn("guests", detail).with_hint(what_an_empty_list_means(guests.token()))
-    } else {
-        Finding::ok("guests", detail)
+    tell(match templates {
+        0 => Finding::warn("guests", detail).with_hint(what_an_empty_list_means(guests.token())),
+        _ => Finding::ok("guests", detail),
     });
     for doubt in guests.doubts() {
         tell(Finding::warn("guests", doubt));
@@ -183,9 +161,9 @@ fn check_single_vms(permissions: &Permissions, token: &TokenId, tell: Tell) {
     let is_hidden = |path: &&str| is_vm(path) && !permissions.have(path, SEE);
     for path in permissions.paths().filter(is_hidden) {
         let role = if permissions.have(path, "VM.Clone") {
-            Role::TemplateUser
+            Role::TEMPLATE_USER
         } else {
-            Role::Auditor
+            Role::AUDITOR
         };
         let detail = "the token lacks it, whatever it has on /vms, and does not see that VM";
         let finding = Finding::warn(format!("{SEE} on {path}"), detail);
@@ -232,7 +210,7 @@ fn check_template(
     let check = format!("template '{name}'");
     let Found { template, warning } = find_template(guests, name, None).map_err(|error| {
         let report = Failure::of(Kind::TemplateNotFound, &error);
-        Finding::of("template", report.with_hint(error.hint().to_owned()))
+        Finding::fail("template", report.with_hint(error.hint().to_owned()))
     })?;
     if let Some(warning) = warning {
         tell(Finding::warn(check.as_str(), warning));
@@ -240,7 +218,8 @@ fn check_template(
     tell(Finding::ok(check.as_str(), template.place()));
     let config = server.ask(|pve| pve.vm_config(&template.node, template.vmid));
     let config = config.map_err(failed(&check))?;
-    let config = config.ok_or_else(|| Finding::fail(check, "it has gone a moment ago"))?;
+    let config =
+        config.ok_or_else(|| Finding::new(Verdict::Fail, check, "it has gone a moment ago"))?;
     let clone = PlannedClone {
         template: template.vmid,
         config: &config,
@@ -255,7 +234,7 @@ fn check_state_directory(directory: &Path, tell: Tell) {
     let check = format!("state directory {}", directory.display());
     tell(match ledger::try_out(directory) {
         Ok(()) => Finding::ok(check, "it can be written, and files in it locked"),
-        Err(error) => Finding::of(check, Failure::of(Kind::Failed, &error)).with_hint(
+        Err(error) => Finding::fail(check, Failure::of(Kind::Failed, &error)).with_hint(
             "this user must be able to write there, or HOMELAB_STATE_DIR names another directory"
                 .to_owned(),
         ),

@@ -1,4 +1,4 @@
-//! Ctrl-C and `kill`: the first one is answered; if that hangs, a later one ends the run at once.
+//! SIGINT and SIGTERM: the first signal is answered; if that hangs, a later one ends the run at once.
 
 use std::io;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use signal_hook::iterator::Signals;
 /// `timeout` and some shells send each signal twice, to the process and to its group.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
-/// From now on calls `answer` in a thread of its own when SIGINT or SIGTERM arrives, with the exit
-/// code that says so: 130 or 143.
+/// From now on calls `answer` in a thread of its own when the first SIGINT or SIGTERM arrives, with its exit
+/// code: 130 or 143.
 pub fn on_first_signal(answer: impl FnOnce(i32) + Send + 'static) -> io::Result<()> {
     let is_second = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

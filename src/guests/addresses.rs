@@ -1,4 +1,4 @@
-//! The addresses of VMs, as their guest agents tell them.
+//! The addresses of VMs, as their guest agents report them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,25 +9,22 @@ use std::thread;
 use crate::pve::types::{Guest, Vmid};
 use crate::pve::{self, Pve, best_address};
 
-/// An agent that does not answer costs 3 s; so many are asked at once.
+/// How many agents are asked at once: one that does not answer takes 3 s.
 const AT_ONCE: usize = 8;
 
-/// What could be found out.
+/// The addresses that could be found.
 #[derive(Default)]
 pub struct Addresses {
     /// The VMs whose addresses are known.
     pub known: BTreeMap<Vmid, IpAddr>,
-    /// What kept others from being known, though their agents may be running.
+    /// Why the addresses of others are unknown although their agents may be running.
     pub failed: BTreeMap<Vmid, pve::Error>,
 }
 
-/// Asks the agents of those VMs that run and have one.
+/// Asks the agents of the VMs that are running and have one.
 pub fn addresses(pve: &Pve, vms: &[&Guest]) -> Addresses {
-    let running: Vec<&Guest> = vms
-        .iter()
-        .copied()
-        .filter(|vm| vm.status == "running")
-        .collect();
+    let is_running = |vm: &&Guest| vm.status == "running";
+    let running: Vec<&Guest> = vms.iter().copied().filter(is_running).collect();
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Addresses::default());
     thread::scope(|scope| {
@@ -38,7 +35,10 @@ pub fn addresses(pve: &Pve, vms: &[&Guest]) -> Addresses {
                 while let Some(vm) = running.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let address = address_of(&pve, vm);
                     let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                    found.add(vm.vmid, address);
+                    match address {
+                        Ok(address) => found.known.extend(address.map(|it| (vm.vmid, it))),
+                        Err(error) => found.failed.extend([(vm.vmid, error)]),
+                    }
                 }
             });
         }
@@ -46,18 +46,7 @@ pub fn addresses(pve: &Pve, vms: &[&Guest]) -> Addresses {
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Addresses {
-    fn add(&mut self, vmid: Vmid, address: Result<Option<IpAddr>, pve::Error>) {
-        match address {
-            Ok(address) => self.known.extend(address.map(|address| (vmid, address))),
-            Err(error) => {
-                self.failed.insert(vmid, error);
-            }
-        }
-    }
-}
-
-/// None if the VM has no agent, or that does not run, or knows of none.
+/// `None` if the VM has no agent, or its agent is not running or reports no address.
 fn address_of(pve: &Pve, vm: &Guest) -> Result<Option<IpAddr>, pve::Error> {
     let config = pve.vm_config(&vm.node, vm.vmid)?;
     let Some(config) = config.filter(pve::VmConfig::has_agent) else {

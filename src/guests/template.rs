@@ -1,4 +1,4 @@
-//! Which template is meant, and what was probably meant if there is none of that name.
+//! Finds a template by its name, or says which one was probably meant.
 
 use snafu::Snafu;
 
@@ -7,17 +7,17 @@ use crate::pve::types::{Guest, VmName};
 use crate::say::closest::closest;
 use crate::say::hint::what_an_empty_list_means;
 
-/// The template that is meant.
+/// A template that was found.
 pub struct Found<'g> {
-    /// It.
+    /// The template.
     pub template: &'g Guest,
-    /// That there are more of that name, and which.
+    /// Names the other templates of that name, if there are any.
     pub warning: Option<String>,
 }
 
 /// The VM template of exactly the name `wanted`, or of this VMID if no template has that name. Of
 /// several, the one with the lowest VMID, and a warning that names the others. `vm_name` is the
-/// name of the VM to be, if there is one: it may have changed places with the template's.
+/// name of the VM to create, if any: the user may have swapped the two.
 pub fn find_template<'g>(
     guests: &'g Guests,
     wanted: &str,
@@ -32,11 +32,8 @@ pub fn find_template<'g>(
     };
     let others: Vec<String> = others.iter().map(|other| other.place()).collect();
     let warning = (!others.is_empty()).then(|| {
-        format!(
-            "several templates are named '{wanted}': taking {}; also there: {}",
-            template.place(),
-            others.join(", ")
-        )
+        let (taken, others) = (template.place(), others.join(", "));
+        format!("several templates are named '{wanted}': taking {taken}; also there: {others}")
     });
     Ok(Found { template, warning })
 }

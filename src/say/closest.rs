@@ -1,6 +1,6 @@
-//! What somebody who made a typo probably had in mind.
+//! The name that somebody who made a typo probably meant.
 
-/// The name that somebody who typed `wanted` probably had in mind.
+/// The name that somebody who typed `wanted` probably meant, if any is close.
 pub fn closest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let lower = wanted.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());

@@ -1,6 +1,8 @@
-//! What a failed run says: one shape for people and for scripts.
+//! What a failed run says, to people and to scripts.
 
-use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 use snafu::{CleanedErrorText, Snafu};
 
 use crate::pve;
@@ -11,9 +13,9 @@ use crate::say::hint::hint_for;
 #[derive(Debug, Serialize, Snafu)]
 #[snafu(display("{message}"))]
 pub struct Failure {
-    /// The word that scripts branch on.
+    /// The kind, which scripts branch on.
     pub kind: Kind,
-    /// What was wanted and why it failed, in one line.
+    /// What was to be done and why it failed, in one line.
     pub message: String,
     /// What to do now.
     pub hint: Option<String>,
@@ -23,7 +25,7 @@ pub struct Failure {
     /// The last lines of a failed task's log.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
-    /// Whether the VM exists all the same, which the message then begins with.
+    /// Whether the VM exists nevertheless; then the message begins with it.
     #[serde(skip)]
     pub vm_exists: bool,
     /// The request that failed, if it was one.
@@ -34,9 +36,9 @@ pub struct Failure {
 /// What a failed run knows about its VM.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Facts {
-    /// The VM that was to be created, or the one in its way.
+    /// The VM that was to be created, or the one that prevented it.
     pub vmid: Option<Vmid>,
-    /// The task that it was about.
+    /// The task in question.
     pub upid: Option<Upid>,
     /// The node of that VM.
     pub node: Option<Node>,
@@ -44,29 +46,28 @@ pub struct Facts {
     pub started: Started,
 }
 
+impl Facts {
+    /// The same facts, with this task.
+    pub fn of_task(self, task: &Upid) -> Facts {
+        let upid = Some(task.clone());
+        Facts { upid, ..self }
+    }
+}
+
 /// Whether the server has begun to create a VM.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Started {
-    /// Certainly not by this run.
+    /// Not by this run.
     #[default]
     No,
     /// The server said so.
     Yes,
-    /// The request left, and no usable answer came.
+    /// The request was sent, and no usable answer was received.
     Unknown,
 }
 
-impl Serialize for Started {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(match self {
-            Started::No => "no",
-            Started::Yes => "yes",
-            Started::Unknown => "unknown",
-        })
-    }
-}
-
-/// What sort of failure it was.
+/// The kind of a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -76,38 +77,38 @@ pub enum Kind {
     Config,
     /// The server cannot be reached, or does not answer.
     Unreachable,
-    /// The server could not show that it is who it claims to be.
+    /// The server could not prove its identity.
     Untrusted,
     /// The token was not accepted.
     Unauthorized,
     /// The token lacks a privilege.
     Forbidden,
-    /// No template of that name.
+    /// There is no template of that name.
     TemplateNotFound,
-    /// A VM of that name is there.
+    /// A VM of that name exists.
     AlreadyExists,
     /// Several VMs have that name.
     Ambiguous,
-    /// Another run is making that VM, or has begun to.
+    /// Another run is creating that VM, or has begun to.
     InProgress,
     /// The VMID belongs to another guest.
     VmidTaken,
-    /// A VM is there that no clone has finished.
+    /// The VM exists, but its clone was not finished.
     HalfMade,
-    /// The clone's task ended with an error.
+    /// A task ended with an error.
     TaskFailed,
-    /// Time is up.
+    /// The time limit was reached.
     Timeout,
-    /// Nobody knows whether there is a VM.
+    /// Whether the VM exists is unknown.
     OutcomeUnknown,
-    /// A signal has ended the run.
+    /// A signal ended the run.
     Interrupted,
     /// None of the others.
     Failed,
 }
 
 impl Failure {
-    /// A failure in words, of which nothing else is known.
+    /// A failure with this message and nothing else.
     pub fn new(kind: Kind, message: impl Into<String>) -> Failure {
         Failure {
             kind,
@@ -120,7 +121,7 @@ impl Failure {
         }
     }
 
-    /// A failure in the words of an error and its causes.
+    /// A failure with the message of an error and its causes.
     pub fn of(kind: Kind, error: &dyn std::error::Error) -> Failure {
         Failure::new(kind, chain(error))
     }
@@ -130,18 +131,18 @@ impl Failure {
         Failure::of(kind_of(error), error).with_hint(hint_for(error))
     }
 
-    /// With what to do about it.
+    /// Sets what to do about it.
     pub fn with_hint(self, hint: impl Into<Option<String>>) -> Failure {
         let hint = hint.into();
         Failure { hint, ..self }
     }
 
-    /// With what is known about the VM.
+    /// Sets what is known about the VM.
     pub fn about(self, facts: Facts) -> Failure {
         Failure { facts, ..self }
     }
 
-    /// With the last lines of a task's log.
+    /// Sets the last lines of a task's log.
     pub fn with_log(self, log: Vec<String>) -> Failure {
         Failure { log, ..self }
     }
@@ -154,7 +155,7 @@ impl Failure {
         }
     }
 
-    /// The VM exists all the same, and the message begins with it.
+    /// Says that the VM exists nevertheless; the message must begin with it.
     pub fn of_existing_vm(self) -> Failure {
         Failure {
             vm_exists: true,
@@ -164,24 +165,18 @@ impl Failure {
 
     /// What `--json` prints of it.
     pub fn document(&self) -> impl Serialize {
-        #[derive(Serialize)]
-        struct Document<'r> {
-            error: &'r Failure,
-        }
-        Document { error: self }
+        BTreeMap::from([("error", self)])
     }
 }
 
 /// An error and its causes as one line, each said once.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let texts: Vec<String> = CleanedErrorText::new(error)
-        .map(|(_, text, _)| text)
-        .filter(|text| !text.is_empty())
-        .collect();
+    let texts = CleanedErrorText::new(error).map(|(_, text, _)| text);
+    let texts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
     texts.join(": ")
 }
 
-/// What sort of failure an unsuccessful request is.
+/// The kind of failure that a failed request is.
 pub fn kind_of(error: &pve::Error) -> Kind {
     match error {
         pve::Error::Tls { .. } => Kind::Config,

@@ -1,100 +1,83 @@
-//! The `pveum` lines that give a token what it lacks.
+//! The `pveum` commands that grant a token the privileges it lacks.
 
 use crate::pve::types::TokenId;
 use crate::say::shell::word;
 
-/// Where privileges on VMs are granted whose VMIDs are not known yet.
+/// The path of all VMs, to grant privileges on a VM whose VMID is not known yet.
 pub const ALL_VMS: &str = "/vms";
 
 /// A role that every Proxmox VE has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// VM.Clone, VM.Audit
-    TemplateUser,
-    /// VM.PowerMgmt, VM.Config.Cloudinit, VM.Audit and some more that a VM's user needs.
-    VmUser,
-    /// All that begins with VM., for the lack of a smaller one with VM.Allocate.
-    VmAdmin,
-    /// All that ends with .Audit
-    Auditor,
-    /// Datastore.AllocateSpace, Datastore.Audit
-    DatastoreUser,
-    /// SDN.Use, SDN.Audit
-    SdnUser,
-    /// Mapping.Use, Mapping.Audit
-    MappingUser,
-}
+pub struct Role(&'static str);
 
 impl Role {
-    /// One that has the privilege, and as little else as there is.
+    /// VM.Clone, VM.Audit
+    pub const TEMPLATE_USER: Role = Role("PVETemplateUser");
+    /// VM.PowerMgmt, VM.Config.Cloudinit, VM.Audit and what else a user of a VM needs.
+    pub const VM_USER: Role = Role("PVEVMUser");
+    /// All privileges that begin with VM.; no smaller role has VM.Allocate.
+    pub const VM_ADMIN: Role = Role("PVEVMAdmin");
+    /// All privileges that end with .Audit
+    pub const AUDITOR: Role = Role("PVEAuditor");
+    /// Datastore.AllocateSpace, Datastore.Audit
+    pub const DATASTORE_USER: Role = Role("PVEDatastoreUser");
+    /// SDN.Use, SDN.Audit
+    pub const SDN_USER: Role = Role("PVESDNUser");
+    /// Mapping.Use, Mapping.Audit
+    pub const MAPPING_USER: Role = Role("PVEMappingUser");
+
+    /// The smallest role that has the privilege.
     pub fn with(privilege: &str) -> Option<Role> {
         Some(match privilege {
-            "VM.Clone" => Role::TemplateUser,
-            "VM.PowerMgmt" | "VM.Config.Cloudinit" => Role::VmUser,
-            "Datastore.AllocateSpace" => Role::DatastoreUser,
-            "SDN.Use" => Role::SdnUser,
-            "Mapping.Use" => Role::MappingUser,
-            _ if privilege.ends_with(".Audit") => Role::Auditor,
-            _ if privilege.starts_with("VM.") => Role::VmAdmin,
+            "VM.Clone" => Role::TEMPLATE_USER,
+            "VM.PowerMgmt" | "VM.Config.Cloudinit" => Role::VM_USER,
+            "Datastore.AllocateSpace" => Role::DATASTORE_USER,
+            "SDN.Use" => Role::SDN_USER,
+            "Mapping.Use" => Role::MAPPING_USER,
+            _ if privilege.ends_with(".Audit") => Role::AUDITOR,
+            _ if privilege.starts_with("VM.") => Role::VM_ADMIN,
             _ => return None,
         })
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Role::TemplateUser => "PVETemplateUser",
-            Role::VmUser => "PVEVMUser",
-            Role::VmAdmin => "PVEVMAdmin",
-            Role::Auditor => "PVEAuditor",
-            Role::DatastoreUser => "PVEDatastoreUser",
-            Role::SdnUser => "PVESDNUser",
-            Role::MappingUser => "PVEMappingUser",
-        }
-    }
 }
 
-/// The line that gives a role to a token.
+/// The command that grants a role to a token.
 pub fn as_root(role: Role, path: &str, token: &TokenId) -> String {
-    let (path, token, role) = (word(path), word(&token.to_string()), role.name());
+    let (path, token, Role(role)) = (word(path), word(&token.to_string()), role);
     format!("on a node, as root: pveum acl modify {path} --tokens {token} --roles {role}")
 }
 
-/// When it takes another line too; not for root, who has all there is. A line for the user comes second,
-/// for whoever it names loses on that path what he has from above and through groups.
+/// The second command, for the token's user; `None` for root, who has all privileges. It is needed only if
+/// the user lacks the privilege too, and replaces what the user has on that path from above and through
+/// groups.
 pub fn for_its_user(token: &TokenId) -> Option<String> {
     let userid = token.userid();
-    let is_root = userid == "root@pam";
-    (!is_root).then(|| {
-        format!(
-            "the same with --users {} instead of --tokens …",
-            word(&userid)
-        )
-    })
+    let users = word(&userid);
+    (userid != "root@pam").then(|| format!("the same with --users {users} instead of --tokens …"))
 }
 
-/// The line, what it takes away, and when it takes another one.
+/// The command, what it replaces, and when a second one is needed.
 pub fn grant(role: Role, path: &str, token: &TokenId) -> String {
     let mut line = as_root(role, path, token);
-    if path == ALL_VMS && role != Role::VmAdmin {
+    if path == ALL_VMS && role != Role::VM_ADMIN {
         line += "; it replaces what the token has there from above";
     }
-    match for_its_user(token) {
-        Some(otherwise) => format!(
-            "{line}; where the token has no privilege separation, or its user lacks it too: {otherwise}"
-        ),
-        None => line,
+    if let Some(otherwise) = for_its_user(token) {
+        line += "; where the token has no privilege separation, or its user lacks it too: ";
+        line += &otherwise;
     }
+    line
 }
 
-/// What lets a token see all VMs.
+/// The command that lets a token see all VMs.
 pub fn how_to_see_vms(token: &TokenId) -> String {
-    grant(Role::Auditor, ALL_VMS, token)
+    grant(Role::AUDITOR, ALL_VMS, token)
 }
 
-/// The path on which to give a role for what is lacking on another: all that is said of one VM hides
-/// what is said of all of them, and the next VM has another VMID.
+/// The path on which to grant a role that is lacking on `path`. A role on a single VM replaces the one on
+/// all VMs, and the next VM has another VMID.
 pub fn path_to_grant_on(path: &str, role: Role) -> &str {
-    if role != Role::TemplateUser && path.starts_with("/vms/") {
+    if role != Role::TEMPLATE_USER && path.starts_with("/vms/") {
         ALL_VMS
     } else {
         path

@@ -1,35 +1,60 @@
-//! What to do about a server's no, or its silence.
+//! What to do about a request that failed.
 
 use crate::pve::types::{Node, TokenId, Vmid};
 use crate::pve::{Behind, Distrust, Error, Fingerprint, Host, TlsError, Trust, Unreached};
 use crate::say::grant::{ALL_VMS, Role, grant, how_to_see_vms, path_to_grant_on};
 use crate::say::shell::word;
 
-/// What to do about an unsuccessful request, where that is known.
+/// What to do about a failed request, if that is known.
 pub fn hint_for(error: &Error) -> Option<String> {
+    hint_for_one_of(1, error)
+}
+
+/// What to do about a failed request to one of that many hosts, if that is known.
+pub fn hint_for_one_of(hosts: usize, error: &Error) -> Option<String> {
     Some(match error {
         Error::Tls { source } => return for_setup(source),
         Error::NoTimeLeft { .. } => return None,
         Error::Unreachable { host, why } => for_unreached(host, why),
-        Error::Untrusted { .. } => return hint_for_one_of(1, error),
+        Error::Untrusted {
+            distrust,
+            fingerprint,
+            trust,
+            ..
+        } => for_distrust(distrust, &how_to_pin(*fingerprint, trust, hosts)),
         Error::NoneReached { each } => for_none_reached(each),
         Error::Undelivered { behind, reason } => for_undelivered(behind, reason),
-        Error::LostBehind { behind, .. } => for_lost(behind),
+        Error::LostBehind { behind, .. } => for_daemon(behind, "hangs or is restarting"),
         Error::NoAnswer { host, .. } => for_no_answer(host),
-        Error::Unusable { host, what, .. } if !host.tls() && what.contains(", to https://") => {
-            "http:// was spoken where https:// is; leave http:// out of the host".to_owned()
-        }
-        Error::Unusable { .. } => {
-            let hint = "check that PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE itself, not of \
-                        a proxy or another service";
-            hint.to_owned()
-        }
+        Error::Unusable { host, what, .. } => for_unusable(host, what),
         Error::Refused {
             status,
             words,
             token,
-        } => return for_refusal(*status, words, token, "the node"),
+        } => return for_refusal(*status, words, token),
     })
+}
+
+/// What to do about a failed request to clone to this VMID on this node, if that is known.
+pub fn hint_for_clone(error: &Error, newid: Vmid, node: &Node) -> Option<String> {
+    match error {
+        // The server does not say which privilege is lacking if either of two would do.
+        Error::Refused {
+            status: 403,
+            words,
+            token,
+        } if words == BARE_REFUSAL => {
+            let lacking = format!("the token lacks VM.Allocate on /vms/{newid}");
+            Some(format!(
+                "{lacking}; {}",
+                grant(Role::VM_ADMIN, ALL_VMS, token)
+            ))
+        }
+        Error::Refused { status, words, .. } if !matches!(status, 401 | 403) => {
+            for_words(words, &format!("node '{node}'"))
+        }
+        error => hint_for(error),
+    }
 }
 
 /// A hint, and what to do about the failure behind it, if that is more than to try again.
@@ -41,56 +66,20 @@ pub fn with_more(hint: String, error: Option<&Error>) -> String {
     }
 }
 
-/// What to do about it where it is one of so many hosts.
-pub fn hint_for_one_of(hosts: usize, error: &Error) -> Option<String> {
-    match error {
-        Error::Untrusted {
-            distrust,
-            fingerprint,
-            trust,
-            ..
-        } => Some(for_distrust(distrust, trust, *fingerprint, hosts)),
-        error => hint_for(error),
-    }
-}
-
-/// The same where the request was to clone to this VMID on this node.
-pub fn hint_for_clone(error: &Error, newid: Vmid, node: &Node) -> Option<String> {
-    match error {
-        // Either of two privileges would do, so the server names none.
-        Error::Refused {
-            status: 403,
-            words,
-            token,
-        } if words == BARE_REFUSAL => {
-            let grant = grant(Role::VmAdmin, ALL_VMS, token);
-            Some(format!(
-                "the token lacks VM.Allocate on /vms/{newid}; {grant}"
-            ))
-        }
-        Error::Refused {
-            status,
-            words,
-            token,
-        } => for_refusal(*status, words, token, &format!("node '{node}'")),
-        error => hint_for(error),
-    }
-}
-
-/// What Proxmox says where it names neither path nor privilege.
+/// What Proxmox says if it names neither path nor privilege.
 const BARE_REFUSAL: &str = "Permission check failed";
 
-/// What shows the fingerprint of a node's certificate there.
+/// The command that shows the fingerprint of a node's certificate on that node.
 pub const SHOW_FINGERPRINT: &str =
     "openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256";
 
-/// What the token may lack if it sees nothing.
+/// What the token may lack if its list is empty.
 pub fn what_an_empty_list_means(token: &TokenId) -> String {
     let grant = how_to_see_vms(token);
     format!("if there are some, this token lacks VM.Audit on them; {grant}")
 }
 
-/// How to make sure of a certificate, and to trust it from then on.
+/// How to verify a certificate, and to trust it from then on.
 pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> String {
     let set = if hosts > 1 {
         format!(
@@ -115,64 +104,45 @@ pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> Stri
 }
 
 fn for_setup(error: &TlsError) -> Option<String> {
+    let authority = "which is /etc/pve/pve-root-ca.pem on each node";
     match error {
         TlsError::NoAuthority { fingerprint, .. } => Some(format!(
             "pin it instead: PROXMOX_FINGERPRINT={fingerprint} and no CA file; or name the cluster's \
-             authority, which is /etc/pve/pve-root-ca.pem on each node"
+             authority, {authority}"
         )),
-        TlsError::CaFile { .. } | TlsError::NoCertificate { .. } => Some(
-            "PROXMOX_CA_FILE and --ca-file take the certificate of the cluster's authority, which \
-             is /etc/pve/pve-root-ca.pem on each node"
-                .to_owned(),
-        ),
+        TlsError::CaFile { .. } | TlsError::NoCertificate { .. } => Some(format!(
+            "PROXMOX_CA_FILE and --ca-file take the certificate of the cluster's authority, {authority}"
+        )),
         TlsError::Setup { .. } => None,
     }
 }
 
 fn for_unreached(host: &Host, why: &Unreached) -> String {
-    match why {
-        Unreached::Name { .. } => format!(
-            "check the name (PROXMOX_HOST, --host); what this machine knows of it: getent hosts {}",
-            host.name()
-        ),
-        Unreached::NotLoopback => "leave http:// out of the host, to speak TLS".to_owned(),
+    let hint = match why {
+        Unreached::Name { .. } => {
+            let hint = "check the name (PROXMOX_HOST, --host); what this machine knows of it";
+            return format!("{hint}: getent hosts {}", host.name());
+        }
+        Unreached::NotLoopback => "leave http:// out of the host, to speak TLS",
         Unreached::NotTls | Unreached::CutInTls => {
             "Proxmox VE speaks TLS on port 8006; check the port (PROXMOX_PORT, --host), which may be \
              one of plain HTTP or of another service"
-                .to_owned()
         }
         Unreached::Connection { .. } | Unreached::Handshake { .. } => {
             "check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is \
              running there"
-                .to_owned()
         }
-    }
+    };
+    hint.to_owned()
 }
 
-fn for_no_answer(host: &Host) -> String {
-    let hint = "try it again; if it stays so, on that node: systemctl status pveproxy pvedaemon; \
-                --request-timeout allows more time";
-    if host.tls() {
-        hint.to_owned()
-    } else {
-        format!("if it speaks TLS there, leave http:// out of the host; else {hint}")
-    }
-}
-
-fn for_distrust(
-    distrust: &Distrust,
-    trust: &Trust,
-    fingerprint: Fingerprint,
-    hosts: usize,
-) -> String {
+fn for_distrust(distrust: &Distrust, pin: &str) -> String {
     const RENEW: &str = "pvecm updatecerts --force && systemctl restart pveproxy";
 
-    let pin = how_to_pin(fingerprint, trust, hosts);
+    let renew = format!("on the node: {RENEW}; then pin or trust what it has");
     match distrust {
-        Distrust::Expired { .. } => {
-            format!("if the clock is right, on the node: {RENEW}; then pin or trust what it has")
-        }
-        Distrust::Outdated => format!("on the node: {RENEW}; then pin or trust what it has"),
+        Distrust::Expired { .. } => format!("if the clock is right, {renew}"),
+        Distrust::Outdated => renew,
         Distrust::NotYetValid { .. } => {
             format!("set the clock of this machine, or that of the node and there: {RENEW}")
         }
@@ -185,7 +155,7 @@ fn for_distrust(
         Distrust::WithoutItsKey => "somebody is in between, or answers in its place: find out who \
                                     before you go on; nothing was sent"
             .to_owned(),
-        Distrust::SelfSigned => pin,
+        Distrust::SelfSigned => pin.to_owned(),
         _ => format!(
             "{pin}; or copy /etc/pve/pve-root-ca.pem from the node, and PROXMOX_CA_FILE=that copy"
         ),
@@ -206,37 +176,51 @@ fn for_none_reached(each: &[Error]) -> String {
 
 fn for_undelivered(behind: &Behind, reason: &str) -> String {
     let host = &behind.host;
-    let Some(node) = &behind.node else {
-        return format!(
+    match &behind.node {
+        None => format!(
             "pveproxy on {host} could not reach pvedaemon; there: systemctl status pvedaemon"
-        );
-    };
-    if reason.contains("refused") {
-        return format!(
-            "on node '{node}' pvedaemon is down, or pveproxy if {host} is another node; there: \
-             systemctl status pvedaemon pveproxy"
-        );
+        ),
+        Some(_) if reason.contains("refused") => for_daemon(behind, "is down"),
+        Some(node) => format!(
+            "node '{node}' is down, or cut off from {host}; on any node: pvecm status; what is on that \
+             node has to wait until it is back"
+        ),
     }
+}
+
+fn for_daemon(Behind { host, node }: &Behind, state: &str) -> String {
+    match node {
+        None => format!("pvedaemon behind {host} {state}; there: systemctl status pvedaemon"),
+        Some(node) => format!(
+            "on node '{node}' pvedaemon {state}, or pveproxy if {host} is another node; there: \
+             systemctl status pvedaemon pveproxy"
+        ),
+    }
+}
+
+fn for_no_answer(host: &Host) -> String {
+    let speak_tls = if host.tls() {
+        ""
+    } else {
+        "if it speaks TLS there, leave http:// out of the host; else "
+    };
     format!(
-        "node '{node}' is down, or cut off from {host}; on any node: pvecm status; what is on that node \
-         has to wait until it is back"
+        "{speak_tls}try it again; if it stays so, on that node: systemctl status pveproxy pvedaemon; \
+         --request-timeout allows more time"
     )
 }
 
-fn for_lost(behind: &Behind) -> String {
-    let host = &behind.host;
-    match &behind.node {
-        Some(node) => format!(
-            "on node '{node}' pvedaemon hangs or is restarting, or pveproxy if {host} is another \
-             node; there: systemctl status pvedaemon pveproxy"
-        ),
-        None => format!(
-            "pvedaemon behind {host} hangs or is restarting; there: systemctl status pvedaemon"
-        ),
-    }
+fn for_unusable(host: &Host, what: &str) -> String {
+    let hint = if !host.tls() && what.contains(", to https://") {
+        "http:// was spoken where https:// is; leave http:// out of the host"
+    } else {
+        "check that PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE itself, not of a proxy or \
+         another service"
+    };
+    hint.to_owned()
 }
 
-fn for_refusal(status: u16, words: &str, token: &TokenId, node: &str) -> Option<String> {
+fn for_refusal(status: u16, words: &str, token: &TokenId) -> Option<String> {
     match status {
         401 => Some(format!(
             "user, realm, token id and secret must be those of one token that has not expired; the server \
@@ -244,22 +228,17 @@ fn for_refusal(status: u16, words: &str, token: &TokenId, node: &str) -> Option<
             word(&token.userid())
         )),
         403 => for_lack_of_privilege(words, token),
-        _ => for_words(words, node),
+        _ => for_words(words, "the node"),
     }
 }
 
 fn for_words(words: &str, node: &str) -> Option<String> {
     let says = |text: &str| words.contains(text);
-    if says("does not support vm images") {
-        let list = "'pvesm status --content images'";
-        return Some(format!(
-            "{list} on {node} lists the storages that take disks"
-        ));
-    }
-    if says("storage '") && says("does not exist") {
-        return Some(format!("'pvesm status' on {node} lists its storages"));
-    }
-    let hint = if says("(VM uses local storage)") {
+    let hint = if says("does not support vm images") {
+        "'pvesm status --content images' on NODE lists the storages that take disks"
+    } else if says("storage '") && says("does not exist") {
+        "'pvesm status' on NODE lists its storages"
+    } else if says("(VM uses local storage)") {
         "the template's disks are on a storage of its own node alone, so the VM can only be made there"
     } else if says("no quorum") {
         "too few nodes of the cluster see each other for it to change anything; on a node: pvecm \
@@ -272,28 +251,31 @@ fn for_words(words: &str, node: &str) -> Option<String> {
     } else {
         return None;
     };
-    Some(hint.to_owned())
+    Some(hint.replace("NODE", node))
 }
 
 fn for_lack_of_privilege(words: &str, token: &TokenId) -> Option<String> {
     if let Some((path, privilege)) = lacking(words) {
-        return Some(match Role::with(privilege) {
+        let hint = match Role::with(privilege) {
             Some(role) => grant(role, path_to_grant_on(path, role), token),
             None => {
                 format!("the token needs a role with {privilege} on {path}; no usual one is small")
             }
-        });
+        };
+        return Some(hint);
     }
-    if words.contains("(pool '") && words.contains("does not exist") {
-        return Some("'pveum pool list' on a node lists the pools".to_owned());
-    }
-    words.contains(BARE_REFUSAL).then(|| {
-        "'homelab proxmox check TEMPLATE' shows which privileges the token lacks".to_owned()
-    })
+    let hint = if words.contains("(pool '") && words.contains("does not exist") {
+        "'pveum pool list' on a node lists the pools"
+    } else if words.contains(BARE_REFUSAL) {
+        "'homelab proxmox check TEMPLATE' shows which privileges the token lacks"
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
 }
 
-/// Path and privilege of `Permission check failed (/vms/9000, VM.Clone)`. What is not written as
-/// they are is not for a command that somebody will paste.
+/// Path and privilege of `Permission check failed (/vms/9000, VM.Clone)`. Other characters than theirs
+/// must not get into a command that somebody will paste.
 fn lacking(words: &str) -> Option<(&str, &str)> {
     let (_, rest) = words.split_once("Permission check failed (")?;
     let (inner, _) = rest.split_once(')')?;
@@ -358,13 +340,13 @@ mod tests {
         "PVESDNUser"
     )]
     #[case::node("/nodes/pve1, Sys.Audit", "/nodes/pve1", "PVEAuditor")]
-    // What is granted on one VM hides what is granted on all of them, and the next has another VMID.
+    // A role on one VM replaces the one on all VMs, and the next VM has another VMID.
     #[case::one_vm_is_all_vms("/vms/101, VM.Allocate", "/vms", "PVEVMAdmin")]
     #[case::settings("/vms/101, VM.Config.Disk", "/vms", "PVEVMAdmin")]
     #[case::power("/vms/101, VM.PowerMgmt", "/vms", "PVEVMUser")]
     #[case::hardware("/mapping/pci/gpu, Mapping.Use", "/mapping/pci/gpu", "PVEMappingUser")]
     #[case::either_would_do("/vms/101, VM.Audit|VM.Console", "/vms", "PVEAuditor")]
-    fn a_missing_privilege_is_granted_by_a_line(
+    fn a_missing_privilege_is_granted_by_a_command(
         #[case] what: &str,
         #[case] path: &str,
         #[case] role: &str,
@@ -379,21 +361,21 @@ mod tests {
     #[case::line_break("/vms/9000\nreboot, VM.Clone")]
     #[case::option("--roles, VM.Clone")]
     #[case::privilege("/vms/9000, VM.Clone; reboot")]
-    fn no_line_is_made_of_other_words(#[case] what: &str) {
+    fn no_command_contains_unexpected_characters(#[case] what: &str) {
         let error = refused(403, &format!("Permission check failed ({what})"));
         let hint = "'homelab proxmox check TEMPLATE' shows which privileges the token lacks";
         assert_eq!(hint_for(&error).as_deref(), Some(hint));
     }
 
     #[test]
-    fn a_privilege_of_no_small_role_is_named() {
+    fn a_privilege_that_no_small_role_has_is_named() {
         let error = refused(403, "Permission check failed (/, Sys.Console)");
         let hint = "the token needs a role with Sys.Console on /; no usual one is small";
         assert_eq!(hint_for(&error).as_deref(), Some(hint));
     }
 
     #[test]
-    fn what_a_clone_lacks_without_a_word_is_a_place_for_the_new_vm() {
+    fn a_clone_that_is_forbidden_without_a_privilege_lacks_vm_allocate() {
         let error = refused(403, "Permission check failed");
         let hint = format!(
             "the token lacks VM.Allocate on /vms/101; {}",
@@ -466,7 +448,7 @@ mod tests {
         None,
         "pvedaemon behind pve1:8006 hangs or is restarting; there: systemctl status pvedaemon"
     )]
-    fn who_is_down_behind_the_proxy_is_named(
+    fn what_is_down_behind_the_proxy_is_named(
         #[case] status: u16,
         #[case] reason: &str,
         #[case] node: Option<&str>,

@@ -1,6 +1,6 @@
-//! What goes into a command that somebody will paste.
+//! Quoting for commands that somebody will paste.
 
-/// `text` as one word of a shell, in quotes where it takes them.
+/// `text` as one word of a shell, in quotes if it needs them.
 pub fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/.-_@:=+,%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -20,7 +20,7 @@ mod tests {
     #[case::quote("it's", r"'it'\''s'")]
     #[case::history("root@pam!cli", "'root@pam!cli'")]
     #[case::empty("", "''")]
-    fn a_word_of_a_shell_stays_one(#[case] text: &str, #[case] shown: &str) {
+    fn text_becomes_one_word_of_a_shell(#[case] text: &str, #[case] shown: &str) {
         assert_eq!(word(text), shown);
     }
 }

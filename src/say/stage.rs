@@ -11,13 +11,13 @@ use crate::say::vm::{Existing, Vm};
 /// What is certain about the VM, or the task, that a run works on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Stage {
-    /// The server was asked for no VM.
+    /// The server was not asked for a VM.
     NothingStarted,
     /// Another run on this host works on this VM name; its process id, as far as known.
     BehindAnotherRun(Option<u32>),
-    /// Nothing was started; this VM, which may be the wanted one, is being inspected.
+    /// Nothing was started; this VM, which may be the one that was asked for, is being inspected.
     Inspecting(Vm),
-    /// The server was asked to clone, and has not said what became of it.
+    /// The server was asked to clone, and the outcome is unknown.
     Undecided(Vm),
     /// The clone's task is running.
     Cloning(Vm, Upid),
@@ -25,7 +25,7 @@ pub enum Stage {
     Done(Existing),
     /// The VM exists, and this step is being taken.
     SettingUp(Unfinished),
-    /// A task of any kind is waited for.
+    /// A run is waiting for a task of any kind.
     Waiting(Upid),
     /// That task has ended.
     Ended(Upid),
@@ -36,16 +36,16 @@ pub enum Stage {
 pub struct Unfinished {
     /// The VM.
     pub existing: Existing,
-    /// What is being done.
+    /// The step.
     pub step: Step,
-    /// The task that does it.
+    /// The step's task.
     pub task: StepTask,
 }
 
 /// The task of a step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StepTask {
-    /// None was begun.
+    /// No task was started.
     None,
     /// It is running, or may be.
     Running(Upid),
@@ -53,57 +53,50 @@ pub enum StepTask {
     Ended(Upid),
 }
 
-/// What is done for a VM that exists.
+/// A step that sets up a VM that exists.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Its options are changed.
+    /// Change its options.
     Configure,
-    /// This disk is enlarged to this size.
+    /// Enlarge this disk to this size.
     Enlarge(String, Size),
-    /// It is started, and waited for until it runs.
+    /// Start it, and wait until it runs.
     Start,
-    /// Its address is waited for.
+    /// Wait for its address.
     Address,
 }
 
 impl Step {
-    /// What is the case while it is being taken.
+    /// The state while the step is being taken.
     pub fn ongoing(&self) -> String {
+        self.sentence("is still being")
+    }
+
+    /// The state if it is unknown whether the step took effect.
+    pub fn unknown(&self) -> String {
+        self.sentence("may or may not have been")
+    }
+
+    /// The state if the step has failed.
+    pub fn failed(&self) -> String {
         match self {
-            Step::Configure => "it is still being configured".to_owned(),
-            Step::Enlarge(disk, size) => {
-                format!("its disk {disk} is still being enlarged to {size}")
-            }
-            Step::Start => "it is still being started".to_owned(),
+            Step::Address => "its address could not be found out".to_owned(),
+            _ => self.sentence("was not"),
+        }
+    }
+
+    fn sentence(&self, verb: &str) -> String {
+        match self {
+            Step::Configure => format!("it {verb} configured"),
+            Step::Enlarge(disk, size) => format!("its disk {disk} {verb} enlarged to {size}"),
+            Step::Start => format!("it {verb} started"),
             Step::Address => "its address is not known yet".to_owned(),
         }
     }
 
-    /// What is the case if it is not known whether it took effect.
-    pub fn unknown(&self) -> String {
-        match self {
-            Step::Configure => "it may or may not have been configured".to_owned(),
-            Step::Enlarge(disk, size) => {
-                format!("its disk {disk} may or may not have been enlarged to {size}")
-            }
-            Step::Start => "it may or may not have been started".to_owned(),
-            Step::Address => self.ongoing(),
-        }
-    }
-
-    /// What is the case if it has failed.
-    pub fn failed(&self) -> String {
-        match self {
-            Step::Configure => "it was not configured".to_owned(),
-            Step::Enlarge(disk, size) => format!("its disk {disk} was not enlarged to {size}"),
-            Step::Start => "it was not started".to_owned(),
-            Step::Address => "its address could not be found out".to_owned(),
-        }
-    }
-
-    /// What to do where it takes too long, if that is more than to resume.
+    /// What to do if it takes too long, where that is more than to resume.
     pub fn hint_if_slow(&self) -> Option<String> {
-        matches!(self, Step::Address).then(|| {
+        (*self == Step::Address).then(|| {
             format!(
                 "the guest must have qemu-guest-agent installed and running, and an address; {RESUME}, \
                  with a longer --timeout if it starts slowly"
@@ -118,10 +111,7 @@ impl Unfinished {
         let facts = self.existing.facts();
         match &self.task {
             StepTask::None => facts,
-            StepTask::Running(upid) | StepTask::Ended(upid) => Facts {
-                upid: Some(upid.clone()),
-                ..facts
-            },
+            StepTask::Running(upid) | StepTask::Ended(upid) => facts.of_task(upid),
         }
     }
 
@@ -160,10 +150,8 @@ impl fmt::Display for Stage {
             }
             Stage::Undecided(vm) => write!(f, "{vm} may or may not be in the making"),
             Stage::Cloning(vm, _) => write!(f, "the clone to {vm} is still running"),
-            Stage::Done(Existing {
-                vm, created: true, ..
-            }) => write!(f, "{vm} was created"),
-            Stage::Done(Existing { vm, .. }) => write!(f, "{vm} already exists"),
+            Stage::Done(done) if done.created => write!(f, "{} was created", done.vm),
+            Stage::Done(done) => write!(f, "{} already exists", done.vm),
             Stage::SettingUp(unfinished) => unfinished.fmt(f),
             Stage::Waiting(upid) => {
                 write!(f, "the task on node '{}' may still be running", upid.node())
@@ -174,30 +162,25 @@ impl fmt::Display for Stage {
 }
 
 impl Stage {
-    /// What is certain when the last look has failed for this reason, if it has.
+    /// What is certain if the last look failed, for this reason.
     pub fn as_last_seen(&self, unseen: Option<&impl fmt::Display>) -> String {
         let words = self.to_string();
-        match unseen {
-            None => words,
-            Some(why) => {
-                let words = words.replace("is still running", "may still be running");
-                format!("{words}; the last look failed: {why}")
-            }
-        }
+        let Some(why) = unseen else { return words };
+        let words = words.replace("is still running", "may still be running");
+        format!("{words}; the last look failed: {why}")
     }
 
-    /// The failure when a signal ends the run at this stage.
+    /// The failure if a signal ends the run at this stage.
     pub fn interrupted(&self) -> Failure {
-        let failure = |message| {
-            Failure::new(Kind::Interrupted, message)
-                .with_hint(self.hint())
-                .about(self.facts())
+        let (message, vm_exists) = match self {
+            Stage::Done(_) | Stage::SettingUp(_) => (format!("{self}: interrupted"), true),
+            _ => (format!("interrupted; {self}"), false),
         };
-        match self {
-            Stage::Done(_) | Stage::SettingUp(_) => {
-                failure(format!("{self}: interrupted")).of_existing_vm()
-            }
-            _ => failure(format!("interrupted; {self}")),
+        Failure {
+            hint: Some(self.hint()),
+            facts: self.facts(),
+            vm_exists,
+            ..Failure::new(Kind::Interrupted, message)
         }
     }
 
@@ -210,14 +193,8 @@ impl Stage {
             }
             Stage::SettingUp(unfinished) => unfinished.hint(),
             Stage::Cloning(_, upid) => resume_or_wait(upid),
-            Stage::Waiting(upid) => {
-                let upid = word(upid.as_str());
-                format!("to go on waiting: homelab proxmox task wait {upid}")
-            }
-            Stage::Ended(upid) => {
-                let upid = word(upid.as_str());
-                format!("to see how it ended: homelab proxmox task wait {upid}")
-            }
+            Stage::Waiting(upid) => format!("to go on waiting: {}", task_wait(upid)),
+            Stage::Ended(upid) => format!("to see how it ended: {}", task_wait(upid)),
             Stage::Done(_) => "nothing is left to do".to_owned(),
         }
     }
@@ -232,10 +209,7 @@ impl Stage {
             },
             Stage::Inspecting(vm) => vm.facts(Started::No),
             Stage::Undecided(vm) => vm.facts(Started::Unknown),
-            Stage::Cloning(vm, upid) => Facts {
-                upid: Some(upid.clone()),
-                ..vm.facts(Started::Yes)
-            },
+            Stage::Cloning(vm, upid) => vm.facts(Started::Yes).of_task(upid),
             Stage::Done(existing) => existing.facts(),
             Stage::SettingUp(unfinished) => unfinished.facts(),
             Stage::Waiting(upid) | Stage::Ended(upid) => Facts {
@@ -248,7 +222,7 @@ impl Stage {
     }
 }
 
-/// How a run on this host is called: by its process id, if that is known.
+/// What to call another run on this host: its process id, if that is known.
 pub fn process_name(process: Option<u32>) -> String {
     match process {
         Some(process) => format!("process {process}"),
@@ -256,11 +230,14 @@ pub fn process_name(process: Option<u32>) -> String {
     }
 }
 
-/// What the same command does when it is run again.
+/// How to resume.
 pub const RESUME: &str = "the same command with --ensure goes on with it";
 
 /// How to continue while a task is running.
-pub fn resume_or_wait(task: &Upid) -> String {
-    let upid = word(task.as_str());
-    format!("{RESUME}; to wait only: homelab proxmox task wait {upid}")
+fn resume_or_wait(task: &Upid) -> String {
+    format!("{RESUME}; to wait only: {}", task_wait(task))
+}
+
+fn task_wait(task: &Upid) -> String {
+    format!("homelab proxmox task wait {}", word(task.as_str()))
 }

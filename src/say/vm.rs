@@ -41,13 +41,13 @@ impl fmt::Display for Vm {
 /// A VM that exists, with what is known of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Existing {
-    /// Which one.
+    /// The VM.
     pub vm: Vm,
     /// Whether this command created it, in this run or in an earlier one.
     pub created: bool,
-    /// The task that created it, where that is known.
+    /// The task that created it, if known.
     pub upid: Option<Upid>,
-    /// Its address, once that was asked for.
+    /// Its address, if it was asked for and is known.
     pub ip: Option<IpAddr>,
     /// What its tasks warned of.
     pub warnings: Vec<String>,
@@ -56,7 +56,7 @@ pub struct Existing {
 }
 
 impl Existing {
-    /// A VM that was there before this command.
+    /// A VM that existed before this command.
     pub fn found(vm: Vm, config: Option<VmConfig>) -> Existing {
         Existing {
             vm,
@@ -82,7 +82,7 @@ impl Existing {
     }
 }
 
-/// `VM 101 'web-1' was created on node 'pve1'`: how every message about it begins.
+/// `VM 101 'web-1' was created on node 'pve1'`, the beginning of every message about it.
 impl fmt::Display for Existing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Vm { vmid, name, node } = &self.vm;

@@ -1,44 +1,43 @@
-//! What the server's words for "no" mean, in the answer to a clone or as its task's exit status.
+//! What the server's words for "no" mean, in its answer to a clone or as the exit status of the task.
 
 use crate::pve::types::Vmid;
 
-/// What to do about a clone that was refused or failed.
+/// What a clone that was refused or failed means for the next attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// Another guest has the VMID, or is just getting it.
+    /// Another guest has the VMID, or is being created with it.
     VmidTaken,
-    /// Somebody holds something for a moment. The server has cleaned up.
+    /// Something is locked for a moment. The server has cleaned up.
     Passes,
     /// Asking again does not help.
     Final,
 }
 
 impl Refusal {
-    /// Two lock files differ by their number only: the new VMID's is somebody else's for good, the
-    /// template's for a moment.
+    /// Two lock files differ in their number only: whoever holds the new VMID's is creating another guest
+    /// with it; the template's is free again in a moment.
     pub fn of(words: &str, template: Vmid, newid: Vmid) -> Refusal {
-        let is_taken = words.contains(&format!(
-            "unable to create VM {newid}: config file already exists"
-        )) || words.contains(&waited_for_lock_of(newid))
-            || words.contains(&format!("/{newid}.conf' failed: File exists"));
-        let passes = passes_by_itself(words, template);
-        match (is_taken, passes) {
-            (true, _) => Refusal::VmidTaken,
-            (false, true) => Refusal::Passes,
-            (false, false) => Refusal::Final,
+        let of_taken_vmid = [
+            format!("unable to create VM {newid}: config file already exists"),
+            format!("/{newid}.conf' failed: File exists"),
+            waited_for_lock_of(newid),
+        ];
+        if of_taken_vmid.iter().any(|text| words.contains(text)) {
+            Refusal::VmidTaken
+        } else if passes_by_itself(words, template) {
+            Refusal::Passes
+        } else {
+            Refusal::Final
         }
     }
 }
 
-/// Whether somebody holds something for a moment that is needed for work on this VM.
+/// Whether something that work on this VM needs is locked for a moment.
 pub fn passes_by_itself(words: &str, vmid: Vmid) -> bool {
-    let is_storage_lock = words.contains("can't lock file '/var/lock/pve-manager/pve-storage-")
-        && words.contains("got timeout");
-    let is_cluster_lock =
-        words.contains("cfs-lock '") && words.contains("got lock request timeout");
-    words.contains(&waited_for_lock_of(vmid))
-        || is_storage_lock
-        || is_cluster_lock
+    let says = |text: &str| words.contains(text);
+    says(&waited_for_lock_of(vmid))
+        || says("can't lock file '/var/lock/pve-manager/pve-storage-") && says("got timeout")
+        || says("cfs-lock '") && says("got lock request timeout")
         || words.starts_with("VM is locked (")
 }
 

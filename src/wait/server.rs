@@ -1,81 +1,88 @@
-//! A server that is asked again where its failure passes by itself.
+//! A server whose requests are repeated while their failure may pass.
+//!
+//! - What has to be known before something is begun is asked again for as long as a daemon may take to
+//!   restart: giving up leaves nothing behind.
+//! - A change is requested again only if the server certainly did not receive the request.
+//! - What goes on by itself is watched to the end: only a clear refusal ends it.
 
 use crate::pve::{self, Delivery, Met, Pve};
 use crate::wait::{Budget, Forgiven, GaveUp, Look, Patience};
 
-/// A server, and the time there is for asking it again.
+/// A server, and the time there is for repeating requests.
 #[derive(Clone, Copy)]
 pub struct Server<'a> {
-    /// Each request once.
+    /// Sends each request once.
     pub pve: &'a Pve,
-    /// Nothing is asked again once it is used up.
+    /// Nothing is repeated once it is used up.
     pub budget: Budget<'a>,
 }
 
-/// What one look among several came to.
+/// The result of one look among several.
 pub enum Glance<T> {
     /// It worked.
     Saw(T),
     /// It failed, and the next one may work.
     Failed(pve::Error),
-    /// The end of the budget cut it short: what was seen before stands.
+    /// The end of the budget cut it short: what was seen before still holds.
     CutShort(pve::Error),
 }
 
 impl Server<'_> {
-    /// Asks for what has to be known before something is begun.
+    /// Reads what has to be known before something is begun.
     pub fn ask<T>(
         &self,
         question: impl Fn(&Pve) -> Result<T, pve::Error>,
     ) -> Result<T, pve::Error> {
-        let forgiven = self.forgiving(before_something_is_begun);
+        let forgiven = self.forgiving(Purpose::Prepare);
         self.budget.try_until_done(forgiven, || question(self.pve))
     }
 
-    /// Asks for a change, again only where the server certainly has not heard it.
+    /// Requests a change.
     pub fn ask_for_change<T>(
         &self,
         request: impl Fn(&Pve) -> Result<T, pve::Error>,
     ) -> Result<T, pve::Error> {
-        let forgiven = |error: &pve::Error| was_not_heard(error, self.pve.met());
+        let forgiven = self.forgiving(Purpose::Change);
         self.budget.try_until_done(forgiven, || request(self.pve))
     }
 
-    /// Asks for what takes several looks to be known.
+    /// Looks until something is known that has to be known before something else is begun.
     pub fn ask_until_done<T>(
         &self,
-        look: impl FnMut(&Pve) -> Result<Look<T>, pve::Error>,
+        mut look: impl FnMut(&Pve) -> Result<Look<T>, pve::Error>,
     ) -> Result<T, GaveUp<pve::Error>> {
-        self.look(before_something_is_begun, look)
+        let forgiven = self.forgiving(Purpose::Prepare);
+        self.budget.look_until_done(forgiven, || look(self.pve))
     }
 
-    /// Looks at what goes on by itself, whether or not it can be seen.
+    /// Watches what goes on by itself, whether or not it can be seen.
     pub fn watch<T>(
         &self,
-        look: impl FnMut(&Pve) -> Result<Look<T>, pve::Error>,
+        mut look: impl FnMut(&Pve) -> Result<Look<T>, pve::Error>,
     ) -> Result<T, GaveUp<pve::Error>> {
-        self.look(while_it_goes_on, look)
+        let forgiven = self.forgiving(Purpose::Watch);
+        self.budget.look_until_done(forgiven, || look(self.pve))
     }
 
-    /// Takes one look among several that a caller makes, at what goes on by itself or not: what it saw,
-    /// or why it saw nothing this time; an error if looking again is no use.
+    /// Judges one look among several that the caller takes, at something that goes on by itself or not.
+    /// An error if looking again is of no use.
     pub fn glance<T>(
         &self,
         goes_on: bool,
         patience: &mut Patience,
         look: Result<T, pve::Error>,
     ) -> Result<Glance<T>, pve::Error> {
-        let rule = if goes_on {
-            while_it_goes_on
+        let purpose = if goes_on {
+            Purpose::Watch
         } else {
-            before_something_is_begun
+            Purpose::Prepare
         };
         match look {
             Ok(seen) => {
                 *patience = Patience::default();
                 Ok(Glance::Saw(seen))
             }
-            Err(error) => match self.forgiving(rule)(&error) {
+            Err(error) => match self.forgiving(purpose)(&error) {
                 Forgiven::AsIfNotLooked => Ok(Glance::CutShort(error)),
                 forgiven if patience.lasts(&self.budget, forgiven) => Ok(Glance::Failed(error)),
                 _ => Err(error),
@@ -83,54 +90,47 @@ impl Server<'_> {
         }
     }
 
-    fn look<T>(
-        &self,
-        rule: fn(&pve::Error, Met) -> Forgiven,
-        mut look: impl FnMut(&Pve) -> Result<Look<T>, pve::Error>,
-    ) -> Result<T, GaveUp<pve::Error>> {
-        let forgiven = self.forgiving(rule);
-        self.budget.look_until_done(forgiven, || look(self.pve))
-    }
-
-    /// What a request was cut short by is the end of the budget, whatever the rule.
-    fn forgiving(
-        &self,
-        rule: fn(&pve::Error, Met) -> Forgiven,
-    ) -> impl Fn(&pve::Error) -> Forgiven {
-        move |error| match error {
-            pve::Error::NoTimeLeft { .. }
-            | pve::Error::NoAnswer {
-                cut_short: true, ..
-            } => Forgiven::AsIfNotLooked,
-            error => rule(error, self.pve.met()),
-        }
+    fn forgiving(&self, purpose: Purpose) -> impl Fn(&pve::Error) -> Forgiven {
+        move |error| forgiven(purpose, error, self.pve.met())
     }
 }
 
-/// Giving up costs nothing yet. A server that has never answered is probably the wrong one; one
-/// that has may be restarting a daemon.
-fn before_something_is_begun(error: &pve::Error, met: Met) -> Forgiven {
+/// What a request is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To know something before something is begun.
+    Prepare,
+    /// To change something.
+    Change,
+    /// To see what goes on by itself.
+    Watch,
+}
+
+/// A server that has never answered is probably the wrong one; one that has may be restarting a daemon.
+fn forgiven(purpose: Purpose, error: &pve::Error, met: Met) -> Forgiven {
+    use Purpose::{Change, Watch};
     use pve::Error::{
         LostBehind, NoAnswer, NoTimeLeft, NoneReached, Refused, Tls, Undelivered, Unreachable,
         Untrusted, Unusable,
     };
 
-    let passes = match error {
-        Tls { .. } | NoTimeLeft { .. } => false,
-        Unreachable { .. } | Untrusted { .. } => met > Met::NotYet,
-        NoneReached { each } => {
-            let each = each.iter();
-            let mut each = each.map(|error| before_something_is_begun(error, met));
-            return if each.any(|forgiven| forgiven != Forgiven::Not) {
-                Forgiven::WhileADaemonRestarts
-            } else {
-                Forgiven::Not
-            };
-        }
-        Undelivered { .. } | LostBehind { .. } | NoAnswer { .. } => true,
-        Unusable { status, .. } => *status >= 500,
-        Refused { status: 401, .. } => met == Met::Accepted,
-        Refused { status, .. } => *status == 500,
+    let has_answered = met > Met::NotYet;
+    let passes = match (purpose, error) {
+        (_, Refused { status: 401, .. }) => met == Met::Accepted,
+        (Change, _) => error.delivery() == Delivery::NotDelivered && has_answered,
+        (_, NoTimeLeft { .. }) => return Forgiven::AsIfNotLooked,
+        (_, NoAnswer { cut_short, .. }) if *cut_short => return Forgiven::AsIfNotLooked,
+        (Watch, Refused { status: 400, .. }) => is_no_such_task(error),
+        (Watch, Refused { status: 403, .. }) => false,
+        (Watch, _) if has_answered => return Forgiven::ToTheEnd,
+        (_, Tls { .. }) => false,
+        (_, Unreachable { .. } | Untrusted { .. }) => has_answered,
+        (_, NoneReached { each }) => each
+            .iter()
+            .any(|error| forgiven(purpose, error, met) == Forgiven::WhileADaemonRestarts),
+        (_, Undelivered { .. } | LostBehind { .. } | NoAnswer { .. }) => true,
+        (_, Unusable { status, .. }) => *status >= 500,
+        (_, Refused { status, .. }) => *status == 500,
     };
     if passes {
         Forgiven::WhileADaemonRestarts
@@ -139,38 +139,7 @@ fn before_something_is_begun(error: &pve::Error, met: Met) -> Forgiven {
     }
 }
 
-/// A request that was not carried out, and may be heard the next time.
-fn was_not_heard(error: &pve::Error, met: Met) -> Forgiven {
-    let is_restarting = match error {
-        pve::Error::Refused { status: 401, .. } => met == Met::Accepted,
-        _ => error.delivery() == Delivery::NotDelivered && met > Met::NotYet,
-    };
-    if is_restarting {
-        Forgiven::WhileADaemonRestarts
-    } else {
-        Forgiven::Not
-    }
-}
-
-/// Giving up leaves something behind, so only a clear no ends the looking.
-fn while_it_goes_on(error: &pve::Error, met: Met) -> Forgiven {
-    match error {
-        _ if met == Met::NotYet => before_something_is_begun(error, met),
-        pve::Error::Refused { status: 401, .. } if met == Met::Accepted => {
-            Forgiven::WhileADaemonRestarts
-        }
-        pve::Error::Refused { status: 400, .. } if is_no_such_task(error) => {
-            Forgiven::WhileADaemonRestarts
-        }
-        pve::Error::Refused {
-            status: 400 | 401 | 403,
-            ..
-        } => Forgiven::Not,
-        _ => Forgiven::ToTheEnd,
-    }
-}
-
-/// What the server says of a task that it does not know, or that it does not know yet again.
+/// Whether the server does not know a task, or, after a restart, does not know it yet.
 pub fn is_no_such_task(error: &pve::Error) -> bool {
     matches!(error, pve::Error::Refused { status: 400, words, .. } if words.contains("no such task"))
 }
@@ -179,7 +148,7 @@ pub fn is_no_such_task(error: &pve::Error) -> bool {
 mod tests {
     use super::*;
     use crate::pve::types::TokenId;
-    use crate::pve::{Address, Behind};
+    use crate::pve::{Address, Behind, Unreached};
     use rstest::rstest;
 
     fn refused(status: u16, words: &str) -> pve::Error {
@@ -217,41 +186,80 @@ mod tests {
         }
     }
 
+    fn no_answer(cut_short: bool) -> pve::Error {
+        pve::Error::NoAnswer {
+            host: behind().host,
+            cause: "no complete response within 5 s".to_owned(),
+            cut_short,
+        }
+    }
+
+    fn unreachable() -> pve::Error {
+        pve::Error::Unreachable {
+            host: behind().host,
+            why: Unreached::NotTls,
+        }
+    }
+
+    fn none_reached(error: pve::Error) -> pve::Error {
+        let each = vec![unreachable(), error];
+        pve::Error::NoneReached { each }
+    }
+
+    fn no_time_left() -> pve::Error {
+        pve::Error::NoTimeLeft { tried: None }
+    }
+
     const NOT: Forgiven = Forgiven::Not;
     const AWHILE: Forgiven = Forgiven::WhileADaemonRestarts;
     const TO_THE_END: Forgiven = Forgiven::ToTheEnd;
+    const NOT_LOOKED: Forgiven = Forgiven::AsIfNotLooked;
+
+    fn assert_forgiven(error: &pve::Error, met: Met, expected: [Forgiven; 3]) {
+        let purposes = [Purpose::Prepare, Purpose::Change, Purpose::Watch];
+        let seen = purposes.map(|purpose| forgiven(purpose, error, met));
+        assert_eq!(seen, expected);
+    }
 
     #[rstest]
-    #[case::error(refused(500, "x"), AWHILE, TO_THE_END)]
-    #[case::undelivered(undelivered(), AWHILE, TO_THE_END)]
-    #[case::lost_behind(lost_behind(), AWHILE, TO_THE_END)]
-    #[case::wrong_token(refused(401, ""), AWHILE, AWHILE)]
-    #[case::forbidden(refused(403, "x"), NOT, NOT)]
-    #[case::wrong_parameter(refused(400, "x"), NOT, NOT)]
-    #[case::unknown_task(refused(400, "upid: no such task"), NOT, AWHILE)]
-    #[case::unknown_method(refused(501, "x"), NOT, TO_THE_END)]
+    #[case::error(refused(500, "x"), [AWHILE, NOT, TO_THE_END])]
+    #[case::undelivered(undelivered(), [AWHILE, AWHILE, TO_THE_END])]
+    #[case::lost_behind(lost_behind(), [AWHILE, NOT, TO_THE_END])]
+    #[case::no_answer(no_answer(false), [AWHILE, NOT, TO_THE_END])]
+    #[case::cut_short(no_answer(true), [NOT_LOOKED, NOT, NOT_LOOKED])]
+    #[case::no_time_left(no_time_left(), [NOT_LOOKED, AWHILE, NOT_LOOKED])]
+    #[case::unreachable(unreachable(), [AWHILE, AWHILE, TO_THE_END])]
+    #[case::wrong_token(refused(401, ""), [AWHILE, AWHILE, AWHILE])]
+    #[case::forbidden(refused(403, "x"), [NOT, NOT, NOT])]
+    #[case::wrong_parameter(refused(400, "x"), [NOT, NOT, NOT])]
+    #[case::unknown_task(refused(400, "upid: no such task"), [NOT, NOT, AWHILE])]
+    #[case::unknown_method(refused(501, "x"), [NOT, NOT, TO_THE_END])]
     fn a_server_that_has_accepted_the_token_is_forgiven(
         #[case] error: pve::Error,
-        #[case] before: Forgiven,
-        #[case] while_going_on: Forgiven,
+        #[case] expected: [Forgiven; 3],
     ) {
-        let met = Met::Accepted;
-        let seen = (
-            before_something_is_begun(&error, met),
-            while_it_goes_on(&error, met),
-        );
-        assert_eq!(seen, (before, while_going_on));
+        assert_forgiven(&error, Met::Accepted, expected);
+    }
+
+    #[rstest]
+    #[case::unreachable(unreachable(), [NOT, NOT, NOT])]
+    #[case::no_answer(no_answer(false), [AWHILE, NOT, AWHILE])]
+    #[case::no_host_reached(none_reached(unreachable()), [NOT, NOT, NOT])]
+    #[case::a_host_may_be_back(none_reached(undelivered()), [AWHILE, NOT, AWHILE])]
+    fn a_server_that_has_never_answered_is_probably_the_wrong_one(
+        #[case] error: pve::Error,
+        #[case] expected: [Forgiven; 3],
+    ) {
+        assert_forgiven(&error, Met::NotYet, expected);
     }
 
     #[rstest]
     #[case::never_accepted(Met::Answered, NOT)]
     #[case::accepted_before(Met::Accepted, AWHILE)]
-    fn a_token_that_was_accepted_is_not_wrong_all_of_a_sudden(
+    fn a_token_that_was_accepted_does_not_become_wrong(
         #[case] met: Met,
         #[case] expected: Forgiven,
     ) {
-        let error = refused(401, "");
-        assert_eq!(before_something_is_begun(&error, met), expected);
-        assert_eq!(while_it_goes_on(&error, met), expected);
+        assert_forgiven(&refused(401, ""), met, [expected; 3]);
     }
 }

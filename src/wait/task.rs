@@ -1,4 +1,4 @@
-//! A task at the server: waiting for its end, and the lines of its log.
+//! A task on the server: waiting for its end, and the lines of its log.
 
 use crate::pve::types::{ExitStatus, TaskStatus, Upid};
 use crate::pve::{self, Pve};
@@ -14,18 +14,18 @@ const LAST_LINES: usize = 5;
 pub struct Ended {
     /// How it ended.
     pub status: ExitStatus,
-    /// Whether it was over at the first look already, perhaps for a long time.
+    /// Whether it had ended before the first look, perhaps long before.
     pub before_first_look: bool,
 }
 
-/// Polls a task until it has ended. Failed looks are forgiven to the end: it runs whether or not it
-/// can be seen.
+/// Polls a task until it has ended. Failed looks are forgiven to the end, because the task runs whether or
+/// not it can be seen.
 pub fn wait(server: Server, upid: &Upid, progress: &Progress) -> Result<Ended, GaveUp<pve::Error>> {
     server.watch(poll(upid, progress))
 }
 
-/// Polls a task that may be another token's, or of a node that is gone: failed looks are forgiven for
-/// as long as a daemon takes to restart.
+/// Polls a task that may belong to another token, or to a node that is gone: failed looks are forgiven only
+/// for as long as a daemon takes to restart.
 pub fn wait_while_visible(
     server: Server,
     upid: &Upid,
@@ -55,16 +55,14 @@ fn poll(upid: &Upid, progress: &Progress) -> impl FnMut(&Pve) -> Result<Look<End
     }
 }
 
-/// What a task that ended with warnings warned of; where its log cannot be read, how to read it.
+/// The warnings in the log of a task that ended with some; if none can be read, how to read the log.
 pub fn warnings(server: Server, upid: &Upid) -> Vec<String> {
-    let warnings: Vec<String> = log(server, upid)
-        .iter()
-        .filter_map(|line| line.strip_prefix("WARN: "))
-        .map(|warning| warning.trim().to_owned())
-        .collect();
+    let log = log(server, upid);
+    let warnings = log.iter().filter_map(|line| line.strip_prefix("WARN: "));
+    let mut warnings: Vec<String> = warnings.map(|it| it.trim().to_owned()).collect();
     if warnings.is_empty() {
         let log = how_to_read_log(upid);
-        return vec![format!("the task ended with warnings; {log}")];
+        warnings.push(format!("the task ended with warnings; {log}"));
     }
     warnings
 }
@@ -79,12 +77,12 @@ pub fn last_lines(server: Server, upid: &Upid) -> Vec<String> {
     lines.split_off(lines.len().saturating_sub(LAST_LINES))
 }
 
-/// Nothing if it cannot be read: what is known without it is said all the same.
+/// Empty if it cannot be read: what is known without it must be said nevertheless.
 fn log(server: Server, upid: &Upid) -> Vec<String> {
     server.ask(|pve| pve.task_log(upid, 0)).unwrap_or_default()
 }
 
-/// What to type on which node to see the task's log.
+/// The command that shows the task's log, and on which node.
 pub fn how_to_read_log(upid: &Upid) -> String {
     let (node, upid) = (upid.node(), word(upid.as_str()));
     format!("for the whole log, on node '{node}': pvenode task log {upid}")

@@ -62,26 +62,21 @@ impl Finding {
         Finding::new(Verdict::Warn, check, detail)
     }
 
-    /// A check that failed.
-    pub fn fail(check: impl Into<String>, detail: impl Into<String>) -> Finding {
-        Finding::new(Verdict::Fail, check, detail)
-    }
-
-    /// A check that failed, with the message and the hint of a report.
-    pub fn of(check: impl Into<String>, report: Failure) -> Finding {
+    /// A check that failed, with the message and the hint of a failure.
+    pub fn fail(check: impl Into<String>, failure: Failure) -> Finding {
         Finding {
-            hint: report.hint,
-            is_config: report.kind == Kind::Config,
-            ..Finding::fail(check, report.message)
+            hint: failure.hint,
+            is_config: failure.kind == Kind::Config,
+            ..Finding::new(Verdict::Fail, check, failure.message)
         }
     }
 
     /// A check that failed because a request did.
     pub fn of_request(check: impl Into<String>, error: &pve::Error) -> Finding {
-        Finding::of(check, Failure::of_request(error))
+        Finding::fail(check, Failure::of_request(error))
     }
 
-    /// Adds what to do about it.
+    /// Sets what to do about it.
     pub fn with_hint(self, hint: impl Into<Option<String>>) -> Finding {
         let hint = hint.into();
         Finding { hint, ..self }
@@ -130,8 +125,8 @@ mod tests {
         "FAIL  server: 9.2ok    token\n      a[2Jb\n"
     )]
     fn the_server_cannot_add_lines_to_a_finding(#[case] style: Style, #[case] expected: &str) {
-        let finding =
-            Finding::fail("server", "9.2\nok    token").with_hint("a\u{1b}[2Jb".to_owned());
+        let finding = Finding::new(Verdict::Fail, "server", "9.2\nok    token")
+            .with_hint("a\u{1b}[2Jb".to_owned());
         let mut out = Vec::new();
         finding.write(&mut out, style).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expected);

@@ -11,14 +11,18 @@ use crate::pve::{self, Access, Day, Endpoint, Presented, Pve, Trust};
 use crate::say::failure::{Kind, kind_of};
 use crate::say::hint::{hint_for, hint_for_one_of, how_to_pin};
 
-/// How long before a certificate expires to warn of it: time enough to renew it by hand.
+/// How long before a certificate expires to warn of it: enough time to renew it by hand.
 const SOON: Duration = Duration::from_hours(30 * 24);
 
-/// Makes a client; sends nothing yet.
+/// What to do about a certificate that expires soon.
+const RENEW: &str = "on the node: pvecm updatecerts --force && systemctl restart pveproxy (or however \
+                     that certificate was made); where it is pinned, set the new fingerprint then";
+
+/// Creates a client; sends nothing yet.
 pub type Connect<'c> = &'c dyn Fn(&Access) -> Result<Pve, pve::Error>;
 
-/// Asks each host for its version, which takes all that any other request takes. Returns the first
-/// version that a host told; `None` if no host has accepted the token, which the findings then say.
+/// Asks each host for its version, which needs all that any other request needs. Returns the first version
+/// that a host reported; `None` if no host has accepted the token, which the findings then say.
 pub fn check_hosts(
     access: &Access,
     connect: Connect,
@@ -70,6 +74,8 @@ impl<'a> Answer<'a> {
     }
 
     fn tell(&self, token: &TokenId, is_any_reached: bool, tell: Tell) {
+        use pve::Error::{Tls, Unreachable, Untrusted};
+
         let host = &self.endpoint.host;
         let name = format!("name {}", host.name());
         let certificate = format!("certificate of {host}");
@@ -83,35 +89,33 @@ impl<'a> Answer<'a> {
         let down = |check: String, error: &pve::Error| {
             Finding::new(verdict, check, error.without_host()).with_hint(hint_for(error))
         };
-        match &self.version {
-            Err(error @ pve::Error::Tls { .. }) => {
-                return tell(Finding::of_request(certificate, error));
-            }
-            Err(error) if error.is_lookup_failed() => return tell(down(name, error)),
+        let error = self.version.as_ref().err();
+        match error {
+            Some(error @ Tls { .. }) => return tell(Finding::of_request(certificate, error)),
+            Some(error) if error.is_lookup_failed() => return tell(down(name, error)),
             _ => {}
         }
         if host.name().parse::<IpAddr>().is_err() {
             let addresses: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
             tell(Finding::ok(name, addresses.join(", ")));
         }
-        if let Err(error @ pve::Error::Unreachable { .. }) = &self.version {
+        if let Some(error @ Unreachable { .. }) = error {
             return tell(down(connection, error));
         }
         tell(Finding::ok(connection, "established"));
-        if let Err(error @ pve::Error::Untrusted { .. }) = &self.version {
-            let hint = hint_for_one_of(self.hosts, error);
-            return tell(Finding::fail(certificate, error.without_host()).with_hint(hint));
+        if let Some(error @ Untrusted { .. }) = error {
+            let finding = Finding::new(Verdict::Fail, certificate, error.without_host());
+            return tell(finding.with_hint(hint_for_one_of(self.hosts, error)));
         }
         tell(self.check_certificate(certificate));
-        if let Err(error) = &self.version {
-            tell(if !self.is_reached() {
-                down(format!("answer of {host}"), error)
-            } else if self.hosts > 1 {
-                Finding::of_request(format!("token at {host}"), error)
-            } else {
-                Finding::of_request(format!("token {token}"), error)
-            });
-        }
+        let Some(error) = error else { return };
+        tell(if !self.is_reached() {
+            down(format!("answer of {host}"), error)
+        } else if self.hosts > 1 {
+            Finding::of_request(format!("token at {host}"), error)
+        } else {
+            Finding::of_request(format!("token {token}"), error)
+        });
     }
 
     fn check_certificate(&self, check: String) -> Finding {
@@ -127,26 +131,25 @@ impl<'a> Answer<'a> {
             Trust::Pin(_) => "the pinned one".to_owned(),
             Trust::Anyone => "not verified".to_owned(),
         };
-        let not_after = presented.not_after;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default();
-        let is_over = not_after.is_some_and(|end| end < now);
-        let until = not_after.and_then(Day::at).map_or_else(String::new, |day| {
-            let what = if is_over { "expired on" } else { "valid until" };
-            format!(", {what} {day}")
-        });
-        let detail = format!("{trust}{until}, SHA-256 {}", presented.fingerprint);
-        if self.endpoint.trust == Trust::Anyone {
-            let hint = how_to_pin(presented.fingerprint, &self.endpoint.trust, self.hosts);
-            return Finding::warn(check, detail).with_hint(hint);
+        let ends_before = |time| presented.not_after.is_some_and(|end| end < time);
+        let until = match presented.not_after.and_then(Day::at) {
+            Some(day) if ends_before(now) => format!(", expired on {day}"),
+            Some(day) => format!(", valid until {day}"),
+            None => String::new(),
+        };
+        let fingerprint = presented.fingerprint;
+        let detail = format!("{trust}{until}, SHA-256 {fingerprint}");
+        match &self.endpoint.trust {
+            trust @ Trust::Anyone => {
+                Finding::warn(check, detail).with_hint(how_to_pin(fingerprint, trust, self.hosts))
+            }
+            _ if ends_before(now + SOON) => {
+                let detail = format!("expires soon: {detail}");
+                Finding::warn(check, detail).with_hint(RENEW.to_owned())
+            }
+            _ => Finding::ok(check, detail),
         }
-        if not_after.is_some_and(|end| end < now + SOON) {
-            let hint = "on the node: pvecm updatecerts --force && systemctl restart pveproxy (or \
-                        however that certificate was made); where it is pinned, set the new \
-                        fingerprint then";
-            let detail = format!("expires soon: {detail}");
-            return Finding::warn(check, detail).with_hint(hint.to_owned());
-        }
-        Finding::ok(check, detail)
     }
 }

@@ -1,8 +1,8 @@
-//! Checks the privileges that a clone takes, and those that setting up and starting the new VM takes.
+//! Checks the privileges that a clone needs, and those that setting up and starting the new VM needs.
 
 use std::collections::BTreeMap;
 
-use super::finding::{Finding, Tell};
+use super::finding::{Finding, Tell, Verdict};
 use crate::pve::types::{TokenId, Version, Vmid};
 use crate::pve::{self, Permissions, VmConfig};
 use crate::say::grant::{Role, as_root, for_its_user, path_to_grant_on};
@@ -41,44 +41,39 @@ pub fn check_privileges(
 ) -> Result<(), pve::Error> {
     let template = format!("/vms/{}", clone.template);
     let new = format!("/vms/{}", clone.newid);
-    let mut needed = vec![
-        ("VM.Clone", template.clone(), Role::TemplateUser),
-        ("VM.Audit", template, Role::TemplateUser),
-        // The smallest role with VM.Allocate. It is granted for every privilege on the new VM, because a
-        // smaller role on /vms would replace it.
-        ("VM.Allocate", new.clone(), Role::VmAdmin),
-        ("VM.Audit", new.clone(), Role::VmAdmin),
-    ];
-    for storage in clone.config.storages() {
-        let path = format!("/storage/{storage}");
-        needed.push(("Datastore.AllocateSpace", path, Role::DatastoreUser));
-    }
     let mut held = Held {
         server,
+        tell,
         on: BTreeMap::new(),
         is_any_lacking: false,
     };
-    for (privilege, path, role) in &needed {
-        tell(held.check(privilege, path, *role, None)?);
+    held.check("VM.Clone", &template, Role::TEMPLATE_USER, None)?;
+    held.check("VM.Audit", &template, Role::TEMPLATE_USER, None)?;
+    // The smallest role with VM.Allocate. It is granted for every privilege on the new VM, because a smaller
+    // role on /vms would replace it.
+    held.check("VM.Allocate", &new, Role::VM_ADMIN, None)?;
+    held.check("VM.Audit", &new, Role::VM_ADMIN, None)?;
+    for storage in clone.config.storages() {
+        let path = format!("/storage/{storage}");
+        held.check("Datastore.AllocateSpace", &path, Role::DATASTORE_USER, None)?;
     }
     if clone.version.major >= 8 {
         for bridge in &clone.config.bridges() {
-            tell(held.network(bridge)?);
+            held.check_network(bridge)?;
         }
     }
-    let agent = if clone.version.major >= 9 {
-        "VM.GuestAgent.Audit"
-    } else {
-        "VM.Monitor"
-    };
-    let later = FOR_LATER_STEPS.into_iter();
-    for (privilege, purpose) in later.chain([(agent, "to ask for its address")]) {
-        tell(held.check(privilege, &new, Role::VmAdmin, Some(purpose))?);
+    for (privilege, purpose) in FOR_LATER_STEPS {
+        held.check(privilege, &new, Role::VM_ADMIN, Some(purpose))?;
     }
+    let agent = match clone.version.major {
+        9.. => "VM.GuestAgent.Audit",
+        _ => "VM.Monitor",
+    };
+    held.check(agent, &new, Role::VM_ADMIN, Some("to ask for its address"))?;
     if let Some(otherwise) = for_its_user(held.token()).filter(|_| held.is_any_lacking) {
         let when = "where the token has none, or its user lacks the privilege too";
         let detail = format!("{when}: {otherwise}");
-        tell(Finding::warn("privilege separation", detail));
+        (held.tell)(Finding::warn("privilege separation", detail));
     }
     Ok(())
 }
@@ -86,6 +81,7 @@ pub fn check_privileges(
 /// What the token holds; each path is asked for once.
 struct Held<'s> {
     server: Server<'s>,
+    tell: Tell<'s>,
     on: BTreeMap<String, Permissions>,
     /// Whether a hint was given that grants a role to the token.
     is_any_lacking: bool,
@@ -111,38 +107,42 @@ impl<'s> Held<'s> {
         path: &str,
         role: Role,
         purpose: Option<&str>,
-    ) -> Result<Finding, pve::Error> {
+    ) -> Result<(), pve::Error> {
+        let is_held = self.has(privilege, path)?;
+        self.is_any_lacking |= !is_held;
         let check = format!("{privilege} on {path}");
-        if self.has(privilege, path)? {
-            return Ok(Finding::ok(check, HELD));
-        }
-        self.is_any_lacking = true;
         let finding = match purpose {
-            None => Finding::fail(check, LACKING),
+            _ if is_held => Finding::ok(check, HELD),
+            None => Finding::new(Verdict::Fail, check, LACKING),
             Some(purpose) => Finding::warn(
                 check,
                 format!("{LACKING}; not for the clone, but {purpose}"),
             ),
         };
-        let grant = as_root(role, path_to_grant_on(path, role), self.token());
-        Ok(finding.with_hint(grant))
+        let grant = || as_root(role, path_to_grant_on(path, role), self.token());
+        let hint = (!is_held).then(grant);
+        (self.tell)(finding.with_hint(hint));
+        Ok(())
     }
 
     /// Checks the use of a bridge. Only the cluster's SDN knows which zone a bridge is in. A node's own
     /// bridges, usually named `vmbr` and a number, are in `localnetwork`; a vnet is in another zone.
-    fn network(&mut self, bridge: &str) -> Result<Finding, pve::Error> {
+    fn check_network(&mut self, bridge: &str) -> Result<(), pve::Error> {
         const USE: &str = "SDN.Use";
 
         let path = format!("/sdn/zones/localnetwork/{bridge}");
         if bridge.starts_with("vmbr") {
-            return self.check(USE, &path, Role::SdnUser, None);
+            return self.check(USE, &path, Role::SDN_USER, None);
         }
-        if self.has(USE, "/sdn/zones")? {
-            return Ok(Finding::ok(format!("{USE} on /sdn/zones"), HELD));
-        }
-        let verdict = if self.has(USE, &path)? { HELD } else { LACKING };
-        let detail =
-            format!("{verdict}; if {bridge} is a vnet, it takes {USE} on its own zone instead");
-        Ok(Finding::warn(format!("{USE} on {path}"), detail))
+        let finding = if self.has(USE, "/sdn/zones")? {
+            Finding::ok(format!("{USE} on /sdn/zones"), HELD)
+        } else {
+            let held = if self.has(USE, &path)? { HELD } else { LACKING };
+            let otherwise =
+                format!("if {bridge} is a vnet, it takes {USE} on its own zone instead");
+            Finding::warn(format!("{USE} on {path}"), format!("{held}; {otherwise}"))
+        };
+        (self.tell)(finding);
+        Ok(())
     }
 }
