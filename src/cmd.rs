@@ -37,7 +37,7 @@ use crate::wait::{Budget, SystemClock};
 
 /// Runs a command and exits.
 pub fn run(command: &Proxmox) -> ! {
-    let new = |failed_to, json, quiet, verbosity| Session {
+    let session = |failed_to, json, quiet, verbosity| Session {
         connection: command,
         clock: SystemClock::start(),
         quiet,
@@ -50,39 +50,33 @@ pub fn run(command: &Proxmox) -> ! {
     match &command.noun {
         Noun::Template(Template {
             verb: TemplateVerb::List(words),
-        }) => {
-            let session = new(Some("list templates"), words.json, false, Verbosity::Notes);
-            session.end(template_list::run(&session))
-        }
+        }) => session(Some("list templates"), words.json, false, Verbosity::Notes)
+            .run(template_list::run),
         Noun::Vm(Vm {
             verb: VmVerb::List(words),
-        }) => {
-            let session = new(Some("list VMs"), words.json, false, Verbosity::Notes);
-            session.end(vm_list::run(&session, words))
-        }
+        }) => session(Some("list VMs"), words.json, false, Verbosity::Notes)
+            .run(|session| vm_list::run(session, words)),
         Noun::Vm(Vm {
             verb: VmVerb::Create(words),
         }) => {
-            let verbosity = verbosity(words.json, words.quiet);
-            let session = new(Some("create VM"), words.json, words.quiet, verbosity);
-            session.end(vm_create::run(&session, words))
+            let (json, quiet) = (words.json, words.quiet);
+            session(Some("create VM"), json, quiet, verbosity(json, quiet))
+                .run(|session| vm_create::run(session, words))
         }
         Noun::Task(Task {
             verb: TaskVerb::Wait(words),
         }) => {
-            let verbosity = verbosity(words.json, words.quiet);
-            let session = new(
+            let (json, quiet) = (words.json, words.quiet);
+            session(
                 Some("wait for the task"),
-                words.json,
-                words.quiet,
-                verbosity,
-            );
-            session.end(task_wait::run(&session, words))
+                json,
+                quiet,
+                verbosity(json, quiet),
+            )
+            .run(|session| task_wait::run(session, words))
         }
-        Noun::Check(words) => {
-            let session = new(None, words.json, false, Verbosity::Quiet);
-            session.end(check::run(&session, words))
-        }
+        Noun::Check(words) => session(None, words.json, false, Verbosity::Quiet)
+            .run(|session| check::run(session, words)),
     }
 }
 
@@ -131,8 +125,8 @@ impl Session<'_> {
             insecure: options.insecure,
             request_timeout: options.request_timeout.map(|Seconds(timeout)| timeout),
         };
-        let configuration = config::load(&flags, &|name| std::env::var_os(name));
-        let configuration = configuration.map_err(|error| of_config(&error))?;
+        let configuration = config::load(&flags, &|name| std::env::var_os(name))
+            .map_err(|error| of_config(&error))?;
         for warning in &configuration.warnings {
             warn(warning);
         }
@@ -227,8 +221,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn end(&self, done: Result<Success, Failure>) -> ! {
-        self.end.end(done)
+    fn run(self, verb: impl FnOnce(&Self) -> Result<Success, Failure>) -> ! {
+        self.end.end(verb(&self))
     }
 }
 
@@ -330,10 +324,8 @@ fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Fai
 }
 
 fn unwritten(error: &io::Error) -> Failure {
-    Failure::new(
-        Kind::Failed,
-        format!("the result cannot be written: {error}"),
-    )
+    let words = format!("the result cannot be written: {error}");
+    Failure::new(Kind::Failed, words)
 }
 
 fn code_of(kind: Kind) -> i32 {

@@ -317,22 +317,17 @@ impl Record {
     }
 }
 
-/// Does once what every run does there, and leaves nothing but the directory behind. No VM's name
-/// begins with a dot.
+/// Does once what every run does there, and leaves nothing but the directory behind. No VM's name begins
+/// with a dot.
 pub fn try_out(directory: &Path) -> Result<(), Error> {
-    make_directory(directory).map_err(|error| Error::unusable(directory, error))?;
-    let path = directory.join(format!(".try-{:016x}", fastrand::u64(..)));
+    let path = directory.join(format!(".try-{}", std::process::id()));
     let tried = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        file.try_lock()?;
+        make_directory(directory)?;
+        let (mut file, _) = open(&path)?;
         file.write_all(b"\n")?;
         file.sync_data()
     };
-    let tried = tried().map_err(|error| Error::unusable(directory, error));
+    let tried = tried().map_err(|source| Error::unusable(directory, source));
     let _ = fs::remove_file(&path);
     tried
 }

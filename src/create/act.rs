@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::attempt::{Attempt, Clone, View};
+use super::attempt::{Attempt, Cloning, View};
 use super::decide::{Answer, Namesake, Pause, Refusal};
 use super::failure::{
     Doubt, ambiguous, begun_otherwise, busy, clone_refused, created_unseen, exists, half_made,
@@ -35,7 +35,7 @@ impl Attempt<'_> {
             Some(vmid) => vmid,
             None => self.free_vmid()?,
         };
-        self.clone = Clone::default();
+        self.cloning = Cloning::default();
         self.view = View::default();
         self.ask(&template, vmid, growth)
     }
@@ -85,10 +85,10 @@ impl Attempt<'_> {
             Ok(upid) => {
                 let stage = Stage::Cloning(vm, upid.clone());
                 self.journal.tell(Event::Upid(upid.clone()), stage);
-                self.clone.upid = Some(upid);
-                self.clone.is_watched = false;
-                self.clone.is_taken_over = false;
-                self.clone.answer = Answer::Unknown;
+                self.cloning.upid = Some(upid);
+                self.cloning.is_watched = false;
+                self.cloning.is_taken_over = false;
+                self.cloning.answer = Answer::Unknown;
                 return Ok(());
             }
             Err(error) => error,
@@ -98,22 +98,24 @@ impl Attempt<'_> {
     }
 
     fn not_begun(&mut self, vm: &Vm, error: pve::Error) {
-        self.clone.answer = match &error {
+        self.cloning.answer = match &error {
             _ if error.delivery() == Delivery::Unknown => {
                 let vmid = vm.vmid;
                 let note = format!(
                     "No answer to the clone ({error}); looking what becomes of VM {vmid}..."
                 );
                 self.tell_once("lost answer", &note);
-                self.clone.undecided = true;
-                self.clone.doubt = Some(Doubt::Lost(Box::new(error)));
+                self.cloning.undecided = true;
+                self.cloning.doubt = Some(Doubt::Lost {
+                    why: Box::new(error),
+                });
                 Answer::Unknown
             }
             pve::Error::Refused { words, .. } => {
                 let answer = self.answer_of(words);
                 answer.unwrap_or_else(|| Answer::Refused(Box::new(error)))
             }
-            _ if self.clone.undecided => Answer::Unknown,
+            _ if self.cloning.undecided => Answer::Unknown,
             _ => Answer::Refused(Box::new(error)),
         };
     }
@@ -147,7 +149,7 @@ impl Attempt<'_> {
         let is_time_left = match pause {
             Pause::Interval => self.pauses.pause(self.run.server.budget.interval),
             Pause::BackOff => {
-                if let Answer::Taken(words) | Answer::Passes(words) = &self.clone.answer {
+                if let Answer::Taken(words) | Answer::Passes(words) = &self.cloning.answer {
                     let note = format!("Trying again until this passes: {words}");
                     self.tell_once("lock", &note);
                 }
@@ -158,7 +160,7 @@ impl Attempt<'_> {
             return Err(self.time_is_up());
         }
         if pause == Pause::BackOff {
-            self.clone.answer = if self.clone.undecided {
+            self.cloning.answer = if self.cloning.undecided {
                 Answer::Unknown
             } else {
                 Answer::Due
@@ -173,9 +175,9 @@ impl Attempt<'_> {
         self.journal
             .tell(Event::Failed(vmid), Stage::NothingStarted);
         let is_lost = matches!(self.view.sight, Some(Sight::Anothers(_)))
-            || matches!(self.clone.answer, Answer::Taken(_));
+            || matches!(self.cloning.answer, Answer::Taken(_));
         if was_asked && is_lost {
-            if !self.clone.is_taken_over {
+            if !self.cloning.is_taken_over {
                 self.choice.lost(vmid);
             }
             let more = match self.run.order.vmid {
@@ -186,7 +188,7 @@ impl Attempt<'_> {
                 .progress
                 .note(&format!("VMID {vmid} went to another guest{more}"));
         }
-        self.clone = Clone::default();
+        self.cloning = Cloning::default();
         self.view = View::default();
         self.asks_otherwise = false;
     }
@@ -258,8 +260,8 @@ impl Attempt<'_> {
     /// What the request has ended in, as far as that is known.
     fn clone_failed(&mut self, begun: &Intent) -> Failure {
         let vm = self.vm_of(begun);
-        let (template, undecided) = (begun.template, self.clone.undecided);
-        let answer = std::mem::take(&mut self.clone.answer);
+        let (template, undecided) = (begun.template, self.cloning.undecided);
+        let answer = std::mem::take(&mut self.cloning.answer);
         if !undecided && !matches!(answer, Answer::Unknown | Answer::Due | Answer::Done) {
             let failed = Event::Failed(vm.vmid);
             self.journal.tell(failed, Stage::NothingStarted);
@@ -275,18 +277,19 @@ impl Attempt<'_> {
     }
 
     fn half_made(&self, vm: &Vm) -> Failure {
-        let failed = match &self.clone.answer {
+        let failed = match &self.cloning.answer {
             Answer::Failed(failed) => Some(failed.clone()),
             _ => None,
         };
         let is_ours = matches!(self.journal.record(), Record::Asked(..));
         let sight = self.view.sight.as_ref().unwrap_or(&Sight::Appeared);
-        half_made(vm, sight, is_ours, failed, self.journal.path())
+        let doubt = self.cloning.doubt.as_ref();
+        half_made(vm, sight, is_ours, failed, doubt, self.journal.path())
     }
 
-    fn timed_out(&mut self, stage: &Stage) -> Failure {
+    fn timed_out(&self, stage: &Stage) -> Failure {
         let seconds = self.run.server.budget.seconds();
-        let doubt = self.clone.doubt.take();
+        let doubt = self.cloning.doubt.as_ref();
         timed_out(seconds, stage, self.view.unseen.as_deref(), doubt)
     }
 

@@ -25,7 +25,7 @@ pub struct Attempt<'r> {
     /// What was begun and done.
     pub journal: Journal<'r>,
     /// The clone to the VMID of the record.
-    pub clone: Clone,
+    pub cloning: Cloning,
     /// The VMID in question, as last seen.
     pub view: View,
     /// The guests, as last read.
@@ -52,7 +52,7 @@ pub struct Attempt<'r> {
 
 /// What is known of the clone to the VMID of the record.
 #[derive(Default)]
-pub struct Clone {
+pub struct Cloning {
     /// What came of the request.
     pub answer: Answer,
     /// Whether some request may still be carried out.
@@ -92,19 +92,19 @@ impl<'r> Attempt<'r> {
     /// Before the first look.
     pub fn new(run: &'r Run<'r>, journal: Journal<'r>) -> Attempt<'r> {
         let budget = run.server.budget;
-        let clone = match journal.record() {
-            Record::Asked(_, upid) => Clone {
+        let cloning = match journal.record() {
+            Record::Asked(_, upid) => Cloning {
                 undecided: true,
                 is_taken_over: true,
                 upid: upid.clone(),
-                ..Clone::default()
+                ..Cloning::default()
             },
-            _ => Clone::default(),
+            _ => Cloning::default(),
         };
         Attempt {
             run,
             journal,
-            clone,
+            cloning,
             view: View::default(),
             guests: None,
             template: None,
@@ -123,8 +123,8 @@ impl<'r> Attempt<'r> {
     pub fn seen(&self) -> Seen<'_> {
         Seen {
             asks_otherwise: self.asks_otherwise,
-            answer: &self.clone.answer,
-            undecided: self.clone.undecided,
+            answer: &self.cloning.answer,
+            undecided: self.cloning.undecided,
             owner: self.view.owner(),
             lasting: self.lasting(),
             clone_runs: self.view.running.is_some(),
@@ -175,8 +175,8 @@ impl<'r> Attempt<'r> {
     pub fn existing(&self, vm: Vm, config: Option<VmConfig>) -> Existing {
         Existing {
             created: true,
-            upid: self.clone.upid.clone(),
-            warnings: self.clone.warnings.clone(),
+            upid: self.cloning.upid.clone(),
+            warnings: self.cloning.warnings.clone(),
             ..Existing::found(vm, config)
         }
     }
@@ -184,7 +184,7 @@ impl<'r> Attempt<'r> {
     /// A failure before it is clear what became of an earlier run's clone.
     pub fn before_seen_again(&self, failure: Failure) -> Failure {
         match self.journal.record() {
-            Record::Asked(begun, _) if self.clone.is_taken_over => {
+            Record::Asked(begun, _) if self.cloning.is_taken_over => {
                 before_seen_again(&self.vm_of(begun), failure)
             }
             _ => failure,

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use snafu::Snafu;
+
 use super::order::Run;
 use crate::guests::owner::Sight;
 use crate::guests::template::NotFound;
@@ -28,12 +30,20 @@ pub struct Failed {
 }
 
 /// Why it is not known what came of a request.
-#[derive(Debug)]
+#[derive(Debug, Snafu)]
 pub enum Doubt {
     /// It got no usable answer.
-    Lost(Box<pve::Error>),
+    #[snafu(display("the clone got no answer: {why}"))]
+    Lost {
+        /// How the request failed.
+        why: Box<pve::Error>,
+    },
     /// The worker of its task died, or its node went down.
-    WorkerDied(Upid),
+    #[snafu(display("the clone's worker died or its node went down: {upid}"))]
+    WorkerDied {
+        /// That task.
+        upid: Upid,
+    },
 }
 
 /// The failure once the budget has ended, if nothing but that was in the way.
@@ -315,19 +325,17 @@ pub fn timed_out(
     seconds: f64,
     stage: &Stage,
     unseen: Option<&pve::Error>,
-    doubt: Option<Doubt>,
+    doubt: Option<&Doubt>,
 ) -> Failure {
-    let (why, request) = match doubt.filter(|_| unseen.is_none()) {
-        None => (String::new(), None),
-        Some(Doubt::Lost(why)) => (format!("; the clone got no answer: {why}"), Some(why)),
-        Some(Doubt::WorkerDied(upid)) => {
-            let why = format!("; the clone's worker died or its node went down: {upid}");
-            (why, None)
-        }
-    };
+    let doubt = doubt.filter(|_| unseen.is_none());
+    let why = doubt.map_or_else(String::new, |doubt| format!("; {doubt}"));
     let at = stage.as_last_seen(unseen.as_ref());
     let words = format!("Timed out after {seconds} s; {at}{why}");
-    let hint = with_more(stage.hint(), unseen.or(request.as_deref()));
+    let lost = match doubt {
+        Some(Doubt::Lost { why }) => Some(&**why),
+        _ => None,
+    };
+    let hint = with_more(stage.hint(), unseen.or(lost));
     failure(Kind::Timeout, words, hint, stage.facts())
 }
 
@@ -396,6 +404,7 @@ pub fn half_made(
     sight: &Sight,
     is_ours: bool,
     failed: Option<Failed>,
+    doubt: Option<&Doubt>,
     path: Option<&Path>,
 ) -> Failure {
     let Vm { vmid, node, .. } = vm;
@@ -439,6 +448,14 @@ pub fn half_made(
         _ => Started::Unknown,
     };
     let mut facts = vm.facts(started);
+    let died = match doubt {
+        Some(died @ Doubt::WorkerDied { upid }) => {
+            facts.upid = Some(upid.clone());
+            format!("; {died}")
+        }
+        _ => String::new(),
+    };
+    let words = format!("{words}{died}");
     let Some(Failed {
         upid,
         words: exit,

@@ -84,7 +84,7 @@ impl<'r> Attempt<'r> {
     /// The task, then who has the VMID, then whether the name is taken, as far as each matters.
     fn look_at_what_was_asked(&mut self, begun: &Intent) -> Result<(), Failure> {
         let vm = self.vm_of(begun);
-        if self.clone.is_taken_over && self.guests.is_none() {
+        if self.cloning.is_taken_over && self.guests.is_none() {
             let read = self.read_guests().map(drop);
             let found = read.and_then(|()| self.find_template_of(begun));
             found.map_err(|error| self.before_seen_again(error))?;
@@ -95,18 +95,18 @@ impl<'r> Attempt<'r> {
                 ));
             }
         }
-        self.asks_otherwise = self.clone.is_taken_over && !self.differences(begun).is_empty();
-        if let Some(upid) = self.clone.upid.clone()
-            && !self.clone.is_watched
+        self.asks_otherwise = self.cloning.is_taken_over && !self.differences(begun).is_empty();
+        if let Some(upid) = self.cloning.upid.clone()
+            && !self.cloning.is_watched
             && !self.asks_otherwise
         {
             self.watch_task(&vm, upid)?;
         }
         self.namesake = Namesake::None;
-        let must_look = match self.clone.answer {
+        let must_look = match self.cloning.answer {
             Answer::Unknown | Answer::Failed(_) => true,
-            Answer::Done => self.clone.is_taken_over,
-            Answer::Taken(_) => self.clone.undecided || self.run.order.vmid.is_some(),
+            Answer::Done => self.cloning.is_taken_over,
+            Answer::Taken(_) => self.cloning.undecided || self.run.order.vmid.is_some(),
             Answer::Due | Answer::Passes(_) | Answer::Refused(_) => false,
         };
         if !must_look {
@@ -154,12 +154,12 @@ impl<'r> Attempt<'r> {
         let stage = Stage::Cloning(vm.clone(), upid.clone());
         progress.at(stage.clone());
         progress.cloning(|| self.count_disks());
-        let waited = if self.clone.is_taken_over {
+        let waited = if self.cloning.is_taken_over {
             task::wait_while_visible(server, &upid, progress)
         } else {
             task::wait(server, &upid, progress)
         };
-        self.clone.is_watched = true;
+        self.cloning.is_watched = true;
         let Ended {
             status,
             before_first_look,
@@ -170,7 +170,7 @@ impl<'r> Attempt<'r> {
                 return Err(timed_out(seconds, &stage, unseen.as_ref(), None));
             }
             // The task may be another token's, or of a node that is down, gone or set up anew.
-            Err(GaveUp::Failed(error)) if self.clone.is_taken_over || is_no_such_task(&error) => {
+            Err(GaveUp::Failed(error)) if self.cloning.is_taken_over || is_no_such_task(&error) => {
                 Ended {
                     status: ExitStatus::Unexpected,
                     before_first_look: true,
@@ -180,7 +180,7 @@ impl<'r> Attempt<'r> {
         };
         if !before_first_look {
             // Its VM cannot have been destroyed since.
-            self.clone.is_taken_over = false;
+            self.cloning.is_taken_over = false;
         }
         self.task_ended(vm, upid, status);
         Ok(())
@@ -190,8 +190,8 @@ impl<'r> Attempt<'r> {
         let Run {
             server, progress, ..
         } = *self.run;
-        let is_taken_over = self.clone.is_taken_over;
-        self.clone.answer = match status {
+        let is_taken_over = self.cloning.is_taken_over;
+        self.cloning.answer = match status {
             ExitStatus::Ok | ExitStatus::Warnings(_) => {
                 if !is_taken_over {
                     let existing = self.existing(vm.clone(), None);
@@ -199,19 +199,19 @@ impl<'r> Attempt<'r> {
                 }
                 // Read before it is recorded as created: if this run is killed, the next one reads them.
                 if let ExitStatus::Warnings(_) = status {
-                    self.clone.warnings = task::warnings(server, &upid);
+                    self.cloning.warnings = task::warnings(server, &upid);
                 }
                 Answer::Done
             }
             ExitStatus::Unexpected => {
-                self.clone.undecided = true;
+                self.cloning.undecided = true;
                 if !is_taken_over {
                     progress.note(&format!(
                         "The worker of the clone died, or its node went down ({upid}); looking what \
                          becomes of VM {}...",
                         vm.vmid
                     ));
-                    self.clone.doubt = Some(Doubt::WorkerDied(upid));
+                    self.cloning.doubt = Some(Doubt::WorkerDied { upid });
                 }
                 Answer::Unknown
             }
