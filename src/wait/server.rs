@@ -178,8 +178,8 @@ pub fn is_no_such_task(error: &pve::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pve::Behind;
     use crate::pve::types::TokenId;
-    use crate::pve::{Address, Behind};
     use rstest::rstest;
 
     fn refused(status: u16, words: &str) -> pve::Error {
@@ -195,9 +195,8 @@ mod tests {
     }
 
     fn behind() -> Behind {
-        let host: Address = "pve1".parse().unwrap();
         Behind {
-            host: host.into_host(),
+            host: "pve1".parse().unwrap(),
             node: None,
         }
     }
