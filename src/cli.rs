@@ -18,16 +18,14 @@ use crate::settings::resize::Resize;
 
 /// Machines of a home lab, from the command line.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(
-    help_triggers("-h", "--help", "help"),
-    example = "homelab proxmox template list\nhomelab proxmox vm create web-1 debian-12",
-    note = "Every command explains itself: homelab proxmox vm create --help",
-    error_code(0, "done"),
-    error_code(1, "failed"),
-    error_code(2, "wrong usage or configuration; nothing was asked of any server"),
-    error_code(130, "interrupted by SIGINT (Ctrl-C)"),
-    error_code(143, "interrupted by SIGTERM")
-)]
+#[argh(help_triggers("-h", "--help", "help"))]
+#[argh(example = "homelab proxmox template list\nhomelab proxmox vm create web-1 debian-12")]
+#[argh(note = "Every command explains itself: homelab proxmox vm create --help")]
+#[argh(error_code(0, "done"))]
+#[argh(error_code(1, "failed"))]
+#[argh(error_code(2, "wrong usage or configuration; nothing was asked of any server"))]
+#[argh(error_code(130, "interrupted by SIGINT (Ctrl-C)"))]
+#[argh(error_code(143, "interrupted by SIGTERM"))]
 pub struct Cli {
     /// print the version and exit
     #[argh(switch)]
@@ -48,11 +46,9 @@ pub enum Topic {
 
 /// Virtual machines and templates of a Proxmox VE cluster.
 #[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "proxmox", help_triggers("-h", "--help", "help"))]
+#[argh(example = "homelab proxmox template list\nhomelab proxmox vm create web-1 debian-12")]
 #[argh(
-    subcommand,
-    name = "proxmox",
-    help_triggers("-h", "--help", "help"),
-    example = "homelab proxmox template list\nhomelab proxmox vm create web-1 debian-12",
     note = "The server and the API token come from the environment (PROXMOX_HOST,
 PROXMOX_USER, PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET or
 PROXMOX_TOKEN_SECRET_FILE; whom to trust: PROXMOX_FINGERPRINT or
@@ -111,12 +107,8 @@ pub enum Noun {
 
 /// Templates of virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(
-    subcommand,
-    name = "template",
-    help_triggers("-h", "--help", "help"),
-    example = "homelab proxmox template list"
-)]
+#[argh(subcommand, name = "template", help_triggers("-h", "--help", "help"))]
+#[argh(example = "homelab proxmox template list")]
 pub struct Template {
     #[argh(subcommand)]
     pub verb: TemplateVerb,
@@ -131,16 +123,12 @@ pub enum TemplateVerb {
 
 /// List the templates that a VM can be cloned from.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(
-    subcommand,
-    name = "list",
-    help_triggers("-h", "--help"),
-    note = "Templates of containers are left out, and so is what the API token may not see.",
-    example = "homelab proxmox template list
+#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
+#[argh(note = "Templates of containers are left out, and so is what the API token may not see.")]
+#[argh(example = "homelab proxmox template list
 VMID  Name          Node
 9000  debian-12     pve1
-9001  ubuntu-22.04  pve2"
-)]
+9001  ubuntu-22.04  pve2")]
 pub struct TemplateList {
     /// print a JSON array
     #[argh(switch)]
@@ -149,12 +137,8 @@ pub struct TemplateList {
 
 /// Virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(
-    subcommand,
-    name = "vm",
-    help_triggers("-h", "--help", "help"),
-    example = "homelab proxmox vm list\nhomelab proxmox vm create web-1 debian-12"
-)]
+#[argh(subcommand, name = "vm", help_triggers("-h", "--help", "help"))]
+#[argh(example = "homelab proxmox vm list\nhomelab proxmox vm create web-1 debian-12")]
 pub struct Vm {
     #[argh(subcommand)]
     pub verb: VmVerb,
@@ -171,18 +155,16 @@ pub enum VmVerb {
 
 /// List the virtual machines that are no templates.
 #[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
 #[argh(
-    subcommand,
-    name = "list",
-    help_triggers("-h", "--help"),
     note = "A VM whose name is not known yet, or no more, is shown as '-'. What holds a VM,
 a clone or a backup, is shown as its lock. With --ip a VM that tells no address, for
-it does not run or has no guest agent, is shown with '-'.",
-    example = "homelab proxmox vm list
+it does not run or has no guest agent, is shown with '-'."
+)]
+#[argh(example = "homelab proxmox vm list
 VMID  Name   Status                 Node
 100   db-1   running                pve1
-101   web-1  stopped (lock: clone)  pve1"
-)]
+101   web-1  stopped (lock: clone)  pve1")]
 pub struct VmList {
     /// ask the guest agent of each running VM for its address, and show that
     #[argh(switch)]
@@ -195,10 +177,8 @@ pub struct VmList {
 
 /// Make a virtual machine from a template.
 #[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "create", help_triggers("-h", "--help"))]
 #[argh(
-    subcommand,
-    name = "create",
-    help_triggers("-h", "--help"),
     note = "Finds the template by its name, takes a free VMID, clones the template, waits
 until the clone is done, sets it up and starts it as far as that is asked for, and
 says what was made.
@@ -216,8 +196,9 @@ its end. Runs leave word for each other in HOMELAB_STATE_DIR (default
 Everything that can be known to be wrong is said before the clone. If a later step
 fails, the VM stays, and the message begins with it.
 
-Connection options (homelab proxmox --help) may stand here as well.",
-    example = "homelab proxmox vm create web-1 debian-12
+Connection options (homelab proxmox --help) may stand here as well."
+)]
+#[argh(example = "homelab proxmox vm create web-1 debian-12
 Creating VM 'web-1' from template 'debian-12'...
 Successfully created VM 101 'web-1' on node 'pve1'
 
@@ -228,12 +209,8 @@ Successfully created VM 101 'web-1' on node 'pve1' at 10.0.0.5
 
 homelab proxmox vm create web-1 debian-12 --json --timeout 900
 Creating VM 'web-1' from template 'debian-12'...
-{{\"vmid\":101,\"name\":\"web-1\",\"node\":\"pve1\",\"created\":true,\"upid\":\"UPID:pve1:…\",\"ip\":null}}"
-)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of the command"
-)]
+{{\"vmid\":101,\"name\":\"web-1\",\"node\":\"pve1\",\"created\":true,\"upid\":\"UPID:pve1:…\",\"ip\":null}}")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub struct VmCreate {
     /// name of the new VM: letters, digits, '-' and '.'
     #[argh(positional, arg_name = "vm-name")]
@@ -309,10 +286,8 @@ pub struct VmCreate {
 
 /// Tasks of a server.
 #[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "task", help_triggers("-h", "--help", "help"))]
 #[argh(
-    subcommand,
-    name = "task",
-    help_triggers("-h", "--help", "help"),
     example = "homelab proxmox task wait 'UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:'"
 )]
 pub struct Task {
@@ -329,14 +304,14 @@ pub enum TaskVerb {
 
 /// Wait until a task has ended.
 #[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "wait", help_triggers("-h", "--help"))]
 #[argh(
-    subcommand,
-    name = "wait",
-    help_triggers("-h", "--help"),
     note = "Succeeds if the task has ended well, be it with warnings, and fails if it has failed.
 Put the UPID in single quotes: its '!' means something to a shell.
 
-Connection options (homelab proxmox --help) may stand here as well.",
+Connection options (homelab proxmox --help) may stand here as well."
+)]
+#[argh(
     example = "homelab proxmox task wait 'UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:'
 Task UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli: ended: OK"
 )]
@@ -364,10 +339,8 @@ pub struct TaskWait {
 
 /// Look at everything that a run depends on.
 #[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "check", help_triggers("-h", "--help"))]
 #[argh(
-    subcommand,
-    name = "check",
-    help_triggers("-h", "--help"),
     note = "Configuration, name and connection and certificate of each host, token, version of the
 server, what the token sees, and the state directory: one line each, with what to do.
 With a template's name also each privilege that cloning it takes, and with what
@@ -375,9 +348,9 @@ With a template's name also each privilege that cloning it takes, and with what
 
 The exit code is 0 if nothing has failed; a warning is no failure.
 
-Connection options (homelab proxmox --help) may stand here as well.",
-    example = "homelab proxmox check debian-12"
+Connection options (homelab proxmox --help) may stand here as well."
 )]
+#[argh(example = "homelab proxmox check debian-12")]
 pub struct Check {
     /// name or VMID of a template that shall be cloned
     #[argh(positional, arg_name = "template-name", from_str_fn(not_empty))]
@@ -390,10 +363,8 @@ pub struct Check {
 
 /// Print the script with which a shell completes this program's words.
 #[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "completions", help_triggers("-h", "--help"))]
 #[argh(
-    subcommand,
-    name = "completions",
-    help_triggers("-h", "--help"),
     note = "A shell reads the script once it is in the right place, for all users or for one:
 
 bash  /etc/bash_completion.d/homelab, if the package bash-completion is there; else, and
@@ -403,11 +374,11 @@ zsh   /usr/local/share/zsh/site-functions/_homelab, or a file _homelab in anothe
 fish  /etc/fish/completions/homelab.fish, or ~/.config/fish/completions/homelab.fish
 
 Shells that are started from then on complete commands, options and, where an option
-takes a file, its name.",
-    example = "homelab completions bash > /etc/bash_completion.d/homelab
-homelab completions zsh > /usr/local/share/zsh/site-functions/_homelab
-homelab completions fish > /etc/fish/completions/homelab.fish"
+takes a file, its name."
 )]
+#[argh(example = "homelab completions bash > /etc/bash_completion.d/homelab
+homelab completions zsh > /usr/local/share/zsh/site-functions/_homelab
+homelab completions fish > /etc/fish/completions/homelab.fish")]
 pub struct Completions {
     /// the shell that shall complete them
     #[argh(positional, arg_name = "bash|zsh|fish")]
@@ -497,7 +468,7 @@ fn usage_of(command: &str) -> String {
     }
 }
 
-/// In a longer line nobody finds the argument that is missing.
+/// In a longer line the missing argument is hard to find.
 const LONGEST_USAGE: usize = 150;
 
 #[cfg(test)]

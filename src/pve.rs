@@ -17,10 +17,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub use self::guest_list::GuestList;
-pub use self::http::connection::{Endpoint, Presented};
+pub use self::http::connection::Endpoint;
 pub use self::http::error::{Behind, Delivery, Error, Unreached};
-pub use self::http::host::{Address, Host, addresses, parse_port};
-pub use self::http::{Access, Event, Met, Pve, escaped};
+pub use self::http::host::{Host, parse_hosts, parse_port};
+pub use self::http::{Access, Event, Met, Presented, Pve, escaped};
 pub use self::interfaces::{Interface, best_address};
 pub use self::permissions::Permissions;
 pub use self::size::Size;
@@ -31,7 +31,7 @@ pub use self::vm_config::{VmConfig, is_agent_on, is_cloud_init};
 
 use self::guest_list::Keep;
 use self::http::connection::Method;
-use self::http::encode_form;
+use self::http::{encode_form, parsed};
 use self::types::{
     CloneMode, CloneOptions, ExitStatus, Node, TaskStatus, Upid, Version, VmName, Vmid,
 };
@@ -43,7 +43,7 @@ impl Pve {
         struct Answer {
             version: String,
         }
-        self.get("/version", |data| {
+        self.request(Method::Get, "/version", |data| {
             let Answer { version: text } = parsed(data, "a version")?;
             let major = text.split(['.', '-']).next();
             let major = major.and_then(|major| major.parse().ok());
@@ -56,13 +56,13 @@ impl Pve {
     /// including inherited ones, and reduced by privilege separation.
     pub fn permissions_on(&self, path: &str) -> Result<Permissions, Error> {
         let path = format!("/access/permissions?path={}", escaped(path));
-        self.get(&path, permissions)
+        self.get(&path, "privileges by their paths")
     }
 
     /// `GET /access/permissions`. This token's effective privileges on all paths that appear in the
     /// ACL; paths on which it has none are left out.
     pub fn permissions(&self) -> Result<Permissions, Error> {
-        self.get("/access/permissions", permissions)
+        self.get("/access/permissions", "privileges by their paths")
     }
 
     /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those the
@@ -82,8 +82,7 @@ impl Pve {
     /// `GET /nodes/{node}/qemu/{vmid}/config`. The configuration as of the next start; `None` if the
     /// node has no such VM. 403 if the token may not see it, whether it exists or not.
     pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
-        let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
-        match self.get(&path, |data| parsed(data, "a VM's configuration")) {
+        match self.get(&of_vm(node, vmid, "config"), "a VM's configuration") {
             Err(Error::Refused {
                 status: 500, words, ..
             }) if words.starts_with("Configuration file") && words.ends_with("does not exist") => {
@@ -96,12 +95,12 @@ impl Pve {
     /// `GET /cluster/nextid`. The lowest free VMID within the range that the administrator set. Guests
     /// that this token cannot see count too. The VMID is not reserved.
     pub fn next_vmid(&self) -> Result<Vmid, Error> {
-        self.get("/cluster/nextid", |data| {
+        self.request(Method::Get, "/cluster/nextid", |data| {
             // The server sends a string; a number is accepted too.
-            let text = match parsed(data, "a VMID")? {
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
+            let vmid: Value = parsed(data, "a VMID")?;
+            let text = vmid
+                .as_str()
+                .map_or_else(|| vmid.to_string(), str::to_owned);
             text.parse().map_err(|_| "a VMID")
         })
     }
@@ -110,7 +109,7 @@ impl Pve {
     /// see it. The server answers 400 if the VMID is taken.
     pub fn is_free(&self, vmid: Vmid) -> Result<bool, Error> {
         let path = format!("/cluster/nextid?vmid={vmid}");
-        match self.get(&path, |_| Ok(true)) {
+        match self.request(Method::Get, &path, |_| Ok(true)) {
             Err(Error::Refused {
                 status: 400, words, ..
             }) if words.contains("already exists") => Ok(false),
@@ -129,7 +128,6 @@ impl Pve {
         name: &VmName,
         options: &CloneOptions,
     ) -> Result<Upid, Error> {
-        let path = format!("/nodes/{}/qemu/{template}/clone", escaped(&node.0));
         let newid = newid.to_string();
         let mut form = vec![("newid", newid.as_str()), ("name", name.as_str())];
         let CloneOptions { mode, pool, target } = options;
@@ -139,6 +137,7 @@ impl Pve {
         }
         form.extend(pool.iter().map(|it| ("pool", it.0.as_str())));
         form.extend(target.iter().map(|it| ("target", it.0.as_str())));
+        let path = of_vm(node, template, "clone");
         self.request(Method::Post(encode_form(&form)), &path, upid)
     }
 
@@ -151,7 +150,7 @@ impl Pve {
         vmid: Vmid,
         options: &[(&str, &str)],
     ) -> Result<(), Error> {
-        let path = format!("/nodes/{}/qemu/{vmid}/config", escaped(&node.0));
+        let path = of_vm(node, vmid, "config");
         self.request(Method::Put(encode_form(options)), &path, |_| Ok(()))
     }
 
@@ -164,7 +163,7 @@ impl Pve {
         disk: &str,
         size: Size,
     ) -> Result<Upid, Error> {
-        let path = format!("/nodes/{}/qemu/{vmid}/resize", escaped(&node.0));
+        let path = of_vm(node, vmid, "resize");
         let size = size.to_string();
         let form = [("disk", disk), ("size", size.as_str())];
         self.request(Method::Put(encode_form(&form)), &path, upid)
@@ -173,22 +172,16 @@ impl Pve {
     /// `POST /nodes/{node}/qemu/{vmid}/status/start`. If the VM does not exist or is running already,
     /// only the task fails.
     pub fn start_vm(&self, node: &Node, vmid: Vmid) -> Result<Upid, Error> {
-        let path = format!("/nodes/{}/qemu/{vmid}/status/start", escaped(&node.0));
+        let path = of_vm(node, vmid, "status/start");
         self.request(Method::Post(String::new()), &path, upid)
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/status/current`. Whether the VM is running, from QEMU itself,
     /// where lists lag.
     pub fn is_running(&self, node: &Node, vmid: Vmid) -> Result<bool, Error> {
-        #[derive(Deserialize)]
-        struct Status {
-            status: String,
-        }
-        let path = format!("/nodes/{}/qemu/{vmid}/status/current", escaped(&node.0));
-        self.get(&path, |data| {
-            let Status { status } = parsed(data, "a VM's status")?;
-            Ok(status == "running")
-        })
+        let path = of_vm(node, vmid, "status/current");
+        let Status { status, .. } = self.get(&path, "a VM's status")?;
+        Ok(status == "running")
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`. The guest's network interfaces as
@@ -198,27 +191,16 @@ impl Pve {
         struct Answer {
             result: Vec<Interface>,
         }
-        let node = escaped(&node.0);
-        let path = format!("/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces");
-        self.get(&path, |data| {
-            let Answer { result } = parsed(data, "a guest's interfaces")?;
-            Ok(result)
-        })
+        let path = of_vm(node, vmid, "agent/network-get-interfaces");
+        let Answer { result } = self.get(&path, "a guest's interfaces")?;
+        Ok(result)
     }
 
     /// `GET /nodes/{node}/tasks/{upid}/status`. Without Sys.Audit a token sees only its own tasks.
     pub fn task_status(&self, upid: &Upid) -> Result<TaskStatus, Error> {
-        #[derive(Deserialize)]
-        struct Status {
-            status: String,
-            exitstatus: Option<String>,
-        }
-        let node = upid.node();
-        let (node, upid) = (escaped(&node.0), escaped(upid.as_str()));
-        let path = format!("/nodes/{node}/tasks/{upid}/status");
-        self.get(&path, |data| {
-            let status: Status = parsed(data, "a task's status")?;
-            match (status.status.as_str(), status.exitstatus) {
+        self.request(Method::Get, &of_task(upid, "status"), |data| {
+            let Status { status, exitstatus } = parsed(data, "a task's status")?;
+            match (status.as_str(), exitstatus) {
                 ("running", _) => Ok(TaskStatus::Running),
                 ("stopped", Some(text)) => Ok(TaskStatus::Stopped(ExitStatus::from(text.trim()))),
                 ("stopped", None) => Ok(TaskStatus::Stopped(ExitStatus::Unexpected)),
@@ -234,14 +216,11 @@ impl Pve {
         struct Line {
             t: String,
         }
-        let node = upid.node();
-        let (node, upid) = (escaped(&node.0), escaped(upid.as_str()));
-        let start = match start {
-            0 => String::new(),
-            start => format!("start={start}&"),
+        let lines = match start {
+            0 => "log?limit=0".to_owned(),
+            start => format!("log?start={start}&limit=0"),
         };
-        let path = format!("/nodes/{node}/tasks/{upid}/log?{start}limit=0");
-        self.request(Method::GetLong, &path, |data| {
+        self.request(Method::GetLong, &of_task(upid, &lines), |data| {
             let lines: Vec<Line> = parsed(data, "the lines of a log")?;
             Ok(lines.into_iter().map(|line| line.t).collect())
         })
@@ -257,28 +236,31 @@ impl Pve {
         }
         let node = escaped(&node.0);
         let path = format!("/nodes/{node}/tasks?source=all&typefilter=qmclone&vmid={template}");
-        self.get(&path, |data| {
-            let tasks: Vec<Task> = parsed(data, "a list of tasks")?;
-            let running = tasks.into_iter().filter(|task| task.endtime.is_none());
-            Ok(running.filter_map(|task| task.upid.parse().ok()).collect())
-        })
+        let tasks: Vec<Task> = self.get(&path, "a list of tasks")?;
+        let running = tasks.into_iter().filter(|task| task.endtime.is_none());
+        Ok(running.filter_map(|task| task.upid.parse().ok()).collect())
     }
 }
 
-fn permissions(data: &RawValue) -> Result<Permissions, &'static str> {
-    parsed(data, "privileges by their paths")
+/// What the status of a VM and that of a task have in common.
+#[derive(Deserialize)]
+struct Status {
+    status: String,
+    /// Only of a task that has stopped.
+    exitstatus: Option<String>,
+}
+
+fn of_vm(node: &Node, vmid: Vmid, what: &str) -> String {
+    format!("/nodes/{}/qemu/{vmid}/{what}", escaped(&node.0))
+}
+
+fn of_task(upid: &Upid, what: &str) -> String {
+    let (node, upid) = (upid.node(), escaped(upid.as_str()));
+    format!("/nodes/{}/tasks/{upid}/{what}", escaped(&node.0))
 }
 
 fn upid(data: &RawValue) -> Result<Upid, &'static str> {
     parsed(data, "a task's UPID")
-}
-
-/// `data` as a `T`, or `expected` if it is none.
-fn parsed<'a, T: Deserialize<'a>>(
-    data: &'a RawValue,
-    expected: &'static str,
-) -> Result<T, &'static str> {
-    serde_json::from_str(data.get()).map_err(|_| expected)
 }
 
 #[cfg(test)]

@@ -254,7 +254,7 @@ mod tests {
     #[case::arguments_may_be_anything("proxmox vm create lst vn", None)]
     #[case::behind_two_dashes("proxmox vm create -- --timout", None)]
     #[case::all_is_well("proxmox vm list --json", None)]
-    fn the_word_that_was_meant_is_suggested(#[case] typed: &str, #[case] expected: Option<&str>) {
+    fn a_similar_word_is_suggested(#[case] typed: &str, #[case] expected: Option<&str>) {
         let words: Vec<String> = typed.split(' ').map(str::to_owned).collect();
         let root = description();
         let arguments = Arguments::read(&root, &words);

@@ -4,18 +4,20 @@ use std::iter;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use snafu::ensure;
+
 use super::error::{Error, MissingSnafu, PinsAndHostsSnafu};
-use super::layer::{Layer, Trusted};
+use super::layer::Layer;
 use super::setting::{Setting, parsed};
 use super::small_file::SmallFile;
 use crate::pve::secret::{Masked, Secret};
 use crate::pve::types::{Token, TokenId};
-use crate::pve::{Access, Address, Endpoint, Host, Trust};
+use crate::pve::{Access, Endpoint, Host, Trust};
 
 /// How to reach the servers, and where each setting came from.
 pub struct Configuration {
     pub access: Access,
-    /// Each setting, for a user who looks for the wrong one.
+    /// Each setting, so that a user can find the wrong one.
     pub sources: Vec<Source>,
     /// The file that was read, if there is one.
     pub file: Option<PathBuf>,
@@ -44,7 +46,7 @@ impl Layer {
         request_timeout: Duration,
     ) -> Result<Configuration, Error> {
         let trusted = self.trusted().pop();
-        let trusted = trusted.unwrap_or_else(|| Setting::new(Trusted::SystemRoots, BY_DEFAULT));
+        let trusted = trusted.unwrap_or_else(|| Setting::new(vec![Trust::SystemRoots], BY_DEFAULT));
         let secret = match (self.secret, self.secret_file) {
             (None, Some(file)) => Some(read_secret_file(&file)?),
             (secret, _) => secret,
@@ -64,7 +66,11 @@ impl Layer {
             let names = names.join(", ");
             return MissingSnafu { names }.fail();
         };
-        let hosts = hosts(&servers.value, port.as_ref().map(|port| port.value));
+        let default_port = port.as_ref().map(|port| port.value);
+        let mut hosts = servers.value.clone();
+        for host in &mut hosts {
+            host.port = host.port.or(default_port);
+        }
         let trusts = trusts(&trusted, hosts.len())?;
         let warnings = [
             not_verified(&hosts, &trusted),
@@ -78,17 +84,15 @@ impl Layer {
         if hosts.iter().any(Host::tls) {
             sources.push(trusted.source("trust", shown(&trusted.value)));
         }
-        let (user, realm, key) = (user.value, realm.value, key.value);
+        let (user, realm, key, secret) = (user.value, realm.value, key.value, secret.value);
         let id = TokenId { user, realm, key };
+        let token = Token { id, secret };
         let endpoints = hosts.into_iter().zip(trusts);
         let endpoints = endpoints.map(|(host, trust)| Endpoint { host, trust });
         Ok(Configuration {
             access: Access {
                 endpoints: endpoints.collect(),
-                token: Token {
-                    id,
-                    secret: secret.value,
-                },
+                token,
                 request_timeout,
             },
             sources,
@@ -110,47 +114,34 @@ fn read_secret_file(setting: &Setting<PathBuf>) -> Result<Setting<Secret>, Error
     parsed(secret.ok_or(reason), origin)
 }
 
-fn hosts(servers: &[Address], default_port: Option<u16>) -> Vec<Host> {
-    let hosts = servers.iter().cloned().map(|server| {
-        let port = server.port.or(default_port);
-        Address { port, ..server }.into_host()
-    });
-    hosts.collect()
+/// Whom to trust at each of the hosts.
+fn trusts(trusted: &Setting<Vec<Trust>>, hosts: usize) -> Result<Vec<Trust>, Error> {
+    let Setting { value, origin } = trusted;
+    let pins = value.iter().filter(|trust| matches!(trust, Trust::Pin(_)));
+    let pins = pins.count();
+    let is_one_each = pins == 0 || pins == hosts;
+    ensure!(
+        is_one_each,
+        PinsAndHostsSnafu {
+            origin,
+            pins,
+            hosts
+        }
+    );
+    Ok(value.iter().cycle().take(hosts).cloned().collect())
 }
 
-/// Which certificate to trust at each of the hosts.
-fn trusts(trusted: &Setting<Trusted>, hosts: usize) -> Result<Vec<Trust>, Error> {
-    let trust = match &trusted.value {
-        Trusted::Pins(pins) if pins.len() == hosts => {
-            return Ok(pins.iter().copied().map(Trust::Pin).collect());
-        }
-        Trusted::Pins(pins) => {
-            let (origin, pins) = (&trusted.origin, pins.len());
-            return PinsAndHostsSnafu {
-                origin,
-                pins,
-                hosts,
-            }
-            .fail();
-        }
-        Trusted::CaFile(path) => Trust::CaFile(path.clone()),
-        Trusted::Anyone => Trust::Anyone,
-        Trusted::SystemRoots => Trust::SystemRoots,
-    };
-    Ok(vec![trust; hosts])
-}
-
-fn shown(trusted: &Trusted) -> String {
+fn shown(trusted: &[Trust]) -> String {
     match trusted {
-        Trusted::Pins(_) => "the pinned certificate".to_owned(),
-        Trusted::CaFile(path) => format!("CA file '{}'", path.display()),
-        Trusted::Anyone => "anyone".to_owned(),
-        Trusted::SystemRoots => "this system's authorities".to_owned(),
+        [Trust::CaFile(path)] => format!("CA file '{}'", path.display()),
+        [Trust::Anyone] => "anyone".to_owned(),
+        [Trust::SystemRoots] => "this system's authorities".to_owned(),
+        _ => "the pinned certificate".to_owned(),
     }
 }
 
-fn not_verified(hosts: &[Host], trusted: &Setting<Trusted>) -> Option<String> {
-    let is_warned_of = matches!(trusted.value, Trusted::Anyone) && hosts.iter().any(Host::tls);
+fn not_verified(hosts: &[Host], trusted: &Setting<Vec<Trust>>) -> Option<String> {
+    let is_warned_of = trusted.value.contains(&Trust::Anyone) && hosts.iter().any(Host::tls);
     is_warned_of.then(|| {
         format!(
             "the server's certificate is not verified ({}): whoever gets in between can read the \
@@ -161,10 +152,7 @@ fn not_verified(hosts: &[Host], trusted: &Setting<Trusted>) -> Option<String> {
 }
 
 fn without_realm(user: &Setting<String>, realm: Option<&Setting<String>>) -> Option<String> {
-    let Setting {
-        value: user,
-        origin,
-    } = user;
+    let (user, origin) = (&user.value, &user.origin);
     // There is only one root.
     (realm.is_none() && user != "root").then(|| {
         format!(
@@ -176,18 +164,17 @@ fn without_realm(user: &Setting<String>, realm: Option<&Setting<String>>) -> Opt
 
 impl<T> Setting<T> {
     fn source(&self, name: &'static str, value: impl Into<String>) -> Source {
-        let (value, origin) = (Masked::from(value).to_string(), self.origin.clone());
         Source {
             name,
-            value,
-            origin,
+            value: Masked::from(value).to_string(),
+            origin: self.origin.clone(),
         }
     }
 }
 
 fn sources_of_servers(
     hosts: &[Host],
-    servers: &Setting<Vec<Address>>,
+    servers: &Setting<Vec<Host>>,
     port: Option<Setting<u16>>,
 ) -> Vec<Source> {
     let names: Vec<String> = hosts.iter().map(Host::to_string).collect();

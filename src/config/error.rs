@@ -53,7 +53,7 @@ pub enum Error {
         path: PathBuf,
         line: usize,
         column: usize,
-        reason: String,
+        reason: &'static str,
     },
 }
 

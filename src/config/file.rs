@@ -9,7 +9,7 @@ use serde_json::error::Category;
 use serde_json::{Map, Value};
 use snafu::ResultExt;
 
-use super::error::{Error, NotJsonSnafu, ReadSnafu};
+use super::error::{Error, ReadSnafu};
 use super::layer::{Field, Layer, OWN_NAMES, key_in_file};
 use super::small_file::SmallFile;
 use crate::say::closest::closest;
@@ -74,23 +74,17 @@ fn parse(file: &SmallFile) -> Result<Map<String, Value>, Error> {
     struct Topics {
         proxmox: Map<String, Value>,
     }
-    let topics: Result<Topics, _> = serde_json::from_str(&file.text);
-    let topics = topics.map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let reason = match error.classify() {
+    let topics = serde_json::from_str(&file.text).map(|Topics { proxmox }| proxmox);
+    topics.map_err(|error| Error::NotJson {
+        path: file.path.clone(),
+        line: error.line(),
+        column: error.column(),
+        reason: match error.classify() {
             Category::Data => "there is no object \"proxmox\"",
             Category::Eof => "it ends too early for JSON",
             Category::Syntax | Category::Io => "this is not JSON",
-        };
-        NotJsonSnafu {
-            path: &file.path,
-            line,
-            column,
-            reason,
-        }
-        .build()
-    })?;
-    Ok(topics.proxmox)
+        },
+    })
 }
 
 fn no_such_setting(key: &str) -> String {

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use super::error::{DisagreeSnafu, Error};
 use super::setting::{Paired, Setting, parsed, set};
 use super::value::{
-    parse_boolean, parse_fingerprints, parse_realm, parse_secret, parse_servers, parse_token_key,
+    parse_boolean, parse_pins, parse_realm, parse_secret, parse_servers, parse_token_key,
     parse_user,
 };
 use crate::pve::secret::{Secret, find_secret};
-use crate::pve::{Address, Fingerprint, parse_port};
+use crate::pve::{Host, Trust, parse_port};
 
 /// What a setting is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,23 +72,14 @@ pub(super) fn key_in_file(name: &str) -> String {
 /// All settings of one source, or of several merged.
 #[derive(Default)]
 pub(super) struct Layer {
-    pub(super) servers: Paired<Vec<Address>, u16>,
+    pub(super) servers: Paired<Vec<Host>, u16>,
     pub(super) user: Paired<String, String>,
     pub(super) key: Option<Setting<String>>,
     pub(super) secret: Option<Setting<Secret>>,
     pub(super) secret_file: Option<Setting<PathBuf>>,
-    pins: Option<Setting<Vec<Fingerprint>>>,
+    pins: Option<Setting<Vec<Trust>>>,
     ca_file: Option<Setting<PathBuf>>,
     verify: Option<Setting<bool>>,
-}
-
-/// Which certificates to trust.
-pub(super) enum Trusted {
-    /// One for each host.
-    Pins(Vec<Fingerprint>),
-    CaFile(PathBuf),
-    Anyone,
-    SystemRoots,
 }
 
 impl Layer {
@@ -101,9 +92,9 @@ impl Layer {
         }
         match field {
             Field::Host => self.servers.set_whole(parsed(parse_servers(text), origin)?),
-            Field::Port => self.servers.set_part(parsed(parse_port(text), origin)?),
+            Field::Port => set(&mut self.servers.part, parsed(parse_port(text), origin)?),
             Field::User => self.user.set_whole(parsed(parse_user(text), origin)?),
-            Field::Realm => self.user.set_part(parsed(parse_realm(text), origin)?),
+            Field::Realm => set(&mut self.user.part, parsed(parse_realm(text), origin)?),
             Field::TokenKey => set(&mut self.key, parsed(parse_token_key(text), origin)?),
             Field::TokenId => match text.rsplit_once('!') {
                 Some((user, _)) if !user.contains('@') => {
@@ -125,7 +116,7 @@ impl Layer {
                 _ => invalid("not of the form USER@REALM!TOKENID=SECRET"),
             },
             Field::Fingerprint => {
-                let pins = parse_fingerprints(text, origin)?;
+                let pins = parse_pins(text, origin)?;
                 set(&mut self.pins, Setting::new(pins, origin))
             }
             Field::CaFile if text.is_empty() => invalid("it is empty"),
@@ -140,13 +131,15 @@ impl Layer {
         }
     }
 
-    /// The settings that say which certificates to trust, of which there must not be two.
-    pub(super) fn trusted(&self) -> Vec<Setting<Trusted>> {
-        let pins = self.pins.clone().map(|it| it.map(Trusted::Pins));
-        let ca_file = self.ca_file.clone().map(|it| it.map(Trusted::CaFile));
+    /// The settings that say whom to trust, of which there must not be two: a pin for each host, or
+    /// one rule for all of them.
+    pub(super) fn trusted(&self) -> Vec<Setting<Vec<Trust>>> {
+        let ca_file = self.ca_file.clone();
+        let ca_file = ca_file.map(|it| it.map(|path| vec![Trust::CaFile(path)]));
         let insecure = self.verify.clone().filter(|verify| !verify.value);
-        let anyone = insecure.map(|it| it.map(|_| Trusted::Anyone));
-        [pins, ca_file, anyone].into_iter().flatten().collect()
+        let anyone = insecure.map(|it| it.map(|_| vec![Trust::Anyone]));
+        let trusted = [self.pins.clone(), ca_file, anyone];
+        trusted.into_iter().flatten().collect()
     }
 
     /// The layer, unless its settings contradict each other.
@@ -163,8 +156,8 @@ impl Layer {
             return contradict(&one.origin, &other.origin, "both say whom to trust");
         }
         if let (Some(servers), [trusted]) = (&self.servers.whole, &trusted[..])
-            && servers.value.iter().all(|server| !server.tls)
-            && !matches!(trusted.value, Trusted::Anyone)
+            && !servers.value.iter().any(Host::tls)
+            && !trusted.value.contains(&Trust::Anyone)
         {
             let why = "with http:// there is no certificate to trust";
             return contradict(&servers.origin, &trusted.origin, why);

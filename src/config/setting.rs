@@ -6,7 +6,7 @@ use snafu::ensure;
 
 use super::error::{DisagreeSnafu, Error};
 use crate::pve::secret::Secret;
-use crate::pve::{Address, Fingerprint};
+use crate::pve::{Host, Trust};
 
 /// A value, and the name of the option, the variable or the key of the file that it came from.
 #[derive(Clone)]
@@ -71,7 +71,7 @@ pub(super) trait Shown {
 
 impl Shown for Secret {}
 impl Shown for PathBuf {}
-impl Shown for Vec<Fingerprint> {}
+impl Shown for Vec<Trust> {}
 impl Shown for bool {}
 
 impl Shown for String {
@@ -86,10 +86,10 @@ impl Shown for u16 {
     }
 }
 
-impl Shown for Vec<Address> {
+impl Shown for Vec<Host> {
     fn shown(&self) -> Option<String> {
-        let addresses: Vec<String> = self.iter().map(Address::to_string).collect();
-        Some(format!("'{}'", addresses.join(",")))
+        let hosts: Vec<String> = self.iter().map(Host::as_written).collect();
+        Some(format!("'{}'", hosts.join(",")))
     }
 }
 
@@ -101,31 +101,23 @@ pub(super) struct Paired<T, P> {
     /// The part that the whole included. They stay together: another host has another port.
     included: Option<Setting<P>>,
     /// The part that was set by itself.
-    part: Option<Setting<P>>,
+    pub(super) part: Option<Setting<P>>,
 }
 
 impl<T: PartialEq + Shown, P: PartialEq + Shown> Paired<T, P> {
     /// Sets the whole, and the part if it is included.
     pub(super) fn set_whole(&mut self, setting: Setting<(T, Option<P>)>) -> Result<(), Error> {
-        let Setting {
-            value: (whole, part),
-            origin,
-        } = setting;
-        set(&mut self.whole, Setting::new(whole, &origin))?;
-        part.map_or(Ok(()), |part| {
-            set(&mut self.included, Setting::new(part, &origin))
-        })
-    }
-
-    pub(super) fn set_part(&mut self, part: Setting<P>) -> Result<(), Error> {
-        set(&mut self.part, part)
+        let (whole, part) = setting.value;
+        set(&mut self.whole, Setting::new(whole, &setting.origin))?;
+        match part {
+            Some(part) => set(&mut self.included, Setting::new(part, &setting.origin)),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn ensure_consistent(&self) -> Result<(), Error> {
-        match (&self.included, &self.part) {
-            (Some(included), Some(part)) => included.ensure_same(part),
-            _ => Ok(()),
-        }
+        let both = self.included.as_ref().zip(self.part.as_ref());
+        both.map_or(Ok(()), |(included, part)| included.ensure_same(part))
     }
 
     pub(super) fn fill_from(&mut self, lower: Paired<T, P>) {

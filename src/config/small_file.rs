@@ -45,17 +45,16 @@ impl SmallFile {
         })
     }
 
-    /// Fails if others can read the `secret` in this file, or change what stands beside it, like the
-    /// server that it is sent to.
+    /// Fails if others can read the `secret` in this file, or change other settings in it, like the
+    /// server that the secret is sent to.
     pub fn ensure_private(&self, secret: &str) -> Result<(), OpenToOthers> {
-        let path = &self.path;
-        self.others_can.map_or(Ok(()), |access| {
-            OpenToOthersSnafu {
-                secret,
-                path,
-                access,
-            }
-            .fail()
+        let Some(access) = self.others_can else {
+            return Ok(());
+        };
+        Err(OpenToOthers {
+            secret: secret.to_owned(),
+            path: self.path.clone(),
+            access,
         })
     }
 }

@@ -4,11 +4,11 @@ use snafu::ResultExt;
 
 use super::error::{Error, FingerprintSnafu};
 use crate::pve::secret::Secret;
-use crate::pve::{Address, Fingerprint, addresses};
+use crate::pve::{Host, Trust, parse_hosts};
 
 /// One host or several, and the port of a single one. In a list a port belongs to its host.
-pub(super) fn parse_servers(text: &str) -> Result<(Vec<Address>, Option<u16>), String> {
-    let mut servers = addresses(text).map_err(|error| error.to_string())?;
+pub(super) fn parse_servers(text: &str) -> Result<(Vec<Host>, Option<u16>), String> {
+    let mut servers = parse_hosts(text).map_err(|error| error.to_string())?;
     let port = match &mut servers[..] {
         [only] => only.port.take(),
         _ => None,
@@ -30,10 +30,8 @@ pub(super) fn parse_user(text: &str) -> Result<(String, Option<String>), String>
     };
     let is_allowed = |c: char| c.is_ascii_graphic() && !"!:/=".contains(c);
     let is_user = !user.is_empty() && user.chars().all(is_allowed);
-    Ok((
-        checked(user, is_user, "a user, like root or root@pam")?,
-        realm,
-    ))
+    let user = checked(user, is_user, "a user, like root or root@pam")?;
+    Ok((user, realm))
 }
 
 pub(super) fn parse_realm(text: &str) -> Result<String, String> {
@@ -74,15 +72,16 @@ pub(super) fn parse_boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// One for each host, separated by commas.
-pub(super) fn parse_fingerprints(text: &str, origin: &str) -> Result<Vec<Fingerprint>, Error> {
+/// One fingerprint for each host, separated by commas.
+pub(super) fn parse_pins(text: &str, origin: &str) -> Result<Vec<Trust>, Error> {
     let entries: Vec<&str> = text.split(',').map(str::trim).collect();
     let parsed = entries.iter().enumerate().map(|(index, entry)| {
         let origin = match entries[..] {
             [_] => origin.to_owned(),
             _ => format!("{origin}, number {}", index + 1),
         };
-        entry.parse().context(FingerprintSnafu { origin })
+        let pin = entry.parse().map(Trust::Pin);
+        pin.context(FingerprintSnafu { origin })
     });
     parsed.collect()
 }

@@ -65,7 +65,9 @@ fn masked(guest: Guest, secret: &Secret) -> Guest {
 /// Parses one row, or says what is wrong with it.
 fn guest(row: &RawValue, of_node: Option<&Node>) -> Result<Guest, String> {
     let row: Row = serde_json::from_str(row.get()).map_err(|error| without_position(&error))?;
-    let vmid = Vmid(row.vmid.ok_or("no vmid")?);
+    let vmid = row.vmid.ok_or("no vmid")?;
+    let number = vmid.parse();
+    let vmid = Vmid(number.map_err(|_| format!("'{vmid}' is no VMID"))?);
     let kind = match row.kind.as_deref() {
         Some("qemu") => GuestKind::Qemu,
         Some("lxc") => GuestKind::Lxc,
@@ -73,7 +75,8 @@ fn guest(row: &RawValue, of_node: Option<&Node>) -> Result<Guest, String> {
         None if of_node.is_some() => GuestKind::Qemu,
         None => return Err("no type".to_owned()),
     };
-    let is_name = |name: &String| !name.is_empty() && !is_placeholder(name, vmid);
+    // Some lists show a VM whose configuration has no name yet as `VM 101`.
+    let is_name = |name: &String| !name.is_empty() && *name != format!("VM {vmid}");
     let node = row.node.map(Node).or_else(|| of_node.cloned());
     Ok(Guest {
         vmid,
@@ -86,17 +89,11 @@ fn guest(row: &RawValue, of_node: Option<&Node>) -> Result<Guest, String> {
     })
 }
 
-/// Some lists show a VM whose configuration has no name yet as `VM 101`.
-fn is_placeholder(name: &str, vmid: Vmid) -> bool {
-    let number = name.strip_prefix("VM ");
-    number.is_some_and(|number| number == vmid.to_string())
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default, expecting = "an object")]
 struct Row {
-    #[serde(deserialize_with = "number")]
-    vmid: Option<u32>,
+    #[serde(deserialize_with = "text")]
+    vmid: Option<String>,
     #[serde(rename = "type", deserialize_with = "text")]
     kind: Option<String>,
     #[serde(deserialize_with = "text")]
@@ -119,14 +116,6 @@ fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> 
         Value::Number(number) => Ok(Some(number.to_string())),
         other => Err(D::Error::custom(format!("{other} is no text"))),
     }
-}
-
-fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
-    let number = |text: String| {
-        let parsed = text.parse();
-        parsed.map_err(|_| D::Error::custom(format!("'{text}' is no VMID")))
-    };
-    text(from)?.map(number).transpose()
 }
 
 /// A boolean as Perl writes it: `1`, `"1"` or `true`.
@@ -175,7 +164,7 @@ mod tests {
     #[case::text_for_a_number(r#"{"vmid":"101","type":"qemu","node":"pve1","template":"1"}"#)]
     #[case::number_for_a_text(r#"{"vmid":101,"type":"qemu","node":"pve1","template":1}"#)]
     #[case::truth_as_truth(r#"{"vmid":101,"type":"qemu","node":"pve1","template":true}"#)]
-    fn loose_types_are_taken_as_meant(#[case] json: &str) {
+    fn numbers_and_strings_are_interchangeable(#[case] json: &str) {
         let expected = Guest {
             vmid: Vmid(101),
             kind: GuestKind::Qemu,
@@ -247,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_to_be_kept_leaves_its_vmid_only() {
+    fn of_a_guest_that_is_not_kept_only_the_vmid_is_kept() {
         let row = |vmid, flag| {
             format!(r#"{{"vmid":{vmid},"type":"qemu","node":"pve1","template":{flag}}}"#)
         };

@@ -14,13 +14,16 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use self::answer::Answer;
-use self::connection::{Connection, Endpoint, Limit, Method, Presented, Request};
+use self::connection::{Connection, Endpoint, Limit, Method, Request};
 use self::error::{Delivery, Error};
 use self::host::Host;
 use crate::pve::guest_list::{self, GuestList, Keep};
+use crate::pve::tls::certificate::{Details, Fingerprint};
 use crate::pve::types::{Node, Token, TokenId};
 
 /// How to reach a cluster.
@@ -32,6 +35,15 @@ pub struct Access {
     pub token: Token,
     /// The time limit for one request. The server itself gives up after 30 s.
     pub request_timeout: Duration,
+}
+
+/// What a server presented in the handshake, trusted or not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Presented {
+    /// Of its certificate.
+    pub fingerprint: Fingerprint,
+    /// When the certificate expires, since 1970, if that can be read.
+    pub not_after: Option<Duration>,
 }
 
 /// What happens to requests.
@@ -78,18 +90,20 @@ impl Pve {
         let pve = Pve::unchecked(access, deadline);
         // An unreadable CA file is reported before anything is begun.
         let mut connections = pve.connections.iter();
-        if let Some(connection) = connections.find(|connection| connection.host().tls()) {
+        if let Some(connection) = connections.find(|connection| connection.endpoint.host.tls()) {
             connection.agent()?;
         }
         Ok(pve)
     }
 
     fn unchecked(access: &Access, deadline: Option<Instant>) -> Pve {
-        let endpoints = access.endpoints.iter().cloned();
+        let connections = access.endpoints.iter().cloned();
+        let connections =
+            connections.map(|endpoint| Connection::to(endpoint, access.token.clone()));
         Pve {
             access: access.clone(),
             deadline,
-            connections: endpoints.map(Connection::to).collect(),
+            connections: connections.collect(),
             first: Cell::new(0),
             met: Cell::new(Met::NotYet),
             observer: Box::new(|_| {}),
@@ -124,32 +138,41 @@ impl Pve {
 
     /// What the first host presented last, if it was asked over TLS.
     pub fn presented(&self) -> Option<Presented> {
-        self.connections.first()?.presented()
+        let traced = self.connections.first()?.trace.lock();
+        let certificate = traced.certificate.as_ref()?;
+        Some(Presented {
+            fingerprint: Fingerprint::of(certificate),
+            not_after: Details::of(certificate).map(|details| details.not_after),
+        })
     }
 
     /// The addresses that the first host's name resolved to.
     pub fn addresses(&self) -> Vec<IpAddr> {
         let first = self.connections.first();
-        first.map_or_else(Vec::new, Connection::addresses)
+        first.map_or_else(Vec::new, |first| first.trace.lock().addresses.clone())
     }
 
-    /// `GET path`. `read` turns the answer's `data` into the result, or says what it expected.
-    pub(super) fn get<T>(
+    /// `GET path`. The answer's `data` must be a `T`, which `expected` describes.
+    pub(super) fn get<T: DeserializeOwned>(
         &self,
         path: &str,
-        read: impl FnOnce(&RawValue) -> Result<T, &'static str>,
+        expected: &'static str,
     ) -> Result<T, Error> {
-        self.request(Method::Get, path, read)
+        self.request(Method::Get, path, |data| parsed(data, expected))
     }
 
-    /// `read` as for [`Pve::get`].
+    /// Any request. `read` turns the answer's `data` into the result, or says what it expected.
     pub(super) fn request<T>(
         &self,
         method: Method,
         path: &str,
         read: impl FnOnce(&RawValue) -> Result<T, &'static str>,
     ) -> Result<T, Error> {
-        self.send(&Request { method, path }, |answer| answer.data(read))
+        let answer = self.first_answer(&Request { method, path });
+        let result = answer.and_then(|answer| answer.data(read));
+        let met = result.as_ref().map_or_else(met, |_| Met::Accepted);
+        self.met.set(self.met.get().max(met));
+        result
     }
 
     /// `GET path` of a list of guests; `of_node` and `keep` as for [`guest_list::read`].
@@ -159,22 +182,11 @@ impl Pve {
         of_node: Option<&Node>,
         keep: Keep,
     ) -> Result<GuestList, Error> {
-        let method = Method::GetLong;
-        self.send(&Request { method, path }, |answer| {
-            let secret = &self.access.token.secret;
-            Ok(guest_list::read(&answer.rows()?, of_node, keep, secret))
+        let secret = &self.access.token.secret;
+        self.request(Method::GetLong, path, |data| {
+            let rows: Vec<&RawValue> = parsed(data, "a list of guests")?;
+            Ok(guest_list::read(&rows, of_node, keep, secret))
         })
-    }
-
-    fn send<T>(
-        &self,
-        request: &Request,
-        read: impl FnOnce(&Answer) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let result = self.first_answer(request).and_then(|answer| read(&answer));
-        let met = result.as_ref().map_or_else(met, |_| Met::Accepted);
-        self.met.set(self.met.get().max(met));
-        result
     }
 
     /// The answer of the first host that gives one.
@@ -187,7 +199,7 @@ impl Pve {
             match self.exchange(connection, request) {
                 Err(Error::NoTimeLeft { .. }) if !passed_over.is_empty() => break,
                 Err(error) if another_may_get(request, &error) => {
-                    passed_over.push((connection.host(), error));
+                    passed_over.push((&connection.endpoint.host, error));
                 }
                 answer => {
                     self.notify_of_passed_over(&passed_over);
@@ -197,22 +209,21 @@ impl Pve {
                 }
             }
         }
-        let mut each: Vec<Error> = passed_over.into_iter().map(|(_, error)| error).collect();
-        if each.len() == 1 {
-            Err(each.remove(0))
-        } else {
-            Err(Error::NoneReached { each })
-        }
+        let each: Vec<Error> = passed_over.into_iter().map(|(_, error)| error).collect();
+        Err(match <[Error; 1]>::try_from(each) {
+            Ok([only]) => only,
+            Err(each) => Error::NoneReached { each },
+        })
     }
 
     fn exchange<'a>(
-        &'a self,
+        &self,
         connection: &'a Connection,
         request: &Request,
     ) -> Result<Answer<'a>, Error> {
         let limit = self.limit()?;
         let start = Instant::now();
-        let answer = connection.exchange(request, &self.access.token, limit);
+        let answer = connection.exchange(request, limit);
         let milliseconds = start.elapsed().as_millis();
         let outcome = match &answer {
             Ok(answer) => {
@@ -221,7 +232,8 @@ impl Pve {
             }
             Err(error) => format!("{error}, {milliseconds} ms"),
         };
-        let (host, method, path) = (connection.host(), request.method.name(), request.path);
+        let (host, path) = (&connection.endpoint.host, request.path);
+        let method = request.method.name();
         let line = format!("{host} {method} {path}: {outcome}");
         (self.observer)(Event::Exchange(&line));
         answer.and_then(|answer| answer.unless_lost(path))
@@ -276,6 +288,14 @@ fn another_may_get(request: &Request, error: &Error) -> bool {
     }
 }
 
+/// `data` as a `T`, or else `expected`.
+pub fn parsed<'a, T: Deserialize<'a>>(
+    data: &'a RawValue,
+    expected: &'static str,
+) -> Result<T, &'static str> {
+    serde_json::from_str(data.get()).map_err(|_| expected)
+}
+
 /// A form as the body of a request: keys and their values.
 pub fn encode_form(form: &[(&str, &str)]) -> String {
     let pair = |(key, value): &(&str, &str)| format!("{}={}", escaped(key), escaped(value));
@@ -308,7 +328,7 @@ mod tests {
     #[case::space_is_no_plus("a b+c", "a%20b%2Bc")]
     #[case::path("../x/y?z#", "..%2Fx%2Fy%3Fz%23")]
     #[case::beyond_ascii("é", "%C3%A9")]
-    fn everything_that_could_mean_something_is_escaped(#[case] text: &str, #[case] sent: &str) {
+    fn all_special_characters_are_escaped(#[case] text: &str, #[case] sent: &str) {
         assert_eq!(escaped(text).to_string(), sent);
     }
 }

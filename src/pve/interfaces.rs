@@ -15,19 +15,17 @@ pub struct Interface {
     pub addresses: Vec<IpAddr>,
 }
 
-/// What the agent reports may be anything: the guest's owner may have made it up.
+/// The report cannot be trusted: the owner of the guest controls the agent.
 impl From<Value> for Interface {
     fn from(entry: Value) -> Interface {
-        let addresses = entry.get("ip-addresses").and_then(Value::as_array);
-        let address = |address: &Value| address.get("ip-address")?.as_str()?.parse().ok();
-        let mac = entry.get("hardware-address").and_then(Value::as_str);
+        // Indexing what is no object, or has no such key, gives null.
+        let addresses = entry["ip-addresses"].as_array().into_iter().flatten();
+        let address = |address: &Value| address["ip-address"].as_str()?.parse().ok();
         Interface {
-            mac: mac.map(str::to_ascii_lowercase),
-            addresses: addresses
-                .into_iter()
-                .flatten()
-                .filter_map(address)
-                .collect(),
+            mac: entry["hardware-address"]
+                .as_str()
+                .map(str::to_ascii_lowercase),
+            addresses: addresses.filter_map(address).collect(),
         }
     }
 }
@@ -36,17 +34,14 @@ impl From<Value> for Interface {
 /// are in lower case and in order of preference. IPv4 is preferred over IPv6. Interfaces with other
 /// hardware addresses are internal to the guest: container bridges, tunnels, loopback.
 pub fn best_address(interfaces: &[Interface], macs: &[String]) -> Option<IpAddr> {
-    let of_cards = || {
-        let cards = macs.iter().flat_map(|mac| {
-            let interfaces = interfaces.iter();
-            interfaces.filter(move |interface| interface.mac.as_ref() == Some(mac))
-        });
-        let addresses = cards.flat_map(|interface| &interface.addresses);
-        addresses.copied().filter(is_for_others)
-    };
-    of_cards()
-        .find(IpAddr::is_ipv4)
-        .or_else(|| of_cards().next())
+    let cards = macs.iter().flat_map(|mac| {
+        let interfaces = interfaces.iter();
+        interfaces.filter(move |interface| interface.mac.as_ref() == Some(mac))
+    });
+    let addresses = cards.flat_map(|interface| &interface.addresses);
+    let addresses = addresses.copied().filter(is_for_others);
+    // Of several equal ones this is the first.
+    addresses.min_by_key(IpAddr::is_ipv6)
 }
 
 fn is_for_others(address: &IpAddr) -> bool {
@@ -104,7 +99,7 @@ mod tests {
     #[case::without_a_mac(&[("", "10.8.0.1")], None)]
     #[case::nothing_that_is_one(&[(CARD, "0.0.0.0, 224.0.0.1, 255.255.255.255, ::")], None)]
     #[case::none(&[], None)]
-    fn the_address_is_one_that_others_can_use(
+    fn the_best_address_is_one_that_other_machines_can_use(
         #[case] told: &[(&str, &str)],
         #[case] expected: Option<&str>,
     ) {
@@ -112,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_agent_says_is_read_as_far_as_it_makes_sense() {
+    fn invalid_parts_of_the_agents_report_are_ignored() {
         let data = r#"[{"name":"lo","hardware-address":"00:00:00:00:00:00","ip-addresses":[
             {"ip-address":"127.0.0.1","ip-address-type":"ipv4","prefix":8}]},
             {"name":"eth0","hardware-address":"BC:24:11:00:00:65","ip-addresses":[{"ip-address":7},

@@ -32,6 +32,11 @@ pub fn is_drive(key: &str) -> bool {
     is_numbered(key, &DRIVES)
 }
 
+/// Whether a key is that of a network card.
+pub fn is_net(key: &str) -> bool {
+    is_numbered(key, &["net"])
+}
+
 /// The hardware address of a network card: the value of the key that is its model, or of `macaddr`.
 pub fn mac(net: &str) -> Option<&str> {
     parts(net).find_map(|(key, value)| (key.is_some() && is_mac(value)).then_some(value))
@@ -52,7 +57,7 @@ mod tests {
     #[case::under_its_own_key("model=virtio,bridge=vmbr0,macaddr=bc:24:11:c6:8e:7f", true)]
     #[case::none("virtio,bridge=vmbr0", false)]
     #[case::something_like_it("virtio,bridge=a:b:c:d:e:f", false)]
-    fn a_network_card_has_a_mac_or_none(#[case] net: &str, #[case] has: bool) {
+    fn the_mac_of_a_network_card_is_found(#[case] net: &str, #[case] has: bool) {
         assert_eq!(mac(net).is_some(), has);
     }
 
@@ -61,7 +66,7 @@ mod tests {
     #[case::firmware("efidisk0", true)]
     #[case::controller("scsihw", false)]
     #[case::left_over("unused0", false)]
-    fn drives_are_told_by_their_keys(#[case] key: &str, #[case] is: bool) {
+    fn drives_are_recognized_by_their_keys(#[case] key: &str, #[case] is: bool) {
         assert_eq!(is_drive(key), is);
     }
 }

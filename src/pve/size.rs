@@ -112,7 +112,10 @@ mod tests {
     #[case::two_dots("1.2.3G", None)]
     #[case::empty("", None)]
     #[case::beyond_measure("999999999999T", None)]
-    fn a_size_is_read_and_said_as_proxmox_does(#[case] text: &str, #[case] said: Option<&str>) {
+    fn a_size_is_parsed_and_written_as_proxmox_does(
+        #[case] text: &str,
+        #[case] said: Option<&str>,
+    ) {
         let size: Option<Size> = text.parse().ok();
         assert_eq!(size.map(|size| size.to_string()).as_deref(), said);
     }

@@ -20,10 +20,9 @@ const SECRET: &str = "00000000-0000-0000-0000-000000000001";
 
 /// A client of a server that speaks from `fixtures/api`.
 pub(crate) fn client_of(server: &ServerGuard) -> Pve {
-    let address: Address = server.url().parse().unwrap();
     let access = Access {
         endpoints: vec![Endpoint {
-            host: address.into_host(),
+            host: server.url().parse().unwrap(),
             trust: Trust::SystemRoots,
         }],
         token: Token {
@@ -94,7 +93,7 @@ fn a_vm_being_cloned_has_no_name_but_a_lock() {
 }
 
 #[test]
-fn containers_and_guests_of_offline_nodes_are_told_apart() {
+fn containers_and_guests_of_offline_nodes_are_distinguished() {
     let list = answered("resources-offline-node-and-container", all_guests).unwrap();
     let seen: Vec<(u32, GuestKind, bool)> = list
         .guests
@@ -113,7 +112,7 @@ fn containers_and_guests_of_offline_nodes_are_told_apart() {
 }
 
 #[test]
-fn an_empty_list_is_a_list() {
+fn an_empty_list_is_accepted() {
     let list = answered("resources-empty", all_guests).unwrap();
     assert_eq!(list, GuestList::default());
 }
@@ -151,7 +150,7 @@ fn a_configuration_is_read() {
 }
 
 #[test]
-fn a_half_made_vm_has_a_lock_and_lacks_its_disk() {
+fn an_incomplete_vm_has_a_lock_and_lacks_its_disk() {
     let config = answered("worker-killed-config", |pve| {
         pve.vm_config(&node("pve1"), Vmid(222))
     });
@@ -172,7 +171,7 @@ fn a_vmid_is_free_or_taken(#[case] recording: &str, #[case] vmid: u32, #[case] e
 }
 
 #[test]
-fn a_vm_that_is_not_there_has_no_configuration() {
+fn a_vm_that_does_not_exist_has_no_configuration() {
     let config = answered("aborted-config-after", |pve| {
         pve.vm_config(&node("pve1"), Vmid(220))
     });
@@ -180,12 +179,12 @@ fn a_vm_that_is_not_there_has_no_configuration() {
 }
 
 #[test]
-fn nextid_is_a_number_in_a_text() {
+fn nextid_is_a_number_in_a_string() {
     assert_eq!(answered("nextid", Pve::next_vmid).unwrap(), Vmid(100));
 }
 
 #[test]
-fn a_clone_is_asked_for_in_full_and_nothing_is_asked_besides() {
+fn a_clone_is_full_and_sends_no_other_options() {
     let mut server = Server::new();
     let recording = Recording::load("clone-ok");
     let mock = replay(&mut server, &recording)
@@ -256,7 +255,7 @@ fn a_refused_clone_says_why_in_the_servers_words(#[case] name: &str, #[case] wor
             .into()
     ))
 )]
-fn a_task_tells_where_it_is(#[case] name: &str, #[case] expected: TaskStatus) {
+fn the_status_of_a_task_is_read(#[case] name: &str, #[case] expected: TaskStatus) {
     let recording = Recording::load(name);
     let upid = recording.path.split('/').nth(4).unwrap();
     let status = answered(name, |pve| pve.task_status(&upid.parse().unwrap()));
@@ -264,7 +263,7 @@ fn a_task_tells_where_it_is(#[case] name: &str, #[case] expected: TaskStatus) {
 }
 
 #[test]
-fn a_task_that_is_not_there_is_refused() {
+fn an_unknown_task_is_refused() {
     let recording = Recording::load("task-unknown-status");
     let upid = recording.path.split('/').nth(4).unwrap();
     let status = answered("task-unknown-status", |pve| {
@@ -279,7 +278,7 @@ fn a_task_that_is_not_there_is_refused() {
 #[case::no_status(r#"{"data":{}}"#)]
 #[case::no_object(r#"{"data":"running"}"#)]
 #[case::null(r#"{"data":null}"#)]
-fn a_status_that_makes_no_sense_is_no_answer(#[case] body: &str) {
+fn an_invalid_task_status_is_an_unusable_answer(#[case] body: &str) {
     let mut server = Server::new();
     server.mock("GET", Matcher::Any).with_body(body).create();
     let upid = "UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:";
@@ -302,7 +301,7 @@ fn a_node_with_a_strange_name_stays_one_segment_of_the_path() {
 }
 
 #[test]
-fn what_a_form_would_split_at_stays_one_value() {
+fn characters_that_separate_form_fields_are_escaped() {
     let mut server = Server::new();
     let mock = server
         .mock("POST", "/api2/json/nodes")
@@ -317,7 +316,7 @@ fn what_a_form_would_split_at_stays_one_value() {
 }
 
 #[test]
-fn a_byte_that_is_not_utf8_hides_no_other_guest() {
+fn a_byte_that_is_not_utf8_does_not_hide_other_guests() {
     let mut server = Server::new();
     let rows = [b"a\xe4b".as_slice(), b"web-1"].map(|name| {
         let head = br#"{"vmid":100,"type":"qemu","node":"pve1","name":""#.as_slice();

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+    WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -57,14 +57,17 @@ impl Tls {
     /// present are recorded in `trace`.
     pub fn new(trust: &Trust, trace: Trace) -> Result<Tls, Error> {
         let provider = Arc::new(ring::default_provider());
-        let rule = match trust {
-            Trust::SystemRoots => Rule::signed_by(system_roots(), &provider)?,
-            Trust::CaFile(path) => Rule::signed_by(file_roots(path)?, &provider)?,
-            Trust::Pin(pin) => Rule::Pinned(*pin),
-            Trust::Anyone => Rule::Anyone,
+        let roots = match trust {
+            Trust::SystemRoots => system_roots(),
+            Trust::CaFile(path) => file_roots(path)?,
+            Trust::Pin(_) | Trust::Anyone => RootCertStore::empty(),
         };
+        let roots = Arc::new(roots);
+        let by_roots = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
         let verifier = Verifier {
-            rule,
+            trust: trust.clone(),
+            // This fails only without roots.
+            by_roots: by_roots.build().ok(),
             algorithms: provider.signature_verification_algorithms,
             trace: trace.clone(),
         };
@@ -186,34 +189,12 @@ impl fmt::Debug for TlsTransport {
     }
 }
 
-/// What a certificate has to be.
-#[derive(Debug)]
-enum Rule {
-    SignedByAuthority(Arc<WebPkiServerVerifier>),
-    /// There is no authority to trust.
-    SignedByNobody,
-    Pinned(Fingerprint),
-    Anyone,
-}
-
-impl Rule {
-    fn signed_by(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Rule, Error> {
-        if roots.is_empty() {
-            return Ok(Rule::SignedByNobody);
-        }
-        let provider = Arc::clone(provider);
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map(Rule::SignedByAuthority)
-            .map_err(|error| rustls::Error::General(error.to_string()))
-            .context(SetupSnafu)
-    }
-}
-
-/// Applies a rule to each certificate. Whatever the rule, the server must hold the certificate's key.
+/// Decides whether to trust each certificate. Whatever the rule, the server must hold its key.
 #[derive(Debug)]
 struct Verifier {
-    rule: Rule,
+    trust: Trust,
+    /// Checks that a trusted authority has signed a certificate; `None` if there is none.
+    by_roots: Option<Arc<WebPkiServerVerifier>>,
     algorithms: WebPkiSupportedAlgorithms,
     trace: Trace,
 }
@@ -236,22 +217,20 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         self.trace.lock().certificate = Some(end_entity.clone().into_owned());
         let details = Details::of(end_entity);
-        let verdict = match &self.rule {
-            Rule::SignedByAuthority(authorities) => authorities
+        let distrust = match (&self.trust, &self.by_roots) {
+            (Trust::Anyone, _) => None,
+            (Trust::Pin(pin), _) => Distrust::unless_pinned(*pin, end_entity, details, now),
+            (Trust::SystemRoots | Trust::CaFile(_), None) => Some(Distrust::NoAuthorities),
+            (Trust::SystemRoots | Trust::CaFile(_), Some(by_roots)) => by_roots
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-                .map(|_| ())
-                .map_err(|error| Distrust::of(&error, details, now)),
-            Rule::SignedByNobody => Err(Distrust::NoAuthorities),
-            Rule::Pinned(pin) => Distrust::unless_pinned(*pin, end_entity, details, now),
-            Rule::Anyone => Ok(()),
+                .err()
+                .map(|error| Distrust::of(&error, details, now)),
         };
-        match verdict {
-            Ok(()) => Ok(ServerCertVerified::assertion()),
-            Err(distrust) => {
-                self.trace.lock().distrust = Some(distrust);
-                Err(CertificateError::ApplicationVerificationFailure.into())
-            }
+        if distrust.is_none() {
+            return Ok(ServerCertVerified::assertion());
         }
+        self.trace.lock().distrust = distrust;
+        Err(CertificateError::ApplicationVerificationFailure.into())
     }
 
     fn verify_tls12_signature(

@@ -72,7 +72,7 @@ impl Resolver for Lookup {
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let addresses = match literal_address(uri) {
-            // Needs neither a name service nor the thread that waits for it.
+            // An address needs no name service, and no thread to wait for one.
             Some(address) => {
                 let mut addresses = self.empty();
                 addresses.push(address);
@@ -159,13 +159,13 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    /// Otherwise whoever can change what `localhost` resolves to gets the token in clear text.
+    /// Otherwise anyone who can change what `localhost` resolves to gets the token in clear text.
     #[rstest]
     #[case::this_machine("http://127.0.0.1:8006", true, true)]
     #[case::this_machine_by_ipv6("http://[::1]:8006", true, true)]
     #[case::elsewhere("http://192.0.2.1:8006", true, false)]
     #[case::elsewhere_by_tls("https://192.0.2.1:8006", false, true)]
-    fn without_tls_an_address_must_be_of_this_machine(
+    fn without_tls_only_addresses_of_this_machine_are_accepted(
         #[case] uri: &str,
         #[case] loopback_only: bool,
         #[case] expected: bool,

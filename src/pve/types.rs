@@ -71,15 +71,8 @@ pub enum CloneMode {
     Linked,
 }
 
-impl Default for CloneMode {
-    fn default() -> CloneMode {
-        CloneMode::Full { storage: None }
-    }
-}
-
-/// The options of a clone, apart from its name and VMID. The default is that of Proxmox's web
-/// interface for the full clone of a template.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// The options of a clone, apart from its name and VMID.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CloneOptions {
     /// Whether it gets disks of its own, and where.
     pub mode: CloneMode,
@@ -283,13 +276,11 @@ impl fmt::Display for ExitStatus {
 
 impl From<&str> for ExitStatus {
     fn from(text: &str) -> ExitStatus {
-        match text {
-            "OK" => ExitStatus::Ok,
-            "unexpected status" => ExitStatus::Unexpected,
-            _ => match text.strip_prefix("WARNINGS: ").map(str::parse) {
-                Some(Ok(count)) => ExitStatus::Warnings(count),
-                _ => ExitStatus::Failed(text.to_owned()),
-            },
+        match (text, text.strip_prefix("WARNINGS: ").map(str::parse)) {
+            ("OK", _) => ExitStatus::Ok,
+            ("unexpected status", _) => ExitStatus::Unexpected,
+            (_, Some(Ok(count))) => ExitStatus::Warnings(count),
+            _ => ExitStatus::Failed(text.to_owned()),
         }
     }
 }
@@ -315,8 +306,7 @@ impl TokenId {
 /// `USER@REALM!TOKENID`
 impl fmt::Display for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TokenId { user, realm, key } = self;
-        write!(f, "{user}@{realm}!{key}")
+        write!(f, "{}!{}", self.userid(), self.key)
     }
 }
 
@@ -362,6 +352,17 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
+    /// What tests of other files clone with.
+    impl Default for CloneOptions {
+        fn default() -> CloneOptions {
+            CloneOptions {
+                mode: CloneMode::Full { storage: None },
+                pool: None,
+                target: None,
+            }
+        }
+    }
+
     #[rstest]
     #[case::lowest("100", Ok(Vmid(100)))]
     #[case::highest("999999999", Ok(Vmid(999_999_999)))]
@@ -372,7 +373,10 @@ mod tests {
     #[case::with_a_sign("+142", Err(Error::NotAVmid))]
     #[case::empty("", Err(Error::NotAVmid))]
     #[case::beyond_any_integer("99999999999999999999", Err(Error::NotAVmid))]
-    fn a_vmid_is_what_proxmox_takes(#[case] text: &str, #[case] expected: Result<Vmid, Error>) {
+    fn a_vmid_is_valid_if_proxmox_accepts_it(
+        #[case] text: &str,
+        #[case] expected: Result<Vmid, Error>,
+    ) {
         assert_eq!(text.parse(), expected);
     }
 
@@ -391,7 +395,7 @@ mod tests {
     #[case::trailing_dot("web.", false)]
     #[case::umlaut("wéb", false)]
     #[case::newline("web\n", false)]
-    fn a_vm_name_is_what_proxmox_takes(#[case] text: &str, #[case] accepted: bool) {
+    fn a_vm_name_is_valid_if_proxmox_accepts_it(#[case] text: &str, #[case] accepted: bool) {
         assert_eq!(text.parse::<VmName>().is_ok(), accepted);
     }
 
@@ -403,7 +407,7 @@ mod tests {
     #[case::other_words("clone failed: x", ExitStatus::Failed("clone failed: x".into()))]
     #[case::not_quite_ok("ok", ExitStatus::Failed("ok".into()))]
     #[case::warnings_without_a_number("WARNINGS: ", ExitStatus::Failed("WARNINGS: ".into()))]
-    fn an_exit_status_is_read_to_the_letter(#[case] text: &str, #[case] expected: ExitStatus) {
+    fn an_exit_status_is_matched_exactly(#[case] text: &str, #[case] expected: ExitStatus) {
         assert_eq!(ExitStatus::from(text), expected);
     }
 
@@ -421,7 +425,7 @@ mod tests {
     #[case::no_node("UPID::000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:")]
     #[case::cut("UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000")]
     #[case::no_hex("UPID:pve1:xyz:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:")]
-    fn other_texts_are_no_upid(#[case] text: &str) {
+    fn other_texts_are_not_upids(#[case] text: &str) {
         assert_eq!(text.parse::<Upid>(), Err(Error::NotAUpid));
     }
 

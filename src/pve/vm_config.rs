@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::pve::property::{bare_value, is_drive, is_numbered, mac, parts, value_of};
+use crate::pve::property::{bare_value, is_drive, is_net, mac, parts, value_of};
 use crate::pve::size::Size;
 use crate::pve::types::{Guest, GuestKind, Node, Vmid};
 
@@ -92,7 +92,8 @@ impl VmConfig {
 
     /// Whether there is a drive that passes the cloud-init settings to the VM.
     pub fn has_cloud_init_drive(&self) -> bool {
-        self.drives().any(|(_, drive)| is_cloud_init(drive))
+        let mut drives = self.options_where(is_drive);
+        drives.any(|(_, drive)| is_cloud_init(drive))
     }
 
     /// Whether the guest agent is enabled. If it is not running in the guest, the server reports that
@@ -103,28 +104,22 @@ impl VmConfig {
 
     /// The bridges of its network cards, with the VLAN tag if there is one: `vmbr0`, `vmbr0/20`.
     pub fn bridges(&self) -> BTreeSet<String> {
-        self.nets().filter_map(|(_, net)| bridge(net)).collect()
+        let nets = self.options_where(is_net);
+        nets.filter_map(|(_, net)| bridge(net)).collect()
     }
 
     /// The hardware addresses of its network cards, `net0` first, in lower case.
     pub fn macs(&self) -> Vec<String> {
-        let mut nets: Vec<(&str, &str)> = self.nets().collect();
+        let mut nets: Vec<(&str, &str)> = self.options_where(is_net).collect();
         nets.sort_by_key(|(key, _)| (key.len(), *key));
         let macs = nets.into_iter().filter_map(|(_, net)| mac(net));
         macs.map(str::to_ascii_lowercase).collect()
     }
 
-    fn drives(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.options_where(is_drive)
-    }
-
     fn disk_drives(&self) -> impl Iterator<Item = (&str, &str)> {
         let is_cdrom = |drive| value_of(drive, "media") == Some("cdrom");
-        self.drives().filter(move |(_, drive)| !is_cdrom(drive))
-    }
-
-    fn nets(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.options_where(|key| is_numbered(key, &["net"]))
+        let drives = self.options_where(is_drive);
+        drives.filter(move |(_, drive)| !is_cdrom(drive))
     }
 
     fn options_where(&self, is_meant: fn(&str) -> bool) -> impl Iterator<Item = (&str, &str)> {
@@ -144,8 +139,10 @@ pub fn is_agent_on(agent: &str) -> bool {
 /// Whether a drive is cloud-init's: `data:101/vm-101-cloudinit.qcow2,media=cdrom`, or `data:cloudinit`
 /// in a request for a new one.
 pub fn is_cloud_init(drive: &str) -> bool {
-    let volume = parts(drive).next().map(|(_, value)| value);
-    volume.is_some_and(|volume| volume.contains("cloudinit"))
+    let mut parts = parts(drive);
+    parts
+        .next()
+        .is_some_and(|(_, volume)| volume.contains("cloudinit"))
 }
 
 /// `vmbr0/20` in `virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20`.
@@ -165,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn loose_types_are_taken_as_meant() {
+    fn numbers_and_strings_are_interchangeable() {
         let config = config(r#"{"name":123,"template":"1","cores":4,"lock":"","meta":null}"#);
         assert_eq!(
             (
@@ -185,18 +182,18 @@ mod tests {
     #[case::off("0", false)]
     #[case::off_in_long("enabled=0", false)]
     #[case::only_more("type=virtio", false)]
-    fn the_agent_may_be_asked_or_not(#[case] agent: &str, #[case] may: bool) {
+    fn the_agent_option_says_whether_the_agent_is_enabled(#[case] agent: &str, #[case] may: bool) {
         let config = VmConfig::of([("agent".to_owned(), agent.to_owned())]);
         assert_eq!(config.has_agent(), may);
     }
 
     #[test]
-    fn without_a_word_there_is_no_agent() {
+    fn the_agent_is_disabled_by_default() {
         assert!(!config("{}").has_agent());
     }
 
     #[test]
-    fn macs_come_in_the_order_of_the_cards() {
+    fn macs_are_in_the_order_of_the_cards() {
         let config = config(
             r#"{"net10":"virtio=BC:24:11:00:00:0A,bridge=vmbr0",
                 "net2":"e1000=BC:24:11:00:00:02,bridge=vmbr0","net0":"virtio=BC:24:11:00:00:00"}"#,
@@ -212,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn drives_for_cds_are_no_disks() {
+    fn cd_drives_are_not_disks() {
         let config = config(
             r#"{"scsi0":"data:101/vm-101-disk-0.raw,size=2252M","ide2":"none,media=cdrom",
                 "ide0":"data:101/vm-101-cloudinit.qcow2,media=cdrom,size=4M","scsihw":"virtio-scsi-single",

@@ -293,7 +293,6 @@ fn lacking(words: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pve::Address;
     use rstest::rstest;
 
     fn token(user: &str, realm: &str) -> TokenId {
@@ -455,7 +454,7 @@ mod tests {
         #[case] hint: &str,
     ) {
         let behind = Behind {
-            host: "pve1".parse::<Address>().unwrap().into_host(),
+            host: "pve1".parse().unwrap(),
             node: node.map(|node| Node(node.to_owned())),
         };
         let reason = reason.to_owned();

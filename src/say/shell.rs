@@ -6,6 +6,11 @@ pub fn word(text: &str) -> String {
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();
     }
+    quoted(text)
+}
+
+/// `text` in quotes, as one word of bash, or of zsh, even with its option `RC_QUOTES`.
+pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
 
-use crate::pve::property::{bare_value, is_drive, is_numbered, mac, parts, value_of};
+use crate::pve::property::{bare_value, is_drive, is_net, mac, parts, value_of};
 use crate::pve::{escaped, is_cloud_init};
 
 /// The option with cloud-init's public keys.
@@ -66,10 +66,6 @@ fn default_key(option: &str) -> Option<&'static str> {
     })
 }
 
-fn is_net(key: &str) -> bool {
-    is_numbered(key, &["net"])
-}
-
 fn tags(text: &str) -> BTreeSet<String> {
     let tags = text.split(|c: char| c == ';' || c == ',' || c.is_whitespace());
     let tags = tags.filter(|tag| !tag.is_empty());
@@ -77,10 +73,8 @@ fn tags(text: &str) -> BTreeSet<String> {
 }
 
 fn named_parts<'t>(text: &'t str, default: &'t str) -> BTreeSet<(&'t str, &'t str)> {
-    let parts = parts(text);
-    parts
-        .map(|(key, value)| (key.unwrap_or(default), value))
-        .collect()
+    let named = parts(text).map(|(key, value)| (key.unwrap_or(default), value));
+    named.collect()
 }
 
 /// The parts of a network card. `virtio=MAC` is short for `model=virtio,macaddr=MAC`.
@@ -112,8 +106,8 @@ fn with_mac_of(wanted: &str, current: &str) -> String {
 }
 
 /// `data:32` asks for a new volume of 32 GiB on that storage, `data:cloudinit` for one for
-/// cloud-init. If there is one already, on whichever storage, it is what was asked for: to send the
-/// option again would put an empty disk in its place.
+/// cloud-init. An existing volume, on any storage, counts as that volume: sending the option again
+/// would replace it with an empty disk.
 fn is_same_drive(wanted: &str, current: &str) -> bool {
     // The server uses these to create the volume, and does not keep them.
     const NOT_KEPT: [&str; 4] = ["file", "import-from", "format", "size"];

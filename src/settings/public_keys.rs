@@ -37,7 +37,7 @@ pub(super) fn in_text(text: &str, origin: &str) -> Result<String, Error> {
     Ok(keys)
 }
 
-/// Nobody intends to copy a private key to a VM.
+/// Whether a text contains a private key, which is never meant to be copied to a VM.
 pub(super) fn is_private_key(text: &str) -> bool {
     text.contains("PRIVATE KEY-----")
 }

@@ -83,7 +83,10 @@ VMID  Name
     #[case::wide_terminal(Style::Terminal { columns: 16 }, FRAMED)]
     #[case::narrow_terminal(Style::Terminal { columns: 15 }, PLAIN)]
     #[case::pipe(Style::Plain, PLAIN)]
-    fn a_frame_is_drawn_where_it_fits(#[case] style: Style, #[case] expected: &str) {
+    fn a_table_is_framed_if_the_terminal_is_wide_enough(
+        #[case] style: Style,
+        #[case] expected: &str,
+    ) {
         let rows = [["101", "web\n-1"], ["1000", "-"]];
         let rows = rows.map(|row| row.map(str::to_owned).to_vec());
         let mut out = Vec::new();

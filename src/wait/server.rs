@@ -148,7 +148,7 @@ pub fn is_no_such_task(error: &pve::Error) -> bool {
 mod tests {
     use super::*;
     use crate::pve::types::TokenId;
-    use crate::pve::{Address, Behind, Unreached};
+    use crate::pve::{Behind, Unreached};
     use rstest::rstest;
 
     fn refused(status: u16, words: &str) -> pve::Error {
@@ -164,9 +164,8 @@ mod tests {
     }
 
     fn behind() -> Behind {
-        let host: Address = "pve1".parse().unwrap();
         Behind {
-            host: host.into_host(),
+            host: "pve1".parse().unwrap(),
             node: None,
         }
     }

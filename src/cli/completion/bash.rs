@@ -1,6 +1,7 @@
 //! The script for bash 4.3 or later; it needs no other package.
 
 use crate::cli::level::Level;
+use crate::say::shell::quoted;
 
 /// `complete -o default` would offer files wherever there is nothing else to offer, so `compopt`
 /// switches it on only where a file is expected. Readline then does quoting, tildes and directories.
@@ -95,20 +96,11 @@ complete -F _PROGRAM PROGRAM
 "#;
 
 pub(super) fn level(level: &Level) -> String {
-    let mut lines = vec![format!("    {})\n", quoted(&level.path))];
     let [lists @ .., (_, arguments)] = level.lists(|name, _| name.to_owned());
-    for (list, names) in lists.iter().filter(|(_, names)| !names.is_empty()) {
-        lines.push(format!("        {list}={}\n", quoted(&names.join(" "))));
-    }
+    let lists = lists.iter().filter(|(_, names)| !names.is_empty());
+    let lists = lists.map(|(list, names)| format!("        {list}={}\n", quoted(&names.join(" "))));
+    let (path, lists) = (quoted(&level.path), lists.collect::<Vec<_>>().concat());
     let arguments: Vec<String> = arguments.iter().map(|choices| quoted(choices)).collect();
-    lines.push(format!(
-        "        arguments=({})\n        ;;\n",
-        arguments.join(" ")
-    ));
-    lines.concat()
-}
-
-/// `text` in quotes, as one word of bash, or of zsh, even with its option `RC_QUOTES`.
-pub(super) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
+    let arguments = arguments.join(" ");
+    format!("    {path})\n{lists}        arguments=({arguments})\n        ;;\n")
 }

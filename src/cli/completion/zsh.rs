@@ -1,7 +1,7 @@
 //! The script for zsh, as a file in its `fpath` or to be sourced.
 
-use super::bash::quoted;
 use crate::cli::level::Level;
+use crate::say::shell::quoted;
 
 /// From a file in the `fpath`, zsh runs the whole script as the first call of the function, so the
 /// script has to make that call. A sourced script has to register the function instead.

@@ -1,7 +1,6 @@
-//! What an answer says: `data`, a refusal, or nothing that Proxmox VE would say.
+//! What an answer means: `data`, a refusal, or an answer that is not from Proxmox VE.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -36,10 +35,8 @@ impl Answer<'_> {
             return Ok(self);
         }
         let reason = excerpt(&self.reason, WORDS_AT_MOST);
-        let behind = Behind {
-            host: self.host.clone(),
-            node: node_of(path),
-        };
+        let (host, node) = (self.host.clone(), node_of(path));
+        let behind = Behind { host, node };
         Err(match status {
             595 => Error::Undelivered { behind, reason },
             _ => Error::LostBehind {
@@ -58,10 +55,11 @@ impl Answer<'_> {
         if self.status != 200 {
             return Err(self.refusal());
         }
-        if !self.is_object() {
+        if !self.body.trim_start().starts_with('{') {
             return Err(self.not_proxmox());
         }
-        let data: &RawValue = self.parsed().map_err(|error| self.without_data(&error))?;
+        let Envelope { data, .. } =
+            serde_json::from_str(&self.body).map_err(|error| self.without_data(&error))?;
         read(data).map_err(|expected| {
             let got = self.token.secret.masked_in(data.get().to_owned());
             let got = excerpt(&got, 60);
@@ -69,35 +67,11 @@ impl Answer<'_> {
         })
     }
 
-    /// The rows of a list of guests, which may be long and is parsed only once.
-    pub fn rows(&self) -> Result<Vec<&RawValue>, Error> {
-        if self.status == 200
-            && self.is_object()
-            && let Ok(rows) = self.parsed()
-        {
-            return Ok(rows);
-        }
-        self.data(|_| Err("a list of guests"))
-    }
-
-    /// The value of `data`.
-    fn parsed<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
-        let Envelope { data } = serde_json::from_str(&self.body)?;
-        Ok(data)
-    }
-
-    fn is_object(&self) -> bool {
-        self.body.trim_start().starts_with('{')
-    }
-
     /// The error for an answer that is not 200.
     fn refusal(&self) -> Error {
-        let words = match (self.status, self.body.as_str()) {
-            (401, "") => self.reason.clone(),
-            (400 | 401 | 403 | 500 | 501, body) => match serde_json::from_str(body) {
-                Ok(refusal) => words_of(&refusal, &self.reason),
-                Err(_) => return self.not_proxmox(),
-            },
+        let words = match (self.status, serde_json::from_str(&self.body)) {
+            (401, _) if self.body.is_empty() => self.reason.clone(),
+            (400 | 401 | 403 | 500 | 501, Ok(refusal)) => words_of(&refusal, &self.reason),
             _ => return self.not_proxmox(),
         };
         // Masked again, for JSON can escape the secret; and before half of it is cut off.
@@ -147,17 +121,11 @@ fn is_cut(error: &serde_json::Error, body: &str) -> bool {
     error.is_eof() || is_at_the_end && body.ends_with(['.', '-', '+', 'e', 'E'])
 }
 
-/// The part that all answers of Proxmox VE have.
+/// The body of every answer of Proxmox VE; the last two are parts of refusals.
 #[derive(Deserialize)]
-struct Envelope<T> {
-    data: T,
-}
-
-/// The answer to a refused request.
-#[derive(Deserialize)]
-struct Refusal {
-    #[serde(rename = "data")]
-    _data: IgnoredAny,
+struct Envelope<'a> {
+    #[serde(borrow)]
+    data: &'a RawValue,
     #[serde(default)]
     message: Value,
     #[serde(default)]
@@ -166,19 +134,15 @@ struct Refusal {
 
 /// The server's words: `message`, or before Proxmox VE 8.4 the reason phrase, and `errors` about single
 /// parameters.
-fn words_of(refusal: &Refusal, reason: &str) -> String {
-    let message = match &refusal.message {
-        Value::String(text) => text.trim(),
-        _ => reason,
-    };
+fn words_of(refusal: &Envelope, reason: &str) -> String {
+    let message = refusal.message.as_str().map_or(reason, str::trim);
     let Value::Object(errors) = &refusal.errors else {
         return message.to_owned();
     };
     let each = errors.iter().map(|(parameter, text)| {
-        let text = match text {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let text = text
+            .as_str()
+            .map_or_else(|| text.to_string(), str::to_owned);
         let lines = text.lines().map(str::trim).collect::<Vec<_>>().join(", ");
         format!("{parameter}: {}", lines.trim_end_matches([',', ' ']))
     });

@@ -2,18 +2,16 @@
 
 use std::cell::OnceCell;
 use std::io::ErrorKind;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use snafu::ResultExt;
 use ureq::http::{Response, header};
 use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, Body, Timeout};
 
 use crate::pve::http::answer::Answer;
-use crate::pve::http::error::{Error, TlsSnafu, Unreached};
+use crate::pve::http::error::{Error, Unreached};
 use crate::pve::http::host::Host;
-use crate::pve::tls::certificate::{Details, Fingerprint};
+use crate::pve::tls::certificate::Fingerprint;
 use crate::pve::tls::{self, Tls, Trust};
 use crate::pve::trace::{Lookup, Trace, Traced};
 use crate::pve::types::Token;
@@ -30,8 +28,6 @@ const LIST_AT_MOST: u64 = 64 << 20;
 /// All other answers are far shorter.
 const BODY_AT_MOST: u64 = 4 << 20;
 
-const ENDLESS_HEADERS: &str = "headers without end";
-
 /// A host to ask, and whom to trust there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoint {
@@ -39,15 +35,6 @@ pub struct Endpoint {
     pub host: Host,
     /// Whose certificate it must present.
     pub trust: Trust,
-}
-
-/// What a server presented in the handshake, trusted or not.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Presented {
-    /// Of its certificate.
-    pub fingerprint: Fingerprint,
-    /// When the certificate expires, since 1970, if that can be read.
-    pub not_after: Option<Duration>,
 }
 
 /// A request to any of the hosts.
@@ -90,37 +77,21 @@ pub struct Limit {
 
 /// Sends requests to one host, one at a time.
 pub struct Connection {
-    endpoint: Endpoint,
+    pub endpoint: Endpoint,
+    token: Token,
     agent: OnceCell<Agent>,
-    trace: Trace,
+    /// What is known about the latest request.
+    pub trace: Trace,
 }
 
 impl Connection {
-    pub fn to(endpoint: Endpoint) -> Connection {
+    pub fn to(endpoint: Endpoint, token: Token) -> Connection {
         Connection {
             endpoint,
+            token,
             agent: OnceCell::new(),
             trace: Trace::default(),
         }
-    }
-
-    pub fn host(&self) -> &Host {
-        &self.endpoint.host
-    }
-
-    /// The addresses that the host's name resolved to at the last request.
-    pub fn addresses(&self) -> Vec<IpAddr> {
-        self.trace.lock().addresses.clone()
-    }
-
-    /// What the host presented last.
-    pub fn presented(&self) -> Option<Presented> {
-        let trace = self.trace.lock();
-        let certificate = trace.certificate.as_ref()?;
-        Some(Presented {
-            fingerprint: Fingerprint::of(certificate),
-            not_after: Details::of(certificate).map(|details| details.not_after),
-        })
     }
 
     /// The agent. The first call creates it and reads the CA file or the system's roots.
@@ -146,7 +117,7 @@ impl Connection {
         let tcp = ().chain(TcpConnector::default());
         let trace = self.trace.clone();
         let agent = if host.tls() {
-            let tls = Tls::new(&self.endpoint.trust, trace.clone()).context(TlsSnafu)?;
+            let tls = Tls::new(&self.endpoint.trust, trace.clone())?;
             Agent::with_parts(config, tcp.chain(tls).chain(trace), lookup)
         } else {
             Agent::with_parts(config, tcp.chain(trace), lookup)
@@ -155,16 +126,11 @@ impl Connection {
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
-    pub fn exchange<'a>(
-        &'a self,
-        request: &Request,
-        token: &'a Token,
-        limit: Limit,
-    ) -> Result<Answer<'a>, Error> {
+    pub fn exchange(&self, request: &Request, limit: Limit) -> Result<Answer<'_>, Error> {
         let agent = self.agent()?;
         self.trace.reset();
         let mut response = self
-            .send(agent, request, token, limit.time)
+            .send(agent, request, limit.time)
             .map_err(|error| self.failure(&error, limit, 0))?;
         let status = response.status().as_u16();
         let at_most = match request.method {
@@ -179,7 +145,7 @@ impl Connection {
         // One bad byte must not hide the rest.
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        let masked = |text: String| token.secret.masked_in(text);
+        let masked = |text: String| self.token.secret.masked_in(text);
         let header = |name| {
             let value = response.headers().get(name)?.to_str().ok()?;
             Some(masked(value.to_owned()))
@@ -187,7 +153,7 @@ impl Connection {
         let reason = self.trace.lock().reason_phrase.take();
         Ok(Answer {
             host: &self.endpoint.host,
-            token,
+            token: &self.token,
             status,
             reason: masked(reason.unwrap_or_default()),
             body: masked(text),
@@ -201,11 +167,10 @@ impl Connection {
         &self,
         agent: &Agent,
         request: &Request,
-        token: &Token,
         time: Duration,
     ) -> Result<Response<Body>, ureq::Error> {
         let url = format!("{}{}", self.endpoint.host.base_url(), request.path);
-        let authorization = token.header();
+        let authorization = self.token.header();
         let (change, form) = match &request.method {
             Method::Get | Method::GetLong => {
                 return agent
@@ -241,30 +206,25 @@ impl Connection {
 
     fn lost(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
         let host = self.endpoint.host.clone();
-        let what = match error {
-            ureq::Error::LargeResponseHeader(..) => ENDLESS_HEADERS.to_owned(),
-            // The type of this error cannot be named here.
-            ureq::Error::Protocol(error) if error.to_string().contains("too many headers") => {
-                ENDLESS_HEADERS.to_owned()
-            }
-            ureq::Error::Protocol(_) => "something that is not HTTP".to_owned(),
-            ureq::Error::BodyExceedsLimit(at_most) => format!("more than {} MiB", at_most >> 20),
-            error => {
-                let cause = match error {
-                    ureq::Error::Timeout(_) => {
-                        format!("nothing whole came within {}", seconds(limit.time))
-                    }
-                    error if is_cut(error) => "the connection was cut".to_owned(),
-                    error => error.to_string(),
-                };
-                return Error::NoAnswer {
-                    host,
-                    cause,
-                    cut_short: is_timeout(error) && limit.is_cut_short,
-                };
-            }
+        let unusable = match error {
+            error if has_endless_headers(error) => Some("headers without end".to_owned()),
+            ureq::Error::Protocol(_) => Some("something that is not HTTP".to_owned()),
+            ureq::Error::BodyExceedsLimit(most) => Some(format!("more than {} MiB", most >> 20)),
+            _ => None,
         };
-        Error::Unusable { host, status, what }
+        if let Some(what) = unusable {
+            return Error::Unusable { host, status, what };
+        }
+        let cause = match error {
+            ureq::Error::Timeout(_) => format!("nothing whole came within {}", seconds(limit.time)),
+            error if is_cut(error) => "the connection was cut".to_owned(),
+            error => error.to_string(),
+        };
+        Error::NoAnswer {
+            host,
+            cause,
+            cut_short: is_timeout(error) && limit.is_cut_short,
+        }
     }
 
     fn never_sent(&self, error: &ureq::Error, limit: Limit, traced: &Traced) -> Error {
@@ -305,6 +265,15 @@ impl Connection {
 
 fn is_timeout(error: &ureq::Error) -> bool {
     matches!(error, ureq::Error::Timeout(_))
+}
+
+fn has_endless_headers(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::LargeResponseHeader(..) => true,
+        // The type of this error cannot be named here.
+        ureq::Error::Protocol(error) => error.to_string().contains("too many headers"),
+        _ => false,
+    }
 }
 
 fn is_cut(error: &ureq::Error) -> bool {

@@ -12,10 +12,9 @@ use crate::pve::types::{Node, TokenId};
 
 /// How a request failed.
 #[derive(Debug, Snafu)]
-#[snafu(visibility(pub))]
 #[allow(missing_docs)]
 pub enum Error {
-    #[snafu(display("{source}"))]
+    #[snafu(transparent)]
     Tls { source: tls::Error },
 
     /// The run's deadline passed before the request could be sent. `tried` is the host that did not
@@ -65,7 +64,7 @@ pub enum Error {
         cut_short: bool,
     },
 
-    /// The answer does not say whether the request was carried out. `status` is 0 if it had none.
+    /// The answer does not say whether the request was carried out. `status` is 0 if there was none.
     #[snafu(display("{host} did not answer as Proxmox VE does: {what}"))]
     Unusable {
         host: Host,

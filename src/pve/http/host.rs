@@ -9,33 +9,14 @@ use snafu::{OptionExt, Snafu, ensure};
 /// pveproxy's port.
 const DEFAULT_PORT: u16 = 8006;
 
-/// A server's address as far as a user gave it: `pve.lan`, `pve.lan:8006`, `https://pve.lan`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Address {
-    /// A name, an IPv4 address, or an IPv6 address in brackets.
-    pub name: String,
-    /// Absent if the user gave none.
-    pub port: Option<u16>,
-    /// Whether to use TLS; only loopback may be asked without it.
-    pub tls: bool,
-}
-
-impl Address {
-    /// The server at this address, with the default port if there is none.
-    pub fn into_host(self) -> Host {
-        Host {
-            port: self.port.unwrap_or(DEFAULT_PORT),
-            name: self.name,
-            tls: self.tls,
-        }
-    }
-}
-
-/// A server with its port.
+/// A server: `pve.lan`, `pve.lan:8006`, `https://pve.lan`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Host {
+    /// A name, an IPv4 address, or an IPv6 address in brackets.
     name: String,
-    port: u16,
+    /// The default one if absent.
+    pub port: Option<u16>,
+    /// Only loopback may be asked without it.
     tls: bool,
 }
 
@@ -50,6 +31,13 @@ impl Host {
         self.name.trim_matches(['[', ']'])
     }
 
+    /// As a user would write it.
+    pub fn as_written(&self) -> String {
+        let scheme = if self.tls { "" } else { "http://" };
+        let port = self.port.map(|port| format!(":{port}"));
+        format!("{scheme}{}{}", self.name, port.unwrap_or_default())
+    }
+
     /// The base URL of the API.
     pub fn base_url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
@@ -59,33 +47,22 @@ impl Host {
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.name, self.port)
+        write!(f, "{}:{}", self.name, self.port.unwrap_or(DEFAULT_PORT))
     }
 }
 
-/// As a user would write it.
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "" } else { "http://" };
-        let port = self
-            .port
-            .map_or_else(String::new, |port| format!(":{port}"));
-        write!(f, "{scheme}{}{port}", self.name)
-    }
-}
-
-/// Several addresses, separated by commas.
-pub fn addresses(text: &str) -> Result<Vec<Address>, Error> {
+/// Several hosts, separated by commas.
+pub fn parse_hosts(text: &str) -> Result<Vec<Host>, Error> {
     let entries: Vec<&str> = text.split(',').map(str::trim).collect();
     let has_gap = entries.len() > 1 && entries.contains(&"");
     ensure!(!has_gap, EmptyEntrySnafu);
     entries.into_iter().map(str::parse).collect()
 }
 
-impl FromStr for Address {
+impl FromStr for Host {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Address, Error> {
+    fn from_str(text: &str) -> Result<Host, Error> {
         ensure!(!text.is_empty(), EmptySnafu);
         let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
         let tls = match scheme.to_ascii_lowercase().as_str() {
@@ -101,7 +78,7 @@ impl FromStr for Address {
         let (name, port) = split_port(authority)?;
         ensure!(is_host_name(name), NameSnafu { name });
         ensure!(tls || is_loopback(name), ClearTextSnafu);
-        Ok(Address {
+        Ok(Host {
             name: name.to_owned(),
             port,
             tls,
@@ -202,7 +179,7 @@ mod tests {
     #[case::loopback_in_clear("http://127.0.0.1:8080", "http://127.0.0.1:8080/api2/json")]
     #[case::ipv6_loopback_in_clear("http://[::1]:8080", "http://[::1]:8080/api2/json")]
     fn an_address_becomes_a_base_url(#[case] text: &str, #[case] url: &str) {
-        let host = text.parse::<Address>().unwrap().into_host();
+        let host: Host = text.parse().unwrap();
         assert_eq!(host.base_url(), url);
     }
 
@@ -226,7 +203,7 @@ mod tests {
     #[case::port_word("pve.lan:abc", Error::Port { text: "abc".into() })]
     #[case::no_port_behind_the_colon("pve.lan:", Error::Port { text: String::new() })]
     fn other_texts_are_refused(#[case] text: &str, #[case] reason: Error) {
-        assert_eq!(text.parse::<Address>(), Err(reason));
+        assert_eq!(text.parse::<Host>(), Err(reason));
     }
 
     #[rstest]
@@ -234,8 +211,8 @@ mod tests {
     #[case::two("pve1,pve2:443", &["pve1:8006", "pve2:443"])]
     #[case::with_spaces("pve1, [::1]:8007 ,https://pve3", &["pve1:8006", "[::1]:8007", "pve3:8006"])]
     fn commas_separate_hosts(#[case] text: &str, #[case] expected: &[&str]) {
-        let hosts = addresses(text).unwrap().into_iter().map(Address::into_host);
-        let shown: Vec<String> = hosts.map(|host| host.to_string()).collect();
+        let hosts = parse_hosts(text).unwrap();
+        let shown: Vec<String> = hosts.iter().map(Host::to_string).collect();
         assert_eq!(shown, expected);
     }
 
@@ -245,7 +222,7 @@ mod tests {
     #[case::at_the_end("pve1,", Error::EmptyEntry)]
     #[case::in_the_middle("pve1, ,pve2", Error::EmptyEntry)]
     #[case::one_of_them("pve1,pve 2", Error::Name { name: "pve 2".into() })]
-    fn a_list_is_as_good_as_its_entries(#[case] text: &str, #[case] reason: Error) {
-        assert_eq!(addresses(text), Err(reason));
+    fn a_list_with_an_invalid_entry_is_refused(#[case] text: &str, #[case] reason: Error) {
+        assert_eq!(parse_hosts(text), Err(reason));
     }
 }

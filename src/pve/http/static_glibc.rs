@@ -10,12 +10,12 @@ unsafe extern "C" {
     fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
 }
 
-/// Host names are looked up in files and DNS only. To be called before the first lookup.
+/// Makes host names be looked up in files and DNS only. Must be called before the first lookup.
 pub fn configure_host_lookup() {
     static CONFIGURED: Once = Once::new();
 
-    // SAFETY: both strings are NUL-terminated and static. `Once` admits one caller, and whoever looks
-    // up a name has called this before, so no lookup runs at the same time.
+    // SAFETY: both strings are NUL-terminated and static. `Once` admits one caller, and every thread
+    // calls this before it looks up a name, so no lookup runs at the same time.
     CONFIGURED.call_once(|| unsafe {
         __nss_configure_lookup(c"hosts".as_ptr(), c"files dns".as_ptr());
     });

@@ -62,7 +62,7 @@ fn short_list() -> String {
 const PLACES: [usize; 6] = [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10];
 
 #[test]
-fn a_row_reads_the_same_wherever_in_a_body_it_lies() {
+fn a_row_reads_the_same_at_every_position_in_the_body() {
     let guests: Vec<Guest> = (101..107).map(guest).collect();
     let mut server = Server::new();
     for distance in 0..=row(101).len() {
@@ -103,7 +103,7 @@ fn a_long_list_reads_the_same_in_small_and_large_pieces() {
 
 /// A truncated body with a length that fits it.
 #[test]
-fn a_list_that_is_cut_at_any_byte_breaks_off() {
+fn a_list_that_is_cut_at_any_byte_is_reported_as_incomplete() {
     let body = short_list();
     let mut server = Server::new();
     for length in 1..body.len() {
@@ -149,7 +149,7 @@ fn other_answers_are_not_lists(#[case] body: &str, #[case] what: &str) {
 #[rstest]
 #[case::as_it_is("-")]
 #[case::escaped("\\u002d")]
-fn a_secret_that_is_repeated_is_masked(#[case] hyphen: &str) {
+fn a_secret_in_the_answer_is_masked(#[case] hyphen: &str) {
     let secret = SECRET.replace('-', hyphen);
     let row = format!(
         r#"{{"vmid":101,"type":"qemu","node":"{secret}","name":"a {secret}","status":"{secret}","lock":"{secret}"}}"#

@@ -177,7 +177,7 @@ mod tests {
     #[case::lower_case(BYTES.to_lowercase())]
     #[case::without_colons(BYTES.replace(':', ""))]
     #[case::as_openssl_prints_it(format!("sha256 Fingerprint={BYTES}"))]
-    fn a_fingerprint_is_read_however_it_is_written(#[case] text: String) {
+    fn a_fingerprint_is_accepted_in_every_notation(#[case] text: String) {
         let fingerprint: Fingerprint = text.parse().unwrap();
         assert_eq!(fingerprint.to_string(), BYTES);
     }
@@ -190,7 +190,7 @@ mod tests {
     #[case::another_letter(&BYTES.replace('A', "G"), NotAFingerprint::Digit)]
     #[case::with_its_label(&format!("SHA256 {BYTES}"), NotAFingerprint::Digit)]
     #[case::beyond_ascii("é", NotAFingerprint::Digit)]
-    fn other_texts_are_none(#[case] text: &str, #[case] reason: NotAFingerprint) {
+    fn other_texts_are_not_fingerprints(#[case] text: &str, #[case] reason: NotAFingerprint) {
         assert_eq!(text.parse::<Fingerprint>(), Err(reason));
     }
 
@@ -209,13 +209,13 @@ mod tests {
     #[rstest]
     #[case::beginning(0, "1970-01-01")]
     #[case::leap_day(1_709_208_000, "2024-02-29")]
-    fn a_day_is_written_as_everybody_reads_it(#[case] seconds: u64, #[case] shown: &str) {
+    fn a_day_is_written_as_year_month_day(#[case] seconds: u64, #[case] shown: &str) {
         let day = Day::at(Duration::from_secs(seconds)).unwrap();
         assert_eq!(day.to_string(), shown);
     }
 
     #[test]
-    fn a_certificate_tells_its_names_and_its_end() {
+    fn names_and_expiry_of_a_certificate_are_read() {
         use rcgen::{CertificateParams, KeyPair};
 
         let names = ["pve1.lan", "192.0.2.7", "2001:db8::7"].map(str::to_owned);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_tells_nothing() {
+    fn an_invalid_certificate_has_no_details() {
         assert_eq!(Details::of(&CertificateDer::from(vec![0x30, 0x03])), None);
     }
 }

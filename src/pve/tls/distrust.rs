@@ -1,5 +1,5 @@
-//! Why a server's identity is not believed: what is wrong with its certificate, in words for users
-//! rather than rustls' own.
+//! Why a server is not trusted: what is wrong with its certificate, in words for users rather than
+//! rustls' own.
 
 use std::time::Duration;
 
@@ -109,23 +109,19 @@ impl Distrust {
         certificate: &CertificateDer,
         details: Option<Details>,
         now: UnixTime,
-    ) -> Result<(), Distrust> {
+    ) -> Option<Distrust> {
         if Fingerprint::of(certificate) != pin {
-            return Err(Distrust::NotPinned { pin });
+            return Some(Distrust::NotPinned { pin });
         }
         // It is the pinned certificate, even if its dates cannot be read.
-        let of_its_time = details.and_then(|it| Distrust::of_its_time(&it, now));
-        of_its_time.map_or(Ok(()), Err)
+        Distrust::of_its_time(&details?, now)
     }
 
     fn of_its_time(details: &Details, now: UnixTime) -> Option<Distrust> {
         let now = Duration::from_secs(now.as_secs());
-        if now > details.not_after {
-            let at = details.not_after;
-            return Some(Distrust::Expired { at });
-        }
-        let at = details.not_before;
-        (now < at).then_some(Distrust::NotYetValid { at })
+        let (begin, end) = (details.not_before, details.not_after);
+        let expired = (now > end).then_some(Distrust::Expired { at: end });
+        expired.or((now < begin).then_some(Distrust::NotYetValid { at: begin }))
     }
 }
 
@@ -163,7 +159,7 @@ mod tests {
     #[rstest]
     #[case::short_key(include_str!("../../../fixtures/certificates/rsa-1024.pem"))]
     #[case::before_version_3(include_str!("../../../fixtures/certificates/version-1.pem"))]
-    fn a_kind_that_is_not_verified_any_more_is_no_sign_of_a_thief(#[case] pem: &str) {
+    fn an_outdated_certificate_is_not_reported_as_stolen(#[case] pem: &str) {
         let details = details(pem);
         let error = CertificateError::BadSignature.into();
         assert!(details.is_self_signed && details.may_sign);
@@ -174,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn another_signature_than_the_keys_is_one() {
+    fn a_signature_by_another_key_is_reported_as_a_missing_key() {
         let error = CertificateError::BadSignature.into();
         assert_eq!(
             Distrust::of_signature(&error, None),
@@ -191,6 +187,6 @@ mod tests {
         let pin = Fingerprint::of(&certificate);
         let now = UnixTime::now();
         let verdict = Distrust::unless_pinned(pin, &certificate, None, now);
-        assert_eq!(verdict, Ok(()));
+        assert_eq!(verdict, None);
     }
 }
