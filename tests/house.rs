@@ -138,7 +138,7 @@ fn modules() -> BTreeMap<Module, PathBuf> {
             }
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let module = path.strip_prefix(&src).unwrap().with_extension("");
                 let parts = module.iter().map(|part| part.to_str().unwrap().to_owned());
                 found.insert(parts.collect(), path);
