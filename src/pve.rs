@@ -15,6 +15,7 @@ mod vm_config;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use ureq::http::Method;
 
 pub use self::guest_list::GuestList;
 pub use self::http::connection::Endpoint;
@@ -30,8 +31,7 @@ pub use self::tls::{Error as TlsError, Trust};
 pub use self::vm_config::{VmConfig, is_agent_on, is_cloud_init};
 
 use self::guest_list::Keep;
-use self::http::connection::Method;
-use self::http::{encode_form, parsed};
+use self::http::parsed;
 use self::types::{
     CloneMode, CloneOptions, ExitStatus, Node, TaskStatus, Upid, Version, VmName, Vmid,
 };
@@ -43,7 +43,7 @@ impl Pve {
         struct Answer {
             version: String,
         }
-        self.request(Method::Get, "/version", |data| {
+        self.read("/version", false, |data| {
             let Answer { version: text } = parsed(data, "a version")?;
             let major = text.split(['.', '-']).next();
             let major = major.and_then(|major| major.parse().ok());
@@ -95,7 +95,7 @@ impl Pve {
     /// `GET /cluster/nextid`. The lowest free VMID within the range that the administrator set. Guests
     /// that this token cannot see count too. The VMID is not reserved.
     pub fn next_vmid(&self) -> Result<Vmid, Error> {
-        self.request(Method::Get, "/cluster/nextid", |data| {
+        self.read("/cluster/nextid", false, |data| {
             // The server sends a string; a number is accepted too.
             let vmid: Value = parsed(data, "a VMID")?;
             let text = vmid
@@ -109,7 +109,7 @@ impl Pve {
     /// see it. The server answers 400 if the VMID is taken.
     pub fn is_free(&self, vmid: Vmid) -> Result<bool, Error> {
         let path = format!("/cluster/nextid?vmid={vmid}");
-        match self.request(Method::Get, &path, |_| Ok(true)) {
+        match self.read(&path, false, |_| Ok(true)) {
             Err(Error::Refused {
                 status: 400, words, ..
             }) if words.contains("already exists") => Ok(false),
@@ -138,7 +138,7 @@ impl Pve {
         form.extend(pool.iter().map(|it| ("pool", it.0.as_str())));
         form.extend(target.iter().map(|it| ("target", it.0.as_str())));
         let path = of_vm(node, template, "clone");
-        self.request(Method::Post(encode_form(&form)), &path, upid)
+        self.change(Method::POST, &path, &form, upid)
     }
 
     /// `PUT /nodes/{node}/qemu/{vmid}/config`. Changes options synchronously; with a `digest` only if
@@ -151,7 +151,7 @@ impl Pve {
         options: &[(&str, &str)],
     ) -> Result<(), Error> {
         let path = of_vm(node, vmid, "config");
-        self.request(Method::Put(encode_form(options)), &path, |_| Ok(()))
+        self.change(Method::PUT, &path, options, |_| Ok(()))
     }
 
     /// `PUT /nodes/{node}/qemu/{vmid}/resize`. The size is absolute, so the request may be repeated. If
@@ -166,14 +166,14 @@ impl Pve {
         let path = of_vm(node, vmid, "resize");
         let size = size.to_string();
         let form = [("disk", disk), ("size", size.as_str())];
-        self.request(Method::Put(encode_form(&form)), &path, upid)
+        self.change(Method::PUT, &path, &form, upid)
     }
 
     /// `POST /nodes/{node}/qemu/{vmid}/status/start`. If the VM does not exist or is running already,
     /// only the task fails.
     pub fn start_vm(&self, node: &Node, vmid: Vmid) -> Result<Upid, Error> {
         let path = of_vm(node, vmid, "status/start");
-        self.request(Method::Post(String::new()), &path, upid)
+        self.change(Method::POST, &path, &[], upid)
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/status/current`. Whether the VM is running, from QEMU itself,
@@ -198,7 +198,7 @@ impl Pve {
 
     /// `GET /nodes/{node}/tasks/{upid}/status`. Without Sys.Audit a token sees only its own tasks.
     pub fn task_status(&self, upid: &Upid) -> Result<TaskStatus, Error> {
-        self.request(Method::Get, &of_task(upid, "status"), |data| {
+        self.read(&of_task(upid, "status"), false, |data| {
             let Status { status, exitstatus } = parsed(data, "a task's status")?;
             match (status.as_str(), exitstatus) {
                 ("running", _) => Ok(TaskStatus::Running),
@@ -220,7 +220,7 @@ impl Pve {
             0 => "log?limit=0".to_owned(),
             start => format!("log?start={start}&limit=0"),
         };
-        self.request(Method::GetLong, &of_task(upid, &lines), |data| {
+        self.read(&of_task(upid, &lines), true, |data| {
             let lines: Vec<Line> = parsed(data, "the lines of a log")?;
             Ok(lines.into_iter().map(|line| line.t).collect())
         })

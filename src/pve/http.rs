@@ -17,9 +17,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use ureq::http::Method;
 
 use self::answer::Answer;
-use self::connection::{Connection, Endpoint, Limit, Method, Request};
+use self::connection::{Connection, Endpoint, Limit, Request};
 use self::error::{Delivery, Error};
 use self::host::Host;
 use crate::pve::guest_list::{self, GuestList, Keep};
@@ -158,17 +159,50 @@ impl Pve {
         path: &str,
         expected: &'static str,
     ) -> Result<T, Error> {
-        self.request(Method::Get, path, |data| parsed(data, expected))
+        self.read(path, false, |data| parsed(data, expected))
     }
 
-    /// Any request. `read` turns the answer's `data` into the result, or says what it expected.
-    pub(super) fn request<T>(
+    /// `GET path`, whose answer may be long. `read` turns its `data` into the result, or says what it
+    /// expected.
+    pub(super) fn read<T>(
+        &self,
+        path: &str,
+        is_long: bool,
+        read: impl FnOnce(&RawValue) -> Result<T, &'static str>,
+    ) -> Result<T, Error> {
+        let request = Request {
+            method: Method::GET,
+            path,
+            form: None,
+            is_long,
+        };
+        self.request(&request, read)
+    }
+
+    /// A request that changes something, with a form; without one for `DELETE`. `read` as for
+    /// [`Pve::read`].
+    pub(super) fn change<T>(
         &self,
         method: Method,
         path: &str,
+        form: &[(&str, &str)],
         read: impl FnOnce(&RawValue) -> Result<T, &'static str>,
     ) -> Result<T, Error> {
-        let answer = self.first_answer(&Request { method, path });
+        let request = Request {
+            form: (method != Method::DELETE).then(|| encode_form(form)),
+            method,
+            path,
+            is_long: false,
+        };
+        self.request(&request, read)
+    }
+
+    fn request<T>(
+        &self,
+        request: &Request,
+        read: impl FnOnce(&RawValue) -> Result<T, &'static str>,
+    ) -> Result<T, Error> {
+        let answer = self.first_answer(request);
         let result = answer.and_then(|answer| answer.data(read));
         let met = result.as_ref().map_or_else(met, |_| Met::Accepted);
         self.met.set(self.met.get().max(met));
@@ -183,7 +217,7 @@ impl Pve {
         keep: Keep,
     ) -> Result<GuestList, Error> {
         let secret = &self.access.token.secret;
-        self.request(Method::GetLong, path, |data| {
+        self.read(path, true, |data| {
             let rows: Vec<&RawValue> = parsed(data, "a list of guests")?;
             Ok(guest_list::read(&rows, of_node, keep, secret))
         })
@@ -233,7 +267,7 @@ impl Pve {
             Err(error) => format!("{error}, {milliseconds} ms"),
         };
         let (host, path) = (&connection.endpoint.host, request.path);
-        let method = request.method.name();
+        let method = &request.method;
         let line = format!("{host} {method} {path}: {outcome}");
         (self.observer)(Event::Exchange(&line));
         answer.and_then(|answer| answer.unless_lost(path))
@@ -283,7 +317,7 @@ fn another_may_get(request: &Request, error: &Error) -> bool {
     match error {
         // The next host would not change these.
         Error::Tls { .. } | Error::NoTimeLeft { .. } => false,
-        Error::NoAnswer { cut_short, .. } => !request.method.is_change() && !cut_short,
+        Error::NoAnswer { cut_short, .. } => !request.is_change() && !cut_short,
         error => error.delivery() == Delivery::NotDelivered,
     }
 }

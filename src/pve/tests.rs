@@ -310,7 +310,7 @@ fn characters_that_separate_form_fields_are_escaped() {
         .create();
     let pve = client_of(&server);
     let form = [("a", "b=c&d;e f+é")];
-    let answer = pve.request(Method::Post(encode_form(&form)), "/nodes", |_| Ok(()));
+    let answer = pve.change(Method::POST, "/nodes", &form, |_| Ok(()));
     mock.assert();
     assert!(answer.is_ok());
 }

@@ -4,9 +4,9 @@ use std::cell::OnceCell;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use ureq::http::{Response, header};
+use ureq::http::{self, Method, Response, header};
 use ureq::unversioned::transport::{Connector, TcpConnector};
-use ureq::{Agent, Body, Timeout};
+use ureq::{Agent, AsSendBody, Body, Timeout};
 
 use crate::pve::http::answer::Answer;
 use crate::pve::http::error::{Error, Unreached};
@@ -41,29 +41,16 @@ pub struct Endpoint {
 pub struct Request<'r> {
     pub method: Method,
     pub path: &'r str,
+    /// The form of a change, encoded; a `DELETE` has none.
+    pub form: Option<String>,
+    /// Whether the answer may be long: guests, or the lines of a log.
+    pub is_long: bool,
 }
 
-/// What a request does, with its encoded form.
-pub enum Method {
-    Get,
-    /// `GET` where the answer may be long: guests, or the lines of a log.
-    GetLong,
-    Post(String),
-    Put(String),
-}
-
-impl Method {
-    pub fn name(&self) -> &'static str {
-        match self {
-            Method::Get | Method::GetLong => "GET",
-            Method::Post(_) => "POST",
-            Method::Put(_) => "PUT",
-        }
-    }
-
+impl Request<'_> {
     /// Whether it may change something, so that a lost answer matters.
     pub fn is_change(&self) -> bool {
-        matches!(self, Method::Post(_) | Method::Put(_))
+        self.method != Method::GET
     }
 }
 
@@ -133,9 +120,10 @@ impl Connection {
             .send(agent, request, limit.time)
             .map_err(|error| self.failure(&error, limit, 0))?;
         let status = response.status().as_u16();
-        let at_most = match request.method {
-            Method::GetLong if status == 200 => LIST_AT_MOST,
-            _ => BODY_AT_MOST,
+        let at_most = if request.is_long && status == 200 {
+            LIST_AT_MOST
+        } else {
+            BODY_AT_MOST
         };
         let body = response.body_mut().with_config().limit(at_most);
         let bytes = body
@@ -171,27 +159,23 @@ impl Connection {
     ) -> Result<Response<Body>, ureq::Error> {
         let url = format!("{}{}", self.endpoint.host.base_url(), request.path);
         let authorization = self.token.header();
-        let (change, form) = match &request.method {
-            Method::Get | Method::GetLong => {
-                return agent
-                    .get(url)
-                    .header(header::AUTHORIZATION, authorization.expose())
-                    .config()
-                    .timeout_global(Some(time))
-                    .build()
-                    .call();
-            }
-            Method::Post(form) => (agent.post(url), form),
-            Method::Put(form) => (agent.put(url), form),
+        let max_idle = if request.is_change() {
+            IDLE_BEFORE_A_CHANGE
+        } else {
+            IDLE_AT_MOST
         };
-        change
-            .header(header::AUTHORIZATION, authorization.expose())
-            .content_type("application/x-www-form-urlencoded")
-            .config()
-            .timeout_global(Some(time))
-            .max_idle_age(IDLE_BEFORE_A_CHANGE)
-            .build()
-            .send(form)
+        let head = http::Request::builder()
+            .method(&request.method)
+            .uri(url)
+            .header(header::AUTHORIZATION, authorization.expose());
+        match &request.form {
+            None => send_body(agent, head.body(())?, time, max_idle),
+            Some(form) => {
+                let form_type = "application/x-www-form-urlencoded";
+                let head = head.header(header::CONTENT_TYPE, form_type);
+                send_body(agent, head.body(form.as_str())?, time, max_idle)
+            }
+        }
     }
 
     /// `status` is that of the answer, or 0 if none was received.
@@ -265,6 +249,17 @@ impl Connection {
 
 fn is_timeout(error: &ureq::Error) -> bool {
     matches!(error, ureq::Error::Timeout(_))
+}
+
+fn send_body(
+    agent: &Agent,
+    request: http::Request<impl AsSendBody>,
+    time: Duration,
+    max_idle: Duration,
+) -> Result<Response<Body>, ureq::Error> {
+    let config = agent.configure_request(request);
+    let config = config.timeout_global(Some(time)).max_idle_age(max_idle);
+    agent.run(config.build())
 }
 
 fn has_endless_headers(error: &ureq::Error) -> bool {
