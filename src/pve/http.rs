@@ -170,13 +170,7 @@ impl Pve {
         is_long: bool,
         read: impl FnOnce(&RawValue) -> Result<T, &'static str>,
     ) -> Result<T, Error> {
-        let request = Request {
-            method: Method::GET,
-            path,
-            form: None,
-            is_long,
-        };
-        self.request(&request, read)
+        self.request(&Request::get(path, is_long), |answer| answer.data(read))
     }
 
     /// A request that changes something, with a form; without one for `DELETE`. `read` as for
@@ -191,19 +185,17 @@ impl Pve {
         let request = Request {
             form: (method != Method::DELETE).then(|| encode_form(form)),
             method,
-            path,
-            is_long: false,
+            ..Request::get(path, false)
         };
-        self.request(&request, read)
+        self.request(&request, |answer| answer.data(read))
     }
 
     fn request<T>(
         &self,
         request: &Request,
-        read: impl FnOnce(&RawValue) -> Result<T, &'static str>,
+        read: impl FnOnce(&Answer) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let answer = self.first_answer(request);
-        let result = answer.and_then(|answer| answer.data(read));
+        let result = self.first_answer(request).and_then(|answer| read(&answer));
         let met = result.as_ref().map_or_else(met, |_| Met::Accepted);
         self.met.set(self.met.get().max(met));
         result
@@ -217,9 +209,8 @@ impl Pve {
         keep: Keep,
     ) -> Result<GuestList, Error> {
         let secret = &self.access.token.secret;
-        self.read(path, true, |data| {
-            let rows: Vec<&RawValue> = parsed(data, "a list of guests")?;
-            Ok(guest_list::read(&rows, of_node, keep, secret))
+        self.request(&Request::get(path, true), |answer| {
+            Ok(guest_list::read(&answer.rows()?, of_node, keep, secret))
         })
     }
 

@@ -55,7 +55,7 @@ impl Answer<'_> {
         if self.status != 200 {
             return Err(self.refusal());
         }
-        if !self.body.trim_start().starts_with('{') {
+        if !self.is_object() {
             return Err(self.not_proxmox());
         }
         let Envelope { data, .. } =
@@ -65,6 +65,18 @@ impl Answer<'_> {
             let got = excerpt(&got, 60);
             self.unusable(format!("'{got}' where {expected} was expected"))
         })
+    }
+
+    /// The rows of a list of guests, which may be long and is parsed only once.
+    pub fn rows(&self) -> Result<Vec<&RawValue>, Error> {
+        match serde_json::from_str(&self.body) {
+            Ok(Rows { data }) if self.status == 200 && self.is_object() => Ok(data),
+            _ => self.data(|_| Err("a list of guests")),
+        }
+    }
+
+    fn is_object(&self) -> bool {
+        self.body.trim_start().starts_with('{')
     }
 
     /// The error for an answer that is not 200.
@@ -119,6 +131,13 @@ fn is_cut(error: &serde_json::Error, body: &str) -> bool {
     let last_line = body.rsplit('\n').next().unwrap_or_default();
     let is_at_the_end = error.column() == last_line.len();
     error.is_eof() || is_at_the_end && body.ends_with(['.', '-', '+', 'e', 'E'])
+}
+
+/// The body of a list.
+#[derive(Deserialize)]
+struct Rows<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
 }
 
 /// The body of every answer of Proxmox VE; the last two are parts of refusals.

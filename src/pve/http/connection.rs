@@ -48,6 +48,15 @@ pub struct Request<'r> {
 }
 
 impl Request<'_> {
+    pub fn get(path: &str, is_long: bool) -> Request<'_> {
+        Request {
+            method: Method::GET,
+            path,
+            form: None,
+            is_long,
+        }
+    }
+
     /// Whether it may change something, so that a lost answer matters.
     pub fn is_change(&self) -> bool {
         self.method != Method::GET
