@@ -4,7 +4,7 @@
 //! - `check`: what is said of everything that a run depends on
 //! - `afterwards`: settings, keys and disks, the start and the address, and runs that end in between
 //! - `addresses`: what the agents of many VMs tell
-//! - `claimed`: two runs that make the same VM on one host
+//! - `ledger`: the files in which runs on one host leave records for each other
 //! - `interrupted`: Ctrl-C and `kill`
 //! - `terminal`: the line that changes, and what is left of it
 //! - `trust`: TLS with the right and the wrong server, for each way to trust one
@@ -31,7 +31,6 @@ mod addresses;
 mod afterwards;
 mod chaos;
 mod check;
-mod claimed;
 mod completions;
 mod configuration;
 mod crowd;
@@ -41,6 +40,7 @@ mod homelab;
 mod hosts;
 mod house;
 mod interrupted;
+mod ledger;
 mod limits;
 mod readme;
 mod recorded;

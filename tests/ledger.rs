@@ -1,9 +1,10 @@
-//! Two runs that make the same VM on one host.
+//! The files in which runs on one host leave records for each other.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::process;
 
+use rstest::rstest;
 use serde_json::json;
 
 use crate::fake_pve::{FakePve, Setup};
@@ -17,7 +18,7 @@ fn fake() -> FakePve {
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
 }
 
-/// This process has the claim as long as the file is open.
+/// This process has the lock as long as the file is open.
 fn held(state: &StateDir) -> File {
     let mut file = File::create(format!("{}/web-1.jsonl", state.path())).unwrap();
     file.lock().unwrap();
@@ -109,4 +110,49 @@ fn a_process_that_is_no_more_is_not_named() {
          Hint: --ensure waits for its end, and then says what is there\n"
     );
     assert_eq!((seen.exit, seen.stderr), (Some(1), said));
+}
+
+/// The files in the state directory, by name.
+fn files(state: &StateDir) -> Vec<String> {
+    let files = fs::read_dir(state.path()).unwrap();
+    let names = files.map(|file| file.unwrap().file_name());
+    names.map(|name| name.into_string().unwrap()).collect()
+}
+
+#[rstest]
+#[case::no_such_template("web-1 nosuch", &[])]
+#[case::no_such_storage("web-1 debian-12 --storage nosuch", &[])]
+#[case::the_vm_exists("db-1 debian-12", &[])]
+#[case::the_vm_exists_and_that_will_do("db-1 debian-12 --ensure", &[])]
+#[case::it_was_created("web-1 debian-12", &["web-1.jsonl"])]
+fn only_what_the_next_run_needs_stays_in_the_state_directory(
+    #[case] words: &str,
+    #[case] expected: &[&str],
+) {
+    let setup = json!({"guests": [
+        {"vmid": 100, "name": "db-1"},
+        {"vmid": 9000, "name": "debian-12", "template": true},
+    ]});
+    let fake = FakePve::start(serde_json::from_value::<Setup>(setup).unwrap());
+    let state = StateDir::new();
+    let homelab = Homelab::at(&fake).in_state(&state);
+    homelab.run(&format!("proxmox vm create {words} --poll-interval 0.01"));
+    assert_eq!(files(&state), expected);
+}
+
+/// The first run removes its file when it ends; the second one, which waits for the lock, must not take
+/// the removed file for one that locks others out.
+#[test]
+fn a_run_that_waits_gets_the_lock_of_a_file_that_exists() {
+    let setup = json!({"guests": [], "faults": [{"request": 1, "hang": true}]});
+    let fake = FakePve::start(serde_json::from_value::<Setup>(setup).unwrap());
+    let state = StateDir::new();
+    let homelab = || Homelab::at(&fake).in_state(&state);
+    let first = homelab().start(&format!("{CREATE} --request-timeout 0.3"));
+    fake.wait_for_requests(1);
+    let mut second = homelab().start(&format!("{CREATE} --ensure --timeout 20"));
+    second.has_said("Waiting for another run that makes the same VM...");
+    let ended = [first.wait().exit, second.wait().exit];
+    assert_eq!(ended, [Some(1), Some(1)]);
+    assert_eq!(files(&state), [""; 0]);
 }
