@@ -154,7 +154,7 @@ impl<'r> Taking<'r> {
         &self,
         mut look: impl FnMut(&Pve, &Vm) -> Result<Look<T>, pve::Error>,
     ) -> Result<T, GaveUp<pve::Error>> {
-        self.engine.server.watch(|pve| look(pve, self.vm()))
+        self.engine.server.look(true, |pve| look(pve, self.vm()))
     }
 
     /// What came of a request that may have been carried out is looked for to the end.
@@ -233,7 +233,7 @@ impl<'r> Taking<'r> {
             progress,
             mask,
         } = self.engine;
-        let status = match task::wait(server, &upid, progress) {
+        let status = match task::wait(server, &upid, true, progress) {
             Ok(ended) => ended.status,
             Err(GaveUp::Failed(error)) if is_no_such_task(&error) => ExitStatus::Unexpected,
             // It goes on all the same, and what it does can be seen in the VM.

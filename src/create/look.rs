@@ -154,11 +154,7 @@ impl<'r> Attempt<'r> {
         let stage = Stage::Cloning(vm.clone(), upid.clone());
         progress.at(stage.clone());
         progress.cloning(|| self.count_disks());
-        let waited = if self.cloning.is_taken_over {
-            task::wait_while_visible(server, &upid, progress)
-        } else {
-            task::wait(server, &upid, progress)
-        };
+        let waited = task::wait(server, &upid, !self.cloning.is_taken_over, progress);
         self.cloning.is_watched = true;
         let Ended {
             status,

@@ -46,21 +46,14 @@ impl Server<'_> {
         self.budget.try_until_done(forgiven, || request(self.pve))
     }
 
-    /// Looks until something is known that has to be known before something else is begun.
-    pub fn ask_until_done<T>(
+    /// Looks until done. What `goes_on` by itself is watched whether or not it can be seen; else the looks
+    /// are for something that has to be known before something is begun.
+    pub fn look<T>(
         &self,
+        goes_on: bool,
         mut look: impl FnMut(&Pve) -> Result<Look<T>, pve::Error>,
     ) -> Result<T, GaveUp<pve::Error>> {
-        let forgiven = self.forgiving(Purpose::Prepare);
-        self.budget.look_until_done(forgiven, || look(self.pve))
-    }
-
-    /// Watches what goes on by itself, whether or not it can be seen.
-    pub fn watch<T>(
-        &self,
-        mut look: impl FnMut(&Pve) -> Result<Look<T>, pve::Error>,
-    ) -> Result<T, GaveUp<pve::Error>> {
-        let forgiven = self.forgiving(Purpose::Watch);
+        let forgiven = self.forgiving(Purpose::of_look(goes_on));
         self.budget.look_until_done(forgiven, || look(self.pve))
     }
 
@@ -72,17 +65,12 @@ impl Server<'_> {
         patience: &mut Patience,
         look: Result<T, pve::Error>,
     ) -> Result<Glance<T>, pve::Error> {
-        let purpose = if goes_on {
-            Purpose::Watch
-        } else {
-            Purpose::Prepare
-        };
         match look {
             Ok(seen) => {
                 *patience = Patience::default();
                 Ok(Glance::Saw(seen))
             }
-            Err(error) => match self.forgiving(purpose)(&error) {
+            Err(error) => match self.forgiving(Purpose::of_look(goes_on))(&error) {
                 Forgiven::AsIfNotLooked => Ok(Glance::CutShort(error)),
                 forgiven if patience.lasts(&self.budget, forgiven) => Ok(Glance::Failed(error)),
                 _ => Err(error),
@@ -104,6 +92,16 @@ enum Purpose {
     Change,
     /// To see what goes on by itself.
     Watch,
+}
+
+impl Purpose {
+    fn of_look(goes_on: bool) -> Purpose {
+        if goes_on {
+            Purpose::Watch
+        } else {
+            Purpose::Prepare
+        }
+    }
 }
 
 /// A server that has never answered is probably the wrong one; one that has may be restarting a daemon.

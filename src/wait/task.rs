@@ -1,7 +1,7 @@
 //! A task on the server: waiting for its end, and the lines of its log.
 
+use crate::pve;
 use crate::pve::types::{ExitStatus, TaskStatus, Upid};
-use crate::pve::{self, Pve};
 use crate::say::shell::word;
 use crate::ui::progress::Progress;
 use crate::wait::server::Server;
@@ -18,26 +18,18 @@ pub struct Ended {
     pub before_first_look: bool,
 }
 
-/// Polls a task until it has ended. Failed looks are forgiven to the end, because the task runs whether or
-/// not it can be seen.
-pub fn wait(server: Server, upid: &Upid, progress: &Progress) -> Result<Ended, GaveUp<pve::Error>> {
-    server.watch(poll(upid, progress))
-}
-
-/// Polls a task that may belong to another token, or to a node that is gone: failed looks are forgiven only
-/// for as long as a daemon takes to restart.
-pub fn wait_while_visible(
+/// Polls a task until it has ended. Failed looks at one that `goes_on` are forgiven to the end, because it
+/// runs whether or not it can be seen. One that may belong to another token, or to a node that is gone, is
+/// given up after as long as a daemon takes to restart.
+pub fn wait(
     server: Server,
     upid: &Upid,
+    goes_on: bool,
     progress: &Progress,
 ) -> Result<Ended, GaveUp<pve::Error>> {
-    server.ask_until_done(poll(upid, progress))
-}
-
-fn poll(upid: &Upid, progress: &Progress) -> impl FnMut(&Pve) -> Result<Look<Ended>, pve::Error> {
     let mut before_first_look = true;
     let mut lines_read = 0;
-    move |pve| {
+    server.look(goes_on, |pve| {
         if let TaskStatus::Stopped(status) = pve.task_status(upid)? {
             return Ok(Look::Done(Ended {
                 status,
@@ -52,7 +44,7 @@ fn poll(upid: &Upid, progress: &Progress) -> impl FnMut(&Pve) -> Result<Look<End
             lines
         });
         Ok(Look::NotYet)
-    }
+    })
 }
 
 /// The warnings in the log of a task that ended with some; if none can be read, how to read the log.
