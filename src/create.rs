@@ -3,8 +3,9 @@
 //! - The run locks the ledger of the VM's name, then takes turns: it looks at what the ledger's record
 //!   and the order depend on, decides by one table, and acts once.
 //! - Before it asks for a clone to a VMID it records that. A request that gets no usable answer may be
-//!   carried out at any time, so no other VMID is taken until this one is proved another's. Asking again
-//!   for the same one is safe, for it can become a VM only once.
+//!   carried out at any time, so no other VMID is asked for until this one is proved another's, or until
+//!   it stays free for long while another VM has the name. Asking again for the same one is safe: it can
+//!   become a VM only once.
 //! - A run that is killed leaves its record; the next one finds itself in another row of the table.
 //! - Once the VM exists, its settings, disks, start and address follow, each as far as it is missing.
 

@@ -101,7 +101,7 @@ pub enum Event {
     Upid(Upid),
     /// That clone is done.
     Created(Vmid),
-    /// There is no such VM of ours, and no request is on its way that could still create it.
+    /// There is no such VM of ours, and no request is expected to create it any more.
     Failed(Vmid),
     /// Nothing is left to do for that VM.
     Finished(Vmid),

@@ -169,7 +169,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Records that there is no VM of ours at the VMID of the record, and none will come.
+    /// Records that there is no VM of ours at the VMID of the record, and that none is expected.
     pub fn forget(&mut self, vmid: Vmid) {
         let was_asked = matches!(self.journal.record(), Record::Asked(..));
         self.journal

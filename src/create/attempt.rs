@@ -55,7 +55,7 @@ pub struct Attempt<'r> {
 pub struct Cloning {
     /// What came of the request.
     pub answer: Answer,
-    /// Whether some request may still be carried out.
+    /// Whether some request may still be carried out. It stays so when a later request is answered.
     pub undecided: bool,
     /// Whether only an earlier run has asked so far.
     pub is_taken_over: bool,
@@ -110,7 +110,7 @@ impl<'r> Attempt<'r> {
             template: None,
             growth: None,
             holders: Vec::new(),
-            namesake: Namesake::None,
+            namesake: Namesake::NotLooked,
             asks_otherwise: false,
             choice: Choice::default(),
             pauses: budget.pauses(),

@@ -22,9 +22,10 @@ pub struct Wish {
 pub struct Seen<'a> {
     /// Whether the order asks for something else than what the record says was begun.
     pub asks_otherwise: bool,
-    /// What came of the request for the clone.
+    /// What came of the last request for the clone.
     pub answer: &'a Answer,
-    /// Whether some request for the clone got no usable answer, and may still be carried out.
+    /// Whether some request for the clone got no usable answer, and may still be carried out, whatever
+    /// came of those after it.
     pub undecided: bool,
     /// Who has the VMID in question.
     pub owner: Owner,
@@ -36,7 +37,7 @@ pub struct Seen<'a> {
     pub namesake: Namesake,
 }
 
-/// What came of the request for the clone, with what there is to tell of it.
+/// What came of the last request for the clone, with what there is to tell of it.
 #[derive(Debug, Default)]
 pub enum Answer {
     /// It is not known: it got no usable answer, or an earlier run has made it.
@@ -63,7 +64,8 @@ pub enum Owner {
     NotLooked,
     /// No guest.
     Free,
-    /// Our VM: it has the name, is no template, and no lock of a clone.
+    /// A VM that is as good as ours, whoever made it: it has the name and the template's disks, is no
+    /// template, and no clone locks it.
     Ours,
     /// Another guest.
     Anothers,
@@ -82,17 +84,19 @@ pub enum Owner {
 pub enum Lasting {
     /// Shorter than a while.
     Briefly,
-    /// For 5 intervals: a VM that was asked for should be visible by then.
+    /// For 5 intervals (10 s by default): a VM that was asked for should be visible by then.
     AWhile,
-    /// For 15 intervals: as long as a daemon may take to restart.
+    /// For 15 intervals (30 s by default): as long as a daemon may take to restart.
     ARestart,
 }
 
 /// Which VMs have the name, apart from the one at the VMID in question of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Namesake {
-    /// None, or nobody had to look.
+    /// Nobody had to look.
     #[default]
+    NotLooked,
+    /// None was seen, and nothing can hide one.
     None,
     /// None was seen, but a node or a row that cannot be read may hide one.
     MayBeHidden,
@@ -115,7 +119,7 @@ pub enum Action {
     Wait(Pause),
     /// The VM exists: go on to the steps.
     Take,
-    /// There is no VM of ours at the VMID of the record: record that, and decide anew.
+    /// Give up the VMID of the record, where there is no VM of ours, and decide anew.
     Forget(Vmid),
     /// End with an error.
     Refuse(Refusal),
@@ -212,10 +216,11 @@ fn asked(begun: &Intent, seen: &Seen) -> Action {
         }
         (_, Hidden) if !seen.clone_runs && for_a_while => refuse(Refusal::Hidden),
         (_, Free) => match (seen.namesake, seen.lasting) {
-            (_, Lasting::Briefly) => Action::Wait(Pause::Interval),
+            (_, Lasting::Briefly) | (Namesake::NotLooked, _) => Action::Wait(Pause::Interval),
             (Namesake::None | Namesake::MayBeHidden, _) => Action::CloneAgain(vmid),
             // Never ask again while the name is taken: that would make a second VM of the name.
             (_, Lasting::AWhile) => Action::Wait(Pause::Interval),
+            // A request that has not arrived by now is taken for lost.
             (_, Lasting::ARestart) => Action::Forget(vmid),
         },
         (_, NotLooked | InTheMaking | Hidden | Unknown) => Action::Wait(Pause::Interval),

@@ -102,7 +102,7 @@ impl<'r> Attempt<'r> {
         {
             self.watch_task(&vm, upid)?;
         }
-        self.namesake = Namesake::None;
+        self.namesake = Namesake::NotLooked;
         let must_look = match self.cloning.answer {
             Answer::Unknown | Answer::Failed(_) => true,
             Answer::Done => self.cloning.is_taken_over,

@@ -239,6 +239,24 @@ fn asked_and_undecided(
     assert_eq!(decide(wish, &record, &seen), expected);
 }
 
+/// Whether the name is taken is known before the request is sent again.
+#[test]
+fn asked_and_undecided_while_nobody_has_looked_for_namesakes() {
+    let seen = Seen {
+        undecided: true,
+        owner: Owner::Free,
+        lasting: Lasting::ARestart,
+        namesake: Namesake::NotLooked,
+        ..NOTHING
+    };
+    let wish = Wish {
+        ensure: true,
+        vmid: None,
+    };
+    let record = Record::Asked(intent(), None);
+    assert_eq!(decide(wish, &record, &seen), LOOK_AGAIN);
+}
+
 /// Never ask again while the name is taken.
 #[rstest]
 #[case::for_a_while(Lasting::AWhile, LOOK_AGAIN)]
