@@ -25,7 +25,7 @@ use std::time::Duration;
 use console::Term;
 use serde::Serialize;
 
-use crate::cli::{Noun, Proxmox, Seconds, Task, TaskVerb, Template, TemplateVerb, Vm, VmVerb};
+use crate::cli::{Noun, Proxmox, Seconds, TaskVerb, TemplateVerb, VmVerb};
 use crate::config::{self, Configuration};
 use crate::pve::{self, Access, Event, Pve};
 use crate::say::failure::{Facts, Failure, Kind};
@@ -37,46 +37,36 @@ use crate::wait::{Budget, SystemClock};
 
 /// Runs a command and exits.
 pub fn run(command: &Proxmox) -> ! {
-    let session = |failed_to, json, quiet, verbosity| Session {
+    let session = |failed_to: Option<_>, json, quiet| Session {
         connection: command,
         clock: SystemClock::start(),
         quiet,
         end: End {
             failed_to,
             json,
-            progress: Arc::new(Progress::new(verbosity)),
+            // 'check' says itself what it finds.
+            progress: Arc::new(Progress::new(verbosity(json, quiet || failed_to.is_none()))),
         },
     };
     match &command.noun {
-        Noun::Template(Template {
-            verb: TemplateVerb::List(words),
-        }) => session(Some("list templates"), words.json, false, Verbosity::Notes)
-            .run(template_list::run),
-        Noun::Vm(Vm {
-            verb: VmVerb::List(words),
-        }) => session(Some("list VMs"), words.json, false, Verbosity::Notes)
-            .run(|session| vm_list::run(session, words)),
-        Noun::Vm(Vm {
-            verb: VmVerb::Create(words),
-        }) => {
-            let (json, quiet) = (words.json, words.quiet);
-            session(Some("create VM"), json, quiet, verbosity(json, quiet))
-                .run(|session| vm_create::run(session, words))
+        Noun::Template(template) => match &template.verb {
+            TemplateVerb::List(words) => {
+                session(Some("list templates"), words.json, false).run(template_list::run)
+            }
+        },
+        Noun::Vm(vm) => match &vm.verb {
+            VmVerb::List(words) => session(Some("list VMs"), words.json, false)
+                .run(|session| vm_list::run(session, words)),
+            VmVerb::Create(words) => session(Some("create VM"), words.json, words.quiet)
+                .run(|session| vm_create::run(session, words)),
+        },
+        Noun::Task(task) => match &task.verb {
+            TaskVerb::Wait(words) => session(Some("wait for the task"), words.json, words.quiet)
+                .run(|session| task_wait::run(session, words)),
+        },
+        Noun::Check(words) => {
+            session(None, words.json, false).run(|session| check::run(session, words))
         }
-        Noun::Task(Task {
-            verb: TaskVerb::Wait(words),
-        }) => {
-            let (json, quiet) = (words.json, words.quiet);
-            session(
-                Some("wait for the task"),
-                json,
-                quiet,
-                verbosity(json, quiet),
-            )
-            .run(|session| task_wait::run(session, words))
-        }
-        Noun::Check(words) => session(None, words.json, false, Verbosity::Quiet)
-            .run(|session| check::run(session, words)),
     }
 }
 
@@ -161,13 +151,15 @@ impl Session<'_> {
         }
     }
 
-    /// From now on the first SIGINT or SIGTERM ends the run with what is certain at that moment.
-    pub fn answer_signals(&self) {
+    /// From now on the first SIGINT or SIGTERM ends the run with what is certain at that moment, after
+    /// `clean_up`; the stage does not change any more by then.
+    pub fn answer_signals(&self, clean_up: impl Fn() + Send + 'static) {
         let end = self.end.clone();
         let answer = move |code| {
             // Held until the exit, so that what is printed stays true.
             let stage = end.progress.stage();
             let _owner = end.progress.lock_for_the_end();
+            clean_up();
             let failure = stage.interrupted();
             end.print_failure(&end.message(&failure), &failure);
             exit(code)

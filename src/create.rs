@@ -22,7 +22,7 @@ mod set_up;
 pub use self::order::{Order, Run};
 
 use self::attempt::Attempt;
-use self::decide::{Action, Wish, decide};
+use self::decide::{Action, Pause, Wish, decide};
 use self::failure::in_time;
 use self::journal::Journal;
 use self::set_up::set_up;
@@ -54,11 +54,10 @@ fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Failure> {
             Action::CloneAgain(vmid) => attempt.clone_again(vmid)?,
             Action::Wait(pause) => attempt.wait(pause)?,
             Action::Forget(vmid) => attempt.forget(vmid),
-            Action::Take => {
-                if let Some(existing) = attempt.take() {
-                    return Ok(existing);
-                }
-            }
+            Action::Take => match attempt.take() {
+                Some(existing) => return Ok(existing),
+                None => attempt.wait(Pause::Interval)?,
+            },
             Action::Refuse(refusal) => return Err(attempt.refuse(refusal)),
         }
     }

@@ -146,7 +146,7 @@ pub enum Lock {
 impl Ledger {
     /// Locks the file of a VM name, if no other process has.
     pub fn lock(directory: &Path, name: &VmName) -> Result<Lock, Error> {
-        let path = directory.join(format!("{name}.jsonl"));
+        let path = path_of(directory, name);
         let unusable = |source| Error::unusable(&path, source);
         make_directory(directory).map_err(|source| Error::unusable(directory, source))?;
         let (mut file, is_locked) = open(&path).map_err(unusable)?;
@@ -283,7 +283,9 @@ impl Drop for Ledger {
     /// A file that would tell the next run nothing goes while it is still locked.
     fn drop(&mut self) {
         let is_needed = self.record != Record::None || !self.notes.is_empty() || self.is_set_aside;
-        if let (Some((_, path)), false) = (&self.file, is_needed) {
+        if let (Some((file, path)), false) = (&self.file, is_needed)
+            && is_at(file, path).unwrap_or(false)
+        {
             // What cannot be removed does no harm.
             let _ = fs::remove_file(path);
         }
@@ -317,6 +319,24 @@ impl Record {
     }
 }
 
+/// Removes the file of a name if this process has locked it and nothing but that is written there: for an
+/// end in which no ledger is dropped, while nothing is written any more.
+pub fn remove_unused(directory: &Path, name: &VmName) {
+    let path = path_of(directory, name);
+    let Ok(text) = fs::read(&path) else { return };
+    let events = complete_lines(&text).map(serde_json::from_slice);
+    let is_unused = events
+        .into_iter()
+        .all(|event| matches!(event, Ok(Event::Run { .. })));
+    if is_unused && process_of(&text) == Some(std::process::id()) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+fn path_of(directory: &Path, name: &VmName) -> PathBuf {
+    directory.join(format!("{name}.jsonl"))
+}
+
 /// Does once what every run does there, and leaves nothing but the directory behind. No VM's name begins
 /// with a dot.
 pub fn try_out(directory: &Path) -> Result<(), Error> {
@@ -347,14 +367,19 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
             Err(TryLockError::WouldBlock) => return Ok((file, false)),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        let locked = file.metadata()?;
-        match fs::metadata(path) {
-            Ok(there) if (there.dev(), there.ino()) == (locked.dev(), locked.ino()) => {
-                return Ok((file, true));
-            }
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        if is_at(&file, path)? {
+            return Ok((file, true));
         }
+    }
+}
+
+/// Whether this file is the one at this path, for somebody may have removed it.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let file = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (file.dev(), file.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

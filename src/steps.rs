@@ -86,16 +86,13 @@ impl<'r> Taking<'r> {
         let mut back_off = BackOff::new(&self.engine.server.budget);
         let mut is_told = false;
         while let Some(request) = missing(self)? {
-            let (why, note) = match self.ask(&request)? {
+            let (note, why) = match self.ask(&request)? {
                 Outcome::Done => return Ok(true),
-                Outcome::Passes(why) => {
-                    let note = format!("Trying again until this passes: {why}");
-                    (why, note)
-                }
+                Outcome::Passes(why) => (format!("Trying again until this passes: {why}"), why),
                 Outcome::Unknown(why) => {
                     self.is_undecided = true;
                     let note = format!("Looking whether that was done, for nobody says ({why})...");
-                    (why, note)
+                    (note, why)
                 }
             };
             if !is_told {
@@ -228,12 +225,8 @@ impl<'r> Taking<'r> {
     fn wait_for(&mut self, upid: Upid) -> Result<Outcome, Cause> {
         self.unfinished.task = StepTask::Running(upid.clone());
         self.tell_stage();
-        let Engine {
-            server,
-            progress,
-            mask,
-        } = self.engine;
-        let status = match task::wait(server, &upid, true, progress) {
+        let (server, mask) = (self.engine.server, self.engine.mask);
+        let status = match task::wait(server, &upid, true, self.engine.progress) {
             Ok(ended) => ended.status,
             Err(GaveUp::Failed(error)) if is_no_such_task(&error) => ExitStatus::Unexpected,
             // It goes on all the same, and what it does can be seen in the VM.
@@ -255,14 +248,11 @@ impl<'r> Taking<'r> {
                 "its worker died or its node went down".to_owned(),
             )),
             ExitStatus::Failed(words) if self.passes(&words) => Ok(Outcome::Passes(words)),
-            ExitStatus::Failed(words) => Err(Cause::Task {
-                log: task::last_lines(server, &upid)
-                    .into_iter()
-                    .map(mask)
-                    .collect(),
-                upid,
-                words: mask(words),
-            }),
+            ExitStatus::Failed(words) => {
+                let lines = task::last_lines(server, &upid).into_iter();
+                let (log, words) = (lines.map(mask).collect(), mask(words));
+                Err(Cause::Task { upid, words, log })
+            }
         }
     }
 

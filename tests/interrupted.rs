@@ -1,6 +1,7 @@
 //! Ctrl-C and `kill` at every stage of a run.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::chaos::report::{Said, read};
 use crate::fake_pve::{FakePve, Setup};
-use crate::homelab::{Homelab, Seen, Signal, secrets};
+use crate::homelab::{Homelab, Seen, Signal, StateDir, secrets};
 
 /// How many bytes a pipe takes before somebody reads.
 const PIPE_HOLDS: usize = 65536;
@@ -30,27 +31,31 @@ fn fake(faults: &Value) -> FakePve {
     json!([{"request": 1, "hang": true}]), 1,
     "interrupted; nothing was started",
     "there is nothing to clean up; run it again",
+    0,
 )]
 #[case::between_the_request_and_its_answer(
     json!([{"request": 3, "hang": true}]), 3,
     "interrupted; VM 100 'web-1' on node 'pve1' may or may not be in the making",
     "the same command with --ensure goes on with it",
+    1,
 )]
 #[case::while_the_clone_runs(
     json!([]), 6,
     "interrupted; the clone to VM 100 'web-1' on node 'pve1' is still running",
     "the same command with --ensure goes on with it; to wait only: homelab proxmox task wait \
      'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'",
+    1,
 )]
 fn a_run_says_what_goes_on_without_it(
     #[case] faults: Value,
     #[case] requests: usize,
     #[case] message: &str,
     #[case] hint: &str,
+    #[case] files: usize,
     #[values((Signal::INT, 130), (Signal::TERM, 143))] (signal, exit): (Signal, i32),
 ) {
-    let fake = fake(&faults);
-    let run = Homelab::at(&fake).start(CREATE);
+    let (fake, state) = (fake(&faults), StateDir::new());
+    let run = Homelab::at(&fake).in_state(&state).start(CREATE);
     fake.wait_for_requests(requests);
     run.signal(signal);
     let expected = Seen {
@@ -62,6 +67,8 @@ fn a_run_says_what_goes_on_without_it(
         ),
     };
     assert_eq!(run.wait(), expected);
+    // A run that began nothing leaves no file behind.
+    assert_eq!(fs::read_dir(state.path()).unwrap().count(), files);
 }
 
 #[test]

@@ -59,11 +59,8 @@ pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
     }
     printed?;
     let is_any_failed = found.iter().any(|finding| finding.result == Verdict::Fail);
-    let kind = if found.iter().any(|finding| finding.is_config) {
-        Kind::Config
-    } else {
-        Kind::Failed
-    };
+    let is_config = found.iter().find(|finding| finding.is_config);
+    let kind = is_config.map_or(Kind::Failed, |_| Kind::Config);
     Ok(Success {
         failed_check: is_any_failed.then_some(kind),
         ..session.result(&finding::document(&found), |_, _| Ok(()))?

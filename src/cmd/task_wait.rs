@@ -27,7 +27,7 @@ pub fn run(session: &Session, words: &TaskWait) -> Result<Success, Failure> {
     let upid = &words.upid;
     let access = session.configuration()?.access;
     session.progress().at(Stage::Waiting(upid.clone()));
-    session.answer_signals();
+    session.answer_signals(|| {});
     let pve = session.client(&access, Some(words.timeout.0));
     let pve = pve.map_err(|error| Failure::of_request(&error))?;
     let server = Server {
@@ -78,15 +78,12 @@ fn not_seen(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failure {
     let failure = match gave_up {
         GaveUp::TimeIsUp(unseen) => {
             let words = stage.as_last_seen(unseen.as_ref());
-            let hint = match &unseen {
-                Some(error) => {
-                    let hint = format!("if the UPID and its node are right, {}", stage.hint());
-                    with_more(hint, Some(error))
-                }
-                None => stage.hint(),
-            };
+            let doubt = unseen
+                .as_ref()
+                .map(|_| "if the UPID and its node are right, ");
+            let hint = format!("{}{}", doubt.unwrap_or_default(), stage.hint());
             let message = format!("Timed out after {seconds} s; {words}");
-            Failure::new(Kind::Timeout, message).with_hint(hint)
+            Failure::new(Kind::Timeout, message).with_hint(with_more(hint, unseen.as_ref()))
         }
         GaveUp::Failed(error) => {
             let hint = if is_no_such_task(&error) {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{Session, Success};
 use crate::cli::VmCreate;
 use crate::create::{Order, Run, create};
+use crate::ledger::remove_unused;
 use crate::pve::types::{CloneMode, CloneOptions, Node, Pool, Storage, Upid, Vmid};
 use crate::say::failure::{Failure, Kind};
 use crate::say::vm::Vm;
@@ -34,7 +35,8 @@ pub fn run(session: &Session, words: &VmCreate) -> Result<Success, Failure> {
     let order = order(words)?;
     let access = session.configuration()?.access;
     let state = Session::state_directory()?;
-    session.answer_signals();
+    let (directory, name) = (state.clone(), order.name.clone());
+    session.answer_signals(move || remove_unused(&directory, &name));
     let pve = session.client(&access, Some(words.timeout.0));
     let pve = pve.map_err(|error| Failure::of_request(&error))?;
     let hosts = access.endpoints.iter();

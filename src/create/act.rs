@@ -1,17 +1,15 @@
 //! What a run does once it is decided.
 
-use std::collections::BTreeMap;
-
 use super::attempt::{Attempt, Cloning, View};
-use super::decide::{Answer, Namesake, Pause, Refusal};
+use super::decide::{Answer, Namesake, Owner, Pause, Refusal};
 use super::failure::{
     Doubt, ambiguous, begun_otherwise, busy, clone_refused, created_unseen, exists, half_made,
-    hidden, name_may_be_taken, not_read, still_unclear, task_failed, timed_out, vmid_taken,
+    hidden, name_may_be_taken, not_read, task_failed, timed_out, vmid_taken,
 };
 use super::fit::{check_template, tell_if_elsewhere};
 use crate::guests::Guests;
 use crate::guests::owner::Sight;
-use crate::ledger::{Event, Growth, Intent, Record};
+use crate::ledger::{Event, Intent, Record};
 use crate::pve::types::{Guest, Vmid};
 use crate::pve::{self, Delivery, Pve};
 use crate::say::failure::{Failure, Kind, Started};
@@ -21,7 +19,7 @@ use crate::say::vm::{Existing, Vm};
 impl Attempt<'_> {
     /// Asks for a clone to `--vmid` or to a free VMID.
     pub fn clone_anew(&mut self) -> Result<(), Failure> {
-        if self.namesake == Namesake::MayBeHidden {
+        if self.namesake == Namesake::MayBeHidden && self.is_first("hidden namesake") {
             // Who names the VMID knows which VM is meant, even if another one has its name.
             let doubts = self.doubts();
             let name = &self.run.order.name;
@@ -30,32 +28,26 @@ impl Attempt<'_> {
                 .warning(&format!("another VM may be named '{name}': {doubts}"));
         }
         let template = self.find_template()?;
-        let growth = self.check_template(&template)?;
+        self.check_template(&template)?;
         let vmid = match self.run.order.vmid {
             Some(vmid) => vmid,
             None => self.free_vmid()?,
         };
         self.cloning = Cloning::default();
         self.view = View::default();
-        self.ask(&template, vmid, growth)
+        self.ask(&template, vmid)
     }
 
     /// Asks once more for the clone to the VMID of the record.
     pub fn clone_again(&mut self, vmid: Vmid) -> Result<(), Failure> {
-        let checked = self.find_template().and_then(|template| {
-            let growth = self.check_template(&template)?;
-            Ok((template, growth))
+        let asked = self.find_template().and_then(|template| {
+            self.check_template(&template)?;
+            self.ask(&template, vmid)
         });
-        let (template, growth) = checked.map_err(|error| self.before_seen_again(error))?;
-        self.ask(&template, vmid, growth)
+        asked.map_err(|error| self.before_seen_again(error))
     }
 
-    fn ask(
-        &mut self,
-        template: &Guest,
-        vmid: Vmid,
-        growth: BTreeMap<String, Growth>,
-    ) -> Result<(), Failure> {
+    fn ask(&mut self, template: &Guest, vmid: Vmid) -> Result<(), Failure> {
         let run = self.run;
         let vm = run.vm(vmid, run.node_for(template));
         let (mode, storage) = run.order.mode();
@@ -69,12 +61,11 @@ impl Attempt<'_> {
             pool: options.pool.clone(),
             target: options.target.clone(),
             hosts: run.hosts.clone(),
-            growth,
+            growth: self.growth.clone().unwrap_or_default(),
         };
-        if self.journal.record().intent() != Some(&intent) {
-            self.journal.announce(intent)?;
-        }
-        run.progress.at(Stage::Undecided(vm.clone()));
+        self.journal.announce(intent)?;
+        self.cloning.upid = None;
+        self.cloning.warnings.clear();
         let asked = run.server.ask_for_change(|pve| {
             let (node, template) = (&template.node, template.vmid);
             pve.clone_vm(node, template, vmid, &vm.name, options)
@@ -101,10 +92,11 @@ impl Attempt<'_> {
         self.cloning.answer = match &error {
             _ if error.delivery() == Delivery::Unknown => {
                 let vmid = vm.vmid;
-                let note = format!(
-                    "No answer to the clone ({error}); looking what becomes of VM {vmid}..."
-                );
-                self.tell_once("lost answer", &note);
+                if self.is_first(format!("lost answer {vmid}")) {
+                    self.run.progress.note(&format!(
+                        "No answer to the clone ({error}); looking what becomes of VM {vmid}..."
+                    ));
+                }
                 self.cloning.undecided = true;
                 self.cloning.doubt = Some(Doubt::Lost {
                     why: Box::new(error),
@@ -120,14 +112,12 @@ impl Attempt<'_> {
         };
     }
 
-    /// What the template's disks come to, once the template was found fit.
-    fn check_template(&mut self, template: &Guest) -> Result<BTreeMap<String, Growth>, Failure> {
-        if let Some(growth) = &self.growth {
-            return Ok(growth.clone());
+    /// Learns what the template's disks come to, unless the template was found fit before.
+    fn check_template(&mut self, template: &Guest) -> Result<(), Failure> {
+        if self.growth.is_none() {
+            self.growth = Some(check_template(self.run, template)?);
         }
-        let growth = check_template(self.run, template)?;
-        self.growth = Some(growth.clone());
-        Ok(growth)
+        Ok(())
     }
 
     fn free_vmid(&self) -> Result<Vmid, Failure> {
@@ -149,9 +139,12 @@ impl Attempt<'_> {
         let is_time_left = match pause {
             Pause::Interval => self.pauses.pause(self.run.server.budget.interval),
             Pause::BackOff => {
-                if let Answer::Taken(words) | Answer::Passes(words) = &self.cloning.answer {
+                let is_first = self.is_first("lock");
+                if let Answer::Taken(words) | Answer::Passes(words) = &self.cloning.answer
+                    && is_first
+                {
                     let note = format!("Trying again until this passes: {words}");
-                    self.tell_once("lock", &note);
+                    self.run.progress.note(&note);
                 }
                 self.back_off.pause()
             }
@@ -233,11 +226,11 @@ impl Attempt<'_> {
             }
             Refusal::VmidTaken(vmid) => {
                 let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
-                let guest = match &self.view.sight {
-                    Some(Sight::Anothers(guest)) => Some(guest),
-                    _ => row,
-                };
-                vmid_taken(vmid, guest)
+                match &self.view.sight {
+                    Some(Sight::Anothers(guest)) => vmid_taken(vmid, Ok(guest)),
+                    Some(sight) => vmid_taken(vmid, row.ok_or(sight)),
+                    None => vmid_taken(vmid, row.ok_or(&Sight::Appeared)),
+                }
             }
             Refusal::AskedOtherwise(begun) => {
                 let asked = self.differences(&begun).join(", ");
@@ -246,7 +239,7 @@ impl Attempt<'_> {
                     _ => Started::Unknown,
                 };
                 let vm = self.vm_of(&begun);
-                begun_otherwise(&vm, &begun, &asked, started, self.journal.path())
+                begun_otherwise(order, &vm, &begun, &asked, started, self.journal.path())
             }
             Refusal::Hidden(begun) => {
                 let was_created = !matches!(self.journal.record(), Record::Asked(..));
@@ -262,13 +255,18 @@ impl Attempt<'_> {
         let vm = self.vm_of(begun);
         let (template, undecided) = (begun.template, self.cloning.undecided);
         let answer = std::mem::take(&mut self.cloning.answer);
-        if !undecided && !matches!(answer, Answer::Unknown | Answer::Due | Answer::Done) {
+        let is_seen = matches!(
+            self.seen().owner,
+            Owner::NotLooked | Owner::Free | Owner::Anothers
+        );
+        let has_failed = !matches!(answer, Answer::Unknown | Answer::Due | Answer::Done);
+        if has_failed && is_seen && !undecided {
             let failed = Event::Failed(vm.vmid);
             self.journal.tell(failed, Stage::NothingStarted);
         }
         match answer {
             Answer::Refused(source) => clone_refused(template, &vm, undecided, source),
-            Answer::Failed(failed) => task_failed(vm, undecided, failed),
+            Answer::Failed(failed) => task_failed(vm, undecided, is_seen, failed),
             Answer::Taken(words) | Answer::Passes(words) if !undecided => {
                 busy(template, &vm, &words, self.run.server.budget.seconds())
             }
@@ -309,7 +307,7 @@ impl Attempt<'_> {
         let unseen = self.view.unseen.as_deref();
         match (self.journal.record().clone(), &self.view.vm) {
             (Record::Asked(begun, _), _) => self.clone_failed(&begun),
-            (Record::None, Some(vm)) => still_unclear(seconds, vm, unseen),
+            (Record::None, Some(vm)) => self.timed_out(&Stage::Inspecting(vm.clone())),
             (record, Some(vm)) => {
                 let is_finished = matches!(record, Record::Finished(_));
                 created_unseen(vm, is_finished, Some(seconds), unseen)

@@ -1,6 +1,6 @@
 //! What one run has learnt so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::decide::{Answer, Lasting, Namesake, Owner, Seen};
@@ -13,7 +13,7 @@ use crate::guests::vmid::Choice;
 use crate::ledger::{Growth, Intent, Record};
 use crate::pve::types::{Guest, Upid};
 use crate::pve::{self, VmConfig};
-use crate::say::failure::Failure;
+use crate::say::failure::{Failure, Started};
 use crate::say::vm::{Existing, Vm};
 use crate::wait::refusal::Refusal;
 use crate::wait::{BackOff, Patience, Pauses};
@@ -47,7 +47,7 @@ pub struct Attempt<'r> {
     /// The pauses that grow.
     pub back_off: BackOff<'r>,
     /// Notes that are said once.
-    told: Vec<&'static str>,
+    told: BTreeSet<String>,
 }
 
 /// What is known of the clone to the VMID of the record.
@@ -92,15 +92,11 @@ impl<'r> Attempt<'r> {
     /// Before the first look.
     pub fn new(run: &'r Run<'r>, journal: Journal<'r>) -> Attempt<'r> {
         let budget = run.server.budget;
-        let cloning = match journal.record() {
-            Record::Asked(_, upid) => Cloning {
-                undecided: true,
-                is_taken_over: true,
-                upid: upid.clone(),
-                ..Cloning::default()
-            },
-            _ => Cloning::default(),
-        };
+        let mut cloning = Cloning::default();
+        if let Record::Asked(_, upid) = journal.record() {
+            (cloning.undecided, cloning.is_taken_over) = (true, true);
+            cloning.upid.clone_from(upid);
+        }
         Attempt {
             run,
             journal,
@@ -115,7 +111,7 @@ impl<'r> Attempt<'r> {
             choice: Choice::default(),
             pauses: budget.pauses(),
             back_off: BackOff::new(&budget),
-            told: Vec::new(),
+            told: BTreeSet::new(),
         }
     }
 
@@ -134,15 +130,12 @@ impl<'r> Attempt<'r> {
 
     fn lasting(&self) -> Lasting {
         let budget = self.run.server.budget;
-        let lasting = self.view.since.map_or(Duration::ZERO, |(_, since)| {
-            budget.clock.elapsed().saturating_sub(since)
-        });
-        if lasting >= budget.a_restart() {
-            Lasting::ARestart
-        } else if lasting >= budget.a_while() {
-            Lasting::AWhile
-        } else {
-            Lasting::Briefly
+        let now = budget.clock.elapsed();
+        let since = self.view.since.map_or(now, |(_, since)| since);
+        match now.saturating_sub(since) {
+            lasting if lasting >= budget.a_restart() => Lasting::ARestart,
+            lasting if lasting >= budget.a_while() => Lasting::AWhile,
+            _ => Lasting::Briefly,
         }
     }
 
@@ -181,22 +174,23 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    /// A failure before it is clear what became of an earlier run's clone.
+    /// A failure before it is clear what became of an earlier run's clone, or whether this order goes on
+    /// with its VM.
     pub fn before_seen_again(&self, failure: Failure) -> Failure {
-        match self.journal.record() {
+        let record = self.journal.record();
+        let (begun, started, path) = match record {
             Record::Asked(begun, _) if self.cloning.is_taken_over => {
-                before_seen_again(&self.vm_of(begun), failure)
+                (begun, Started::Unknown, self.journal.path())
             }
-            _ => failure,
-        }
+            Record::Created(begun) => (begun, Started::Yes, None),
+            _ => return failure,
+        };
+        before_seen_again(&self.vm_of(begun), started, failure, path)
     }
 
-    /// Notes something the first time.
-    pub fn tell_once(&mut self, what: &'static str, note: &str) {
-        if !self.told.contains(&what) {
-            self.told.push(what);
-            self.run.progress.note(note);
-        }
+    /// Whether this is to be told for the first time.
+    pub fn is_first(&mut self, what: impl Into<String>) -> bool {
+        self.told.insert(what.into())
     }
 }
 

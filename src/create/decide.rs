@@ -202,14 +202,19 @@ fn asked(begun: &Intent, seen: &Seen) -> Action {
     match (seen.answer, seen.owner) {
         (_, Anothers) => Action::Forget(vmid),
         _ if seen.asks_otherwise => refuse(Refusal::AskedOtherwise),
+        // Only a lock on a free VMID passes; whatever else is there was made by somebody else. While
+        // undecided, our own request may be what took it.
+        (Taken(_), Free) if !seen.undecided => Action::Wait(Pause::BackOff),
+        (Taken(_), NotLooked | Ours | Incomplete | InTheMaking | Hidden) if !seen.undecided => {
+            Action::Forget(vmid)
+        }
+        (_, Ours) | (Done, NotLooked) => Action::Take,
         // Where this token sees no VMs, the word of the task is all there is.
-        (_, Ours) | (Done, NotLooked | Hidden) => Action::Take,
-        (Refused(_), _) | (Failed(_), NotLooked | Free | Hidden) => refuse(Refusal::CloneFailed),
+        (Done, Hidden) if !seen.clone_runs && for_a_while => Action::Take,
+        (Refused(_), _) | (Failed(_), Free) => refuse(Refusal::CloneFailed),
+        (Failed(_), Hidden) if !seen.clone_runs && for_a_while => refuse(Refusal::CloneFailed),
         (Passes(_), _) => Action::Wait(Pause::BackOff),
         (Due, _) if !seen.undecided => Action::CloneAgain(vmid),
-        // Only a lock on a free VMID passes. While undecided, our own request may be what took it.
-        (Taken(_), Free) if !seen.undecided => Action::Wait(Pause::BackOff),
-        (Taken(_), NotLooked | InTheMaking | Hidden) if !seen.undecided => Action::Forget(vmid),
         (_, Incomplete) => refuse(Refusal::HalfMade),
         (Failed(_), InTheMaking) if !seen.undecided && !seen.clone_runs && for_a_while => {
             refuse(Refusal::HalfMade)

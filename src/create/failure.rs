@@ -4,7 +4,7 @@ use std::path::Path;
 
 use snafu::Snafu;
 
-use super::order::Run;
+use super::order::{Order, Run};
 use crate::guests::owner::Sight;
 use crate::guests::template::NotFound;
 use crate::ledger::{self, Intent, Mode};
@@ -48,47 +48,55 @@ pub enum Doubt {
 
 /// The failure once the budget has ended, if nothing but that was in the way.
 pub fn in_time(run: &Run, failure: Failure) -> Failure {
-    let is_unanswered = failure.kind == Kind::Unreachable && failure.facts.started == Started::No;
-    if is_unanswered && run.server.budget.left().is_zero() {
+    if is_out_of_time(run, &failure) {
         return nothing_started(failure, run.server.budget.seconds());
     }
     failure
 }
 
-/// The budget, so many seconds, has ended before anything was begun, because of this.
-fn nothing_started(because: Failure, seconds: f64) -> Failure {
-    let Failure {
-        message,
-        facts,
-        request,
-        ..
-    } = because;
-    let words = format!("Timed out after {seconds} s; nothing was started: {message}");
-    let hint = "there is nothing to clean up; run it again, with a longer --timeout if the server is \
-                slow or what is in the way takes long";
-    let hint = with_more(hint.to_owned(), request.as_deref());
-    failure(Kind::Timeout, words, hint, facts)
+/// Whether nothing but the end of the budget kept a question from being answered.
+pub fn is_out_of_time(run: &Run, failure: &Failure) -> bool {
+    let is_unanswered = failure.kind == Kind::Unreachable && failure.facts.started == Started::No;
+    is_unanswered && run.server.budget.left().is_zero()
 }
 
-/// The failure while it is not clear what became of an earlier run's clone: it must not sound as if there
-/// was none.
-pub fn before_seen_again(vm: &Vm, failed: Failure) -> Failure {
-    let Failure {
-        kind,
-        message,
-        hint,
-        request,
-        ..
-    } = failed;
-    let words = format!(
-        "an earlier run has asked for {vm}, which may or may not be in the making: {message}"
-    );
-    let hint = match (request, hint) {
-        (None, Some(hint)) if kind == Kind::TemplateNotFound => format!("{hint}; then {RESUME}"),
+/// The budget, so many seconds, has ended before anything was begun, because of this.
+fn nothing_started(because: Failure, seconds: f64) -> Failure {
+    let words = format!("Timed out after {seconds} s; nothing was started: {because}");
+    let hint = "there is nothing to clean up; run it again, with a longer --timeout if the server is \
+                slow or what is in the way takes long";
+    let hint = with_more(hint.to_owned(), because.request.as_deref());
+    failure(Kind::Timeout, words, hint, because.facts)
+}
+
+/// The failure while it is not clear what became of an earlier run's clone, or whether this command goes
+/// on with its VM: it must not sound as if there was none.
+pub fn before_seen_again(
+    vm: &Vm,
+    started: Started,
+    failed: Failure,
+    path: Option<&Path>,
+) -> Failure {
+    let kind = failed.kind;
+    let is_there = started == Started::Yes;
+    let words = if is_there {
+        format!("{vm} was created by an earlier run, which did not finish it: {failed}")
+    } else {
+        format!(
+            "an earlier run has asked for {vm}, which may or may not be in the making: {failed}"
+        )
+    };
+    let hint = match (failed.request, failed.hint) {
+        (None, Some(hint)) if kind == Kind::TemplateNotFound => {
+            format!("{hint}; then {RESUME}{}", or_remove(path))
+        }
         (None, _) => format!("without what it cannot become, {RESUME}"),
         (request, _) => with_more(RESUME.to_owned(), request.as_deref()),
     };
-    failure(kind, words, hint, vm.facts(Started::Unknown))
+    Failure {
+        vm_exists: is_there,
+        ..failure(kind, words, hint, vm.facts(started))
+    }
 }
 
 /// Something could not be read before the clone.
@@ -111,8 +119,12 @@ pub fn clone_refused(template: Vmid, vm: &Vm, undecided: bool, source: Box<pve::
     let why = chain(&*source);
     if undecided {
         let words = format!("{words}, which an earlier request may still make: {why}");
-        let facts = vm.facts(Started::Unknown);
-        return failure(Kind::OutcomeUnknown, words, RESUME, facts);
+        return failure(
+            Kind::OutcomeUnknown,
+            words,
+            RESUME,
+            vm.facts(Started::Unknown),
+        );
     }
     let failure = Failure::new(kind_of(&source), format!("{words}: {why}"))
         .with_hint(hint_for_clone(&source, vm.vmid, &vm.node))
@@ -149,9 +161,18 @@ fn facts_of_guest(guest: Option<&Guest>) -> Facts {
 }
 
 /// What to type to remove the ledger's file of a name.
-fn remove(path: Option<&Path>) -> String {
-    let path = path.map(Path::to_string_lossy);
-    path.map_or_else(String::new, |path| format!("rm {}", word(&path)))
+fn remove(path: &Path) -> String {
+    format!("rm {}", word(&path.to_string_lossy()))
+}
+
+/// How to begin anew, if there is a ledger.
+fn or_remove(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| {
+        format!(
+            "; or, if nothing can be making it any more: {}",
+            remove(path)
+        )
+    })
 }
 
 /// Another run holds the ledger; `waited` is for how long this one has waited, in seconds.
@@ -181,7 +202,7 @@ pub fn damaged(path: &Path, source: &ledger::Unreadable) -> Failure {
     let hint = format!(
         "its good lines name the VMID and the task (UPID) that were begun last; once that is over: {}, \
          then the same command with --ensure",
-        remove(Some(path))
+        remove(path)
     );
     failure(Kind::Failed, words, hint, UNKNOWN)
 }
@@ -202,6 +223,7 @@ pub fn no_template(source: &NotFound) -> Failure {
 
 /// An earlier run has begun another clone to this VM.
 pub fn begun_otherwise(
+    order: &Order,
     vm: &Vm,
     begun: &Intent,
     asked: &str,
@@ -213,16 +235,22 @@ pub fn begun_otherwise(
         "an earlier run has begun to clone template {template} to {vm} and has not seen its end; this \
          command asks for {asked}"
     );
-    let linked = matches!(begun.mode, Mode::Linked).then(|| ", --linked".to_owned());
-    let storage = begun.storage.iter().map(|it| format!(", --storage {it}"));
-    let pool = begun.pool.iter().map(|it| format!(", --pool {it}"));
-    let target = begun.target.iter().map(|it| format!(", --node {it}"));
-    let options = linked.into_iter().chain(storage).chain(pool).chain(target);
+    let linked = match (begun.mode, order.mode().0) {
+        (Mode::Linked, _) => ", --linked",
+        (Mode::Full, Mode::Linked) => ", no --linked",
+        (Mode::Full, Mode::Full) => "",
+    };
+    let places = order.places(begun).into_iter();
+    let places = places.map(|(what, asked, begun)| match (asked, begun) {
+        (_, Some(begun)) => format!(", --{what} {}", word(&begun)),
+        (Some(_), None) => format!(", no --{what}"),
+        (None, None) => String::new(),
+    });
     let hint = format!(
-        "see that one to its end first: the same command with template {template}{}, --ensure and no \
-         --vmid; or, if nothing can be making it any more: {}",
-        options.collect::<String>(),
-        remove(path)
+        "see that one to its end first: the same command with template {template}{linked}{}, --ensure and \
+         no --vmid{}",
+        places.collect::<String>(),
+        or_remove(path)
     );
     failure(Kind::InProgress, words, hint, vm.facts(started))
 }
@@ -230,21 +258,17 @@ pub fn begun_otherwise(
 /// An earlier run has begun this VM at servers that this run does not speak to.
 pub fn begun_elsewhere(vm: &Vm, hosts: &[String], path: Option<&Path>) -> Failure {
     let words = format!(
-        "an earlier run has begun to make VM {} '{}' at another server, {}, and has not seen its end; {} \
-         has it",
+        "an earlier run has begun to make VM {} '{}' at another server, {}, and has not seen its end",
         vm.vmid,
         vm.name,
-        hosts.join(", "),
-        path.unwrap_or(Path::new("the ledger")).display()
+        hosts.join(", ")
     );
     let hint = format!(
-        "see it to its end there, with the same command, --host {} and --ensure; if that server is gone \
-         for good: {}",
+        "see it to its end there, with the same command, --host {} and --ensure{}",
         word(&hosts.join(",")),
-        remove(path)
+        or_remove(path)
     );
-    let facts = vm.facts(Started::Unknown);
-    failure(Kind::InProgress, words, hint, facts)
+    failure(Kind::InProgress, words, hint, vm.facts(Started::Unknown))
 }
 
 /// VMs of that name exist.
@@ -267,8 +291,7 @@ pub fn exists(name: &VmName, holders: &[Guest], ensure: bool) -> Failure {
     } else {
         "a new VM needs another name; --ensure is content with the one that is there"
     };
-    let facts = facts_of_guest(first);
-    failure(Kind::AlreadyExists, words, hint, facts)
+    failure(Kind::AlreadyExists, words, hint, facts_of_guest(first))
 }
 
 /// Several VMs of that name exist, and any of them would do.
@@ -281,28 +304,34 @@ pub fn ambiguous(name: &VmName, holders: &[Guest]) -> Failure {
 }
 
 /// The VMID that was asked for is another guest's.
-pub fn vmid_taken(vmid: Vmid, guest: Option<&Guest>) -> Failure {
+pub fn vmid_taken(vmid: Vmid, guest: Result<&Guest, &Sight>) -> Failure {
     let by = match guest {
-        Some(guest) => guest.to_string(),
-        None => "a guest that this token cannot see".to_owned(),
+        Ok(guest) => guest.to_string(),
+        Err(Sight::Hidden) => "a guest that this token cannot see".to_owned(),
+        Err(_) => "a VM that is being made".to_owned(),
     };
     let words = format!("VMID {vmid} is taken by {by}");
     let hint = "choose another VMID, or leave --vmid out to get a free one";
     let facts = Facts {
         vmid: Some(vmid),
-        ..facts_of_guest(guest)
+        ..facts_of_guest(guest.ok())
     };
     failure(Kind::VmidTaken, words, hint, facts)
 }
 
 /// The clone's task has failed.
-pub fn task_failed(vm: Vm, undecided: bool, failed: Failed) -> Failure {
+pub fn task_failed(vm: Vm, undecided: bool, is_seen: bool, failed: Failed) -> Failure {
     let Failed { upid, words, log } = failed;
-    let (more, hint) = if undecided {
-        let more = "; an earlier request may still make the VM";
-        (more, RESUME.to_owned())
-    } else {
-        ("", how_to_read_log(&upid))
+    let (more, hint) = match (undecided, is_seen) {
+        (true, _) => (
+            "; an earlier request may still make the VM",
+            RESUME.to_owned(),
+        ),
+        (_, false) => (
+            "; whether it left a VM behind cannot be seen",
+            RESUME.to_owned(),
+        ),
+        _ => ("", how_to_read_log(&upid)),
     };
     let words = format!("Task failed: {words}{more}");
     let facts = Stage::Cloning(vm, upid).facts();
@@ -337,17 +366,6 @@ pub fn timed_out(
     };
     let hint = with_more(stage.hint(), unseen.or(lost));
     failure(Kind::Timeout, words, hint, stage.facts())
-}
-
-/// The budget has ended before it was clear whose a VM will be that somebody else makes.
-pub fn still_unclear(seconds: f64, vm: &Vm, unseen: Option<&pve::Error>) -> Failure {
-    let Vm { vmid, node, .. } = vm;
-    let last = unseen.map_or_else(String::new, |why| format!("; the last look failed: {why}"));
-    let words = format!(
-        "Timed out after {seconds} s; cannot tell yet whose VM {vmid} on node '{node}' will be{last}"
-    );
-    let hint = with_more(RESUME.to_owned(), unseen);
-    failure(Kind::Timeout, words, hint, vm.facts(Started::No))
 }
 
 /// Whether a VM that an earlier run has created still exists cannot be seen; `late` is the whole budget in
@@ -398,6 +416,26 @@ pub fn hidden(run: &Run, vm: &Vm, was_created: bool) -> Failure {
     )
 }
 
+fn how_to_clear(vm: &Vm, sight: &Sight, path: Option<&Path>) -> String {
+    let Vm { vmid, node, .. } = vm;
+    match (sight, path) {
+        (Sight::Incomplete(_), Some(path)) => format!(
+            "it was changed since, or was left half made and unlocked; to take it as it is: {}, then the \
+             same command with --ensure",
+            remove(path)
+        ),
+        (Sight::Incomplete(_), None) => format!(
+            "it was changed since, or was left half made and unlocked; the same command with --ensure and \
+             --vmid {vmid} takes it as it is"
+        ),
+        _ => format!(
+            "on node '{node}', 'pvenode task list --source active' shows whether a clone (qmclone, under \
+             its template's VMID) is at work; if none is, as root there: qm unlock {vmid} && qm destroy \
+             {vmid} --destroy-unreferenced-disks 1"
+        ),
+    }
+}
+
 /// A VM was left half made, or may have been. `is_ours` where this command has asked for it.
 pub fn half_made(
     vm: &Vm,
@@ -425,18 +463,7 @@ pub fn half_made(
             format!("VM {vmid} on node '{node}' is {unseen}, and does not tell whose it is")
         }
     };
-    let hint = match sight {
-        Sight::Incomplete(_) => format!(
-            "it was changed since, or was left half made and unlocked; to take it as it is: {}, then the \
-             same command with --ensure",
-            remove(path)
-        ),
-        _ => format!(
-            "on node '{node}', 'pvenode task list --source active' shows whether a clone (qmclone, under \
-             its template's VMID) is at work; if none is, as root there: qm unlock {vmid} && qm destroy \
-             {vmid} --destroy-unreferenced-disks 1"
-        ),
-    };
+    let hint = how_to_clear(vm, sight, path);
     let is_named = !matches!(
         sight,
         Sight::InTheMaking { is_named: false } | Sight::Appeared
@@ -456,15 +483,10 @@ pub fn half_made(
         _ => String::new(),
     };
     let words = format!("{words}{died}");
-    let Some(Failed {
-        upid,
-        words: exit,
-        log,
-    }) = failed
-    else {
+    let Some(failed) = failed else {
         return failure(Kind::HalfMade, words, hint, facts);
     };
-    facts.upid = Some(upid);
-    let words = format!("Task failed: {exit}; {words}");
-    failure(Kind::HalfMade, words, hint, facts).with_log(log)
+    facts.upid = Some(failed.upid);
+    let words = format!("Task failed: {}; {words}", failed.words);
+    failure(Kind::HalfMade, words, hint, facts).with_log(failed.log)
 }

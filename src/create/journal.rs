@@ -87,11 +87,16 @@ impl<'r> Journal<'r> {
         self.ledger.path()
     }
 
-    /// Records that a clone is going to be asked for. A request that is not recorded could never be
-    /// found again.
+    /// Records that a clone is going to be asked for, unless that is the record already. A request that
+    /// is not recorded could never be found again.
     pub fn announce(&mut self, intent: Intent) -> Result<(), Failure> {
-        let written = self.ledger.write(Event::Intent(intent));
-        written.or_else(|error| self.go_without(&error))
+        let stage = Stage::Undecided(self.run.vm(intent.vmid, &intent.node));
+        self.run.progress.at(stage);
+        if self.record().intent() != Some(&intent) {
+            let written = self.ledger.write(Event::Intent(intent));
+            written.or_else(|error| self.go_without(&error))?;
+        }
+        Ok(())
     }
 
     /// Records an event, and tells what is certain from then on.

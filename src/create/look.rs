@@ -2,8 +2,9 @@
 
 use super::attempt::{Attempt, View};
 use super::decide::{Answer, Lasting, Namesake, Owner};
-use super::failure::{Doubt, Failed, created_unseen, lost_sight, no_template, not_read, timed_out};
-use super::order::Run;
+use super::failure::{
+    Doubt, Failed, created_unseen, is_out_of_time, lost_sight, no_template, not_read, timed_out,
+};
 use crate::guests::Guests;
 use crate::guests::owner::{Sight, may_run, running_clone};
 use crate::guests::template::{Found, find_template};
@@ -21,7 +22,14 @@ impl<'r> Attempt<'r> {
     /// Looks at whatever the decision of this turn depends on.
     pub fn look(&mut self) -> Result<(), Failure> {
         match self.journal.record().clone() {
-            Record::None => self.look_for_the_name(),
+            Record::None => match self.look_for_the_name() {
+                // The end of the budget cut the look short: what was seen before still holds.
+                Err(failure) if self.view.sight.is_some() && is_out_of_time(self.run, &failure) => {
+                    self.view.failed(None);
+                    Ok(())
+                }
+                looked => looked,
+            },
             Record::Asked(begun, _) => self.look_at_what_was_asked(&begun),
             Record::Created(begun) => self.look_at_what_was_created(&begun, false),
             Record::Finished(begun) => self.look_at_what_was_created(&begun, true),
@@ -57,8 +65,10 @@ impl<'r> Attempt<'r> {
             let running = self.running_clone(&sight, Some(&template), vm.vmid);
             self.view.running =
                 running.map_err(|source| not_read("cannot list the clones", source))?;
-            let note = format!("Waiting for whoever is making VM {}...", vm.vmid);
-            self.tell_once("namesake", &note);
+            if self.is_first("namesake") {
+                let note = format!("Waiting for whoever is making VM {}...", vm.vmid);
+                self.run.progress.note(&note);
+            }
         }
         self.view.vm = Some(vm);
         let now = self.run.server.budget.clock.elapsed();
@@ -137,10 +147,9 @@ impl<'r> Attempt<'r> {
         self.look_at(&vm, None, false)
             .map_err(|source| created_unseen(&vm, is_finished, None, Some(&source)))?;
         if !is_finished && matches!(self.view.sight, Some(Sight::Ours(..))) {
-            // Without the list it does not show; the VM exists all the same.
-            if self.read_guests().is_ok() {
-                self.find_template_of(begun)?;
-            }
+            let read = self.read_guests().map(drop);
+            let found = read.and_then(|()| self.find_template_of(begun));
+            found.map_err(|error| self.before_seen_again(error))?;
             self.asks_otherwise = !self.differences(begun).is_empty();
         }
         Ok(())
@@ -148,9 +157,7 @@ impl<'r> Attempt<'r> {
 
     /// Polls the clone's task until it has ended.
     fn watch_task(&mut self, vm: &Vm, upid: Upid) -> Result<(), Failure> {
-        let Run {
-            server, progress, ..
-        } = *self.run;
+        let (server, progress) = (self.run.server, self.run.progress);
         let stage = Stage::Cloning(vm.clone(), upid.clone());
         progress.at(stage.clone());
         progress.cloning(|| self.count_disks());
@@ -167,10 +174,16 @@ impl<'r> Attempt<'r> {
             }
             // The task may be another token's, or of a node that is down, gone or set up anew.
             Err(GaveUp::Failed(error)) if self.cloning.is_taken_over || is_no_such_task(&error) => {
-                Ended {
-                    status: ExitStatus::Unexpected,
-                    before_first_look: true,
+                if !self.cloning.is_taken_over {
+                    progress.note(&format!(
+                        "The server does not know the clone's task any more ({upid}); looking what \
+                         becomes of VM {}...",
+                        vm.vmid
+                    ));
                 }
+                self.cloning.undecided = true;
+                self.cloning.answer = Answer::Unknown;
+                return Ok(());
             }
             Err(GaveUp::Failed(source)) => return Err(lost_sight(&stage, &source)),
         };
@@ -183,9 +196,7 @@ impl<'r> Attempt<'r> {
     }
 
     fn task_ended(&mut self, vm: &Vm, upid: Upid, status: ExitStatus) {
-        let Run {
-            server, progress, ..
-        } = *self.run;
+        let (server, progress) = (self.run.server, self.run.progress);
         let is_taken_over = self.cloning.is_taken_over;
         self.cloning.answer = match status {
             ExitStatus::Ok | ExitStatus::Warnings(_) => {
@@ -255,7 +266,10 @@ impl<'r> Attempt<'r> {
                 self.view.running = running;
                 self.view.saw(Some(sight), server.budget.clock.elapsed());
             }
-            Glance::CutShort(_) if self.view.sight.is_some() => self.view.failed(None),
+            // That there was no time says less than what was seen before, or why nothing was.
+            Glance::CutShort(_) if self.view.sight.is_some() || self.view.unseen.is_some() => {
+                self.view.failed(None);
+            }
             Glance::Failed(error) | Glance::CutShort(error) => {
                 self.view.failed(Some(Box::new(error)));
             }
@@ -282,9 +296,7 @@ impl<'r> Attempt<'r> {
         if let Some(template) = &self.template {
             return Ok(template.clone());
         }
-        let Run {
-            order, progress, ..
-        } = self.run;
+        let order = &self.run.order;
         let guests = match self.guests {
             Some(ref guests) => guests,
             None => self.read_guests()?,
@@ -293,7 +305,7 @@ impl<'r> Attempt<'r> {
         let Found { template, warning } = found.map_err(|error| no_template(&error))?;
         let template = template.clone();
         if let Some(warning) = &warning {
-            progress.warning(warning);
+            self.run.progress.warning(warning);
         }
         self.template = Some(template.clone());
         Ok(template)
@@ -317,7 +329,14 @@ impl<'r> Attempt<'r> {
         let name = &self.run.order.name;
         let holder = |guest: &Guest| {
             let vm = self.run.vm(guest.vmid, &guest.node);
-            let sight = self.run.server.ask(|pve| Sight::of(pve, &vm, None));
+            let sight = self.run.server.ask(|pve| {
+                let sight = Sight::of(pve, &vm, None)?;
+                if sight == Sight::Appeared {
+                    // If that is still refused, its name cannot be told.
+                    pve.vm_config(&vm.node, vm.vmid)?;
+                }
+                Ok(sight)
+            });
             let sight = sight.map_err(|source| {
                 let what = format!("cannot tell whether VM {} is named '{name}'", vm.vmid);
                 let mut failure = not_read(what, source);

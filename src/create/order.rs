@@ -48,6 +48,21 @@ impl Order {
             CloneMode::Linked => (Mode::Linked, None),
         }
     }
+
+    /// Where the clone goes: the option, what this order asks for, and what was asked for before.
+    pub fn places(&self, begun: &Intent) -> [(&'static str, Option<String>, Option<String>); 3] {
+        fn text<T: ToString>(it: Option<&T>) -> Option<String> {
+            it.map(T::to_string)
+        }
+
+        let CloneOptions { pool, target, .. } = &self.options;
+        let (_, storage) = self.mode();
+        let storage = (text(storage.as_ref()), text(begun.storage.as_ref()));
+        let pool = (text(pool.as_ref()), text(begun.pool.as_ref()));
+        let node = (text(target.as_ref()), text(begun.target.as_ref()));
+        let places = [("storage", storage), ("pool", pool), ("node", node)];
+        places.map(|(what, (asked, begun))| (what, asked, begun))
+    }
 }
 
 /// One run of the command.
@@ -109,42 +124,19 @@ impl Run<'_> {
 
     /// Where this order asks for another clone than the one that was begun, the template aside.
     pub fn differs_from(&self, begun: &Intent) -> Vec<String> {
-        fn text<T: ToString>(it: Option<&T>) -> Option<String> {
-            it.map(T::to_string)
-        }
-
-        let Order { vmid, options, .. } = &self.order;
-        let (mode, storage) = self.order.mode();
-        let vmid = vmid.filter(|vmid| *vmid != begun.vmid);
+        let mode = self.order.mode().0;
+        let vmid = self.order.vmid.filter(|vmid| *vmid != begun.vmid);
         let mode = (mode != begun.mode).then(|| match mode {
             Mode::Full => "a full clone, not a linked one".to_owned(),
             Mode::Linked => "a linked clone, not a full one".to_owned(),
         });
-        let places = [
-            (
-                "storage",
-                text(storage.as_ref()),
-                text(begun.storage.as_ref()),
-            ),
-            (
-                "pool",
-                text(options.pool.as_ref()),
-                text(begun.pool.as_ref()),
-            ),
-            (
-                "node",
-                text(options.target.as_ref()),
-                text(begun.target.as_ref()),
-            ),
-        ];
-        let places = places
-            .into_iter()
-            .filter_map(|(what, asked, begun)| match (asked, begun) {
-                (asked, begun) if asked == begun => None,
-                (Some(asked), Some(begun)) => Some(format!("{what} '{asked}', not '{begun}'")),
-                (Some(asked), None) => Some(format!("{what} '{asked}', where none was asked for")),
-                (None, begun) => begun.map(|it| format!("no {what}, where '{it}' was asked for")),
-            });
+        let places = self.order.places(begun).into_iter();
+        let places = places.filter_map(|(what, asked, begun)| match (asked, begun) {
+            (asked, begun) if asked == begun => None,
+            (Some(asked), Some(begun)) => Some(format!("{what} '{asked}', not '{begun}'")),
+            (Some(asked), None) => Some(format!("{what} '{asked}', where none was asked for")),
+            (None, begun) => begun.map(|it| format!("no {what}, where '{it}' was asked for")),
+        });
         let vmid = vmid.map(|vmid| format!("VMID {vmid}"));
         vmid.into_iter().chain(mode).chain(places).collect()
     }

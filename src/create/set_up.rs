@@ -72,19 +72,20 @@ fn sizes(
     let resolved = record
         .intent()
         .filter(|intent| intent.vmid == existing.vm.vmid);
-    let size = |Resize { disk, to }: &Resize| match *to {
-        NewSize::Absolute(size) => Some((disk.clone(), size)),
-        NewSize::MoreThanTemplate(by) => {
-            let growth = resolved?.growth.get(disk)?;
-            let before = growth.to.minus(growth.by);
-            Some((disk.clone(), before.plus(by)))
-        }
+    let size = |Resize { disk, to }: &Resize| {
+        let size = match *to {
+            NewSize::Absolute(size) => size,
+            NewSize::MoreThanTemplate(by) => {
+                let disk = disk.clone();
+                let growth = resolved.and_then(|intent| intent.growth.get(&disk));
+                let growth =
+                    growth.ok_or_else(|| unfit_vm(existing, &Unfit::SizeUnknown { disk, by }))?;
+                growth.to.minus(growth.by).plus(by)
+            }
+        };
+        Ok((disk.clone(), size))
     };
-    let sizes = setup.resizes.iter().map(|resize| {
-        let disk = resize.disk.clone();
-        size(resize).ok_or_else(|| unfit_vm(existing, &Unfit::SizeUnknown { disk }))
-    });
-    sizes.collect()
+    setup.resizes.iter().map(size).collect()
 }
 
 fn configure(

@@ -131,7 +131,10 @@ fn a_task_that_never_ends_is_looked_at_every_2_s_for_300_s() {
 
 #[rstest]
 #[case::warnings("WARNINGS: 1", None)]
-#[case::failure("clone failed: no space", Some("Task failed: clone failed: no space"))]
+#[case::failure(
+    "clone failed: no space",
+    Some("Task failed: clone failed: no space; whether it left a VM behind cannot be seen")
+)]
 fn the_exit_status_decides(#[case] exit_status: &str, #[case] failure: Option<&str>) {
     let status = format!(r#"{{"status":"stopped","exitstatus":"{exit_status}"}}"#);
     let (server, _mocks) = server_with(&status, None);

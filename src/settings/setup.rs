@@ -53,7 +53,7 @@ impl Setup {
                 }
                 (NewSize::Absolute(_), None) => {}
                 (NewSize::MoreThanTemplate(by), there) => {
-                    let there = there.context(SizeUnknownSnafu { disk })?;
+                    let there = there.context(SizeUnknownSnafu { disk, by })?;
                     let to = there.plus(by);
                     growth.insert(disk.clone(), Growth { by, to });
                 }
@@ -108,9 +108,9 @@ pub enum Unfit {
     },
 
     #[snafu(display(
-        "nobody knows what +… comes to, for the size of its disk {disk} is not known"
+        "the size of disk {disk} in the template is not known, so +{by} cannot be added to it"
     ))]
-    SizeUnknown { disk: String },
+    SizeUnknown { disk: String, by: Size },
 
     #[snafu(display("it has a disk {disk} already, and --set {disk} asks for a new one"))]
     DiskThere { disk: String },
@@ -131,7 +131,7 @@ impl Unfit {
             Unfit::Smaller { disk, .. } => {
                 format!("leave --resize {disk} out to keep the size it has")
             }
-            Unfit::SizeUnknown { disk } => format!("say the whole size: --resize {disk}=32G"),
+            Unfit::SizeUnknown { disk, .. } => format!("give the whole size: --resize {disk}=SIZE"),
             Unfit::DiskThere { disk } => format!(
                 "--resize {disk}=SIZE makes the one that is there larger; another one needs a name of \
                  its own, like scsi1"
@@ -186,7 +186,7 @@ mod tests {
     )]
     #[case::more_than_nobody_knows(
         "virtio1=+8G",
-        Err("nobody knows what +… comes to, for the size of its disk virtio1 is not known")
+        Err("the size of disk virtio1 in the template is not known, so +8G cannot be added to it")
     )]
     fn sizes_are_checked_against_the_templates(
         #[case] resize: &str,

@@ -173,7 +173,7 @@ fn without_a_record_and_with_a_vmid(
 /// While no answer to a request is missing.
 #[rstest]
 #[case::done(Answer::Done, Owner::NotLooked, Action::Take)]
-#[case::done_where_the_token_sees_no_vms(Answer::Done, Owner::Hidden, Action::Take)]
+#[case::done_and_hidden_just_now(Answer::Done, Owner::Hidden, LOOK_AGAIN)]
 #[case::refused(refused(), Owner::NotLooked, refuse(Refusal::CloneFailed))]
 #[case::locked(passes(), Owner::NotLooked, BACK_OFF)]
 #[case::after_a_lock(Answer::Due, Owner::NotLooked, Action::CloneAgain(N))]
@@ -181,10 +181,14 @@ fn without_a_record_and_with_a_vmid(
 #[case::taken_for_a_moment(taken(), Owner::Free, BACK_OFF)]
 #[case::taken_by_another(taken(), Owner::Anothers, Action::Forget(N))]
 #[case::taken_by_a_clone(taken(), Owner::InTheMaking, Action::Forget(N))]
+#[case::taken_by_a_vm_of_the_name(taken(), Owner::Ours, Action::Forget(N))]
+#[case::taken_by_an_incomplete_vm_of_the_name(taken(), Owner::Incomplete, Action::Forget(N))]
+#[case::taken_and_not_seen(taken(), Owner::Unknown, LOOK_AGAIN)]
 #[case::taken_by_a_hidden_guest(taken(), Owner::Hidden, Action::Forget(N))]
 #[case::failed_and_gone(failed(), Owner::Free, refuse(Refusal::CloneFailed))]
 #[case::failed_and_there_all_the_same(failed(), Owner::Ours, Action::Take)]
 #[case::failed_and_anothers_now(failed(), Owner::Anothers, Action::Forget(N))]
+#[case::failed_and_hidden_just_now(failed(), Owner::Hidden, LOOK_AGAIN)]
 #[case::failed_and_not_seen(failed(), Owner::Unknown, LOOK_AGAIN)]
 #[case::failed_and_being_cleaned_up(failed(), Owner::InTheMaking, LOOK_AGAIN)]
 fn asked_and_answered(
@@ -239,6 +243,31 @@ fn asked_and_undecided(
     assert_eq!(decide(wish, &record, &seen), expected);
 }
 
+/// Where this token sees no VMs, the word of the task is all there is.
+#[rstest]
+#[case::done(Answer::Done, Action::Take)]
+#[case::failed(failed(), refuse(Refusal::CloneFailed))]
+fn asked_and_answered_and_hidden_for_a_while(
+    #[case] answer: Answer,
+    #[case] expected: Action,
+    #[values(false, true)] clone_runs: bool,
+) {
+    let seen = Seen {
+        answer: &answer,
+        owner: Owner::Hidden,
+        lasting: Lasting::AWhile,
+        clone_runs,
+        ..NOTHING
+    };
+    let wish = Wish {
+        ensure: false,
+        vmid: None,
+    };
+    let record = Record::Asked(intent(), None);
+    let expected = if clone_runs { LOOK_AGAIN } else { expected };
+    assert_eq!(decide(wish, &record, &seen), expected);
+}
+
 /// Whether the name is taken is known before the request is sent again.
 #[test]
 fn asked_and_undecided_while_nobody_has_looked_for_namesakes() {
@@ -282,13 +311,19 @@ fn asked_and_undecided_while_another_vm_has_the_name(
 }
 
 #[rstest]
-#[case::it_works(true, LOOK_AGAIN)]
-#[case::nothing_works_on_it(false, refuse(Refusal::HalfMade))]
-fn failed_and_still_locked_after_a_while(#[case] clone_runs: bool, #[case] expected: Action) {
+#[case::a_clone_works_on_it(false, true, LOOK_AGAIN)]
+#[case::nothing_works_on_it(false, false, refuse(Refusal::HalfMade))]
+#[case::an_earlier_request_may_work_on_it(true, false, LOOK_AGAIN)]
+fn failed_and_still_locked_after_a_while(
+    #[case] undecided: bool,
+    #[case] clone_runs: bool,
+    #[case] expected: Action,
+) {
     let seen = Seen {
         answer: &failed(),
         owner: Owner::InTheMaking,
         lasting: Lasting::AWhile,
+        undecided,
         clone_runs,
         ..NOTHING
     };
