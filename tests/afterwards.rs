@@ -49,6 +49,24 @@ const KEYS: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0cKtRhVVGcTVeTtDpnyvQb
     \n\
     ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY= 鍵\n";
 
+/// The second VMID is one of several, so no story can name it.
+#[test]
+fn a_lost_answer_is_told_for_each_vmid() {
+    let fake = fake(&json!({"faults": [
+        {"on": "POST /nodes/pve1/qemu/9000/clone", "nth": 1, "close": "before"},
+        {"on": CONFIG, "json": {"data": {"digest": "x", "name": "other"}}},
+        {"on": "POST /nodes/pve1/qemu/9000/clone", "nth": 2, "close": "lost"},
+    ]}));
+    let seen = Homelab::at(&fake).run(CREATE);
+    assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
+    assert_eq!(
+        seen.stderr.matches("No answer to the clone").count(),
+        2,
+        "{}",
+        seen.stderr
+    );
+}
+
 #[test]
 fn the_server_gets_exactly_the_keys_of_the_file() {
     let fake = fake(&json!({}));

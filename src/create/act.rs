@@ -181,6 +181,11 @@ impl Attempt<'_> {
                 .progress
                 .note(&format!("VMID {vmid} went to another guest{more}"));
         }
+        if self.cloning.undecided && !is_lost {
+            let warning = "got no answer and may still be carried out";
+            let warning = format!("the request for a clone to VM {vmid} {warning}");
+            self.run.progress.warning(&warning);
+        }
         self.cloning = Cloning::default();
         self.view = View::default();
         self.asks_otherwise = false;

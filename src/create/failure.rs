@@ -119,12 +119,8 @@ pub fn clone_refused(template: Vmid, vm: &Vm, undecided: bool, source: Box<pve::
     let why = chain(&*source);
     if undecided {
         let words = format!("{words}, which an earlier request may still make: {why}");
-        return failure(
-            Kind::OutcomeUnknown,
-            words,
-            RESUME,
-            vm.facts(Started::Unknown),
-        );
+        let facts = vm.facts(Started::Unknown);
+        return failure(Kind::OutcomeUnknown, words, RESUME, facts);
     }
     let failure = Failure::new(kind_of(&source), format!("{words}: {why}"))
         .with_hint(hint_for_clone(&source, vm.vmid, &vm.node))
@@ -408,12 +404,8 @@ pub fn hidden(run: &Run, vm: &Vm, was_created: bool) -> Failure {
         return failure(Kind::Forbidden, words, hint, vm.facts(Started::No));
     }
     let words = format!("cannot see {vm}: somebody has that VMID, and the token needs VM.Audit");
-    failure(
-        Kind::OutcomeUnknown,
-        words,
-        hint,
-        vm.facts(Started::Unknown),
-    )
+    let facts = vm.facts(Started::Unknown);
+    failure(Kind::OutcomeUnknown, words, hint, facts)
 }
 
 fn how_to_clear(vm: &Vm, sight: &Sight, path: Option<&Path>) -> String {
@@ -448,10 +440,7 @@ pub fn half_made(
     let Vm { vmid, node, .. } = vm;
     let unseen = "locked by a clone that this token cannot see, or half made";
     let words = match (sight, &failed) {
-        (Sight::Incomplete(disks), _) => {
-            let disks: Vec<&str> = disks.iter().map(String::as_str).collect();
-            format!("{vm} lacks what its template has: {}", disks.join(", "))
-        }
+        (Sight::Incomplete(disks), _) => format!("{vm} lacks what its template has: {disks}"),
         (Sight::InTheMaking { is_named: true }, Some(_)) => {
             format!("{vm} was left half made, and locked")
         }

@@ -1,7 +1,5 @@
 //! Who has a VMID: the one question that no list, no task and no log can answer.
 
-use std::collections::BTreeSet;
-
 use crate::pve::types::{Guest, Node, TaskStatus, Upid, Vmid};
 use crate::pve::{self, Pve, VmConfig};
 use crate::say::vm::Vm;
@@ -21,8 +19,8 @@ pub enum Sight {
         /// Whether it has our name already.
         is_named: bool,
     },
-    /// It has our name and no such lock, and lacks these disks of the template.
-    Incomplete(BTreeSet<String>),
+    /// It has our name and no such lock, and lacks these disks of the template: `scsi0, scsi1`.
+    Incomplete(String),
     /// It has just appeared, or has just moved.
     Appeared,
     /// A guest that this token may not see.
@@ -79,9 +77,10 @@ impl Sight {
             Some(Guest { vmid, node, .. }) => pve.vm_config(node, *vmid)?,
             None => None,
         };
-        let missing = template.map_or_else(BTreeSet::new, |template| {
-            let disks = template.disks();
-            disks.difference(&config.disks()).cloned().collect()
+        let missing = template.map_or_else(String::new, |template| {
+            let (disks, there) = (template.disks(), config.disks());
+            let missing: Vec<&str> = disks.difference(&there).map(String::as_str).collect();
+            missing.join(", ")
         });
         Ok(if missing.is_empty() {
             let vm = Vm {
