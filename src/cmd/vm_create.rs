@@ -65,16 +65,11 @@ pub fn run(session: &Session, words: &VmCreate) -> Result<Success, Failure> {
         let at = existing
             .ip
             .map_or_else(String::new, |ip| format!(" at {ip}"));
+        let vm = format!("VM {vmid} '{name}'");
         if existing.created {
-            writeln!(
-                out,
-                "Successfully created VM {vmid} '{name}' on node '{node}'{at}"
-            )
+            writeln!(out, "Successfully created {vm} on node '{node}'{at}")
         } else {
-            writeln!(
-                out,
-                "VM {vmid} '{name}' already exists on node '{node}'{at}"
-            )
+            writeln!(out, "{vm} already exists on node '{node}'{at}")
         }
     })?;
     let vm = if existing.created {

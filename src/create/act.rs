@@ -243,8 +243,8 @@ impl Attempt<'_> {
                     Record::Created(_) => Started::Yes,
                     _ => Started::Unknown,
                 };
-                let vm = self.vm_of(&begun);
-                begun_otherwise(order, &vm, &begun, &asked, started, self.journal.path())
+                let (vm, facts) = (self.vm_of(&begun), self.facts_of(&begun, started));
+                begun_otherwise(order, &vm, &begun, &asked, facts, self.journal.path())
             }
             Refusal::Hidden(begun) => {
                 let was_created = !matches!(self.journal.record(), Record::Asked(..));

@@ -13,7 +13,7 @@ use crate::guests::vmid::Choice;
 use crate::ledger::{Growth, Intent, Record};
 use crate::pve::types::{Guest, Upid};
 use crate::pve::{self, VmConfig};
-use crate::say::failure::{Failure, Started};
+use crate::say::failure::{Facts, Failure, Started};
 use crate::say::vm::{Existing, Vm};
 use crate::wait::refusal::Refusal;
 use crate::wait::{BackOff, Patience, Pauses};
@@ -185,7 +185,16 @@ impl<'r> Attempt<'r> {
             Record::Created(begun) => (begun, Started::Yes, None),
             _ => return failure,
         };
-        before_seen_again(&self.vm_of(begun), started, failure, path)
+        let facts = self.facts_of(begun, started);
+        before_seen_again(begun.template, &self.vm_of(begun), facts, failure, path)
+    }
+
+    /// What failed runs report to scripts about what was begun.
+    pub fn facts_of(&self, begun: &Intent, started: Started) -> Facts {
+        Facts {
+            upid: self.cloning.upid.clone(),
+            ..self.vm_of(begun).facts(started)
+        }
     }
 
     /// Whether this is to be told for the first time.

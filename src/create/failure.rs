@@ -72,18 +72,20 @@ fn nothing_started(because: Failure, seconds: f64) -> Failure {
 /// The failure while it is not clear what became of an earlier run's clone, or whether this command goes
 /// on with its VM: it must not sound as if there was none.
 pub fn before_seen_again(
+    template: Vmid,
     vm: &Vm,
-    started: Started,
+    facts: Facts,
     failed: Failure,
     path: Option<&Path>,
 ) -> Failure {
     let kind = failed.kind;
-    let is_there = started == Started::Yes;
+    let is_there = facts.started == Started::Yes;
     let words = if is_there {
         format!("{vm} was created by an earlier run, which did not finish it: {failed}")
     } else {
         format!(
-            "an earlier run has asked for {vm}, which may or may not be in the making: {failed}"
+            "an earlier run has asked for a clone of template {template} to {vm}, which may or may not be in \
+             the making: {failed}"
         )
     };
     let hint = match (failed.request, failed.hint) {
@@ -95,7 +97,7 @@ pub fn before_seen_again(
     };
     Failure {
         vm_exists: is_there,
-        ..failure(kind, words, hint, vm.facts(started))
+        ..failure(kind, words, hint, facts)
     }
 }
 
@@ -223,7 +225,7 @@ pub fn begun_otherwise(
     vm: &Vm,
     begun: &Intent,
     asked: &str,
-    started: Started,
+    facts: Facts,
     path: Option<&Path>,
 ) -> Failure {
     let template = begun.template;
@@ -248,7 +250,7 @@ pub fn begun_otherwise(
         places.collect::<String>(),
         or_remove(path)
     );
-    failure(Kind::InProgress, words, hint, vm.facts(started))
+    failure(Kind::InProgress, words, hint, facts)
 }
 
 /// An earlier run has begun this VM at servers that this run does not speak to.
