@@ -165,9 +165,8 @@ impl Session<'_> {
             exit(code)
         };
         if let Err(error) = signals::on_first_signal(answer) {
-            warn(&format!(
-                "signals will end this run without a word: {error}"
-            ));
+            let words = format!("signals will end this run without a word: {error}");
+            warn(&words);
         }
     }
 

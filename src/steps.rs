@@ -357,21 +357,18 @@ impl Cause {
                 seconds,
                 why,
                 error,
-            } => (
-                seconds.map_or(Kind::OutcomeUnknown, |_| Kind::Timeout),
-                format!(
-                    "{}{}: {why}",
-                    seconds.map(after).unwrap_or_default(),
-                    step.unknown()
-                ),
-                with_more(unfinished.hint(), error.as_deref()),
-            ),
-            Cause::Gone => (
-                Kind::Failed,
-                "it is not there any more".to_owned(),
-                "somebody has moved or destroyed it since; 'homelab proxmox vm list' shows what is there"
-                    .to_owned(),
-            ),
+            } => {
+                let kind = seconds.map_or(Kind::OutcomeUnknown, |_| Kind::Timeout);
+                let after = seconds.map(after).unwrap_or_default();
+                let words = format!("{after}{}: {why}", step.unknown());
+                (kind, words, with_more(unfinished.hint(), error.as_deref()))
+            }
+            Cause::Gone => {
+                let hint = "somebody has moved or destroyed it since; 'homelab proxmox vm list' shows what \
+                            is there";
+                let words = "it is not there any more".to_owned();
+                (Kind::Failed, words, hint.to_owned())
+            }
             Cause::State { words, hint } => (Kind::Failed, words.to_owned(), hint),
         };
         Failure::new(kind, format!("{}, but {words}", unfinished.existing))

@@ -231,9 +231,9 @@ fn check_state_directory(directory: &Path, tell: Tell) {
     let check = format!("state directory {}", directory.display());
     tell(match ledger::try_out(directory) {
         Ok(()) => Finding::ok(check, "it can be written, and files in it locked"),
-        Err(error) => Finding::fail(check, Failure::of(Kind::Failed, &error)).with_hint(
-            "this user must be able to write there, or HOMELAB_STATE_DIR names another directory"
-                .to_owned(),
-        ),
+        Err(error) => {
+            let hint = "this user must be able to write there, or HOMELAB_STATE_DIR names another directory";
+            Finding::fail(check, Failure::of(Kind::Failed, &error)).with_hint(hint.to_owned())
+        }
     });
 }

@@ -4,8 +4,6 @@ use std::iter;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use snafu::ensure;
-
 use super::error::{Error, MissingSnafu, PinsAndHostsSnafu};
 use super::layer::Layer;
 use super::setting::{Setting, parsed};
@@ -119,16 +117,15 @@ fn trusts(trusted: &Setting<Vec<Trust>>, hosts: usize) -> Result<Vec<Trust>, Err
     let Setting { value, origin } = trusted;
     let pins = value.iter().filter(|trust| matches!(trust, Trust::Pin(_)));
     let pins = pins.count();
-    let is_one_each = pins == 0 || pins == hosts;
-    ensure!(
-        is_one_each,
-        PinsAndHostsSnafu {
-            origin,
-            pins,
-            hosts
-        }
-    );
-    Ok(value.iter().cycle().take(hosts).cloned().collect())
+    if pins == 0 || pins == hosts {
+        return Ok(value.iter().cycle().take(hosts).cloned().collect());
+    }
+    PinsAndHostsSnafu {
+        origin,
+        pins,
+        hosts,
+    }
+    .fail()
 }
 
 fn shown(trusted: &[Trust]) -> String {

@@ -44,10 +44,9 @@ pub fn hint_for_clone(error: &Error, newid: Vmid, node: &Node) -> Option<String>
             words,
             token,
         } if words == BARE_REFUSAL => {
-            let lacking = format!("the token lacks VM.Allocate on /vms/{newid}");
+            let grant = grant(Role::VM_ADMIN, ALL_VMS, token);
             Some(format!(
-                "{lacking}; {}",
-                grant(Role::VM_ADMIN, ALL_VMS, token)
+                "the token lacks VM.Allocate on /vms/{newid}; {grant}"
             ))
         }
         Error::Refused { status, words, .. } if !matches!(status, 401 | 403) => {

@@ -82,12 +82,12 @@ use super::*;
 #[case::fingerprint(
     "PROXMOX_FINGERPRINT",
     "AA:BB",
-    "PROXMOX_FINGERPRINT: not a SHA-256 fingerprint, which is 64 hexadecimal digits, with or without colons"
+    "PROXMOX_FINGERPRINT: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 4"
 )]
 #[case::an_empty_entry_in_a_list_of_fingerprints(
     "PROXMOX_FINGERPRINT",
     PIN_AND_EMPTY,
-    "PROXMOX_FINGERPRINT, number 2: not a SHA-256 fingerprint, which is 64 hexadecimal digits, with or without colons"
+    "PROXMOX_FINGERPRINT, number 2: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 0"
 )]
 #[case::more_fingerprints_than_hosts(
     "PROXMOX_FINGERPRINT",
@@ -271,7 +271,7 @@ fn an_empty_value_means_not_set(mut whole: BTreeMap<&'static str, String>) {
 #[case::empty_ca_file(r#""ca_file":"""#, "ca_file: it is empty")]
 #[case::fingerprint(
     r#""fingerprint":"AA""#,
-    "fingerprint: not a SHA-256 fingerprint, which is 64 hexadecimal digits, with or without colons"
+    "fingerprint: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 2"
 )]
 fn an_invalid_key_is_reported_with_its_file(#[case] settings: &str, #[case] expected: &str) {
     let file = JsonFile::proxmox(&format!("bad-{}", settings.len()), settings);

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use rustls::pki_types::CertificateDer;
-use snafu::{OptionExt, Snafu};
+use snafu::{OptionExt, Snafu, ensure};
 use x509_cert::Certificate;
 use x509_cert::certificate::Version;
 use x509_cert::der::oid::ObjectIdentifier;
@@ -52,22 +52,34 @@ impl FromStr for Fingerprint {
         let digits = text.chars().filter(|c| *c != ':');
         let digits = digits.map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
         let digits: Option<Vec<u8>> = digits.collect();
-        let digits = digits.filter(|digits| digits.len() == SHA256_OUTPUT_LEN * 2);
+        let digits = digits.context(DigitSnafu)?;
+        let count = digits.len();
+        // 20 bytes.
+        ensure!(count != 40, Sha1Snafu);
+        ensure!(count == SHA256_OUTPUT_LEN * 2, LengthSnafu { count });
         let mut bytes = [0; SHA256_OUTPUT_LEN];
-        for (byte, pair) in bytes.iter_mut().zip(digits.context(NotASnafu)?.chunks(2)) {
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
             *byte = pair.iter().fold(0, |byte, digit| byte << 4 | digit);
         }
         Ok(Fingerprint(bytes))
     }
 }
 
-/// What is not a fingerprint.
+/// Why a text is not a fingerprint.
 #[derive(Debug, Snafu, PartialEq, Eq)]
-#[snafu(
-    context(name(NotASnafu)),
-    display("not a SHA-256 fingerprint, which is 64 hexadecimal digits, with or without colons")
-)]
-pub struct NotAFingerprint;
+#[allow(missing_docs)]
+pub enum NotAFingerprint {
+    #[snafu(display(
+        "not a SHA-256 fingerprint, which is 64 hexadecimal digits, with or without colons"
+    ))]
+    Digit,
+
+    #[snafu(display("that is a SHA-1 fingerprint; the SHA-256 one has 64 hexadecimal digits"))]
+    Sha1,
+
+    #[snafu(display("a SHA-256 fingerprint has 64 hexadecimal digits, and this has {count}"))]
+    Length { count: usize },
+}
 
 /// A day, in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,15 +182,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case::empty("")]
-    #[case::one_digit_short(&BYTES[1..])]
-    #[case::one_byte_too_long(&format!("{BYTES}:00"))]
-    #[case::sha1(&BYTES[..59])]
-    #[case::another_letter(&BYTES.replace('A', "G"))]
-    #[case::with_its_label(&format!("SHA256 {BYTES}"))]
-    #[case::beyond_ascii("é")]
-    fn other_texts_are_not_fingerprints(#[case] text: &str) {
-        assert_eq!(text.parse::<Fingerprint>(), Err(NotAFingerprint));
+    #[case::empty("", NotAFingerprint::Length { count: 0 })]
+    #[case::one_digit_short(&BYTES[1..], NotAFingerprint::Length { count: 63 })]
+    #[case::one_byte_too_long(&format!("{BYTES}:00"), NotAFingerprint::Length { count: 66 })]
+    #[case::sha1(&BYTES[..59], NotAFingerprint::Sha1)]
+    #[case::another_letter(&BYTES.replace('A', "G"), NotAFingerprint::Digit)]
+    #[case::with_its_label(&format!("SHA256 {BYTES}"), NotAFingerprint::Digit)]
+    #[case::beyond_ascii("é", NotAFingerprint::Digit)]
+    fn other_texts_are_not_fingerprints(#[case] text: &str, #[case] reason: NotAFingerprint) {
+        assert_eq!(text.parse::<Fingerprint>(), Err(reason));
     }
 
     #[test]
