@@ -30,6 +30,7 @@ use crate::config::{self, Configuration};
 use crate::pve::{self, Access, Event, Pve};
 use crate::say::failure::{Facts, Failure, Kind};
 use crate::say::hint::hint_for_one_of;
+use crate::say::stage::Stage;
 use crate::ui::progress::{Progress, Verbosity, say, warn};
 use crate::ui::table::Style;
 use crate::ui::text::json;
@@ -152,14 +153,17 @@ impl Session<'_> {
     }
 
     /// From now on the first SIGINT or SIGTERM ends the run with what is certain at that moment, after
-    /// `clean_up`; the stage does not change any more by then.
+    /// `clean_up` if nothing was started.
     pub fn answer_signals(&self, clean_up: impl Fn() + Send + 'static) {
         let end = self.end.clone();
         let answer = move |code| {
             // Held until the exit, so that what is printed stays true.
             let stage = end.progress.stage();
             let _owner = end.progress.lock_for_the_end();
-            clean_up();
+            // What is asked for is told first, so nothing is asked for any more.
+            if let Stage::NothingStarted | Stage::Inspecting(_) = *stage {
+                clean_up();
+            }
             let failure = stage.interrupted();
             end.print_failure(&end.message(&failure), &failure);
             exit(code)

@@ -319,16 +319,14 @@ impl Record {
     }
 }
 
-/// Removes the file of a name if this process has locked it and nothing but that is written there: for an
-/// end in which no ledger is dropped, while nothing is written any more.
+/// Removes the file of a name if this process has locked it and nothing but that is written there. For an
+/// end in which no ledger is dropped, and before which nothing more is begun.
 pub fn remove_unused(directory: &Path, name: &VmName) {
     let path = path_of(directory, name);
     let Ok(text) = fs::read(&path) else { return };
-    let events = complete_lines(&text).map(serde_json::from_slice);
-    let is_unused = events
-        .into_iter()
-        .all(|event| matches!(event, Ok(Event::Run { .. })));
-    if is_unused && process_of(&text) == Some(std::process::id()) {
+    let mut events = complete_lines(&text).map(serde_json::from_slice);
+    let is_ours = process_of(&text) == Some(std::process::id());
+    if is_ours && events.all(|event| matches!(event, Ok(Event::Run { .. }))) {
         let _ = fs::remove_file(path);
     }
 }

@@ -182,8 +182,7 @@ impl Attempt<'_> {
                 .note(&format!("VMID {vmid} went to another guest{more}"));
         }
         if self.cloning.undecided && !is_lost {
-            let warning = "got no answer and may still be carried out";
-            let warning = format!("the request for a clone to VM {vmid} {warning}");
+            let warning = format!("the clone to VM {vmid}, which got no answer, may still be made");
             self.run.progress.warning(&warning);
         }
         self.cloning = Cloning::default();
