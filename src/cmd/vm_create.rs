@@ -72,13 +72,8 @@ pub fn run(session: &Session, words: &VmCreate) -> Result<Success, Failure> {
             writeln!(out, "{vm} already exists on node '{node}'{at}")
         }
     })?;
-    let vm = if existing.created {
-        existing.to_string()
-    } else {
-        format!("VM {vmid} '{name}' exists on node '{node}'")
-    };
     Ok(Success {
-        vm: Some((vm, existing.facts())),
+        vm: Some((existing.to_string(), existing.facts())),
         warnings: existing.warnings,
         ..success
     })

@@ -21,11 +21,9 @@ impl Attempt<'_> {
     pub fn clone_anew(&mut self) -> Result<(), Failure> {
         if self.namesake == Namesake::MayBeHidden && self.is_first("hidden namesake") {
             // Who names the VMID knows which VM is meant, even if another one has its name.
-            let doubts = self.doubts();
-            let name = &self.run.order.name;
-            self.run
-                .progress
-                .warning(&format!("another VM may be named '{name}': {doubts}"));
+            let (name, doubts) = (&self.run.order.name, self.doubts());
+            let warning = format!("another VM may be named '{name}': {doubts}");
+            self.run.progress.warning(&warning);
         }
         let template = self.find_template()?;
         self.check_template(&template)?;
@@ -40,11 +38,12 @@ impl Attempt<'_> {
 
     /// Asks once more for the clone to the VMID of the record.
     pub fn clone_again(&mut self, vmid: Vmid) -> Result<(), Failure> {
-        let asked = self.find_template().and_then(|template| {
+        let found = self.find_template().and_then(|template| {
             self.check_template(&template)?;
-            self.ask(&template, vmid)
+            Ok(template)
         });
-        asked.map_err(|error| self.before_seen_again(error))
+        let template = found.map_err(|error| self.before_seen_again(error))?;
+        self.ask(&template, vmid)
     }
 
     fn ask(&mut self, template: &Guest, vmid: Vmid) -> Result<(), Failure> {
@@ -168,7 +167,7 @@ impl Attempt<'_> {
         self.journal
             .tell(Event::Failed(vmid), Stage::NothingStarted);
         let is_lost = matches!(self.view.sight, Some(Sight::Anothers(_)))
-            || matches!(self.cloning.answer, Answer::Taken(_));
+            || matches!(self.cloning.answer, Answer::Taken(_)) && !self.cloning.undecided;
         if was_asked && is_lost {
             if !self.cloning.is_taken_over {
                 self.choice.lost(vmid);
@@ -177,9 +176,8 @@ impl Attempt<'_> {
                 None => "; trying another one...",
                 Some(_) => "",
             };
-            self.run
-                .progress
-                .note(&format!("VMID {vmid} went to another guest{more}"));
+            let note = format!("VMID {vmid} went to another guest{more}");
+            self.run.progress.note(&note);
         }
         if self.cloning.undecided && !is_lost {
             let warning = format!("the clone to VM {vmid}, which got no answer, may still be made");
@@ -198,9 +196,7 @@ impl Attempt<'_> {
             (_, Some(intent)) => (self.vm_of(intent), None),
             (_, None) => return None,
         };
-        if config.is_some() {
-            tell_if_elsewhere(self.run, &vm);
-        }
+        tell_if_elsewhere(self.run, &vm);
         Some(match record {
             Record::None | Record::Finished(_) => Existing::found(vm, config),
             Record::Created(_) => self.existing(vm, config),
@@ -263,8 +259,12 @@ impl Attempt<'_> {
             self.seen().owner,
             Owner::NotLooked | Owner::Free | Owner::Anothers
         );
-        let has_failed = !matches!(answer, Answer::Unknown | Answer::Due | Answer::Done);
-        if has_failed && is_seen && !undecided {
+        let is_over = match answer {
+            Answer::Unknown | Answer::Due | Answer::Done => false,
+            Answer::Failed(_) => is_seen,
+            Answer::Taken(_) | Answer::Passes(_) | Answer::Refused(_) => true,
+        };
+        if is_over && !undecided {
             let failed = Event::Failed(vm.vmid);
             self.journal.tell(failed, Stage::NothingStarted);
         }

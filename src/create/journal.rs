@@ -17,6 +17,15 @@ pub struct Journal<'r> {
     ledger: Ledger,
 }
 
+impl Drop for Journal<'_> {
+    /// Not while a signal is answered: its answer may remove the file too, and the path be another run's
+    /// by then.
+    fn drop(&mut self) {
+        let _stage = self.run.progress.stage();
+        self.ledger = Ledger::without_file();
+    }
+}
+
 impl<'r> Journal<'r> {
     /// Locks the ledger, with `--ensure` once the run that holds it has ended. To be called before the
     /// first request, so that what is read afterwards is newer than what that run has done.
