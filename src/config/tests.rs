@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rstest::{fixture, rstest};
 
@@ -64,7 +65,11 @@ struct JsonFile(PathBuf);
 
 impl JsonFile {
     fn new(name: &str, text: &str) -> JsonFile {
-        let name = format!("homelab-{}-{name}.json", std::process::id());
+        // Tests run at once, and several cases of one have the same name.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+
+        let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        let name = format!("homelab-{}-{number}-{name}.json", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
