@@ -254,7 +254,7 @@ pub struct VmCreate {
     #[argh(option, arg_name = "file")]
     pub ssh_key: Vec<PathBuf>,
 
-    /// make a disk that large at least: scsi0=32G, or scsi0=+8G for so much more than the
+    /// make a disk at least that large: scsi0=32G, or scsi0=+8G for so much more than the
     /// template's; may be given several times
     #[argh(option, arg_name = "disk=size")]
     pub resize: Vec<Resize>,

@@ -448,4 +448,4 @@ pub enum Unreadable {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

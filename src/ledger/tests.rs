@@ -50,7 +50,8 @@ fn name() -> VmName {
     "web-1".parse().unwrap()
 }
 
-fn intent(vmid: u32) -> Intent {
+/// A full clone of template 9000, and nothing else.
+pub fn intent(vmid: u32) -> Intent {
     Intent {
         vmid: Vmid(vmid),
         node: Node("pve1".into()),

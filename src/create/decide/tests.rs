@@ -1,12 +1,9 @@
 //! The decision table, one case per row.
 
-use std::collections::BTreeMap;
-
 use rstest::rstest;
 
 use super::*;
-use crate::ledger::Mode;
-use crate::pve::types::Node;
+use crate::ledger;
 
 const N: Vmid = Vmid(101);
 const LOOK_AGAIN: Action = Action::Wait(Pause::Interval);
@@ -23,18 +20,17 @@ const NOTHING: Seen = Seen {
     namesake: Namesake::None,
 };
 
+const WITHOUT_ENSURE: Wish = Wish {
+    ensure: false,
+    vmid: None,
+};
+const WITH_ENSURE: Wish = Wish {
+    ensure: true,
+    vmid: None,
+};
+
 fn intent() -> Intent {
-    Intent {
-        vmid: N,
-        node: Node("pve1".into()),
-        template: Vmid(9000),
-        mode: Mode::Full,
-        storage: None,
-        pool: None,
-        target: None,
-        hosts: vec!["pve.lan:8006".into()],
-        growth: BTreeMap::new(),
-    }
+    ledger::tests::intent(N.0)
 }
 
 fn taken() -> Answer {
@@ -235,12 +231,8 @@ fn asked_and_undecided(
         lasting,
         ..NOTHING
     };
-    let wish = Wish {
-        ensure: true,
-        vmid: None,
-    };
     let record = Record::Asked(intent(), None);
-    assert_eq!(decide(wish, &record, &seen), expected);
+    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
 }
 
 /// Where this token sees no VMs, the word of the task is all there is.
@@ -259,13 +251,9 @@ fn asked_and_answered_and_hidden_for_a_while(
         clone_runs,
         ..NOTHING
     };
-    let wish = Wish {
-        ensure: false,
-        vmid: None,
-    };
     let record = Record::Asked(intent(), None);
     let expected = if clone_runs { LOOK_AGAIN } else { expected };
-    assert_eq!(decide(wish, &record, &seen), expected);
+    assert_eq!(decide(WITHOUT_ENSURE, &record, &seen), expected);
 }
 
 /// Whether the name is taken is known before the request is sent again.
@@ -278,12 +266,8 @@ fn asked_and_undecided_while_nobody_has_looked_for_namesakes() {
         namesake: Namesake::NotLooked,
         ..NOTHING
     };
-    let wish = Wish {
-        ensure: true,
-        vmid: None,
-    };
     let record = Record::Asked(intent(), None);
-    assert_eq!(decide(wish, &record, &seen), LOOK_AGAIN);
+    assert_eq!(decide(WITH_ENSURE, &record, &seen), LOOK_AGAIN);
 }
 
 /// Never ask again while the name is taken.
@@ -302,12 +286,8 @@ fn asked_and_undecided_while_another_vm_has_the_name(
         namesake,
         ..NOTHING
     };
-    let wish = Wish {
-        ensure: true,
-        vmid: None,
-    };
     let record = Record::Asked(intent(), None);
-    assert_eq!(decide(wish, &record, &seen), expected);
+    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
 }
 
 #[rstest]
@@ -327,12 +307,8 @@ fn failed_and_still_locked_after_a_while(
         clone_runs,
         ..NOTHING
     };
-    let wish = Wish {
-        ensure: false,
-        vmid: None,
-    };
     let record = Record::Asked(intent(), None);
-    assert_eq!(decide(wish, &record, &seen), expected);
+    assert_eq!(decide(WITHOUT_ENSURE, &record, &seen), expected);
 }
 
 #[test]
@@ -344,12 +320,8 @@ fn hidden_while_a_clone_to_it_runs_is_waited_for() {
         clone_runs: true,
         ..NOTHING
     };
-    let wish = Wish {
-        ensure: false,
-        vmid: None,
-    };
     let record = Record::Asked(intent(), None);
-    assert_eq!(decide(wish, &record, &seen), LOOK_AGAIN);
+    assert_eq!(decide(WITHOUT_ENSURE, &record, &seen), LOOK_AGAIN);
 }
 
 /// Another template, storage, pool …
@@ -382,11 +354,7 @@ fn an_order_that_asks_for_something_else(
         owner,
         ..NOTHING
     };
-    let wish = Wish {
-        ensure: true,
-        vmid: None,
-    };
-    assert_eq!(decide(wish, &record, &seen), expected);
+    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
 }
 
 /// Without and with `--ensure`.
@@ -446,12 +414,8 @@ fn a_created_vm_that_is_hidden(#[case] lasting: Lasting, #[case] expected: Actio
         lasting,
         ..NOTHING
     };
-    let wish = Wish {
-        ensure: true,
-        vmid: None,
-    };
     for record in [Record::Created(intent()), Record::Finished(intent())] {
-        assert_eq!(decide(wish, &record, &seen), expected);
+        assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
     }
 }
 
