@@ -228,6 +228,10 @@ pub struct VmCreate {
     #[argh(switch)]
     pub ensure: bool,
 
+    /// create the VM although a node that is offline may have one of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
     /// clone without copying the disks; the VM needs its template for ever
     #[argh(switch)]
     pub linked: bool,

@@ -14,6 +14,7 @@ mod attempt;
 mod decide;
 mod failure;
 mod fit;
+mod half_made;
 mod journal;
 mod look;
 mod order;
@@ -23,7 +24,6 @@ pub use self::order::{Order, Run};
 
 use self::attempt::Attempt;
 use self::decide::{Action, Pause, Wish, decide};
-use self::failure::in_time;
 use self::journal::Journal;
 use self::set_up::set_up;
 use crate::say::failure::Failure;
@@ -38,7 +38,8 @@ pub fn create(run: &Run) -> Result<Existing, Failure> {
         order.name, order.template
     ));
     let mut attempt = Attempt::new(run, Journal::open(run)?);
-    let existing = find_or_clone(&mut attempt).map_err(|failure| in_time(run, failure))?;
+    let existing = find_or_clone(&mut attempt);
+    let existing = existing.map_err(|failure| attempt.before_the_vm(failure))?;
     set_up(run, existing, attempt)
 }
 

@@ -13,9 +13,10 @@ pub mod vmid;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::pve::types::{Guest, Node, TokenId, Vmid};
-use crate::pve::{Error, GuestList};
+use crate::pve::{Error, GuestList, Pve};
 use crate::wait::server::Server;
 
 /// The guests of a cluster, as one run sees them.
@@ -23,13 +24,35 @@ pub struct Guests<'p> {
     server: Server<'p>,
     rows: GuestList,
     of_nodes: OnceCell<OfNodes>,
+    ignores_offline: bool,
 }
 
 /// What the lists of the nodes say that had to be asked.
 #[derive(Default)]
 struct OfNodes {
     vms: BTreeMap<Vmid, Guest>,
-    doubts: Vec<String>,
+    doubts: Vec<Doubt>,
+}
+
+/// Something that could not be read and may hide a guest of any name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Doubt {
+    /// Rows of a list.
+    Rows(String),
+    /// The list of this node, for this reason.
+    Node(Node, String),
+    /// The list of this node, which was not asked because it is offline.
+    Offline(Node),
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Doubt::Rows(what) => f.write_str(what),
+            Doubt::Node(node, why) => write!(f, "node '{node}' does not answer ({why})"),
+            Doubt::Offline(node) => write!(f, "node '{node}' is offline"),
+        }
+    }
 }
 
 impl<'p> Guests<'p> {
@@ -44,7 +67,16 @@ impl<'p> Guests<'p> {
             server,
             rows: server.ask(|pve| pve.guests(&keep))?,
             of_nodes: OnceCell::new(),
+            ignores_offline: false,
         })
+    }
+
+    /// Does not ask nodes that are offline, which would take a while.
+    pub fn ignoring_offline_nodes(self, ignores_offline: bool) -> Guests<'p> {
+        Guests {
+            ignores_offline,
+            ..self
+        }
     }
 
     /// The token that sees them.
@@ -102,7 +134,7 @@ impl<'p> Guests<'p> {
     }
 
     /// What could not be read and may hide a guest of any name. May ask nodes.
-    pub fn doubts(&self) -> Vec<String> {
+    pub fn doubts(&self) -> Vec<Doubt> {
         let of_rows = unreadable_rows(&self.rows, "the server").into_iter();
         of_rows.chain(self.of_nodes().doubts.clone()).collect()
     }
@@ -126,7 +158,15 @@ impl<'p> Guests<'p> {
             let hiding = rows.filter(|guest| guest.may_hide_its_name());
             let nodes: BTreeSet<&Node> = hiding.map(|guest| &guest.node).collect();
             let mut found = OfNodes::default();
+            let mut offline = BTreeSet::new();
+            if self.ignores_offline && !nodes.is_empty() {
+                offline = self.server.ask(Pve::offline_nodes).unwrap_or_default();
+            }
             for node in nodes {
+                if offline.contains(node) {
+                    found.doubts.push(Doubt::Offline(node.clone()));
+                    continue;
+                }
                 match self.server.ask(|pve| pve.vms_of_node(node, &|_| true)) {
                     Ok(list) => {
                         let doubt = unreadable_rows(&list, &format!("node '{node}'"));
@@ -135,7 +175,7 @@ impl<'p> Guests<'p> {
                         found.vms.extend(vms.map(|vm| (vm.vmid, vm)));
                     }
                     Err(error) => {
-                        let doubt = format!("node '{node}' does not answer ({error})");
+                        let doubt = Doubt::Node(node.clone(), error.to_string());
                         found.doubts.push(doubt);
                     }
                 }
@@ -145,10 +185,16 @@ impl<'p> Guests<'p> {
     }
 }
 
-fn unreadable_rows(list: &GuestList, whose: &str) -> Option<String> {
+fn unreadable_rows(list: &GuestList, whose: &str) -> Option<Doubt> {
     let first = list.first_unreadable.as_ref()?;
     let count = list.unreadable;
-    Some(format!(
+    Some(Doubt::Rows(format!(
         "{count} of the guests that {whose} lists cannot be read ({first})"
-    ))
+    )))
+}
+
+/// Doubts as one text.
+pub fn listed(doubts: &[Doubt]) -> String {
+    let doubts: Vec<String> = doubts.iter().map(Doubt::to_string).collect();
+    doubts.join("; ")
 }

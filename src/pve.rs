@@ -12,6 +12,8 @@ mod trace;
 pub mod types;
 mod vm_config;
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -28,7 +30,7 @@ pub use self::size::Size;
 pub use self::tls::certificate::{Day, Fingerprint, NotAFingerprint};
 pub use self::tls::distrust::Distrust;
 pub use self::tls::{Error as TlsError, Trust};
-pub use self::vm_config::{VmConfig, is_agent_on, is_cloud_init};
+pub use self::vm_config::{Identity, VmConfig, is_agent_on, is_cloud_init};
 
 use self::guest_list::Keep;
 use self::http::parsed;
@@ -77,6 +79,20 @@ impl Pve {
     pub fn vms_of_node(&self, node: &Node, keep: Keep) -> Result<GuestList, Error> {
         let path = format!("/nodes/{}/qemu", escaped(&node.0));
         self.list_guests(&path, Some(node), keep)
+    }
+
+    /// `GET /nodes`. The nodes that the others cannot reach, as this host sees the cluster. Any token may
+    /// ask.
+    pub fn offline_nodes(&self) -> Result<BTreeSet<Node>, Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            node: Node,
+            status: Option<String>,
+        }
+        let rows: Vec<Row> = self.get("/nodes", "the nodes of a cluster")?;
+        let offline = rows.into_iter();
+        let offline = offline.filter(|row| row.status.as_deref() == Some("offline"));
+        Ok(offline.map(|row| row.node).collect())
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/config`. The configuration as of the next start; `None` if the
@@ -154,18 +170,21 @@ impl Pve {
         self.change(Method::PUT, &path, options, |_| Ok(()))
     }
 
-    /// `PUT /nodes/{node}/qemu/{vmid}/resize`. The size is absolute, so the request may be repeated. If
-    /// there is no such disk, or it is larger already, only the task fails.
+    /// `PUT /nodes/{node}/qemu/{vmid}/resize`. The size is absolute, so the request may be repeated; with a
+    /// `digest` only if the configuration still has it. If there is no such disk, or it is larger already,
+    /// only the task fails.
     pub fn resize_disk(
         &self,
         node: &Node,
         vmid: Vmid,
         disk: &str,
         size: Size,
+        digest: Option<&str>,
     ) -> Result<Upid, Error> {
         let path = of_vm(node, vmid, "resize");
         let size = size.to_string();
-        let form = [("disk", disk), ("size", size.as_str())];
+        let mut form = vec![("disk", disk), ("size", size.as_str())];
+        form.extend(digest.map(|digest| ("digest", digest)));
         self.change(Method::PUT, &path, &form, upid)
     }
 

@@ -1,18 +1,21 @@
 //! The engine of what is done for a VM that exists: it knows no command and no option.
 //!
-//! - A step looks first, and asks only for what is missing.
-//! - It waits for the task, if the server begins one.
-//! - What passes by itself is asked for again, with growing pauses; after a lost answer it looks again
-//!   before it asks again. So each request must have the same effect twice as once.
+//! - A step reads the VM's configuration, and asks only for what is missing.
+//! - Right before each change, the VM must still be the one that the run is about: its VMID may have been
+//!   reused.
+//! - It waits for the task, if the server starts one.
+//! - What passes by itself is asked for again, with growing pauses; after a lost answer the configuration
+//!   is read before anything is asked again. So each request must have the same effect twice as once.
 
-use crate::pve::types::{ExitStatus, Upid};
+use crate::guests::owner::Sight;
+use crate::pve::types::{ExitStatus, Guest, Upid};
 use crate::pve::{self, Delivery, Pve, VmConfig};
-use crate::say::failure::{Failure, Kind, chain, kind_of};
+use crate::say::failure::{Failure, Kind, Started, chain, kind_of};
 use crate::say::hint::{hint_for, with_more};
 use crate::say::stage::{RESUME, Stage, Step, StepTask, Unfinished};
 use crate::say::vm::{Existing, Vm};
 use crate::ui::progress::{Activity, Progress};
-use crate::wait::refusal::passes_by_itself;
+use crate::wait::refusal::{is_outdated, passes_by_itself};
 use crate::wait::server::{Server, is_no_such_task};
 use crate::wait::task::{self, how_to_read_log};
 use crate::wait::{BackOff, Budget, GaveUp, Look};
@@ -43,8 +46,10 @@ pub struct Taking<'r> {
 /// What came of a request.
 enum Outcome {
     Done,
-    /// Something holds a lock for a moment.
+    /// Something is locked or slow for a moment.
     Passes(String),
+    /// The configuration has changed since it was read.
+    Outdated(String),
     /// It is not known, for this reason, whether it was done.
     Unknown(String),
 }
@@ -89,9 +94,14 @@ impl<'r> Taking<'r> {
             let (note, why) = match self.ask(&request)? {
                 Outcome::Done => return Ok(true),
                 Outcome::Passes(why) => (format!("Trying again until this passes: {why}"), why),
+                Outcome::Outdated(why) => (
+                    format!("The configuration has changed meanwhile ({why}); reading it again..."),
+                    why,
+                ),
                 Outcome::Unknown(why) => {
                     self.is_undecided = true;
-                    let note = format!("Looking whether that was done, for nobody says ({why})...");
+                    let note =
+                        format!("Outcome unknown ({why}); checking whether it took effect...");
                     (note, why)
                 }
             };
@@ -121,20 +131,49 @@ impl<'r> Taking<'r> {
         self.unfinished.facts().upid
     }
 
-    /// The VM's configuration: the one that was read last, or a new one if something was changed since.
+    /// The VM's configuration: the one that was read last, or a new one if something was changed since. An
+    /// error if the VM is no longer there. One that has moved is followed to its node.
     pub fn config(&mut self) -> Result<VmConfig, Cause> {
         if let Some(config) = &self.unfinished.existing.config {
             return Ok(config.clone());
         }
-        let config = self.look(|pve, vm| pve.vm_config(&vm.node, vm.vmid))?;
-        let config = config.ok_or(Cause::Gone)?;
-        self.unfinished.existing.config = Some(config.clone());
+        let budget = self.budget();
+        let until = budget.clock.elapsed() + budget.a_restart();
+        let is_early = || budget.clock.elapsed() < until;
+        let found = self.read(|pve, vm| {
+            Ok(match Sight::of(pve, vm, None)? {
+                Sight::Ours(vm, config) => Look::Done(Ok((vm, config))),
+                Sight::Anothers(guest) => Look::Done(Err(Cause::replaced_by(&guest))),
+                // This says which privilege is missing.
+                Sight::Hidden | Sight::Appeared if is_early() => {
+                    pve.vm_config(&vm.node, vm.vmid).map(|_| Look::NotYet)?
+                }
+                // The configuration of a new or moved VM may not have reached every node yet.
+                _ if is_early() => Look::NotYet,
+                Sight::InTheMaking { .. } => Look::Done(Err(Cause::Gone {
+                    vmid_has: Some("a VM that is being created".to_owned()),
+                })),
+                _ => Look::Done(Err(Cause::Gone { vmid_has: None })),
+            })
+        });
+        let (vm, config) = found??;
+        let existing = &mut self.unfinished.existing;
+        let identity = config.identity();
+        if !existing
+            .identity
+            .get_or_insert(identity.clone())
+            .may_be(&identity)
+        {
+            return Err(Cause::replaced_by(&config.into_guest(vm.vmid, vm.node)));
+        }
+        existing.vm = vm;
+        existing.config = Some(config.clone());
         Ok(config)
     }
 
     /// Whether the VM runs.
     pub fn is_running(&self) -> Result<bool, Cause> {
-        self.look(|pve, vm| pve.is_running(&vm.node, vm.vmid))
+        self.read(|pve, vm| pve.is_running(&vm.node, vm.vmid).map(Look::Done))
     }
 
     /// Reports what is being done, once.
@@ -155,13 +194,17 @@ impl<'r> Taking<'r> {
     }
 
     /// What came of a request that may have been carried out is looked for to the end.
-    fn look<T>(&self, question: impl Fn(&Pve, &Vm) -> Result<T, pve::Error>) -> Result<T, Cause> {
-        if self.is_undecided {
-            let seen = self.watch(|pve, vm| question(pve, vm).map(Look::Done));
-            return seen.map_err(|gave_up| self.not_seen(gave_up));
-        }
-        let asked = self.engine.server.ask(|pve| question(pve, self.vm()));
-        asked.map_err(|error| self.not_done(error))
+    fn read<T>(
+        &self,
+        mut look: impl FnMut(&Pve, &Vm) -> Result<Look<T>, pve::Error>,
+    ) -> Result<T, Cause> {
+        let server = self.engine.server;
+        let seen = server.look(self.is_undecided, |pve| look(pve, self.vm()));
+        seen.map_err(|gave_up| match gave_up {
+            _ if self.is_undecided => self.not_seen(gave_up),
+            GaveUp::TimeIsUp(None) => self.time_is_up(None),
+            GaveUp::TimeIsUp(Some(error)) | GaveUp::Failed(error) => self.not_done(error),
+        })
     }
 
     /// The budget has ended; what was in the way at last.
@@ -207,19 +250,23 @@ impl<'r> Taking<'r> {
     }
 
     fn ask(&mut self, request: &Request) -> Result<Outcome, Cause> {
+        // Only a VM that was seen to be the right one is changed.
+        self.config()?;
         self.unfinished.existing.config = None;
         let server = self.engine.server;
-        match server.ask_for_change(|pve| request(pve, self.vm())) {
-            Ok(None) => Ok(Outcome::Done),
-            Ok(Some(upid)) => self.wait_for(upid),
-            Err(error) if matches!(&error, pve::Error::Refused { words, .. } if self.passes(words)) => {
-                Ok(Outcome::Passes(self.masked(error).to_string()))
+        let error = match server.ask_for_change(|pve| request(pve, self.vm())) {
+            Ok(None) => return Ok(Outcome::Done),
+            Ok(Some(upid)) => return self.wait_for(upid),
+            Err(error) => self.masked(error),
+        };
+        let refused = match &error {
+            pve::Error::Refused { words, .. } => self.temporary(words),
+            error if error.delivery() == Delivery::Unknown => {
+                Some(Outcome::Unknown(error.to_string()))
             }
-            Err(error) if error.delivery() == Delivery::Unknown => {
-                Ok(Outcome::Unknown(self.masked(error).to_string()))
-            }
-            Err(error) => Err(self.not_done(error)),
-        }
+            _ => None,
+        };
+        refused.ok_or_else(|| self.not_done(error))
     }
 
     fn wait_for(&mut self, upid: Upid) -> Result<Outcome, Cause> {
@@ -244,25 +291,29 @@ impl<'r> Taking<'r> {
                 self.unfinished.existing.warnings.extend(warnings.map(mask));
                 Ok(Outcome::Done)
             }
-            ExitStatus::Unexpected => Ok(Outcome::Unknown(
-                "its worker died or its node went down".to_owned(),
-            )),
-            ExitStatus::Failed(words) if self.passes(&words) => Ok(Outcome::Passes(words)),
+            ExitStatus::Unexpected => Ok(Outcome::Unknown(format!(
+                "the task's worker died or its node went down: {upid}"
+            ))),
             ExitStatus::Failed(words) => {
-                let lines = task::last_lines(server, &upid).into_iter();
-                let (log, words) = (lines.map(mask).collect(), mask(words));
-                Err(Cause::Task { upid, words, log })
+                let words = mask(words);
+                self.temporary(&words).ok_or_else(|| {
+                    let lines = task::last_lines(server, &upid).into_iter();
+                    let log = lines.map(mask).collect();
+                    Cause::Task { upid, words, log }
+                })
             }
         }
     }
 
-    /// Whether it helps to look again: something holds a lock for a moment, or somebody else has
-    /// changed the VM, perhaps to what is asked for.
-    fn passes(&self, words: &str) -> bool {
-        let vmid = self.vm().vmid;
-        passes_by_itself(words, vmid)
-            || words.contains("detected modified configuration")
-            || words.contains(&format!("VM {vmid} already running"))
+    /// What a refusal in these words means, unless it is final. That the VM runs already may be somebody
+    /// else's doing, or that of an earlier request.
+    fn temporary(&self, words: &str) -> Option<Outcome> {
+        if is_outdated(words) {
+            return Some(Outcome::Outdated(words.to_owned()));
+        }
+        let is_running = format!("VM {} already running", self.vm().vmid);
+        let passes = passes_by_itself(words) || words.contains(&is_running);
+        passes.then(|| Outcome::Passes(words.to_owned()))
     }
 
     fn tell_stage(&self) {
@@ -304,8 +355,11 @@ pub enum Cause {
         /// The failed look, if it was one.
         error: Option<Box<pve::Error>>,
     },
-    /// The VM is not on its node any more.
-    Gone,
+    /// The VM was destroyed meanwhile.
+    Gone {
+        /// What has its VMID now, if anything.
+        vmid_has: Option<String>,
+    },
     /// The VM is in a state that does not allow it.
     State {
         /// Which.
@@ -319,7 +373,25 @@ pub enum Cause {
 pub const FIX_AND_RESUME: &str =
     "correct what it complains of, and add --ensure: that goes on with this VM";
 
+const CREATE_ANEW: &str = "somebody has destroyed it meanwhile; 'homelab proxmox vm list' shows what \
+                           exists, and the same command creates a new VM";
+
+fn gone(vm: &Vm, vmid_has: Option<String>) -> String {
+    let vmid = vm.vmid;
+    match vmid_has {
+        None => "it does not exist any more".to_owned(),
+        Some(other) => format!(
+            "VM {vmid} is no longer that VM: the VMID now belongs to {other}, which was not changed"
+        ),
+    }
+}
+
 impl Cause {
+    fn replaced_by(guest: &Guest) -> Cause {
+        let vmid_has = Some(guest.to_string());
+        Cause::Gone { vmid_has }
+    }
+
     /// The failure of a step that was not taken, or is not known to have been.
     fn failure(self, unfinished: &Unfinished) -> Failure {
         let step = &unfinished.step;
@@ -363,11 +435,10 @@ impl Cause {
                 let words = format!("{after}{}: {why}", step.unknown());
                 (kind, words, with_more(unfinished.hint(), error.as_deref()))
             }
-            Cause::Gone => {
-                let hint = "somebody has moved or destroyed it since; 'homelab proxmox vm list' shows what \
-                            is there";
-                let words = "it is not there any more".to_owned();
-                (Kind::Failed, words, hint.to_owned())
+            Cause::Gone { vmid_has } => {
+                facts.started = Started::No;
+                let words = gone(&unfinished.existing.vm, vmid_has);
+                (Kind::Failed, words, CREATE_ANEW.to_owned())
             }
             Cause::State { words, hint } => (Kind::Failed, words.to_owned(), hint),
         };

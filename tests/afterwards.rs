@@ -327,8 +327,8 @@ const ALL: &str = " --set cores=4 --resize scsi0=32G --wait-ip";
 #[case::before_it_is_configured(6, &["PUT config", "PUT resize", "POST start"])]
 #[case::while_it_is_configured(7, &["PUT resize", "POST start"])]
 #[case::while_its_disk_grows(9, &["POST start"])]
-#[case::while_it_starts(12, &[])]
-#[case::while_its_address_is_awaited(16, &[])]
+#[case::while_it_starts(13, &[])]
+#[case::while_its_address_is_awaited(17, &[])]
 fn a_run_that_was_killed_is_seen_to_its_end(#[case] requests: usize, #[case] left: &[&str]) {
     let fake = fake(&json!({"faults": [{"request": requests, "hang": "after"}]}));
     let state = StateDir::new();
@@ -369,8 +369,8 @@ fn a_run_that_was_killed_is_seen_to_its_end(#[case] requests: usize, #[case] lef
 #[rstest]
 #[case::configuring(7, "it is still being configured")]
 #[case::enlarging(9, "its disk scsi0 is still being enlarged to 32G")]
-#[case::starting(12, "it is still being started")]
-#[case::awaiting_the_address(16, "its address is not known yet")]
+#[case::starting(13, "it is still being started")]
+#[case::awaiting_the_address(17, "its address is not known yet")]
 fn an_interrupted_run_says_what_is_there(#[case] requests: usize, #[case] what: &str) {
     let fake = fake(&json!({"faults": [{"request": requests, "hang": true}]}));
     let run = Homelab::at(&fake).start(&format!("{CREATE}{ALL}"));
@@ -410,9 +410,9 @@ fn a_change_that_gets_no_answer_to_the_end_may_have_been_made() {
 /// The task goes on without the run.
 #[test]
 fn a_run_that_is_interrupted_while_a_task_runs_says_how_to_wait_for_it() {
-    let fake = fake(&json!({"faults": [{"request": 7, "hang": true}]}));
+    let fake = fake(&json!({"faults": [{"request": 8, "hang": true}]}));
     let run = Homelab::at(&fake).start(&format!("{CREATE} --start"));
-    fake.wait_for_requests(7);
+    fake.wait_for_requests(8);
     run.signal(Signal::INT);
     let seen = run.wait();
     let expected = "VM 100 'web-1' was created on node 'pve1', but it is still being started: interrupted\n\

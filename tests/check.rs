@@ -203,8 +203,8 @@ fn several_templates_of_one_name_are_a_warning() {
     let fake = fake(setup);
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
-    let line = "warn  template 'debian-12': several templates are named 'debian-12': taking 9000 on node \
-                'pve1'; also there: 9001 on node 'pve1'";
+    let line = "warn  template 'debian-12': several templates are named 'debian-12': using 9000 on node \
+                'pve1'; others: 9001 on node 'pve1'";
     assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), [line]);
     assert_eq!(seen.stderr, "");
 }

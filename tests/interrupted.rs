@@ -166,9 +166,9 @@ const CLONE: &str = "UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!
     "create VM", "vm create web-1 debian-12", json!({"clone_exit": "WARNINGS: 1"}), 5, 0, false
 )]
 #[case::the_vm_does_not_start(
-    "create VM", "vm create web-1 debian-12 --start", json!({"start_exit": "no memory"}), 8, 1, false
+    "create VM", "vm create web-1 debian-12 --start", json!({"start_exit": "no memory"}), 9, 1, false
 )]
-#[case::the_vm_starts("create VM", "vm create web-1 debian-12 --start", json!({}), 8, 0, false)]
+#[case::the_vm_starts("create VM", "vm create web-1 debian-12 --start", json!({}), 9, 0, false)]
 #[case::the_task_has_failed(
     "wait for the task", &format!("task wait {CLONE}"), json!({"clone_exit": "no space"}), 2, 1, false
 )]

@@ -257,7 +257,7 @@ fn what_a_proxied_refusal_says_is_told_too() {
 )]
 #[case::vm_create(
     "proxmox vm create --help",
-    "Usage: homelab proxmox vm create [--vmid <n>] [--ensure] [--linked] [--storage <id>] \
+    "Usage: homelab proxmox vm create [--vmid <n>] [--ensure] [--ignore-offline] [--linked] [--storage <id>] \
      [--pool <id>] [--node <name>] [--set <key=value...>] [--ssh-key <file...>] \
      [--resize <disk=size...>] [--start] [--wait-ip] [--timeout <seconds>] [--poll-interval <seconds>] [--json] [--quiet] [--] <vm-name> <template-name>"
 )]

@@ -145,7 +145,7 @@ fn check_guests(guests: &Guests, tell: Tell) {
         _ => Finding::ok("guests", detail),
     });
     for doubt in guests.doubts() {
-        tell(Finding::warn("guests", doubt));
+        tell(Finding::warn("guests", doubt.to_string()));
     }
 }
 
@@ -205,7 +205,9 @@ fn check_template(
     tell: Tell,
 ) -> Result<(), Finding> {
     let check = format!("template '{name}'");
-    let Found { template, warning } = find_template(guests, name, None).map_err(|error| {
+    let Found {
+        template, warning, ..
+    } = find_template(guests, name, None, None).map_err(|error| {
         let report = Failure::of(Kind::TemplateNotFound, &error);
         Finding::fail("template", report.with_hint(error.hint().to_owned()))
     })?;

@@ -108,6 +108,7 @@ fn order(words: &VmCreate) -> Result<Order, Failure> {
         template: words.template_name.clone(),
         vmid: words.vmid,
         ensure: words.ensure,
+        ignore_offline: words.ignore_offline,
         options: CloneOptions {
             mode,
             pool: words.pool.clone().map(Pool),

@@ -3,12 +3,13 @@
 use super::attempt::{Attempt, Cloning, View};
 use super::decide::{Answer, Namesake, Owner, Pause, Refusal};
 use super::failure::{
-    Doubt, ambiguous, begun_otherwise, busy, clone_refused, created_unseen, exists, half_made,
-    hidden, name_may_be_taken, not_read, task_failed, timed_out, vmid_taken,
+    Doubt, ambiguous, begun_otherwise, busy, clone_refused, created_unseen, exists, hidden,
+    name_may_be_taken, not_read, task_failed, timed_out, vmid_taken, with_other_templates,
 };
 use super::fit::{check_template, tell_if_elsewhere};
-use crate::guests::Guests;
+use super::half_made::half_made;
 use crate::guests::owner::Sight;
+use crate::guests::{Guests, listed};
 use crate::ledger::{Event, Intent, Record};
 use crate::pve::types::{Guest, Vmid};
 use crate::pve::{self, Delivery, Pve};
@@ -19,7 +20,11 @@ use crate::say::vm::{Existing, Vm};
 impl Attempt<'_> {
     /// Asks for a clone to `--vmid` or to a free VMID.
     pub fn clone_anew(&mut self) -> Result<(), Failure> {
-        if self.namesake == Namesake::MayBeHidden && self.is_first("hidden namesake") {
+        let may_exist = matches!(
+            self.namesake,
+            Namesake::MayBeOffline | Namesake::MayBeHidden
+        );
+        if may_exist && self.is_first("hidden namesake") {
             // Who names the VMID knows which VM is meant, even if another one has its name.
             let (name, doubts) = (&self.run.order.name, self.doubts());
             let warning = format!("another VM may be named '{name}': {doubts}");
@@ -130,7 +135,7 @@ impl Attempt<'_> {
     /// What may hide a VM of the name.
     pub fn doubts(&self) -> String {
         let doubts = self.guests.as_ref().map(Guests::doubts);
-        doubts.map_or_else(String::new, |doubts| doubts.join("; "))
+        listed(&doubts.unwrap_or_default())
     }
 
     /// Pauses before the next look. An error if there is no time left for one.
@@ -163,24 +168,39 @@ impl Attempt<'_> {
 
     /// Records that there is no VM of ours at the VMID of the record, and that none is expected.
     pub fn forget(&mut self, vmid: Vmid) {
-        let was_asked = matches!(self.journal.record(), Record::Asked(..));
-        self.journal
-            .tell(Event::Failed(vmid), Stage::NothingStarted);
-        let is_lost = matches!(self.view.sight, Some(Sight::Anothers(_)))
-            || matches!(self.cloning.answer, Answer::Taken(_)) && !self.cloning.undecided;
-        if was_asked && is_lost {
-            if !self.cloning.is_taken_over {
-                self.choice.lost(vmid);
+        let begun = match self.journal.record() {
+            Record::Asked(begun, _) => Some(self.vm_of(begun)),
+            _ => None,
+        };
+        if self.cloning.undecided {
+            self.given_up.clone_from(&begun);
+        }
+        let stage = self.stage_unless_given_up(Stage::NothingStarted);
+        self.journal.tell(Event::Failed(vmid), stage);
+        let lost = match (&self.view.sight, &self.cloning.answer) {
+            _ if begun.is_none() => None,
+            (Some(Sight::Anothers(_)), _) => Some(format!("VMID {vmid} went to another guest")),
+            (_, Answer::Taken(words)) if !self.cloning.undecided => {
+                Some(format!("VMID {vmid} cannot be used ({words})"))
             }
+            _ => None,
+        };
+        let is_lost = lost.is_some();
+        if let Some(lost) = lost
+            && self.is_first(format!("lost {vmid}"))
+        {
             let more = match self.run.order.vmid {
                 None => "; trying another one...",
                 Some(_) => "",
             };
-            let note = format!("VMID {vmid} went to another guest{more}");
-            self.run.progress.note(&note);
+            self.run.progress.note(&format!("{lost}{more}"));
+        }
+        if is_lost && !self.cloning.is_taken_over {
+            self.choice.lost(vmid);
         }
         if self.cloning.undecided && !is_lost {
-            let warning = format!("the clone to VM {vmid}, which got no answer, may still be made");
+            let warning =
+                format!("the clone to VM {vmid}, which got no answer, may still be created");
             self.run.progress.warning(&warning);
         }
         self.cloning = Cloning::default();
@@ -199,7 +219,11 @@ impl Attempt<'_> {
         tell_if_elsewhere(self.run, &vm);
         Some(match record {
             Record::None | Record::Finished(_) => Existing::found(vm, config),
-            Record::Created(_) => self.existing(vm, config),
+            Record::Created(_) => {
+                let note = format!("Resuming VM {}, which an earlier run created...", vm.vmid);
+                self.run.progress.note(&note);
+                self.existing(vm, config)
+            }
             Record::Asked(..) => {
                 let existing = self.existing(vm, config);
                 let stage = self.run.stage_of(existing.clone());
@@ -265,17 +289,18 @@ impl Attempt<'_> {
             Answer::Taken(_) | Answer::Passes(_) | Answer::Refused(_) => true,
         };
         if is_over && !undecided {
-            let failed = Event::Failed(vm.vmid);
-            self.journal.tell(failed, Stage::NothingStarted);
+            let stage = self.stage_unless_given_up(Stage::NothingStarted);
+            self.journal.tell(Event::Failed(vm.vmid), stage);
         }
-        match answer {
+        let failure = match answer {
             Answer::Refused(source) => clone_refused(template, &vm, undecided, source),
-            Answer::Failed(failed) => task_failed(vm, undecided, is_seen, failed),
+            Answer::Failed(failed) => task_failed(&vm, undecided, is_seen, failed),
             Answer::Taken(words) | Answer::Passes(words) if !undecided => {
-                busy(template, &vm, &words, self.run.server.budget.seconds())
+                return busy(template, &vm, &words, self.run.server.budget.seconds());
             }
-            _ => self.timed_out(&Stage::Undecided(vm)),
-        }
+            _ => return self.timed_out(&Stage::Undecided(vm)),
+        };
+        with_other_templates(failure, &self.other_templates)
     }
 
     fn half_made(&self, vm: &Vm) -> Failure {

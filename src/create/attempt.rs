@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::decide::{Answer, Lasting, Namesake, Owner, Seen};
-use super::failure::{Doubt, before_seen_again};
+use super::failure::{Doubt, before_seen_again, is_out_of_time, may_still_come, nothing_started};
 use super::journal::Journal;
 use super::order::Run;
 use crate::guests::Guests;
@@ -14,6 +14,7 @@ use crate::ledger::{Growth, Intent, Record};
 use crate::pve::types::{Guest, Upid};
 use crate::pve::{self, VmConfig};
 use crate::say::failure::{Facts, Failure, Started};
+use crate::say::stage::Stage;
 use crate::say::vm::{Existing, Vm};
 use crate::wait::refusal::Refusal;
 use crate::wait::{BackOff, Patience, Pauses};
@@ -32,6 +33,8 @@ pub struct Attempt<'r> {
     pub guests: Option<Guests<'r>>,
     /// The template, once it was found.
     pub template: Option<Guest>,
+    /// The places of the other templates of its name.
+    pub other_templates: Vec<String>,
     /// What relative sizes come to, once the template was found fit.
     pub growth: Option<BTreeMap<String, Growth>>,
     /// The VMs of that name, apart from the one of the record.
@@ -42,6 +45,8 @@ pub struct Attempt<'r> {
     pub asks_otherwise: bool,
     /// The VMIDs that were lost to other guests.
     pub choice: Choice,
+    /// The VM that was given up last although a request without an answer may still create it.
+    pub given_up: Option<Vm>,
     /// The pauses of one interval.
     pub pauses: Pauses<'r>,
     /// The pauses that grow.
@@ -104,11 +109,13 @@ impl<'r> Attempt<'r> {
             view: View::default(),
             guests: None,
             template: None,
+            other_templates: Vec::new(),
             growth: None,
             holders: Vec::new(),
             namesake: Namesake::NotLooked,
             asks_otherwise: false,
             choice: Choice::default(),
+            given_up: None,
             pauses: budget.pauses(),
             back_off: BackOff::new(&budget),
             told: BTreeSet::new(),
@@ -156,11 +163,15 @@ impl<'r> Attempt<'r> {
     /// What it means that the server has refused the clone, or that its task has failed, in these words;
     /// nothing if they are final.
     pub fn answer_of(&self, words: &str) -> Option<Answer> {
-        let Intent { vmid, template, .. } = self.journal.record().intent()?;
-        match Refusal::of(words, *template, *vmid) {
+        let vmid = self.journal.record().intent()?.vmid;
+        match Refusal::of(words, vmid) {
             Refusal::VmidTaken => Some(Answer::Taken(words.to_owned())),
+            // Another VMID will do, unless this one was asked for.
+            Refusal::LeftOver if self.run.order.vmid.is_none() => {
+                Some(Answer::Taken(words.to_owned()))
+            }
             Refusal::Passes => Some(Answer::Passes(words.to_owned())),
-            Refusal::Final => None,
+            Refusal::LeftOver | Refusal::Final => None,
         }
     }
 
@@ -171,6 +182,32 @@ impl<'r> Attempt<'r> {
             upid: self.cloning.upid.clone(),
             warnings: self.cloning.warnings.clone(),
             ..Existing::found(vm, config)
+        }
+    }
+
+    /// The VM that a request without an answer may still create.
+    fn may_come(&self) -> Option<Vm> {
+        match self.journal.record() {
+            Record::Asked(begun, _) if self.cloning.undecided => Some(self.vm_of(begun)),
+            _ => self.given_up.clone(),
+        }
+    }
+
+    /// This stage, at which nothing was started, unless a VM was given up that may still be created.
+    pub fn stage_unless_given_up(&self, stage: Stage) -> Stage {
+        self.given_up.clone().map_or(stage, Stage::Undecided)
+    }
+
+    /// A failure before there is a VM: nothing was started, unless a request without an answer may still
+    /// create one.
+    pub fn before_the_vm(&self, failure: Failure) -> Failure {
+        let is_late = is_out_of_time(self.run, &failure);
+        match self.may_come() {
+            Some(vm) if failure.facts.started == Started::No => {
+                may_still_come(&vm, failure, is_late)
+            }
+            None if is_late => nothing_started(failure, self.run.server.budget.seconds()),
+            _ => failure,
         }
     }
 
@@ -186,7 +223,15 @@ impl<'r> Attempt<'r> {
             _ => return failure,
         };
         let facts = self.facts_of(begun, started);
-        before_seen_again(begun.template, &self.vm_of(begun), facts, failure, path)
+        let late = is_out_of_time(self.run, &failure).then(|| self.run.server.budget.seconds());
+        before_seen_again(
+            begun.template,
+            &self.vm_of(begun),
+            facts,
+            failure,
+            late,
+            path,
+        )
     }
 
     /// What failed runs report to scripts about what was begun.

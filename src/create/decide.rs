@@ -98,6 +98,8 @@ pub enum Namesake {
     NotLooked,
     /// None was seen, and nothing can hide one.
     None,
+    /// None was seen, but a node that is offline may have one, which the user accepts.
+    MayBeOffline,
     /// None was seen, but a node or a row that cannot be read may hide one.
     MayBeHidden,
     /// One, which is the VM in question.
@@ -185,9 +187,11 @@ fn nothing_recorded(wish: Wish, seen: &Seen) -> Action {
         (_, Some(vmid), Owner::Anothers | Owner::Hidden) => {
             Action::Refuse(Refusal::VmidTaken(vmid))
         }
-        (Namesake::None | Namesake::MayBeHidden, _, Owner::Free | Owner::NotLooked) => {
-            Action::Clone
-        }
+        (
+            Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden,
+            _,
+            Owner::Free | Owner::NotLooked,
+        ) => Action::Clone,
         _ => look_again,
     }
 }
@@ -214,7 +218,12 @@ fn asked(begun: &Intent, seen: &Seen) -> Action {
         (Refused(_), _) | (Failed(_), Free) => refuse(Refusal::CloneFailed),
         (Failed(_), Hidden) if !seen.clone_runs && for_a_while => refuse(Refusal::CloneFailed),
         (Passes(_), _) => Action::Wait(Pause::BackOff),
-        (Due, _) if !seen.undecided => Action::CloneAgain(vmid),
+        (Due, _) if !seen.undecided => match seen.namesake {
+            Namesake::None => Action::CloneAgain(vmid),
+            Namesake::NotLooked => Action::Wait(Pause::Interval),
+            // Somebody else may have made one in the meantime.
+            _ => Action::Forget(vmid),
+        },
         (_, Incomplete) => refuse(Refusal::HalfMade),
         (Failed(_), InTheMaking) if !seen.undecided && !seen.clone_runs && for_a_while => {
             refuse(Refusal::HalfMade)
@@ -222,7 +231,9 @@ fn asked(begun: &Intent, seen: &Seen) -> Action {
         (_, Hidden) if !seen.clone_runs && for_a_while => refuse(Refusal::Hidden),
         (_, Free) => match (seen.namesake, seen.lasting) {
             (_, Lasting::Briefly) | (Namesake::NotLooked, _) => Action::Wait(Pause::Interval),
-            (Namesake::None | Namesake::MayBeHidden, _) => Action::CloneAgain(vmid),
+            (Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden, _) => {
+                Action::CloneAgain(vmid)
+            }
             // Never ask again while the name is taken: that would make a second VM of the name.
             (_, Lasting::AWhile) => Action::Wait(Pause::Interval),
             // A request that has not arrived by now is taken for lost.

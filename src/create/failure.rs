@@ -16,6 +16,7 @@ use crate::say::hint::{hint_for, hint_for_clone, with_more};
 use crate::say::shell::word;
 use crate::say::stage::{RESUME, Stage, process_name};
 use crate::say::vm::Vm;
+use crate::wait::refusal::Refusal;
 use crate::wait::task::how_to_read_log;
 
 /// How a task failed.
@@ -46,14 +47,6 @@ pub enum Doubt {
     },
 }
 
-/// The failure once the budget has ended, if nothing but that was in the way.
-pub fn in_time(run: &Run, failure: Failure) -> Failure {
-    if is_out_of_time(run, &failure) {
-        return nothing_started(failure, run.server.budget.seconds());
-    }
-    failure
-}
-
 /// Whether nothing but the end of the budget kept a question from being answered.
 pub fn is_out_of_time(run: &Run, failure: &Failure) -> bool {
     let is_unanswered = failure.kind == Kind::Unreachable && failure.facts.started == Started::No;
@@ -61,12 +54,31 @@ pub fn is_out_of_time(run: &Run, failure: &Failure) -> bool {
 }
 
 /// The budget, so many seconds, has ended before anything was begun, because of this.
-fn nothing_started(because: Failure, seconds: f64) -> Failure {
+pub fn nothing_started(because: Failure, seconds: f64) -> Failure {
     let words = format!("Timed out after {seconds} s; nothing was started: {because}");
     let hint = "there is nothing to clean up; run it again, with a longer --timeout if the server is \
                 slow or what is in the way takes long";
     let hint = with_more(hint.to_owned(), because.request.as_deref());
     failure(Kind::Timeout, words, hint, because.facts)
+}
+
+/// The failure while a request without an answer may still create this VM.
+pub fn may_still_come(vm: &Vm, failed: Failure, is_late: bool) -> Failure {
+    let message = format!("{failed}; the clone to {vm}, which got no answer, may still be created");
+    let kind = if is_late { Kind::Timeout } else { failed.kind };
+    let facts = match failed.facts.vmid {
+        Some(_) => Facts {
+            started: Started::Unknown,
+            ..failed.facts
+        },
+        None => vm.facts(Started::Unknown),
+    };
+    Failure {
+        kind,
+        message,
+        facts,
+        ..failed
+    }
 }
 
 /// The failure while it is not clear what became of an earlier run's clone, or whether this command goes
@@ -76,9 +88,10 @@ pub fn before_seen_again(
     vm: &Vm,
     facts: Facts,
     failed: Failure,
+    late: Option<f64>,
     path: Option<&Path>,
 ) -> Failure {
-    let kind = failed.kind;
+    let kind = late.map_or(failed.kind, |_| Kind::Timeout);
     let is_there = facts.started == Started::Yes;
     let words = if is_there {
         format!("{vm} was created by an earlier run, which did not finish it: {failed}")
@@ -87,6 +100,10 @@ pub fn before_seen_again(
             "an earlier run has asked for a clone of template {template} to {vm}, which may or may not be in \
              the making: {failed}"
         )
+    };
+    let words = match late {
+        Some(seconds) => format!("Timed out after {seconds} s; {words}"),
+        None => words,
     };
     let hint = match (failed.request, failed.hint) {
         (None, Some(hint)) if kind == Kind::TemplateNotFound => {
@@ -111,7 +128,8 @@ pub fn not_read(what: impl AsRef<str>, source: pve::Error) -> Failure {
 /// A node or a row that cannot be read may hide a VM of the name.
 pub fn name_may_be_taken(name: &VmName, doubts: &str) -> Failure {
     let words = format!("cannot tell whether there is a VM '{name}': {doubts}");
-    let hint = "if you are sure that there is none, say which VMID the new one gets: --vmid N";
+    let hint = "if a node is switched off, --ignore-offline assumes that it has no VM of that name; \
+                --vmid N creates the VM with that VMID in any case";
     failure(Kind::Unreachable, words, hint, Facts::default())
 }
 
@@ -159,7 +177,7 @@ fn facts_of_guest(guest: Option<&Guest>) -> Facts {
 }
 
 /// What to type to remove the ledger's file of a name.
-fn remove(path: &Path) -> String {
+pub fn remove(path: &Path) -> String {
     format!("rm {}", word(&path.to_string_lossy()))
 }
 
@@ -318,7 +336,7 @@ pub fn vmid_taken(vmid: Vmid, guest: Result<&Guest, &Sight>) -> Failure {
 }
 
 /// The clone's task has failed.
-pub fn task_failed(vm: Vm, undecided: bool, is_seen: bool, failed: Failed) -> Failure {
+pub fn task_failed(vm: &Vm, undecided: bool, is_seen: bool, failed: Failed) -> Failure {
     let Failed { upid, words, log } = failed;
     let (more, hint) = match (undecided, is_seen) {
         (true, _) => (
@@ -329,11 +347,43 @@ pub fn task_failed(vm: Vm, undecided: bool, is_seen: bool, failed: Failed) -> Fa
             "; whether it left a VM behind cannot be seen",
             RESUME.to_owned(),
         ),
+        _ if Refusal::of(&words, vm.vmid) == Refusal::LeftOver => {
+            ("", how_to_remove_left_over_volumes(vm))
+        }
         _ => ("", how_to_read_log(&upid)),
     };
     let words = format!("Task failed: {words}{more}");
-    let facts = Stage::Cloning(vm, upid).facts();
+    let started = if undecided || !is_seen {
+        Started::Unknown
+    } else {
+        Started::No
+    };
+    let facts = vm.facts(started).of_task(&upid);
     failure(Kind::TaskFailed, words, hint, facts).with_log(log)
+}
+
+fn how_to_remove_left_over_volumes(vm: &Vm) -> String {
+    let Vm { vmid, node, .. } = vm;
+    format!(
+        "an earlier guest {vmid} has left that behind; on node '{node}', 'pvesm list STORAGE --vmid {vmid}' \
+         names it and 'pvesm free VOLUME' removes it; or choose another VMID, or leave --vmid out"
+    )
+}
+
+/// Names the templates that could be cloned instead, at these places.
+pub fn with_other_templates(failure: Failure, others: &[String]) -> Failure {
+    if others.is_empty() {
+        return failure;
+    }
+    let other = format!(
+        "other templates have the same name: {}; a VMID instead of the name chooses one",
+        others.join(", ")
+    );
+    let hint = match &failure.hint {
+        Some(hint) => format!("{hint}; {other}"),
+        None => other,
+    };
+    failure.with_hint(hint)
 }
 
 /// What goes on cannot be looked at any more.
@@ -403,81 +453,9 @@ pub fn hidden(run: &Run, vm: &Vm, was_created: bool) -> Failure {
     if was_created {
         let words =
             format!("cannot see {vm}, which an earlier run has made: the token needs VM.Audit");
-        return failure(Kind::Forbidden, words, hint, vm.facts(Started::No));
+        return failure(Kind::Forbidden, words, hint, vm.facts(Started::Unknown));
     }
     let words = format!("cannot see {vm}: somebody has that VMID, and the token needs VM.Audit");
     let facts = vm.facts(Started::Unknown);
     failure(Kind::OutcomeUnknown, words, hint, facts)
-}
-
-fn how_to_clear(vm: &Vm, sight: &Sight, path: Option<&Path>) -> String {
-    let Vm { vmid, node, .. } = vm;
-    match (sight, path) {
-        (Sight::Incomplete(_), Some(path)) => format!(
-            "it was changed since, or was left half made and unlocked; to take it as it is: {}, then the \
-             same command with --ensure",
-            remove(path)
-        ),
-        (Sight::Incomplete(_), None) => format!(
-            "it was changed since, or was left half made and unlocked; the same command with --ensure and \
-             --vmid {vmid} takes it as it is"
-        ),
-        _ => format!(
-            "on node '{node}', 'pvenode task list --source active' shows whether a clone (qmclone, under \
-             its template's VMID) is at work; if none is, as root there: qm unlock {vmid} && qm destroy \
-             {vmid} --destroy-unreferenced-disks 1"
-        ),
-    }
-}
-
-/// A VM was left half made, or may have been. `is_ours` where this command has asked for it.
-pub fn half_made(
-    vm: &Vm,
-    sight: &Sight,
-    is_ours: bool,
-    failed: Option<Failed>,
-    doubt: Option<&Doubt>,
-    path: Option<&Path>,
-) -> Failure {
-    let Vm { vmid, node, .. } = vm;
-    let unseen = "locked by a clone that this token cannot see, or half made";
-    let words = match (sight, &failed) {
-        (Sight::Incomplete(disks), _) => format!("{vm} lacks what its template has: {disks}"),
-        (Sight::InTheMaking { is_named: true }, Some(_)) => {
-            format!("{vm} was left half made, and locked")
-        }
-        (Sight::InTheMaking { is_named: true }, None) => format!("{vm} is {unseen}"),
-        (_, Some(_)) => {
-            format!("VM {vmid} on node '{node}' was left half made, locked and without its name")
-        }
-        (_, None) => {
-            format!("VM {vmid} on node '{node}' is {unseen}, and does not tell whose it is")
-        }
-    };
-    let hint = how_to_clear(vm, sight, path);
-    let is_named = !matches!(
-        sight,
-        Sight::InTheMaking { is_named: false } | Sight::Appeared
-    );
-    let started = match (is_named, is_ours) {
-        _ if failed.is_some() => Started::Yes,
-        (true, true) => Started::Yes,
-        (false, false) => Started::No,
-        _ => Started::Unknown,
-    };
-    let mut facts = vm.facts(started);
-    let died = match doubt {
-        Some(died @ Doubt::WorkerDied { upid }) => {
-            facts.upid = Some(upid.clone());
-            format!("; {died}")
-        }
-        _ => String::new(),
-    };
-    let words = format!("{words}{died}");
-    let Some(failed) = failed else {
-        return failure(Kind::HalfMade, words, hint, facts);
-    };
-    facts.upid = Some(failed.upid);
-    let words = format!("Task failed: {}; {words}", failed.words);
-    failure(Kind::HalfMade, words, hint, facts).with_log(failed.log)
 }

@@ -5,9 +5,9 @@ use super::decide::{Answer, Lasting, Namesake, Owner};
 use super::failure::{
     Doubt, Failed, created_unseen, is_out_of_time, lost_sight, no_template, not_read, timed_out,
 };
-use crate::guests::Guests;
 use crate::guests::owner::{Sight, may_run, running_clone};
 use crate::guests::template::{Found, find_template};
+use crate::guests::{Doubt as Unread, Guests};
 use crate::ledger::{Intent, Record};
 use crate::pve;
 use crate::pve::types::{ExitStatus, Guest, Upid, Vmid};
@@ -61,7 +61,8 @@ impl<'r> Attempt<'r> {
             return Ok(());
         };
         if self.run.order.ensure && Owner::of(&sight) == Owner::InTheMaking {
-            self.run.progress.at(Stage::Inspecting(vm.clone()));
+            let stage = self.stage_unless_given_up(Stage::Inspecting(vm.clone()));
+            self.run.progress.at(stage);
             let running = self.running_clone(&sight, Some(&template), vm.vmid);
             self.view.running =
                 running.map_err(|source| not_read("cannot list the clones", source))?;
@@ -113,6 +114,10 @@ impl<'r> Attempt<'r> {
             self.watch_task(&vm, upid)?;
         }
         self.namesake = Namesake::NotLooked;
+        if matches!(self.cloning.answer, Answer::Due) {
+            // The request has waited for a lock, and the list is older than that.
+            self.look_for_namesakes(vm.vmid);
+        }
         let must_look = match self.cloning.answer {
             Answer::Unknown | Answer::Failed(_) => true,
             Answer::Done => self.cloning.is_taken_over,
@@ -287,8 +292,9 @@ impl<'r> Attempt<'r> {
                 || guest.is_named(&order.template)
                 || [order.vmid, template].contains(&Some(guest.vmid))
         });
-        let guests = guests.map_err(|source| not_read("cannot list the guests", source));
-        Ok(self.guests.insert(guests?))
+        let guests = guests.map_err(|source| not_read("cannot list the guests", source))?;
+        let guests = guests.ignoring_offline_nodes(order.ignore_offline);
+        Ok(self.guests.insert(guests))
     }
 
     /// The template, looked for once in a run.
@@ -301,9 +307,16 @@ impl<'r> Attempt<'r> {
             Some(ref guests) => guests,
             None => self.read_guests()?,
         };
-        let found = find_template(guests, &order.template, Some(&order.name));
-        let Found { template, warning } = found.map_err(|error| no_template(&error))?;
+        let target = order.options.target.as_ref();
+        let found = find_template(guests, &order.template, Some(&order.name), target);
+        let found = found.map_err(|error| no_template(&error))?;
+        let Found {
+            template,
+            others,
+            warning,
+        } = found;
         let template = template.clone();
+        self.other_templates = others;
         if let Some(warning) = &warning {
             self.run.progress.warning(warning);
         }
@@ -377,10 +390,13 @@ impl<'r> Attempt<'r> {
     }
 
     fn unseen_namesake(&self) -> Namesake {
-        if self.doubts().is_empty() {
-            Namesake::None
-        } else {
-            Namesake::MayBeHidden
+        let doubts = self.guests.as_ref().map(Guests::doubts);
+        let doubts = doubts.unwrap_or_default();
+        let is_offline = |doubt: &Unread| matches!(doubt, Unread::Offline(_));
+        match doubts.iter().all(is_offline) {
+            _ if doubts.is_empty() => Namesake::None,
+            true => Namesake::MayBeOffline,
+            false => Namesake::MayBeHidden,
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Order {
     pub vmid: Option<Vmid>,
     /// Whether a VM that already exists is a success.
     pub ensure: bool,
+    /// Whether nodes that are offline are taken to have no VM of that name.
+    pub ignore_offline: bool,
     /// What kind of clone it is, and where it goes.
     pub options: CloneOptions,
     /// What is done for it once it exists.
@@ -36,6 +38,7 @@ impl Order {
             template: template.to_owned(),
             vmid: None,
             ensure: false,
+            ignore_offline: false,
             options: CloneOptions::default(),
             setup: Setup::default(),
         }

@@ -9,7 +9,7 @@ use super::journal::Journal;
 use super::order::Run;
 use crate::ledger::{Event, Record};
 use crate::pve::{self, Size, best_address};
-use crate::say::failure::Failure;
+use crate::say::failure::{Failure, Started};
 use crate::say::stage::{RESUME, Stage, Step};
 use crate::say::vm::Existing;
 use crate::settings::resize::{NewSize, Resize};
@@ -20,11 +20,22 @@ use crate::ui::progress::Activity;
 use crate::wait::task::how_to_read_log;
 use crate::wait::{GaveUp, Look};
 
-/// Takes each step that is not taken yet.
-pub fn set_up(
+/// Takes each step that is not taken yet. The record of a VM that was destroyed meanwhile says nothing of
+/// the next one that gets its VMID.
+pub fn set_up(run: &Run, existing: Existing, mut attempt: Attempt) -> Result<Existing, Failure> {
+    let (vmid, is_created) = (existing.vm.vmid, existing.created);
+    take_steps(run, existing, &mut attempt).inspect_err(|failure| {
+        if is_created && failure.facts.started == Started::No {
+            let failed = Event::Failed(vmid);
+            attempt.journal.tell(failed, Stage::NothingStarted);
+        }
+    })
+}
+
+fn take_steps(
     run: &Run,
     mut existing: Existing,
-    mut attempt: Attempt,
+    attempt: &mut Attempt,
 ) -> Result<Existing, Failure> {
     let setup = &run.order.setup;
     let mask = |words| setup.settings.masked_in(words);
@@ -111,7 +122,7 @@ fn configure(
                 return Ok(None);
             }
             taking.announce(&Activity::Configuring(&listed(&changes)));
-            let digest = config.option("digest").map(str::to_owned);
+            let digest = config.digest();
             Ok(Some(Box::new(move |pve, vm| {
                 let changes = changes.iter();
                 let changes = changes.map(|change| (change.key.as_str(), change.value.expose()));
@@ -138,21 +149,28 @@ fn listed(changes: &[Change]) -> String {
 /// A disk that is larger was made so by somebody, and stays so.
 fn enlarge(taking: &mut Taking, disk: &str, size: Size) -> Result<(), Cause> {
     taking.until_done(|taking| {
-        let current = taking.config()?.size_of(disk);
+        let config = taking.config()?;
+        let current = config.size_of(disk);
         if current.is_some_and(|current| current >= size) {
             return Ok(None);
         }
         taking.announce(&Activity::Enlarging(disk, size));
+        let digest = config.digest();
         Ok(Some(Box::new(move |pve, vm| {
-            pve.resize_disk(&vm.node, vm.vmid, disk, size).map(Some)
+            let digest = digest.as_deref();
+            pve.resize_disk(&vm.node, vm.vmid, disk, size, digest)
+                .map(Some)
         })))
     })?;
     Ok(())
 }
 
-/// The task that starts a VM is over before it is certain that the guest does not fall over.
+/// The task that starts a VM is over before it is certain that the VM stays up. Under HA that task only
+/// files the request, and the VM may start much later.
 fn start(taking: &mut Taking) -> Result<(), Cause> {
     let was_started = taking.until_done(|taking| {
+        // It may have moved to another node.
+        taking.config()?;
         if taking.is_running()? {
             return Ok(None);
         }
@@ -164,12 +182,13 @@ fn start(taking: &mut Taking) -> Result<(), Cause> {
     if !was_started {
         return Ok(());
     }
+    let is_under_ha = taking.upid().is_some_and(|upid| upid.kind() == "hastart");
     let budget = taking.budget();
     let until = budget.clock.elapsed() + budget.a_while();
     let seen = taking.watch(|pve, vm| {
         Ok(if pve.is_running(&vm.node, vm.vmid)? {
             Look::Done(true)
-        } else if budget.clock.elapsed() >= until {
+        } else if budget.clock.elapsed() >= until && !is_under_ha {
             Look::Done(false)
         } else {
             Look::NotYet
@@ -177,6 +196,10 @@ fn start(taking: &mut Taking) -> Result<(), Cause> {
     });
     match seen {
         Ok(true) => Ok(()),
+        Err(GaveUp::TimeIsUp(None)) if is_under_ha => {
+            let why = "HA has not started it; 'ha-manager status' on a node shows its state there";
+            Err(taking.time_is_up(Some(why.to_owned())))
+        }
         Ok(false) => Err(Cause::State {
             words: "it was started and does not run",
             hint: match taking.upid() {

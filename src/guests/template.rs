@@ -2,8 +2,8 @@
 
 use snafu::Snafu;
 
-use crate::guests::Guests;
-use crate::pve::types::{Guest, VmName};
+use crate::guests::{Guests, listed};
+use crate::pve::types::{Guest, Node, VmName};
 use crate::say::closest::closest;
 use crate::say::hint::what_an_empty_list_means;
 
@@ -11,31 +11,54 @@ use crate::say::hint::what_an_empty_list_means;
 pub struct Found<'g> {
     /// The template.
     pub template: &'g Guest,
-    /// Names the other templates of that name, if there are any.
+    /// The places of the other templates of its name.
+    pub others: Vec<String>,
+    /// Names them, if it is not clear that this one is meant.
     pub warning: Option<String>,
 }
 
 /// The VM template of exactly the name `wanted`, or of this VMID if no template has that name. Of
-/// several, the one with the lowest VMID, and a warning that names the others. `vm_name` is the
-/// name of the VM to create, if any: the user may have swapped the two.
+/// several, one on the node `target` of the new VM if there is one, and of those the one with the lowest
+/// VMID. `vm_name` is the name of the VM to create, if any: the user may have swapped the two.
 pub fn find_template<'g>(
     guests: &'g Guests,
     wanted: &str,
     vm_name: Option<&VmName>,
+    target: Option<&Node>,
 ) -> Result<Found<'g>, NotFound> {
-    let candidates = guests.templates_named(wanted);
+    let is_near = |template: &&Guest| Some(&template.node) == target;
+    let mut candidates = guests.templates_named(wanted);
+    if target.is_some() && !candidates.iter().any(is_near) {
+        // Nodes are asked only now for the names that their rows hide.
+        let is_meant = |guest: &&Guest| guest.is_vm_template() && guest.is_named(wanted);
+        candidates.extend(guests.all().filter(is_meant).filter(is_near));
+    }
+    // Stable: the lowest VMID stays first on each side.
+    candidates.sort_by_key(|template| !is_near(template));
     let Some((template, others)) = candidates.split_first() else {
-        let doubts = guests.doubts().join("; ");
+        let doubts = listed(&guests.doubts());
         let hint = what_was_meant(guests, wanted, vm_name);
         let name = wanted;
         return NotFoundSnafu { name, doubts, hint }.fail();
     };
+    // One on the node where the VM will be is better than any on another node.
+    let is_clear = others.is_empty() || is_near(template) && !others.iter().any(is_near);
+    // Who asked for a VMID has not seen the others of its name.
+    let mut others = others.to_vec();
+    if let (true, Some(name)) = (others.is_empty(), &template.name) {
+        others = guests.templates_named(name);
+        others.retain(|other| other.vmid != template.vmid);
+    }
     let others: Vec<String> = others.iter().map(|other| other.place()).collect();
-    let warning = (!others.is_empty()).then(|| {
+    let warning = (!is_clear).then(|| {
         let (taken, others) = (template.place(), others.join(", "));
-        format!("several templates are named '{wanted}': taking {taken}; also there: {others}")
+        format!("several templates are named '{wanted}': using {taken}; others: {others}")
     });
-    Ok(Found { template, warning })
+    Ok(Found {
+        template,
+        others,
+        warning,
+    })
 }
 
 fn what_was_meant(guests: &Guests, wanted: &str, vm_name: Option<&VmName>) -> String {

@@ -118,6 +118,11 @@ impl Upid {
         Node(self.0.split(':').nth(1).unwrap_or_default().to_owned())
     }
 
+    /// What the task does: `qmclone`, `qmstart`, `hastart` …
+    pub fn kind(&self) -> &str {
+        self.0.split(':').nth(5).unwrap_or_default()
+    }
+
     /// The UPID as text.
     pub fn as_str(&self) -> &str {
         &self.0

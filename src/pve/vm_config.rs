@@ -35,7 +35,42 @@ impl From<BTreeMap<String, Value>> for VmConfig {
     }
 }
 
+/// What tells a VM apart from any other that has had or will have its VMID and name. Every clone gets a new
+/// one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The `uuid` of `smbios1`.
+    uuid: Option<String>,
+    /// `vmgenid`, which a rollback to a snapshot changes.
+    generation: Option<String>,
+}
+
+impl Identity {
+    /// Whether both can be of the same VM. Either half may have been changed, but hardly both.
+    pub fn may_be(&self, other: &Identity) -> bool {
+        let halves = [
+            (&self.uuid, &other.uuid),
+            (&self.generation, &other.generation),
+        ];
+        let known: Vec<bool> = halves
+            .iter()
+            .filter(|(one, other)| one.is_some() && other.is_some())
+            .map(|(one, other)| one == other)
+            .collect();
+        known.is_empty() || known.contains(&true)
+    }
+}
+
 impl VmConfig {
+    /// What tells this VM apart from others that get its VMID and name later.
+    pub fn identity(&self) -> Identity {
+        let uuid = self.option("smbios1").and_then(|it| value_of(it, "uuid"));
+        Identity {
+            uuid: uuid.map(str::to_owned),
+            generation: self.option("vmgenid").map(str::to_owned),
+        }
+    }
+
     /// The configuration with these options.
     pub fn of(options: impl IntoIterator<Item = (String, String)>) -> VmConfig {
         let options: BTreeMap<String, String> = options.into_iter().collect();
@@ -70,6 +105,11 @@ impl VmConfig {
     /// An option as the server writes it.
     pub fn option(&self, key: &str) -> Option<&str> {
         self.options.get(key).map(String::as_str)
+    }
+
+    /// Changes with each change; a request that carries an old one is refused.
+    pub fn digest(&self) -> Option<String> {
+        self.option("digest").map(str::to_owned)
     }
 
     /// The keys of its disks: `scsi0`, `efidisk0` … CD drives, cloud-init's among them, are left out,
@@ -221,5 +261,27 @@ mod tests {
         assert_eq!(storages, ["data", "local-lvm"]);
         assert_eq!(config.size_of("scsi0"), Some(Size(2252 << 20)));
         assert!(config.has_cloud_init_drive());
+    }
+
+    #[rstest]
+    #[case::same("A", "1", true)]
+    #[case::rolled_back("A", "2", true)]
+    #[case::uuid_was_set("B", "1", true)]
+    #[case::another_clone("B", "2", false)]
+    fn a_vm_is_told_apart_from_the_next_one(
+        #[case] uuid: &str,
+        #[case] generation: &str,
+        #[case] expected: bool,
+    ) {
+        let identity = |uuid: &str, generation: &str| {
+            let options = [
+                ("smbios1", format!("uuid={uuid}")),
+                ("vmgenid", generation.to_owned()),
+            ];
+            VmConfig::of(options.map(|(key, value)| (key.to_owned(), value))).identity()
+        };
+        let first = identity("A", "1");
+        assert_eq!(first.may_be(&identity(uuid, generation)), expected);
+        assert!(first.may_be(&config("{}").identity()));
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::pve::VmConfig;
 use crate::pve::types::{Node, Upid, VmName, Vmid};
+use crate::pve::{Identity, VmConfig};
 use crate::say::failure::{Facts, Started};
 
 /// A VM by its VMID, name and node, whether or not it exists yet.
@@ -53,6 +53,8 @@ pub struct Existing {
     pub warnings: Vec<String>,
     /// Its configuration as last read; absent once something was changed since.
     pub config: Option<VmConfig>,
+    /// What tells it apart from others, once its configuration was read.
+    pub identity: Option<Identity>,
 }
 
 impl Existing {
@@ -64,6 +66,7 @@ impl Existing {
             upid: None,
             ip: None,
             warnings: Vec::new(),
+            identity: config.as_ref().map(VmConfig::identity),
             config,
         }
     }

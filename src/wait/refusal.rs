@@ -1,4 +1,4 @@
-//! What the server's words for "no" mean, in its answer to a clone or as the exit status of the task.
+//! What the server's words for "no" mean, in its answer to a request or as the exit status of a task.
 
 use crate::pve::types::Vmid;
 
@@ -7,24 +7,29 @@ use crate::pve::types::Vmid;
 pub enum Refusal {
     /// Another guest has the VMID, or is being created with it.
     VmidTaken,
-    /// Something is locked for a moment. The server has cleaned up.
+    /// No guest has the VMID, but a volume of an earlier one is left on a storage.
+    LeftOver,
+    /// Something is locked or slow for a moment. The server has cleaned up.
     Passes,
     /// Asking again does not help.
     Final,
 }
 
 impl Refusal {
-    /// Two lock files differ in their number only: whoever holds the new VMID's is creating another guest
-    /// with it; the template's is free again in a moment.
-    pub fn of(words: &str, template: Vmid, newid: Vmid) -> Refusal {
+    /// Lock files of VMs differ in their number only. Whoever holds the new VMID's lock is creating another
+    /// guest with it; any other lock, the template's for example, is released after a moment.
+    pub fn of(words: &str, newid: Vmid) -> Refusal {
         let of_taken_vmid = [
             format!("unable to create VM {newid}: config file already exists"),
             format!("/{newid}.conf' failed: File exists"),
-            waited_for_lock_of(newid),
+            format!("can't lock file '/var/lock/qemu-server/lock-{newid}.conf' - got timeout"),
         ];
-        if of_taken_vmid.iter().any(|text| words.contains(text)) {
+        let says = |text: &str| words.contains(text);
+        if of_taken_vmid.iter().any(|text| says(text)) {
             Refusal::VmidTaken
-        } else if passes_by_itself(words, template) {
+        } else if says(&format!("vm-{newid}-")) && (says("already exists") || says("File exists")) {
+            Refusal::LeftOver
+        } else if passes_by_itself(words) {
             Refusal::Passes
         } else {
             Refusal::Final
@@ -32,17 +37,23 @@ impl Refusal {
     }
 }
 
-/// Whether something that work on this VM needs is locked for a moment.
-pub fn passes_by_itself(words: &str, vmid: Vmid) -> bool {
+/// Whether something is locked, or a storage or QEMU is slow, for a moment: the same request may work
+/// later.
+pub fn passes_by_itself(words: &str) -> bool {
     let says = |text: &str| words.contains(text);
-    says(&waited_for_lock_of(vmid))
-        || says("can't lock file '/var/lock/pve-manager/pve-storage-") && says("got timeout")
-        || says("cfs-lock '") && says("got lock request timeout")
-        || words.starts_with("VM is locked (")
+    says("got timeout") || says("got lock request timeout") || says("VM is locked (")
 }
 
-fn waited_for_lock_of(vmid: Vmid) -> String {
-    format!("can't lock file '/var/lock/qemu-server/lock-{vmid}.conf' - got timeout")
+/// Whether the configuration has changed since it was read, perhaps by a request of ours whose answer was
+/// lost. Older servers spell it with two s.
+pub fn is_outdated(words: &str) -> bool {
+    [
+        "checksum mismatch",
+        "checksum missmatch",
+        "detected modified configuration",
+    ]
+    .iter()
+    .any(|text| words.contains(text))
 }
 
 #[cfg(test)]
@@ -77,13 +88,53 @@ mod tests {
         Refusal::Passes
     )]
     #[case::another_vmid("unable to create VM 1010: config file already exists", Refusal::Final)]
-    #[case::lock_of_a_stranger(
+    #[case::lock_of_another_vm(
         "can't lock file '/var/lock/qemu-server/lock-1101.conf' - got timeout",
+        Refusal::Passes
+    )]
+    #[case::slow_storage(
+        "command '/usr/bin/qemu-img resize -f raw /srv/101.raw 34359738368' failed: got timeout",
+        Refusal::Passes
+    )]
+    #[case::volume_left_in_a_directory(
+        "clone failed: disk image '/srv/images/101/vm-101-cloudinit.qcow2' already exists",
+        Refusal::LeftOver
+    )]
+    #[case::volume_left_in_lvm(
+        "clone failed: lvcreate 'pve/vm-101-cloudinit' error:   Logical Volume \"vm-101-cloudinit\" already \
+         exists in volume group \"pve\"",
+        Refusal::LeftOver
+    )]
+    #[case::volume_left_in_zfs(
+        "clone failed: zfs error: cannot create 'rpool/data/vm-101-cloudinit': dataset already exists",
+        Refusal::LeftOver
+    )]
+    #[case::volume_left_in_ceph(
+        "clone failed: rbd create 'vm-101-cloudinit' error: rbd: create error: (17) File exists",
+        Refusal::LeftOver
+    )]
+    #[case::volume_of_another_vmid(
+        "clone failed: disk image '/srv/images/1101/vm-1101-cloudinit.qcow2' already exists",
         Refusal::Final
     )]
     #[case::no_quorum("cluster not ready - no quorum?", Refusal::Final)]
     #[case::disk_full("clone failed: copy failed: exit code 1", Refusal::Final)]
     fn the_servers_words_decide(#[case] words: &str, #[case] expected: Refusal) {
-        assert_eq!(Refusal::of(words, Vmid(9000), Vmid(101)), expected);
+        assert_eq!(Refusal::of(words, Vmid(101)), expected);
+    }
+
+    #[rstest]
+    #[case::this_server("checksum mismatch (file change by other user?)", true)]
+    #[case::older_servers("checksum missmatch (file change by other user?)", true)]
+    #[case::resize(
+        "detected modified configuration - file changed by other user? Try again.",
+        true
+    )]
+    #[case::another_failure("unable to open file", false)]
+    fn a_configuration_that_was_changed_since_is_read_again(
+        #[case] words: &str,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(is_outdated(words), expected);
     }
 }
