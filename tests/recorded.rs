@@ -21,6 +21,7 @@ mod power;
 mod progress;
 mod pveum;
 mod races;
+mod refusals;
 mod resize;
 mod rights;
 mod states;
@@ -48,6 +49,8 @@ use crate::recording::Recording;
 #[case::rows_running("resources-running-vm", power::running_vm)]
 #[case::no_rows("resources-empty", states::empty)]
 #[case::rows_unseen("resources-token-without-permission", states::token_without_rights)]
+#[case::node_rows("resources-nodes", states::two_nodes)]
+#[case::node_rows_for_few("resources-nodes-low", states::two_nodes)]
 #[case::nextid("nextid", states::vm_and_template)]
 #[case::vmid_free("nextid-vmid-free", states::vm_and_template)]
 #[case::vmid_taken("nextid-vmid-taken", states::vm_and_template)]

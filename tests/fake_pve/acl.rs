@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::http::Answer;
-use super::params::what_is_wrong_with_vmid;
 use super::privileges::is_privilege;
 use super::replies::forbidden;
+use super::values::what_is_wrong_with_vmid;
 
 /// What is listed at a path holds below it, too, but only as far as the next path with a list of
 /// its own: that one takes its place, and adds nothing to it.

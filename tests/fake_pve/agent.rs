@@ -8,7 +8,6 @@ use super::interfaces::{is_agent_enabled, usual_interfaces};
 use super::params::Params;
 use super::privileges::is_before_9;
 use super::replies::{failure, proxied};
-use super::vm_paths::vmid_of;
 
 pub(super) fn interfaces(
     cluster: &mut Cluster,
@@ -25,8 +24,7 @@ pub(super) fn interfaces(
     };
     acl.check_any(&format!("/vms/{vmid}"), enough)?;
     cluster.reach(node)?;
-    params.allow_only(&[])?;
-    let vmid = vmid_of(vmid)?;
+    let vmid = params.check_for(vmid, &[], &[])?;
     let vm = cluster.existing_vm(node, vmid);
     let vm = vm.map_err(|missing| failure(500, &missing))?;
     if !vm.config.contains_key("agent") {

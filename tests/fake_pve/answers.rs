@@ -7,14 +7,14 @@ use super::clone;
 use super::cluster::Cluster;
 use super::http::{Answer, Body, Request};
 use super::node_tasks;
-use super::params::{Params, what_is_wrong_with_vmid};
+use super::params::Params;
 use super::permissions::permissions;
 use super::power;
 use super::replies::{failure, not_implemented, parameter_error, proxied, success, without_body};
 use super::resize;
 use super::setup::SECRET;
 use super::update;
-use super::vm_paths::no_such_config;
+use super::values::Kind;
 
 /// Acts on the cluster as the request says.
 pub(super) fn answer(cluster: &mut Cluster, request: &Request) -> Answer {
@@ -28,43 +28,51 @@ pub(super) fn answer(cluster: &mut Cluster, request: &Request) -> Answer {
 }
 
 fn respond(cluster: &mut Cluster, request: &Request) -> Result<Answer, Answer> {
+    let method = request.method.as_str();
+    if !matches!(method, "GET" | "POST" | "PUT" | "DELETE") {
+        let refusal = format!("method '{method}' not available");
+        return Err(without_body(501, &refusal));
+    }
     if request.header("Transfer-Encoding").is_some() {
         let refusal = "chunked transfer encoding not supported";
         return Err(without_body(501, refusal));
     }
     let token = authenticate(cluster, request)?;
-    let method = request.method.as_str();
     if !request.body.is_empty() && !matches!(method, "POST" | "PUT") {
         let refusal = format!("Unexpected content for method '{method}'");
         return Err(without_body(501, &refusal));
     }
+    act(cluster, &token, request)
+}
 
+fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, Answer> {
+    let method = request.method.as_str();
     let path = request.path();
     let steps: Vec<&str> = path.split('/').skip(1).collect();
     let params = Params::of(request);
     match (method, steps.as_slice()) {
         ("GET", ["version"]) => version(cluster, &params),
-        ("GET", ["access", "permissions"]) => permissions(cluster, &token, &params),
-        ("GET", ["cluster", "resources"]) => resources(cluster, &token, &params),
+        ("GET", ["access", "permissions"]) => permissions(cluster, token, &params),
+        ("GET", ["cluster", "resources"]) => resources(cluster, token, &params),
         ("GET", ["cluster", "nextid"]) => nextid(cluster, &params),
-        ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, &token, node, &params),
+        ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, token, node, &params),
         ("GET", ["nodes", node, "qemu", vmid, "config"]) => {
-            config(cluster, &token, node, vmid, &params)
+            config(cluster, token, node, vmid, &params)
         }
         ("POST", ["nodes", node, "qemu", vmid, "clone"]) => {
-            clone::clone(cluster, &token, node, vmid, &params)
+            clone::clone(cluster, token, node, vmid, &params)
         }
         ("PUT", ["nodes", node, "qemu", vmid, "config"]) => {
-            update::update(cluster, &token, node, vmid, &params)
+            update::update(cluster, token, node, vmid, &params)
         }
         ("PUT", ["nodes", node, "qemu", vmid, "resize"]) => {
-            resize::resize(cluster, &token, node, vmid, &params)
+            resize::resize(cluster, token, node, vmid, &params)
         }
         ("POST", ["nodes", node, "qemu", vmid, "status", "start"]) => {
-            power::start(cluster, &token, node, vmid, &params)
+            power::start(cluster, token, node, vmid, &params)
         }
         ("GET", ["nodes", node, "qemu", vmid, "status", "current"]) => {
-            power::current(cluster, &token, node, vmid, &params)
+            power::current(cluster, token, node, vmid, &params)
         }
         (
             "GET",
@@ -76,13 +84,13 @@ fn respond(cluster: &mut Cluster, request: &Request) -> Result<Answer, Answer> {
                 "agent",
                 "network-get-interfaces",
             ],
-        ) => agent::interfaces(cluster, &token, node, vmid, &params),
-        ("GET", ["nodes", node, "tasks"]) => node_tasks::list(cluster, &token, node, &params),
+        ) => agent::interfaces(cluster, token, node, vmid, &params),
+        ("GET", ["nodes", node, "tasks"]) => node_tasks::list(cluster, token, node, &params),
         ("GET", ["nodes", node, "tasks", upid, "status"]) => {
-            node_tasks::task_status(cluster, &token, node, upid, &params)
+            node_tasks::task_status(cluster, token, node, upid, &params)
         }
         ("GET", ["nodes", node, "tasks", upid, "log"]) => {
-            node_tasks::task_log(cluster, &token, node, upid, &params)
+            node_tasks::task_log(cluster, token, node, upid, &params)
         }
         _ => Err(not_implemented(method, &path)),
     }
@@ -104,7 +112,7 @@ fn authenticate(cluster: &Cluster, request: &Request) -> Result<String, Answer> 
 
 /// A release is the first two parts of a version.
 fn version(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
-    params.allow_only(&[])?;
+    params.check(&[])?;
     let version = &cluster.setup.version;
     let release: Vec<&str> = version.split('.').take(2).collect();
     Ok(success(&json!({
@@ -114,9 +122,17 @@ fn version(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
     })))
 }
 
+/// What there are rows of. The fake has those of guests and nodes.
+const RESOURCES: [&str; 5] = ["vm", "storage", "node", "sdn", "network"];
+
 /// Guests without VM.Audit are left out, not refused.
 fn resources(cluster: &mut Cluster, token: &str, params: &Params) -> Result<Answer, Answer> {
-    params.allow_only(&["type"])?;
+    params.check(&[("type", Kind::OneOf(&RESOURCES))])?;
+    match params.get("type") {
+        Some("vm") => {}
+        Some("node") => return Ok(success(&json!(cluster.node_rows(token)))),
+        other => unimplemented!("rows of {other:?}"),
+    }
     if let Some(prebuilt) = &cluster.prebuilt {
         return Ok(Answer {
             body: Some(Body::Prebuilt(prebuilt.clone())),
@@ -127,20 +143,17 @@ fn resources(cluster: &mut Cluster, token: &str, params: &Params) -> Result<Answ
 }
 
 fn nextid(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
-    params.allow_only(&["vmid"])?;
+    params.check(&[("vmid", Kind::Vmid)])?;
     let Some(vmid) = params.get("vmid") else {
         let free = cluster.first_free_vmid();
         let free = free.ok_or_else(|| failure(500, "unable to get any free VMID"))?;
         return Ok(success(&json!(free.to_string())));
     };
-    let wrong = what_is_wrong_with_vmid(vmid).or_else(|| {
-        let taken = cluster.guests.keys().any(|known| known.to_string() == vmid);
-        taken.then(|| format!("VM {vmid} already exists"))
-    });
-    match wrong {
-        None => Ok(success(&json!(vmid))),
-        Some(why) => Err(parameter_error("vmid", &why)),
+    if cluster.guests.keys().any(|known| known.to_string() == vmid) {
+        let why = format!("VM {vmid} already exists");
+        return Err(parameter_error("vmid", &why));
     }
+    Ok(success(&json!(vmid)))
 }
 
 fn vms_of_node(
@@ -150,7 +163,7 @@ fn vms_of_node(
     params: &Params,
 ) -> Result<Answer, Answer> {
     cluster.reach(node)?;
-    params.allow_only(&["full"])?;
+    params.check(&[("full", Kind::Boolean)])?;
     Ok(proxied(&json!(cluster.vms_of(node, token))))
 }
 
@@ -164,11 +177,9 @@ fn config(
     let acl = cluster.acl_of(token);
     acl.check(&format!("/vms/{vmid}"), "VM.Audit")?;
     cluster.reach(node)?;
-    params.allow_only(&["current", "snapshot"])?;
-    let number = vmid.parse().ok();
-    let vm = number.and_then(|vmid| cluster.vm(node, vmid));
-    let Some(vm) = vm else {
-        return Err(failure(500, &no_such_config(node, vmid)));
-    };
+    let known = [("current", Kind::Boolean), ("snapshot", Kind::Text)];
+    let vmid = params.check_for(vmid, &[], &known)?;
+    let vm = cluster.existing_vm(node, vmid);
+    let vm = vm.map_err(|missing| failure(500, &missing))?;
     Ok(success(&json!(vm.config)))
 }

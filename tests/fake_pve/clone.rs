@@ -1,6 +1,6 @@
 //! `POST /nodes/{node}/qemu/{vmid}/clone`, with its many ways to say no.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::acl::Acl;
 use super::clones::{Race, file_exists};
@@ -8,26 +8,28 @@ use super::cluster::Cluster;
 use super::drives::STORAGES;
 use super::guests::Guest;
 use super::http::Answer;
-use super::params::{MISSING, Params, is_dns_name, what_is_wrong_with_vmid};
-use super::replies::{failure, forbidden, proxied, refuse_if_any};
+use super::params::{Params, Schema};
+use super::replies::{failure, forbidden, parameter_error, proxied};
 use super::tasks::CloneOrder;
+use super::values::{Kind, dns_name};
 
-const PARAMETERS: [&str; 10] = [
-    "newid",
-    "name",
-    "full",
-    "target",
-    "storage",
-    "format",
-    "pool",
-    "snapname",
-    "description",
-    "bwlimit",
+const PARAMETERS: &Schema = &[
+    ("newid", Kind::Vmid),
+    ("name", Kind::Checked(dns_name)),
+    ("full", Kind::Boolean),
+    ("target", Kind::Text),
+    ("storage", Kind::Text),
+    ("format", Kind::OneOf(&["raw", "qcow2", "vmdk"])),
+    ("pool", Kind::Text),
+    ("snapname", Kind::Text),
+    ("description", Kind::Text),
+    ("bwlimit", Kind::Integer(0, i64::MAX)),
 ];
 /// The pool that every fake has.
 const POOL: &str = "clients";
 
-/// Privileges come first, then the way to the node, then the parameters: Proxmox's order.
+/// In Proxmox's order: privileges, the way to the node, the parameters, what they name, and only
+/// then the source.
 pub(super) fn clone(
     cluster: &mut Cluster,
     token: &str,
@@ -38,30 +40,33 @@ pub(super) fn clone(
     let acl = cluster.acl_of(token);
     acl.check(&format!("/vms/{vmid}"), "VM.Clone")?;
     check_vmid_may_be_used(&acl, params)?;
+    cluster.reach(node)?;
+    let vmid = params.check_for(vmid, &["newid"], PARAMETERS)?;
+    let Some(source) = cluster.vm(node, vmid) else {
+        let missing = format!("unable to find configuration file for VM {vmid} on node '{node}'");
+        return Err(failure(500, &missing));
+    };
     if let Some(pool) = params.get("pool").filter(|pool| *pool != POOL) {
         return Err(forbidden(&format!("pool '{pool}' does not exist")));
     }
-    cluster.reach(node)?;
-    check_parameters(params)?;
+    check_target_is_known(cluster, params)?;
+    check_storage_is_there(params)?;
     if cluster.setup.no_quorum {
         return Err(failure(500, "cluster not ready - no quorum?"));
     }
 
-    let missing = || {
-        failure(
-            500,
-            &format!("unable to find configuration file for VM {vmid} on node '{node}'"),
-        )
-    };
-    let vmid: u32 = vmid.parse().map_err(|_| missing())?;
-    let source = cluster.vm(node, vmid).ok_or_else(missing)?;
     if let Some(lock) = source.lock() {
         return Err(failure(500, &format!("VM is locked ({lock})")));
+    }
+    // No guest here has a snapshot.
+    if let Some(snapshot) = params.get("snapname") {
+        let refusal = format!("snapshot '{snapshot}' does not exist");
+        return Err(failure(500, &refusal));
     }
     let full = params
         .get("full")
         .map_or(!source.is_template(), |full| full == "1");
-    check_storage(params, full)?;
+    check_mode(params, full)?;
     check_what_copies_use(&acl, source, params)?;
     check_target(cluster, node, params)?;
 
@@ -102,10 +107,8 @@ fn begin(cluster: &mut Cluster, order: CloneOrder) -> Result<Answer, Answer> {
 
 fn name_of_copy(source: &Guest) -> String {
     let name = source.name().map(str::to_owned);
-    format!(
-        "Copy-of-{}",
-        name.unwrap_or_else(|| format!("VM-{}", source.vmid))
-    )
+    let name = name.unwrap_or_else(|| source.vmid.to_string());
+    format!("Copy-of-VM-{name}")
 }
 
 /// By its own path or by that of a pool; either would do, so the refusal names neither.
@@ -132,52 +135,35 @@ fn check_what_copies_use(acl: &Acl, source: &Guest, params: &Params) -> Result<(
     Ok(())
 }
 
-/// All that is wrong with the parameters is said in one answer.
-fn check_parameters(params: &Params) -> Result<(), Answer> {
-    let mut errors = params.unknown(&PARAMETERS);
-    let mut wrong = |name: &str, why: String| errors.insert(name.to_owned(), Value::String(why));
-    match params.get("newid") {
-        None => {
-            wrong("newid", MISSING.to_owned());
-        }
-        Some(newid) => {
-            if let Some(why) = what_is_wrong_with_vmid(newid) {
-                wrong("newid", why);
-            }
-        }
-    }
-    if params.get("name").is_some_and(|name| !is_dns_name(name)) {
-        let why = "invalid format - value does not look like a valid DNS name\n";
-        wrong("name", why.to_owned());
-    }
-    if let Some(full) = params
-        .get("full")
-        .filter(|full| !matches!(*full, "0" | "1"))
-    {
-        wrong(
-            "full",
-            format!("type check ('boolean') failed - got '{full}'"),
-        );
-    }
-    refuse_if_any(&errors)
-}
-
-fn check_storage(params: &Params, full: bool) -> Result<(), Answer> {
-    for name in ["storage", "format"] {
-        if !full && params.get(name).is_some() {
-            let refusal = format!("parameter '{name}' not allowed for linked clones");
-            return Err(failure(500, &refusal));
-        }
-    }
+fn check_storage_is_there(params: &Params) -> Result<(), Answer> {
     match params.get("storage") {
         Some("local") => {
-            let mut errors = Map::new();
             let why = "storage 'local' does not support vm images";
-            errors.insert("storage".to_owned(), json!(why));
-            refuse_if_any(&errors)
+            Err(parameter_error("storage", why))
         }
         Some(storage) if !STORAGES.contains(&storage) => {
             Err(failure(500, &format!("storage '{storage}' does not exist")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A linked clone is where its template is.
+fn check_mode(params: &Params, full: bool) -> Result<(), Answer> {
+    let mut given = ["storage", "format"].into_iter();
+    match given.find(|name| !full && params.get(name).is_some()) {
+        None => Ok(()),
+        Some(name) => {
+            let refusal = format!("parameter '{name}' not allowed for linked clones");
+            Err(failure(500, &refusal))
+        }
+    }
+}
+
+fn check_target_is_known(cluster: &Cluster, params: &Params) -> Result<(), Answer> {
+    match params.get("target") {
+        Some(target) if !cluster.knows(target) => {
+            Err(failure(500, &format!("no such cluster node '{target}'")))
         }
         _ => Ok(()),
     }
@@ -187,9 +173,6 @@ fn check_storage(params: &Params, full: bool) -> Result<(), Answer> {
 fn check_target(cluster: &Cluster, node: &str, params: &Params) -> Result<(), Answer> {
     match params.get("target").filter(|target| *target != node) {
         None => Ok(()),
-        Some(target) if !cluster.knows(target) => {
-            Err(failure(500, &format!("no such cluster node '{target}'")))
-        }
         Some(_) if cluster.setup.shared_storage => Ok(()),
         Some(target) => {
             let refusal = format!("can't clone VM to node '{target}' (VM uses local storage)");

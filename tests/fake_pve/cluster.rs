@@ -99,7 +99,7 @@ impl Cluster {
         self.dead_rows.extend(row.map(|row| (vmid, row)));
     }
 
-    fn is_offline(&self, node: &str) -> bool {
+    pub(super) fn is_offline(&self, node: &str) -> bool {
         self.setup.offline.iter().any(|offline| offline == node)
     }
 

@@ -23,6 +23,14 @@ pub(super) fn rank_of_drive(option: &str) -> Option<(usize, u32)> {
     })
 }
 
+/// Those of all drives that there may be, as an error lists them.
+pub(super) fn drive_names() -> String {
+    let names = BUSES
+        .iter()
+        .flat_map(|(bus, count)| (0..*count).map(move |number| format!("{bus}{number}")));
+    names.collect::<Vec<_>>().join(", ")
+}
+
 #[derive(Clone)]
 pub(super) struct Drive {
     /// `STORAGE:VOLUME`, or `none`.

@@ -69,13 +69,16 @@ impl Request {
         percent_decode(path.strip_prefix(API).unwrap_or(path))
     }
 
-    /// Parameters come in the body of a POST or PUT, else in the query.
+    /// Those in the body of a POST or PUT, and those in the query, which win.
     pub(super) fn parameters(&self) -> Vec<(String, String)> {
+        let query = decode_form(self.split_target().1);
+        let mut parameters = Vec::new();
         if matches!(&*self.method, "POST" | "PUT") {
-            decode_form(&self.body)
-        } else {
-            decode_form(self.split_target().1)
+            parameters = decode_form(&self.body);
+            parameters.retain(|(name, _)| query.iter().all(|(known, _)| known != name));
         }
+        parameters.extend(query);
+        parameters
     }
 
     /// `METHOD /path?query` and, after a space, the body: what a test compares. The body's

@@ -33,6 +33,7 @@ mod http;
 mod interfaces;
 mod kept;
 mod nets;
+mod node_rows;
 mod node_tasks;
 mod options;
 mod params;

@@ -5,10 +5,19 @@ use serde_json::json;
 use super::actions::Action;
 use super::cluster::Cluster;
 use super::http::Answer;
-use super::params::Params;
-use super::processes::Shown;
+use super::params::{Params, Schema};
+use super::processes::{Shown, is_upid};
 use super::replies::{forbidden, parameter_error, proxied, success};
 use super::tasks::Task;
+use super::values::Kind;
+
+const LIST: &Schema = &[
+    ("source", Kind::OneOf(&["archive", "active", "all"])),
+    ("typefilter", Kind::Text),
+    ("vmid", Kind::Vmid),
+    ("limit", Kind::Integer(0, i64::MAX)),
+    ("start", Kind::Integer(0, i64::MAX)),
+];
 
 /// Newest first, those that still run before all others. Others' tasks are left out.
 pub(super) fn list(
@@ -18,15 +27,11 @@ pub(super) fn list(
     params: &Params,
 ) -> Result<Answer, Answer> {
     cluster.reach(node)?;
-    params.allow_only(&["source", "typefilter", "vmid", "limit", "start"])?;
-    let (running, ended) = match params.get("source").unwrap_or("archive") {
-        "archive" => (false, true),
-        "active" => (true, false),
-        "all" => (true, true),
-        other => {
-            let why = format!("value '{other}' does not have a value in the enumeration");
-            return Err(parameter_error("source", &why));
-        }
+    params.check(LIST)?;
+    let (running, ended) = match params.get("source") {
+        None | Some("archive") => (false, true),
+        Some("active") => (true, false),
+        Some(_all) => (true, true),
     };
     let wanted = |task: &Shown| {
         let process = task.process;
@@ -63,7 +68,8 @@ pub(super) fn task_status(
     params: &Params,
 ) -> Result<Answer, Answer> {
     cluster.reach(node)?;
-    params.allow_only(&[])?;
+    params.check(&[])?;
+    check_upid(upid)?;
     check_owner(cluster, token, node, upid)?;
     cluster.look_at_task(node, upid);
     match cluster.task(node, upid) {
@@ -81,7 +87,13 @@ pub(super) fn task_log(
     params: &Params,
 ) -> Result<Answer, Answer> {
     cluster.reach(node)?;
-    params.allow_only(&["start", "limit", "download"])?;
+    let number = Kind::Integer(0, i64::MAX);
+    params.check(&[
+        ("start", number),
+        ("limit", number),
+        ("download", Kind::Boolean),
+    ])?;
+    check_upid(upid)?;
     check_owner(cluster, token, node, upid)?;
     let Some(task) = cluster.task(node, upid) else {
         let line = "unable to open file - No such file or directory";
@@ -91,6 +103,14 @@ pub(super) fn task_log(
     let limit = params.number("limit", 50)?;
     let lines = task.log_lines(start, limit);
     Ok(proxied(&json!(lines)).with_total(task.log.len()))
+}
+
+fn check_upid(upid: &str) -> Result<(), Answer> {
+    if is_upid(upid) {
+        return Ok(());
+    }
+    let why = format!("unable to parse worker upid '{upid}'");
+    Err(parameter_error("upid", &why))
 }
 
 fn check_owner(cluster: &Cluster, token: &str, node: &str, upid: &str) -> Result<(), Answer> {

@@ -2,8 +2,8 @@
 
 use super::drives::rank_of_drive;
 use super::values::{
-    Kind, Properties, addresses, dns_name, ipv4, ipv4_config, ipv6, ipv6_config, mac, tags,
-    urlencoded,
+    Kind, Properties, addresses, boot_devices, dns_name, ipv4, ipv4_config, ipv6, ipv6_config, mac,
+    tags, urlencoded,
 };
 
 /// What a token needs to set or delete an option.
@@ -139,7 +139,10 @@ static AGENT: Properties = Properties {
 
 static BOOT: Properties = Properties {
     first: Some("legacy"),
-    keys: &[("legacy", Kind::Text), ("order", Kind::Text)],
+    keys: &[
+        ("legacy", Kind::Text),
+        ("order", Kind::Checked(boot_devices)),
+    ],
     ..Properties::NONE
 };
 

@@ -4,12 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::http::{Answer, Request};
 use super::replies::{parameter_error, refuse_if_any};
-
-pub(super) const UNKNOWN: &str =
-    "property is not defined in schema and the schema does not allow additional properties";
-pub(super) const MISSING: &str = "property is missing and it is not optional";
+use super::values::{Kind, MISSING, UNKNOWN, what_is_wrong};
 
 pub(super) struct Params(Vec<(String, String)>);
+
+/// The parameters that a request takes, and their values.
+pub(super) type Schema = [(&'static str, Kind)];
 
 impl Params {
     pub(super) fn of(request: &Request) -> Self {
@@ -33,31 +33,43 @@ impl Params {
         value.parse().map_err(|_| parameter_error(name, &why()))
     }
 
-    /// An error for every parameter that is not one of these.
-    pub(super) fn unknown(&self, known: &[&str]) -> Map<String, Value> {
-        self.0
-            .iter()
-            .filter(|(name, _)| !known.contains(&name.as_str()))
-            .map(|(name, _)| (name.clone(), json!(UNKNOWN)))
-            .collect()
+    /// An error for every parameter that is not one of these, or whose value does not fit.
+    fn errors(&self, known: &Schema) -> Map<String, Value> {
+        let errors = self.iter().filter_map(|(name, value)| {
+            let why = match known.iter().find(|(known, _)| *known == name) {
+                None => UNKNOWN.to_owned(),
+                Some((_, kind)) => what_is_wrong(*kind, name, value)?,
+            };
+            Some((name.to_owned(), json!(why)))
+        });
+        errors.collect()
     }
 
-    pub(super) fn allow_only(&self, known: &[&str]) -> Result<(), Answer> {
-        refuse_if_any(&self.unknown(known))
+    pub(super) fn check(&self, known: &Schema) -> Result<(), Answer> {
+        refuse_if_any(&self.errors(known))
     }
-}
 
-pub(super) fn what_is_wrong_with_vmid(vmid: &str) -> Option<String> {
-    match vmid.parse::<i64>() {
-        Ok(100..=999_999_999) => None,
-        Ok(_) => Some("invalid format - value does not look like a valid VM ID\n".to_owned()),
-        Err(_) => Some(format!("type check ('integer') failed - got '{vmid}'")),
+    /// The same for a path with a VMID, which is a parameter like the others. All that is wrong
+    /// is said in one answer.
+    pub(super) fn check_for(
+        &self,
+        vmid: &str,
+        required: &[&str],
+        known: &Schema,
+    ) -> Result<u32, Answer> {
+        let mut errors = self.errors(known);
+        let missing = required.iter().filter(|name| self.get(name).is_none());
+        errors.extend(missing.map(|name| ((*name).to_owned(), json!(MISSING))));
+        let why = what_is_wrong(Kind::Vmid, "vmid", vmid);
+        errors.extend(why.map(|why| ("vmid".to_owned(), json!(why))));
+        refuse_if_any(&errors)?;
+        Ok(vmid.parse().expect("a good VMID is a number"))
     }
-}
 
-pub(super) fn is_dns_name(name: &str) -> bool {
-    name.split('.').all(|label| {
-        let inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        !label.is_empty() && label.chars().all(inner) && label.trim_matches('-') == label
-    })
+    pub(super) fn leave_to_root(&self, name: &str) -> Result<(), Answer> {
+        match self.get(name) {
+            Some("1") => Err(parameter_error(name, "Only root may use this option.")),
+            _ => Ok(()),
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::cluster::Cluster;
 use super::http::Answer;
 use super::params::Params;
 use super::replies::success;
+use super::values::Kind;
 
 /// Paths without any privilege are left out, unless one was asked for.
 pub(super) fn permissions(
@@ -13,7 +14,7 @@ pub(super) fn permissions(
     token: &str,
     params: &Params,
 ) -> Result<Answer, Answer> {
-    params.allow_only(&["path", "userid"])?;
+    params.check(&[("path", Kind::Text), ("userid", Kind::Text)])?;
     let whose = params.get("userid").unwrap_or(token);
     if whose != token {
         cluster.acl_of(token).check("/access", "Sys.Audit")?;

@@ -11,7 +11,7 @@ use super::params::Params;
 use super::processes::{ends_well, was_killed};
 use super::replies::{failure, proxied};
 use super::setup::Refresh;
-use super::vm_paths::vmid_of;
+use super::values::Kind;
 
 /// Always a task, even for a VM that is not there.
 pub(super) fn start(
@@ -24,8 +24,14 @@ pub(super) fn start(
     let acl = cluster.acl_of(token);
     acl.check(&format!("/vms/{vmid}"), "VM.PowerMgmt")?;
     cluster.reach(node)?;
-    params.allow_only(&["skiplock", "timeout", "machine", "force-cpu"])?;
-    let vmid = vmid_of(vmid)?;
+    let known = [
+        ("skiplock", Kind::Boolean),
+        ("timeout", Kind::Integer(0, i64::MAX)),
+        ("machine", Kind::Text),
+        ("force-cpu", Kind::Text),
+    ];
+    let vmid = params.check_for(vmid, &[], &known)?;
+    params.leave_to_root("skiplock")?;
     if cluster.setup.no_quorum {
         return Err(failure(500, "cluster not ready - no quorum?"));
     }
@@ -43,8 +49,7 @@ pub(super) fn current(
     let acl = cluster.acl_of(token);
     acl.check(&format!("/vms/{vmid}"), "VM.Audit")?;
     cluster.reach(node)?;
-    params.allow_only(&[])?;
-    let vm = cluster.existing_vm(node, vmid_of(vmid)?);
+    let vm = cluster.existing_vm(node, params.check_for(vmid, &[], &[])?);
     let vm = vm.map_err(|missing| failure(500, &missing))?;
     let mut status = vm.node_entry();
     status["ha"] = json!({"managed": 0});

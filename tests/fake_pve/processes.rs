@@ -37,6 +37,24 @@ impl Process {
     }
 }
 
+/// `UPID:node:pid:pstart:starttime:type:id:user:`; the id may be empty.
+pub(super) fn is_upid(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(':').collect();
+    let ["UPID", node, pid, pstart, starttime, kind, id, user, ""] = parts[..] else {
+        return false;
+    };
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let is_node = !node.is_empty() && node.chars().all(inner) && node.trim_matches('-') == node;
+    let has_blank = |text: &str| text.contains(char::is_whitespace);
+    is_node
+        && [pid, starttime].iter().all(|word| word.len() == 8)
+        && (8..=9).contains(&pstart.len())
+        && [pid, pstart, starttime].into_iter().all(is_hex)
+        && ![kind, user].contains(&"")
+        && ![kind, id, user].into_iter().any(has_blank)
+}
+
 /// A task as the server shows it.
 pub(super) struct Shown<'a> {
     pub(super) process: &'a Process,

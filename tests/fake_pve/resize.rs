@@ -4,12 +4,19 @@ use serde_json::json;
 
 use super::actions::{Done, Work};
 use super::cluster::Cluster;
-use super::drives::{Drive, format_size, parse_size, rank_of_drive};
+use super::drives::{Drive, format_size, parse_size};
 use super::http::Answer;
-use super::params::{MISSING, Params};
+use super::params::{Params, Schema};
 use super::processes::ends_well;
-use super::replies::{proxied, refuse_if_any};
-use super::vm_paths::vmid_of;
+use super::replies::proxied;
+use super::values::Kind;
+
+const PARAMETERS: &Schema = &[
+    ("disk", Kind::Drive),
+    ("size", Kind::Matching(is_size)),
+    ("digest", Kind::Text),
+    ("skiplock", Kind::Boolean),
+];
 
 /// What a disk shall grow to.
 #[derive(Clone)]
@@ -30,37 +37,20 @@ pub(super) fn resize(
     let acl = cluster.acl_of(token);
     acl.check(&format!("/vms/{vmid}"), "VM.Config.Disk")?;
     cluster.reach(node)?;
-    let growth = checked(params)?;
-    let vmid = vmid_of(vmid)?;
+    let vmid = params.check_for(vmid, &["disk", "size"], PARAMETERS)?;
+    params.leave_to_root("skiplock")?;
+    let text = |name| params.get(name).map(str::to_owned);
+    let growth = Growth {
+        disk: text("disk").unwrap_or_default(),
+        size: text("size").unwrap_or_default(),
+        digest: text("digest"),
+    };
     let upid = cluster.begin_action(token, node, vmid, Work::Resize(growth));
     Ok(proxied(&json!(upid)))
 }
 
-fn checked(params: &Params) -> Result<Growth, Answer> {
-    let mut errors = params.unknown(&["disk", "size", "digest", "skiplock"]);
-    let mut wrong = |name: &str, why: String| errors.insert(name.to_owned(), json!(why));
-    match params.get("disk") {
-        None => drop(wrong("disk", MISSING.to_owned())),
-        Some(disk) if rank_of_drive(disk).is_none() => {
-            let why = format!("value '{disk}' does not have a value in the enumeration 'ide0, …'");
-            wrong("disk", why);
-        }
-        Some(_) => {}
-    }
-    match params.get("size") {
-        None => drop(wrong("size", MISSING.to_owned())),
-        Some(size) if parse_size(size.strip_prefix('+').unwrap_or(size)).is_none() => {
-            wrong("size", "value does not match the regex pattern".to_owned());
-        }
-        Some(_) => {}
-    }
-    refuse_if_any(&errors)?;
-    let text = |name| params.get(name).map(str::to_owned);
-    Ok(Growth {
-        disk: text("disk").unwrap_or_default(),
-        size: text("size").unwrap_or_default(),
-        digest: text("digest"),
-    })
+fn is_size(size: &str) -> bool {
+    parse_size(size.strip_prefix('+').unwrap_or(size)).is_some()
 }
 
 impl Cluster {

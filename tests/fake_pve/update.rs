@@ -8,10 +8,10 @@ use super::cluster::Cluster;
 use super::http::Answer;
 use super::nets::Net;
 use super::options::{Needs, find};
-use super::params::{Params, UNKNOWN};
+use super::params::Params;
 use super::replies::{failure, forbidden, parameter_error, proxied, refuse_if_any};
-use super::values::{Kind, what_is_wrong, words_of};
-use super::vm_paths::{cannot_write, vmid_of};
+use super::values::{Kind, UNKNOWN, what_is_wrong, words_of};
+use super::vm_paths::cannot_write;
 
 /// What is no option, but goes along with some.
 const BESIDE: [(&str, Kind); 5] = [
@@ -46,8 +46,7 @@ pub(super) fn update(
     let path = format!("/vms/{vmid}");
     acl.check_any(&path, &TO_CHANGE_ANYTHING)?;
     cluster.reach(node)?;
-    let vmid = vmid_of(vmid)?;
-    let change = checked(params)?;
+    let (vmid, change) = checked(vmid, params)?;
     let options = change
         .delete
         .iter()
@@ -71,8 +70,10 @@ pub(super) fn update(
 }
 
 /// All that is wrong with the values is said in one answer.
-fn checked(params: &Params) -> Result<Change, Answer> {
+fn checked(vmid: &str, params: &Params) -> Result<(u32, Change), Answer> {
     let mut errors = Map::new();
+    let why = what_is_wrong(Kind::Vmid, "vmid", vmid);
+    errors.extend(why.map(|why| ("vmid".to_owned(), json!(why))));
     for (name, value) in params.iter() {
         let beside = BESIDE.iter().find(|(known, _)| *known == name);
         let kind = beside
@@ -85,12 +86,8 @@ fn checked(params: &Params) -> Result<Change, Answer> {
         errors.extend(why.map(|why| (name.to_owned(), json!(why))));
     }
     refuse_if_any(&errors)?;
-    if params.get("skiplock") == Some("1") {
-        return Err(parameter_error(
-            "skiplock",
-            "Only root may use this option.",
-        ));
-    }
+    let vmid = vmid.parse().expect("a good VMID is a number");
+    params.leave_to_root("skiplock")?;
     if let Some(keys) = params.get("sshkeys") {
         check_ssh_keys(keys)?;
     }
@@ -115,7 +112,7 @@ fn checked(params: &Params) -> Result<Change, Answer> {
         }
     }
     let force = params.get("force") == Some("1");
-    Ok(Change { set, delete, force })
+    Ok((vmid, Change { set, delete, force }))
 }
 
 /// Proxmox asks ssh-keygen about each line.

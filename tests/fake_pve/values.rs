@@ -2,8 +2,11 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::params::{MISSING, UNKNOWN, is_dns_name};
+use super::drives::{drive_names, rank_of_drive};
 
+pub(super) const UNKNOWN: &str =
+    "property is not defined in schema and the schema does not allow additional properties";
+pub(super) const MISSING: &str = "property is missing and it is not optional";
 const FORMAT_ERROR: &str = "format error";
 
 /// What values an option takes.
@@ -14,6 +17,10 @@ pub(super) enum Kind {
     Integer(i64, i64),
     Number,
     Boolean,
+    Vmid,
+    /// The name of a drive.
+    Drive,
+    Matching(fn(&str) -> bool),
     OneOf(&'static [&'static str]),
     Checked(fn(&str) -> Result<(), String>),
     /// `a=1,b=2`
@@ -57,10 +64,16 @@ pub(super) fn what_is_wrong(kind: Kind, option: &str, value: &str) -> Option<Str
             (!is_number).then(|| not_a("number", value))
         }
         Kind::Boolean => (!matches!(value, "0" | "1")).then(|| not_a("boolean", value)),
-        Kind::OneOf(values) => (!values.contains(&value)).then(|| {
-            let values = values.join(", ");
-            format!("value '{value}' does not have a value in the enumeration '{values}'")
-        }),
+        Kind::Vmid => what_is_wrong_with_vmid(value),
+        Kind::Drive => rank_of_drive(value)
+            .is_none()
+            .then(|| none_of(value, &drive_names())),
+        Kind::Matching(fits) => {
+            (!fits(value)).then(|| "value does not match the regex pattern".to_owned())
+        }
+        Kind::OneOf(values) => {
+            (!values.contains(&value)).then(|| none_of(value, &values.join(", ")))
+        }
         Kind::Checked(check) => check(value).err().map(invalid),
         Kind::Properties(properties) => wrong_properties(properties, option, value).map(invalid),
     }
@@ -70,6 +83,10 @@ fn invalid(why: impl std::fmt::Display) -> String {
     format!("invalid format - {why}\n")
 }
 
+fn none_of(value: &str, values: &str) -> String {
+    format!("value '{value}' does not have a value in the enumeration '{values}'")
+}
+
 fn not_a(kind: &str, value: &str) -> String {
     format!("type check ('{kind}') failed - got '{value}'")
 }
@@ -77,6 +94,14 @@ fn not_a(kind: &str, value: &str) -> String {
 fn whole_number(value: &str) -> Option<i64> {
     let number = value.parse().ok()?;
     (!value.starts_with('+')).then_some(number)
+}
+
+pub(super) fn what_is_wrong_with_vmid(vmid: &str) -> Option<String> {
+    match vmid.parse::<i64>() {
+        Ok(100..=999_999_999) => None,
+        Ok(_) => Some(invalid("value does not look like a valid VM ID")),
+        Err(_) => Some(not_a("integer", vmid)),
+    }
 }
 
 fn wrong_properties(properties: &Properties, option: &str, text: &str) -> Option<String> {
@@ -127,6 +152,13 @@ fn wrong_properties(properties: &Properties, option: &str, text: &str) -> Option
 pub(super) fn dns_name(value: &str) -> Result<(), String> {
     let words = "value does not look like a valid DNS name";
     is_dns_name(value).then_some(()).ok_or(words.to_owned())
+}
+
+fn is_dns_name(name: &str) -> bool {
+    name.split('.').all(|label| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        !label.is_empty() && label.chars().all(inner) && label.trim_matches('-') == label
+    })
 }
 
 /// It must be percent-encoded itself, whatever the form it came in was.
@@ -195,6 +227,24 @@ pub(super) fn mac(value: &str) -> Result<(), String> {
     let is_mac = bytes.len() == 6 && bytes.iter().all(is_byte);
     let words = "value does not look like a valid unicast MAC address";
     is_mac.then_some(()).ok_or(words.to_owned())
+}
+
+pub(super) fn boot_devices(value: &str) -> Result<(), String> {
+    let is_numbered = |device: &str, kind: &str, count: u32| {
+        let number = device.strip_prefix(kind).map(str::parse::<u32>);
+        number.is_some_and(|number| number.is_ok_and(|number| number < count))
+    };
+    let boots = |device: &&str| {
+        let is_drive = rank_of_drive(device).is_some();
+        (is_drive && !device.starts_with("efidisk") && !device.starts_with("tpmstate"))
+            || is_numbered(device, "net", 32)
+            || is_numbered(device, "usb", 14)
+            || is_numbered(device, "hostpci", 16)
+    };
+    match words_of(value).find(|device| !boots(device)) {
+        Some(device) => Err(format!("invalid boot device '{device}'")),
+        None => Ok(()),
+    }
 }
 
 /// Proxmox takes `;`, `,` and blanks between the words of a list.

@@ -4,19 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::cluster::Cluster;
 use super::guests::Guest;
-use super::http::Answer;
-use super::params::what_is_wrong_with_vmid;
-use super::replies::parameter_error;
 use super::setup::Refresh;
 
-pub(super) fn vmid_of(vmid: &str) -> Result<u32, Answer> {
-    if let Some(why) = what_is_wrong_with_vmid(vmid) {
-        return Err(parameter_error("vmid", &why));
-    }
-    Ok(vmid.parse().expect("a good VMID is a number"))
-}
-
-pub(super) fn no_such_config(node: &str, vmid: impl std::fmt::Display) -> String {
+fn no_such_config(node: &str, vmid: u32) -> String {
     format!("Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist")
 }
 

@@ -59,10 +59,13 @@ fn the_nearest_path_that_is_listed_decides() {
     let mut acl = enough();
     acl["/vms/100"] = json!([]);
     let fake = may(&acl);
-    assert_eq!(vmids(&read(&fake, CLONER, "/cluster/resources")), [9000]);
+    assert_eq!(
+        vmids(&read(&fake, CLONER, "/cluster/resources?type=vm")),
+        [9000]
+    );
     assert_eq!(clone(&fake, "newid=101&name=web-1").status, 200);
     fake.finish_all();
-    for list in ["/cluster/resources", "/nodes/pve1/qemu"] {
+    for list in ["/cluster/resources?type=vm", "/nodes/pve1/qemu"] {
         assert_eq!(vmids(&read(&fake, CLONER, list)), [101, 9000], "{list}");
     }
     let config = |vmid: u32| read(&fake, CLONER, &format!("/nodes/pve1/qemu/{vmid}/config"));
@@ -79,7 +82,7 @@ fn what_is_listed_at_the_root_holds_everywhere() {
     let all = ["VM.Audit", "VM.Clone", "VM.Allocate", "SDN.Use"];
     let fake = may(&json!({"/": all, "/storage": ["Datastore.AllocateSpace"]}));
     assert_eq!(clone(&fake, "newid=101&name=web-1").status, 200);
-    let seen = vmids(&read(&fake, CLONER, "/cluster/resources"));
+    let seen = vmids(&read(&fake, CLONER, "/cluster/resources?type=vm"));
     assert_eq!(seen, [100, 101, 9000]);
 }
 

@@ -95,7 +95,7 @@ fn a_vm_is_in_its_pool_once_it_is_done() {
         }},
     }))
     .fake;
-    let list = |fake: &FakePve| read(fake, CLONER, "/cluster/resources");
+    let list = |fake: &FakePve| read(fake, CLONER, "/cluster/resources?type=vm");
     assert_eq!(clone_as_cloner(&fake, "newid=101&pool=clients").status, 200);
     assert_eq!(vmids(&list(&fake)), [9000]);
     fake.finish_all();

@@ -209,7 +209,7 @@ fn a_clones_row_gets_its_name_when_it_is_refreshed(#[case] rows: &str, #[case] n
 fn rows_of_a_big_cluster_are_sorted_as_text() {
     let guests = json!([{"vmid": 101}, {"vmid": 1000}]);
     let fake = with(json!({"guests": guests, "pad_guests": 2})).fake;
-    let rows = get(&fake, "/cluster/resources").json();
+    let rows = get(&fake, "/cluster/resources?type=vm").json();
     let vmids = rows["data"].as_array().unwrap().iter();
     let vmids: Vec<_> = vmids.map(|row| row["vmid"].as_u64().unwrap()).collect();
     assert_eq!(vmids, [1000, 100_000, 100_001, 101]);

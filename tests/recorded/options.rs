@@ -53,6 +53,11 @@ use super::update::{CONFIG, set, web_01};
     "scsi0=data:8%2Cssd%3Dyes",
     "invalid format - format error\nscsi0.ssd: type check ('boolean') failed - got 'yes'\n"
 )]
+#[case::boots_from_no_device(
+    "boot=order%3Dnosuch0",
+    "invalid format - format error\n\
+     boot.order: invalid format - invalid boot device 'nosuch0'\n\n"
+)]
 #[case::too_many_of_a_kind(
     "scsi31=data:8",
     "property is not defined in schema and the schema does not allow additional properties"

@@ -109,6 +109,9 @@ fn no_privileges_are_none_in_either_way_of_writing() {
     let word = token_without_rights().fake;
     for (fake, token) in [(listed, CLONER), (word, "nobody@pve!none")] {
         assert_eq!(permissions(&fake, token, ""), json!({}));
-        assert_eq!(vmids(&read(&fake, token, "/cluster/resources")), [0; 0]);
+        assert_eq!(
+            vmids(&read(&fake, token, "/cluster/resources?type=vm")),
+            [0; 0]
+        );
     }
 }

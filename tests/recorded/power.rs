@@ -51,7 +51,7 @@ fn a_vm_runs_once_its_task_is_over() {
             ("OK".to_owned(), json!("running")),
         ]
     );
-    let rows = get(&fake, "/cluster/resources").json();
+    let rows = get(&fake, "/cluster/resources?type=vm").json();
     assert_eq!(rows["data"][0]["status"], "running");
 }
 

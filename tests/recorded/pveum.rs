@@ -28,7 +28,10 @@ fn a_role_is_given_at_a_path(
     fake.pveum(&format!("pveum acl modify /vms/9000 {options}"));
     let expected = json!({"/vms/9000": {"VM.Audit": 1, "VM.Clone": 1}});
     assert_eq!(permissions(&fake, CLONER, ""), expected);
-    assert_eq!(vmids(&read(&fake, CLONER, "/cluster/resources")), [9000]);
+    assert_eq!(
+        vmids(&read(&fake, CLONER, "/cluster/resources?type=vm")),
+        [9000]
+    );
 }
 
 #[test]

@@ -100,6 +100,11 @@ pub(super) fn offline_node_and_container() -> State {
     })))
 }
 
+/// And the token of the README, whose privileges do not matter for what it looks at here.
+pub(super) fn two_nodes() -> State {
+    with(json!({"nodes": ["pve1", "pve2"], "tokens": {"homelab@pve!cli": "blind"}}))
+}
+
 pub(super) fn dead_pve3() -> State {
     with(json!({"nodes": ["pve1", "pve2", "pve3"], "offline": ["pve3"]}))
 }

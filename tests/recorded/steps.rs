@@ -93,7 +93,8 @@ fn a_new_guest_gets_the_row_of_the_dead_one_before_it() {
         "dead_rows": {"101": {"name": "old-one"}},
     }))
     .fake;
-    let name = |fake: &FakePve| get(fake, "/cluster/resources").json()["data"][0]["name"].clone();
+    let name =
+        |fake: &FakePve| get(fake, "/cluster/resources?type=vm").json()["data"][0]["name"].clone();
     let before = name(&fake);
     clone(&fake, "newid=101&name=web-1");
     let row = name(&fake);
