@@ -5,6 +5,7 @@ mod destroyed;
 mod half_made;
 mod left_behind;
 mod lost_tasks;
+mod replaced;
 mod strangers;
 mod tokens;
 mod two_requests;

@@ -160,6 +160,15 @@ fn a_stranger_that_fails_gives_the_vmid_back() {
     must(&ground, ground.expect_ensured(""));
 }
 
+/// Another user renames a VM.
+pub(super) fn give_our_name(cluster: &mut Cluster, vmid: u32) {
+    let stranger = cluster.guests.get_mut(&vmid).expect("the stranger's VM");
+    stranger.config["name"] = json!(NAME);
+    if let Some(row) = &mut stranger.row {
+        NAME.clone_into(&mut row.name);
+    }
+}
+
 /// The first run is killed with its request on the way; then somebody else makes a VM of that name. To ask
 /// again would make a second one.
 #[test]
@@ -172,14 +181,7 @@ fn the_clone_is_not_asked_for_again_while_another_vm_has_the_name() {
     let seen = ground.run("--timeout 1.2");
     must(&ground, ground.expect_failure(&seen));
     let posts = ground.posts();
-    let rename = |cluster: &mut Cluster| {
-        let stranger = cluster.guests.get_mut(&150).expect("the stranger's VM");
-        stranger.config["name"] = json!(NAME);
-        if let Some(row) = &mut stranger.row {
-            NAME.clone_into(&mut row.name);
-        }
-    };
-    rename(&mut ground.fake.cluster());
+    give_our_name(&mut ground.fake.cluster(), 150);
     let seen = ground.run("--ensure");
     let ready = must(&ground, ground.expect_ready(&seen));
     assert_eq!((ready.vmid, ready.created), (150, false));

@@ -1,0 +1,126 @@
+//! Other users act between two requests of a run.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::strangers::give_our_name;
+use super::{FIRST, cluster, must, number_of_post};
+use crate::chaos::ground::{Ground, NAME};
+use crate::fake_pve::{Cluster, Fault};
+
+const SET_UP: &str = "--set cores=4 --resize scsi0=32G --start";
+
+/// What another user does while request number `request` of a run hangs, and what the run says.
+fn meanwhile(words: &str, request: usize, act: impl FnOnce(&mut Cluster)) -> (Ground, Value) {
+    let fault = Fault::at_request(request, json!({"hang": true}));
+    let ground = Ground::new(cluster(json!({})), [fault]);
+    let running = ground.start(&format!("{words} --request-timeout 0.3"));
+    ground.fake.wait_for_requests(request);
+    drop(ground.fake.take_journal());
+    act(&mut ground.fake.cluster());
+    let seen = running.wait();
+    ground.remember(words, &seen);
+    let document = serde_json::from_str(&seen.stdout).expect("one document");
+    (ground, document)
+}
+
+fn changes(ground: &Ground) -> Vec<String> {
+    let mut changes = ground.fake.journal();
+    changes.retain(|line| !line.starts_with("GET "));
+    changes
+}
+
+/// A clone that another user made at the same VMID.
+fn replace(cluster: &mut Cluster, name: &str) {
+    let vm = cluster.guests.get_mut(&FIRST).expect("the VM");
+    let options = [
+        ("name", name),
+        ("smbios1", "uuid=00000000-0000-0000-0000-00000000beef"),
+        ("vmgenid", "00000000-0000-0000-0000-00000000cafe"),
+        ("digest", "00000000000000000000000000000000000000ff"),
+    ];
+    let options = options.map(|(key, value)| (key.to_owned(), json!(value)));
+    vm.config.extend(options);
+}
+
+/// The requests after the clone's POST are: its status, the configuration, PUT, the configuration, PUT
+/// resize, its status, the configuration, the VM's status, POST start.
+#[rstest]
+#[case::before_it_is_enlarged(4)]
+#[case::before_it_is_started(7)]
+fn a_vm_of_another_user_at_the_same_vmid_is_not_changed(
+    #[case] after_post: usize,
+    #[values("db-1", NAME)] name: &str,
+) {
+    let request = number_of_post(&cluster(json!({}))) + after_post;
+    let (ground, said) = meanwhile(SET_UP, request, |cluster| replace(cluster, name));
+    let message = format!(
+        "VM {FIRST} '{NAME}' was created on node 'pve1', but VM {FIRST} is no longer that VM: the VMID \
+         now belongs to VM {FIRST} '{name}' on node 'pve1', which was not changed"
+    );
+    assert_eq!(said["error"]["message"], json!(message), "{}", ground.account());
+    assert_eq!(said["error"]["started"], json!("no"));
+    assert_eq!(changes(&ground), [""; 0], "{}", ground.account());
+}
+
+#[test]
+fn a_vm_that_was_destroyed_in_mid_run_is_reported_as_gone_and_then_created_anew() {
+    let request = number_of_post(&cluster(json!({}))) + 4;
+    let (ground, said) = meanwhile(SET_UP, request, |cluster| {
+        cluster.remove(FIRST);
+    });
+    let message = format!(
+        "VM {FIRST} '{NAME}' was created on node 'pve1', but it does not exist any more"
+    );
+    assert_eq!(said["error"]["message"], json!(message), "{}", ground.account());
+    assert!(must(&ground, ground.expect_ensured(SET_UP)).created);
+}
+
+#[test]
+fn a_vm_that_moves_in_mid_run_is_followed_to_its_node() {
+    let nodes = json!({"nodes": ["pve1", "pve2"]});
+    let request = number_of_post(&cluster(nodes.clone())) + 4;
+    let fault = Fault::at_request(request, json!({"hang": true}));
+    let ground = Ground::new(cluster(nodes), [fault]);
+    let running = ground.start(&format!("{SET_UP} --request-timeout 0.3"));
+    ground.fake.wait_for_requests(request);
+    let vm = |cluster: &mut Cluster| {
+        let vm = cluster.guests.get_mut(&FIRST).expect("the VM");
+        "pve2".clone_into(&mut vm.node);
+    };
+    vm(&mut ground.fake.cluster());
+    let ready = must(&ground, ground.expect_ready(&running.wait()));
+    assert_eq!(ready.node, "pve2");
+    assert_eq!(ground.fake.cluster().guests[&FIRST].status, "running");
+}
+
+/// The template was in a backup when the clone was asked for first.
+#[rstest]
+#[case::without_ensure("", "already_exists", None)]
+#[case::with_ensure("--ensure", "", Some(150))]
+fn a_clone_that_waited_for_a_lock_is_not_asked_for_again_once_the_name_is_taken(
+    #[case] words: &str,
+    #[case] kind: &str,
+    #[case] found: Option<u32>,
+) {
+    let post = number_of_post(&cluster(json!({})));
+    let locked = json!({"answer": {"status": 500, "reason": "VM is locked (backup)"}});
+    let faults = [
+        Fault::at_request(post, locked),
+        Fault::at_request(post + 1, json!({"hang": true})),
+    ];
+    let setup = cluster(json!({"guests": [
+        {"vmid": 150, "name": "db-1"},
+        {"vmid": 9000, "name": "debian-12", "template": true},
+    ]}));
+    let ground = Ground::new(setup, faults);
+    let running = ground.start(&format!("{words} --request-timeout 0.3"));
+    ground.fake.wait_for_requests(post + 1);
+    give_our_name(&mut ground.fake.cluster(), 150);
+    let seen = running.wait();
+    ground.remember(words, &seen);
+    let said: Value = serde_json::from_str(&seen.stdout).expect("one document");
+    assert_eq!(said["error"]["kind"].as_str().unwrap_or_default(), kind);
+    assert_eq!(said["vmid"].as_u64(), found.map(u64::from), "{}", ground.account());
+    assert_eq!(ground.posts(), 1, "{}", ground.account());
+}
