@@ -112,6 +112,8 @@ use crate::recording::Recording;
 #[case::set_keys_raw("config-put-sshkeys-encoded-once", update::web_01)]
 #[case::set_unknown("config-put-unknown-key", update::web_01)]
 #[case::set_without_quorum("no-quorum-put-config", update::no_quorum)]
+#[case::set_with_digest("config-put-digest-ok", update::digest_known)]
+#[case::set_with_an_old_digest("config-put-digest-stale", update::digest_outdated)]
 #[case::resize("resize-ok", update::web_01)]
 #[case::resize_unknown("resize-no-such-disk", update::web_01)]
 #[case::resize_shrink("resize-shrink", update::web_01)]

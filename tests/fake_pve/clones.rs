@@ -5,6 +5,7 @@ use serde_json::json;
 use super::cluster::Cluster;
 use super::copies::copied_drives;
 use super::guests::Guest;
+use super::identity::Stage;
 use super::setup::{CloneSteps, GuestType, Refresh};
 use super::tasks::{CloneOrder, Ending, Pace, Task};
 
@@ -131,11 +132,12 @@ impl Cluster {
     }
 
     pub(super) fn start_copying(&mut self, number: usize, order: &CloneOrder, exit: String) {
+        let births = self.count_birth(order.newid);
         let usual = Guest::usual_template(order.source, &order.node);
         // Somebody may have destroyed it since.
         let source = self.guests.get(&order.source).unwrap_or(&usual);
         let copied = copied_drives(source, order);
-        let mut vm = Guest::copy_of(source, order, &copied);
+        let mut vm = Guest::copy_of(source, order, &copied, births);
         vm.row = self.dead_rows.remove(&order.newid);
         self.guests.insert(order.newid, vm);
         let task = &mut self.tasks[number];
@@ -154,6 +156,7 @@ impl Cluster {
         let at_once = matches!(self.setup.rows, Refresh::AtOnce);
         if let Some(vm) = self.guests.get_mut(&newid) {
             vm.config.insert("name".to_owned(), name);
+            vm.set_digest(Stage::Named);
             if at_once {
                 vm.refresh_row();
             }
@@ -178,6 +181,7 @@ impl Cluster {
         if let Some(vm) = self.guests.get_mut(&order.newid) {
             vm.config.remove("lock");
             vm.config.append(&mut vm.disks_to_come);
+            vm.set_digest(Stage::Whole);
             vm.cloned_by = Some(order.owner);
             vm.pool = order.pool;
             vm.node = order.target.unwrap_or(order.node);

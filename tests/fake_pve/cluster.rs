@@ -27,6 +27,8 @@ pub(crate) struct Cluster {
     pub(super) kept: Vec<Kept>,
     pub(super) strangers: Strangers,
     pub(super) storage_refusals: u32,
+    /// How many guests have had each VMID.
+    pub(super) births: BTreeMap<u32, u32>,
     /// What pvestatd last said about guests that are gone: who gets their VMID next gets that.
     pub(super) dead_rows: BTreeMap<u32, CachedRow>,
     /// How often each of the four shapes of a taken VMID was answered.
@@ -53,7 +55,7 @@ impl Cluster {
             guests.insert(guest.vmid, guest);
         }
         for vmid in 100_000..100_000 + setup.pad_guests {
-            let mut guest = Guest::new(vmid, &setup.nodes[0], Some(&format!("pad-{vmid}")));
+            let mut guest = Guest::new(vmid, 0, &setup.nodes[0], Some(&format!("pad-{vmid}")));
             guest.add_system_disk();
             guest.refresh_row();
             guests.insert(vmid, guest);
@@ -62,9 +64,11 @@ impl Cluster {
             let in_order = steps.appears <= steps.named && steps.named <= steps.done;
             assert!(in_order, "a clone takes its steps in their order");
         }
+        let births = guests.keys().map(|vmid| (*vmid, 1)).collect();
         let dead_rows = setup.dead_rows.iter();
         Self {
             guests,
+            births,
             tasks: Vec::new(),
             actions: Vec::new(),
             dead_rows: dead_rows.map(|(vmid, row)| (*vmid, row.into())).collect(),

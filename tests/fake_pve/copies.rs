@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::drives::{Drive, free_disk_name, rank_of_drive, volume_on};
 use super::guests::Guest;
-use super::nets::{Net, first_mac};
+use super::identity::Stage;
 use super::tasks::CloneOrder;
 
 /// A drive that the worker makes anew; other cdroms are merely mentioned in both configurations.
@@ -17,18 +17,19 @@ pub(super) struct Copied {
 
 impl Guest {
     /// The configuration at the start: locked, and without name and disks.
-    pub(super) fn copy_of(source: &Guest, order: &CloneOrder, copied: &[Copied]) -> Self {
-        let mut copy = Self::new(order.newid, &order.node, None);
-        let fresh = ["digest", "meta", "smbios1", "vmgenid"];
-        copy.config.retain(|option, _| fresh.contains(&&**option));
-        for (option, value) in &source.config {
-            let is_left_out = ["lock", "name", "template", "description"].contains(&&**option);
-            let is_fresh = fresh.contains(&&**option);
-            if is_left_out || is_fresh || option.starts_with("unused") {
-                continue;
-            }
-            copy.config.insert(option.clone(), value.clone());
-        }
+    pub(super) fn copy_of(
+        source: &Guest,
+        order: &CloneOrder,
+        copied: &[Copied],
+        births: u32,
+    ) -> Self {
+        let mut copy = Self::new(order.newid, births, &order.node, None);
+        copy.config.clone_from(&source.config);
+        copy.config.retain(|option, _| {
+            !["lock", "name", "template"].contains(&&**option) && !option.starts_with("unused")
+        });
+        copy.set_identity();
+        copy.set_digest(Stage::Locked);
         for Copied {
             option,
             copy: drive,
@@ -42,13 +43,6 @@ impl Guest {
                 copy.config.remove(option);
                 let drive = json!(drive.to_string());
                 copy.disks_to_come.insert(option.clone(), drive);
-            }
-        }
-        for number in 0..32 {
-            if let Some(Value::String(net)) = copy.config.get_mut(&format!("net{number}")) {
-                let mut device = Net::parse(net);
-                device.mac = Some(first_mac(order.newid, number));
-                *net = device.to_string();
             }
         }
         if let Some(description) = &order.description {

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::copies::drives_of;
-use super::nets::first_mac;
+use super::identity::Stage;
 use super::setup::{GuestSetup, GuestType, KnownRow, RowSetup, StaleRow};
 
 pub(crate) struct Guest {
     pub(crate) vmid: u32,
     pub(crate) node: String,
     pub(crate) kind: GuestType,
+    /// How many guests had its VMID before.
+    pub(super) births: u32,
     pub(crate) status: String,
     /// The options of its configuration file, `name`, `template` and `lock` among them.
     pub(crate) config: Map<String, Value>,
@@ -46,22 +48,20 @@ impl From<&StaleRow> for CachedRow {
 
 impl Guest {
     /// A guest without a system disk, as a clone is while it is being copied.
-    pub(super) fn new(vmid: u32, node: &str, name: Option<&str>) -> Self {
+    pub(super) fn new(vmid: u32, births: u32, node: &str, name: Option<&str>) -> Self {
         let config = json!({
             "agent": "1",
             "boot": "order=scsi0",
             "cores": 1,
-            "digest": format!("{vmid:040x}"),
             "ide2": format!("data:{vmid}/vm-{vmid}-cloudinit.qcow2,media=cdrom,size=4M"),
             "memory": "512",
             "meta": "creation-qemu=10.0.2,ctime=1795419705",
-            "net0": format!("virtio={},bridge=vmbr0", first_mac(vmid, 0)),
+            "net0": "virtio,bridge=vmbr0",
             "ostype": "l26",
             "scsihw": "virtio-scsi-single",
             "serial0": "socket",
-            "smbios1": format!("uuid={vmid:08x}-3eb0-4ed2-a0c8-4d404bd9d787"),
             "vga": "serial0",
-            "vmgenid": format!("{vmid:08x}-779d-4385-88a6-d5b3a21537ec"),
+            "vmgenid": "",
         });
         let Value::Object(mut config) = config else {
             unreachable!("an object was just written");
@@ -69,8 +69,9 @@ impl Guest {
         if let Some(name) = name {
             config.insert("name".to_owned(), json!(name));
         }
-        Self {
+        let mut guest = Self {
             vmid,
+            births,
             node: node.to_owned(),
             kind: GuestType::Qemu,
             status: "stopped".to_owned(),
@@ -81,12 +82,15 @@ impl Guest {
             secrets: BTreeMap::new(),
             disks_to_come: Map::new(),
             agent_looks: 0,
-        }
+        };
+        guest.set_identity();
+        guest.set_digest(Stage::Whole);
+        guest
     }
 
     /// A template that nobody has said anything of.
     pub(super) fn usual_template(vmid: u32, node: &str) -> Self {
-        let mut template = Self::new(vmid, node, None);
+        let mut template = Self::new(vmid, 0, node, None);
         template.config.insert("template".to_owned(), json!(1));
         template.add_system_disk();
         template
@@ -94,7 +98,7 @@ impl Guest {
 
     pub(super) fn from_setup(setup: &GuestSetup, first_node: &str) -> Self {
         let node = setup.node.as_deref().unwrap_or(first_node);
-        let mut guest = Self::new(setup.vmid, node, setup.name.as_deref());
+        let mut guest = Self::new(setup.vmid, 0, node, setup.name.as_deref());
         guest.kind = setup.kind;
         guest.status.clone_from(&setup.status);
         if let Some(lock) = &setup.lock {

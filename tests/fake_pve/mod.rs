@@ -30,6 +30,7 @@ mod faults;
 mod floods;
 mod guests;
 mod http;
+mod identity;
 mod interfaces;
 mod kept;
 mod nets;

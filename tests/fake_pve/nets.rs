@@ -51,10 +51,10 @@ impl fmt::Display for Net {
     }
 }
 
-/// What the VM's device of this number has unless somebody gave it another: no dice, so that
-/// all runs of a test see the same.
-pub(super) fn first_mac(vmid: u32, number: u32) -> String {
-    let high = (vmid >> 16) + (number << 4);
+/// What the VM's device of this number has unless somebody gave it another. The guest that had the
+/// VMID before had another one.
+pub(super) fn first_mac(vmid: u32, number: u32, births: u32) -> String {
+    let high = (vmid >> 16) + (number << 4) + (births << 3);
     let [.., high] = high.to_be_bytes();
     let [.., middle, low] = vmid.to_be_bytes();
     format!("BC:24:11:{high:02X}:{middle:02X}:{low:02X}")

@@ -55,7 +55,9 @@ impl Cluster {
             let others = self.setup.nodes.iter();
             node = others.rev().find(|other| *other != node).unwrap_or(node);
         }
-        let mut guest = Guest::new(order.newid, node, Some(&name));
+        let node = node.clone();
+        let births = self.count_birth(order.newid);
+        let mut guest = Guest::new(order.newid, births, &node, Some(&name));
         if matches!(race, Race::TakenElsewhere) {
             guest.kind = GuestType::Lxc;
         }
@@ -69,7 +71,8 @@ impl Cluster {
 
     /// A stranger's clone that has its name already and gets no further.
     pub(crate) fn add_half_made_stranger(&mut self, vmid: u32) {
-        let mut guest = Guest::new(vmid, &self.setup.nodes[0], Some("stranger"));
+        let births = self.count_birth(vmid);
+        let mut guest = Guest::new(vmid, births, &self.setup.nodes[0], Some("stranger"));
         guest.config.insert("lock".to_owned(), json!("clone"));
         self.guests.insert(vmid, guest);
     }

@@ -40,18 +40,21 @@ impl Cluster {
         }
     }
 
-    /// Writes a configuration, which has another digest then.
+    /// Writes a configuration, which has another digest if anything is other than before.
     pub(super) fn change_config(
         &mut self,
         vmid: u32,
         change: impl FnOnce(&mut Map<String, Value>),
     ) {
-        self.changes += 1;
-        let digest = json!(format!("{vmid:032x}{:08x}", self.changes));
         let at_once = matches!(self.setup.rows, Refresh::AtOnce);
         let vm = self.guests.get_mut(&vmid).expect("found before");
+        let before = vm.config.clone();
         change(&mut vm.config);
-        vm.config.insert("digest".to_owned(), digest);
+        if vm.config != before {
+            self.changes += 1;
+            let digest = json!(format!("{vmid:032x}{:08x}", self.changes));
+            vm.config.insert("digest".to_owned(), digest);
+        }
         if at_once {
             vm.refresh_row();
         }

@@ -28,21 +28,33 @@ fn options_are_those_of_the_template_but_what_makes_a_vm_itself() {
     let fake = with_template(&json!({
         "agent": null, "ide2": null, "cores": 4, "memory": "8192", "tags": "golden",
         "net1": "e1000=02:00:00:00:00:01,bridge=vmbr1", "unused0": "data:9000/x.raw",
-        "description": "the golden one",
+        "description": "the golden one", "smbios1": "uuid=7064D0B2,manufacturer=QUNNRQ==,base64=1",
+        "meta": "creation-qemu=8.1.5,ctime=1700000000",
     }));
     let template = get(&fake, "/nodes/pve1/qemu/9000/config").json()["data"].take();
     let copy = cloned(&fake, "full=1");
-    for option in ["agent", "ide2", "cores", "memory", "tags", "boot", "vga"] {
+    let same = [
+        "agent",
+        "ide2",
+        "cores",
+        "memory",
+        "tags",
+        "boot",
+        "vga",
+        "meta",
+        "description",
+    ];
+    for option in same {
         assert_eq!(copy[option], template[option], "{option}");
     }
     for option in ["digest", "smbios1", "vmgenid", "net0"] {
         assert_ne!(copy[option], template[option], "{option}");
     }
     assert_eq!(
-        ["net1", "unused0", "description", "template", "lock"].map(|option| copy[option].clone()),
+        ["smbios1", "net1", "unused0", "template", "lock"].map(|option| copy[option].clone()),
         [
+            json!("uuid=00000065-3eb0-4ed2-a0c8-4d404bd9d787,manufacturer=QUNNRQ==,base64=1"),
             json!("e1000=BC:24:11:10:00:65,bridge=vmbr1"),
-            Value::Null,
             Value::Null,
             Value::Null,
             Value::Null,
@@ -72,6 +84,42 @@ fn disks_lie_where_they_shall(#[case] form: &str, #[case] files: [&str; 3]) {
             json!(format!("{cloudinit},media=cdrom,size=4M")),
             json!("local:iso/debian.iso,media=cdrom,size=600M"),
         ]
+    );
+}
+
+#[test]
+fn a_clone_is_told_from_the_one_that_had_its_vmid_before() {
+    let fake = with_template(&json!({}));
+    let first = cloned(&fake, "full=1");
+    fake.cluster().remove(101);
+    let second = cloned(&fake, "full=1");
+    for option in ["digest", "smbios1", "vmgenid", "net0"] {
+        assert_ne!(first[option], second[option], "{option}");
+    }
+}
+
+#[test]
+fn a_clone_has_no_generation_if_its_template_has_none() {
+    let copy = cloned(
+        &with_template(&json!({"vmgenid": null, "smbios1": null})),
+        "full=1",
+    );
+    assert_eq!(copy["vmgenid"], Value::Null);
+    assert_eq!(copy["smbios1"], "uuid=00000065-3eb0-4ed2-a0c8-4d404bd9d787");
+}
+
+#[test]
+fn a_clone_that_goes_on_has_another_digest_each_time_it_is_written() {
+    let fake = with(json!({
+        "guests": [template()],
+        "clone_steps": {"appears": 0, "named": 2, "done": 3},
+    }))
+    .fake;
+    clone(&fake, "newid=101&name=web-1");
+    let digests = [(); 3].map(|()| config(&fake)["digest"].as_str().unwrap().to_owned());
+    assert!(
+        digests[0] != digests[1] && digests[1] != digests[2],
+        "{digests:?}"
     );
 }
 

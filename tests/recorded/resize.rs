@@ -47,6 +47,16 @@ fn a_locked_vm_is_found_out_in_the_task() {
 }
 
 #[test]
+fn a_digest_that_is_outdated_is_found_out_in_the_task() {
+    let fake = web_01().fake;
+    let digest = config(&fake)["digest"].as_str().unwrap().to_owned();
+    let exits = ["scsi0&size=9G", "scsi0&size=10G"]
+        .map(|form| resize(&fake, &format!("disk={form}&digest={digest}")));
+    let outdated = "checksum mismatch (file change by other user?)";
+    assert_eq!(exits, ["OK", outdated]);
+}
+
+#[test]
 fn a_storage_may_have_its_say() {
     let exits = json!(["lvextend failed", "OK"]);
     let fake = with(json!({"guests": [{"vmid": 101}], "resize_exit": exits})).fake;

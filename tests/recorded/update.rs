@@ -20,6 +20,18 @@ pub(super) fn no_quorum() -> State {
     with(json!({"guests": [template], "no_quorum": true}))
 }
 
+/// VM 103 with this digest at first, and once it was changed.
+pub(super) fn digest_known() -> State {
+    let digest = "506e5cac96160220dbea7bcc7b7da765639c5f25";
+    with(json!({"guests": [{"vmid": 103, "config": {"digest": digest}}]}))
+}
+
+pub(super) fn digest_outdated() -> State {
+    let state = digest_known();
+    put(&state.fake, "/nodes/pve1/qemu/103/config", "description=a");
+    state
+}
+
 pub(super) fn config(fake: &FakePve) -> Value {
     get(fake, CONFIG).json()["data"].take()
 }
@@ -131,6 +143,17 @@ fn a_change_changes_the_digest_and_an_old_one_is_refused() {
         [(); 2].map(|()| set(&fake, &form)),
         ["OK", "checksum mismatch (file change by other user?)"]
     );
+}
+
+#[test]
+fn what_is_so_already_leaves_the_digest_as_it_is() {
+    let fake = web_01().fake;
+    let digests = ["cores=1&memory=512", "delete=tags", "cores=2"].map(|form| {
+        assert_eq!(set(&fake, form), "OK");
+        config(&fake)["digest"].clone()
+    });
+    assert_eq!(digests[0], digests[1]);
+    assert_ne!(digests[1], digests[2]);
 }
 
 #[rstest]

@@ -1,0 +1,58 @@
+//! What tells a VM from others, also from the one that had its VMID before: `smbios1`, `vmgenid`,
+//! MACs, `digest`. No dice: every run of a test sees the same.
+
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use super::guests::Guest;
+use super::nets::{Net, first_mac};
+
+impl Cluster {
+    /// How many guests have had this VMID. The next one is another guest all the same.
+    pub(super) fn count_birth(&mut self, vmid: u32) -> u32 {
+        let births = self.births.entry(vmid).or_default();
+        *births += 1;
+        *births - 1
+    }
+}
+
+impl Guest {
+    /// As a clone gets it: a generation of its own only if its template has one.
+    pub(super) fn set_identity(&mut self) {
+        let (vmid, births) = (self.vmid, self.births);
+        let smbios = self.config.get("smbios1").and_then(Value::as_str);
+        let others = smbios.unwrap_or_default().split(',');
+        let others = others.filter(|part| !part.is_empty() && !part.starts_with("uuid="));
+        let node = 0x4d40_4bd9_d787 + u64::from(births);
+        let uuid = format!("uuid={vmid:08x}-3eb0-4ed2-a0c8-{node:012x}");
+        let parts: Vec<&str> = [&*uuid].into_iter().chain(others).collect();
+        let smbios = json!(parts.join(","));
+        self.config.insert("smbios1".to_owned(), smbios);
+        if let Some(generation) = self.config.get_mut("vmgenid") {
+            let first = 0x779d + births;
+            *generation = json!(format!("{vmid:08x}-{first:04x}-4385-88a6-d5b3a21537ec"));
+        }
+        for number in 0..32 {
+            if let Some(Value::String(net)) = self.config.get_mut(&format!("net{number}")) {
+                let mut device = Net::parse(net);
+                device.mac = Some(first_mac(vmid, number, births));
+                *net = device.to_string();
+            }
+        }
+    }
+
+    /// Whatever is written makes another digest.
+    pub(super) fn set_digest(&mut self, stage: Stage) {
+        let (vmid, births, stage) = (self.vmid, self.births, stage as u32);
+        let digest = json!(format!("{stage:x}{births:07x}{vmid:032x}"));
+        self.config.insert("digest".to_owned(), digest);
+    }
+}
+
+/// How far a configuration is that no client has changed yet.
+#[derive(Clone, Copy)]
+pub(super) enum Stage {
+    Whole = 0,
+    Locked = 0xc,
+    Named = 0xd,
+}
