@@ -55,6 +55,10 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
         ("GET", ["access", "permissions"]) => permissions(cluster, token, &params),
         ("GET", ["cluster", "resources"]) => resources(cluster, token, &params),
         ("GET", ["cluster", "nextid"]) => nextid(cluster, &params),
+        ("GET", ["nodes"]) => {
+            params.check(&[])?;
+            Ok(success(&json!(cluster.node_rows(token))))
+        }
         ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, token, node, &params),
         ("GET", ["nodes", node, "qemu", vmid, "config"]) => {
             config(cluster, token, node, vmid, &params)

@@ -14,7 +14,7 @@ const SET_UP: &str = "--set cores=4 --resize scsi0=32G --start";
 fn meanwhile(words: &str, request: usize, act: impl FnOnce(&mut Cluster)) -> (Ground, Value) {
     let fault = Fault::at_request(request, json!({"hang": true}));
     let ground = Ground::new(cluster(json!({})), [fault]);
-    let running = ground.start(&format!("{words} --request-timeout 0.3"));
+    let running = ground.start(&format!("--request-timeout 0.3 {words}"));
     ground.fake.wait_for_requests(request);
     drop(ground.fake.take_journal());
     act(&mut ground.fake.cluster());
@@ -58,7 +58,12 @@ fn a_vm_of_another_user_at_the_same_vmid_is_not_changed(
         "VM {FIRST} '{NAME}' was created on node 'pve1', but VM {FIRST} is no longer that VM: the VMID \
          now belongs to VM {FIRST} '{name}' on node 'pve1', which was not changed"
     );
-    assert_eq!(said["error"]["message"], json!(message), "{}", ground.account());
+    assert_eq!(
+        said["error"]["message"],
+        json!(message),
+        "{}",
+        ground.account()
+    );
     assert_eq!(said["error"]["started"], json!("no"));
     assert_eq!(changes(&ground), [""; 0], "{}", ground.account());
 }
@@ -69,10 +74,14 @@ fn a_vm_that_was_destroyed_in_mid_run_is_reported_as_gone_and_then_created_anew(
     let (ground, said) = meanwhile(SET_UP, request, |cluster| {
         cluster.remove(FIRST);
     });
-    let message = format!(
-        "VM {FIRST} '{NAME}' was created on node 'pve1', but it does not exist any more"
+    let message =
+        format!("VM {FIRST} '{NAME}' was created on node 'pve1', but it does not exist any more");
+    assert_eq!(
+        said["error"]["message"],
+        json!(message),
+        "{}",
+        ground.account()
     );
-    assert_eq!(said["error"]["message"], json!(message), "{}", ground.account());
     assert!(must(&ground, ground.expect_ensured(SET_UP)).created);
 }
 
@@ -114,13 +123,18 @@ fn a_clone_that_waited_for_a_lock_is_not_asked_for_again_once_the_name_is_taken(
         {"vmid": 9000, "name": "debian-12", "template": true},
     ]}));
     let ground = Ground::new(setup, faults);
-    let running = ground.start(&format!("{words} --request-timeout 0.3"));
+    let running = ground.start(&format!("--request-timeout 0.3 {words}"));
     ground.fake.wait_for_requests(post + 1);
     give_our_name(&mut ground.fake.cluster(), 150);
     let seen = running.wait();
     ground.remember(words, &seen);
     let said: Value = serde_json::from_str(&seen.stdout).expect("one document");
     assert_eq!(said["error"]["kind"].as_str().unwrap_or_default(), kind);
-    assert_eq!(said["vmid"].as_u64(), found.map(u64::from), "{}", ground.account());
+    assert_eq!(
+        said["vmid"].as_u64(),
+        found.map(u64::from),
+        "{}",
+        ground.account()
+    );
     assert_eq!(ground.posts(), 1, "{}", ground.account());
 }
