@@ -68,6 +68,12 @@ fn refuse(refusal: fn(Intent) -> Refusal) -> Action {
     Action::Refuse(Refusal::NameMayBeTaken),
     Action::Refuse(Refusal::NameMayBeTaken)
 )]
+#[case::one_may_be_on_a_node_whose_being_offline_is_accepted(
+    Namesake::MayBeOffline,
+    Owner::NotLooked,
+    Action::Clone,
+    Action::Clone
+)]
 #[case::one_that_is_whole(
     Namesake::One,
     Owner::Ours,
@@ -201,6 +207,23 @@ fn asked_and_answered(
     let wish = Wish { ensure, vmid: None };
     let record = Record::Asked(intent(), None);
     assert_eq!(decide(wish, &record, &seen), expected);
+}
+
+/// While the request waited for a lock, somebody else may have created a VM of the name.
+#[rstest]
+#[case::nobody_has_looked(Namesake::NotLooked, LOOK_AGAIN)]
+#[case::none(Namesake::None, Action::CloneAgain(N))]
+#[case::one_may_be_hidden(Namesake::MayBeHidden, Action::Forget(N))]
+#[case::one_may_be_offline(Namesake::MayBeOffline, Action::Forget(N))]
+#[case::one(Namesake::Elsewhere, Action::Forget(N))]
+fn asked_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expected: Action) {
+    let seen = Seen {
+        answer: &Answer::Due,
+        namesake,
+        ..NOTHING
+    };
+    let record = Record::Asked(intent(), None);
+    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
 }
 
 /// A request got no usable answer, be it this run's or an earlier one's.
