@@ -143,7 +143,7 @@ impl<'r> Taking<'r> {
         let found = self.read(|pve, vm| {
             Ok(match Sight::of(pve, vm, None)? {
                 Sight::Ours(vm, config) => Look::Done(Ok((vm, config))),
-                Sight::Anothers(guest) => Look::Done(Err(Cause::replaced_by(&guest))),
+                Sight::Anothers(guest) => Look::Done(Err(self.cause_of(pve, &guest)?)),
                 // This says which privilege is missing.
                 Sight::Hidden | Sight::Appeared if is_early() => {
                     pve.vm_config(&vm.node, vm.vmid).map(|_| Look::NotYet)?
@@ -169,6 +169,28 @@ impl<'r> Taking<'r> {
         existing.vm = vm;
         existing.config = Some(config.clone());
         Ok(config)
+    }
+
+    /// Why this guest, which has the VMID by now, is not the VM.
+    fn cause_of(&self, pve: &Pve, guest: &Guest) -> Result<Cause, pve::Error> {
+        let mut identity = None;
+        if guest.is_vm() {
+            let config = pve.vm_config(&guest.node, guest.vmid)?;
+            identity = config.map(|config| config.identity());
+        }
+        let is_same = identity.is_some() && identity == self.unfinished.existing.identity;
+        Ok(match &guest.name {
+            Some(name) if is_same => Cause::State {
+                words: format!("somebody has renamed it to '{name}'; it was not changed any more"),
+                hint: format!(
+                    "to give its name back, on node '{}': qm set {} --name {}; then {RESUME}",
+                    guest.node,
+                    guest.vmid,
+                    self.vm().name
+                ),
+            },
+            _ => Cause::replaced_by(guest),
+        })
     }
 
     /// Whether the VM runs.
@@ -363,7 +385,7 @@ pub enum Cause {
     /// The VM is in a state that does not allow it.
     State {
         /// Which.
-        words: &'static str,
+        words: String,
         /// What to do about it.
         hint: String,
     },
@@ -440,7 +462,7 @@ impl Cause {
                 let words = gone(&unfinished.existing.vm, vmid_has);
                 (Kind::Failed, words, CREATE_ANEW.to_owned())
             }
-            Cause::State { words, hint } => (Kind::Failed, words.to_owned(), hint),
+            Cause::State { words, hint } => (Kind::Failed, words, hint),
         };
         Failure::new(kind, format!("{}, but {words}", unfinished.existing))
             .with_hint(hint)

@@ -201,7 +201,7 @@ fn start(taking: &mut Taking) -> Result<(), Cause> {
             Err(taking.time_is_up(Some(why.to_owned())))
         }
         Ok(false) => Err(Cause::State {
-            words: "it was started and does not run",
+            words: "it was started and does not run".to_owned(),
             hint: match taking.upid() {
                 Some(upid) => format!("{}; {RESUME}", how_to_read_log(&upid)),
                 None => why_off(),
@@ -251,7 +251,7 @@ fn address(taking: &mut Taking) -> Result<IpAddr, Cause> {
         let is_off = words.starts_with("VM ") && words.ends_with(" is not running");
         if is_off && is_over(*off_since.get_or_insert_with(now)) {
             return Ok(Look::Done(Err(Cause::State {
-                words: "it does not run, so nobody can tell its address",
+                words: "it does not run, so nobody can tell its address".to_owned(),
                 hint: why_off(),
             })));
         }
@@ -270,7 +270,7 @@ fn address(taking: &mut Taking) -> Result<IpAddr, Cause> {
 
 fn no_agent() -> Cause {
     Cause::State {
-        words: "it has no guest agent, and only that could tell its address",
+        words: "it has no guest agent, and only that could tell its address".to_owned(),
         hint: format!("{AGENT_OFF}; {RESUME}"),
     }
 }

@@ -68,6 +68,27 @@ fn a_vm_of_another_user_at_the_same_vmid_is_not_changed(
     assert_eq!(changes(&ground), [""; 0], "{}", ground.account());
 }
 
+/// It is still there, so it is not reported as gone.
+#[test]
+fn a_vm_that_was_renamed_in_mid_run_is_not_changed() {
+    let request = number_of_post(&cluster(json!({}))) + 4;
+    let (ground, said) = meanwhile(SET_UP, request, |cluster| {
+        cluster.guests.get_mut(&FIRST).expect("the VM").config["name"] = json!("db-1");
+    });
+    let message = format!(
+        "VM {FIRST} '{NAME}' was created on node 'pve1', but somebody has renamed it to 'db-1'; it was \
+         not changed any more"
+    );
+    assert_eq!(
+        said["error"]["message"],
+        json!(message),
+        "{}",
+        ground.account()
+    );
+    assert_eq!(said["error"]["started"], json!("yes"));
+    assert_eq!(changes(&ground), [""; 0], "{}", ground.account());
+}
+
 #[test]
 fn a_vm_that_was_destroyed_in_mid_run_is_reported_as_gone_and_then_created_anew() {
     let request = number_of_post(&cluster(json!({}))) + 4;
