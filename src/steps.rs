@@ -395,16 +395,20 @@ pub enum Cause {
 pub const FIX_AND_RESUME: &str =
     "correct what it complains of, and add --ensure: that goes on with this VM";
 
-const CREATE_ANEW: &str = "somebody has destroyed it meanwhile; 'homelab proxmox vm list' shows what \
-                           exists, and the same command creates a new VM";
+const CREATE_ANEW: &str =
+    "'homelab proxmox vm list' shows what exists; the same command creates a new VM";
 
-fn gone(vm: &Vm, vmid_has: Option<String>) -> String {
-    let vmid = vm.vmid;
+fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
+    let done = if may_be_renamed {
+        "somebody has renamed or destroyed it"
+    } else {
+        "somebody has destroyed it"
+    };
     match vmid_has {
-        None => "it does not exist any more".to_owned(),
-        Some(other) => format!(
-            "VM {vmid} is no longer that VM: the VMID now belongs to {other}, which was not changed"
-        ),
+        None => format!("{done} since"),
+        Some(other) => {
+            format!("{done}, and its VMID now belongs to {other}, which was not changed")
+        }
     }
 }
 
@@ -458,8 +462,13 @@ impl Cause {
                 (kind, words, with_more(unfinished.hint(), error.as_deref()))
             }
             Cause::Gone { vmid_has } => {
-                facts.started = Started::No;
-                let words = gone(&unfinished.existing.vm, vmid_has);
+                let may_be_renamed = vmid_has.is_some() && unfinished.existing.identity.is_none();
+                facts.started = if may_be_renamed {
+                    Started::Unknown
+                } else {
+                    Started::No
+                };
+                let words = gone(vmid_has, may_be_renamed);
                 (Kind::Failed, words, CREATE_ANEW.to_owned())
             }
             Cause::State { words, hint } => (Kind::Failed, words, hint),

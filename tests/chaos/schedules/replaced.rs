@@ -55,7 +55,7 @@ fn a_vm_of_another_user_at_the_same_vmid_is_not_changed(
     let request = number_of_post(&cluster(json!({}))) + after_post;
     let (ground, said) = meanwhile(SET_UP, request, |cluster| replace(cluster, name));
     let message = format!(
-        "VM {FIRST} '{NAME}' was created on node 'pve1', but VM {FIRST} is no longer that VM: the VMID \
+        "VM {FIRST} '{NAME}' was created on node 'pve1', but somebody has destroyed it, and its VMID \
          now belongs to VM {FIRST} '{name}' on node 'pve1', which was not changed"
     );
     assert_eq!(
@@ -95,8 +95,9 @@ fn a_vm_that_was_destroyed_in_mid_run_is_reported_as_gone_and_then_created_anew(
     let (ground, said) = meanwhile(SET_UP, request, |cluster| {
         cluster.remove(FIRST);
     });
-    let message =
-        format!("VM {FIRST} '{NAME}' was created on node 'pve1', but it does not exist any more");
+    let message = format!(
+        "VM {FIRST} '{NAME}' was created on node 'pve1', but somebody has destroyed it since"
+    );
     assert_eq!(
         said["error"]["message"],
         json!(message),
