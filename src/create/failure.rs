@@ -107,7 +107,10 @@ pub fn before_seen_again(
     };
     let hint = match (failed.request, failed.hint) {
         (None, Some(hint)) if kind == Kind::TemplateNotFound => {
-            format!("{hint}; then {RESUME}{}", or_remove(path))
+            format!(
+                "{hint}; the same command with template {template} and --ensure goes on with that VM{}",
+                or_remove(path)
+            )
         }
         (None, _) => format!("without what it cannot become, {RESUME}"),
         (request, _) => with_more(RESUME.to_owned(), request.as_deref()),

@@ -24,11 +24,15 @@ use crate::wait::{GaveUp, Look};
 /// the next one that gets its VMID.
 pub fn set_up(run: &Run, existing: Existing, mut attempt: Attempt) -> Result<Existing, Failure> {
     let (vmid, is_created) = (existing.vm.vmid, existing.created);
-    take_steps(run, existing, &mut attempt).inspect_err(|failure| {
+    take_steps(run, existing, &mut attempt).map_err(|mut failure| {
         if is_created && failure.facts.started == Started::No {
             let failed = Event::Failed(vmid);
             attempt.journal.tell(failed, Stage::NothingStarted);
+            if attempt.cloning.undecided {
+                failure.facts.started = Started::Unknown;
+            }
         }
+        failure
     })
 }
 
