@@ -26,6 +26,7 @@ mod resize;
 mod rights;
 mod states;
 mod steps;
+mod storages;
 mod strangers;
 mod tasks;
 mod trust;

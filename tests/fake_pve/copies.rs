@@ -106,7 +106,8 @@ impl Cluster {
 
     /// What the worker ends with that copies to a storage without space.
     pub(super) fn out_of_space(&self, copied: &[Copied]) -> Option<String> {
-        let mut full_copies = copied.iter().filter(|drive| !drive.is_linked);
+        let is_full_copy = |drive: &&Copied| !drive.is_linked && !drive.original.is_cloudinit();
+        let mut full_copies = copied.iter().filter(is_full_copy);
         full_copies.find_map(|drive| {
             let full = |drive: &Drive| Some(self.setup.storage(drive.storage()?).ok()?.full);
             let (from, to) = (&drive.original, &drive.copy);
