@@ -26,10 +26,12 @@ mod resize;
 mod rights;
 mod states;
 mod steps;
+mod storages;
 mod strangers;
 mod tasks;
 mod trust;
 mod update;
+mod written;
 
 use rstest::rstest;
 use serde_json::{Map, Value, json};
@@ -114,6 +116,21 @@ use crate::recording::Recording;
 #[case::set_without_quorum("no-quorum-put-config", update::no_quorum)]
 #[case::set_with_digest("config-put-digest-ok", update::digest_known)]
 #[case::set_with_an_old_digest("config-put-digest-stale", update::digest_outdated)]
+#[case::set_and_delete("config-put-and-delete-same", written::vm_109)]
+#[case::delete_what_is_roots("config-delete-absent-key", written::vm_109)]
+#[case::delete_a_lock("config-put-delete-lock", written::half_made_vm_441)]
+#[case::go_past_a_lock("config-put-skiplock", written::half_made_vm_441)]
+#[case::set_many("config-put-normalised", written::vm_109)]
+#[case::config_of_many("config-put-normalised-read-back", written::normalised)]
+#[case::set_half("config-put-half", written::vm_109_and_a_full_storage)]
+#[case::config_half_set("config-put-half-config-after", written::half_written)]
+#[case::new_disk("config-put-repeated-new-disk", written::vm_462)]
+#[case::config_of_a_second_disk(
+    "config-put-repeated-new-disk-config-after",
+    written::new_disk_repeated
+)]
+#[case::make_a_template("put-template-1", written::vm_103)]
+#[case::unmake_a_template("put-template-0", written::template_400)]
 #[case::resize("resize-ok", update::web_01)]
 #[case::resize_unknown("resize-no-such-disk", update::web_01)]
 #[case::resize_shrink("resize-shrink", update::web_01)]
@@ -122,6 +139,11 @@ use crate::recording::Recording;
 #[case::task_start_failed("start-failed-status", power::start_without_bridge)]
 #[case::agent_vm_stopped("agent-vm-not-running", agent::vm_stopped)]
 #[case::agent_not_yet("agent-not-running", agent::not_yet)]
+#[case::agent_says_no("agent-command-disabled", agent::command_disabled)]
+#[case::agent_not_configured("agent-not-configured", agent::not_configured)]
+#[case::agent_not_there("agent-not-configured-running", agent::not_configured_but_running)]
+#[case::agent_of_nobody("agent-not-there", states::empty)]
+#[case::agent_forbidden("agent-forbidden", agent::forbidden)]
 #[case::no_credentials("unauthorized-no-credentials", states::empty)]
 #[case::wrong_secret("unauthorized-wrong-secret", states::empty)]
 #[case::unknown_path("unknown-path", states::empty)]
@@ -194,8 +216,8 @@ fn shape_of_text(text: &str) -> Option<Value> {
 }
 
 /// Words and numbers of the configuration at hand; everything else is compared as it is.
-const OF_ONE_MACHINE: [&str; 6] = ["digest", "ide2", "net0", "scsi0", "smbios1", "vmgenid"];
-const TELLING_NUMBERS: [&str; 4] = ["n", "template", "total", "vmid"];
+const OF_ONE_MACHINE: [&str; 5] = ["digest", "ide2", "scsi0", "smbios1", "vmgenid"];
+const TELLING_NUMBERS: [&str; 6] = ["cores", "n", "onboot", "template", "total", "vmid"];
 
 fn shape(key: &str, value: &Value) -> Value {
     match value {
@@ -210,8 +232,18 @@ fn shape(key: &str, value: &Value) -> Value {
         Value::Number(_) if !TELLING_NUMBERS.contains(&key) => json!("a number"),
         Value::String(_) if OF_ONE_MACHINE.contains(&key) => json!("a string"),
         Value::String(text) if text.starts_with("UPID:") => json!(shape_of_upid(text)),
+        Value::String(text) if key.starts_with("net") => json!(without_mac(text)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
+}
+
+/// `virtio=BC:24:11:00:00:65,bridge=vmbr0`, and not which MAC it is.
+fn without_mac(net: &str) -> String {
+    let settings = net.split(',').map(|setting| match setting.split_once('=') {
+        Some((model, mac)) if mac.matches(':').count() == 5 => format!("{model}=a MAC"),
+        _ => setting.to_owned(),
+    });
+    settings.collect::<Vec<_>>().join(",")
 }
 
 /// Process id and times differ from task to task, but not the way they are written.

@@ -106,6 +106,9 @@ pub(super) fn is_acl_path(path: &str) -> bool {
     let steps: Vec<&str> = path.split('/').collect();
     match steps[..] {
         ["", "vms", vmid] => what_is_wrong_with_vmid(vmid).is_none(),
+        ["", "mapping", ref names @ ..] => {
+            names.len() <= 2 && names.iter().all(|name| !name.is_empty())
+        }
         ["", "access" | "nodes" | "pool" | "storage", name] => !name.is_empty(),
         ["", "sdn", "zones", ref names @ ..] => {
             names.len() <= 3 && names.iter().all(|name| !name.is_empty())

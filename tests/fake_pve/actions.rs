@@ -57,7 +57,7 @@ impl Cluster {
         vmid: u32,
         work: Work,
     ) -> String {
-        self.finish_actions_on(vmid);
+        self.wait_for_lock(vmid);
         let kind = match work {
             Work::Start => "qmstart",
             Work::Resize(_) => "resize",
@@ -95,7 +95,9 @@ impl Cluster {
         }
     }
 
-    pub(super) fn finish_actions_on(&mut self, vmid: u32) {
+    /// Whoever has the VM's lock comes to an end with it.
+    pub(super) fn wait_for_lock(&mut self, vmid: u32) {
+        self.finish_writing(|writing| writing.is_for(vmid));
         for number in 0..self.actions.len() {
             if self.actions[number].process.vmid == vmid {
                 self.finish_action(number);
@@ -104,6 +106,7 @@ impl Cluster {
     }
 
     pub(super) fn finish_actions(&mut self) {
+        self.finish_writing(|_| true);
         for number in 0..self.actions.len() {
             self.finish_action(number);
         }

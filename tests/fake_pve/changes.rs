@@ -1,20 +1,25 @@
-//! What is changed in a configuration, and how it is written down.
+//! What is changed in a configuration: option by option, each written before the next one is looked at.
 
 use serde_json::{Map, Value, json};
 
 use super::acl::Acl;
 use super::cluster::Cluster;
 use super::copies::drives_of;
-use super::drives::{Drive, STORAGES, format_size, free_disk_name, rank_of_drive, volume_on};
+use super::devices::check_device;
+use super::drives::{Drive, format_size, free_disk_name, rank_of_drive};
 use super::guests::Guest;
 use super::http::Answer;
 use super::nets::{Net, next_mac};
-use super::options::find;
-use super::replies::{failure, parameter_error};
-use super::values::{Kind, words_of};
+use super::replies::failure;
+use super::values::words_of;
+use super::written::read_back;
 
 /// With good values; whether they fit the VM is another question.
+#[derive(Clone)]
 pub(super) struct Change {
+    pub(super) vmid: u32,
+    pub(super) node: String,
+    pub(super) token: String,
     pub(super) set: Vec<(String, String)>,
     pub(super) delete: Vec<String>,
     /// What is deleted is destroyed, too.
@@ -30,57 +35,93 @@ impl Change {
         drives.map(|(option, value)| (&**option, Drive::parse(value)))
     }
 
-    /// Whether disks may be made where they shall be.
-    pub(super) fn check_storages(&self, acl: &Acl) -> Result<(), Answer> {
+    /// Whether disks may be made where they shall be: the one thing about them that is looked at
+    /// before anything is written.
+    pub(super) fn check_storages(&self, cluster: &Cluster, acl: &Acl) -> Result<(), Answer> {
         for (_, drive) in self.drives() {
             let storage = drive.storage().unwrap_or_default();
-            let is_new = drive.size_to_allocate().is_some();
-            if is_new {
+            if drive.size_to_allocate().is_some() {
                 acl.check(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
-            }
-            if !is_new && drive.volume() != "cloudinit" {
-                continue;
-            }
-            if storage == "local" {
-                let why = format!("storage '{storage}' does not support vm images");
-                return Err(parameter_error("storage", &why));
-            }
-            if !STORAGES.contains(&storage) {
-                return Err(failure(500, &format!("storage '{storage}' does not exist")));
+                cluster.setup.storage(storage)?.check_images(storage)?;
             }
         }
         Ok(())
     }
 
-    /// What the VM's own options have to do with it.
-    pub(super) fn check_against(&self, acl: &Acl, path: &str, vm: &Guest) -> Result<(), Answer> {
-        let set = self
-            .set
-            .iter()
-            .map(|(option, value)| (option, Some(&**value)));
-        let delete = self.delete.iter().map(|option| (option, None));
-        for (option, value) in delete.chain(set) {
-            let old = vm.config.get(option).and_then(Value::as_str);
-            for value in [old, value].into_iter().flatten() {
-                check_value(acl, path, option, value)?;
-            }
+    /// The balloon is looked at beforehand, too.
+    pub(super) fn check_balloon(&self, vm: &Guest) -> Result<(), Answer> {
+        let number = |option: &str| {
+            let given = self.set.iter().find(|(known, _)| known == option);
+            let kept = vm.config.get(option).map(ToString::to_string);
+            let text = given.map(|(_, value)| value.clone()).or(kept)?;
+            let digits = text.trim_matches('"').trim_start_matches("current=");
+            digits.parse::<u64>().ok()
+        };
+        let is_touched =
+            |(option, _): &(String, String)| ["memory", "balloon"].contains(&&**option);
+        let fits = number("balloon") <= number("memory");
+        if fits || !self.set.iter().any(is_touched) {
+            return Ok(());
         }
-        for (option, drive) in self.drives() {
-            let others = drives_of(&vm.config).into_iter();
-            let other = others.filter(|(other, _)| *other != option);
-            let mut other = other.filter(|(_, other)| other.is_cloudinit());
-            if let (true, Some((key, _))) = (drive.is_cloudinit(), other.next()) {
-                let why = format!("{option} - cloud-init drive is already attached at '{key}'");
-                return Err(failure(500, &why));
-            }
+        let refusal = "balloon value too large (must be smaller than assigned memory)";
+        Err(failure(500, refusal))
+    }
+
+    /// One option after the other: first what is deleted, then what is set, in the order of a
+    /// Perl hash. That is any order, but here the same one each time.
+    pub(super) fn steps(self) -> Vec<Step> {
+        let Self { set, delete, .. } = &self;
+        let mut set: Vec<_> = set.clone();
+        set.sort_by_key(|(option, _)| scattered(option));
+        let delete = delete.iter().map(|option| (option.clone(), None));
+        let set = set.into_iter().map(|(option, value)| (option, Some(value)));
+        let steps = delete.chain(set);
+        steps
+            .map(|(option, value)| Step {
+                change: self.clone(),
+                option,
+                value,
+            })
+            .collect()
+    }
+}
+
+/// FNV-1a.
+fn scattered(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// One option that is set, or deleted without a value.
+pub(super) struct Step {
+    pub(super) change: Change,
+    option: String,
+    value: Option<String>,
+}
+
+impl Step {
+    /// Where it depends on the value, be it the old or the new one.
+    fn check(&self, acl: &Acl, vm: &Guest) -> Result<(), Answer> {
+        let old = vm.config.get(&self.option).and_then(Value::as_str);
+        let path = format!("/vms/{}", vm.vmid);
+        for value in [old, self.value.as_deref()].into_iter().flatten() {
+            check_value(acl, &path, &self.option, value)?;
         }
-        let order = self.set.iter().find(|(option, _)| option == "boot");
-        let order = order.and_then(|(_, boot)| boot.strip_prefix("order="));
-        for device in words_of(order.unwrap_or_default()) {
-            let is_set = self.set.iter().any(|(option, _)| option == device);
-            let is_there =
-                vm.config.contains_key(device) && !self.delete.iter().any(|gone| gone == device);
-            if !is_set && !is_there {
+        if self.option == "boot" {
+            self.check_boot_order(vm)?;
+        }
+        Ok(())
+    }
+
+    fn check_boot_order(&self, vm: &Guest) -> Result<(), Answer> {
+        let Change { set, delete, .. } = &self.change;
+        let boot = self.value.as_deref().unwrap_or_default();
+        let order = boot.strip_prefix("order=").unwrap_or_default();
+        for device in words_of(order) {
+            let is_set = set.iter().any(|(option, _)| option == device);
+            let is_there = vm.config.contains_key(device);
+            if delete.iter().any(|gone| gone == device) || !(is_set || is_there) {
                 let why = format!("invalid bootorder: device '{device}' does not exist'");
                 return Err(failure(500, &why));
             }
@@ -89,15 +130,8 @@ impl Change {
     }
 }
 
-/// Where it depends on the value, be it the old or the new one.
 fn check_value(acl: &Acl, path: &str, option: &str, value: &str) -> Result<(), Answer> {
     let name = option.trim_end_matches(|c: char| c.is_ascii_digit());
-    let only_root = |what| {
-        Err(failure(
-            500,
-            &format!("only root can set '{option}' config for {what}"),
-        ))
-    };
     if rank_of_drive(option).is_some() {
         let drive = Drive::parse(value);
         if drive.is_cloudinit() {
@@ -108,112 +142,173 @@ fn check_value(acl: &Acl, path: &str, option: &str, value: &str) -> Result<(), A
     }
     match name {
         "tags" => acl.check(path, "VM.Config.Options"),
-        "unused" => acl.check(path, "VM.Config.Disk"),
-        "serial" if value != "socket" => only_root("real devices"),
-        "usb" if value != "spice" && value != "host=spice" => only_root("real devices"),
-        "hostpci" if !value.contains("mapping=") => only_root("non-mapped devices"),
-        "serial" | "usb" | "hostpci" => acl.check(path, "VM.Config.HWType"),
+        "unused" | "virtiofs" => acl.check(path, "VM.Config.Disk"),
+        "serial" if value == "socket" => acl.check(path, "VM.Config.HWType"),
+        "serial" => {
+            let refusal = format!("only root can modify '{option}' config for real devices");
+            Err(failure(500, &refusal))
+        }
+        "usb" => {
+            acl.check(path, "VM.Config.HWType")?;
+            check_device(acl, option, value)
+        }
+        "hostpci" => {
+            check_device(acl, option, value)?;
+            acl.check(path, "VM.Config.HWType")
+        }
         _ => Ok(()),
     }
 }
 
 impl Cluster {
-    pub(super) fn apply(&mut self, vmid: u32, change: Change) {
-        let given = &mut self.macs_given;
-        let vm = self.guests.get_mut(&vmid).expect("found before");
-        let mut config = vm.config.clone();
-        for option in &change.delete {
-            let old = config.remove(option);
-            vm.secrets.remove(option);
-            leave_boot_order(&mut config, option);
-            let is_disk = rank_of_drive(option).is_some() && !change.force;
-            keep_unused(&mut config, vmid, old.as_ref().filter(|_| is_disk));
+    /// Writes one option. What was written before stays, even if this one is refused.
+    pub(super) fn take_step(&mut self, step: &Step) -> Result<(), Answer> {
+        let Change {
+            vmid, node, token, ..
+        } = &step.change;
+        let vm = self.existing_vm(node, *vmid)?;
+        step.check(&self.acl_of(token), vm)?;
+        if self.setup.no_quorum {
+            return Err(failure(500, &super::vm_paths::cannot_write(node, *vmid)));
         }
-        for (option, value) in change.set {
-            if option == "cipassword" {
-                vm.secrets.insert(option.clone(), value.clone());
-            }
-            let old = config.get(&option).cloned();
-            let written = written(&config, vmid, &option, &value, given);
-            let is_disk = rank_of_drive(&option).is_some();
-            let is_other = old.as_ref().map(file_of) != Some(file_of(&written));
-            config.insert(option, written);
-            let replaced = old.as_ref().filter(|_| is_disk && is_other);
-            keep_unused(&mut config, vmid, replaced);
+        match &step.value {
+            None => self.delete_option(*vmid, &step.option, step.change.force),
+            Some(value) => self.set_option(*vmid, &step.option, value)?,
         }
-        self.change_config(vmid, |known| *known = config);
+        Ok(())
     }
-}
 
-/// How an option reads back.
-fn written(
-    config: &Map<String, Value>,
-    vmid: u32,
-    option: &str,
-    value: &str,
-    macs_given: &mut u32,
-) -> Value {
-    if rank_of_drive(option).is_some() {
-        return json!(written_drive(config, vmid, option, value));
-    }
-    let name = option.trim_end_matches(|c: char| c.is_ascii_digit());
-    match (name, find(option).map(|(kind, _)| kind)) {
-        (_, Some(Kind::Integer(..) | Kind::Boolean)) => {
-            json!(value.parse::<i64>().expect("checked before"))
-        }
-        ("net", _) => {
-            let mut net = Net::parse(value);
-            if net.mac.is_none() {
-                *macs_given += 1;
-                net.mac = Some(next_mac(*macs_given));
+    fn delete_option(&mut self, vmid: u32, option: &str, force: bool) {
+        self.guests
+            .get_mut(&vmid)
+            .expect("found before")
+            .secrets
+            .remove(option);
+        self.change_config(vmid, |config| {
+            let Some(old) = config.remove(option) else {
+                return;
+            };
+            leave_boot_order(config, option);
+            if rank_of_drive(option).is_some() && !force {
+                keep_unused(config, vmid, &old);
             }
-            json!(net.to_string())
-        }
-        ("cipassword", _) => json!("**********"),
-        ("description", _) => json!(value.trim_end()),
-        ("memory", _) => json!(value.trim_start_matches("current=")),
-        ("tags", _) => {
-            let mut tags: Vec<String> = Vec::new();
-            for tag in words_of(value).map(str::to_lowercase) {
-                if !tags.contains(&tag) {
-                    tags.push(tag);
-                }
-            }
-            tags.sort();
-            json!(tags.join(";"))
-        }
-        _ => json!(value),
+        });
     }
-}
 
-/// `STORAGE:N` makes a disk of N GiB each time it is said, whatever was there before.
-fn written_drive(config: &Map<String, Value>, vmid: u32, option: &str, value: &str) -> String {
-    let mut drive = Drive::parse(value);
-    let Some(storage) = drive.storage().map(str::to_owned) else {
-        return drive.to_string();
-    };
-    if drive.volume() == "cloudinit" {
-        let format = drive.get("format").unwrap_or("qcow2").to_owned();
-        drive.file = volume_on(&storage, vmid, &format!("vm-{vmid}-cloudinit"), &format);
-        drive.set("media", "cdrom");
-        drive.set("size", "4M");
-    } else if let Some(size) = drive.size_to_allocate() {
-        let size = match option {
-            "efidisk0" => 528 << 10,
-            "tpmstate0" => 4 << 20,
-            _ => size,
+    fn set_option(&mut self, vmid: u32, option: &str, value: &str) -> Result<(), Answer> {
+        if rank_of_drive(option).is_some() {
+            let drive = self.drive_to_write(vmid, option, value)?;
+            self.change_config(vmid, |config| write_drive(config, vmid, option, &drive));
+            return Ok(());
+        }
+        if option == "cipassword" {
+            let vm = self.guests.get_mut(&vmid).expect("found before");
+            vm.secrets.insert(option.to_owned(), value.to_owned());
+        }
+        let is_net = option.starts_with("net") && option != "net";
+        let written = if is_net {
+            Some(json!(self.net_to_write(option, value)))
+        } else {
+            read_back(option, value).map_err(|why| failure(500, &why))?
         };
-        let texts = config.values().filter_map(Value::as_str);
-        let volumes: Vec<String> = texts.map(|text| Drive::parse(text).file).collect();
-        let name = free_disk_name(&storage, vmid, &volumes);
-        let format = drive.get("format").unwrap_or("raw").to_owned();
-        drive.file = volume_on(&storage, vmid, &name, &format);
-        drive.set("size", &format_size(size));
-    } else if let Some(size) = size_of(config, &drive.file) {
-        drive.set("size", &size);
+        self.change_config(vmid, |config| {
+            config.remove(option);
+            if let Some(written) = written {
+                config.insert(option.to_owned(), written);
+            }
+        });
+        Ok(())
     }
-    drive.remove("format");
-    drive.to_string()
+
+    /// Without a MAC it gets another one each time.
+    fn net_to_write(&mut self, option: &str, value: &str) -> String {
+        let mut net = Net::parse(value);
+        net.tidy(option);
+        if net.mac.is_none() {
+            self.macs_given += 1;
+            net.mac = Some(next_mac(self.macs_given));
+        }
+        net.to_string()
+    }
+
+    /// `STORAGE:N` makes a disk of N GiB each time it is said, whatever was there before.
+    fn drive_to_write(&self, vmid: u32, option: &str, value: &str) -> Result<Drive, Answer> {
+        let config = &self.guests[&vmid].config;
+        let mut drive = Drive::parse(value);
+        drive.tidy(option);
+        let Some(storage) = drive.storage().map(str::to_owned) else {
+            drive.remove("size");
+            return Ok(drive);
+        };
+        let wanted = drive.get("format").map(str::to_owned);
+        if drive.volume() == "cloudinit" {
+            check_only_cloudinit(config, option)?;
+            let kind = self.setup.storage(&storage)?.kind;
+            let format = kind.format(wanted.as_deref(), "qcow2");
+            let volume = kind.volume(&storage, vmid, &format!("vm-{vmid}-cloudinit"), &format);
+            self.check_volume_is_new(kind, &volume)?;
+            drive.file = volume;
+            drive.set("media", "cdrom");
+            drive.set("size", "4M");
+        } else if let Some(size) = drive.size_to_allocate() {
+            let size = match option {
+                "efidisk0" => 528 << 10,
+                "tpmstate0" => 4 << 20,
+                _ => size,
+            };
+            let found = self.setup.storage(&storage)?;
+            let volumes: Vec<String> = self.volumes().collect();
+            let name = free_disk_name(&storage, vmid, &volumes);
+            let format = found.kind.format(wanted.as_deref(), "raw");
+            drive.file = found.kind.volume(&storage, vmid, &name, &format);
+            // A raw file is as large as one likes, until somebody writes to it.
+            if found.full && format == "qcow2" {
+                let path = drive.path();
+                let why = format!(
+                    "unable to create image: qemu-img: {path}: Could not resize image: Allocating \
+                     clusters failed: No space left on device"
+                );
+                return Err(failure(500, &why));
+            }
+            drive.set("size", &format_size(size));
+        } else if let Some(size) = size_of(config, &drive.file) {
+            drive.set("size", &size);
+        }
+        drive.remove("format");
+        Ok(drive)
+    }
+}
+
+/// A VM has one drive for cloud-init, wherever.
+fn check_only_cloudinit(config: &Map<String, Value>, option: &str) -> Result<(), Answer> {
+    let drives = drives_of(config).into_iter();
+    let mut others = drives.filter(|(key, drive)| *key != option && drive.is_cloudinit());
+    match others.next() {
+        None => Ok(()),
+        Some((key, _)) => {
+            let why = format!("{option} - cloud-init drive is already attached at '{key}'");
+            Err(failure(500, &why))
+        }
+    }
+}
+
+fn write_drive(config: &mut Map<String, Value>, vmid: u32, option: &str, drive: &Drive) {
+    let old = config.insert(option.to_owned(), json!(drive.to_string()));
+    let file_of = |value: &Value| value.as_str().map(|text| Drive::parse(text).file);
+    if let Some(old) = old.filter(|old| file_of(old).as_ref() != Some(&drive.file)) {
+        keep_unused(config, vmid, &old);
+    }
+    // One that is used again is unused no more.
+    config.retain(|key, value| !key.starts_with("unused") || *value != drive.file);
+    // A new CD can be booted from.
+    let boot = config.get("boot").and_then(Value::as_str);
+    let order = boot.and_then(|boot| boot.strip_prefix("order="));
+    let is_cd = drive.is_cdrom() && !drive.is_cloudinit();
+    let is_new = |order: &&str| words_of(order).all(|device| device != option);
+    if let Some(order) = order.filter(is_new).filter(|_| is_cd) {
+        let order = format!("order={order};{option}");
+        config.insert("boot".to_owned(), json!(order));
+    }
 }
 
 /// Of a volume that the VM has already, whatever a client says.
@@ -224,15 +319,9 @@ fn size_of(config: &Map<String, Value>, file: &str) -> Option<String> {
     known.get("size").map(str::to_owned)
 }
 
-fn file_of(drive: &Value) -> Option<String> {
-    Some(Drive::parse(drive.as_str()?).file)
-}
-
 /// A VM's own disk does not vanish with its option.
-fn keep_unused(config: &mut Map<String, Value>, vmid: u32, drive: Option<&Value>) {
-    let Some(drive) = drive.and_then(Value::as_str).map(Drive::parse) else {
-        return;
-    };
+fn keep_unused(config: &mut Map<String, Value>, vmid: u32, drive: &Value) {
+    let drive = Drive::parse(drive.as_str().unwrap_or_default());
     let is_own = drive.volume().contains(&format!("-{vmid}-disk-"));
     if !drive.is_cdrom() && is_own {
         let mut free = (0..).map(|number| format!("unused{number}"));
@@ -248,7 +337,11 @@ fn leave_boot_order(config: &mut Map<String, Value>, option: &str) {
         .unwrap_or_default();
     if let Some(order) = boot.strip_prefix("order=") {
         let left: Vec<&str> = words_of(order).filter(|device| *device != option).collect();
-        let left = format!("order={}", left.join(";"));
+        let left = if left.is_empty() {
+            super::written::EMPTY.to_owned()
+        } else {
+            format!("order={}", left.join(";"))
+        };
         config.insert("boot".to_owned(), json!(left));
     }
 }

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::acl::Acl;
 use super::clones::{Race, file_exists};
 use super::cluster::Cluster;
-use super::drives::STORAGES;
+use super::copies::drives_of;
+use super::devices::check_device;
 use super::guests::Guest;
 use super::http::Answer;
 use super::params::{Params, Schema};
@@ -50,7 +51,7 @@ pub(super) fn clone(
         return Err(forbidden(&format!("pool '{pool}' does not exist")));
     }
     check_target_is_known(cluster, params)?;
-    check_storage_is_there(params)?;
+    check_storage(cluster, node, params)?;
     if cluster.setup.no_quorum {
         return Err(failure(500, "cluster not ready - no quorum?"));
     }
@@ -67,8 +68,14 @@ pub(super) fn clone(
         .get("full")
         .map_or(!source.is_template(), |full| full == "1");
     check_mode(params, full)?;
-    check_what_copies_use(&acl, source, params)?;
-    check_target(cluster, node, params)?;
+    let is_shared = check_storages(cluster, &acl, source, params)?;
+    check_devices(&acl, source)?;
+    check_bridges(&acl, source)?;
+    if let (Some(target), false) = (other_node(node, params), is_shared) {
+        let refusal = format!("can't clone VM to node '{target}' (VM uses local storage)");
+        return Err(failure(500, &refusal));
+    }
+    check_links(cluster, source, full)?;
 
     let newid = params.get("newid").and_then(|newid| newid.parse().ok());
     let text = |name| params.get(name).map(str::to_owned);
@@ -122,42 +129,9 @@ fn check_vmid_may_be_used(acl: &Acl, params: &Params) -> Result<(), Answer> {
     Err(failure(403, "Permission check failed"))
 }
 
-/// Disks go to the storage of their own unless another one is named.
-fn check_what_copies_use(acl: &Acl, source: &Guest, params: &Params) -> Result<(), Answer> {
-    for storage in source.storages() {
-        let storage = params.get("storage").unwrap_or(&storage);
-        acl.check(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
-    }
-    for bridge in source.bridges() {
-        let path = format!("/sdn/zones/localnetwork/{bridge}");
-        acl.check(&path, "SDN.Use")?;
-    }
-    Ok(())
-}
-
-fn check_storage_is_there(params: &Params) -> Result<(), Answer> {
-    match params.get("storage") {
-        Some("local") => {
-            let why = "storage 'local' does not support vm images";
-            Err(parameter_error("storage", why))
-        }
-        Some(storage) if !STORAGES.contains(&storage) => {
-            Err(failure(500, &format!("storage '{storage}' does not exist")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A linked clone is where its template is.
-fn check_mode(params: &Params, full: bool) -> Result<(), Answer> {
-    let mut given = ["storage", "format"].into_iter();
-    match given.find(|name| !full && params.get(name).is_some()) {
-        None => Ok(()),
-        Some(name) => {
-            let refusal = format!("parameter '{name}' not allowed for linked clones");
-            Err(failure(500, &refusal))
-        }
-    }
+/// The node where the clone shall end up, if that is not the one of its source.
+fn other_node<'a>(node: &str, params: &'a Params) -> Option<&'a str> {
+    params.get("target").filter(|target| *target != node)
 }
 
 fn check_target_is_known(cluster: &Cluster, params: &Params) -> Result<(), Answer> {
@@ -169,13 +143,85 @@ fn check_target_is_known(cluster: &Cluster, params: &Params) -> Result<(), Answe
     }
 }
 
-/// Disks on local storage can be cloned on their own node only.
-fn check_target(cluster: &Cluster, node: &str, params: &Params) -> Result<(), Answer> {
-    match params.get("target").filter(|target| *target != node) {
+/// The one that is named.
+fn check_storage(cluster: &Cluster, node: &str, params: &Params) -> Result<(), Answer> {
+    let Some(name) = params.get("storage") else {
+        return Ok(());
+    };
+    let storage = cluster.setup.storage_on(name, node)?;
+    storage.check_images(name)?;
+    if let Some(target) = other_node(node, params) {
+        cluster.setup.storage_on(name, target)?;
+        if !storage.shared {
+            return Err(format!("can't clone to non-shared storage '{name}'").into());
+        }
+    }
+    Ok(())
+}
+
+/// Disks go to the storage of their own unless another one is named. Whether all that the source
+/// has, cdroms included, is the same on every node.
+fn check_storages(
+    cluster: &Cluster,
+    acl: &Acl,
+    source: &Guest,
+    params: &Params,
+) -> Result<bool, Answer> {
+    let mut is_shared = true;
+    for (_, drive) in drives_of(&source.config) {
+        let Some(own) = drive.storage() else {
+            continue;
+        };
+        is_shared &= cluster.setup.storage(own)?.shared;
+        if !drive.is_cdrom() {
+            let storage = params.get("storage").unwrap_or(own);
+            acl.check(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
+        }
+    }
+    Ok(is_shared)
+}
+
+/// A device of the host takes a resource mapping, and a privilege for that.
+fn check_devices(acl: &Acl, source: &Guest) -> Result<(), Answer> {
+    for (option, value) in &source.config {
+        let name = option.trim_end_matches(|c: char| c.is_ascii_digit());
+        let value = value.as_str().unwrap_or_default();
+        if ["hostpci", "usb"].contains(&name) {
+            check_device(acl, option, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_bridges(acl: &Acl, source: &Guest) -> Result<(), Answer> {
+    for bridge in source.bridges() {
+        let path = format!("/sdn/zones/localnetwork/{bridge}");
+        acl.check(&path, "SDN.Use")?;
+    }
+    Ok(())
+}
+
+/// Not every storage can have a disk on top of another one.
+fn check_links(cluster: &Cluster, source: &Guest, full: bool) -> Result<(), Answer> {
+    for (option, drive) in drives_of(&source.config) {
+        let Some(storage) = drive.storage().filter(|_| !full && !drive.is_cdrom()) else {
+            continue;
+        };
+        if !cluster.setup.storage(storage)?.kind.has_linked_clones() {
+            let (file, words) = (&drive.file, "Linked clone feature is not supported for");
+            return Err(format!("{words} '{file}' ({option})").into());
+        }
+    }
+    Ok(())
+}
+
+/// A linked clone is where its template is.
+fn check_mode(params: &Params, full: bool) -> Result<(), Answer> {
+    let mut given = ["storage", "format"].into_iter();
+    match given.find(|name| !full && params.get(name).is_some()) {
         None => Ok(()),
-        Some(_) if cluster.setup.shared_storage => Ok(()),
-        Some(target) => {
-            let refusal = format!("can't clone VM to node '{target}' (VM uses local storage)");
+        Some(name) => {
+            let refusal = format!("parameter '{name}' not allowed for linked clones");
             Err(failure(500, &refusal))
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::cluster::Cluster;
-use super::copies::copied_drives;
+use super::copies::Copied;
 use super::guests::Guest;
 use super::identity::Stage;
 use super::setup::{CloneSteps, GuestType, Refresh};
@@ -71,10 +71,28 @@ impl Cluster {
             let task = &mut self.tasks[number];
             task.fail(Some(task.creating_line()), exit);
         } else {
-            let exit = self.setup.clone_exit.next();
-            let exit = exit.replace("{newid}", &order.newid.to_string());
-            self.start_copying(number, &order, exit);
+            self.copy_or_fail(number, &order);
         }
+    }
+
+    fn copy_or_fail(&mut self, number: usize, order: &CloneOrder) {
+        let source = self.source_of(order);
+        let copied = self.copied_drives(&source, order);
+        if let Some((drive, why)) = self.obstacle(&copied) {
+            self.tasks[number].fail_at(drive, &why);
+            return;
+        }
+        let no_space = self.out_of_space(&copied);
+        let exit = no_space.unwrap_or_else(|| self.setup.clone_exit.next());
+        let exit = exit.replace("{newid}", &order.newid.to_string());
+        self.start_copying(number, &source, order, &copied, exit);
+    }
+
+    /// Somebody may have destroyed it since.
+    pub(super) fn source_of(&self, order: &CloneOrder) -> Guest {
+        let usual = || Guest::usual_template(order.source, &order.node);
+        let source = self.guests.get(&order.source).cloned();
+        source.unwrap_or_else(usual)
     }
 
     /// The words of a worker that waited too long for its storage. What it had made by then
@@ -131,18 +149,21 @@ impl Cluster {
         task.fail(first_line, exit);
     }
 
-    pub(super) fn start_copying(&mut self, number: usize, order: &CloneOrder, exit: String) {
+    pub(super) fn start_copying(
+        &mut self,
+        number: usize,
+        source: &Guest,
+        order: &CloneOrder,
+        copied: &[Copied],
+        exit: String,
+    ) {
         let births = self.count_birth(order.newid);
-        let usual = Guest::usual_template(order.source, &order.node);
-        // Somebody may have destroyed it since.
-        let source = self.guests.get(&order.source).unwrap_or(&usual);
-        let copied = copied_drives(source, order);
-        let mut vm = Guest::copy_of(source, order, &copied, births);
+        let mut vm = Guest::copy_of(source, order, copied, births);
         vm.row = self.dead_rows.remove(&order.newid);
         self.guests.insert(order.newid, vm);
         let task = &mut self.tasks[number];
         task.copy(exit);
-        task.log_copying(&copied, self.setup.clone_log);
+        task.log_copying(copied, self.setup.clone_log);
     }
 
     /// The configuration is written a second time, with its name, once the first disk is there.

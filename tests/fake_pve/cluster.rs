@@ -12,6 +12,7 @@ use super::prebuilt::Prebuilt;
 use super::setup::{GuestType, Refresh, Setup};
 use super::strangers::Strangers;
 use super::tasks::Task;
+use super::writings::Writing;
 
 pub(crate) struct Cluster {
     /// At most one guest has a VMID, in the whole cluster.
@@ -25,6 +26,9 @@ pub(crate) struct Cluster {
     /// How many requests have come so far.
     pub(super) requests: usize,
     pub(super) kept: Vec<Kept>,
+    pub(super) writings: Vec<Writing>,
+    /// How many requests apart the options of the next change are written.
+    pub(super) slowly: Option<usize>,
     pub(super) strangers: Strangers,
     pub(super) storage_refusals: u32,
     /// How many guests have had each VMID.
@@ -75,6 +79,8 @@ impl Cluster {
             setup,
             requests: 0,
             kept: Vec::new(),
+            writings: Vec::new(),
+            slowly: None,
             strangers: Strangers::default(),
             storage_refusals: 0,
             races: [0; 4],
@@ -89,6 +95,7 @@ impl Cluster {
     pub(super) fn count_request(&mut self) {
         self.requests += 1;
         self.act_on_what_is_due();
+        self.go_on_writing();
         self.advance_clones();
     }
 
@@ -99,6 +106,7 @@ impl Cluster {
 
     /// Destroys a guest, whose row will outlive it.
     pub(crate) fn remove(&mut self, vmid: u32) {
+        self.wait_for_lock(vmid);
         let row = self.guests.remove(&vmid).and_then(|guest| guest.row);
         self.dead_rows.extend(row.map(|row| (vmid, row)));
     }

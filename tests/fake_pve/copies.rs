@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::drives::{Drive, free_disk_name, rank_of_drive, volume_on};
+use super::cluster::Cluster;
+use super::drives::{Drive, free_disk_name, rank_of_drive};
 use super::guests::Guest;
 use super::identity::Stage;
 use super::tasks::CloneOrder;
@@ -54,40 +55,71 @@ impl Guest {
     }
 }
 
-/// In the order in which Proxmox copies them.
-pub(super) fn copied_drives(source: &Guest, order: &CloneOrder) -> Vec<Copied> {
-    let mut volumes = Vec::new();
-    let mut copied = Vec::new();
-    for (option, drive) in drives_of(&source.config) {
-        if drive.is_cdrom() && !drive.is_cloudinit() {
-            continue;
+impl Cluster {
+    /// In the order in which Proxmox copies them.
+    pub(super) fn copied_drives(&self, source: &Guest, order: &CloneOrder) -> Vec<Copied> {
+        let mut volumes: Vec<String> = self.volumes().collect();
+        let mut copied = Vec::new();
+        for (option, drive) in drives_of(&source.config) {
+            if drive.is_cdrom() && !drive.is_cloudinit() {
+                continue;
+            }
+            let is_linked = !order.full && !drive.is_cloudinit();
+            let own = drive.storage().unwrap_or_default();
+            let storage = order.storage.as_deref().unwrap_or(own);
+            let kind = self.setup.storage(storage);
+            let kind = kind.expect("looked at when the clone was asked for").kind;
+            let newid = order.newid;
+            let name = free_disk_name(storage, newid, &volumes);
+            let mut copy = drive.clone();
+            copy.file = if drive.is_cloudinit() {
+                let format = kind.format(None, "qcow2");
+                kind.volume(storage, newid, &format!("vm-{newid}-cloudinit"), &format)
+            } else if is_linked {
+                kind.linked_volume(&drive.file, newid, &name)
+            } else {
+                let own = format_of(&drive.file);
+                let format = kind.format(order.format.as_deref().or(own), "raw");
+                kind.volume(storage, newid, &name, &format)
+            };
+            volumes.push(copy.file.clone());
+            copied.push(Copied {
+                option: option.to_owned(),
+                original: drive,
+                copy,
+                is_linked,
+            });
         }
-        let is_linked = !order.full && !drive.is_cloudinit();
-        let own = drive.storage().unwrap_or_default();
-        let storage = order.storage.as_deref().unwrap_or(own);
-        let format = order.format.as_deref();
-        let format = format.unwrap_or_else(|| format_of(&drive.file));
-        let mut copy = drive.clone();
-        let newid = order.newid;
-        let name = free_disk_name(storage, newid, &volumes);
-        copy.file = if drive.is_cloudinit() {
-            volume_on(storage, newid, &format!("vm-{newid}-cloudinit"), "qcow2")
-        } else if is_linked {
-            let on_top = volume_on(own, newid, &name, "qcow2");
-            let (_, on_top) = on_top.split_once(':').expect("STORAGE:VOLUME");
-            format!("{}/{on_top}", drive.file)
-        } else {
-            volume_on(storage, newid, &name, format)
-        };
-        volumes.push(copy.file.clone());
-        copied.push(Copied {
-            option: option.to_owned(),
-            original: drive,
-            copy,
-            is_linked,
-        });
+        copied
     }
-    copied
+
+    /// The first drive that cannot be made because there is something of its name already, and
+    /// what the storage says to that. A disk gets another name then.
+    pub(super) fn obstacle<'a>(&self, copied: &'a [Copied]) -> Option<(&'a Copied, String)> {
+        copied.iter().find_map(|drive| {
+            let storage = drive.copy.storage().unwrap_or_default();
+            let kind = self.setup.storage(storage).ok()?.kind;
+            let new = self.check_volume_is_new(kind, &drive.copy.file);
+            Some((drive, new.err()?))
+        })
+    }
+
+    /// What the worker ends with that copies to a storage without space.
+    pub(super) fn out_of_space(&self, copied: &[Copied]) -> Option<String> {
+        let is_full_copy = |drive: &&Copied| !drive.is_linked && !drive.original.is_cloudinit();
+        let mut full_copies = copied.iter().filter(is_full_copy);
+        full_copies.find_map(|drive| {
+            let full = |drive: &Drive| Some(self.setup.storage(drive.storage()?).ok()?.full);
+            let (from, to) = (&drive.original, &drive.copy);
+            let paths = full(to)?.then(|| (from.path(), to.path()))?;
+            let formats = [from, to].map(|drive| format_of(&drive.file).unwrap_or("raw"));
+            Some(format!(
+                "clone failed: copy failed: command '/usr/bin/qemu-img convert -p -n -f {} -O {} {} \
+                 zeroinit:{}' failed: exit code 1",
+                formats[0], formats[1], paths.0, paths.1
+            ))
+        })
+    }
 }
 
 /// In Proxmox's order.
@@ -104,7 +136,8 @@ pub(super) fn drives_of(config: &Map<String, Value>) -> Vec<(&str, Drive)> {
         .collect()
 }
 
-fn format_of(file: &str) -> &str {
+/// That of a file in a directory.
+fn format_of(file: &str) -> Option<&str> {
     let name = file.rsplit('/').next().unwrap_or(file);
-    name.rsplit_once('.').map_or("raw", |(_, format)| format)
+    Some(name.rsplit_once('.')?.1)
 }

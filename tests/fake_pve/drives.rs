@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::storages::folder;
+use super::written::tidy;
+
 /// In Proxmox's order, and how many there may be of each.
 const BUSES: [(&str, u32); 6] = [
     ("ide", 4),
@@ -11,9 +14,6 @@ const BUSES: [(&str, u32); 6] = [
     ("efidisk", 1),
     ("tpmstate", 1),
 ];
-/// Storages that take disk images, and that every fake has.
-pub(super) const STORAGES: [&str; 2] = ["data", "small"];
-
 /// Where a drive stands in Proxmox's order; nowhere, if the option is no drive.
 pub(super) fn rank_of_drive(option: &str) -> Option<(usize, u32)> {
     let mut buses = BUSES.iter().enumerate();
@@ -64,6 +64,11 @@ impl Drive {
         self.settings.sort();
     }
 
+    /// As the server writes it.
+    pub(super) fn tidy(&mut self, option: &str) {
+        tidy(option, &mut self.settings);
+    }
+
     pub(super) fn remove(&mut self, name: &str) {
         self.settings.retain(|(known, _)| known != name);
     }
@@ -74,6 +79,14 @@ impl Drive {
 
     pub(super) fn volume(&self) -> &str {
         self.file.split_once(':').map_or("", |(_, volume)| volume)
+    }
+
+    /// Where a directory has it.
+    pub(super) fn path(&self) -> String {
+        let (storage, volume) = self.file.split_once(':').unwrap_or(("", &self.file));
+        let own = volume.rsplitn(3, '/').take(2).collect::<Vec<_>>();
+        let own: Vec<&str> = own.into_iter().rev().collect();
+        format!("{}/images/{}", folder(storage), own.join("/"))
     }
 
     pub(super) fn is_cdrom(&self) -> bool {
@@ -137,15 +150,6 @@ pub(super) fn format_size(bytes: u64) -> String {
         || bytes.to_string(),
         |(unit, shift)| format!("{}{unit}", bytes >> shift),
     )
-}
-
-/// On a storage that is a directory a volume has its VM's folder.
-pub(super) fn volume_on(storage: &str, vmid: u32, name: &str, format: &str) -> String {
-    if STORAGES.contains(&storage) {
-        format!("{storage}:{vmid}/{name}.{format}")
-    } else {
-        format!("{storage}:{name}")
-    }
 }
 
 /// `vm-101-disk-1`, with the lowest number that none of these volumes on the storage has.

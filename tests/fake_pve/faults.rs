@@ -105,6 +105,8 @@ pub(super) struct LateAnswer {
     pub(super) reason: String,
     /// Acted upon when so many requests more have come; else when the test wakes the daemon.
     pub(super) after: Option<usize>,
+    /// Of a configuration, one option then, and the next one with every so many requests.
+    pub(super) each: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

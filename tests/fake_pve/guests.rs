@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::copies::drives_of;
 use super::identity::Stage;
 use super::setup::{GuestSetup, GuestType, KnownRow, RowSetup, StaleRow};
 
+#[derive(Clone)]
 pub(crate) struct Guest {
     pub(crate) vmid: u32,
     pub(crate) node: String,
@@ -30,6 +30,7 @@ pub(crate) struct Guest {
 }
 
 /// What pvestatd last said about a guest.
+#[derive(Clone)]
 pub(crate) struct CachedRow {
     pub(crate) name: String,
     pub(crate) template: bool,
@@ -132,7 +133,9 @@ impl Guest {
     }
 
     pub(crate) fn is_template(&self) -> bool {
-        self.config.contains_key("template")
+        self.config
+            .get("template")
+            .is_some_and(|template| *template == 1)
     }
 
     pub(super) fn add_system_disk(&mut self) {
@@ -140,15 +143,6 @@ impl Guest {
         let kind = if self.is_template() { "base" } else { "vm" };
         let disk = format!("data:{vmid}/{kind}-{vmid}-disk-0.raw,size=2G");
         self.config.insert("scsi0".to_owned(), json!(disk));
-    }
-
-    /// Where its disks lie. A cdrom counts as none.
-    pub(super) fn storages(&self) -> Vec<String> {
-        let drives = drives_of(&self.config).into_iter();
-        let disks = drives.filter(|(_, drive)| !drive.is_cdrom());
-        disks
-            .filter_map(|(_, disk)| disk.storage().map(str::to_owned))
-            .collect()
     }
 
     /// What its network devices are plugged into.
@@ -221,7 +215,10 @@ impl Guest {
             "mem": 0, "memhost": 0, "name": self.shown_name(), "netin": 0, "netout": 0,
             "serial": 1, "status": self.status, "uptime": 0, "vmid": self.vmid,
         });
-        self.copy_options(&["lock", "tags", "template"], &mut entry);
+        self.copy_options(&["lock", "tags"], &mut entry);
+        if self.is_template() {
+            entry["template"] = json!(1);
+        }
         entry
     }
 

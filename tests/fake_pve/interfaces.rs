@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::nets::Net;
+use super::written::switch;
 
 /// The agent of a VM, as stories write it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -17,6 +18,15 @@ pub(crate) struct AgentSetup {
     pub(crate) delay_ms: u64,
     /// Without these it tells what `usual_interfaces` says.
     pub(crate) interfaces: Option<Interfaces>,
+    /// It runs, and says no to the question: the command is disabled, or too new for it.
+    pub(crate) error: Option<AgentError>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AgentError {
+    class: String,
+    desc: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -35,6 +45,9 @@ impl AgentSetup {
     /// The answer to the question of this number, the ones in vain counted.
     pub(super) fn answer(&self, look: u32, usual: impl FnOnce() -> Value) -> Option<Value> {
         let look = look.checked_sub(self.looks)?;
+        if let Some(error) = &self.error {
+            return Some(json!({"error": error}));
+        }
         Some(match &self.interfaces {
             None => usual(),
             Some(Interfaces::Always(interfaces)) => json!(interfaces),
@@ -55,7 +68,10 @@ pub(super) fn is_agent_enabled(config: &Map<String, Value>) -> bool {
         _ => return false,
     };
     let mut settings = agent.split(',');
-    settings.any(|setting| matches!(setting, "1" | "enabled=1"))
+    settings.any(|setting| {
+        let enabled = setting.strip_prefix("enabled=").unwrap_or(setting);
+        switch(enabled) == Some("1")
+    })
 }
 
 /// Loopback, an `ethN` for each `netN`, and a bridge of the guest's own. The address is the one

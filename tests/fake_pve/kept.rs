@@ -2,6 +2,7 @@
 
 use super::answers;
 use super::cluster::Cluster;
+use super::faults::LateAnswer;
 use super::http::Request;
 
 /// Nobody waits for the answer any more.
@@ -9,12 +10,15 @@ pub(super) struct Kept {
     request: Request,
     /// Acted upon once so many requests have come in all; else when the daemon is woken.
     due: Option<usize>,
+    /// How many requests apart its options are written.
+    each: Option<usize>,
 }
 
 impl Cluster {
-    pub(super) fn keep(&mut self, request: Request, after: Option<usize>) {
-        let due = after.map(|more| self.requests + more);
-        self.kept.push(Kept { request, due });
+    pub(super) fn keep(&mut self, request: Request, late: &LateAnswer) {
+        let due = late.after.map(|more| self.requests + more);
+        let each = late.each;
+        self.kept.push(Kept { request, due, each });
     }
 
     pub(super) fn act_on_what_is_due(&mut self) {
@@ -22,9 +26,10 @@ impl Cluster {
         self.act_on_kept(|kept| kept.due.is_some_and(|due| due <= requests));
     }
 
-    /// Everything in the order in which it came.
+    /// Everything in the order in which it came, and to its end.
     pub(super) fn act_on_all_kept(&mut self) {
         self.act_on_kept(|_| true);
+        self.finish_writing(|_| true);
     }
 
     /// A daemon that was killed instead carries nothing out.
@@ -36,8 +41,10 @@ impl Cluster {
         let kept = std::mem::take(&mut self.kept);
         let (now, later) = kept.into_iter().partition(|kept| now(kept));
         self.kept = later;
-        for Kept { request, .. } in now {
+        for Kept { request, each, .. } in now {
+            self.slowly = each;
             let _nobody_hears_it = answers::answer(self, &request);
+            self.slowly = None;
         }
     }
 }

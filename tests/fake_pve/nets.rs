@@ -2,7 +2,24 @@
 
 use std::fmt;
 
-pub(super) const MODELS: [&str; 5] = ["e1000", "e1000e", "rtl8139", "virtio", "vmxnet3"];
+use super::written::tidy;
+
+pub(super) const MODELS: [&str; 14] = [
+    "e1000",
+    "e1000-82540em",
+    "e1000-82544gc",
+    "e1000-82545em",
+    "e1000e",
+    "i82551",
+    "i82557b",
+    "i82559er",
+    "ne2k_isa",
+    "ne2k_pci",
+    "pcnet",
+    "rtl8139",
+    "virtio",
+    "vmxnet3",
+];
 
 pub(super) struct Net {
     pub(super) model: String,
@@ -32,6 +49,11 @@ impl Net {
         }
         net.settings.sort();
         net
+    }
+
+    /// As the server writes it.
+    pub(super) fn tidy(&mut self, option: &str) {
+        tidy(option, &mut self.settings);
     }
 
     pub(super) fn bridge(&self) -> Option<&str> {

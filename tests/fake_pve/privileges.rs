@@ -1,12 +1,14 @@
 //! The privileges and the built-in roles of Proxmox VE, as far as clones take them.
 
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 24] = [
     "Datastore.AllocateSpace",
     "Datastore.Audit",
+    "Mapping.Use",
     "Pool.Audit",
     "SDN.Audit",
     "SDN.Use",
     "Sys.Audit",
+    "Sys.Modify",
     "VM.Allocate",
     "VM.Audit",
     "VM.Clone",

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::acl::Acl;
 use super::faults::Fault;
 use super::interfaces::AgentSetup;
+use super::storages::StorageSetup;
 
 /// The token that may do everything, and the secret of all tokens.
 pub(crate) const TOKEN: &str = "root@pam!cli";
@@ -36,8 +37,12 @@ pub(crate) struct Setup {
     /// Exit status of the clones that get as far as copying; `{newid}` in it is their VMID.
     pub(crate) clone_exit: Exits,
     pub(crate) clone_log: CloneLog,
-    /// All disks lie on storage that every node has.
+    /// `data` and `small` are the same on every node.
     pub(crate) shared_storage: bool,
+    /// Storages more than those, or other than they are.
+    pub(crate) storages: BTreeMap<String, StorageSetup>,
+    /// Volumes that are there although no guest has them: `data:100/vm-100-cloudinit.qcow2`.
+    pub(crate) leftovers: Vec<String>,
     /// The bridges of every node.
     pub(crate) bridges: Vec<String>,
     /// How many looks at the status of any other task answer `running` before it is `stopped`.
@@ -89,6 +94,8 @@ impl Default for Setup {
             clone_exit: Exits::Always("OK".to_owned()),
             clone_log: CloneLog::Whole,
             shared_storage: false,
+            storages: BTreeMap::new(),
+            leftovers: Vec::new(),
             bridges: vec!["vmbr0".to_owned(), "vmbr1".to_owned()],
             task_looks: 0,
             start_exit: Exits::Always("OK".to_owned()),

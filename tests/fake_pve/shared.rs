@@ -107,7 +107,7 @@ impl Shared {
         let mishap = self.witness(request);
         cluster.count_request();
         if let Some(Mishap::Late(late)) = &mishap {
-            cluster.keep(request.clone(), late.after);
+            cluster.keep(request.clone(), late);
         }
         let acts = mishap.as_ref().is_none_or(Mishap::lets_act);
         let answer = acts.then(|| answers::answer(&mut cluster, request));

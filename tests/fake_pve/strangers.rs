@@ -95,7 +95,9 @@ impl Cluster {
         let number = self.tasks.len();
         let task = Task::forked(self.next_process(), order.clone(), pace);
         self.tasks.push(task);
-        self.start_copying(number, &order, "OK".to_owned());
+        let source = self.source_of(&order);
+        let copied = self.copied_drives(&source, &order);
+        self.start_copying(number, &source, &order, &copied, "OK".to_owned());
         self.name_copy(number);
     }
 }

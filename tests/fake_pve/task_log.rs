@@ -25,7 +25,7 @@ impl Task {
         let mut lines = vec![self.creating_line()];
         let mut now = 1;
         for drive in drives {
-            lines.extend(self.lines_of(drive));
+            lines.extend(lines_of(drive));
             if drive.is_linked || drive.original.is_cloudinit() {
                 continue;
             }
@@ -67,32 +67,11 @@ impl Task {
         self.log.extend(self.log_to_come.drain(..more));
     }
 
-    fn lines_of(&self, drive: &Copied) -> Vec<String> {
-        let (source, newid) = (&drive.original.file, self.order.newid);
-        let option = &drive.option;
-        if drive.is_linked {
-            return vec![format!("create linked clone of drive {option} ({source})")];
-        }
-        let volume = &drive.copy.file;
-        let name = drive.copy.volume().rsplit('/').next().unwrap_or_default();
-        let folder = match drive.copy.storage() {
-            Some("data") | None => "/var/lib/vz".to_owned(),
-            Some(storage) => format!("/mnt/{storage}"),
-        };
-        let size = drive.original.size().unwrap_or_default();
-        let how = if name.split('.').next_back() == Some("qcow2") {
-            format!(
-                "fmt=qcow2 cluster_size=65536 extended_l2=off preallocation=metadata \
-                 compression_type=zlib size={size} lazy_refcounts=off refcount_bits=16"
-            )
-        } else {
-            format!("fmt=raw size={size} preallocation=off")
-        };
-        vec![
-            format!("create full clone of drive {option} ({source})"),
-            format!("Formatting '{folder}/images/{newid}/{name}', {how}"),
-            format!("allocated target volume '{volume}'"),
-        ]
+    /// Nothing of this drive could be made.
+    pub(super) fn fail_at(&mut self, drive: &Copied, why: &str) {
+        let lines = [self.creating_line(), full_clone_line(drive)];
+        self.log.extend(lines);
+        self.fail(None, format!("clone failed: {why}"));
     }
 
     pub(super) fn log_end(&mut self) {
@@ -110,6 +89,34 @@ impl Task {
                        storage 'small' does not exist";
         log_end(&mut self.log, &self.exit, warning);
     }
+}
+
+fn lines_of(drive: &Copied) -> Vec<String> {
+    if drive.is_linked {
+        let (source, option) = (&drive.original.file, &drive.option);
+        return vec![format!("create linked clone of drive {option} ({source})")];
+    }
+    let volume = &drive.copy.file;
+    let path = drive.copy.path();
+    let size = drive.original.size().unwrap_or_default();
+    let how = if path.split('.').next_back() == Some("qcow2") {
+        format!(
+            "fmt=qcow2 cluster_size=65536 extended_l2=off preallocation=metadata \
+             compression_type=zlib size={size} lazy_refcounts=off refcount_bits=16"
+        )
+    } else {
+        format!("fmt=raw size={size} preallocation=off")
+    };
+    vec![
+        full_clone_line(drive),
+        format!("Formatting '{path}', {how}"),
+        format!("allocated target volume '{volume}'"),
+    ]
+}
+
+fn full_clone_line(drive: &Copied) -> String {
+    let (source, option) = (&drive.original.file, &drive.option);
+    format!("create full clone of drive {option} ({source})")
 }
 
 /// So many 375ths of a disk.

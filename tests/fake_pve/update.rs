@@ -1,4 +1,4 @@
-//! `PUT /nodes/{node}/qemu/{vmid}/config`, whose changes hold at once.
+//! `PUT /nodes/{node}/qemu/{vmid}/config`, which is written when it is answered.
 
 use serde_json::{Map, json};
 
@@ -11,7 +11,6 @@ use super::options::{Needs, find};
 use super::params::Params;
 use super::replies::{failure, forbidden, parameter_error, proxied, refuse_if_any};
 use super::values::{Kind, UNKNOWN, what_is_wrong, words_of};
-use super::vm_paths::cannot_write;
 
 /// What is no option, but goes along with some.
 const BESIDE: [(&str, Kind); 5] = [
@@ -46,7 +45,7 @@ pub(super) fn update(
     let path = format!("/vms/{vmid}");
     acl.check_any(&path, &TO_CHANGE_ANYTHING)?;
     cluster.reach(node)?;
-    let (vmid, change) = checked(vmid, params)?;
+    let change = checked(token, node, vmid, params)?;
     let options = change
         .delete
         .iter()
@@ -54,23 +53,25 @@ pub(super) fn update(
     for option in options {
         check_privilege(&acl, &path, option)?;
     }
-    change.check_storages(&acl)?;
+    change.check_storages(cluster, &acl)?;
     for (option, value) in &change.set {
         check_bridge(&acl, option, value)?;
     }
-    cluster.finish_actions_on(vmid);
-    let vm = cluster.unlocked_vm(node, vmid, params.get("digest"));
-    let vm = vm.map_err(|why| failure(500, &why))?;
-    change.check_against(&acl, &path, vm)?;
-    if cluster.setup.no_quorum {
-        return Err(failure(500, &cannot_write(node, vmid)));
+    let digest = params.get("digest");
+    // Before it waits for the lock, and once it has it.
+    for has_lock in [false, true] {
+        if has_lock {
+            cluster.wait_for_lock(change.vmid);
+        }
+        let vm = cluster.unlocked_vm(node, change.vmid, digest)?;
+        change.check_balloon(vm)?;
     }
-    cluster.apply(vmid, change);
+    cluster.write(change.steps())?;
     Ok(proxied(&json!(null)))
 }
 
 /// All that is wrong with the values is said in one answer.
-fn checked(vmid: &str, params: &Params) -> Result<(u32, Change), Answer> {
+fn checked(token: &str, node: &str, vmid: &str, params: &Params) -> Result<Change, Answer> {
     let mut errors = Map::new();
     let why = what_is_wrong(Kind::Vmid, "vmid", vmid);
     errors.extend(why.map(|why| ("vmid".to_owned(), json!(why))));
@@ -86,7 +87,6 @@ fn checked(vmid: &str, params: &Params) -> Result<(u32, Change), Answer> {
         errors.extend(why.map(|why| (name.to_owned(), json!(why))));
     }
     refuse_if_any(&errors)?;
-    let vmid = vmid.parse().expect("a good VMID is a number");
     params.leave_to_root("skiplock")?;
     if let Some(keys) = params.get("sshkeys") {
         check_ssh_keys(keys)?;
@@ -112,7 +112,14 @@ fn checked(vmid: &str, params: &Params) -> Result<(u32, Change), Answer> {
         }
     }
     let force = params.get("force") == Some("1");
-    Ok((vmid, Change { set, delete, force }))
+    Ok(Change {
+        vmid: vmid.parse().expect("a good VMID is a number"),
+        node: node.to_owned(),
+        token: token.to_owned(),
+        set,
+        delete,
+        force,
+    })
 }
 
 /// Proxmox asks ssh-keygen about each line.

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::drives::{drive_names, rank_of_drive};
+use super::written::switch;
 
 pub(super) const UNKNOWN: &str =
     "property is not defined in schema and the schema does not allow additional properties";
@@ -126,6 +127,8 @@ fn wrong_properties(properties: &Properties, option: &str, text: &str) -> Option
     for (name, value) in &given {
         match properties.keys.iter().find(|(known, _)| known == name) {
             None => errors.push((name, UNKNOWN.to_owned())),
+            // A number everywhere else.
+            Some((_, Kind::Boolean)) if switch(value).is_some() => {}
             Some((_, kind)) => {
                 errors.extend(what_is_wrong(*kind, name, value).map(|why| (*name, why)));
             }

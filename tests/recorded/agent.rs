@@ -22,6 +22,26 @@ pub(super) fn vm_stopped() -> State {
     with(json!({"guests": [{"vmid": 284}]}))
 }
 
+pub(super) fn command_disabled() -> State {
+    let desc = "Command guest-network-get-interfaces has been disabled";
+    with(json!({
+        "guests": [{"vmid": 284, "status": "running"}],
+        "agents": {"284": {"error": {"class": "CommandNotFound", "desc": desc}}},
+    }))
+}
+
+pub(super) fn not_configured() -> State {
+    with(json!({"guests": [{"vmid": 281, "config": {"agent": "0"}}]}))
+}
+
+pub(super) fn not_configured_but_running() -> State {
+    with(json!({"guests": [{"vmid": 281, "status": "running", "config": {"agent": "0"}}]}))
+}
+
+pub(super) fn forbidden() -> State {
+    with(json!({"guests": [{"vmid": 280}], "tokens": {"homelab@pve!sep": "none"}}))
+}
+
 pub(super) fn not_yet() -> State {
     with(json!({"guests": [{"vmid": 284, "status": "running"}], "agent": {"looks": 1}}))
 }
@@ -81,6 +101,7 @@ fn a_vm_has_the_address_that_cloudinit_was_given() {
 #[case::disabled(json!("0"), "QEMU guest agent is not running")]
 #[case::disabled_by_name(json!("enabled=0,type=virtio"), "QEMU guest agent is not running")]
 #[case::enabled_by_name(json!("enabled=1,fstrim_cloned_disks=1"), "OK")]
+#[case::enabled_in_words(json!("yes"), "OK")]
 fn it_must_be_configured(#[case] agent: Value, #[case] reason: &str) {
     assert_eq!(ask(&running(&json!({"agent": agent})), 101).reason, reason);
 }
@@ -119,6 +140,22 @@ fn what_it_tells_may_be_written_down_and_change() {
             json!([lo]),
             json!([lo])
         ]
+    );
+}
+
+#[test]
+fn one_that_says_no_does_so_once_it_runs() {
+    let error = json!({"class": "GenericError", "desc": "the command is not allowed"});
+    let fake = with(json!({
+        "guests": [{"vmid": 101, "status": "running"}],
+        "agent": {"looks": 1, "error": error},
+    }))
+    .fake;
+    let answers = [(); 2].map(|()| ask(&fake, 101));
+    assert_eq!([answers[0].status, answers[1].status], [500, 200]);
+    assert_eq!(
+        answers[1].json()["data"],
+        json!({"result": {"error": error}})
     );
 }
 

@@ -14,7 +14,8 @@ use crate::fake_pve::FakePve;
 fn with_template(config: &Value) -> FakePve {
     let mut template = template();
     template["config"] = config.clone();
-    with(json!({"guests": [template]})).fake
+    let storages = json!({"fast": {"type": "zfspool"}});
+    with(json!({"guests": [template], "storages": storages})).fake
 }
 
 fn cloned(fake: &FakePve, form: &str) -> Value {

@@ -5,9 +5,10 @@ use std::io::ErrorKind;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::client::{CLONE, connect, get, post};
+use super::client::{CLONE, connect, get, post, put};
 use super::states::{daemon_hung, template_and, with};
-use crate::fake_pve::{Setup, TOKEN};
+use super::update::{CONFIG, config};
+use crate::fake_pve::{FakePve, Setup, TOKEN};
 
 #[test]
 fn a_fault_befalls_only_the_request_it_is_meant_for() {
@@ -106,6 +107,67 @@ fn a_daemon_that_hangs_for_a_while_acts_when_so_many_requests_have_come() {
     post(&fake, CLONE, "newid=100&name=web-1");
     let taken = [(); 2].map(|()| get(&fake, "/cluster/nextid?vmid=100").status);
     assert_eq!(taken, [200, 400]);
+}
+
+fn writing_slowly(after: usize) -> FakePve {
+    let late = json!({"status": 596, "reason": "Connection timed out", "after": after, "each": 2});
+    let faults = json!([{"on": "PUT", "nth": 1, "late": late}]);
+    with(json!({"guests": [{"vmid": 101, "name": "web-01"}], "faults": faults})).fake
+}
+
+/// What is so already, and whether more will be.
+fn options_set(fake: &FakePve) -> Vec<String> {
+    let config = config(fake);
+    let wanted = [
+        ("cores", json!(4)),
+        ("memory", json!("640")),
+        ("onboot", json!(1)),
+    ];
+    let set = wanted
+        .iter()
+        .filter(|(option, value)| config[*option] == *value);
+    set.map(|(option, _)| (*option).to_owned()).collect()
+}
+
+#[test]
+fn a_change_whose_answer_is_596_is_seen_by_halves_and_an_old_digest_is_refused() {
+    let fake = writing_slowly(1);
+    let digest = |fake: &FakePve| config(fake)["digest"].as_str().unwrap().to_owned();
+    let old = digest(&fake);
+    let form = "cores=4&memory=640&onboot=1";
+    assert_eq!(
+        put(&fake, CONFIG, &format!("{form}&digest={old}")).status,
+        596
+    );
+    assert_eq!(options_set(&fake), ["onboot"]);
+    let again = put(&fake, CONFIG, &format!("{form}&digest={old}"));
+    let words = "checksum mismatch (file change by other user?)";
+    assert_eq!((again.status, &*again.reason), (500, words));
+    let seen = [(); 3].map(|()| options_set(&fake));
+    assert_eq!(
+        seen.map(|options| options.join(" ")),
+        ["memory onboot", "memory onboot", "cores memory onboot"]
+    );
+    assert_eq!(
+        put(&fake, CONFIG, &format!("{form}&digest={}", digest(&fake))).status,
+        200
+    );
+}
+
+#[test]
+fn a_change_without_a_digest_waits_for_the_one_before() {
+    let fake = writing_slowly(0);
+    put(&fake, CONFIG, "cores=4&memory=640&onboot=1");
+    assert_eq!(put(&fake, CONFIG, "memory=768").status, 200);
+    assert_eq!(options_set(&fake), ["cores", "onboot"]);
+}
+
+#[test]
+fn a_start_waits_for_the_change_before_it() {
+    let fake = writing_slowly(0);
+    put(&fake, CONFIG, "cores=4&memory=640&onboot=1");
+    post(&fake, "/nodes/pve1/qemu/101/status/start", "");
+    assert_eq!(options_set(&fake), ["cores", "memory", "onboot"]);
 }
 
 #[rstest]

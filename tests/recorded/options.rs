@@ -50,8 +50,8 @@ use super::update::{CONFIG, set, web_01};
     "invalid format - duplicate key in comma-separated list property: ip\n"
 )]
 #[case::drive(
-    "scsi0=data:8%2Cssd%3Dyes",
-    "invalid format - format error\nscsi0.ssd: type check ('boolean') failed - got 'yes'\n"
+    "scsi0=data:8%2Cssd%3Dmaybe",
+    "invalid format - format error\nscsi0.ssd: type check ('boolean') failed - got 'maybe'\n"
 )]
 #[case::boots_from_no_device(
     "boot=order%3Dnosuch0",

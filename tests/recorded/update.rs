@@ -130,7 +130,7 @@ fn what_is_deleted_leaves_the_boot_order_and_its_disk_behind() {
     let config = config(&fake);
     let left = ["scsi0", "agent", "boot", "unused0"].map(|option| config[option].clone());
     let disk = json!("data:101/vm-101-disk-0.raw");
-    assert_eq!(left, [Value::Null, Value::Null, json!("order="), disk]);
+    assert_eq!(left, [Value::Null, Value::Null, json!(" "), disk]);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_vm_that_cannot_be_changed(#[case] path: &str, #[case] reason: &str) {
     "cores=2"
 )]
 #[case::cpu("VM.Config.Options", "VM.Config.CPU", "cores=2")]
-#[case::memory("VM.Config.CPU", "VM.Config.Memory", "cores=2&balloon=1024")]
+#[case::memory("VM.Config.CPU", "VM.Config.Memory", "cores=2&balloon=256")]
 #[case::cloudinit(
     "VM.Config.CPU",
     "VM.Config.Cloudinit|VM.Config.Network",
@@ -203,7 +203,7 @@ fn a_vm_that_cannot_be_changed(#[case] path: &str, #[case] reason: &str) {
 #[case::boot("VM.Config.Options", "VM.Config.Disk", "boot=order%3Dscsi0")]
 #[case::drive("VM.Config.CPU", "VM.Config.Disk", "scsi0=data:101/vm-101-disk-0.raw")]
 #[case::cdrom("VM.Config.Disk", "VM.Config.CDROM", "ide0=none,media%3Dcdrom")]
-#[case::cloudinit_drive("VM.Config.CDROM", "VM.Config.Cloudinit", "ide2=data:cloudinit")]
+#[case::cloudinit_drive("VM.Config.CDROM", "VM.Config.Cloudinit", "ide2=small:cloudinit")]
 fn each_option_takes_its_privilege(
     #[case] granted: &str,
     #[case] missing: &str,

@@ -1,0 +1,180 @@
+//! Storages: where they are, what they can do, and which volumes lie on them.
+
+use serde::Deserialize;
+
+use super::cluster::Cluster;
+use super::drives::Drive;
+use super::http::Answer;
+use super::replies::{failure, parameter_error};
+use super::setup::Setup;
+
+/// A storage as a story writes it. Every fake has `data` and `small` for disks, and `local` for
+/// everything else.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StorageSetup {
+    #[serde(rename = "type")]
+    pub(super) kind: StorageKind,
+    /// All nodes have the same volumes there.
+    pub(super) shared: bool,
+    /// All nodes have it when absent.
+    pub(super) nodes: Option<Vec<String>>,
+    /// Takes disks.
+    pub(super) images: bool,
+    /// Nothing can be written there.
+    pub(super) full: bool,
+}
+
+impl Default for StorageSetup {
+    fn default() -> Self {
+        Self {
+            kind: StorageKind::Dir,
+            shared: false,
+            nodes: None,
+            images: true,
+            full: false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StorageKind {
+    Dir,
+    /// Without thin provisioning: no linked clones.
+    Lvm,
+    LvmThin,
+    Rbd,
+    ZfsPool,
+}
+
+impl StorageKind {
+    pub(super) fn has_linked_clones(self) -> bool {
+        self != Self::Lvm
+    }
+
+    /// The format of a volume when the client names none.
+    pub(super) fn format(self, wanted: Option<&str>, usual: &'static str) -> String {
+        match self {
+            Self::Dir => wanted.unwrap_or(usual).to_owned(),
+            _ => "raw".to_owned(),
+        }
+    }
+
+    /// In a directory a volume has its VM's folder and an extension.
+    pub(super) fn volume(self, storage: &str, vmid: u32, name: &str, format: &str) -> String {
+        match self {
+            Self::Dir => format!("{storage}:{vmid}/{name}.{format}"),
+            _ => format!("{storage}:{name}"),
+        }
+    }
+
+    /// A volume that keeps what is other than in its base. LVM does not say which one that is.
+    pub(super) fn linked_volume(self, base: &str, vmid: u32, name: &str) -> String {
+        let (storage, _) = base.split_once(':').unwrap_or((base, ""));
+        match self {
+            Self::Dir => format!("{base}/{vmid}/{name}.qcow2"),
+            Self::LvmThin | Self::Lvm => format!("{storage}:{name}"),
+            Self::Rbd | Self::ZfsPool => format!("{base}/{name}"),
+        }
+    }
+
+    /// Why this volume cannot be made a second time.
+    fn already_there(self, volume: &str) -> String {
+        let (storage, path) = volume.split_once(':').unwrap_or(("", volume));
+        match self {
+            Self::Dir => {
+                let folder = folder(storage);
+                format!("disk image '{folder}/images/{path}' already exists")
+            }
+            Self::Lvm | Self::LvmThin => format!(
+                "lvcreate 'pve/{path}' error:   Logical Volume \"{path}\" already exists in volume \
+                 group \"pve\""
+            ),
+            Self::Rbd => format!("rbd create '{path}' error: rbd: create error: (17) File exists"),
+            Self::ZfsPool => {
+                format!("zfs error: cannot create 'rpool/data/{path}': dataset already exists")
+            }
+        }
+    }
+}
+
+pub(super) fn folder(storage: &str) -> String {
+    match storage {
+        "data" | "local" => "/var/lib/vz".to_owned(),
+        "small" => "/mnt/small".to_owned(),
+        storage => format!("/srv/{storage}"),
+    }
+}
+
+impl Setup {
+    pub(super) fn storage(&self, name: &str) -> Result<StorageSetup, String> {
+        if let Some(storage) = self.storages.get(name) {
+            return Ok(storage.clone());
+        }
+        match name {
+            "data" | "small" => Ok(StorageSetup {
+                shared: self.shared_storage,
+                ..StorageSetup::default()
+            }),
+            "local" => Ok(StorageSetup {
+                images: false,
+                ..StorageSetup::default()
+            }),
+            _ => Err(format!("storage '{name}' does not exist")),
+        }
+    }
+
+    /// One that this node has.
+    pub(super) fn storage_on(&self, name: &str, node: &str) -> Result<StorageSetup, String> {
+        let storage = self.storage(name)?;
+        let has = |nodes: &Vec<String>| nodes.iter().any(|known| known == node);
+        if storage.nodes.as_ref().is_none_or(has) {
+            return Ok(storage);
+        }
+        Err(format!(
+            "storage '{name}' is not available on node '{node}'"
+        ))
+    }
+}
+
+impl StorageSetup {
+    pub(super) fn check_images(&self, name: &str) -> Result<(), Answer> {
+        if self.images {
+            return Ok(());
+        }
+        let why = format!("storage '{name}' does not support vm images");
+        Err(parameter_error("storage", &why))
+    }
+}
+
+impl Cluster {
+    /// Makes sure that a volume can be made: nobody has it, nothing of that name is left over.
+    pub(super) fn check_volume_is_new(
+        &self,
+        kind: StorageKind,
+        volume: &str,
+    ) -> Result<(), String> {
+        if self.volumes().any(|known| known == volume) {
+            return Err(kind.already_there(volume));
+        }
+        Ok(())
+    }
+
+    /// Of all guests, and those that no configuration mentions any more.
+    pub(super) fn volumes(&self) -> impl Iterator<Item = String> {
+        let configs = self.guests.values().flat_map(|guest| {
+            let to_come = guest.disks_to_come.values();
+            guest.config.values().chain(to_come)
+        });
+        let used = configs.filter_map(|value| Some(Drive::parse(value.as_str()?).file));
+        used.chain(self.setup.leftovers.iter().cloned())
+    }
+}
+
+impl From<String> for Answer {
+    /// What a handler dies with.
+    fn from(words: String) -> Self {
+        failure(500, &words)
+    }
+}
