@@ -106,10 +106,13 @@ pub fn before_seen_again(
         None => words,
     };
     let hint = match (failed.request, failed.hint) {
+        (None, Some(hint)) if kind == Kind::TemplateNotFound && !is_there => {
+            format!("{hint}; then {RESUME}{}", or_remove(path))
+        }
+        // The template of its record still exists.
         (None, Some(hint)) if kind == Kind::TemplateNotFound => {
             format!(
-                "{hint}; the same command with template {template} and --ensure goes on with that VM{}",
-                or_remove(path)
+                "{hint}; the same command with template {template} and --ensure goes on with that VM"
             )
         }
         (None, _) => format!("without what it cannot become, {RESUME}"),
