@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::actions::Action;
 use super::guests::{CachedRow, Guest};
+use super::ha::Filed;
 use super::kept::Kept;
 use super::prebuilt::Prebuilt;
 use super::setup::{GuestType, Refresh, Setup};
@@ -26,6 +27,7 @@ pub(crate) struct Cluster {
     /// How many requests have come so far.
     pub(super) requests: usize,
     pub(super) kept: Vec<Kept>,
+    pub(super) filed: Vec<Filed>,
     pub(super) writings: Vec<Writing>,
     /// How many requests apart the options of the next change are written.
     pub(super) slowly: Option<usize>,
@@ -79,6 +81,7 @@ impl Cluster {
             setup,
             requests: 0,
             kept: Vec::new(),
+            filed: Vec::new(),
             writings: Vec::new(),
             slowly: None,
             strangers: Strangers::default(),
@@ -96,6 +99,7 @@ impl Cluster {
         self.requests += 1;
         self.act_on_what_is_due();
         self.go_on_writing();
+        self.act_on_filed();
         self.advance_clones();
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::ha::Ha;
 use super::identity::Stage;
 use super::setup::{GuestSetup, GuestType, KnownRow, RowSetup, StaleRow};
 
@@ -21,6 +22,9 @@ pub(crate) struct Guest {
     /// The token whose clone it is, once that is done.
     pub(super) cloned_by: Option<String>,
     pub(crate) pool: Option<String>,
+    pub(crate) ha: Option<Ha>,
+    /// How many requests had come when it was started last.
+    pub(super) started: Option<usize>,
     /// What was set for options that read back as asterisks.
     pub(crate) secrets: BTreeMap<String, String>,
     /// Of a clone that is being copied.
@@ -80,6 +84,8 @@ impl Guest {
             row: None,
             cloned_by: None,
             pool: None,
+            ha: None,
+            started: None,
             secrets: BTreeMap::new(),
             disks_to_come: Map::new(),
             agent_looks: 0,
@@ -110,6 +116,8 @@ impl Guest {
         }
         guest.add_system_disk();
         guest.pool.clone_from(&setup.pool);
+        guest.ha = setup.ha.map(Ha::from);
+        guest.started = (guest.status == "running").then_some(0);
         for (option, value) in &setup.config {
             guest.config.remove(option);
             if !value.is_null() {
@@ -166,6 +174,11 @@ impl Guest {
         name.unwrap_or_else(|| format!("VM {}", self.vmid))
     }
 
+    /// How many requests had come when it was started.
+    pub(super) fn runs_since(&self) -> Option<usize> {
+        self.started.filter(|_| self.status == "running")
+    }
+
     pub(super) fn refresh_row(&mut self) {
         self.row = Some(CachedRow {
             name: self.shown_name(),
@@ -205,6 +218,9 @@ impl Guest {
         if let Some(pool) = &self.pool {
             row["pool"] = json!(pool);
         }
+        if let Some(ha) = &self.ha {
+            row["hastate"] = ha.row();
+        }
         self.copy_options(&["lock", "tags"], &mut row);
         row
     }
@@ -218,6 +234,20 @@ impl Guest {
         self.copy_options(&["lock", "tags"], &mut entry);
         if self.is_template() {
             entry["template"] = json!(1);
+        }
+        if let Some(started) = self.runs_since() {
+            // A start makes another process.
+            entry["pid"] = json!(15_041 + started);
+            for what in [
+                "cpusome",
+                "cpufull",
+                "iosome",
+                "iofull",
+                "memorysome",
+                "memoryfull",
+            ] {
+                entry[format!("pressure{what}")] = json!(0);
+            }
         }
         entry
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::acl::Acl;
 use super::faults::Fault;
+use super::ha::HaState;
 use super::interfaces::AgentSetup;
 use super::storages::StorageSetup;
 
@@ -51,6 +52,9 @@ pub(crate) struct Setup {
     pub(crate) start_exit: Exits,
     /// Exit status of the resizes that get as far as the storage.
     pub(crate) resize_exit: Exits,
+    /// The HA manager starts a VM when so many requests have come since it was asked to; with null
+    /// it never does.
+    pub(crate) ha_requests: Option<usize>,
     /// VMs stop again as soon as the task that has started them is over.
     pub(crate) dies_after_start: bool,
     /// The agent in a running VM, and the ones of certain VMIDs.
@@ -100,6 +104,7 @@ impl Default for Setup {
             task_looks: 0,
             start_exit: Exits::Always("OK".to_owned()),
             resize_exit: Exits::Always("OK".to_owned()),
+            ha_requests: Some(0),
             dies_after_start: false,
             agent: AgentSetup::default(),
             agents: BTreeMap::new(),
@@ -184,6 +189,9 @@ pub(crate) struct GuestSetup {
     pub(crate) config: Map<String, Value>,
     #[serde(default)]
     pub(crate) pool: Option<String>,
+    /// It is under HA, which is to see that it is started or stopped.
+    #[serde(default)]
+    pub(crate) ha: Option<HaState>,
     #[serde(default)]
     pub(crate) row: RowSetup,
 }
