@@ -23,7 +23,10 @@ pub(super) fn answer(cluster: &mut Cluster, request: &Request) -> Answer {
     let node = path
         .strip_prefix("/nodes/")
         .and_then(|rest| rest.split('/').next());
-    answer.through_node = node.is_some_and(|node| node != cluster.setup.nodes[0]);
+    if let Some(node) = node {
+        cluster.count_look_at(node);
+        answer.through_node = node != cluster.setup.nodes[0];
+    }
     answer
 }
 

@@ -140,7 +140,7 @@ impl Cluster {
     /// The VM whose configuration lies on this node.
     pub(super) fn vm(&self, node: &str, vmid: u32) -> Option<&Guest> {
         let guest = self.guests.get(&vmid)?;
-        (guest.kind == GuestType::Qemu && guest.node == node).then_some(guest)
+        (guest.kind == GuestType::Qemu && guest.is_on(node)).then_some(guest)
     }
 
     /// The rows of `/cluster/resources`, sorted by VMID as text.
@@ -162,6 +162,13 @@ impl Cluster {
             .collect()
     }
 
+    /// A request to this node was answered.
+    pub(super) fn count_look_at(&mut self, node: &str) {
+        for guest in self.guests.values_mut().filter(|guest| guest.node == node) {
+            guest.arrival_looks = guest.arrival_looks.saturating_sub(1);
+        }
+    }
+
     fn refresh_when_due(&mut self) {
         if let Refresh::EveryMs(period) = self.setup.rows
             && self.last_refresh.elapsed() >= Duration::from_millis(period)
@@ -179,7 +186,7 @@ impl Cluster {
         let acl = self.acl_of(token);
         self.guests
             .values()
-            .filter(|guest| guest.kind == GuestType::Qemu && guest.node == node)
+            .filter(|guest| guest.kind == GuestType::Qemu && guest.is_on(node))
             .filter(|vm| acl.shows(vm.vmid))
             .map(Guest::node_entry)
             .collect()

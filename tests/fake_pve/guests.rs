@@ -29,6 +29,8 @@ pub(crate) struct Guest {
     pub(crate) secrets: BTreeMap<String, String>,
     /// Of a clone that is being copied.
     pub(super) disks_to_come: Map<String, Value>,
+    /// So many requests to its node do not find it there yet.
+    pub(super) arrival_looks: u32,
     /// How often the agent was asked since the VM runs.
     pub(super) agent_looks: u32,
 }
@@ -88,6 +90,7 @@ impl Guest {
             started: None,
             secrets: BTreeMap::new(),
             disks_to_come: Map::new(),
+            arrival_looks: 0,
             agent_looks: 0,
         };
         guest.set_identity();
@@ -144,6 +147,11 @@ impl Guest {
         self.config
             .get("template")
             .is_some_and(|template| *template == 1)
+    }
+
+    /// Its configuration lies there, as that node itself sees it.
+    pub(super) fn is_on(&self, node: &str) -> bool {
+        self.node == node && self.arrival_looks == 0
     }
 
     pub(super) fn add_system_disk(&mut self) {

@@ -38,6 +38,8 @@ pub(crate) struct Setup {
     /// Exit status of the clones that get as far as copying; `{newid}` in it is their VMID.
     pub(crate) clone_exit: Exits,
     pub(crate) clone_log: CloneLog,
+    /// So many requests to the node where a clone has moved do not find it there yet.
+    pub(crate) arrival_looks: u32,
     /// `data` and `small` are the same on every node.
     pub(crate) shared_storage: bool,
     /// Storages more than those, or other than they are.
@@ -97,6 +99,7 @@ impl Default for Setup {
             clone_steps: None,
             clone_exit: Exits::Always("OK".to_owned()),
             clone_log: CloneLog::Whole,
+            arrival_looks: 0,
             shared_storage: false,
             storages: BTreeMap::new(),
             leftovers: Vec::new(),
