@@ -113,11 +113,11 @@ fn authenticate(cluster: &Cluster, request: &Request) -> Result<String, Answer> 
     }
 }
 
-/// A release is the first two parts of a version.
+/// A release is the first two parts of a version: of `9.2.11`, and of `7.4-17`.
 fn version(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
     params.check(&[])?;
     let version = &cluster.setup.version;
-    let release: Vec<&str> = version.split('.').take(2).collect();
+    let release: Vec<&str> = version.split(['.', '-']).take(2).collect();
     Ok(success(&json!({
         "release": release.join("."),
         "repoid": "14a22df35955d97d",
