@@ -17,6 +17,8 @@ pub(crate) struct Action {
 #[derive(Clone)]
 pub(crate) enum Work {
     Start,
+    /// Of a VM under HA.
+    FileStart,
     Resize(Growth),
 }
 
@@ -57,9 +59,12 @@ impl Cluster {
         vmid: u32,
         work: Work,
     ) -> String {
-        self.wait_for_lock(vmid);
+        if !matches!(work, Work::FileStart) {
+            self.wait_for_lock(vmid);
+        }
         let kind = match work {
             Work::Start => "qmstart",
+            Work::FileStart => "hastart",
             Work::Resize(_) => "resize",
         };
         let process = Process {
@@ -110,6 +115,7 @@ impl Cluster {
         for number in 0..self.actions.len() {
             self.finish_action(number);
         }
+        self.finish_filed();
     }
 
     fn finish_action(&mut self, number: usize) {
@@ -121,6 +127,7 @@ impl Cluster {
         let (owner, work) = (action.process.owner.clone(), action.work.clone());
         let Done { mut log, exit } = match work {
             Work::Start => self.start(&node, vmid),
+            Work::FileStart => self.file_start(vmid),
             Work::Resize(growth) => self.resize(&owner, &node, vmid, &growth),
         };
         let warning = "iothread is only valid with virtio disk or virtio-scsi-single controller, \

@@ -23,7 +23,10 @@ pub(super) fn answer(cluster: &mut Cluster, request: &Request) -> Answer {
     let node = path
         .strip_prefix("/nodes/")
         .and_then(|rest| rest.split('/').next());
-    answer.through_node = node.is_some_and(|node| node != cluster.setup.nodes[0]);
+    if let Some(node) = node {
+        cluster.count_look_at(node);
+        answer.through_node = node != cluster.setup.nodes[0];
+    }
     answer
 }
 
@@ -114,11 +117,11 @@ fn authenticate(cluster: &Cluster, request: &Request) -> Result<String, Answer> 
     }
 }
 
-/// A release is the first two parts of a version.
+/// A release is the first two parts of a version: of `9.2.11`, and of `7.4-17`.
 fn version(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
     params.check(&[])?;
     let version = &cluster.setup.version;
-    let release: Vec<&str> = version.split('.').take(2).collect();
+    let release: Vec<&str> = version.split(['.', '-']).take(2).collect();
     Ok(success(&json!({
         "release": release.join("."),
         "repoid": "14a22df35955d97d",

@@ -199,13 +199,17 @@ impl Cluster {
 
     fn complete(&mut self, order: CloneOrder) {
         let at_once = matches!(self.setup.rows, Refresh::AtOnce);
+        let arrival_looks = self.setup.arrival_looks;
         if let Some(vm) = self.guests.get_mut(&order.newid) {
             vm.config.remove("lock");
             vm.config.append(&mut vm.disks_to_come);
             vm.set_digest(Stage::Whole);
             vm.cloned_by = Some(order.owner);
             vm.pool = order.pool;
-            vm.node = order.target.unwrap_or(order.node);
+            if let Some(target) = order.target.filter(|target| *target != order.node) {
+                vm.node = target;
+                vm.arrival_looks = arrival_looks;
+            }
             if at_once {
                 vm.refresh_row();
             }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::actions::Action;
 use super::guests::{CachedRow, Guest};
+use super::ha::Filed;
 use super::kept::Kept;
 use super::prebuilt::Prebuilt;
 use super::setup::{GuestType, Refresh, Setup};
@@ -26,6 +27,7 @@ pub(crate) struct Cluster {
     /// How many requests have come so far.
     pub(super) requests: usize,
     pub(super) kept: Vec<Kept>,
+    pub(super) filed: Vec<Filed>,
     pub(super) writings: Vec<Writing>,
     /// How many requests apart the options of the next change are written.
     pub(super) slowly: Option<usize>,
@@ -79,6 +81,7 @@ impl Cluster {
             setup,
             requests: 0,
             kept: Vec::new(),
+            filed: Vec::new(),
             writings: Vec::new(),
             slowly: None,
             strangers: Strangers::default(),
@@ -96,6 +99,7 @@ impl Cluster {
         self.requests += 1;
         self.act_on_what_is_due();
         self.go_on_writing();
+        self.act_on_filed();
         self.advance_clones();
     }
 
@@ -136,7 +140,7 @@ impl Cluster {
     /// The VM whose configuration lies on this node.
     pub(super) fn vm(&self, node: &str, vmid: u32) -> Option<&Guest> {
         let guest = self.guests.get(&vmid)?;
-        (guest.kind == GuestType::Qemu && guest.node == node).then_some(guest)
+        (guest.kind == GuestType::Qemu && guest.is_on(node)).then_some(guest)
     }
 
     /// The rows of `/cluster/resources`, sorted by VMID as text.
@@ -158,6 +162,13 @@ impl Cluster {
             .collect()
     }
 
+    /// A request to this node was answered.
+    pub(super) fn count_look_at(&mut self, node: &str) {
+        for guest in self.guests.values_mut().filter(|guest| guest.node == node) {
+            guest.arrival_looks = guest.arrival_looks.saturating_sub(1);
+        }
+    }
+
     fn refresh_when_due(&mut self) {
         if let Refresh::EveryMs(period) = self.setup.rows
             && self.last_refresh.elapsed() >= Duration::from_millis(period)
@@ -175,7 +186,7 @@ impl Cluster {
         let acl = self.acl_of(token);
         self.guests
             .values()
-            .filter(|guest| guest.kind == GuestType::Qemu && guest.node == node)
+            .filter(|guest| guest.kind == GuestType::Qemu && guest.is_on(node))
             .filter(|vm| acl.shows(vm.vmid))
             .map(Guest::node_entry)
             .collect()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::ha::Ha;
 use super::identity::Stage;
 use super::setup::{GuestSetup, GuestType, KnownRow, RowSetup, StaleRow};
 
@@ -21,10 +22,15 @@ pub(crate) struct Guest {
     /// The token whose clone it is, once that is done.
     pub(super) cloned_by: Option<String>,
     pub(crate) pool: Option<String>,
+    pub(crate) ha: Option<Ha>,
+    /// How many requests had come when it was started last.
+    pub(super) started: Option<usize>,
     /// What was set for options that read back as asterisks.
     pub(crate) secrets: BTreeMap<String, String>,
     /// Of a clone that is being copied.
     pub(super) disks_to_come: Map<String, Value>,
+    /// So many requests to its node do not find it there yet.
+    pub(super) arrival_looks: u32,
     /// How often the agent was asked since the VM runs.
     pub(super) agent_looks: u32,
 }
@@ -80,8 +86,11 @@ impl Guest {
             row: None,
             cloned_by: None,
             pool: None,
+            ha: None,
+            started: None,
             secrets: BTreeMap::new(),
             disks_to_come: Map::new(),
+            arrival_looks: 0,
             agent_looks: 0,
         };
         guest.set_identity();
@@ -110,6 +119,8 @@ impl Guest {
         }
         guest.add_system_disk();
         guest.pool.clone_from(&setup.pool);
+        guest.ha = setup.ha.map(Ha::from);
+        guest.started = (guest.status == "running").then_some(0);
         for (option, value) in &setup.config {
             guest.config.remove(option);
             if !value.is_null() {
@@ -138,6 +149,11 @@ impl Guest {
             .is_some_and(|template| *template == 1)
     }
 
+    /// Its configuration lies there, as that node itself sees it.
+    pub(super) fn is_on(&self, node: &str) -> bool {
+        self.node == node && self.arrival_looks == 0
+    }
+
     pub(super) fn add_system_disk(&mut self) {
         let vmid = self.vmid;
         let kind = if self.is_template() { "base" } else { "vm" };
@@ -164,6 +180,11 @@ impl Guest {
     fn shown_name(&self) -> String {
         let name = self.name().map(str::to_owned);
         name.unwrap_or_else(|| format!("VM {}", self.vmid))
+    }
+
+    /// How many requests had come when it was started.
+    pub(super) fn runs_since(&self) -> Option<usize> {
+        self.started.filter(|_| self.status == "running")
     }
 
     pub(super) fn refresh_row(&mut self) {
@@ -205,6 +226,9 @@ impl Guest {
         if let Some(pool) = &self.pool {
             row["pool"] = json!(pool);
         }
+        if let Some(ha) = &self.ha {
+            row["hastate"] = ha.row();
+        }
         self.copy_options(&["lock", "tags"], &mut row);
         row
     }
@@ -218,6 +242,20 @@ impl Guest {
         self.copy_options(&["lock", "tags"], &mut entry);
         if self.is_template() {
             entry["template"] = json!(1);
+        }
+        if let Some(started) = self.runs_since() {
+            // A start makes another process.
+            entry["pid"] = json!(15_041 + started);
+            for what in [
+                "cpusome",
+                "cpufull",
+                "iosome",
+                "iofull",
+                "memorysome",
+                "memoryfull",
+            ] {
+                entry[format!("pressure{what}")] = json!(0);
+            }
         }
         entry
     }

@@ -30,6 +30,7 @@ mod fault_words;
 mod faults;
 mod floods;
 mod guests;
+mod ha;
 mod http;
 mod identity;
 mod interfaces;

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::actions::{Done, Work};
 use super::cluster::Cluster;
 use super::drives::Drive;
+use super::ha::Ha;
 use super::http::Answer;
 use super::interfaces::is_agent_enabled;
 use super::params::Params;
@@ -35,7 +36,12 @@ pub(super) fn start(
     if cluster.setup.no_quorum {
         return Err(failure(500, "cluster not ready - no quorum?"));
     }
-    let upid = cluster.begin_action(token, node, vmid, Work::Start);
+    let work = if cluster.is_under_ha(node, vmid) {
+        Work::FileStart
+    } else {
+        Work::Start
+    };
+    let upid = cluster.begin_action(token, node, vmid, work);
     Ok(proxied(&json!(upid)))
 }
 
@@ -52,8 +58,17 @@ pub(super) fn current(
     let vm = cluster.existing_vm(node, params.check_for(vmid, &[], &[])?);
     let vm = vm.map_err(|missing| failure(500, &missing))?;
     let mut status = vm.node_entry();
-    status["ha"] = json!({"managed": 0});
+    let ha = vm.ha.as_ref().map(Ha::status);
+    status["ha"] = ha.unwrap_or_else(|| json!({"managed": 0}));
     status["qmpstatus"] = json!(vm.status);
+    if vm.config.contains_key("vga") {
+        status["clipboard"] = json!(null);
+    }
+    if let Some(started) = vm.runs_since() {
+        status["uptime"] = json!(cluster.requests - started);
+        let tap = format!("tap{}i0", vm.vmid);
+        status["nics"] = json!({tap: {"netin": 0, "netout": 0}});
+    }
     if is_agent_enabled(&vm.config) {
         status["agent"] = json!(1);
     }
@@ -62,6 +77,13 @@ pub(super) fn current(
 
 impl Cluster {
     pub(super) fn start(&mut self, node: &str, vmid: u32) -> Done {
+        if self.is_in_a_backup(node, vmid) {
+            // It runs for the backup, and is resumed.
+            return Done {
+                log: Vec::new(),
+                exit: "OK".to_owned(),
+            };
+        }
         if let Err(exit) = self.check_start(node, vmid) {
             return Done::failed(exit);
         }
@@ -73,6 +95,7 @@ impl Cluster {
         let log = has_cloudinit.then(|| "generating cloud-init ISO".to_owned());
         if ends_well(&exit) && !dies {
             "running".clone_into(&mut vm.status);
+            vm.started = Some(self.requests);
             vm.agent_looks = 0;
             if matches!(rows, Refresh::AtOnce) {
                 vm.refresh_row();
@@ -80,6 +103,11 @@ impl Cluster {
         }
         let log = log.into_iter().filter(|_| !was_killed(&exit)).collect();
         Done { log, exit }
+    }
+
+    fn is_in_a_backup(&self, node: &str, vmid: u32) -> bool {
+        let vm = self.vm(node, vmid);
+        vm.is_some_and(|vm| vm.status == "running" && vm.lock() == Some("backup"))
     }
 
     fn check_start(&self, node: &str, vmid: u32) -> Result<(), String> {

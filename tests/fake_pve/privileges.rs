@@ -33,9 +33,13 @@ pub(super) fn is_privilege(name: &str) -> bool {
 
 /// What an agent tells took VM.Monitor then.
 pub(super) fn is_before_9(version: &str) -> bool {
+    major(version) < 9
+}
+
+pub(super) fn major(version: &str) -> u32 {
     let major = version.split('.').next().map(str::parse::<u32>);
     let major = major.and_then(Result::ok);
-    major.unwrap_or_else(|| panic!("'{version}' is no version of a server")) < 9
+    major.unwrap_or_else(|| panic!("'{version}' is no version of a server"))
 }
 
 /// Those that a server of this version has.

@@ -1,4 +1,5 @@
-//! `PUT /nodes/{node}/qemu/{vmid}/resize`. All but its parameters is looked at in the task.
+//! `PUT /nodes/{node}/qemu/{vmid}/resize`. All but its parameters is looked at in the task; before
+//! PVE 8 there was none, and it was done when it was answered.
 
 use serde_json::json;
 
@@ -7,8 +8,9 @@ use super::cluster::Cluster;
 use super::drives::{Drive, format_size, parse_size};
 use super::http::Answer;
 use super::params::{Params, Schema};
+use super::privileges::major;
 use super::processes::ends_well;
-use super::replies::proxied;
+use super::replies::{failure, proxied};
 use super::values::Kind;
 
 const PARAMETERS: &Schema = &[
@@ -45,6 +47,15 @@ pub(super) fn resize(
         size: text("size").unwrap_or_default(),
         digest: text("digest"),
     };
+    if major(&cluster.setup.version) < 8 {
+        cluster.wait_for_lock(vmid);
+        return match cluster.grow(token, node, vmid, &growth) {
+            Ok(_) => Ok(proxied(&json!(null))),
+            Err(why) => Err(why
+                .strip_prefix("403 ")
+                .map_or_else(|| failure(500, &why), |forbidden| failure(403, forbidden))),
+        };
+    }
     let upid = cluster.begin_action(token, node, vmid, Work::Resize(growth));
     Ok(proxied(&json!(upid)))
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::acl::Acl;
 use super::faults::Fault;
+use super::ha::HaState;
 use super::interfaces::AgentSetup;
 use super::storages::StorageSetup;
 
@@ -37,6 +38,8 @@ pub(crate) struct Setup {
     /// Exit status of the clones that get as far as copying; `{newid}` in it is their VMID.
     pub(crate) clone_exit: Exits,
     pub(crate) clone_log: CloneLog,
+    /// So many requests to the node where a clone has moved do not find it there yet.
+    pub(crate) arrival_looks: u32,
     /// `data` and `small` are the same on every node.
     pub(crate) shared_storage: bool,
     /// Storages more than those, or other than they are.
@@ -51,6 +54,9 @@ pub(crate) struct Setup {
     pub(crate) start_exit: Exits,
     /// Exit status of the resizes that get as far as the storage.
     pub(crate) resize_exit: Exits,
+    /// The HA manager starts a VM when so many requests have come since it was asked to; with null
+    /// it never does.
+    pub(crate) ha_requests: Option<usize>,
     /// VMs stop again as soon as the task that has started them is over.
     pub(crate) dies_after_start: bool,
     /// The agent in a running VM, and the ones of certain VMIDs.
@@ -93,6 +99,7 @@ impl Default for Setup {
             clone_steps: None,
             clone_exit: Exits::Always("OK".to_owned()),
             clone_log: CloneLog::Whole,
+            arrival_looks: 0,
             shared_storage: false,
             storages: BTreeMap::new(),
             leftovers: Vec::new(),
@@ -100,6 +107,7 @@ impl Default for Setup {
             task_looks: 0,
             start_exit: Exits::Always("OK".to_owned()),
             resize_exit: Exits::Always("OK".to_owned()),
+            ha_requests: Some(0),
             dies_after_start: false,
             agent: AgentSetup::default(),
             agents: BTreeMap::new(),
@@ -184,6 +192,9 @@ pub(crate) struct GuestSetup {
     pub(crate) config: Map<String, Value>,
     #[serde(default)]
     pub(crate) pool: Option<String>,
+    /// It is under HA, which is to see that it is started or stopped.
+    #[serde(default)]
+    pub(crate) ha: Option<HaState>,
     #[serde(default)]
     pub(crate) row: RowSetup,
 }

@@ -175,6 +175,33 @@ fn a_vm_on_shared_storage_moves_when_it_is_done() {
 }
 
 #[test]
+fn a_vm_that_has_moved_is_not_found_at_once_where_it_is_by_now() {
+    let fake = with(json!({
+        "nodes": ["pve1", "pve2"],
+        "guests": [template()],
+        "shared_storage": true,
+        "arrival_looks": 2,
+    }))
+    .fake;
+    let upid = clone(&fake, "newid=101&name=web-1&full=1&target=pve2");
+    assert_eq!(exit_of(&fake, &upid), "OK");
+    let rows = get(&fake, "/cluster/resources?type=vm").json();
+    assert_eq!(rows["data"][0]["node"], "pve2");
+    assert_eq!(get(&fake, "/cluster/nextid?vmid=101").status, 400);
+    let at = |node: &str| get(&fake, &format!("/nodes/{node}/qemu/101/config")).reason;
+    let missing =
+        |node| format!("Configuration file 'nodes/{node}/qemu-server/101.conf' does not exist");
+    let seen = ["pve1", "pve2", "pve2", "pve2"].map(at);
+    let expected = [
+        missing("pve1"),
+        missing("pve2"),
+        missing("pve2"),
+        "OK".to_owned(),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
 fn shared_storage_does_not_make_a_node_that_is_unknown() {
     let fake = with(json!({"guests": [template()], "shared_storage": true})).fake;
     let answer = post(&fake, CLONE, "newid=101&target=pve9");

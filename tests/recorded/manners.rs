@@ -23,6 +23,7 @@ fn a_success_keeps_the_connection_open() {
 #[rstest]
 #[case::today(json!({}), "9.2.11", "9.2")]
 #[case::an_old_one(json!({"version": "8.4.14"}), "8.4.14", "8.4")]
+#[case::an_older_one(json!({"version": "7.4-17"}), "7.4-17", "7.4")]
 fn tells_the_version_it_was_given(
     #[case] story: Value,
     #[case] version: &str,

@@ -25,6 +25,45 @@ pub(super) fn start_without_bridge() -> State {
     state
 }
 
+/// VM 109 is under HA.
+pub(super) fn under_ha() -> State {
+    with(json!({"guests": [{"vmid": 109, "name": "del-ha", "ha": "stopped"}]}))
+}
+
+/// Others are in a pool, run, are locked or containers.
+pub(super) fn under_ha_beside_others() -> State {
+    with(json!({"guests": [
+        {"vmid": 102, "name": "del-prot"},
+        {"vmid": 103, "name": "del-back", "lock": "backup"},
+        {"vmid": 109, "name": "del-ha", "ha": "stopped"},
+        {"vmid": 110, "name": "del-pool", "pool": "lab"},
+        {"vmid": 280, "name": "run-1", "status": "running"},
+        {"vmid": 300, "name": "ct-1", "type": "lxc", "config": {"tags": "web"}},
+        {"vmid": 301, "name": "ct-tpl", "type": "lxc", "template": true},
+        {"vmid": 9000, "name": "debian-12", "template": true},
+        {"vmid": 9002, "name": "tiny", "template": true},
+    ]}))
+}
+
+pub(super) fn vm_110() -> State {
+    with(json!({"guests": [{"vmid": 110, "name": "del-pool"}]}))
+}
+
+pub(super) fn vm_280_runs() -> State {
+    with(json!({
+        "guests": [{"vmid": 280, "name": "run-1", "status": "running"}],
+        "tokens": {"homelab@pve!sep": "none"},
+    }))
+}
+
+pub(super) fn started_in_a_backup() -> State {
+    let guests = json!([{"vmid": 286, "status": "running", "lock": "backup"}]);
+    let mut state = with(json!({"guests": guests}));
+    let answer = post(&state.fake, "/nodes/pve1/qemu/286/status/start", "").json();
+    state.upid = answer["data"].as_str().map(str::to_owned);
+    state
+}
+
 fn stopped_vm(mut story: Value) -> State {
     story["guests"] = json!([{"vmid": 101, "name": "web-01"}, template()]);
     with(story)
@@ -53,6 +92,64 @@ fn a_vm_runs_once_its_task_is_over() {
     );
     let rows = get(&fake, "/cluster/resources?type=vm").json();
     assert_eq!(rows["data"][0]["status"], "running");
+}
+
+#[test]
+fn a_vm_under_ha_runs_some_time_after_its_task_is_over() {
+    let fake = with(json!({
+        "guests": [{"vmid": 101, "ha": "stopped"}],
+        "ha_requests": 5,
+    }))
+    .fake;
+    let upid = started(&fake);
+    assert!(upid.contains(":hastart:101:"), "{upid}");
+    assert_eq!(exit_of(&fake, &upid), "OK");
+    let seen = [(); 4].map(|()| {
+        let status = status(&fake);
+        (status["status"].clone(), status["ha"]["state"].clone())
+    });
+    let filed = (json!("stopped"), Value::Null);
+    assert_eq!(
+        seen,
+        [
+            filed.clone(),
+            filed.clone(),
+            filed,
+            (json!("running"), json!("started"))
+        ]
+    );
+    let row = get(&fake, "/cluster/resources?type=vm").json()["data"][0]["hastate"].take();
+    assert_eq!(row, "started");
+}
+
+#[rstest]
+#[case::never(json!({"ha_requests": null}), Value::Null)]
+#[case::in_vain(json!({"start_exit": "start failed: QEMU exited with code 1"}), json!("error"))]
+fn a_vm_under_ha_may_never_run(#[case] mut story: Value, #[case] state: Value) {
+    story["guests"] = json!([{"vmid": 101, "ha": "stopped"}]);
+    let fake = with(story).fake;
+    let upid = started(&fake);
+    fake.finish_all();
+    assert_eq!(exit_of(&fake, &upid), "OK");
+    let status = status(&fake);
+    assert_eq!(
+        (&status["status"], &status["ha"]["state"]),
+        (&json!("stopped"), &state)
+    );
+}
+
+#[test]
+fn each_start_makes_another_process() {
+    let fake = stopped_vm(json!({})).fake;
+    let pids = [(); 2].map(|()| {
+        started(&fake);
+        let pid = status(&fake)["pid"].clone();
+        let mut cluster = fake.cluster();
+        let vm = cluster.guests.get_mut(&101).unwrap();
+        "stopped".clone_into(&mut vm.status);
+        pid
+    });
+    assert!(pids[0].is_number() && pids[0] != pids[1], "{pids:?}");
 }
 
 #[test]

@@ -65,6 +65,22 @@ fn a_storage_may_have_its_say() {
 }
 
 #[rstest]
+#[case::done("disk=scsi0&size=9G", 200, "OK")]
+#[case::less("disk=scsi0&size=1G", 500, "shrinking disks is not supported")]
+#[case::no_disk("disk=scsi5&size=9G", 500, "disk 'scsi5' does not exist")]
+fn an_old_server_does_it_at_once(#[case] form: &str, #[case] status: u16, #[case] reason: &str) {
+    let guests = json!([{"vmid": 101}]);
+    let fake = with(json!({"guests": guests, "version": "7.4-17"})).fake;
+    let answer = put(&fake, RESIZE, form);
+    assert_eq!((answer.status, &*answer.reason), (status, reason));
+    if status == 200 {
+        assert_eq!(answer.text(), r#"{"data":null}"#);
+        assert_eq!(config(&fake)["scsi0"], "data:101/vm-101-disk-0.raw,size=9G");
+    }
+    assert!(fake.cluster().actions.is_empty());
+}
+
+#[rstest]
 #[case::disk("size=1G", json!({"disk": "property is missing and it is not optional"}))]
 #[case::size(
     "disk=scsi0&size=1GB",
