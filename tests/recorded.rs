@@ -20,6 +20,7 @@ mod permissions;
 mod power;
 mod progress;
 mod pveum;
+mod quorum;
 mod races;
 mod refusals;
 mod resize;
@@ -53,6 +54,15 @@ use crate::recording::Recording;
 #[case::rows_unseen("resources-token-without-permission", states::token_without_rights)]
 #[case::node_rows("resources-nodes", states::two_nodes)]
 #[case::node_rows_for_few("resources-nodes-low", states::two_nodes)]
+#[case::nodes("nodes", states::two_nodes)]
+#[case::nodes_for_few("nodes-low", states::two_nodes)]
+#[case::nodes_without_quorum("no-quorum-nodes", update::no_quorum_of_two)]
+#[case::cluster("cluster-status-back", states::two_nodes)]
+#[case::cluster_for_few("cluster-status-low", states::two_nodes)]
+#[case::cluster_without_quorum("no-quorum-cluster-status", update::no_quorum_of_two)]
+#[case::cluster_without_quorum_for_few("no-quorum-cluster-status-low", update::no_quorum_of_two)]
+#[case::start_without_quorum("no-quorum-start", update::no_quorum_of_two)]
+#[case::nextid_without_quorum("no-quorum-nextid", update::no_quorum_of_two)]
 #[case::nextid("nextid", states::vm_and_template)]
 #[case::vmid_free("nextid-vmid-free", states::vm_and_template)]
 #[case::vmid_taken("nextid-vmid-taken", states::vm_and_template)]
@@ -225,8 +235,18 @@ fn shape_of_text(text: &str) -> Option<Value> {
 }
 
 /// Words and numbers of the configuration at hand; everything else is compared as it is.
-const OF_ONE_MACHINE: [&str; 5] = ["digest", "ide2", "scsi0", "smbios1", "vmgenid"];
-const TELLING_NUMBERS: [&str; 6] = ["cores", "n", "onboot", "template", "total", "vmid"];
+const OF_ONE_MACHINE: [&str; 6] = [
+    "digest",
+    "ide2",
+    "scsi0",
+    "smbios1",
+    "ssl_fingerprint",
+    "vmgenid",
+];
+const TELLING_NUMBERS: [&str; 11] = [
+    "cores", "local", "n", "nodes", "nodeid", "onboot", "online", "quorate", "template", "total",
+    "vmid",
+];
 
 fn shape(key: &str, value: &Value) -> Value {
     match value {

@@ -6,10 +6,12 @@ use super::agent;
 use super::clone;
 use super::cluster::Cluster;
 use super::http::{Answer, Body, Request};
+use super::node_rows;
 use super::node_tasks;
 use super::params::Params;
 use super::permissions::permissions;
 use super::power;
+use super::quorum;
 use super::replies::{failure, not_implemented, parameter_error, proxied, success, without_body};
 use super::resize;
 use super::setup::SECRET;
@@ -25,7 +27,7 @@ pub(super) fn answer(cluster: &mut Cluster, request: &Request) -> Answer {
         .and_then(|rest| rest.split('/').next());
     if let Some(node) = node {
         cluster.count_look_at(node);
-        answer.through_node = node != cluster.setup.nodes[0];
+        answer.through_node = node != cluster.here.node;
     }
     answer
 }
@@ -57,6 +59,8 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
         ("GET", ["version"]) => version(cluster, &params),
         ("GET", ["access", "permissions"]) => permissions(cluster, token, &params),
         ("GET", ["cluster", "resources"]) => resources(cluster, token, &params),
+        ("GET", ["cluster", "status"]) => quorum::status(cluster, token, &params),
+        ("GET", ["nodes"]) => node_rows::list(cluster, token, &params),
         ("GET", ["cluster", "nextid"]) => nextid(cluster, &params),
         ("GET", ["nodes"]) => {
             params.check(&[])?;

@@ -168,7 +168,7 @@ impl Cluster {
         } = &step.change;
         let vm = self.existing_vm(node, *vmid)?;
         step.check(&self.acl_of(token), vm)?;
-        if self.setup.no_quorum {
+        if !self.has_quorum() {
             return Err(failure(500, &super::vm_paths::cannot_write(node, *vmid)));
         }
         match &step.value {

@@ -52,7 +52,7 @@ pub(super) fn clone(
     }
     check_target_is_known(cluster, params)?;
     check_storage(cluster, node, params)?;
-    if cluster.setup.no_quorum {
+    if !cluster.has_quorum() {
         return Err(failure(500, "cluster not ready - no quorum?"));
     }
 

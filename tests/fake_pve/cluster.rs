@@ -10,6 +10,7 @@ use super::guests::{CachedRow, Guest};
 use super::ha::Filed;
 use super::kept::Kept;
 use super::prebuilt::Prebuilt;
+use super::quorum::Here;
 use super::setup::{GuestType, Refresh, Setup};
 use super::strangers::Strangers;
 use super::tasks::Task;
@@ -26,6 +27,8 @@ pub(crate) struct Cluster {
     pub(crate) setup: Setup,
     /// How many requests have come so far.
     pub(super) requests: usize,
+    /// Where the request comes in that is answered.
+    pub(super) here: Here,
     pub(super) kept: Vec<Kept>,
     pub(super) filed: Vec<Filed>,
     pub(super) writings: Vec<Writing>,
@@ -78,6 +81,10 @@ impl Cluster {
             tasks: Vec::new(),
             actions: Vec::new(),
             dead_rows: dead_rows.map(|(vmid, row)| (*vmid, row.into())).collect(),
+            here: Here {
+                node: setup.nodes[0].clone(),
+                is_cut_off: false,
+            },
             setup,
             requests: 0,
             kept: Vec::new(),
@@ -113,10 +120,6 @@ impl Cluster {
         self.wait_for_lock(vmid);
         let row = self.guests.remove(&vmid).and_then(|guest| guest.row);
         self.dead_rows.extend(row.map(|row| (vmid, row)));
-    }
-
-    pub(super) fn is_offline(&self, node: &str) -> bool {
-        self.setup.offline.iter().any(|offline| offline == node)
     }
 
     pub(super) fn reach(&self, node: &str) -> Result<(), Unreachable> {

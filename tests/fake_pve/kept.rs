@@ -4,10 +4,12 @@ use super::answers;
 use super::cluster::Cluster;
 use super::faults::LateAnswer;
 use super::http::Request;
+use super::quorum::Here;
 
 /// Nobody waits for the answer any more.
 pub(super) struct Kept {
     request: Request,
+    here: Here,
     /// Acted upon once so many requests have come in all; else when the daemon is woken.
     due: Option<usize>,
     /// How many requests apart its options are written.
@@ -18,7 +20,13 @@ impl Cluster {
     pub(super) fn keep(&mut self, request: Request, late: &LateAnswer) {
         let due = late.after.map(|more| self.requests + more);
         let each = late.each;
-        self.kept.push(Kept { request, due, each });
+        let here = self.here.clone();
+        self.kept.push(Kept {
+            request,
+            here,
+            due,
+            each,
+        });
     }
 
     pub(super) fn act_on_what_is_due(&mut self) {
@@ -41,8 +49,10 @@ impl Cluster {
         let kept = std::mem::take(&mut self.kept);
         let (now, later) = kept.into_iter().partition(|kept| now(kept));
         self.kept = later;
-        for Kept { request, each, .. } in now {
-            self.slowly = each;
+        for kept in now {
+            let Kept { request, here, .. } = kept;
+            self.here = here;
+            self.slowly = kept.each;
             let _nobody_hears_it = answers::answer(self, &request);
             self.slowly = None;
         }

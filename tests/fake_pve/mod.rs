@@ -47,6 +47,7 @@ mod prebuilt;
 mod privileges;
 mod processes;
 mod pveum;
+mod quorum;
 mod replies;
 mod resize;
 mod rights;
@@ -78,6 +79,7 @@ pub(crate) use setup::{SECRET, Setup, TOKEN};
 pub(crate) use shared::Seen;
 
 use door::Door;
+use quorum::Here;
 use shared::Shared;
 use tls::Identity;
 
@@ -127,6 +129,18 @@ impl FakePve {
         let address = Ipv4Addr::LOCALHOST.into();
         Self::open(address, None, |door| {
             Shared::of(cluster, faults, door, None)
+        })
+    }
+
+    /// This node of the same cluster, which has lost the others, and with them its quorum.
+    pub(crate) fn start_cut_off(other: &Self, node: &str) -> Self {
+        let cluster = other.shared.cluster.clone();
+        let here = Here {
+            node: node.to_owned(),
+            is_cut_off: true,
+        };
+        Self::open(Ipv4Addr::LOCALHOST.into(), None, |door| {
+            Shared::of(cluster, &[], door, None).at(here)
         })
     }
 

@@ -33,7 +33,7 @@ pub(super) fn start(
     ];
     let vmid = params.check_for(vmid, &[], &known)?;
     params.leave_to_root("skiplock")?;
-    if cluster.setup.no_quorum {
+    if !cluster.has_quorum() {
         return Err(failure(500, "cluster not ready - no quorum?"));
     }
     let work = if cluster.is_under_ha(node, vmid) {

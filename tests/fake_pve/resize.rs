@@ -109,7 +109,7 @@ impl Cluster {
         if wanted == size {
             return Ok(Vec::new());
         }
-        if self.setup.no_quorum {
+        if !self.has_quorum() {
             return Err(super::vm_paths::cannot_write(node, vmid));
         }
         let exit = self.setup.resize_exit.next();

@@ -11,10 +11,13 @@ use super::cluster::Cluster;
 use super::door::{Door, PATIENCE};
 use super::faults::{Fault, Faults, Mishap};
 use super::http::{self, Answer, Manners, Request};
+use super::quorum::Here;
 use super::setup::Setup;
 
 pub(super) struct Shared {
     pub(super) cluster: Arc<Mutex<Cluster>>,
+    /// Where requests come in.
+    pub(super) here: Here,
     chronicle: Mutex<Chronicle>,
     arrived: Condvar,
     pub(super) door: Door,
@@ -71,7 +74,12 @@ impl Shared {
         tls: Option<Arc<ServerConfig>>,
     ) -> Self {
         let setup = cluster.lock().expect("a cluster in order").setup.clone();
+        let here = Here {
+            node: setup.nodes[0].clone(),
+            is_cut_off: false,
+        };
         Self {
+            here,
             chronicle: Mutex::new(Chronicle {
                 seen: Vec::new(),
                 faults: Faults::new(faults),
@@ -90,6 +98,10 @@ impl Shared {
         }
     }
 
+    pub(super) fn at(self, here: Here) -> Self {
+        Self { here, ..self }
+    }
+
     pub(super) fn cluster(&self) -> MutexGuard<'_, Cluster> {
         self.cluster.lock().expect("no thread panicked over it")
     }
@@ -106,6 +118,7 @@ impl Shared {
         let mut cluster = self.cluster();
         let mishap = self.witness(request);
         cluster.count_request();
+        cluster.here.clone_from(&self.here);
         if let Some(Mishap::Late(late)) = &mishap {
             cluster.keep(request.clone(), late);
         }

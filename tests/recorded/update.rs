@@ -14,6 +14,17 @@ pub(super) fn web_01() -> State {
     with(json!({"guests": [{"vmid": 101, "name": "web-01"}, template()]}))
 }
 
+/// The other node is off.
+pub(super) fn no_quorum_of_two() -> State {
+    with(json!({
+        "nodes": ["pve1", "pve2"],
+        "offline": ["pve2"],
+        "no_quorum": true,
+        "guests": [{"vmid": 102}],
+        "tokens": {"homelab@pve!cli": "blind"},
+    }))
+}
+
 pub(super) fn no_quorum() -> State {
     let mut template = template();
     template["vmid"] = json!(9001);
