@@ -65,7 +65,9 @@ impl Cluster {
             return;
         }
         let order = self.tasks[number].order.clone();
-        if let Some(race) = self.who_has(&order) {
+        if self.is_vmid_busy(order.newid) {
+            self.tasks[number].fail_to_lock();
+        } else if let Some(race) = self.who_has(&order) {
             self.lose(number, race);
         } else if let Some(exit) = self.storage_is_busy() {
             let task = &mut self.tasks[number];
@@ -93,6 +95,16 @@ impl Cluster {
         let usual = || Guest::usual_template(order.source, &order.node);
         let source = self.guests.get(&order.source).cloned();
         source.unwrap_or_else(usual)
+    }
+
+    /// Somebody else works on a VMID that no guest has: one is being destroyed, or just was.
+    fn is_vmid_busy(&mut self, vmid: u32) -> bool {
+        let left = self.setup.busy_vmids.get_mut(&vmid);
+        let Some(left) = left.filter(|left| **left > 0) else {
+            return false;
+        };
+        *left -= 1;
+        true
     }
 
     /// The words of a worker that waited too long for its storage. What it had made by then
@@ -132,13 +144,8 @@ impl Cluster {
         self.races[race as usize] += 1;
         let task = &mut self.tasks[number];
         let (node, newid) = (&task.order.node, task.order.newid);
-        let waiting = || "trying to acquire lock...".to_owned();
         let (first_line, exit) = match race {
-            Race::LockHeld => {
-                let lock = format!("/var/lock/qemu-server/lock-{newid}.conf");
-                let exit = format!("can't lock file '{lock}' - got timeout");
-                (Some(waiting()), exit)
-            }
+            Race::LockHeld => return task.fail_to_lock(),
             Race::Refused | Race::FileThere => (None, file_exists(newid)),
             Race::TakenElsewhere => {
                 let file = format!("/etc/pve/nodes/{node}/qemu-server/{newid}.conf");

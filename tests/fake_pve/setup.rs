@@ -64,6 +64,9 @@ pub(crate) struct Setup {
     pub(crate) agents: BTreeMap<u32, AgentSetup>,
     /// Nothing can be written, and everything read.
     pub(crate) no_quorum: bool,
+    /// VMIDs whose lock somebody holds for some other work, though no guest has them: so many clones
+    /// wait for it in vain.
+    pub(crate) busy_vmids: BTreeMap<u32, u32>,
     /// A worker that begins while so many others copy waits too long for its storage, and fails.
     pub(crate) copying_at_once: Option<usize>,
     /// Each time so many clone POSTs have come, a stranger takes the last one's VMID a moment
@@ -112,6 +115,7 @@ impl Default for Setup {
             agent: AgentSetup::default(),
             agents: BTreeMap::new(),
             no_quorum: false,
+            busy_vmids: BTreeMap::new(),
             copying_at_once: None,
             strangers_every: None,
             strangers_at_most: u32::MAX,

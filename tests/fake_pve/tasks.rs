@@ -122,6 +122,14 @@ impl Task {
         self.log_end();
     }
 
+    /// The new VMID's lock is held by somebody else.
+    pub(super) fn fail_to_lock(&mut self) {
+        let lock = format!("/var/lock/qemu-server/lock-{}.conf", self.order.newid);
+        let waiting = "trying to acquire lock...".to_owned();
+        let exit = format!("can't lock file '{lock}' - got timeout");
+        self.fail(Some(waiting), exit);
+    }
+
     /// Whether this look at the status, which finds it running, is the last one to do so.
     pub(super) fn is_over_after_a_look(&mut self) -> bool {
         match &mut self.pace {

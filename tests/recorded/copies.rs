@@ -88,6 +88,49 @@ fn disks_lie_where_they_shall(#[case] form: &str, #[case] files: [&str; 3]) {
     );
 }
 
+/// Not even the one that may do everything.
+#[rstest]
+#[case::pci(
+    json!({"hostpci0": "0000:01:00,pcie=1"}),
+    "only root can set 'hostpci0' config for non-mapped devices"
+)]
+#[case::usb(json!({"usb0": "host=046d:c52b"}), "only root can set 'usb0' config for real devices")]
+#[case::mapped(json!({"hostpci0": "mapping=gpu,pcie=1", "usb0": "mapping=stick"}), "OK")]
+#[case::spice(json!({"usb0": "spice,usb3=1"}), "OK")]
+#[case::arguments(json!({"args": "-s", "cicustom": "user=local:snippets/x.yaml"}), "OK")]
+fn no_token_may_clone_a_raw_device_of_the_host(#[case] config: Value, #[case] reason: &str) {
+    let fake = with_template(&config);
+    let answer = post(&fake, CLONE, "newid=101&name=web-1");
+    assert_eq!(answer.reason, reason);
+    assert_eq!(answer.status == 500, reason != "OK");
+    fake.finish_all();
+    if reason == "OK" {
+        let copy = super::update::config(&fake);
+        for (option, value) in config.as_object().unwrap() {
+            assert_eq!(copy[option], *value);
+        }
+    }
+}
+
+#[test]
+fn a_clone_takes_a_privilege_for_each_mapped_device() {
+    let mut acl = super::acl::enough();
+    let clone = |acl: &Value| {
+        let fake = super::acl::may(acl);
+        let mut cluster = fake.cluster();
+        let template = cluster.guests.get_mut(&9000).unwrap();
+        template
+            .config
+            .insert("hostpci0".to_owned(), json!("mapping=gpu"));
+        drop(cluster);
+        clone_as_cloner(&fake, "newid=101").reason
+    };
+    let before = clone(&acl);
+    acl["/mapping/pci/gpu"] = json!(["Mapping.Use"]);
+    let refusal = "Permission check failed (/mapping/pci/gpu, Mapping.Use)";
+    assert_eq!([before, clone(&acl)], [refusal, "OK"]);
+}
+
 #[test]
 fn a_clone_is_told_from_the_one_that_had_its_vmid_before() {
     let fake = with_template(&json!({}));

@@ -50,6 +50,20 @@ fn the_first_of_two_posts_wins_and_is_not_disturbed() {
 }
 
 #[test]
+fn the_lock_of_a_vmid_that_is_free_may_be_held_for_a_while() {
+    let fake = with(json!({"guests": [template()], "busy_vmids": {"951": 2}})).fake;
+    let ends = [(); 3].map(|()| {
+        let free = get(&fake, "/cluster/nextid?vmid=951").status == 200;
+        let upid = clone(&fake, "newid=951&name=web-1");
+        (free, exit_of(&fake, &upid))
+    });
+    let busy = "can't lock file '/var/lock/qemu-server/lock-951.conf' - got timeout";
+    let expected = [(true, busy), (true, busy), (true, "OK")];
+    assert_eq!(ends, expected.map(|(free, exit)| (free, exit.to_owned())));
+    assert_eq!(fake.cluster().races, [0; 4]);
+}
+
+#[test]
 fn a_vmid_that_a_clone_has_got_is_refused_at_once() {
     let steps = json!({"appears": 1, "named": 9, "done": 9});
     let fake = with(json!({"guests": [template()], "clone_steps": steps})).fake;

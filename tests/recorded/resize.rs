@@ -57,11 +57,18 @@ fn a_digest_that_is_outdated_is_found_out_in_the_task() {
 }
 
 #[test]
-fn a_storage_may_have_its_say() {
-    let exits = json!(["lvextend failed", "OK"]);
+fn a_slow_storage_takes_longer_than_it_may_and_later_does_not() {
+    let slow = "command '/usr/bin/qemu-img resize -f raw \
+                /var/lib/vz/images/101/vm-101-disk-0.raw 9663676416' failed: got timeout";
+    let exits = json!([slow, slow, "OK"]);
     let fake = with(json!({"guests": [{"vmid": 101}], "resize_exit": exits})).fake;
-    let exits = [(); 2].map(|()| resize(&fake, "disk=scsi0&size=9G"));
-    assert_eq!(exits, ["lvextend failed", "OK"]);
+    let seen = [(); 3].map(|()| {
+        let exit = resize(&fake, "disk=scsi0&size=9G");
+        (exit, config(&fake)["scsi0"].clone())
+    });
+    let disk = |size: &str| json!(format!("data:101/vm-101-disk-0.raw,size={size}"));
+    let expected = [(slow, disk("2G")), (slow, disk("2G")), ("OK", disk("9G"))];
+    assert_eq!(seen, expected.map(|(exit, disk)| (exit.to_owned(), disk)));
 }
 
 #[rstest]

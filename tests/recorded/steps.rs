@@ -98,6 +98,10 @@ fn a_new_guest_gets_the_row_of_the_dead_one_before_it() {
     let before = name(&fake);
     clone(&fake, "newid=101&name=web-1");
     let row = name(&fake);
+    fake.finish_all();
+    // The node reads the configurations themselves.
+    let vms = get(&fake, "/nodes/pve1/qemu").json();
+    assert_eq!(vms["data"][0]["name"], "web-1");
     fake.cluster().remove(101);
     clone(&fake, "newid=101&name=web-2");
     assert_eq!(
