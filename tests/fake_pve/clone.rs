@@ -201,13 +201,14 @@ fn check_bridges(acl: &Acl, source: &Guest) -> Result<(), Answer> {
     Ok(())
 }
 
-/// Not every storage can have a disk on top of another one.
+/// Not every storage can have a disk on top of another one, and only a template's disk is a base.
 fn check_links(cluster: &Cluster, source: &Guest, full: bool) -> Result<(), Answer> {
     for (option, drive) in drives_of(&source.config) {
         let Some(storage) = drive.storage().filter(|_| !full && !drive.is_cdrom()) else {
             continue;
         };
-        if !cluster.setup.storage(storage)?.kind.has_linked_clones() {
+        let kind = cluster.setup.storage(storage)?.kind;
+        if !kind.has_linked_clones() || !drive.is_base() {
             let (file, words) = (&drive.file, "Linked clone feature is not supported for");
             return Err(format!("{words} '{file}' ({option})").into());
         }

@@ -97,6 +97,12 @@ impl Drive {
         self.volume().contains("cloudinit")
     }
 
+    /// Of a template: `base-9000-disk-0.raw`, maybe behind a folder.
+    pub(super) fn is_base(&self) -> bool {
+        let name = self.volume().rsplit('/').next();
+        name.is_some_and(|name| name.starts_with("base-"))
+    }
+
     /// Bytes.
     pub(super) fn size(&self) -> Option<u64> {
         parse_size(self.get("size")?)

@@ -57,11 +57,28 @@ pub(super) fn vm_280_runs() -> State {
 }
 
 pub(super) fn started_in_a_backup() -> State {
-    let guests = json!([{"vmid": 286, "status": "running", "lock": "backup"}]);
+    let vm = json!({"vmid": 286, "status": "running", "lock": "backup"});
+    start_of(286, &json!([vm]))
+}
+
+fn start_of(vmid: u32, guests: &Value) -> State {
     let mut state = with(json!({"guests": guests}));
-    let answer = post(&state.fake, "/nodes/pve1/qemu/286/status/start", "").json();
+    let path = format!("/nodes/pve1/qemu/{vmid}/status/start");
+    let answer = post(&state.fake, &path, "").json();
     state.upid = answer["data"].as_str().map(str::to_owned);
     state
+}
+
+pub(super) fn start_of_a_template() -> State {
+    start_of(9000, &json!([template()]))
+}
+
+pub(super) fn start_of_nobody() -> State {
+    start_of(150, &json!([]))
+}
+
+pub(super) fn start_of_a_locked_vm() -> State {
+    start_of(102, &json!([{"vmid": 102, "lock": "backup"}]))
 }
 
 fn stopped_vm(mut story: Value) -> State {

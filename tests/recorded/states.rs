@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::client::post;
 use crate::fake_pve::{FakePve, Setup};
+use crate::recording::Recording;
 
 pub(super) struct State {
     pub(super) fake: FakePve,
@@ -103,6 +104,54 @@ pub(super) fn offline_node_and_container() -> State {
 /// And the token of the README, whose privileges do not matter for what it looks at here.
 pub(super) fn two_nodes() -> State {
     with(json!({"nodes": ["pve1", "pve2"], "tokens": {"homelab@pve!cli": "blind"}}))
+}
+
+/// The guests of recorded rows.
+fn guests_of(name: &str) -> State {
+    let recorded: Value = serde_json::from_str(&Recording::load(name).answer).expect("JSON");
+    let rows = recorded["data"].as_array().expect("rows").iter();
+    let guests = rows.map(|row| {
+        let mut guest = json!({"template": row["template"] == 1, "config": {}});
+        for option in ["vmid", "name", "node", "type", "status", "pool", "lock"] {
+            if !row[option].is_null() {
+                guest[option] = row[option].clone();
+            }
+        }
+        if !row["tags"].is_null() {
+            guest["config"]["tags"] = row["tags"].clone();
+        }
+        if !row["hastate"].is_null() {
+            guest["ha"] = row["hastate"].clone();
+        }
+        guest
+    });
+    let guests: Vec<Value> = guests.collect();
+    with(json!({"nodes": ["pve1", "pve2"], "guests": guests}))
+}
+
+pub(super) fn running_beside_containers() -> State {
+    guests_of("resources-running-and-containers")
+}
+
+pub(super) fn many_without_quorum() -> State {
+    let state = guests_of("no-quorum-resources");
+    state.fake.cluster().setup.no_quorum = true;
+    state
+}
+
+pub(super) fn container_300() -> State {
+    with(json!({"guests": [{"vmid": 300, "name": "ct-1", "type": "lxc"}]}))
+}
+
+/// Its disk is no base, for it was made a template by its option alone.
+pub(super) fn template_by_its_option_alone() -> State {
+    with(json!({
+        "guests": [{
+            "vmid": 403, "name": "one-go", "template": true,
+            "config": {"scsi0": "local:403/vm-403-disk-0.qcow2,size=256M"},
+        }],
+        "storages": {"local": {}},
+    }))
 }
 
 pub(super) fn dead_pve3() -> State {
