@@ -1,20 +1,22 @@
 //! Options of a VM: `--set` and `--ssh-key`, and whether they are set already.
 
+mod check;
 mod compare;
 mod error;
+mod options;
 mod public_keys;
 pub mod resize;
 pub mod setup;
+mod tags;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use snafu::{OptionExt, ResultExt, ensure};
 
-use self::compare::asks_for_new_volume;
+use self::check::check;
+use self::compare::{SSH_KEYS, asks_for_new_volume, is_same, to_send};
 pub use self::error::Error;
-
-use self::compare::{SSH_KEYS, is_same, to_send};
 use self::error::{
     GivenTwiceSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu, PrivateKeySnafu, ReadSnafu,
 };
@@ -144,6 +146,7 @@ impl Setting {
         ensure!(!text.is_empty(), NoValueSnafu { key });
         let origin = format!("--set {key}");
         ensure!(!is_private_key(&text), PrivateKeySnafu { origin });
+        check(key, &text)?;
         Ok(Setting {
             key: key.to_owned(),
             value: Secret::new(text),
@@ -204,15 +207,19 @@ fn is_key(text: &str) -> bool {
 fn what_to_take_instead(key: &str) -> Option<&'static str> {
     Some(match key {
         "name" => "the VM's name is the first argument",
-        "vmid" => "the VMID is --vmid",
-        "node" => "the node is --node",
-        "template" => "a template is made of a VM that is done: qm template VMID",
-        "lock" | "digest" | "skiplock" | "force" | "background_delay" => "it is no option of a VM",
-        "delete" | "revert" => "nothing is taken away here; on the node: qm set VMID --delete …",
-        "meta" | "vmgenid" | "vmstate" | "parent" | "snaptime" | "runningmachine" => {
-            "it is the server's own affair"
+        "vmid" => "use --vmid",
+        "node" => "use --node",
+        "template" => "to make a template of a VM, on its node: qm template VMID",
+        "lock" | "digest" | "skiplock" | "force" | "background_delay" => {
+            "this is not an option of a VM"
         }
-        _ if property::is_numbered(key, &["unused"]) => "it is what is left of a disk",
+        "delete" | "revert" => "to remove an option, on the VM's node: qm set VMID --delete OPTION",
+        "meta" | "vmgenid" | "vmstate" | "parent" | "snaptime" | "runningmachine" => {
+            "only the server sets this"
+        }
+        // It would read back as ide2.
+        "cdrom" => "use ide2, with media=cdrom",
+        _ if property::is_numbered(key, &["unused"]) => "this is a disk that was detached",
         _ => return None,
     })
 }

@@ -1,0 +1,38 @@
+//! Tags are a set of words, which the server writes in lower case, in alphabetical order and with `;`
+//! between them. Other users and other tools add to them.
+
+use std::collections::BTreeSet;
+
+/// The option with the tags.
+pub(super) const TAGS: &str = "tags";
+
+/// Whether these are the same tags.
+pub(super) fn is_same_tags(wanted: &str, current: &str) -> bool {
+    in_lower_case(wanted) == in_lower_case(current)
+}
+
+fn in_lower_case(text: &str) -> BTreeSet<String> {
+    tags(text).map(str::to_lowercase).collect()
+}
+
+fn tags(text: &str) -> impl Iterator<Item = &str> {
+    let tags = text.split(|c: char| c == ';' || c == ',' || c.is_whitespace());
+    tags.filter(|tag| !tag.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::in_another_order("web;prod", "prod;web", true)]
+    #[case::with_commas_and_spaces("web, prod b", "b;prod;web", true)]
+    #[case::in_capitals("Web", "web", true)]
+    #[case::twice("web;web", "web", true)]
+    #[case::one_less("web", "prod;web", false)]
+    #[case::one_more("web;prod", "web", false)]
+    fn tags_are_a_set(#[case] wanted: &str, #[case] current: &str, #[case] expected: bool) {
+        assert_eq!(is_same_tags(wanted, current), expected);
+    }
+}
