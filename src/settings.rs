@@ -21,6 +21,7 @@ use self::error::{
     GivenTwiceSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu, PrivateKeySnafu, ReadSnafu,
 };
 use self::public_keys::{is_private_key, public_keys};
+use self::tags::{TAGS, with_tags_of};
 use crate::config::small_file::SmallFile;
 use crate::pve::secret::Secret;
 use crate::pve::{VmConfig, property};
@@ -99,16 +100,22 @@ impl Settings {
     }
 
     /// The options whose current value is not the wanted one. A value that cannot be read counts as
-    /// wanted if its option is in `known`, the ones that are known to have been set.
-    pub fn changes(&self, current: &VmConfig, known: &BTreeSet<String>) -> Vec<Change> {
+    /// wanted if its option is in `known`, the ones that are known to have been set. In a VM that is not
+    /// `new`, other users may have added tags, which are kept.
+    pub fn changes(&self, current: &VmConfig, known: &BTreeSet<String>, new: bool) -> Vec<Change> {
         let changes = self.0.iter().filter_map(|setting| {
-            let value = current.option(&setting.key);
+            let (key, wanted) = (setting.key.as_str(), setting.value.expose());
+            let value = current.option(key);
+            let wanted = match value {
+                Some(value) if key == TAGS && !new => &with_tags_of(wanted, value),
+                _ => wanted,
+            };
             let is_set = match value {
-                Some(value) if is_hidden(value) => known.contains(&setting.key),
-                Some(value) => is_same(&setting.key, setting.value.expose(), value),
+                Some(value) if is_hidden(value) => known.contains(key),
+                Some(value) => is_same(key, wanted, value),
                 None => false,
             };
-            (!is_set).then(|| setting.change(value))
+            (!is_set).then(|| setting.change(wanted, value))
         });
         changes.collect()
     }
@@ -154,8 +161,8 @@ impl Setting {
         })
     }
 
-    fn change(&self, current: Option<&str>) -> Change {
-        let (key, value) = (&self.key, self.value.expose());
+    fn change(&self, value: &str, current: Option<&str>) -> Change {
+        let key = &self.key;
         let is_short = |text: &str| text.chars().count() <= 60 && !text.contains('\n');
         let shown = match current {
             _ if !self.is_shown || !is_short(value) => key.clone(),

@@ -113,7 +113,7 @@ fn configure(
         return Ok(());
     }
     let mut note = journal.note_of(existing.vm.vmid);
-    let known = &note.set;
+    let (known, new) = (&note.set, existing.created);
     let set = engine.take(existing, Step::Configure, |taking| {
         // The options that are set by then and cannot be read back.
         let mut unreadable = BTreeSet::new();
@@ -121,7 +121,7 @@ fn configure(
             let config = taking.config()?;
             let keys = settings.unreadable(&config);
             unreadable = keys.map(str::to_owned).collect();
-            let changes = settings.changes(&config, known);
+            let changes = settings.changes(&config, known, new);
             if changes.is_empty() {
                 return Ok(None);
             }

@@ -11,6 +11,14 @@ pub(super) fn is_same_tags(wanted: &str, current: &str) -> bool {
     in_lower_case(wanted) == in_lower_case(current)
 }
 
+/// The current tags, and the wanted ones that are not among them.
+pub(super) fn with_tags_of(wanted: &str, current: &str) -> String {
+    let there = in_lower_case(current);
+    let missing = tags(wanted).filter(|tag| !there.contains(&tag.to_lowercase()));
+    let all: Vec<&str> = tags(current).chain(missing).collect();
+    all.join(";")
+}
+
 fn in_lower_case(text: &str) -> BTreeSet<String> {
     tags(text).map(str::to_lowercase).collect()
 }
@@ -34,5 +42,14 @@ mod tests {
     #[case::one_more("web;prod", "web", false)]
     fn tags_are_a_set(#[case] wanted: &str, #[case] current: &str, #[case] expected: bool) {
         assert_eq!(is_same_tags(wanted, current), expected);
+    }
+
+    #[rstest]
+    #[case::none_before("web, db", "", "web;db")]
+    #[case::others_before("web", "backup;prod", "backup;prod;web")]
+    #[case::some_before("Prod web", "backup;prod", "backup;prod;web")]
+    #[case::all_before("prod", "backup;prod", "backup;prod")]
+    fn tags_are_added(#[case] wanted: &str, #[case] current: &str, #[case] expected: &str) {
+        assert_eq!(with_tags_of(wanted, current), expected);
     }
 }

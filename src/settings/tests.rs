@@ -141,9 +141,24 @@ fn only_options_that_differ_are_changed(
 ) {
     let changes = gathered(words)
         .unwrap()
-        .changes(&config(there), &BTreeSet::new());
+        .changes(&config(there), &BTreeSet::new(), true);
     let seen: Vec<&str> = changes.iter().map(|change| change.shown.as_str()).collect();
     assert_eq!(seen, shown.into_iter().collect::<Vec<_>>());
+}
+
+#[rstest]
+#[case::new(true, "web", &["web"])]
+#[case::found(false, "web", &["prod;web"])]
+#[case::found_with_it(false, "PROD", &[])]
+fn tags_of_others_are_kept_unless_the_vm_is_new(
+    #[case] new: bool,
+    #[case] wanted: &str,
+    #[case] sent: &[&str],
+) {
+    let settings = gathered(&format!("tags={wanted}")).unwrap();
+    let changes = settings.changes(&config(&[("tags", "prod")]), &BTreeSet::new(), new);
+    let values: Vec<&str> = changes.iter().map(|it| it.value.expose()).collect();
+    assert_eq!(values, sent);
 }
 
 #[rstest]
@@ -158,7 +173,7 @@ fn a_hidden_value_is_set_again_unless_it_is_known_to_be_set(
     let there = config(there);
     let changes = |known: &[&str]| {
         let known = known.iter().map(|&key| key.to_owned()).collect();
-        settings.changes(&there, &known).len()
+        settings.changes(&there, &known, true).len()
     };
     assert_eq!(
         (changes(&["sshkeys"]), changes(&["cipassword"])),
