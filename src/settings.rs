@@ -1,6 +1,7 @@
 //! Options of a VM: `--set` and `--ssh-key`, and whether they are set already.
 
 mod check;
+pub mod cloud_init;
 mod compare;
 mod error;
 mod options;
@@ -79,6 +80,11 @@ impl Settings {
         self.0.is_empty()
     }
 
+    /// The names of the options in Proxmox VE.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|setting| setting.key.as_str())
+    }
+
     /// The wanted value of an option, if it is to be set.
     pub fn value_of(&self, key: &str) -> Option<&str> {
         let setting = self.0.iter().find(|setting| setting.key == key)?;
@@ -89,14 +95,6 @@ impl Settings {
     pub fn drives(&self) -> impl Iterator<Item = (&str, &str)> {
         let drives = self.0.iter().filter(|it| property::is_drive(&it.key));
         drives.map(|drive| (drive.key.as_str(), drive.value.expose()))
-    }
-
-    /// The options that reach the guest only through a cloud-init drive.
-    pub fn for_cloud_init(&self) -> Vec<&str> {
-        const KEYS: [&str; 5] = [SSH_KEYS, PASSWORD, "ciuser", "nameserver", "searchdomain"];
-        let is_meant = |key: &&str| KEYS.contains(key) || property::is_numbered(key, &["ipconfig"]);
-        let keys = self.0.iter().map(|setting| setting.key.as_str());
-        keys.filter(is_meant).collect()
     }
 
     /// The options whose current value is not the wanted one. A value that cannot be read counts as

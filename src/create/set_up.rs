@@ -52,7 +52,8 @@ fn take_steps(
     let is_checked = existing.created && attempt.growth.is_some();
     if setup.may_not_fit() && !is_checked {
         let config = engine.take(&mut existing, Step::Configure, Taking::config)?;
-        check_vm(run, &existing, &config)?;
+        let known = attempt.journal.note_of(existing.vm.vmid).set;
+        check_vm(run, &existing, &config, &known)?;
     }
     let sizes = sizes(setup, &existing, attempt.journal.record())?;
     configure(engine, &setup.settings, &mut existing, &mut attempt.journal)?;
