@@ -82,6 +82,9 @@ pub struct Note {
     /// The options that were set and that nobody may read.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub set: BTreeSet<String>,
+    /// Salted hashes of their values, by option.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hashes: BTreeMap<String, String>,
 }
 
 /// A line of the file.

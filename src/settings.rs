@@ -40,8 +40,7 @@ pub struct Setting {
     /// Its name in Proxmox VE.
     pub key: String,
     value: Secret,
-    /// Whether messages may show the value. A value from a file may be a secret.
-    is_shown: bool,
+    is_from_file: bool,
 }
 
 /// An option whose current value is not the wanted one.
@@ -65,7 +64,7 @@ impl Settings {
             settings.push(Setting {
                 key: SSH_KEYS.to_owned(),
                 value: Secret::new(public_keys(ssh_keys)?),
-                is_shown: false,
+                is_from_file: true,
             });
         }
         let mut keys = BTreeSet::new();
@@ -97,6 +96,12 @@ impl Settings {
         drives.map(|drive| (drive.key.as_str(), drive.value.expose()))
     }
 
+    /// Whether the password is among the program's arguments, which every user of the machine can see.
+    pub fn exposes_password(&self) -> bool {
+        let mut settings = self.0.iter();
+        settings.any(|it| it.key == PASSWORD && !it.is_from_file)
+    }
+
     /// The options whose current value is not the wanted one. A value that cannot be read counts as
     /// wanted if its option is in `known`, the ones that are known to have been set. In a VM that is not
     /// `new`, other users may have added tags, which are kept.
@@ -118,16 +123,19 @@ impl Settings {
         changes.collect()
     }
 
-    /// The options that cannot be read back after they were set: the password, and those that the
-    /// current configuration hides.
-    pub fn unreadable<'s>(&'s self, current: &'s VmConfig) -> impl Iterator<Item = &'s str> {
-        let keys = self.0.iter().map(|setting| setting.key.as_str());
-        keys.filter(|key| *key == PASSWORD || current.option(key).is_some_and(is_hidden))
+    /// The options that cannot be read back after they were set, with their wanted values: the password,
+    /// and those that the current configuration hides.
+    pub fn unreadable<'s>(
+        &'s self,
+        current: &'s VmConfig,
+    ) -> impl Iterator<Item = (&'s str, &'s Secret)> {
+        let settings = self.0.iter().map(|it| (it.key.as_str(), &it.value));
+        settings.filter(|(key, _)| *key == PASSWORD || current.option(key).is_some_and(is_hidden))
     }
 
     /// A text of the server without the values that may be secrets.
     pub fn masked_in(&self, words: String) -> String {
-        let secrets = self.0.iter().filter(|setting| !setting.is_shown);
+        let secrets = self.0.iter().filter(|setting| !setting.is_shown());
         secrets.fold(words, |words, secret| secret.value.masked_in(words))
     }
 }
@@ -155,15 +163,20 @@ impl Setting {
         Ok(Setting {
             key: key.to_owned(),
             value: Secret::new(text),
-            is_shown: !is_from_file && ![SSH_KEYS, PASSWORD].contains(&key),
+            is_from_file,
         })
+    }
+
+    /// Whether messages may show the value. A value from a file may be a secret.
+    fn is_shown(&self) -> bool {
+        !self.is_from_file && ![SSH_KEYS, PASSWORD].contains(&self.key.as_str())
     }
 
     fn change(&self, value: &str, current: Option<&str>) -> Change {
         let key = &self.key;
         let is_short = |text: &str| text.chars().count() <= 60 && !text.contains('\n');
         let shown = match current {
-            _ if !self.is_shown || !is_short(value) => key.clone(),
+            _ if !self.is_shown() || !is_short(value) => key.clone(),
             // A free text may have come from a file in an earlier run, and be a secret.
             Some(current) if is_short(current) && !is_free_text(key) => {
                 format!("{key}={value} (was {current})")

@@ -173,6 +173,42 @@ fn a_password_is_set_in_one_night_only(#[case] guests: serde_json::Value) {
     assert_eq!(sent(&fake, "cipassword"), ["new", "new"]);
 }
 
+/// Proxmox VE does not show a password, so only a hash of what was set tells whether another one is asked
+/// for.
+#[test]
+fn another_password_for_a_vm_that_has_one_is_a_warning_and_the_same_one_is_quiet() {
+    let fake = fake(&json!({}));
+    let state = StateDir::new();
+    let run = |password: &str| {
+        let homelab = Homelab::at(&fake).with_file("password", password);
+        let path = homelab.home().join("password");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, mode).unwrap();
+        let words = format!("{CREATE} --ensure --quiet --set cipassword=@password");
+        let seen = homelab.in_state(&state).run(&words);
+        assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
+        seen.stderr
+    };
+    let warning = "Warning: cipassword of VM 100 'web-1' on node 'pve1' was set before and is not \
+                   changed; to change it, on node 'pve1': qm set 100 --cipassword\n";
+    let nights = ["horse", "horse", "staple", "horse"].map(run);
+    assert_eq!(nights, ["", "", warning, ""]);
+    assert_eq!(sent(&fake, "cipassword"), ["horse"]);
+    // Somebody has removed it, so it is set again, and that one counts from then on.
+    let remove = |cluster: &mut Cluster| {
+        cluster
+            .guests
+            .get_mut(&100)
+            .unwrap()
+            .config
+            .remove("cipassword")
+    };
+    remove(&mut fake.cluster());
+    let nights = ["staple", "staple", "horse"].map(run);
+    assert_eq!(nights, ["", "", warning]);
+    assert_eq!(sent(&fake, "cipassword"), ["horse", "staple"]);
+}
+
 fn tags(fake: &FakePve) -> String {
     let cluster = fake.cluster();
     let tags = cluster.guests[&100].config.get("tags");

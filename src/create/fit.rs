@@ -92,6 +92,16 @@ pub fn tell_if_elsewhere(run: &Run, vm: &Vm) {
     }
 }
 
+/// A password among the arguments is warned of each time: other users can see it each time.
+pub fn warn_of_exposed_password(run: &Run) {
+    if run.order.setup.settings.exposes_password() {
+        run.progress.warning(
+            "every user of this machine can see the password in --set cipassword=…; --set \
+             cipassword=@FILE reads it from a file",
+        );
+    }
+}
+
 fn warn_of_ineffective(
     run: &Run,
     config: &VmConfig,

@@ -71,6 +71,7 @@ fn note(vmid: u32) -> Note {
         hosts: vec!["pve.lan:8006".into()],
         sizes: BTreeMap::new(),
         set: BTreeSet::from(["cipassword".into()]),
+        hashes: BTreeMap::from([("cipassword".into(), "salt:hash".into())]),
     }
 }
 
