@@ -31,6 +31,9 @@ pub struct Intent {
     pub node: Node,
     /// The template to clone.
     pub template: Vmid,
+    /// The name of that template. Absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_name: Option<String>,
     /// How to clone it.
     pub mode: Mode,
     /// Where its disks go, if not where the template's are.

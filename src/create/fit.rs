@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use super::failure::not_read;
 use super::order::Run;
-use crate::ledger::Growth;
+use crate::ledger::{Growth, Record};
 use crate::pve::VmConfig;
 use crate::pve::types::Guest;
 use crate::say::failure::{Failure, Kind};
@@ -88,6 +88,23 @@ pub fn tell_if_elsewhere(run: &Run, vm: &Vm) {
             vm.node,
             vm.vmid,
             word(&target.0)
+        ));
+    }
+}
+
+/// A VM is not cloned again, even if another template was asked for. Of a VM that is not finished yet that
+/// was refused before.
+pub fn tell_if_from_another_template(run: &Run, vm: &Vm, record: &Record) {
+    let Record::Finished(begun) = record else {
+        return;
+    };
+    let (vmid, asked) = (begun.template, &run.order.template);
+    if let Some(name) = &begun.template_name
+        && name != asked
+        && vmid.to_string() != *asked
+    {
+        run.progress.note(&format!(
+            "{vm} was created from template {vmid} '{name}' and stays so, though '{asked}' was asked for"
         ));
     }
 }

@@ -56,6 +56,7 @@ pub fn intent(vmid: u32) -> Intent {
         vmid: Vmid(vmid),
         node: Node("pve1".into()),
         template: Vmid(9000),
+        template_name: None,
         mode: Mode::Full,
         storage: None,
         pool: None,
