@@ -45,17 +45,15 @@ impl Secret {
     }
 
     fn salted(&self, salt: &str) -> String {
-        let mut hash = [0; 32];
-        let secret = self.0.as_bytes();
+        let mut hash = [0; 16];
         pbkdf2::derive(
             pbkdf2::PBKDF2_HMAC_SHA256,
             ITERATIONS,
             salt.as_bytes(),
-            secret,
+            self.0.as_bytes(),
             &mut hash,
         );
-        let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{salt}:{digits}")
+        format!("{salt}:{:032x}", u128::from_be_bytes(hash))
     }
 
     /// `text` with this secret masked: proxies repeat what they were sent.
