@@ -418,8 +418,8 @@ fn a_relative_size_of_a_vm_that_was_created_without_one_is_an_error() {
         .in_state(&state)
         .run(&format!("{CREATE} --ensure --resize scsi0=+8G"));
     let expected = "Creating VM 'web-1' from template 'debian-12'...\n\
-        VM 100 'web-1' already exists on node 'pve1', but has no known \
-        original size of disk scsi0, to which 8G could be added\n\
+        VM 100 'web-1' already exists on node 'pve1', but cannot grow \
+        disk scsi0 by 8G: its original size is unknown\n\
         Hint: give the whole size: --resize scsi0=SIZE\n";
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(1), expected));
     assert_eq!(fake.journal(), ["GET /nodes/pve1/qemu/100/config"]);

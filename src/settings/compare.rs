@@ -180,7 +180,6 @@ mod tests {
     #[case::word_in_place_of_a_number("boot", "order=1", "order=01", false)]
     #[case::net_with_a_flag_in_a_word("net0", "virtio,bridge=vmbr0,firewall=yes", NET, true)]
     #[case::net_with_a_flag_off("net0", "virtio,bridge=vmbr0,firewall=no", NET, false)]
-    #[case::net_with_zeros("net0", "virtio,tag=020", "virtio=BC:24:11:C6:8E:7F,tag=20", true)]
     #[case::net_without_mac("net0", "virtio,bridge=vmbr0", NET, true)]
     #[case::net_with_its_mac("net0", "virtio=bc:24:11:c6:8e:7f,bridge=vmbr0", NET, true)]
     #[case::net_in_long(
@@ -209,12 +208,7 @@ mod tests {
         "data:101/vm-101-disk-1.raw,serial=7,size=32G",
         false
     )]
-    #[case::key_with_another_name(
-        "scsi1",
-        "volume=data:101/vm-101-disk-1.raw,iops_rd_length=5",
-        "data:101/vm-101-disk-1.raw,iops_rd_max_length=5,size=32G",
-        true
-    )]
+    #[case::alias("scsi1", "data:8,bps_rd_length=5", "data:x,bps_rd_max_length=5", true)]
     #[case::new_volume_that_was_moved_since("scsi1", "fast:32", DISK, true)]
     #[case::new_volume_in_place_of_a_cd("ide2", "data:32", "none,media=cdrom", false)]
     #[case::imported("scsi1", "data:0,import-from=data:import/x.raw", DISK, true)]

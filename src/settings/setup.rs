@@ -98,17 +98,17 @@ pub enum Unfit {
         size: Size,
     },
 
-    #[snafu(display("has no known original size of disk {disk}, to which {by} could be added"))]
+    #[snafu(display("cannot grow disk {disk} by {by}: its original size is unknown"))]
     SizeUnknown { disk: String, by: Size },
 
     #[snafu(display("already has a disk {disk}, and --set {disk} asks for a new one"))]
     DiskThere { disk: String },
 
-    #[snafu(display("has its guest agent disabled, which is needed for the address"))]
+    #[snafu(display("has its guest agent disabled, and only the agent reports an address"))]
     NoAgent { vmid: Vmid },
 
     #[snafu(display(
-        "would have its guest agent disabled by --set agent, which is needed for the address"
+        "would have its guest agent disabled by --set agent, and only the agent reports an address"
     ))]
     AgentTurnedOff,
 }
@@ -173,7 +173,7 @@ mod tests {
     #[case::smaller("scsi0=2G", Err("has disk scsi0 of 2252M, which cannot shrink to 2G"))]
     #[case::more_than_nobody_knows(
         "virtio1=+8G",
-        Err("has no known original size of disk virtio1, to which 8G could be added")
+        Err("cannot grow disk virtio1 by 8G: its original size is unknown")
     )]
     fn sizes_are_checked_against_the_templates(
         #[case] resize: &str,
@@ -193,12 +193,12 @@ mod tests {
 
     #[rstest]
     #[case::turned_on("1", &[], None)]
-    #[case::turned_off("0", &[], Some("has its guest agent disabled, which is needed for the address"))]
+    #[case::turned_off("0", &[], Some("has its guest agent disabled, and only the agent reports an address"))]
     #[case::turned_on_by_the_way("0", &["agent=enabled=1"], None)]
     #[case::turned_off_by_the_way(
         "1",
         &["agent=0"],
-        Some("would have its guest agent disabled by --set agent, which is needed for the address")
+        Some("would have its guest agent disabled by --set agent, and only the agent reports an address")
     )]
     fn an_address_takes_an_agent(
         #[case] agent: &str,
