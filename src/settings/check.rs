@@ -9,7 +9,7 @@ use super::error::{
     BeyondLastSnafu, Error, MisspelledKeySnafu, MisspelledPartSnafu, WrongValueSnafu,
 };
 use super::options::{
-    ANY, Kind, NUMBERED, SINGLE, Schema, kind_of, number, split_number, without_key,
+    ANY, Kind, NUMBERED, SINGLE, Schema, kind_of, number, split_number, stem, without_key,
 };
 use crate::pve::{Size, property};
 use crate::say::closest::closest;
@@ -26,16 +26,9 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), Error> {
 fn check_unknown(key: &str) -> Result<(), Error> {
     let number = split_number(key);
     if let Some((kind, number)) = number
-        && let Some((_, last, _)) = NUMBERED.iter().find(|(name, ..)| *name == kind)
+        && let Some(&(_, last, _)) = NUMBERED.iter().find(|(name, ..)| *name == kind)
     {
-        ensure!(
-            number <= *last,
-            BeyondLastSnafu {
-                key,
-                kind,
-                last: *last
-            }
-        );
+        ensure!(number <= last, BeyondLastSnafu { key, kind, last });
     }
     let number = number.map_or(0, |(_, number)| number);
     let numbered = NUMBERED.iter().map(|(name, last, _)| {
@@ -51,19 +44,16 @@ fn check_unknown(key: &str) -> Result<(), Error> {
 }
 
 fn check_value(key: &str, value: &str, kind: Kind) -> Result<(), Error> {
+    let is_whole_from = |text, least, most| is_whole(text) && is_between(text, least, most);
     let (is_fine, expected, meant) = match kind {
         Kind::Text | Kind::Properties(_) => return Ok(()),
         Kind::Boolean => {
             let meant = property::flag(value).map(|flag| u8::from(flag).to_string());
-            (matches!(value, "0" | "1"), "0 or 1".to_owned(), meant)
+            (["0", "1"].contains(&value), "0 or 1".to_owned(), meant)
         }
         Kind::Integer(least, most) => {
-            let is_fine = is_whole(value) && is_between(value, least, most);
-            (
-                is_fine,
-                format!("a whole number{}", range(least, most)),
-                None,
-            )
+            let expected = format!("a whole number{}", range(least, most));
+            (is_whole_from(value, least, most), expected, None)
         }
         Kind::Number(most) => {
             let expected = format!("a number{}", range(0, most));
@@ -71,57 +61,53 @@ fn check_value(key: &str, value: &str, kind: Kind) -> Result<(), Error> {
         }
         Kind::Mebibytes(least) => {
             let number = without_key(value);
-            let is_fine = is_whole(number) && is_between(number, least, ANY);
             let expected = format!("a whole number of MiB{}", range(least, ANY));
-            (is_fine || number.contains('='), expected, mebibytes(number))
+            // A later version may have more keys.
+            let is_fine = is_whole_from(number, least, ANY) || number.contains('=');
+            (is_fine, expected, mebibytes(number))
         }
         Kind::OneOf(words) => {
             let words: Vec<&str> = words.split_whitespace().collect();
             // A later version may have 'win12'.
-            let letters = |word: &str| word.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-            let is_fine = words
-                .iter()
-                .any(|word| word[..letters(word)] == value[..letters(value)]);
+            let is_fine = words.iter().any(|word| stem(word) == stem(value));
             let meant = closest(value, words.iter().copied()).map(str::to_owned);
             (is_fine, format!("one of {}", words.join(", ")), meant)
         }
     };
-    ensure!(
-        is_fine,
-        WrongValueSnafu {
-            key,
-            expected,
-            meant
-        }
-    );
+    let wrong = WrongValueSnafu {
+        key,
+        expected,
+        meant,
+    };
+    ensure!(is_fine, wrong);
     Ok(())
 }
 
 fn check_parts(key: &str, text: &str, schema: &Schema) -> Result<(), Error> {
+    let known: Vec<&str> = schema.keys().collect();
     for (part, value) in property::parts(text) {
         let part = part.unwrap_or(schema.default);
-        let known: Vec<&str> = schema.keys().collect();
-        let expected = match part {
-            "" => format!("KEY=VALUE with one of the keys {}", known.join(", ")),
-            _ if !known.contains(&part) => match closest(part, known.into_iter()) {
+        let expected = if part.is_empty() {
+            format!("KEY=VALUE with one of the keys {}", known.join(", "))
+        } else if !known.contains(&part) {
+            match closest(part, known.iter().copied()) {
                 Some(meant) => return MisspelledPartSnafu { key, part, meant }.fail(),
                 None => continue,
-            },
-            _ if schema.is_flag(part) && property::flag(value).is_none() => {
-                format!("0 or 1 for {part}")
             }
-            _ if schema.is_number(part) && number(value).is_none() => {
-                format!("a number for {part}")
-            }
-            _ => continue,
+        } else if schema.is_flag(part) && property::flag(value).is_none() {
+            format!("0 or 1 for {part}")
+        } else if schema.is_number(part) && number(value).is_none() {
+            format!("a number for {part}")
+        } else {
+            continue;
         };
         let meant = None;
-        return WrongValueSnafu {
+        let wrong = WrongValueSnafu {
             key,
             expected,
             meant,
-        }
-        .fail();
+        };
+        return wrong.fail();
     }
     Ok(())
 }

@@ -62,8 +62,13 @@ pub(super) fn without_key(memory: &str) -> &str {
 
 /// `net` and 0 of `net0`.
 pub(super) fn split_number(key: &str) -> Option<(&str, u32)> {
-    let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    let stem = stem(key);
     Some((stem, key[stem.len()..].parse().ok()?))
+}
+
+/// A word without the number at its end.
+pub(super) fn stem(word: &str) -> &str {
+    word.trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
 impl Schema {
