@@ -156,7 +156,8 @@ impl Setting {
             SSH_KEYS => public_keys::in_text(&text, "--set sshkeys")?,
             _ => text,
         };
-        ensure!(!text.is_empty(), NoValueSnafu { key });
+        // The server would remove the option.
+        ensure!(!text.trim().is_empty(), NoValueSnafu { key });
         let origin = format!("--set {key}");
         ensure!(!is_private_key(&text), PrivateKeySnafu { origin });
         check(key, &text)?;

@@ -5,6 +5,8 @@
 
 use snafu::ensure;
 
+use super::PASSWORD;
+use super::compare::SSH_KEYS;
 use super::error::{
     BeyondLastSnafu, Error, MisspelledKeySnafu, MisspelledPartSnafu, WrongValueSnafu,
 };
@@ -16,6 +18,10 @@ use crate::say::closest::closest;
 
 /// Whether the server can be expected to accept this option with this value.
 pub(super) fn check(key: &str, value: &str) -> Result<(), Error> {
+    let may_have_lines = ["description", SSH_KEYS, PASSWORD].contains(&key);
+    if !may_have_lines && value.contains(['\n', '\r']) {
+        return wrong_value(key, "one line", None);
+    }
     match kind_of(key) {
         Some(Kind::Properties(schema)) => check_parts(key, value, &schema),
         Some(kind) => check_value(key, value, kind),
@@ -74,13 +80,11 @@ fn check_value(key: &str, value: &str, kind: Kind) -> Result<(), Error> {
             (is_fine, format!("one of {}", words.join(", ")), meant)
         }
     };
-    let wrong = WrongValueSnafu {
-        key,
-        expected,
-        meant,
-    };
-    ensure!(is_fine, wrong);
-    Ok(())
+    if is_fine {
+        Ok(())
+    } else {
+        wrong_value(key, &expected, meant)
+    }
 }
 
 fn check_parts(key: &str, text: &str, schema: &Schema) -> Result<(), Error> {
@@ -101,15 +105,18 @@ fn check_parts(key: &str, text: &str, schema: &Schema) -> Result<(), Error> {
         } else {
             continue;
         };
-        let meant = None;
-        let wrong = WrongValueSnafu {
-            key,
-            expected,
-            meant,
-        };
-        return wrong.fail();
+        return wrong_value(key, &expected, None);
     }
     Ok(())
+}
+
+fn wrong_value(key: &str, expected: &str, meant: Option<String>) -> Result<(), Error> {
+    let wrong = WrongValueSnafu {
+        key,
+        expected,
+        meant,
+    };
+    wrong.fail()
 }
 
 fn is_whole(text: &str) -> bool {
@@ -198,6 +205,7 @@ mod tests {
     #[case::memory_with_its_key("memory=current=512")]
     #[case::no_limit("migrate_downtime=99999999999")]
     #[case::text("ciuser=four")]
+    #[case::several_lines("description=a\nb")]
     fn what_the_server_may_accept_is_left_to_it(#[case] words: &str) {
         assert_eq!(said(words), "");
     }
@@ -228,6 +236,7 @@ mod tests {
     #[case::misspelled_word("bios=omvf", "one of seabios, ovmf / did you mean bios=ovmf?")]
     #[case::flag_in_a_part("net0=virtio,firewall=maybe", "0 or 1 for firewall")]
     #[case::number_in_a_part("net0=virtio,tag=ten", "a number for tag")]
+    #[case::two_lines("ciuser=a\nb", "one line")]
     #[case::no_key("ipconfig0=dhcp", "KEY=VALUE with one of the keys gw, gw6, ip, ip6")]
     fn a_value_of_another_type_is_refused(#[case] words: &str, #[case] expected: &str) {
         let (key, _) = words.split_once('=').unwrap();

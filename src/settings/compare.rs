@@ -174,6 +174,7 @@ mod tests {
     #[case::agent_off("agent", "0", "1", false)]
     #[case::cpu("cpu", "host", "cputype=host,flags=+aes", true)]
     #[case::boot_order("boot", "order=scsi0", "order=scsi0;net0", false)]
+    #[case::boot_order_with_spaces("boot", "order=scsi0 net0", "order=scsi0;net0", true)]
     #[case::flag_in_a_word("agent", "1", "yes", true)]
     #[case::flag_that_is_off("agent", "off", "1", false)]
     #[case::number_in_a_part("startup", "order=1,up=30", "order=01,up=030", true)]

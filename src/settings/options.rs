@@ -60,6 +60,12 @@ pub(super) fn without_key(memory: &str) -> &str {
     memory.strip_prefix("current=").unwrap_or(memory)
 }
 
+/// The words of a list.
+pub(super) fn words_of(list: &str) -> impl Iterator<Item = &str> {
+    let words = list.split(|c: char| c == ';' || c == ',' || c.is_whitespace());
+    words.filter(|word| !word.is_empty())
+}
+
 /// `net` and 0 of `net0`.
 pub(super) fn split_number(key: &str) -> Option<(&str, u32)> {
     let stem = stem(key);
@@ -82,6 +88,8 @@ impl Schema {
             (Some(flag), _) => u8::from(flag).to_string(),
             (_, Some(number)) => number.to_string(),
             _ if key == "macaddr" => value.to_ascii_lowercase(),
+            // Of devices to boot from.
+            _ if key == "order" => words_of(value).collect::<Vec<_>>().join(";"),
             _ => value.to_owned(),
         };
         (key, value)

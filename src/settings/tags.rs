@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::options::words_of;
+
 /// The option with the tags.
 pub(super) const TAGS: &str = "tags";
 
@@ -14,18 +16,13 @@ pub(super) fn is_same_tags(wanted: &str, current: &str) -> bool {
 /// The current tags, and the wanted ones that are not among them.
 pub(super) fn with_tags_of(wanted: &str, current: &str) -> String {
     let there = in_lower_case(current);
-    let missing = tags(wanted).filter(|tag| !there.contains(&tag.to_lowercase()));
-    let all: Vec<&str> = tags(current).chain(missing).collect();
+    let missing = words_of(wanted).filter(|tag| !there.contains(&tag.to_lowercase()));
+    let all: Vec<&str> = words_of(current).chain(missing).collect();
     all.join(";")
 }
 
 fn in_lower_case(text: &str) -> BTreeSet<String> {
-    tags(text).map(str::to_lowercase).collect()
-}
-
-fn tags(text: &str) -> impl Iterator<Item = &str> {
-    let tags = text.split(|c: char| c == ';' || c == ',' || c.is_whitespace());
-    tags.filter(|tag| !tag.is_empty())
+    words_of(text).map(str::to_lowercase).collect()
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ fn config(options: &[(&str, &str)]) -> VmConfig {
 #[case::no_key("=4", "--set …: expected KEY=VALUE")]
 #[case::key_in_capitals("Cores=4", "--set …: expected KEY=VALUE")]
 #[case::empty("tags=", "--set tags: the value is empty")]
+#[case::blank("description= \n", "--set description: the value is empty")]
 #[case::name("name=x", "--set name: the VM's name is the first argument")]
 #[case::lock("lock=backup", "--set lock: this is not an option of a VM")]
 #[case::delete(
