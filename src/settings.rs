@@ -16,19 +16,17 @@ use std::path::{Path, PathBuf};
 use snafu::{OptionExt, ResultExt, ensure};
 
 use self::check::check;
-use self::compare::{SSH_KEYS, asks_for_new_volume, is_same, to_send};
+use self::compare::{asks_for_new_volume, is_same, to_send};
 pub use self::error::Error;
 use self::error::{
     GivenTwiceSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu, PrivateKeySnafu, ReadSnafu,
 };
+use self::options::{PASSWORD, SSH_KEYS};
 use self::public_keys::{is_private_key, public_keys};
 use self::tags::{TAGS, with_tags_of};
 use crate::config::small_file::SmallFile;
 use crate::pve::secret::Secret;
 use crate::pve::{VmConfig, property};
-
-/// The password of cloud-init's user, which the server does not show.
-const PASSWORD: &str = "cipassword";
 
 /// The options to set, in the order in which they were given.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -5,13 +5,12 @@
 
 use snafu::ensure;
 
-use super::PASSWORD;
-use super::compare::SSH_KEYS;
 use super::error::{
     BeyondLastSnafu, Error, MisspelledKeySnafu, MisspelledPartSnafu, WrongValueSnafu,
 };
 use super::options::{
-    ANY, Kind, NUMBERED, SINGLE, Schema, kind_of, number, split_number, stem, without_key,
+    ANY, Kind, NUMBERED, PASSWORD, SINGLE, SSH_KEYS, Schema, kind_of, number, split_number, stem,
+    without_key,
 };
 use crate::pve::{Size, property};
 use crate::say::closest::closest;

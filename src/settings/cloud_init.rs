@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use super::compare::SSH_KEYS;
-use super::{PASSWORD, Settings};
+use super::Settings;
+use super::options::{PASSWORD, SSH_KEYS};
 use crate::pve::property::{is_numbered, value_of};
 use crate::pve::{VmConfig, is_cloud_init};
 

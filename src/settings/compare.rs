@@ -9,13 +9,10 @@ use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
 
-use super::options::{Kind, Schema, kind_of, number, without_key};
+use super::options::{Kind, SSH_KEYS, Schema, kind_of, number, without_key};
 use super::tags::{TAGS, is_same_tags};
 use crate::pve::property::{bare_value, is_drive, is_net, mac, parts, value_of};
 use crate::pve::{escaped, is_cloud_init};
-
-/// The option with cloud-init's public keys.
-pub(super) const SSH_KEYS: &str = "sshkeys";
 
 /// What the server needs to create a volume, and does not keep.
 const NOT_KEPT: [&str; 4] = ["file", "import-from", "format", "size"];

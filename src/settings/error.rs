@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use snafu::Snafu;
 
-use super::compare::SSH_KEYS;
+use super::options::SSH_KEYS;
 use crate::config::small_file::OpenToOthers;
 
 /// An error in `--set` or `--ssh-key`. No request has been sent. Messages do not contain values, which

@@ -3,6 +3,12 @@
 use self::Kind::{Boolean, Integer, Mebibytes, Number, OneOf, Properties, Text};
 use crate::pve::property::flag;
 
+/// The option with cloud-init's public keys.
+pub(super) const SSH_KEYS: &str = "sshkeys";
+
+/// The password of cloud-init's user, which the server does not show.
+pub(super) const PASSWORD: &str = "cipassword";
+
 /// The type of an option.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
