@@ -24,6 +24,7 @@ pub use self::order::{Order, Run};
 
 use self::attempt::Attempt;
 use self::decide::{Action, Pause, Wish, decide};
+use self::fit::warn_of_exposed_password;
 use self::journal::Journal;
 use self::set_up::set_up;
 use crate::say::failure::Failure;
@@ -37,6 +38,7 @@ pub fn create(run: &Run) -> Result<Existing, Failure> {
         "Creating VM '{}' from template '{}'...",
         order.name, order.template
     ));
+    warn_of_exposed_password(run);
     let mut attempt = Attempt::new(run, Journal::open(run)?);
     let existing = find_or_clone(&mut attempt);
     let existing = existing.map_err(|failure| attempt.before_the_vm(failure))?;

@@ -31,6 +31,9 @@ pub struct Intent {
     pub node: Node,
     /// The template to clone.
     pub template: Vmid,
+    /// The name of that template. Absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_name: Option<String>,
     /// How to clone it.
     pub mode: Mode,
     /// Where its disks go, if not where the template's are.
@@ -82,6 +85,9 @@ pub struct Note {
     /// The options that were set and that nobody may read.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub set: BTreeSet<String>,
+    /// Salted hashes of their values, by option.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hashes: BTreeMap<String, String>,
 }
 
 /// A line of the file.

@@ -1,30 +1,32 @@
 //! Options of a VM: `--set` and `--ssh-key`, and whether they are set already.
 
+mod check;
+pub mod cloud_init;
 mod compare;
 mod error;
+mod options;
 mod public_keys;
 pub mod resize;
 pub mod setup;
+mod tags;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use snafu::{OptionExt, ResultExt, ensure};
 
-use self::compare::asks_for_new_volume;
+use self::check::check;
+use self::compare::{asks_for_new_volume, is_same, to_send};
 pub use self::error::Error;
-
-use self::compare::{SSH_KEYS, is_same, to_send};
 use self::error::{
     GivenTwiceSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu, PrivateKeySnafu, ReadSnafu,
 };
+use self::options::{PASSWORD, SSH_KEYS};
 use self::public_keys::{is_private_key, public_keys};
+use self::tags::{TAGS, with_tags_of};
 use crate::config::small_file::SmallFile;
 use crate::pve::secret::Secret;
 use crate::pve::{VmConfig, property};
-
-/// The password of cloud-init's user, which the server does not show.
-const PASSWORD: &str = "cipassword";
 
 /// The options to set, in the order in which they were given.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -36,8 +38,7 @@ pub struct Setting {
     /// Its name in Proxmox VE.
     pub key: String,
     value: Secret,
-    /// Whether messages may show the value. A value from a file may be a secret.
-    is_shown: bool,
+    is_from_file: bool,
 }
 
 /// An option whose current value is not the wanted one.
@@ -61,7 +62,7 @@ impl Settings {
             settings.push(Setting {
                 key: SSH_KEYS.to_owned(),
                 value: Secret::new(public_keys(ssh_keys)?),
-                is_shown: false,
+                is_from_file: true,
             });
         }
         let mut keys = BTreeSet::new();
@@ -76,6 +77,11 @@ impl Settings {
         self.0.is_empty()
     }
 
+    /// The names of the options in Proxmox VE.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|setting| setting.key.as_str())
+    }
+
     /// The wanted value of an option, if it is to be set.
     pub fn value_of(&self, key: &str) -> Option<&str> {
         let setting = self.0.iter().find(|setting| setting.key == key)?;
@@ -88,39 +94,46 @@ impl Settings {
         drives.map(|drive| (drive.key.as_str(), drive.value.expose()))
     }
 
-    /// The options that reach the guest only through a cloud-init drive.
-    pub fn for_cloud_init(&self) -> Vec<&str> {
-        const KEYS: [&str; 5] = [SSH_KEYS, PASSWORD, "ciuser", "nameserver", "searchdomain"];
-        let is_meant = |key: &&str| KEYS.contains(key) || property::is_numbered(key, &["ipconfig"]);
-        let keys = self.0.iter().map(|setting| setting.key.as_str());
-        keys.filter(is_meant).collect()
+    /// Whether the password is among the program's arguments, which every user of the machine can see.
+    pub fn exposes_password(&self) -> bool {
+        let mut settings = self.0.iter();
+        settings.any(|it| it.key == PASSWORD && !it.is_from_file)
     }
 
     /// The options whose current value is not the wanted one. A value that cannot be read counts as
-    /// wanted if its option is in `known`, the ones that are known to have been set.
-    pub fn changes(&self, current: &VmConfig, known: &BTreeSet<String>) -> Vec<Change> {
+    /// wanted if its option is in `known`, the ones that are known to have been set. In a VM that is not
+    /// `new`, other users may have added tags, which are kept.
+    pub fn changes(&self, current: &VmConfig, known: &BTreeSet<String>, new: bool) -> Vec<Change> {
         let changes = self.0.iter().filter_map(|setting| {
-            let value = current.option(&setting.key);
+            let (key, wanted) = (setting.key.as_str(), setting.value.expose());
+            let value = current.option(key);
+            let wanted = match value {
+                Some(value) if key == TAGS && !new => &with_tags_of(wanted, value),
+                _ => wanted,
+            };
             let is_set = match value {
-                Some(value) if is_hidden(value) => known.contains(&setting.key),
-                Some(value) => is_same(&setting.key, setting.value.expose(), value),
+                Some(value) if is_hidden(value) => known.contains(key),
+                Some(value) => is_same(key, wanted, value),
                 None => false,
             };
-            (!is_set).then(|| setting.change(value))
+            (!is_set).then(|| setting.change(wanted, value))
         });
         changes.collect()
     }
 
-    /// The options that cannot be read back after they were set: the password, and those that the
-    /// current configuration hides.
-    pub fn unreadable<'s>(&'s self, current: &'s VmConfig) -> impl Iterator<Item = &'s str> {
-        let keys = self.0.iter().map(|setting| setting.key.as_str());
-        keys.filter(|key| *key == PASSWORD || current.option(key).is_some_and(is_hidden))
+    /// The options that cannot be read back after they were set, with their wanted values: the password,
+    /// and those that the current configuration hides.
+    pub fn unreadable<'s>(
+        &'s self,
+        current: &'s VmConfig,
+    ) -> impl Iterator<Item = (&'s str, &'s Secret)> {
+        let settings = self.0.iter().map(|it| (it.key.as_str(), &it.value));
+        settings.filter(|(key, _)| *key == PASSWORD || current.option(key).is_some_and(is_hidden))
     }
 
     /// A text of the server without the values that may be secrets.
     pub fn masked_in(&self, words: String) -> String {
-        let secrets = self.0.iter().filter(|setting| !setting.is_shown);
+        let secrets = self.0.iter().filter(|setting| !setting.is_shown());
         secrets.fold(words, |words, secret| secret.value.masked_in(words))
     }
 }
@@ -141,21 +154,28 @@ impl Setting {
             SSH_KEYS => public_keys::in_text(&text, "--set sshkeys")?,
             _ => text,
         };
-        ensure!(!text.is_empty(), NoValueSnafu { key });
+        // The server would remove the option.
+        ensure!(!text.trim().is_empty(), NoValueSnafu { key });
         let origin = format!("--set {key}");
         ensure!(!is_private_key(&text), PrivateKeySnafu { origin });
+        check(key, &text)?;
         Ok(Setting {
             key: key.to_owned(),
             value: Secret::new(text),
-            is_shown: !is_from_file && ![SSH_KEYS, PASSWORD].contains(&key),
+            is_from_file,
         })
     }
 
-    fn change(&self, current: Option<&str>) -> Change {
-        let (key, value) = (&self.key, self.value.expose());
+    /// Whether messages may show the value. A value from a file may be a secret.
+    fn is_shown(&self) -> bool {
+        !self.is_from_file && ![SSH_KEYS, PASSWORD].contains(&self.key.as_str())
+    }
+
+    fn change(&self, value: &str, current: Option<&str>) -> Change {
+        let key = &self.key;
         let is_short = |text: &str| text.chars().count() <= 60 && !text.contains('\n');
         let shown = match current {
-            _ if !self.is_shown || !is_short(value) => key.clone(),
+            _ if !self.is_shown() || !is_short(value) => key.clone(),
             // A free text may have come from a file in an earlier run, and be a secret.
             Some(current) if is_short(current) && !is_free_text(key) => {
                 format!("{key}={value} (was {current})")
@@ -204,15 +224,19 @@ fn is_key(text: &str) -> bool {
 fn what_to_take_instead(key: &str) -> Option<&'static str> {
     Some(match key {
         "name" => "the VM's name is the first argument",
-        "vmid" => "the VMID is --vmid",
-        "node" => "the node is --node",
-        "template" => "a template is made of a VM that is done: qm template VMID",
-        "lock" | "digest" | "skiplock" | "force" | "background_delay" => "it is no option of a VM",
-        "delete" | "revert" => "nothing is taken away here; on the node: qm set VMID --delete …",
-        "meta" | "vmgenid" | "vmstate" | "parent" | "snaptime" | "runningmachine" => {
-            "it is the server's own affair"
+        "vmid" => "use --vmid",
+        "node" => "use --node",
+        "template" => "to make a template of a VM, on its node: qm template VMID",
+        "lock" | "digest" | "skiplock" | "force" | "background_delay" => {
+            "this is not an option of a VM"
         }
-        _ if property::is_numbered(key, &["unused"]) => "it is what is left of a disk",
+        "delete" | "revert" => "to remove an option, on the VM's node: qm set VMID --delete OPTION",
+        "meta" | "vmgenid" | "vmstate" | "parent" | "snaptime" | "runningmachine" => {
+            "only the server sets this"
+        }
+        // It would read back as ide2.
+        "cdrom" => "use ide2, with media=cdrom",
+        _ if property::is_numbered(key, &["unused"]) => "this is a disk that was detached",
         _ => return None,
     })
 }

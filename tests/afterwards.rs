@@ -173,6 +173,111 @@ fn a_password_is_set_in_one_night_only(#[case] guests: serde_json::Value) {
     assert_eq!(sent(&fake, "cipassword"), ["new", "new"]);
 }
 
+/// Proxmox VE does not show a password, so only a hash of what was set tells whether another one is asked
+/// for.
+#[test]
+fn another_password_for_a_vm_that_has_one_is_a_warning_and_the_same_one_is_quiet() {
+    let fake = fake(&json!({}));
+    let state = StateDir::new();
+    let run = |password: &str| {
+        let homelab = Homelab::at(&fake).with_file("password", password);
+        let path = homelab.home().join("password");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, mode).unwrap();
+        let words = format!("{CREATE} --ensure --quiet --set cipassword=@password");
+        let seen = homelab.in_state(&state).run(&words);
+        assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
+        seen.stderr
+    };
+    let warning = "Warning: cipassword of VM 100 'web-1' on node 'pve1' was set before and is not \
+                   changed; to change it, on node 'pve1': qm set 100 --cipassword\n";
+    let nights = ["horse", "horse", "staple", "horse"].map(run);
+    assert_eq!(nights, ["", "", warning, ""]);
+    assert_eq!(sent(&fake, "cipassword"), ["horse"]);
+    // Somebody has removed it, so it is set again, and that one counts from then on.
+    let remove = |cluster: &mut Cluster| {
+        cluster
+            .guests
+            .get_mut(&100)
+            .unwrap()
+            .config
+            .remove("cipassword")
+    };
+    remove(&mut fake.cluster());
+    let nights = ["staple", "staple", "horse"].map(run);
+    assert_eq!(nights, ["", "", warning]);
+    assert_eq!(sent(&fake, "cipassword"), ["horse", "staple"]);
+}
+
+fn tags(fake: &FakePve) -> String {
+    let cluster = fake.cluster();
+    let tags = cluster.guests[&100].config.get("tags");
+    tags.and_then(serde_json::Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn set_tags(fake: &FakePve, vmid: u32, tags: &str) {
+    let mut cluster = fake.cluster();
+    cluster.guests.get_mut(&vmid).unwrap().config["tags"] = json!(tags);
+}
+
+/// Whoever added a tag to a VM that was finished keeps it; what the template has is not for its clones.
+#[test]
+fn tags_are_exactly_the_wanted_ones_on_a_new_vm_and_added_to_those_of_others_later() {
+    let fake = fake(&json!({"guests": [
+        {"vmid": 9000, "name": "debian-12", "template": true, "config": {"tags": "template"}},
+    ]}));
+    let state = StateDir::new();
+    let run = |tags: &str| {
+        let homelab = Homelab::at(&fake).in_state(&state);
+        let words = format!("{CREATE} --ensure --set tags={tags} --quiet");
+        let seen = homelab.run(&words);
+        assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
+    };
+    run("Web,db");
+    assert_eq!(tags(&fake), "db;web");
+    set_tags(&fake, 100, "backup;db;web");
+    run("Web,db");
+    assert_eq!(sent(&fake, "tags"), ["Web,db"]);
+    run("prod");
+    assert_eq!(tags(&fake), "backup;db;prod;web");
+}
+
+/// A VM that no run on this host has made is somebody else's.
+#[test]
+fn tags_are_added_to_those_of_a_vm_that_was_there_before() {
+    let fake = fake(&json!({"guests": [
+        {"vmid": 100, "name": "web-1", "config": {"tags": "prod"}},
+        {"vmid": 9000, "name": "debian-12", "template": true},
+    ]}));
+    let seen = Homelab::at(&fake).run(&format!("{CREATE} --ensure --set tags=web"));
+    assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
+    let changed = "Changing VM 100: tags=prod;web (was prod)...\n";
+    assert!(seen.stderr.ends_with(changed), "{}", seen.stderr);
+    assert_eq!(tags(&fake), "prod;web");
+}
+
+/// The run that goes on with a new VM still makes it exactly what was asked for.
+#[test]
+fn tags_of_the_template_are_replaced_by_the_run_that_resumes_a_killed_one() {
+    let template = json!({"vmid": 9000, "name": "debian-12", "template": true, "config": {"tags": "template"}});
+    let fake = fake(&json!({"guests": [template], "faults": [{"request": 6, "hang": "after"}]}));
+    let state = StateDir::new();
+    let words = format!("{CREATE} --ensure --set tags=web");
+    let first = Homelab::at(&fake).in_state(&state).start(&words);
+    fake.wait_for_requests(6);
+    first.kill();
+    assert_eq!(tags(&fake), "template");
+    let seen = Homelab::at(&fake).in_state(&state).run(&words);
+    assert_eq!(
+        (seen.exit, tags(&fake)),
+        (Some(0), "web".to_owned()),
+        "{}",
+        seen.stderr
+    );
+}
+
 /// The kernel's or QEMU's words may hold the whole command line.
 #[test]
 fn what_stands_in_a_file_is_not_said_by_a_task_either() {
@@ -313,8 +418,8 @@ fn a_relative_size_of_a_vm_that_was_created_without_one_is_an_error() {
         .in_state(&state)
         .run(&format!("{CREATE} --ensure --resize scsi0=+8G"));
     let expected = "Creating VM 'web-1' from template 'debian-12'...\n\
-        VM 100 'web-1' already exists on node 'pve1', but it cannot become that: the size of \
-        disk scsi0 in the template is not known, so +8G cannot be added to it\n\
+        VM 100 'web-1' already exists on node 'pve1', but cannot grow \
+        disk scsi0 by 8G: its original size is unknown\n\
         Hint: give the whole size: --resize scsi0=SIZE\n";
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(1), expected));
     assert_eq!(fake.journal(), ["GET /nodes/pve1/qemu/100/config"]);

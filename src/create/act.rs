@@ -6,7 +6,7 @@ use super::failure::{
     Doubt, ambiguous, begun_otherwise, busy, clone_refused, created_unseen, exists, hidden,
     name_may_be_taken, not_read, task_failed, timed_out, vmid_taken, with_other_templates,
 };
-use super::fit::{check_template, tell_if_elsewhere};
+use super::fit::{check_template, tell_if_elsewhere, tell_if_from_another_template};
 use super::half_made::half_made;
 use crate::guests::owner::Sight;
 use crate::guests::{Guests, listed};
@@ -60,6 +60,7 @@ impl Attempt<'_> {
             vmid,
             node: vm.node.clone(),
             template: template.vmid,
+            template_name: template.name.clone(),
             mode,
             storage,
             pool: options.pool.clone(),
@@ -217,6 +218,7 @@ impl Attempt<'_> {
             (_, None) => return None,
         };
         tell_if_elsewhere(self.run, &vm);
+        tell_if_from_another_template(self.run, &vm, &record);
         Some(match record {
             Record::None | Record::Finished(_) => Existing::found(vm, config),
             Record::Created(_) => {

@@ -124,6 +124,7 @@ impl<'r> Journal<'r> {
             hosts: self.run.hosts.clone(),
             sizes: BTreeMap::new(),
             set: BTreeSet::new(),
+            hashes: BTreeMap::new(),
         })
     }
 

@@ -1,6 +1,5 @@
 //! From a VM that exists to one that is all that was asked for: settings, disks, start, address.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::attempt::Attempt;
@@ -11,7 +10,7 @@ use crate::ledger::{Event, Record};
 use crate::pve::{self, Size, best_address};
 use crate::say::failure::{Failure, Started};
 use crate::say::stage::{RESUME, Stage, Step};
-use crate::say::vm::Existing;
+use crate::say::vm::{Existing, Vm};
 use crate::settings::resize::{NewSize, Resize};
 use crate::settings::setup::{Setup, Unfit};
 use crate::settings::{Change, Settings};
@@ -52,7 +51,8 @@ fn take_steps(
     let is_checked = existing.created && attempt.growth.is_some();
     if setup.may_not_fit() && !is_checked {
         let config = engine.take(&mut existing, Step::Configure, Taking::config)?;
-        check_vm(run, &existing, &config)?;
+        let known = attempt.journal.note_of(existing.vm.vmid).set;
+        check_vm(run, &existing, &config, &known)?;
     }
     let sizes = sizes(setup, &existing, attempt.journal.record())?;
     configure(engine, &setup.settings, &mut existing, &mut attempt.journal)?;
@@ -113,15 +113,25 @@ fn configure(
         return Ok(());
     }
     let mut note = journal.note_of(existing.vm.vmid);
-    let known = &note.set;
-    let set = engine.take(existing, Step::Configure, |taking| {
-        // The options that are set by then and cannot be read back.
-        let mut unreadable = BTreeSet::new();
+    let (known, new) = (&note.set, existing.created);
+    let config = engine.take(existing, Step::Configure, Taking::config)?;
+    let unreadable = settings.unreadable(&config);
+    let (kept, sent): (Vec<_>, Vec<_>) =
+        unreadable.partition(|(key, _)| known.contains(*key) && config.option(key).is_some());
+    for (key, wanted) in kept {
+        let hash = note.hashes.get(key);
+        if hash.is_some_and(|hash| !wanted.has_hash(hash)) {
+            engine.progress.warning(&not_changed(key, &existing.vm));
+        }
+    }
+    let hashes: Vec<_> = sent
+        .iter()
+        .map(|(key, wanted)| ((*key).to_owned(), wanted.hash()))
+        .collect();
+    engine.take(existing, Step::Configure, |taking| {
         taking.until_done(|taking| {
             let config = taking.config()?;
-            let keys = settings.unreadable(&config);
-            unreadable = keys.map(str::to_owned).collect();
-            let changes = settings.changes(&config, known);
+            let changes = settings.changes(&config, known, new);
             if changes.is_empty() {
                 return Ok(None);
             }
@@ -135,14 +145,22 @@ fn configure(
                 let options: Vec<(&str, &str)> = changes.chain(digest).collect();
                 pve.configure(&vm.node, vm.vmid, &options).map(|()| None)
             })))
-        })?;
-        Ok(unreadable)
+        })
     })?;
-    if !set.is_subset(&note.set) {
-        note.set.extend(set);
+    if !hashes.is_empty() {
+        note.set.extend(hashes.iter().map(|(key, _)| key.clone()));
+        note.hashes.extend(hashes);
         journal.note(note);
     }
     Ok(())
+}
+
+fn not_changed(key: &str, vm: &Vm) -> String {
+    let Vm { vmid, node, .. } = vm;
+    format!(
+        "{key} of {vm} was set before and is not changed; to change it, on node '{node}': qm set {vmid} \
+         --{key}"
+    )
 }
 
 fn listed(changes: &[Change]) -> String {

@@ -56,6 +56,7 @@ pub fn intent(vmid: u32) -> Intent {
         vmid: Vmid(vmid),
         node: Node("pve1".into()),
         template: Vmid(9000),
+        template_name: None,
         mode: Mode::Full,
         storage: None,
         pool: None,
@@ -71,6 +72,7 @@ fn note(vmid: u32) -> Note {
         hosts: vec!["pve.lan:8006".into()],
         sizes: BTreeMap::new(),
         set: BTreeSet::from(["cipassword".into()]),
+        hashes: BTreeMap::from([("cipassword".into(), "salt:hash".into())]),
     }
 }
 

@@ -19,6 +19,16 @@ pub fn bare_value(text: &str) -> Option<&str> {
     parts(text).find_map(|(key, value)| key.is_none().then_some(value))
 }
 
+/// The value of a flag in a property string, in any of the server's spellings.
+pub fn flag(text: &str) -> Option<bool> {
+    let is_one_of = |words: [&str; 4]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    match text {
+        _ if is_one_of(["1", "on", "yes", "true"]) => Some(true),
+        _ if is_one_of(["0", "off", "no", "false"]) => Some(false),
+        _ => None,
+    }
+}
+
 /// Whether a key is one of `kinds` followed by a number: `scsi0`, but not `scsihw`.
 pub fn is_numbered(key: &str, kinds: &[&str]) -> bool {
     let kind = key.trim_end_matches(|c: char| c.is_ascii_digit());

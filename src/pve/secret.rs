@@ -1,6 +1,12 @@
 //! A token's secret, and text with secrets masked.
 
 use std::fmt;
+use std::num::NonZeroU32;
+
+use ring::pbkdf2;
+
+/// Slow enough for somebody who has the hash and tries passwords. Another number makes other hashes.
+const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).unwrap();
 
 const LENGTH: usize = "00000000-0000-0000-0000-000000000000".len();
 
@@ -25,6 +31,29 @@ impl Secret {
     /// The text itself, for the place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// A hash that tells later whether a secret is the same, and not what it is: `SALT:HASH`.
+    pub fn hash(&self) -> String {
+        self.salted(&format!("{:032x}", fastrand::u128(..)))
+    }
+
+    /// Whether this hash is of the same secret.
+    pub fn has_hash(&self, hash: &str) -> bool {
+        let salt = hash.split(':').next().unwrap_or_default();
+        self.salted(salt) == hash
+    }
+
+    fn salted(&self, salt: &str) -> String {
+        let mut hash = [0; 16];
+        pbkdf2::derive(
+            pbkdf2::PBKDF2_HMAC_SHA256,
+            ITERATIONS,
+            salt.as_bytes(),
+            self.0.as_bytes(),
+            &mut hash,
+        );
+        format!("{salt}:{:032x}", u128::from_be_bytes(hash))
     }
 
     /// `text` with this secret masked: proxies repeat what they were sent.
@@ -69,5 +98,19 @@ impl<T: Into<String>> From<T> for Masked {
 impl fmt::Display for Masked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_belongs_to_one_secret_and_is_another_each_time() {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let (hash, again) = (secret("horse").hash(), secret("horse").hash());
+        assert_ne!(hash, again);
+        assert!(secret("horse").has_hash(&hash) && secret("horse").has_hash(&again));
+        assert!(!secret("house").has_hash(&hash) && !secret("horse").has_hash("damaged"));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::pve::property::{bare_value, is_drive, is_net, mac, parts, value_of};
+use crate::pve::property::{bare_value, flag, is_drive, is_net, mac, parts, value_of};
 use crate::pve::size::Size;
 use crate::pve::types::{Guest, GuestKind, Node, Vmid};
 
@@ -173,7 +173,7 @@ impl VmConfig {
 /// Whether this value of `agent` enables it: `1`, `enabled=1,fstrim_cloned_disks=1` …
 pub fn is_agent_on(agent: &str) -> bool {
     let enabled = value_of(agent, "enabled").or_else(|| bare_value(agent));
-    enabled.is_some_and(|enabled| enabled != "0")
+    enabled.and_then(flag).unwrap_or(false)
 }
 
 /// Whether a drive is cloud-init's: `data:101/vm-101-cloudinit.qcow2,media=cdrom`, or `data:cloudinit`
@@ -221,6 +221,8 @@ mod tests {
     #[case::with_more("1,type=virtio", true)]
     #[case::off("0", false)]
     #[case::off_in_long("enabled=0", false)]
+    #[case::on_in_a_word("yes", true)]
+    #[case::off_in_a_word("enabled=No", false)]
     #[case::only_more("type=virtio", false)]
     fn the_agent_option_says_whether_the_agent_is_enabled(#[case] agent: &str, #[case] may: bool) {
         let config = VmConfig::of([("agent".to_owned(), agent.to_owned())]);

@@ -1,35 +1,46 @@
 //! Compares the value of an option in a VM's configuration with the one that is wanted, and decides
 //! what to send where they differ.
 //!
-//! The server adds hardware addresses, volumes and sizes to a value, and other users add parts of
-//! their own. So a value counts as set if it has each part of the wanted one.
+//! The server changes the spelling of some values and adds hardware addresses, volumes and sizes, and
+//! other users add parts of their own. So a property string counts as set if it has each part of the
+//! wanted one.
 
 use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
 
+use super::options::{Kind, SSH_KEYS, Schema, kind_of, number, without_key};
+use super::tags::{TAGS, is_same_tags};
 use crate::pve::property::{bare_value, is_drive, is_net, mac, parts, value_of};
 use crate::pve::{escaped, is_cloud_init};
 
-/// The option with cloud-init's public keys.
-pub(super) const SSH_KEYS: &str = "sshkeys";
+/// What the server needs to create a volume, and does not keep.
+const NOT_KEPT: [&str; 4] = ["file", "import-from", "format", "size"];
 
 /// Whether the current value is as wanted.
 pub(super) fn is_same(key: &str, wanted: &str, current: &str) -> bool {
-    match key {
+    match (key, kind_of(key)) {
         // The server keeps the encoding that it was sent, of several equivalent ones.
-        SSH_KEYS => {
+        (SSH_KEYS, _) => {
             let current: Vec<u8> = percent_decode_str(current).collect();
             current.trim_ascii_end() == wanted.trim_end().as_bytes()
         }
-        "tags" => tags(wanted) == tags(current),
-        "description" => wanted.trim_end() == current.trim_end(),
-        _ if is_net(key) => parts_of_net(wanted).is_subset(&parts_of_net(current)),
-        _ if is_drive(key) => is_same_drive(wanted, current),
-        _ => match default_key(key) {
-            Some(default) => named_parts(wanted, default).is_subset(&named_parts(current, default)),
-            None => wanted == current,
-        },
+        (TAGS, _) => is_same_tags(wanted, current),
+        ("description", _) => wanted.trim_end() == current.trim_end(),
+        (_, Some(Kind::Properties(schema))) => {
+            let mut wanted_parts = named_parts(&schema, wanted);
+            if is_drive(key) {
+                wanted_parts.retain(|(key, _)| !NOT_KEPT.contains(key));
+            }
+            let has_volume = !is_drive(key) || has_volume(wanted, current);
+            has_volume && wanted_parts.is_subset(&named_parts(&schema, current))
+        }
+        (_, Some(Kind::Integer(..) | Kind::Number(_) | Kind::Mebibytes(_))) => {
+            let [wanted, current] = [wanted, current].map(without_key);
+            wanted == current || number(wanted).is_some_and(|it| number(current) == Some(it))
+        }
+        // The server strips blank space.
+        _ => wanted.trim() == current.trim(),
     }
 }
 
@@ -45,48 +56,15 @@ pub(super) fn to_send(key: &str, wanted: &str, current: Option<&str>) -> String 
     }
 }
 
-/// If an option is a property string, the key that may be omitted in it, like `cputype` in `cpu`. Any
-/// other option is compared as a whole, which at worst sets it once more.
-fn default_key(option: &str) -> Option<&'static str> {
-    let kind = option.trim_end_matches(|c: char| c.is_ascii_digit());
-    Some(match kind {
-        "agent" => "enabled",
-        "amd-sev" | "machine" | "vga" => "type",
-        "audio" => "device",
-        "boot" => "legacy",
-        "cpu" => "cputype",
-        "hostpci" | "usb" => "host",
-        "numa" => "cpus",
-        "rng" => "source",
-        "startup" => "order",
-        "virtiofs" => "dirid",
-        "watchdog" => "model",
-        "ipconfig" | "ivshmem" | "smbios" | "spice_enhancements" => "",
-        _ => return None,
-    })
-}
-
-fn tags(text: &str) -> BTreeSet<String> {
-    let tags = text.split(|c: char| c == ';' || c == ',' || c.is_whitespace());
-    let tags = tags.filter(|tag| !tag.is_empty());
-    tags.map(str::to_lowercase).collect()
-}
-
-fn named_parts<'t>(text: &'t str, default: &'t str) -> BTreeSet<(&'t str, &'t str)> {
-    let named = parts(text).map(|(key, value)| (key.unwrap_or(default), value));
-    named.collect()
-}
-
-/// The parts of a network card. `virtio=MAC` is short for `model=virtio,macaddr=MAC`.
-fn parts_of_net(net: &str) -> BTreeSet<(&str, String)> {
-    let mac = mac(net);
-    let named = parts(net).map(|(key, value)| match key {
-        None => ("model", value.to_owned()),
-        Some("macaddr") => ("macaddr", value.to_ascii_lowercase()),
-        Some(model) if Some(value) == mac => ("model", model.to_owned()),
-        Some(key) => (key, value.to_owned()),
+/// The parts of a property string, each in one of its spellings.
+fn named_parts<'t>(schema: &Schema, text: &'t str) -> BTreeSet<(&'t str, String)> {
+    let mac = mac(text);
+    let named = parts(text).map(|(key, value)| match key {
+        // `virtio=MAC` is short for `model=virtio,macaddr=MAC`.
+        Some(model) if mac == Some(value) && model != "macaddr" => ("model", model.to_owned()),
+        key => schema.one_spelling(key.unwrap_or(schema.default), value),
     });
-    let mac = mac.map(|mac| ("macaddr", mac.to_ascii_lowercase()));
+    let mac = mac.map(|mac| schema.one_spelling("macaddr", mac));
     named.chain(mac).collect()
 }
 
@@ -105,26 +83,20 @@ fn with_mac_of(wanted: &str, current: &str) -> String {
     }
 }
 
-/// `data:32` asks for a new volume of 32 GiB on that storage, `data:cloudinit` for one for
-/// cloud-init. An existing volume, on any storage, counts as that volume: sending the option again
-/// would replace it with an empty disk.
-fn is_same_drive(wanted: &str, current: &str) -> bool {
-    // The server uses these to create the volume, and does not keep them.
-    const NOT_KEPT: [&str; 4] = ["file", "import-from", "format", "size"];
-    let rest = |drive| -> BTreeSet<(&str, &str)> {
-        let named = named_parts(drive, "file").into_iter();
-        named.filter(|(key, _)| !NOT_KEPT.contains(key)).collect()
-    };
-    let has_volume = match new_volume(wanted) {
+/// Whether a drive has the wanted volume. `data:32` asks for a new one of 32 GiB on that storage,
+/// `data:cloudinit` for one for cloud-init. An existing volume, on any storage, counts as that volume:
+/// sending the option again would replace it with an empty disk.
+fn has_volume(wanted: &str, current: &str) -> bool {
+    match new_volume(wanted) {
         Some("cloudinit") => is_cloud_init(current),
         Some(_) => is_disk(current),
         None => volume(wanted) == volume(current),
-    };
-    has_volume && rest(wanted).is_subset(&rest(current))
+    }
 }
 
 fn volume(drive: &str) -> Option<&str> {
-    value_of(drive, "file").or_else(|| bare_value(drive))
+    let volume = value_of(drive, "file").or_else(|| value_of(drive, "volume"));
+    volume.or_else(|| bare_value(drive))
 }
 
 /// Whether a drive asks for a new volume: `data:32`.
@@ -152,7 +124,7 @@ fn with_volume_of(wanted: &str, current: &str) -> String {
         return wanted.to_owned();
     };
     let kept = parts(wanted).filter_map(|(key, value)| match key {
-        None | Some("file") => Some(volume.to_owned()),
+        None | Some("file" | "volume") => Some(volume.to_owned()),
         Some("import-from" | "format" | "size") => None,
         Some(key) => Some(format!("{key}={value}")),
     });
@@ -170,13 +142,17 @@ mod tests {
     #[rstest]
     #[case::number("cores", "4", "4", true)]
     #[case::other_number("cores", "4", "2", false)]
+    #[case::number_with_zeros("cores", "02", "2", true)]
+    #[case::number_that_keeps_its_zeros("memory", "512", "0512", true)]
+    #[case::number_behind_its_key("memory", "current=512", "512", true)]
+    #[case::fraction_with_zeros("cpulimit", "1.50", "1.5", true)]
+    #[case::no_number_at_all("cores", "x", "y", false)]
+    #[case::zeros_in_a_text("ciuser", "007", "7", false)]
+    #[case::text_in_blanks("ciuser", " bob ", "bob", true)]
+    #[case::blanks_before_a_description("description", " web", "web", false)]
     #[case::text("ciuser", "admin", "admin", true)]
     #[case::text_in_parts_is_one_text("ciuser", "a", "a,b", false)]
     #[case::description_ends_in_a_line("description", "web\nfront", "web\nfront\n", true)]
-    #[case::tags_are_a_set("tags", "web;prod", "prod;web", true)]
-    #[case::tags_with_commas("tags", "web, prod", "prod;web", true)]
-    #[case::tags_in_capitals("tags", "Web", "web", true)]
-    #[case::one_tag_less("tags", "web", "prod;web", false)]
     #[case::part("ipconfig0", "ip=dhcp", "ip=dhcp,ip6=auto", true)]
     #[case::parts_in_another_order(
         "ipconfig0",
@@ -195,6 +171,13 @@ mod tests {
     #[case::agent_off("agent", "0", "1", false)]
     #[case::cpu("cpu", "host", "cputype=host,flags=+aes", true)]
     #[case::boot_order("boot", "order=scsi0", "order=scsi0;net0", false)]
+    #[case::boot_order_with_spaces("boot", "order=scsi0 net0", "order=scsi0;net0", true)]
+    #[case::flag_in_a_word("agent", "1", "yes", true)]
+    #[case::flag_that_is_off("agent", "off", "1", false)]
+    #[case::number_in_a_part("startup", "order=1,up=30", "order=01,up=030", true)]
+    #[case::word_in_place_of_a_number("boot", "order=1", "order=01", false)]
+    #[case::net_with_a_flag_in_a_word("net0", "virtio,bridge=vmbr0,firewall=yes", NET, true)]
+    #[case::net_with_a_flag_off("net0", "virtio,bridge=vmbr0,firewall=no", NET, false)]
     #[case::net_without_mac("net0", "virtio,bridge=vmbr0", NET, true)]
     #[case::net_with_its_mac("net0", "virtio=bc:24:11:c6:8e:7f,bridge=vmbr0", NET, true)]
     #[case::net_in_long(
@@ -211,6 +194,19 @@ mod tests {
     #[case::new_volume_of_another_size("scsi1", "data:64", DISK, true)]
     #[case::new_volume_with_its_options("scsi1", "data:32,discard=on,format=raw", DISK, true)]
     #[case::new_volume_with_more("scsi1", "data:32,ssd=1", DISK, false)]
+    #[case::new_volume_with_a_flag_in_a_word(
+        "scsi1",
+        "data:32,iothread=yes",
+        "data:101/vm-101-disk-1.raw,iothread=1,size=32G",
+        true
+    )]
+    #[case::serial_number_is_a_text(
+        "scsi1",
+        "data:32,serial=07",
+        "data:101/vm-101-disk-1.raw,serial=7,size=32G",
+        false
+    )]
+    #[case::alias("scsi1", "data:8,bps_rd_length=5", "data:x,bps_rd_max_length=5", true)]
     #[case::new_volume_that_was_moved_since("scsi1", "fast:32", DISK, true)]
     #[case::new_volume_in_place_of_a_cd("ide2", "data:32", "none,media=cdrom", false)]
     #[case::imported("scsi1", "data:0,import-from=data:import/x.raw", DISK, true)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use snafu::Snafu;
 
-use super::compare::SSH_KEYS;
+use super::options::SSH_KEYS;
 use crate::config::small_file::OpenToOthers;
 
 /// An error in `--set` or `--ssh-key`. No request has been sent. Messages do not contain values, which
@@ -13,11 +13,35 @@ use crate::config::small_file::OpenToOthers;
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub(super)))]
 pub enum Error {
-    #[snafu(display("--set …: this is not KEY=VALUE"))]
+    #[snafu(display("--set …: expected KEY=VALUE"))]
     NotAnAssignment,
 
     #[snafu(display("--set {key}: {instead}"))]
     NotForSet { key: String, instead: &'static str },
+
+    #[snafu(display("--set {key}: Proxmox VE has no such option"))]
+    MisspelledKey { key: String, meant: String },
+
+    #[snafu(display("--set {key}: Proxmox VE has {kind}0 to {kind}{last}"))]
+    BeyondLast {
+        key: String,
+        kind: String,
+        last: u32,
+    },
+
+    #[snafu(display("--set {key}: unknown key '{part}'"))]
+    MisspelledPart {
+        key: String,
+        part: String,
+        meant: String,
+    },
+
+    #[snafu(display("--set {key}: expected {expected}"))]
+    WrongValue {
+        key: String,
+        expected: String,
+        meant: Option<String>,
+    },
 
     #[snafu(display("--set {key}: the value is empty"))]
     NoValue { key: String },
@@ -35,13 +59,13 @@ pub enum Error {
     #[snafu(transparent)]
     OpenToOthers { source: OpenToOthers },
 
-    #[snafu(display("{origin}: it holds a private key"))]
+    #[snafu(display("{origin}: this is a private key"))]
     PrivateKey { origin: String },
 
-    #[snafu(display("{origin}: line {number} is no public key"))]
+    #[snafu(display("{origin}: line {number} is not a public key"))]
     NoPublicKey { origin: String, number: usize },
 
-    #[snafu(display("{origin}: there is no public key in it"))]
+    #[snafu(display("{origin}: it contains no public key"))]
     NoPublicKeys { origin: String },
 }
 
@@ -50,23 +74,33 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Error::NotAnAssignment => {
-                "--set cores=4, in the names of 'qm config'; --set cipassword=@FILE takes what stands \
-                 in a file"
+                "for example --set cores=4; 'qm config' uses the same names; --set cipassword=@FILE reads \
+                 the value from a file"
+            }
+            Error::MisspelledKey { meant, .. } | Error::MisspelledPart { meant, .. } => {
+                return Some(format!("did you mean '{meant}'?"));
+            }
+            Error::WrongValue { key, meant, .. } => {
+                let meant = meant.as_ref()?;
+                return Some(format!("did you mean {key}={meant}?"));
             }
             Error::GivenTwice { key } if key == SSH_KEYS => {
-                "--ssh-key FILE may be given several times, and then takes the place of --set sshkeys"
+                "use --ssh-key FILE, several times if need be, instead of --set sshkeys"
             }
-            Error::NoValue { .. } => "an option that is not set keeps what the template has",
+            Error::NoValue { .. } => "leave it out to keep the template's value",
             Error::OpenToOthers { source } => return Some(source.hint()),
             Error::PrivateKey { .. } => {
-                "keep that to yourself; the public key stands beside it, in a file whose name ends in \
-                 .pub"
+                "a private key must not leave its machine; use the public key, from the file whose name \
+                 ends in .pub"
             }
             Error::NoPublicKey { .. } | Error::NoPublicKeys { .. } => {
-                "a public key is one line, like 'ssh-ed25519 AAAA… me@host'; ssh-keygen -l -f FILE \
-                 shows what a file holds"
+                "a public key is one line, like 'ssh-ed25519 AAAA… me@host'; 'ssh-keygen -l -f FILE' \
+                 shows the keys in a file"
             }
-            Error::NotForSet { .. } | Error::GivenTwice { .. } | Error::Read { .. } => return None,
+            Error::NotForSet { .. }
+            | Error::BeyondLast { .. }
+            | Error::GivenTwice { .. }
+            | Error::Read { .. } => return None,
         };
         Some(hint.to_owned())
     }

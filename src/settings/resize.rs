@@ -25,14 +25,14 @@ impl FromStr for Resize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Resize, String> {
-        let no_size = "this is not DISK=SIZE, like scsi0=32G or scsi0=+8G";
+        let no_size = "expected DISK=SIZE, like scsi0=32G or scsi0=+8G";
         let (disk, size) = text.split_once('=').ok_or(no_size)?;
         if !property::is_drive(disk) {
-            return Err("this is no disk, like scsi0, virtio0, sata0 or ide0".to_owned());
+            return Err("expected a disk like scsi0, virtio0, sata0 or ide0".to_owned());
         }
         // The server takes a number without a unit for bytes, which nobody means.
         if size.ends_with(|c: char| c.is_ascii_digit()) {
-            return Err("the size has no unit, K, M, G or T, like scsi0=32G".to_owned());
+            return Err("the size needs a unit (K, M, G or T), like scsi0=32G".to_owned());
         }
         let parse = |size: &str| size.parse::<Size>().map_err(|error| error.to_string());
         let to = match size.strip_prefix('+') {
@@ -49,14 +49,14 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const NOT_A_DISK: &str = "this is no disk, like scsi0, virtio0, sata0 or ide0";
-    const NO_UNIT: &str = "the size has no unit, K, M, G or T, like scsi0=32G";
+    const NOT_A_DISK: &str = "expected a disk like scsi0, virtio0, sata0 or ide0";
+    const NO_UNIT: &str = "the size needs a unit (K, M, G or T), like scsi0=32G";
     const NOT_A_SIZE: &str = "a size is a number with K, M, G or T behind it: 32G";
 
     #[rstest]
     #[case::absolute("scsi0=32G", Ok(("scsi0", NewSize::Absolute(Size(32 << 30)))))]
     #[case::relative("virtio1=+512M", Ok(("virtio1", NewSize::MoreThanTemplate(Size(512 << 20)))))]
-    #[case::no_size("scsi0", Err("this is not DISK=SIZE, like scsi0=32G or scsi0=+8G"))]
+    #[case::no_size("scsi0", Err("expected DISK=SIZE, like scsi0=32G or scsi0=+8G"))]
     #[case::no_disk("32G=scsi0", Err(NOT_A_DISK))]
     #[case::controller("scsihw=32G", Err(NOT_A_DISK))]
     #[case::no_unit("scsi0=32", Err(NO_UNIT))]

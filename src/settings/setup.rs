@@ -8,7 +8,7 @@ use super::resize::{NewSize, Resize};
 use super::{Settings, asks_for_new_volume};
 use crate::ledger::Growth;
 use crate::pve::types::Vmid;
-use crate::pve::{Size, VmConfig, is_agent_on, is_cloud_init};
+use crate::pve::{Size, VmConfig, is_agent_on};
 
 /// What is done for a VM once it exists.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -79,47 +79,36 @@ impl Setup {
         }
         Ok(())
     }
-
-    /// The settings that will not reach a VM with this configuration, or a clone of that template.
-    pub fn unreachable(&self, config: &VmConfig) -> Vec<&str> {
-        let mut drives = self.settings.drives();
-        if drives.any(|(_, drive)| is_cloud_init(drive)) || config.has_cloud_init_drive() {
-            return Vec::new();
-        }
-        self.settings.for_cloud_init()
-    }
 }
 
-/// Why a template or a VM cannot become what is wanted.
+/// Why a template or a VM does not fit, as what is said of it.
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Unfit {
-    #[snafu(display("it has no disk '{disk}', but {}", match disks[..] {
-        [] => "none at all".to_owned(),
+    #[snafu(display("has no disk '{disk}' (it has: {})", match disks[..] {
+        [] => "none".to_owned(),
         _ => disks.join(", "),
     }))]
     NoDisk { disk: String, disks: Vec<String> },
 
-    #[snafu(display("its disk {disk} has {there}, and no disk can be made smaller: {size}"))]
+    #[snafu(display("has disk {disk} of {there}, which cannot shrink to {size}"))]
     Smaller {
         disk: String,
         there: Size,
         size: Size,
     },
 
-    #[snafu(display(
-        "the size of disk {disk} in the template is not known, so +{by} cannot be added to it"
-    ))]
+    #[snafu(display("cannot grow disk {disk} by {by}: its original size is unknown"))]
     SizeUnknown { disk: String, by: Size },
 
-    #[snafu(display("it has a disk {disk} already, and --set {disk} asks for a new one"))]
+    #[snafu(display("already has a disk {disk}, and --set {disk} asks for a new one"))]
     DiskThere { disk: String },
 
-    #[snafu(display("it has no guest agent, and only that could tell the address"))]
+    #[snafu(display("has its guest agent disabled, and only the agent reports an address"))]
     NoAgent { vmid: Vmid },
 
     #[snafu(display(
-        "--set agent turns the guest agent off, and only that could tell the address"
+        "would have its guest agent disabled by --set agent, and only the agent reports an address"
     ))]
     AgentTurnedOff,
 }
@@ -131,16 +120,17 @@ impl Unfit {
             Unfit::Smaller { disk, .. } => {
                 format!("leave --resize {disk} out to keep the size it has")
             }
-            Unfit::SizeUnknown { disk, .. } => format!("give the whole size: --resize {disk}=SIZE"),
+            Unfit::SizeUnknown { disk, .. } => {
+                format!("give the whole size: --resize {disk}=SIZE")
+            }
             Unfit::DiskThere { disk } => format!(
-                "--resize {disk}=SIZE makes the one that is there larger; another one needs a name of \
-                 its own, like scsi1"
+                "to enlarge that disk: --resize {disk}=SIZE; to add another one, use another key, like scsi1"
             ),
             Unfit::NoAgent { vmid } => format!(
-                "if the agent is installed in it: --set agent=1, or once and for all on its node: qm set \
+                "if the agent is installed in it: --set agent=1, or on its node, for all clones: qm set \
                  {vmid} --agent 1"
             ),
-            Unfit::AgentTurnedOff => "take one of the two away".to_owned(),
+            Unfit::AgentTurnedOff => "leave one of the two out".to_owned(),
             Unfit::NoDisk { .. } => return None,
         })
     }
@@ -178,15 +168,12 @@ mod tests {
     #[case::as_it_is("scsi0=2252M", Ok(""))]
     #[case::more_than_there_is("scsi0=+8G", Ok("8G=10444M"))]
     #[case::absolute_where_the_size_is_not_known("virtio1=32G", Ok(""))]
-    #[case::no_such_disk("scsi5=32G", Err("it has no disk 'scsi5', but scsi0, virtio1"))]
-    #[case::no_disk_but_a_cd("ide2=32G", Err("it has no disk 'ide2', but scsi0, virtio1"))]
-    #[case::smaller(
-        "scsi0=2G",
-        Err("its disk scsi0 has 2252M, and no disk can be made smaller: 2G")
-    )]
+    #[case::no_such_disk("scsi5=32G", Err("has no disk 'scsi5' (it has: scsi0, virtio1)"))]
+    #[case::no_disk_but_a_cd("ide2=32G", Err("has no disk 'ide2' (it has: scsi0, virtio1)"))]
+    #[case::smaller("scsi0=2G", Err("has disk scsi0 of 2252M, which cannot shrink to 2G"))]
     #[case::more_than_nobody_knows(
         "virtio1=+8G",
-        Err("the size of disk virtio1 in the template is not known, so +8G cannot be added to it")
+        Err("cannot grow disk virtio1 by 8G: its original size is unknown")
     )]
     fn sizes_are_checked_against_the_templates(
         #[case] resize: &str,
@@ -206,12 +193,12 @@ mod tests {
 
     #[rstest]
     #[case::turned_on("1", &[], None)]
-    #[case::turned_off("0", &[], Some("it has no guest agent, and only that could tell the address"))]
+    #[case::turned_off("0", &[], Some("has its guest agent disabled, and only the agent reports an address"))]
     #[case::turned_on_by_the_way("0", &["agent=enabled=1"], None)]
     #[case::turned_off_by_the_way(
         "1",
         &["agent=0"],
-        Some("--set agent turns the guest agent off, and only that could tell the address")
+        Some("would have its guest agent disabled by --set agent, and only the agent reports an address")
     )]
     fn an_address_takes_an_agent(
         #[case] agent: &str,
@@ -234,18 +221,5 @@ mod tests {
         assert_eq!(fit.is_ok(), fits);
         // In a VM it is there since an earlier run.
         assert!(setup.fit_of_vm(Vmid(101), &template("1")).is_ok());
-    }
-
-    #[rstest]
-    #[case::user(&["ciuser=admin", "cores=4"], &["ciuser"])]
-    #[case::all_kinds(
-        &["ipconfig0=ip=dhcp", "nameserver=192.0.2.53", "cipassword=x"],
-        &["ipconfig0", "nameserver", "cipassword"]
-    )]
-    #[case::with_a_drive_of_its_own(&["ciuser=admin", "ide2=data:cloudinit"], &[])]
-    #[case::nothing_for_cloud_init(&["cores=4"], &[])]
-    fn cloud_init_takes_a_drive(#[case] set: &[&str], #[case] expected: &[&str]) {
-        let setup = setup(set, &[], false);
-        assert_eq!(setup.unreachable(&template("1")), expected);
     }
 }

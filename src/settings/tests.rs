@@ -40,23 +40,27 @@ fn config(options: &[(&str, &str)]) -> VmConfig {
 }
 
 #[rstest]
-#[case::no_value("hunter2secret", "--set …: this is not KEY=VALUE")]
-#[case::a_value_alone("hunter2!", "--set …: this is not KEY=VALUE")]
-#[case::no_key("=4", "--set …: this is not KEY=VALUE")]
-#[case::key_in_capitals("Cores=4", "--set …: this is not KEY=VALUE")]
+#[case::no_value("hunter2secret", "--set …: expected KEY=VALUE")]
+#[case::a_value_alone("hunter2!", "--set …: expected KEY=VALUE")]
+#[case::no_key("=4", "--set …: expected KEY=VALUE")]
+#[case::key_in_capitals("Cores=4", "--set …: expected KEY=VALUE")]
 #[case::empty("tags=", "--set tags: the value is empty")]
+#[case::blank("description= \n", "--set description: the value is empty")]
 #[case::name("name=x", "--set name: the VM's name is the first argument")]
-#[case::lock("lock=backup", "--set lock: it is no option of a VM")]
+#[case::lock("lock=backup", "--set lock: this is not an option of a VM")]
 #[case::delete(
     "delete=net0",
-    "--set delete: nothing is taken away here; on the node: qm set VMID --delete …"
+    "--set delete: to remove an option, on the VM's node: qm set VMID --delete OPTION"
 )]
-#[case::unused_disk("unused0=data:x", "--set unused0: it is what is left of a disk")]
+#[case::unused_disk("unused0=data:x", "--set unused0: this is a disk that was detached")]
+#[case::cd_drive("cdrom=none", "--set cdrom: use ide2, with media=cdrom")]
+#[case::misspelled("coers=4", "--set coers: Proxmox VE has no such option")]
+#[case::no_number("cores=hunter2", "--set cores: expected a whole number, at least 1")]
 #[case::no_file(
     "description=@/nonexistent",
     "--set description: cannot read '/nonexistent'"
 )]
-#[case::keys_that_are_none("sshkeys=x", "--set sshkeys: line 1 is no public key")]
+#[case::keys_that_are_none("sshkeys=x", "--set sshkeys: line 1 is not a public key")]
 fn what_cannot_be_set_is_refused_without_repeating_its_value(
     #[case] words: &str,
     #[case] message: &str,
@@ -96,7 +100,7 @@ fn a_private_key_is_refused_as_a_value() {
     let error = gathered(&file.value_of("description")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "--set description: it holds a private key"
+        "--set description: this is a private key"
     );
 }
 
@@ -114,13 +118,10 @@ fn public_keys_are_taken_from_files(#[case] texts: &[&str], #[case] keys: &str) 
 }
 
 #[rstest]
-#[case::private(
-    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n",
-    "it holds a private key"
-)]
-#[case::empty("\n", "there is no public key in it")]
-#[case::only_comments("# mine\n", "there is no public key in it")]
-#[case::something_else("ssh-rsa AAAA\nhello\n", "line 2 is no public key")]
+#[case::private("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n", "this is a private key")]
+#[case::empty("\n", "it contains no public key")]
+#[case::only_comments("# mine\n", "it contains no public key")]
+#[case::something_else("ssh-rsa AAAA\nhello\n", "line 2 is not a public key")]
 fn a_file_without_public_keys_is_refused(#[case] text: &str, #[case] why: &str) {
     let file = Temporary::with(text);
     let error = Settings::gather(&[], slice::from_ref(&file.0)).unwrap_err();
@@ -141,9 +142,24 @@ fn only_options_that_differ_are_changed(
 ) {
     let changes = gathered(words)
         .unwrap()
-        .changes(&config(there), &BTreeSet::new());
+        .changes(&config(there), &BTreeSet::new(), true);
     let seen: Vec<&str> = changes.iter().map(|change| change.shown.as_str()).collect();
     assert_eq!(seen, shown.into_iter().collect::<Vec<_>>());
+}
+
+#[rstest]
+#[case::new(true, "web", &["web"])]
+#[case::found(false, "web", &["prod;web"])]
+#[case::found_with_it(false, "PROD", &[])]
+fn tags_of_others_are_kept_unless_the_vm_is_new(
+    #[case] new: bool,
+    #[case] wanted: &str,
+    #[case] sent: &[&str],
+) {
+    let settings = gathered(&format!("tags={wanted}")).unwrap();
+    let changes = settings.changes(&config(&[("tags", "prod")]), &BTreeSet::new(), new);
+    let values: Vec<&str> = changes.iter().map(|it| it.value.expose()).collect();
+    assert_eq!(values, sent);
 }
 
 #[rstest]
@@ -158,7 +174,7 @@ fn a_hidden_value_is_set_again_unless_it_is_known_to_be_set(
     let there = config(there);
     let changes = |known: &[&str]| {
         let known = known.iter().map(|&key| key.to_owned()).collect();
-        settings.changes(&there, &known).len()
+        settings.changes(&there, &known, true).len()
     };
     assert_eq!(
         (changes(&["sshkeys"]), changes(&["cipassword"])),

@@ -1,0 +1,258 @@
+//! Checks `--set` against the options of Proxmox VE 9 before anything is sent: the server would find a
+//! mistake only after the whole clone.
+//!
+//! Another version may know more, so what is unknown and close to nothing known is left to the server.
+
+use snafu::ensure;
+
+use super::error::{
+    BeyondLastSnafu, Error, MisspelledKeySnafu, MisspelledPartSnafu, WrongValueSnafu,
+};
+use super::options::{
+    ANY, Kind, NUMBERED, PASSWORD, SINGLE, SSH_KEYS, Schema, kind_of, number, split_number, stem,
+    without_key,
+};
+use crate::pve::{Size, property};
+use crate::say::closest::closest;
+
+/// Whether the server can be expected to accept this option with this value.
+pub(super) fn check(key: &str, value: &str) -> Result<(), Error> {
+    let may_have_lines = ["description", SSH_KEYS, PASSWORD].contains(&key);
+    if !may_have_lines && value.contains(['\n', '\r']) {
+        return wrong_value(key, "one line", None);
+    }
+    match kind_of(key) {
+        Some(Kind::Properties(schema)) => check_parts(key, value, &schema),
+        Some(kind) => check_value(key, value, kind),
+        None => check_unknown(key),
+    }
+}
+
+fn check_unknown(key: &str) -> Result<(), Error> {
+    let number = split_number(key);
+    if let Some((kind, number)) = number
+        && let Some(&(_, last, _)) = NUMBERED.iter().find(|(name, ..)| *name == kind)
+    {
+        ensure!(number <= last, BeyondLastSnafu { key, kind, last });
+    }
+    let number = number.map_or(0, |(_, number)| number);
+    let numbered = NUMBERED.iter().map(|(name, last, _)| {
+        let number = if number <= *last { number } else { 0 };
+        format!("{name}{number}")
+    });
+    let single = SINGLE.iter().map(|(name, _)| (*name).to_owned());
+    let known: Vec<String> = single.chain(numbered).collect();
+    match closest(key, known.iter().map(String::as_str)) {
+        Some(meant) => MisspelledKeySnafu { key, meant }.fail(),
+        None => Ok(()),
+    }
+}
+
+fn check_value(key: &str, value: &str, kind: Kind) -> Result<(), Error> {
+    let is_whole_from = |text, least, most| is_whole(text) && is_between(text, least, most);
+    let (is_fine, expected, meant) = match kind {
+        Kind::Text | Kind::Properties(_) => return Ok(()),
+        Kind::Boolean => {
+            let meant = property::flag(value).map(|flag| u8::from(flag).to_string());
+            (["0", "1"].contains(&value), "0 or 1".to_owned(), meant)
+        }
+        Kind::Integer(least, most) => {
+            let expected = format!("a whole number{}", range(least, most));
+            (is_whole_from(value, least, most), expected, None)
+        }
+        Kind::Number(most) => {
+            let expected = format!("a number{}", range(0, most));
+            (is_between(value, 0, most), expected, None)
+        }
+        Kind::Mebibytes(least) => {
+            let number = without_key(value);
+            let expected = format!("a whole number of MiB{}", range(least, ANY));
+            // A later version may have more keys.
+            let is_fine = is_whole_from(number, least, ANY) || number.contains('=');
+            (is_fine, expected, mebibytes(number))
+        }
+        Kind::OneOf(words) => {
+            let words: Vec<&str> = words.split_whitespace().collect();
+            // A later version may have 'win12'.
+            let is_fine = words.iter().any(|word| stem(word) == stem(value));
+            let meant = closest(value, words.iter().copied()).map(str::to_owned);
+            (is_fine, format!("one of {}", words.join(", ")), meant)
+        }
+    };
+    if is_fine {
+        Ok(())
+    } else {
+        wrong_value(key, &expected, meant)
+    }
+}
+
+fn check_parts(key: &str, text: &str, schema: &Schema) -> Result<(), Error> {
+    let known: Vec<&str> = schema.keys().collect();
+    for (part, value) in property::parts(text) {
+        let part = part.unwrap_or(schema.default);
+        let expected = if part.is_empty() {
+            format!("KEY=VALUE with one of the keys {}", known.join(", "))
+        } else if !known.contains(&part) {
+            match closest(part, known.iter().copied()) {
+                Some(meant) => return MisspelledPartSnafu { key, part, meant }.fail(),
+                None => continue,
+            }
+        } else if schema.is_flag(part) && property::flag(value).is_none() {
+            format!("0 or 1 for {part}")
+        } else if schema.is_number(part) && number(value).is_none() {
+            format!("a number for {part}")
+        } else {
+            continue;
+        };
+        return wrong_value(key, &expected, None);
+    }
+    Ok(())
+}
+
+fn wrong_value(key: &str, expected: &str, meant: Option<String>) -> Result<(), Error> {
+    let wrong = WrongValueSnafu {
+        key,
+        expected,
+        meant,
+    };
+    wrong.fail()
+}
+
+fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_between(text: &str, least: u32, most: u32) -> bool {
+    let is_fine = |number| number >= f64::from(least) && (most == ANY || number <= f64::from(most));
+    number(text).is_some_and(is_fine)
+}
+
+fn range(least: u32, most: u32) -> String {
+    if most == ANY {
+        format!(", at least {least}")
+    } else {
+        format!(" from {least} to {most}")
+    }
+}
+
+/// `8192` for `8G`, which the server does not understand.
+fn mebibytes(text: &str) -> Option<String> {
+    let text = text.to_ascii_uppercase();
+    let text = text.strip_suffix('B').unwrap_or(&text);
+    let Size(bytes) = text.strip_suffix('I').unwrap_or(text).parse().ok()?;
+    bytes
+        .is_multiple_of(1 << 20)
+        .then(|| (bytes >> 20).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    /// What is said of `KEY=VALUE`, with the hint behind a slash.
+    fn said(words: &str) -> String {
+        let (key, value) = words.split_once('=').unwrap();
+        let error = match check(key, value) {
+            Ok(()) => return String::new(),
+            Err(error) => error,
+        };
+        let hint = error.hint().map(|hint| format!(" / {hint}"));
+        let message = error.to_string();
+        let message = message.strip_prefix("--set ").unwrap();
+        format!("{message}{}", hint.unwrap_or_default())
+    }
+
+    #[rstest]
+    #[case::swapped_letters("coers=4", "cores")]
+    #[case::missing_letter("memry=512", "memory")]
+    #[case::one_word_too_few("sshkey=x", "sshkeys")]
+    #[case::missing_number("net=virtio", "net0")]
+    #[case::with_its_number("ipconfg1=ip=dhcp", "ipconfig1")]
+    #[case::number_with_a_zero("net01=virtio", "net1")]
+    #[case::number_of_something_else("vga0=std", "vga")]
+    #[case::underscore("migrate-speed=1", "migrate_speed")]
+    fn an_unknown_option_that_is_close_to_a_known_one_is_a_typo(
+        #[case] words: &str,
+        #[case] meant: &str,
+    ) {
+        let (key, _) = words.split_once('=').unwrap();
+        let expected = format!("{key}: Proxmox VE has no such option / did you mean '{meant}'?");
+        assert_eq!(said(words), expected);
+    }
+
+    #[rstest]
+    #[case::card("net32=virtio", "net32: Proxmox VE has net0 to net31")]
+    #[case::disk("scsi31=data:8", "scsi31: Proxmox VE has scsi0 to scsi30")]
+    fn a_number_that_is_too_high_is_refused(#[case] words: &str, #[case] expected: &str) {
+        assert_eq!(said(words), expected);
+    }
+
+    #[rstest]
+    #[case::option_of_a_later_version("foo=bar")]
+    #[case::key_of_a_later_version("net0=virtio,quantum=1")]
+    #[case::word_of_a_later_version("ostype=win12")]
+    #[case::memory_of_a_later_version("memory=current=512,limit=8G")]
+    #[case::highest_number("scsi30=data:8")]
+    #[case::import("scsi0=data:0,import-from=data:import/x.raw")]
+    #[case::card_with_a_mac("net0=virtio=BC:24:11:00:00:01,bridge=vmbr0")]
+    #[case::flag_in_a_word("net0=virtio,firewall=Yes")]
+    #[case::number_with_zeros("cores=02")]
+    #[case::number_with_a_sign("cores=+2")]
+    #[case::fraction("cpulimit=.5")]
+    #[case::memory_with_its_key("memory=current=512")]
+    #[case::no_limit("migrate_downtime=99999999999")]
+    #[case::text("ciuser=four")]
+    #[case::several_lines("description=a\nb")]
+    fn what_the_server_may_accept_is_left_to_it(#[case] words: &str) {
+        assert_eq!(said(words), "");
+    }
+
+    #[rstest]
+    #[case::unit(
+        "memory=8G",
+        "a whole number of MiB, at least 16 / did you mean memory=8192?"
+    )]
+    #[case::long_unit("balloon=1.5 GiB", "a whole number of MiB, at least 0")]
+    #[case::fraction_of_a_unit(
+        "balloon=1.5GiB",
+        "a whole number of MiB, at least 0 / did you mean balloon=1536?"
+    )]
+    #[case::unit_behind_the_key(
+        "memory=current=512mb",
+        "a whole number of MiB, at least 16 / did you mean memory=512?"
+    )]
+    #[case::too_little_memory("memory=8", "a whole number of MiB, at least 16")]
+    #[case::word("cores=four", "a whole number, at least 1")]
+    #[case::fraction("sockets=1.5", "a whole number, at least 1")]
+    #[case::nothing("cores=0", "a whole number, at least 1")]
+    #[case::too_much("shares=50001", "a whole number from 0 to 50000")]
+    #[case::no_limit("cpulimit=inf", "a number from 0 to 128")]
+    #[case::yes("onboot=yes", "0 or 1 / did you mean onboot=1?")]
+    #[case::maybe("onboot=maybe", "0 or 1")]
+    #[case::other_word("bios=uefi", "one of seabios, ovmf")]
+    #[case::misspelled_word("bios=omvf", "one of seabios, ovmf / did you mean bios=ovmf?")]
+    #[case::flag_in_a_part("net0=virtio,firewall=maybe", "0 or 1 for firewall")]
+    #[case::number_in_a_part("net0=virtio,tag=ten", "a number for tag")]
+    #[case::two_lines("ciuser=a\nb", "one line")]
+    #[case::no_key("ipconfig0=dhcp", "KEY=VALUE with one of the keys gw, gw6, ip, ip6")]
+    fn a_value_of_another_type_is_refused(#[case] words: &str, #[case] expected: &str) {
+        let (key, _) = words.split_once('=').unwrap();
+        assert_eq!(said(words), format!("{key}: expected {expected}"));
+    }
+
+    #[rstest]
+    #[case::card(
+        "net0=virtio,brigde=vmbr0",
+        "net0: unknown key 'brigde' / did you mean 'bridge'?"
+    )]
+    #[case::disk("scsi1=data:8,sdd=1", "scsi1: unknown key 'sdd' / did you mean 'ssd'?")]
+    #[case::address(
+        "ipconfig0=pi=dhcp",
+        "ipconfig0: unknown key 'pi' / did you mean 'ip'?"
+    )]
+    fn an_unknown_key_in_a_value_is_a_typo(#[case] words: &str, #[case] expected: &str) {
+        assert_eq!(said(words), expected);
+    }
+}
