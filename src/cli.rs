@@ -360,6 +360,14 @@ pub struct Check {
     #[argh(positional, arg_name = "template-name", from_str_fn(not_empty))]
     pub template_name: Option<String>,
 
+    /// the pool of the new VM, as for vm create
+    #[argh(option, arg_name = "id", from_str_fn(not_empty))]
+    pub pool: Option<String>,
+
+    /// the storage of the new VM's disks, as for vm create
+    #[argh(option, arg_name = "id", from_str_fn(not_empty))]
+    pub storage: Option<String>,
+
     /// print one JSON document
     #[argh(switch)]
     pub json: bool,

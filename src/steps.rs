@@ -11,7 +11,7 @@ use crate::guests::owner::Sight;
 use crate::pve::types::{ExitStatus, Guest, Upid};
 use crate::pve::{self, Delivery, Pve, VmConfig};
 use crate::say::failure::{Failure, Kind, Started, chain, kind_of};
-use crate::say::hint::{hint_for, with_more};
+use crate::say::hint::{hint_for_change, hint_for_task, with_more};
 use crate::say::stage::{RESUME, Stage, Step, StepTask, Unfinished};
 use crate::say::vm::{Existing, Vm};
 use crate::ui::progress::{Activity, Progress};
@@ -420,7 +420,7 @@ impl Cause {
 
     /// The failure of a step that was not taken, or is not known to have been.
     fn failure(self, unfinished: &Unfinished) -> Failure {
-        let step = &unfinished.step;
+        let (step, vm) = (&unfinished.step, &unfinished.existing.vm);
         let after = |seconds: f64| format!("after {seconds} s ");
         let mut facts = unfinished.facts();
         let mut log = Vec::new();
@@ -428,7 +428,7 @@ impl Cause {
             Cause::Request { source } => (
                 kind_of(&source),
                 format!("{}: {}", step.failed(), chain(&*source)),
-                match (&*source, hint_for(&source)) {
+                match (&*source, hint_for_change(&source, vm.vmid, &vm.node)) {
                     (pve::Error::Refused { status: 400, .. }, _) => FIX_AND_RESUME.to_owned(),
                     (_, Some(hint)) => format!("{hint}; then {RESUME}"),
                     (_, None) => RESUME.to_owned(),
@@ -439,8 +439,9 @@ impl Cause {
                 words,
                 log: lines,
             } => {
+                let hint = hint_for_task(&words);
                 let words = format!("{}: Task failed: {words}", step.failed());
-                let hint = how_to_read_log(&upid);
+                let hint = hint.unwrap_or_else(|| how_to_read_log(&upid));
                 (facts.upid, log) = (Some(upid), lines);
                 let hint = format!("{hint}; once that is mended, {RESUME}");
                 (Kind::TaskFailed, words, hint)

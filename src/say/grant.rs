@@ -1,10 +1,15 @@
 //! The `pveum` commands that grant a token the privileges it lacks.
 
-use crate::pve::types::TokenId;
+use crate::pve::types::{Pool, TokenId};
 use crate::say::shell::word;
 
 /// The path of all VMs, to grant privileges on a VM whose VMID is not known yet.
 pub const ALL_VMS: &str = "/vms";
+
+/// The path of a pool. What a token holds there it also holds on the pool's VMs.
+pub fn pool_path(pool: &Pool) -> String {
+    format!("/pool/{pool}")
+}
 
 /// A role that every Proxmox VE has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
