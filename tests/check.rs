@@ -1,5 +1,6 @@
 //! `homelab proxmox check`: what is said of everything that a run depends on.
 
+mod environment;
 mod exactly;
 mod ground;
 mod hosts;

@@ -22,7 +22,7 @@ use self::quorum::check_quorum;
 use self::template::{Wanted, check_template};
 use super::{Session, Success, print};
 use crate::cli::Check;
-use crate::config::{Configuration, Source};
+use crate::config::{self, Configuration, Source};
 use crate::guests::Guests;
 use crate::ledger;
 use crate::pve::types::{Guest, Pool, Storage, TokenId, Vmid};
@@ -50,6 +50,7 @@ pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
     };
     // Read from the environment before a server is asked.
     let state = Session::state_directory();
+    check_environment(&mut tell);
     match session.configuration() {
         Ok(configuration) => {
             check_configuration(&configuration, &mut tell);
@@ -78,6 +79,24 @@ pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
 const SEE: &str = "VM.Audit";
 /// How many VMIDs are probed for hidden guests, from either end.
 const PROBES: usize = 16;
+
+/// Warns of variables of other tools that have no effect here.
+fn check_environment(tell: Tell) {
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    let ignored = config::ignored(set.filter_map(|(name, _)| name.into_string().ok()));
+    if ignored.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = ignored.iter().map(|it| it.name.as_str()).collect();
+    let meant = ignored.iter().filter_map(|it| {
+        let meant = it.meant?;
+        Some(format!("instead of {}: {meant}", it.name))
+    });
+    let meant: Vec<String> = meant.collect();
+    let detail = format!("set, and ignored: {}", names.join(", "));
+    let hint = (!meant.is_empty()).then(|| meant.join(", "));
+    tell(Finding::warn("environment", detail).with_hint(hint));
+}
 
 /// Tells the settings, where each one came from, and what may be a mistake.
 fn check_configuration(configuration: &Configuration, tell: Tell) {
