@@ -54,7 +54,7 @@ pub fn half_made(
     };
     let mut hint = how_to_clear(vm, sight, path);
     if let Some(first) = failed.as_ref().and_then(|it| hint_for_task(&it.words)) {
-        hint = format!("{first}; then {hint}");
+        hint = format!("{first}; then, {hint}");
     }
     let is_named = !matches!(
         sight,

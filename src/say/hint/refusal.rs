@@ -218,18 +218,18 @@ fn for_local_drives(clone: &RefusedClone) -> String {
         });
     let listed: Vec<String> = listed.collect();
     let drives = format!(
-        "node '{node}' does not share what template {template} uses there: {}",
+        "template {template} can only be cloned on node '{node}' because of {}",
         listed.join(", ")
     );
     if is_tied_by_disk {
-        return format!("{drives}; leave --node out to create the VM on node '{node}'");
+        return format!("{drives}; leave --node out to create the VM there");
     }
     let changes = local_drives.iter().map(|drive| match drive.kind {
         DriveKind::CloudInit => format!(" --{} SHARED-STORAGE:cloudinit", drive.key),
         _ => format!(" --{} none,media=cdrom", drive.key),
     });
     let changes: String = changes.collect();
-    format!("{drives}; on node '{node}', as root: qm set {template}{changes}")
+    format!("{drives}; there, as root: qm set {template}{changes}")
 }
 
 fn for_lack_of_privilege(words: &str, token: &TokenId) -> Option<String> {
@@ -465,22 +465,22 @@ mod tests {
     #[rstest]
     #[case::a_cd_image(
         &[("ide2", "local", DriveKind::Cd)],
-        "CD image ide2 on storage 'local'; on node 'pve1', as root: qm set 9000 --ide2 none,media=cdrom"
+        "CD image ide2 on storage 'local'; there, as root: qm set 9000 --ide2 none,media=cdrom"
     )]
     #[case::the_cloud_init_drive(
         &[("ide2", "local", DriveKind::CloudInit)],
-        "cloud-init drive ide2 on storage 'local'; on node 'pve1', as root: qm set 9000 --ide2 \
+        "cloud-init drive ide2 on storage 'local'; there, as root: qm set 9000 --ide2 \
          SHARED-STORAGE:cloudinit"
     )]
     #[case::both(
         &[("ide0", "local", DriveKind::CloudInit), ("ide2", "local", DriveKind::Cd)],
-        "cloud-init drive ide0 on storage 'local', CD image ide2 on storage 'local'; on node 'pve1', as \
-         root: qm set 9000 --ide0 SHARED-STORAGE:cloudinit --ide2 none,media=cdrom"
+        "cloud-init drive ide0 on storage 'local', CD image ide2 on storage 'local'; there, as root: qm \
+         set 9000 --ide0 SHARED-STORAGE:cloudinit --ide2 none,media=cdrom"
     )]
     #[case::a_disk_too(
         &[("ide2", "local", DriveKind::Cd), ("scsi0", "local-lvm", DriveKind::Disk)],
         "CD image ide2 on storage 'local', disk scsi0 on storage 'local-lvm'; leave --node out to create \
-         the VM on node 'pve1'"
+         the VM there"
     )]
     fn the_drives_that_tie_a_template_to_its_node_are_named(
         #[case] drives: &[(&str, &str, DriveKind)],
@@ -490,7 +490,7 @@ mod tests {
         let drives = drives.map(|(key, storage, kind)| local_drive(key, storage, *kind));
         let drives: Vec<LocalDrive> = drives.collect();
         let words = "can't clone VM to node 'pve2' (VM uses local storage)";
-        let beginning = "node 'pve1' does not share what template 9000 uses there: ";
+        let beginning = "template 9000 can only be cloned on node 'pve1' because of ";
         let seen = refused_clone(500, words, None, &drives);
         assert_eq!(seen, Some(format!("{beginning}{hint}")));
     }
