@@ -1,8 +1,8 @@
 //! Devices of a node that a VM uses. A clone of the VM uses them too, so whoever clones it must be allowed
 //! to use them.
 
-use crate::pve::VmConfig;
 use crate::pve::property::{bare_value, is_numbered, value_of};
+use crate::pve::vm_config::VmConfig;
 
 /// What the server asks for before it clones a VM with a device of its node.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,5 +1,7 @@
 //! What to do about what the server refuses, by the words with which it does.
 
+use std::fmt;
+
 use crate::pve::types::{Node, Pool, TokenId, Vmid};
 use crate::say::grant::{ALL_VMS, Role, grant, path_to_grant_on, pool_path};
 use crate::say::shell::word;
@@ -32,6 +34,19 @@ pub struct LocalDrive {
     pub storage: String,
     /// What it is.
     pub kind: DriveKind,
+}
+
+/// `disk scsi0 on storage 'local-lvm'`
+impl fmt::Display for LocalDrive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LocalDrive { key, storage, kind } = self;
+        let kind = match kind {
+            DriveKind::Disk => "disk",
+            DriveKind::Cd => "CD image",
+            DriveKind::CloudInit => "cloud-init drive",
+        };
+        write!(f, "{kind} {key} on storage '{storage}'")
+    }
 }
 
 /// What a drive is for.
@@ -199,37 +214,27 @@ fn for_lack_of_allocate(token: &TokenId, clone: &RefusedClone) -> String {
 }
 
 fn for_local_drives(clone: &RefusedClone) -> String {
-    let RefusedClone {
-        template,
-        node,
-        local_drives,
-        ..
-    } = clone;
-    let is_tied_by_disk = local_drives.iter().any(|it| it.kind == DriveKind::Disk);
-    let listed = local_drives
-        .iter()
-        .map(|LocalDrive { key, storage, kind }| {
-            let kind = match kind {
-                DriveKind::Disk => "disk",
-                DriveKind::Cd => "CD image",
-                DriveKind::CloudInit => "cloud-init drive",
-            };
-            format!("{kind} {key} on storage '{storage}'")
-        });
-    let listed: Vec<String> = listed.collect();
-    let drives = format!(
-        "template {template} can only be cloned on node '{node}' because of {}",
-        listed.join(", ")
-    );
-    if is_tied_by_disk {
-        return format!("{drives}; leave --node out to create the VM there");
+    let RefusedClone { template, node, .. } = clone;
+    let drives = clone.local_drives.iter();
+    let (disks, others): (Vec<&LocalDrive>, _) = drives.partition(|it| it.kind == DriveKind::Disk);
+    let because_of = |drives: &[&LocalDrive]| {
+        let drives: Vec<String> = drives.iter().map(ToString::to_string).collect();
+        let drives = drives.join(", ");
+        format!("template {template} can only be cloned on node '{node}' because of {drives}")
+    };
+    if !disks.is_empty() {
+        let because = because_of(&disks);
+        return format!("{because}; leave --node out to create the VM there");
     }
-    let changes = local_drives.iter().map(|drive| match drive.kind {
+    let changes = others.iter().map(|drive| match drive.kind {
         DriveKind::CloudInit => format!(" --{} SHARED-STORAGE:cloudinit", drive.key),
         _ => format!(" --{} none,media=cdrom", drive.key),
     });
     let changes: String = changes.collect();
-    format!("{drives}; there, as root: qm set {template}{changes}")
+    format!(
+        "{}; there, as root: qm set {template}{changes}",
+        because_of(&others)
+    )
 }
 
 fn for_lack_of_privilege(words: &str, token: &TokenId) -> Option<String> {
@@ -479,8 +484,7 @@ mod tests {
     )]
     #[case::a_disk_too(
         &[("ide2", "local", DriveKind::Cd), ("scsi0", "local-lvm", DriveKind::Disk)],
-        "CD image ide2 on storage 'local', disk scsi0 on storage 'local-lvm'; leave --node out to create \
-         the VM there"
+        "disk scsi0 on storage 'local-lvm'; leave --node out to create the VM there"
     )]
     fn the_drives_that_tie_a_template_to_its_node_are_named(
         #[case] drives: &[(&str, &str, DriveKind)],
