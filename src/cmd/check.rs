@@ -134,9 +134,11 @@ fn check_server(
     let connect = |access: &Access| session.client(access, None);
     let pve = connect(access).map_err(failed("whom to trust"))?;
     let token = pve.token();
-    let Some(version) = check_hosts(access, &connect, token, tell) else {
+    let hosts = check_hosts(access, &connect, token, tell);
+    let Some(first) = hosts.first() else {
         return Ok(());
     };
+    let version = first.version.clone();
     tell(Finding::ok(format!("token {token}"), "it is accepted"));
     let product = format!("Proxmox VE {}", version.text);
     tell(Finding::ok("server", product));
@@ -144,7 +146,7 @@ fn check_server(
         pve: &pve,
         budget: Budget::for_one_try(&session.clock),
     };
-    tell(check_quorum(server).unwrap_or_else(failed("quorum")));
+    check_quorum(&hosts, tell);
     let guests = Guests::read(server, &|_| true).map_err(failed("guests"))?;
     check_guests(&guests, tell);
     match server.ask(Pve::permissions) {

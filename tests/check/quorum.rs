@@ -102,3 +102,33 @@ fn a_node_that_is_offline_may_hide_a_vm_of_any_name() {
     };
     assert_eq!((create(""), create(" --vmid 150")), (Some(1), Some(0)));
 }
+
+/// What a host without quorum refuses is asked of the next one.
+#[rstest]
+#[case::one_is_enough(false, "warn", 0)]
+#[case::none_has_it(true, "FAIL", 1)]
+fn a_host_without_quorum_is_a_failure_if_no_other_has_it(
+    #[case] everywhere: bool,
+    #[case] verdict: &str,
+    #[case] exit: i32,
+) {
+    let first = fake(cluster_of(
+        &["pve1", "pve2", "pve3"],
+        &["pve2", "pve3"],
+        true,
+    ));
+    let second = fake(cluster_of(&["pve1", "pve2", "pve3"], &["pve1"], everywhere));
+    let state = StateDir::new();
+    let seen = Homelab::at(&first)
+        .env("PROXMOX_HOST", &format!("{},{}", first.url(), second.url()))
+        .in_state(&state)
+        .run("proxmox check");
+    let line = format!(
+        "{verdict}  quorum at 127.0.0.1:PORT: lost; nodes online: 1 of 3, offline: pve2, pve3; {LOST}"
+    );
+    assert_eq!(
+        that_are(&format!("{verdict}  quorum"), &lines(&seen, &first, &state))[0],
+        line
+    );
+    assert_eq!(seen.exit, Some(exit));
+}
