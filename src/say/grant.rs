@@ -80,10 +80,10 @@ pub fn how_to_see_vms(token: &TokenId) -> String {
 }
 
 /// The path on which to grant a role that is lacking on `path`. A role on a single VM replaces the one on
-/// all VMs, and the next VM has another VMID.
-pub fn path_to_grant_on(path: &str, role: Role) -> &str {
+/// all VMs, and the next VM has another VMID. `pool` is the path of the VM's pool, if it is in one.
+pub fn path_to_grant_on<'p>(path: &'p str, role: Role, pool: Option<&'p str>) -> &'p str {
     if role != Role::TEMPLATE_USER && path.starts_with("/vms/") {
-        ALL_VMS
+        pool.unwrap_or(ALL_VMS)
     } else {
         path
     }

@@ -2,8 +2,8 @@
 
 pub mod refusal;
 
-use self::refusal::RefusedClone;
-use crate::pve::types::{Node, TokenId, Vmid};
+use self::refusal::{ChangedVm, RefusedClone};
+use crate::pve::types::TokenId;
 use crate::pve::{Behind, Distrust, Error, Fingerprint, Host, TlsError, Trust, Unreached};
 use crate::say::grant::how_to_see_vms;
 
@@ -49,13 +49,16 @@ pub fn hint_for_clone(error: &Error, clone: &RefusedClone) -> Option<String> {
     }
 }
 
-/// What to do about a failed request to change this VM on this node, if that is known.
-pub fn hint_for_change(error: &Error, vmid: Vmid, node: &Node) -> Option<String> {
-    let root_only = match error {
-        Error::Refused { words, .. } => refusal::for_root_only(words, vmid, node),
-        _ => None,
-    };
-    root_only.or_else(|| hint_for(error))
+/// What to do about a failed request to change an existing VM, if that is known.
+pub fn hint_for_change(error: &Error, vm: &ChangedVm) -> Option<String> {
+    match error {
+        Error::Refused {
+            status,
+            words,
+            token,
+        } => refusal::for_change(*status, words, token, vm),
+        error => hint_for(error),
+    }
 }
 
 /// What to do about a task that failed with these words, if that is more than to read its log.
@@ -226,6 +229,7 @@ fn for_unusable(host: &Host, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pve::types::Node;
     use rstest::rstest;
 
     #[rstest]

@@ -63,6 +63,25 @@ fn what_is_missing_for_a_vm_in_a_pool_is_granted_on_the_pool() {
     assert_eq!(create().exit, Some(0));
 }
 
+#[test]
+fn what_a_later_step_lacks_is_granted_on_the_pool() {
+    let fake = fake(cluster(&pool_only(Some("VM.Config.CPU"))));
+    let state = StateDir::new();
+    let create = |more: &str| {
+        let words = "proxmox vm create web-1 debian-12 --pool clients --set cores=4";
+        at(&fake, &state).run(&format!("{words}{more}"))
+    };
+    let seen = create("");
+    let last = seen.stderr.lines().last().unwrap();
+    let hint = format!(
+        "Hint: on a node, as root: pveum acl modify /pool/clients --tokens 'homelab@pve!cli' --roles \
+         PVEVMAdmin{OR_FOR_ITS_USER}; then the same command with --ensure goes on with it"
+    );
+    assert_eq!((seen.exit, last), (Some(1), hint.as_str()));
+    fake.pveum(line_in(last));
+    assert_eq!(create(" --ensure").exit, Some(0));
+}
+
 #[rstest]
 #[case::seen("clients", "ok    pool 'clients': it exists")]
 #[case::unknown(

@@ -110,7 +110,6 @@ pub(super) fn is_acl_path(path: &str) -> bool {
             names.len() <= 2 && names.iter().all(|name| !name.is_empty())
         }
         ["", "access" | "nodes" | "pool" | "storage", name] => !name.is_empty(),
-        ["", "mapping", kind, name] => matches!(kind, "dir" | "pci" | "usb") && !name.is_empty(),
         ["", "sdn", "zones", ref names @ ..] => {
             names.len() <= 3 && names.iter().all(|name| !name.is_empty())
         }

@@ -1,10 +1,11 @@
 //! What a cluster consists of beside its guests: nodes, storages and pools.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::clone::POOL;
 use super::cluster::Cluster;
-use super::drives::STORAGES;
 use super::http::Answer;
 use super::params::Params;
 use super::replies::{proxied, success};
@@ -58,21 +59,22 @@ pub(super) fn storages(
         let mut enough = ["Datastore.Audit", "Datastore.AllocateSpace"].into_iter();
         enough.any(|privilege| acl.grants(&path, privilege))
     };
-    let rows = STORAGES.into_iter().chain(["local"]).filter(is_shown);
-    let rows = rows.map(|name| {
-        let takes_disks = STORAGES.contains(&name);
-        json!({
+    let own = cluster.setup.storages.keys().map(String::as_str);
+    let names: BTreeSet<&str> = ["data", "local", "small"].into_iter().chain(own).collect();
+    let rows = names.into_iter().filter(is_shown).filter_map(|name| {
+        let storage = cluster.setup.storage_on(name, node).ok()?;
+        Some(json!({
             "active": 1,
             "avail": 78_744_174_592_u64,
-            "content": if takes_disks { "images,rootdir" } else { "iso,vztmpl" },
+            "content": if storage.images { "images,rootdir" } else { "iso,vztmpl" },
             "enabled": 1,
-            "shared": u8::from(takes_disks && cluster.setup.shared_storage),
+            "shared": u8::from(storage.shared),
             "storage": name,
             "total": 270_553_174_016_u64,
             "type": "dir",
             "used": 18_828_574_720_u64,
             "used_fraction": 0.07,
-        })
+        }))
     });
     Ok(proxied(&rows.collect::<Value>()))
 }

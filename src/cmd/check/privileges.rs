@@ -171,7 +171,7 @@ impl<'s> Held<'s> {
                 format!("{LACKING}; not for the clone, but {purpose}"),
             ),
         };
-        let grant = || as_root(role, path_to_grant_on(path, role), self.token());
+        let grant = || as_root(role, path_to_grant_on(path, role, None), self.token());
         let hint = (!is_held).then(grant);
         (self.tell)(finding.with_hint(hint));
     }

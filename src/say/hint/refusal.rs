@@ -117,7 +117,7 @@ pub fn for_refusal(status: u16, words: &str, token: &TokenId) -> Option<String> 
              does not say which is wrong, and takes 3 s to say no; on a node: pveum user token list {}",
             word(&token.userid())
         )),
-        403 => for_lack_of_privilege(words, token),
+        403 => for_lack_of_privilege(words, token, None),
         _ => for_words(words, "the node"),
     }
 }
@@ -142,9 +142,27 @@ pub fn for_clone(
     }
 }
 
-/// What to do about a change to an existing VM that only root may make, if it is one.
-pub fn for_root_only(words: &str, vmid: Vmid, node: &Node) -> Option<String> {
-    let as_root = format!("as root on node '{node}' (qm set {vmid}");
+/// An existing VM to which a change was refused.
+#[derive(Clone, Copy)]
+pub struct ChangedVm<'v> {
+    /// Its VMID.
+    pub vmid: Vmid,
+    /// Its node.
+    pub node: &'v Node,
+    /// The pool that it is known to be in.
+    pub pool: Option<&'v Pool>,
+}
+
+/// What to do about a refused change to an existing VM, if that is known.
+pub fn for_change(status: u16, words: &str, token: &TokenId, vm: &ChangedVm) -> Option<String> {
+    if status == 403 {
+        return for_lack_of_privilege(words, token, vm.pool);
+    }
+    for_root_only(words, vm).or_else(|| for_refusal(status, words, token))
+}
+
+fn for_root_only(words: &str, vm: &ChangedVm) -> Option<String> {
+    let as_root = format!("as root on node '{}' (qm set {}", vm.node, vm.vmid);
     if words.contains("Only root can pass arbitrary filesystem paths") {
         return Some(format!(
             "no API token may use a path of the node, not even one of root@pam: name a volume instead \
@@ -237,10 +255,11 @@ fn for_local_drives(clone: &RefusedClone) -> String {
     )
 }
 
-fn for_lack_of_privilege(words: &str, token: &TokenId) -> Option<String> {
+fn for_lack_of_privilege(words: &str, token: &TokenId, pool: Option<&Pool>) -> Option<String> {
     if let Some((path, privilege)) = lacking(words) {
+        let pool = pool.map(pool_path);
         let hint = match Role::with(privilege) {
-            Some(role) => grant(role, path_to_grant_on(path, role), token),
+            Some(role) => grant(role, path_to_grant_on(path, role, pool.as_deref()), token),
             None => {
                 format!("the token needs a role with {privilege} on {path}; no usual one is small")
             }
@@ -314,6 +333,16 @@ mod tests {
             local_drives,
         };
         for_clone(status, words, &token(), &clone)
+    }
+
+    /// A change to VM 101 on pve1 is refused.
+    fn refused_change(status: u16, words: &str, pool: Option<&Pool>) -> Option<String> {
+        let vm = ChangedVm {
+            vmid: Vmid(101),
+            node: &Node("pve1".to_owned()),
+            pool,
+        };
+        for_change(status, words, &token(), &vm)
     }
 
     const TO_USER: &str = "; where the token has no privilege separation, or its user lacks it too: \
@@ -536,7 +565,19 @@ mod tests {
         #[case] words: &str,
         #[case] hint: Option<&str>,
     ) {
-        let seen = for_root_only(words, Vmid(101), &Node("pve1".to_owned()));
-        assert_eq!(seen.as_deref(), hint);
+        assert_eq!(refused_change(500, words, None).as_deref(), hint);
+    }
+
+    #[rstest]
+    #[case::without_a_pool(None, "/vms")]
+    #[case::in_a_pool(Some("lab"), "/pool/lab")]
+    fn what_a_later_step_lacks_is_granted_on_the_pool_of_the_vm(
+        #[case] pool: Option<&str>,
+        #[case] path: &str,
+    ) {
+        let pool = pool.map(|pool| Pool(pool.to_owned()));
+        let words = "Permission check failed (/vms/101, VM.Config.CPU)";
+        let seen = refused_change(403, words, pool.as_ref());
+        assert_eq!(seen, Some(line(path, "PVEVMAdmin")));
     }
 }
