@@ -187,7 +187,8 @@ fn check_guests(guests: &Guests, tell: Tell) {
         _ => Finding::ok("guests", detail),
     });
     for doubt in guests.doubts() {
-        let hint = "a VM of the name that is asked for may be there, so 'vm create' needs --ignore-offline or --vmid N";
+        let hint = "a VM of the name that is asked for may be there, so 'vm create' needs --vmid N, or \
+                    --ignore-offline if a node is switched off";
         let finding = Finding::new(Verdict::Fail, "guests", doubt.to_string());
         tell(finding.with_hint(hint.to_owned()));
     }

@@ -47,6 +47,13 @@ fn yes() -> bool {
     true
 }
 
+impl StorageStatus {
+    /// Whether the disks of VMs may be stored there.
+    pub fn takes_disks(&self) -> bool {
+        self.content.split(',').any(|kind| kind == "images")
+    }
+}
+
 /// A row of `/cluster/status`: the cluster itself, or one of its nodes.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]

@@ -94,7 +94,8 @@ fn a_node_that_is_offline_may_hide_a_vm_of_any_name() {
     let state = StateDir::new();
     let seen = at(&fake, &state).run("proxmox check");
     let line = "FAIL  guests: node 'pve2' does not answer (595 No route to host); a VM of the name that is \
-                asked for may be there, so 'vm create' needs --ignore-offline or --vmid N";
+                asked for may be there, so 'vm create' needs --vmid N, or --ignore-offline if a node is \
+                switched off";
     assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [line]);
     let create = |vmid: &str| {
         let words = format!("proxmox vm create web-1 debian-12 --poll-interval 0.01{vmid}");

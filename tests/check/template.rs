@@ -124,13 +124,28 @@ fn a_storage_that_cannot_be_used_is_a_failure(#[case] state: Value, #[case] prob
     assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [line]);
 }
 
-#[test]
-fn a_storage_for_cd_images_does_not_take_disks() {
-    let fake = fake(cluster(&all_but(None)));
+#[rstest]
+#[case::for_cd_images("local", "it does not take the disks of VMs")]
+#[case::unknown("nosuch", "node 'pve1' has no such storage")]
+#[case::of_another_node("fast", "node 'pve1' has no such storage")]
+fn a_storage_of_choice_that_the_node_does_not_have_for_disks_is_a_failure(
+    #[case] storage: &str,
+    #[case] problem: &str,
+) {
+    let mut setup = cluster(&all_but(None));
+    setup["nodes"] = json!(["pve1", "pve2"]);
+    setup["storages"] = json!({"fast": {"nodes": ["pve2"]}});
+    let fake = fake(setup);
     let state = StateDir::new();
-    let words = format!("{CHECK} --storage local");
-    let seen = Homelab::at(&fake).in_state(&state).run(&words);
-    let line = "FAIL  storage 'local': it does not take the disks of VMs; 'pvesm status --content images' on \
-                node 'pve1' shows those that can be used";
+    let run = |words: &str| {
+        let words = format!("{words} --storage {storage}");
+        Homelab::at(&fake).in_state(&state).run(&words)
+    };
+    let seen = run(CHECK);
+    let line = format!(
+        "FAIL  storage '{storage}': {problem}; 'pvesm status --content images' on node 'pve1' shows those \
+         that can be used"
+    );
     assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(run("proxmox vm create web-1 debian-12").exit, Some(1));
 }

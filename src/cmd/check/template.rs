@@ -48,7 +48,7 @@ pub fn check_template(
         return Err(Finding::new(
             Verdict::Fail,
             check,
-            "it has gone a moment ago",
+            "it was deleted or moved a moment ago",
         ));
     };
     tell(check_lock(check, template, &config));
@@ -68,7 +68,7 @@ pub fn check_template(
         pool: wanted.pool,
         storage: wanted.storage,
     };
-    check_storages(&clone, wanted.storage, server, tell);
+    check_storages(&clone, server, tell).map_err(failed("storages"))?;
     check_privileges(&clone, server, tell).map_err(failed("privileges"))
 }
 
@@ -95,7 +95,8 @@ fn check_devices(template: &Guest, config: &VmConfig, tell: Tell) {
     }
 }
 
-/// Checks whether the pool exists. Nothing is told if only that a privilege was granted on it says so.
+/// Checks whether the pool exists. Nothing is told if the token may not see pools but was granted a
+/// privilege on this one, which was probably done for a pool that exists.
 fn check_pool(pool: &Pool, server: Server) -> Result<Option<Finding>, pve::Error> {
     let check = format!("pool '{pool}'");
     if server.ask(Pve::pools)?.contains(pool) {
@@ -112,30 +113,28 @@ fn check_pool(pool: &Pool, server: Server) -> Result<Option<Finding>, pve::Error
     Ok((!held.have(&path, "VM.Allocate")).then(|| Finding::warn(check, detail)))
 }
 
-/// Tells the storages of the new VM that its node cannot use. The server's list leaves out those on which
-/// the token has no privilege, which is checked elsewhere.
-fn check_storages(clone: &PlannedClone, chosen: Option<&Storage>, server: Server, tell: Tell) {
+/// Tells the storages of the new VM that its node cannot use.
+fn check_storages(clone: &PlannedClone, server: Server, tell: Tell) -> Result<(), pve::Error> {
     let node = &clone.template.node;
     let listed = match server.ask(|pve| pve.storages(node)) {
         Ok(listed) => listed,
         Err(error) => {
             let finding = Finding::warn("storages", error.to_string());
-            return tell(finding.with_hint(hint_for(&error)));
+            tell(finding.with_hint(hint_for(&error)));
+            return Ok(());
         }
     };
     for storage in clone.storages() {
-        let Some(state) = listed.iter().find(|it| it.name == storage) else {
-            continue;
-        };
-        let takes_disks = state.content.split(',').any(|kind| kind == "images");
-        let problem = if !state.enabled {
-            "it is disabled".to_owned()
-        } else if !state.active {
-            format!("node '{node}' cannot reach it")
-        } else if chosen.is_some() && !takes_disks {
-            "it does not take the disks of VMs".to_owned()
-        } else {
-            continue;
+        let state = listed.iter().find(|it| it.name == storage);
+        let problem = match state {
+            None if is_unlisted_for_lack_of_privilege(&storage, server)? => continue,
+            None => format!("node '{node}' has no such storage"),
+            Some(state) if !state.enabled => "it is disabled".to_owned(),
+            Some(state) if !state.active => format!("node '{node}' cannot reach it"),
+            Some(state) if clone.storage.is_some() && !state.takes_disks() => {
+                "it does not take the disks of VMs".to_owned()
+            }
+            Some(_) => continue,
         };
         let finding = Finding::new(Verdict::Fail, format!("storage '{storage}'"), problem);
         let hint = format!(
@@ -143,4 +142,12 @@ fn check_storages(clone: &PlannedClone, chosen: Option<&Storage>, server: Server
         );
         tell(finding.with_hint(hint));
     }
+    Ok(())
+}
+
+/// The lack itself is told with the other privileges.
+fn is_unlisted_for_lack_of_privilege(storage: &str, server: Server) -> Result<bool, pve::Error> {
+    let path = format!("/storage/{storage}");
+    let held = server.ask(|pve| pve.permissions_on(&path))?;
+    Ok(!held.have(&path, "Datastore.AllocateSpace"))
 }
