@@ -345,20 +345,30 @@ pub struct TaskWait {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "check", help_triggers("-h", "--help"))]
 #[argh(
-    note = "Configuration, name and connection and certificate of each host, token, version of the
-server, what the token sees, and the state directory: one line each, with what to do.
-With a template's name also each privilege that cloning it takes, and with what
-'pveum' line a missing one is given. Nothing is changed on the server.
+    note = "Checks configuration, name and connection and certificate of each host, token, server
+version, quorum, what the token sees, and the state directory: one line each, with
+what to do. With a template's name it also checks whether the template can be cloned,
+and each privilege that this needs, with the 'pveum' command that grants a missing one.
+Nothing is changed on the server.
 
-The exit code is 0 if nothing has failed; a warning is no failure.
+FAIL means that 'vm create' would fail. The exit code is 0 if nothing has failed.
 
 Connection options (homelab proxmox --help) may stand here as well."
 )]
-#[argh(example = "homelab proxmox check debian-12")]
+#[argh(example = "homelab proxmox check debian-12
+homelab proxmox check debian-12 --pool lab")]
 pub struct Check {
     /// name or VMID of a template that shall be cloned
     #[argh(positional, arg_name = "template-name", from_str_fn(not_empty))]
     pub template_name: Option<String>,
+
+    /// the pool of the new VM, as for vm create
+    #[argh(option, arg_name = "id", from_str_fn(not_empty))]
+    pub pool: Option<String>,
+
+    /// the storage of the new VM's disks, as for vm create
+    #[argh(option, arg_name = "id", from_str_fn(not_empty))]
+    pub storage: Option<String>,
 
     /// print one JSON document
     #[argh(switch)]

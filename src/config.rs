@@ -3,6 +3,7 @@
 mod configuration;
 mod error;
 mod file;
+mod foreign;
 mod layer;
 mod setting;
 pub mod small_file;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub use self::configuration::{Configuration, Source};
 pub use self::error::Error;
+pub use self::foreign::ignored;
 
 use self::file::{find_file, layer_of_file};
 use self::layer::{FOREIGN_NAMES, Field, Layer, OWN_NAMES};

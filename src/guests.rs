@@ -7,6 +7,7 @@
 //! - What could not be read is kept as a doubt, because it may hide the guest that is looked for.
 
 pub mod addresses;
+pub mod local_drives;
 pub mod owner;
 pub mod template;
 pub mod vmid;
@@ -160,7 +161,8 @@ impl<'p> Guests<'p> {
             let mut found = OfNodes::default();
             let mut offline = BTreeSet::new();
             if self.ignores_offline && !nodes.is_empty() {
-                offline = self.server.ask(Pve::offline_nodes).unwrap_or_default();
+                let nodes = self.server.ask(Pve::nodes).unwrap_or_default().into_iter();
+                offline = nodes.filter(|it| !it.is_online).map(|it| it.node).collect();
             }
             for node in nodes {
                 if offline.contains(node) {

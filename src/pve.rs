@@ -1,8 +1,10 @@
 //! Proxmox VE's API: one method per endpoint.
 
+mod cluster;
 mod guest_list;
 mod http;
 mod interfaces;
+mod passthrough;
 mod permissions;
 pub mod property;
 pub mod secret;
@@ -12,19 +14,19 @@ mod trace;
 pub mod types;
 mod vm_config;
 
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use ureq::http::Method;
 
+pub use self::cluster::{ClusterStatus, NodeStatus, StorageStatus};
 pub use self::guest_list::GuestList;
 pub use self::http::connection::Endpoint;
 pub use self::http::error::{Behind, Delivery, Error, Unreached};
 pub use self::http::host::{Host, parse_hosts, parse_port};
 pub use self::http::{Access, Event, Met, Presented, Pve, escaped};
 pub use self::interfaces::{Interface, best_address};
+pub use self::passthrough::Passthrough;
 pub use self::permissions::Permissions;
 pub use self::size::Size;
 pub use self::tls::certificate::{Day, Fingerprint, NotAFingerprint};
@@ -32,10 +34,11 @@ pub use self::tls::distrust::Distrust;
 pub use self::tls::{Error as TlsError, Trust};
 pub use self::vm_config::{Identity, VmConfig, is_agent_on, is_cloud_init};
 
+use self::cluster::{NodeRow, StatusRow};
 use self::guest_list::Keep;
 use self::http::parsed;
 use self::types::{
-    CloneMode, CloneOptions, ExitStatus, Node, TaskStatus, Upid, Version, VmName, Vmid,
+    CloneMode, CloneOptions, ExitStatus, Node, Pool, TaskStatus, Upid, Version, VmName, Vmid,
 };
 
 impl Pve {
@@ -67,6 +70,36 @@ impl Pve {
         self.get("/access/permissions", "privileges by their paths")
     }
 
+    /// `GET /cluster/status`. Whether the cluster has a quorum, as the node that answers sees it. Needs
+    /// Sys.Audit on `/`.
+    pub fn cluster_status(&self) -> Result<ClusterStatus, Error> {
+        let rows: Vec<StatusRow> = self.get("/cluster/status", "the status of a cluster")?;
+        Ok(rows.into())
+    }
+
+    /// `GET /nodes`. All nodes of the cluster. Any token may ask.
+    pub fn nodes(&self) -> Result<Vec<NodeStatus>, Error> {
+        let rows: Vec<NodeRow> = self.get("/nodes", "a list of nodes")?;
+        Ok(rows.into_iter().map(NodeStatus::from).collect())
+    }
+
+    /// `GET /nodes/{node}/storage`. The storages that the node may use. Those on which the token has
+    /// neither Datastore.Audit nor Datastore.AllocateSpace are left out.
+    pub fn storages(&self, node: &Node) -> Result<Vec<StorageStatus>, Error> {
+        let path = format!("/nodes/{}/storage", escaped(&node.0));
+        self.get(&path, "a list of storages")
+    }
+
+    /// `GET /pools`. Only the pools on which the token has Pool.Audit.
+    pub fn pools(&self) -> Result<Vec<Pool>, Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            poolid: Pool,
+        }
+        let rows: Vec<Row> = self.get("/pools", "a list of pools")?;
+        Ok(rows.into_iter().map(|row| row.poolid).collect())
+    }
+
     /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those the
     /// ones that `keep` accepts. Name, status and template flag come from a cache: absent for up to
     /// 10 s after a clone and on nodes that are down; for a reused VMID those of the deleted guest.
@@ -79,20 +112,6 @@ impl Pve {
     pub fn vms_of_node(&self, node: &Node, keep: Keep) -> Result<GuestList, Error> {
         let path = format!("/nodes/{}/qemu", escaped(&node.0));
         self.list_guests(&path, Some(node), keep)
-    }
-
-    /// `GET /nodes`. The nodes that the others cannot reach, as this host sees the cluster. Any token may
-    /// ask.
-    pub fn offline_nodes(&self) -> Result<BTreeSet<Node>, Error> {
-        #[derive(Deserialize)]
-        struct Row {
-            node: Node,
-            status: Option<String>,
-        }
-        let rows: Vec<Row> = self.get("/nodes", "the nodes of a cluster")?;
-        let offline = rows.into_iter();
-        let offline = offline.filter(|row| row.status.as_deref() == Some("offline"));
-        Ok(offline.map(|row| row.node).collect())
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/config`. The configuration as of the next start; `None` if the

@@ -8,10 +8,11 @@
 //!   is read before anything is asked again. So each request must have the same effect twice as once.
 
 use crate::guests::owner::Sight;
-use crate::pve::types::{ExitStatus, Guest, Upid};
+use crate::pve::types::{ExitStatus, Guest, Pool, Upid};
 use crate::pve::{self, Delivery, Pve, VmConfig};
 use crate::say::failure::{Failure, Kind, Started, chain, kind_of};
-use crate::say::hint::{hint_for, with_more};
+use crate::say::hint::refusal::ChangedVm;
+use crate::say::hint::{hint_for_change, hint_for_task, with_more};
 use crate::say::stage::{RESUME, Stage, Step, StepTask, Unfinished};
 use crate::say::vm::{Existing, Vm};
 use crate::ui::progress::{Activity, Progress};
@@ -29,6 +30,8 @@ pub struct Engine<'r> {
     pub progress: &'r Progress,
     /// Hides secrets in the server's words, which may repeat what it was sent.
     pub mask: &'r dyn Fn(String) -> String,
+    /// The pool of a VM that this command created.
+    pub pool: Option<&'r Pool>,
 }
 
 /// A request for a change, and the task that the server begins for it, if it begins one.
@@ -75,7 +78,7 @@ impl<'r> Engine<'r> {
         };
         taking.tell_stage();
         let taken = take(&mut taking);
-        let taken = taken.map_err(|cause| cause.failure(&taking.unfinished));
+        let taken = taken.map_err(|cause| cause.failure(&taking.unfinished, self.pool));
         *existing = taking.unfinished.existing;
         taken
     }
@@ -412,6 +415,20 @@ fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
     }
 }
 
+/// What to do about a refused change before the VM can be resumed.
+fn how_to_go_on(refused: &pve::Error, existing: &Existing, pool: Option<&Pool>) -> String {
+    let vm = ChangedVm {
+        vmid: existing.vm.vmid,
+        node: &existing.vm.node,
+        pool: pool.filter(|_| existing.created),
+    };
+    match (refused, hint_for_change(refused, &vm)) {
+        (pve::Error::Refused { status: 400, .. }, _) => FIX_AND_RESUME.to_owned(),
+        (_, Some(hint)) => format!("{hint}; then {RESUME}"),
+        (_, None) => RESUME.to_owned(),
+    }
+}
+
 impl Cause {
     fn replaced_by(guest: &Guest) -> Cause {
         let vmid_has = Some(guest.to_string());
@@ -419,7 +436,7 @@ impl Cause {
     }
 
     /// The failure of a step that was not taken, or is not known to have been.
-    fn failure(self, unfinished: &Unfinished) -> Failure {
+    fn failure(self, unfinished: &Unfinished, pool: Option<&Pool>) -> Failure {
         let step = &unfinished.step;
         let after = |seconds: f64| format!("after {seconds} s ");
         let mut facts = unfinished.facts();
@@ -428,19 +445,16 @@ impl Cause {
             Cause::Request { source } => (
                 kind_of(&source),
                 format!("{}: {}", step.failed(), chain(&*source)),
-                match (&*source, hint_for(&source)) {
-                    (pve::Error::Refused { status: 400, .. }, _) => FIX_AND_RESUME.to_owned(),
-                    (_, Some(hint)) => format!("{hint}; then {RESUME}"),
-                    (_, None) => RESUME.to_owned(),
-                },
+                how_to_go_on(&source, &unfinished.existing, pool),
             ),
             Cause::Task {
                 upid,
                 words,
                 log: lines,
             } => {
+                let hint = hint_for_task(&words);
                 let words = format!("{}: Task failed: {words}", step.failed());
-                let hint = how_to_read_log(&upid);
+                let hint = hint.unwrap_or_else(|| how_to_read_log(&upid));
                 (facts.upid, log) = (Some(upid), lines);
                 let hint = format!("{hint}; once that is mended, {RESUME}");
                 (Kind::TaskFailed, words, hint)

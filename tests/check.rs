@@ -1,8 +1,13 @@
 //! `homelab proxmox check`: what is said of everything that a run depends on.
 
+mod environment;
+mod exactly;
 mod ground;
 mod hosts;
+mod pool;
 mod privileges;
+mod quorum;
+mod template;
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -34,15 +39,16 @@ fn all_is_well() {
         &certificate,
         "ok    token homelab@pve!cli: it is accepted",
         "ok    server: Proxmox VE 9.2.11",
+        "ok    quorum: nodes online: 1 of 1",
         "ok    guests: templates seen: 1, VMs seen: 1",
         "ok    hidden guests: none among 16 VMIDs that look free",
         "ok    template 'debian-12': 9000 on node 'pve1'",
         "ok    VM.Clone on /vms/9000: the token has it",
         "ok    VM.Audit on /vms/9000: the token has it",
         "ok    VM.Allocate on /vms/101: the token has it",
-        "ok    VM.Audit on /vms/101: the token has it",
         "ok    Datastore.AllocateSpace on /storage/data: the token has it",
         "ok    SDN.Use on /sdn/zones/localnetwork/vmbr0: the token has it",
+        "ok    VM.Audit on /vms/101: the token has it",
         "ok    VM.Config.Disk on /vms/101: the token has it",
         "ok    VM.Config.CPU on /vms/101: the token has it",
         "ok    VM.Config.Memory on /vms/101: the token has it",
@@ -91,12 +97,13 @@ fn a_token_that_sees_nothing_is_told_why() {
     let fake = fake(cluster(&json!("none")));
     let state = StateDir::new();
     let seen = at(&fake, &state).run("proxmox check");
-    let line = "warn  guests: templates seen: 0, VMs seen: 0; if there are some, this token lacks \
+    let line = "FAIL  guests: templates seen: 0, VMs seen: 0; if there are some, this token lacks \
                 VM.Audit on them; on a node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' --roles PVEAuditor";
     assert_eq!(
-        that_are("warn  guests", &lines(&seen, &fake, &state)),
+        that_are("FAIL", &lines(&seen, &fake, &state)),
         [format!("{line}{IT_REPLACES}{OR_FOR_ITS_USER}")]
     );
+    assert_eq!(seen.exit, Some(1));
 }
 
 #[test]
@@ -147,7 +154,7 @@ fn scripts_get_one_document() {
     let document: Value = serde_json::from_str(&seen.stdout).unwrap();
     assert_eq!(document["ok"], json!(false));
     let checks = document["checks"].as_array().unwrap();
-    assert_eq!(checks.len(), 24);
+    assert_eq!(checks.len(), 25);
     let failed: Vec<&Value> = checks.iter().filter(|it| it["result"] == "fail").collect();
     let expected = json!({
         "result": "fail",

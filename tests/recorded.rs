@@ -68,6 +68,8 @@ use crate::recording::Recording;
 #[case::nextid("nextid", states::vm_and_template)]
 #[case::vmid_free("nextid-vmid-free", states::vm_and_template)]
 #[case::vmid_taken("nextid-vmid-taken", states::vm_and_template)]
+#[case::quorum_lost("no-quorum-cluster-status", states::pve2_lost)]
+#[case::quorum_forbidden("cluster-status-low", states::token_that_may_see_vms)]
 #[case::clone("clone-ok", states::template_only)]
 #[case::clone_vmid_taken("clone-vmid-taken", states::vm_and_template)]
 #[case::clone_vmid_being_cloned("clone-vmid-being-cloned", states::clone_running)]

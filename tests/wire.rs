@@ -279,7 +279,7 @@ fn every_level_explains_itself(#[case] words: &str, #[case] usage: &str) {
 #[test]
 fn check_explains_itself() {
     let seen = Homelab::alone().run("proxmox check --help");
-    let usage = "Usage: homelab proxmox check [--json] [--] [<template-name>]";
+    let usage = "Usage: homelab proxmox check [--pool <id>] [--storage <id>] [--json] [--] [<template-name>]";
     assert_eq!(
         (seen.exit, seen.stdout.lines().next()),
         (Some(0), Some(usage))

@@ -1,28 +1,31 @@
 //! `homelab proxmox check`: checks everything that `vm create` depends on, and says what to do about
 //! what is missing.
 //!
-//! - The order is: configuration, hosts, token, visible and hidden guests, template, privileges, state
-//!   directory.
+//! - The order is: configuration, hosts, token, quorum, visible and hidden guests, template, privileges,
+//!   state directory.
 //! - Each finding is told as soon as it is known. A failure ends the checks that depend on it.
+//! - It fails for what makes `vm create` fail, and warns of everything else.
 //! - Nothing is changed on the server.
 
 pub mod finding;
 mod hosts;
 mod privileges;
+mod quorum;
+mod template;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use self::finding::{Finding, Tell, Verdict};
 use self::hosts::check_hosts;
-use self::privileges::{PlannedClone, check_privileges};
+use self::quorum::check_quorum;
+use self::template::{Wanted, check_template};
 use super::{Session, Success, print};
 use crate::cli::Check;
-use crate::config::{Configuration, Source};
+use crate::config::{self, Configuration, Source};
 use crate::guests::Guests;
-use crate::guests::template::{Found, find_template};
 use crate::ledger;
-use crate::pve::types::{Guest, TokenId, Version, Vmid};
+use crate::pve::types::{Guest, Pool, Storage, TokenId, Vmid};
 use crate::pve::{self, Access, Permissions, Pve};
 use crate::say::failure::{Failure, Kind};
 use crate::say::grant::{Role, grant, how_to_see_vms};
@@ -32,6 +35,11 @@ use crate::wait::server::Server;
 
 /// Runs all checks, and prints each finding as soon as it is known.
 pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
+    if words.template_name.is_none() && (words.pool.is_some() || words.storage.is_some()) {
+        let message = "--pool and --storage are checked for a template: name one";
+        let hint = "for instance: homelab proxmox check debian-12 --pool lab";
+        return Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()));
+    }
     let mut found = Vec::new();
     let mut printed = Ok(());
     let mut tell = |finding: Finding| {
@@ -42,12 +50,12 @@ pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
     };
     // Read from the environment before a server is asked.
     let state = Session::state_directory();
+    check_environment(&mut tell);
     match session.configuration() {
         Ok(configuration) => {
             check_configuration(&configuration, &mut tell);
             if state.is_ok() {
-                let template = words.template_name.as_deref();
-                let ended = check_server(session, &configuration.access, template, &mut tell);
+                let ended = check_server(session, &configuration.access, words, &mut tell);
                 ended.unwrap_or_else(&mut tell);
             }
         }
@@ -71,6 +79,24 @@ pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
 const SEE: &str = "VM.Audit";
 /// How many VMIDs are probed for hidden guests, from either end.
 const PROBES: usize = 16;
+
+/// Warns of variables of other tools that have no effect here.
+fn check_environment(tell: Tell) {
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    let ignored = config::ignored(set.filter_map(|(name, _)| name.into_string().ok()));
+    if ignored.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = ignored.iter().map(|it| it.name.as_str()).collect();
+    let meant = ignored.iter().filter_map(|it| {
+        let meant = it.meant?;
+        Some(format!("instead of {}: {meant}", it.name))
+    });
+    let meant: Vec<String> = meant.collect();
+    let detail = format!("set, and ignored: {}", names.join(", "));
+    let hint = (!meant.is_empty()).then(|| meant.join(", "));
+    tell(Finding::warn("environment", detail).with_hint(hint));
+}
 
 /// Tells the settings, where each one came from, and what may be a mistake.
 fn check_configuration(configuration: &Configuration, tell: Tell) {
@@ -97,20 +123,22 @@ fn shown(source: &Source) -> String {
     format!("{}{separator}{value} ({})", source.name, source.origin)
 }
 
-/// Checks the hosts, the token, what it sees and may do, and whether it can clone the `template`, if any.
+/// Checks the hosts, the token, what it sees and may do, and whether it can clone the template, if any.
 /// Fails with the finding without which the rest cannot be checked.
 fn check_server(
     session: &Session,
     access: &Access,
-    template: Option<&str>,
+    words: &Check,
     tell: Tell,
 ) -> Result<(), Finding> {
     let connect = |access: &Access| session.client(access, None);
     let pve = connect(access).map_err(failed("whom to trust"))?;
     let token = pve.token();
-    let Some(version) = check_hosts(access, &connect, token, tell) else {
+    let hosts = check_hosts(access, &connect, token, tell);
+    let Some(first) = hosts.first() else {
         return Ok(());
     };
+    let version = first.version.clone();
     tell(Finding::ok(format!("token {token}"), "it is accepted"));
     let product = format!("Proxmox VE {}", version.text);
     tell(Finding::ok("server", product));
@@ -118,6 +146,7 @@ fn check_server(
         pve: &pve,
         budget: Budget::for_one_try(&session.clock),
     };
+    check_quorum(&hosts, tell);
     let guests = Guests::read(server, &|_| true).map_err(failed("guests"))?;
     check_guests(&guests, tell);
     match server.ask(Pve::permissions) {
@@ -125,9 +154,20 @@ fn check_server(
         Err(error) => tell(Finding::of_request("privileges", &error)),
     }
     tell(check_hidden_guests(&guests, server).unwrap_or_else(failed("hidden guests")));
-    match template {
-        Some(name) => check_template(name, &guests, version, server, tell),
-        None => Ok(()),
+    match &words.template_name {
+        Some(template) if guests.all().any(Guest::is_vm_template) => {
+            let (pool, storage) = (
+                words.pool.clone().map(Pool),
+                words.storage.clone().map(Storage),
+            );
+            let wanted = Wanted {
+                template,
+                pool: pool.as_ref(),
+                storage: storage.as_ref(),
+            };
+            check_template(&wanted, &guests, version, server, tell)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -135,17 +175,22 @@ fn failed(check: &str) -> impl FnOnce(pve::Error) -> Finding {
     move |error| Finding::of_request(check, &error)
 }
 
-/// Tells how many guests this token sees.
+/// Tells how many guests this token sees. Without a template, nothing can be cloned; and what cannot be
+/// read may hide a VM of any name.
 fn check_guests(guests: &Guests, tell: Tell) {
     let count = |is_meant: fn(&Guest) -> bool| guests.all().filter(|guest| is_meant(guest)).count();
     let (templates, vms) = (count(Guest::is_vm_template), count(Guest::is_vm));
     let detail = format!("templates seen: {templates}, VMs seen: {vms}");
     tell(match templates {
-        0 => Finding::warn("guests", detail).with_hint(what_an_empty_list_means(guests.token())),
+        0 => Finding::new(Verdict::Fail, "guests", detail)
+            .with_hint(what_an_empty_list_means(guests.token())),
         _ => Finding::ok("guests", detail),
     });
     for doubt in guests.doubts() {
-        tell(Finding::warn("guests", doubt.to_string()));
+        let hint = "a VM of the name that is asked for may be there, so 'vm create' needs --vmid N, or \
+                    --ignore-offline if a node is switched off";
+        let finding = Finding::new(Verdict::Fail, "guests", doubt.to_string());
+        tell(finding.with_hint(hint.to_owned()));
     }
 }
 
@@ -194,38 +239,6 @@ fn check_hidden_guests(guests: &Guests, server: Server) -> Result<Finding, pve::
         hidden.join(", ")
     );
     Ok(Finding::warn(CHECK, detail).with_hint(how_to_see_vms(guests.token())))
-}
-
-/// Checks whether the template exists, and whether the token can clone it.
-fn check_template(
-    name: &str,
-    guests: &Guests,
-    version: Version,
-    server: Server,
-    tell: Tell,
-) -> Result<(), Finding> {
-    let check = format!("template '{name}'");
-    let Found {
-        template, warning, ..
-    } = find_template(guests, name, None, None).map_err(|error| {
-        let report = Failure::of(Kind::TemplateNotFound, &error);
-        Finding::fail("template", report.with_hint(error.hint().to_owned()))
-    })?;
-    if let Some(warning) = warning {
-        tell(Finding::warn(check.as_str(), warning));
-    }
-    tell(Finding::ok(check.as_str(), template.place()));
-    let config = server.ask(|pve| pve.vm_config(&template.node, template.vmid));
-    let config = config.map_err(failed(&check))?;
-    let config =
-        config.ok_or_else(|| Finding::new(Verdict::Fail, check, "it has gone a moment ago"))?;
-    let clone = PlannedClone {
-        template: template.vmid,
-        config: &config,
-        newid: server.ask(Pve::next_vmid).map_err(failed("free VMID"))?,
-        version,
-    };
-    check_privileges(&clone, server, tell).map_err(failed("privileges"))
 }
 
 /// Checks whether runs on this host can leave records for each other.

@@ -11,7 +11,7 @@ use crate::say::hint::{hint_for, with_more};
 use crate::say::stage::Stage;
 use crate::ui::text::clean;
 use crate::wait::GaveUp;
-use crate::wait::server::{Server, is_no_such_task};
+use crate::wait::server::{Server, is_no_such_task, is_unknown_node};
 use crate::wait::task::{how_to_read_log, last_lines, wait, warnings};
 
 #[derive(Serialize)]
@@ -86,8 +86,16 @@ fn not_seen(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failure {
             Failure::new(Kind::Timeout, message).with_hint(with_more(hint, unseen.as_ref()))
         }
         GaveUp::Failed(error) => {
+            let node = upid.node();
             let hint = if is_no_such_task(&error) {
-                Some("check the UPID; a node does not keep its tasks for ever".to_owned())
+                Some(format!(
+                    "check the UPID, and whether '{node}' in it is the node of the task; a node does not \
+                     keep its tasks for ever"
+                ))
+            } else if is_unknown_node(&error) {
+                Some(format!(
+                    "check the UPID: the cluster has no node '{node}'; 'pvecm nodes' on a node lists its nodes"
+                ))
             } else {
                 hint_for(&error)
             };

@@ -8,12 +8,14 @@ use super::failure::{
 };
 use super::fit::{check_template, tell_if_elsewhere, tell_if_from_another_template};
 use super::half_made::half_made;
+use crate::guests::local_drives::local_drives;
 use crate::guests::owner::Sight;
 use crate::guests::{Guests, listed};
 use crate::ledger::{Event, Intent, Record};
 use crate::pve::types::{Guest, Vmid};
 use crate::pve::{self, Delivery, Pve};
 use crate::say::failure::{Failure, Kind, Started};
+use crate::say::hint::refusal::{LocalDrive, RefusedClone};
 use crate::say::stage::Stage;
 use crate::say::vm::{Existing, Vm};
 
@@ -295,7 +297,17 @@ impl Attempt<'_> {
             self.journal.tell(Event::Failed(vm.vmid), stage);
         }
         let failure = match answer {
-            Answer::Refused(source) => clone_refused(template, &vm, undecided, source),
+            Answer::Refused(source) => {
+                let local_drives = self.local_drives_if_blamed(&source);
+                let clone = RefusedClone {
+                    template,
+                    node: self.template.as_ref().map_or(&begun.node, |it| &it.node),
+                    newid: begun.vmid,
+                    pool: begun.pool.as_ref(),
+                    local_drives: &local_drives,
+                };
+                clone_refused(&clone, &vm, undecided, source)
+            }
             Answer::Failed(failed) => task_failed(&vm, undecided, is_seen, failed),
             Answer::Taken(words) | Answer::Passes(words) if !undecided => {
                 return busy(template, &vm, &words, self.run.server.budget.seconds());
@@ -303,6 +315,15 @@ impl Attempt<'_> {
             _ => return self.timed_out(&Stage::Undecided(vm)),
         };
         with_other_templates(failure, &self.other_templates)
+    }
+
+    /// The template's drives on storages of its node, if the server refused the clone because of them.
+    fn local_drives_if_blamed(&self, refused: &pve::Error) -> Vec<LocalDrive> {
+        let is_blamed = refused.to_string().contains("(VM uses local storage)");
+        let template = self.template.as_ref().filter(|_| is_blamed);
+        let drives = template.map(|template| local_drives(self.run.server.pve, template));
+        // What the server said is told without them, too.
+        drives.and_then(Result::ok).unwrap_or_default()
     }
 
     fn half_made(&self, vm: &Vm) -> Failure {

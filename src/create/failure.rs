@@ -12,7 +12,8 @@ use crate::pve;
 use crate::pve::types::{Guest, Upid, VmName, Vmid};
 use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
 use crate::say::grant::how_to_see_vms;
-use crate::say::hint::{hint_for, hint_for_clone, with_more};
+use crate::say::hint::refusal::RefusedClone;
+use crate::say::hint::{hint_for, hint_for_clone, hint_for_task, with_more};
 use crate::say::shell::word;
 use crate::say::stage::{RESUME, Stage, process_name};
 use crate::say::vm::Vm;
@@ -140,8 +141,13 @@ pub fn name_may_be_taken(name: &VmName, doubts: &str) -> Failure {
 }
 
 /// The server has refused the clone, or has certainly not heard of it.
-pub fn clone_refused(template: Vmid, vm: &Vm, undecided: bool, source: Box<pve::Error>) -> Failure {
-    let words = format!("cannot clone template {template} to VM {}", vm.vmid);
+pub fn clone_refused(
+    clone: &RefusedClone,
+    vm: &Vm,
+    undecided: bool,
+    source: Box<pve::Error>,
+) -> Failure {
+    let words = format!("cannot clone template {} to VM {}", clone.template, vm.vmid);
     let why = chain(&*source);
     if undecided {
         let words = format!("{words}, which an earlier request may still make: {why}");
@@ -149,7 +155,7 @@ pub fn clone_refused(template: Vmid, vm: &Vm, undecided: bool, source: Box<pve::
         return failure(Kind::OutcomeUnknown, words, RESUME, facts);
     }
     let failure = Failure::new(kind_of(&source), format!("{words}: {why}"))
-        .with_hint(hint_for_clone(&source, vm.vmid, &vm.node))
+        .with_hint(hint_for_clone(&source, clone))
         .about(vm.facts(Started::No));
     failure.because_of(source)
 }
@@ -356,7 +362,10 @@ pub fn task_failed(vm: &Vm, undecided: bool, is_seen: bool, failed: Failed) -> F
         _ if Refusal::of(&words, vm.vmid) == Refusal::LeftOver => {
             ("", how_to_remove_left_over_volumes(vm))
         }
-        _ => ("", how_to_read_log(&upid)),
+        _ => {
+            let hint = hint_for_task(&words);
+            ("", hint.unwrap_or_else(|| how_to_read_log(&upid)))
+        }
     };
     let words = format!("Task failed: {words}{more}");
     let started = if undecided || !is_seen {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::failure::{Doubt, Failed, remove};
 use crate::guests::owner::Sight;
 use crate::say::failure::{Failure, Kind, Started};
+use crate::say::hint::hint_for_task;
 use crate::say::vm::Vm;
 
 fn how_to_clear(vm: &Vm, sight: &Sight, path: Option<&Path>) -> String {
@@ -51,7 +52,10 @@ pub fn half_made(
             format!("VM {vmid} on node '{node}' is {unseen}, and does not tell whose it is")
         }
     };
-    let hint = how_to_clear(vm, sight, path);
+    let mut hint = how_to_clear(vm, sight, path);
+    if let Some(first) = failed.as_ref().and_then(|it| hint_for_task(&it.words)) {
+        hint = format!("{first}; then, {hint}");
+    }
     let is_named = !matches!(
         sight,
         Sight::InTheMaking { is_named: false } | Sight::Appeared

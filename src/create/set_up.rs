@@ -46,6 +46,7 @@ fn take_steps(
         server: run.server,
         progress: run.progress,
         mask: &mask,
+        pool: run.order.options.pool.as_ref(),
     };
     // What the template was checked for, its new clone need not be.
     let is_checked = existing.created && attempt.growth.is_some();

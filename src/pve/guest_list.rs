@@ -119,7 +119,7 @@ fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> 
 }
 
 /// A boolean as Perl writes it: `1`, `"1"` or `true`.
-fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+pub fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     match Value::deserialize(from)? {
         Value::Null => Ok(false),
         Value::Bool(flag) => Ok(flag),

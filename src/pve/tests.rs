@@ -10,6 +10,7 @@ use super::*;
 use crate::pve::secret::Secret;
 use crate::pve::types::{ExitStatus, GuestKind, Token, TokenId};
 
+mod cluster;
 mod guest_lists;
 
 #[path = "../../tests/recording.rs"]

@@ -156,13 +156,31 @@ impl VmConfig {
         macs.map(str::to_ascii_lowercase).collect()
     }
 
+    /// The drives that hold a volume of a storage, with that storage: disks, CD images and the drive of
+    /// cloud-init.
+    pub fn volumes(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let drives = self.options_where(is_drive);
+        drives.filter_map(|(key, drive)| {
+            let (storage, _) = drive.split(',').next()?.split_once(':')?;
+            Some((key, drive, storage))
+        })
+    }
+
+    /// The key of a drive that is the node's own CD drive, if there is one.
+    pub fn drive_of_the_node(&self) -> Option<&str> {
+        let mut drives = self.options_where(is_drive);
+        let (key, _) = drives.find(|(_, drive)| drive.split(',').next() == Some("cdrom"))?;
+        Some(key)
+    }
+
     fn disk_drives(&self) -> impl Iterator<Item = (&str, &str)> {
         let is_cdrom = |drive| value_of(drive, "media") == Some("cdrom");
         let drives = self.options_where(is_drive);
         drives.filter(move |(_, drive)| !is_cdrom(drive))
     }
 
-    fn options_where(&self, is_meant: fn(&str) -> bool) -> impl Iterator<Item = (&str, &str)> {
+    /// The options whose keys are meant, with their values.
+    pub fn options_where(&self, is_meant: fn(&str) -> bool) -> impl Iterator<Item = (&str, &str)> {
         let options = self.options.iter();
         options
             .map(|(key, value)| (key.as_str(), value.as_str()))

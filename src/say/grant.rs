@@ -1,10 +1,15 @@
 //! The `pveum` commands that grant a token the privileges it lacks.
 
-use crate::pve::types::TokenId;
+use crate::pve::types::{Pool, TokenId};
 use crate::say::shell::word;
 
 /// The path of all VMs, to grant privileges on a VM whose VMID is not known yet.
 pub const ALL_VMS: &str = "/vms";
+
+/// The path of a pool. What a token holds there it also holds on the pool's VMs.
+pub fn pool_path(pool: &Pool) -> String {
+    format!("/pool/{pool}")
+}
 
 /// A role that every Proxmox VE has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,10 +80,10 @@ pub fn how_to_see_vms(token: &TokenId) -> String {
 }
 
 /// The path on which to grant a role that is lacking on `path`. A role on a single VM replaces the one on
-/// all VMs, and the next VM has another VMID.
-pub fn path_to_grant_on(path: &str, role: Role) -> &str {
+/// all VMs, and the next VM has another VMID. `pool` is the path of the VM's pool, if it is in one.
+pub fn path_to_grant_on<'p>(path: &'p str, role: Role, pool: Option<&'p str>) -> &'p str {
     if role != Role::TEMPLATE_USER && path.starts_with("/vms/") {
-        ALL_VMS
+        pool.unwrap_or(ALL_VMS)
     } else {
         path
     }

@@ -1,9 +1,11 @@
 //! What to do about a request that failed.
 
-use crate::pve::types::{Node, TokenId, Vmid};
+pub mod refusal;
+
+use self::refusal::{ChangedVm, RefusedClone};
+use crate::pve::types::TokenId;
 use crate::pve::{Behind, Distrust, Error, Fingerprint, Host, TlsError, Trust, Unreached};
-use crate::say::grant::{ALL_VMS, Role, grant, how_to_see_vms, path_to_grant_on};
-use crate::say::shell::word;
+use crate::say::grant::how_to_see_vms;
 
 /// What to do about a failed request, if that is known.
 pub fn hint_for(error: &Error) -> Option<String> {
@@ -31,29 +33,37 @@ pub fn hint_for_one_of(hosts: usize, error: &Error) -> Option<String> {
             status,
             words,
             token,
-        } => return for_refusal(*status, words, token),
+        } => return refusal::for_refusal(*status, words, token),
     })
 }
 
-/// What to do about a failed request to clone to this VMID on this node, if that is known.
-pub fn hint_for_clone(error: &Error, newid: Vmid, node: &Node) -> Option<String> {
+/// What to do about a failed request to clone, if that is known.
+pub fn hint_for_clone(error: &Error, clone: &RefusedClone) -> Option<String> {
     match error {
-        // The server does not say which privilege is lacking if either of two would do.
         Error::Refused {
-            status: 403,
+            status,
             words,
             token,
-        } if words == BARE_REFUSAL => {
-            let grant = grant(Role::VM_ADMIN, ALL_VMS, token);
-            Some(format!(
-                "the token lacks VM.Allocate on /vms/{newid}; {grant}"
-            ))
-        }
-        Error::Refused { status, words, .. } if !matches!(status, 401 | 403) => {
-            for_words(words, &format!("node '{node}'"))
-        }
+        } => refusal::for_clone(*status, words, token, clone),
         error => hint_for(error),
     }
+}
+
+/// What to do about a failed request to change an existing VM, if that is known.
+pub fn hint_for_change(error: &Error, vm: &ChangedVm) -> Option<String> {
+    match error {
+        Error::Refused {
+            status,
+            words,
+            token,
+        } => refusal::for_change(*status, words, token, vm),
+        error => hint_for(error),
+    }
+}
+
+/// What to do about a task that failed with these words, if that is more than to read its log.
+pub fn hint_for_task(words: &str) -> Option<String> {
+    refusal::for_words(words, "the node")
 }
 
 /// A hint, and what to do about the failure behind it, if that is more than to try again.
@@ -64,9 +74,6 @@ pub fn with_more(hint: String, error: Option<&Error>) -> String {
         None => hint,
     }
 }
-
-/// What Proxmox says if it names neither path nor privilege.
-const BARE_REFUSAL: &str = "Permission check failed";
 
 /// The command that shows the fingerprint of a node's certificate on that node.
 pub const SHOW_FINGERPRINT: &str =
@@ -219,198 +226,11 @@ fn for_unusable(host: &Host, what: &str) -> String {
     hint.to_owned()
 }
 
-fn for_refusal(status: u16, words: &str, token: &TokenId) -> Option<String> {
-    match status {
-        401 => Some(format!(
-            "user, realm, token id and secret must be those of one token that has not expired; the server \
-             does not say which is wrong, and takes 3 s to say no; on a node: pveum user token list {}",
-            word(&token.userid())
-        )),
-        403 => for_lack_of_privilege(words, token),
-        _ => for_words(words, "the node"),
-    }
-}
-
-fn for_words(words: &str, node: &str) -> Option<String> {
-    let says = |text: &str| words.contains(text);
-    let hint = if says("does not support vm images") {
-        "'pvesm status --content images' on NODE lists the storages that take disks"
-    } else if says("storage '") && says("does not exist") {
-        "'pvesm status' on NODE lists its storages"
-    } else if says("(VM uses local storage)") {
-        "the template's disks are on a storage of its own node alone, so the VM can only be made there"
-    } else if says("no quorum") {
-        "too few nodes of the cluster see each other for it to change anything; on a node: pvecm \
-         status"
-    } else if says("unable to find configuration file for VM") {
-        "the template was moved or destroyed a moment ago; 'homelab proxmox template list' shows \
-         what is there"
-    } else if says("no such cluster node") || says("hostname lookup") {
-        "'pvecm nodes' on a node lists the cluster's nodes"
-    } else {
-        return None;
-    };
-    Some(hint.replace("NODE", node))
-}
-
-fn for_lack_of_privilege(words: &str, token: &TokenId) -> Option<String> {
-    if let Some((path, privilege)) = lacking(words) {
-        let hint = match Role::with(privilege) {
-            Some(role) => grant(role, path_to_grant_on(path, role), token),
-            None => {
-                format!("the token needs a role with {privilege} on {path}; no usual one is small")
-            }
-        };
-        return Some(hint);
-    }
-    let hint = if words.contains("(pool '") && words.contains("does not exist") {
-        "'pveum pool list' on a node lists the pools"
-    } else if words.contains(BARE_REFUSAL) {
-        "'homelab proxmox check TEMPLATE' shows which privileges the token lacks"
-    } else {
-        return None;
-    };
-    Some(hint.to_owned())
-}
-
-/// Path and privilege of `Permission check failed (/vms/9000, VM.Clone)`. Other characters than theirs
-/// must not get into a command that somebody will paste.
-fn lacking(words: &str) -> Option<(&str, &str)> {
-    let (_, rest) = words.split_once("Permission check failed (")?;
-    let (inner, _) = rest.split_once(')')?;
-    let (path, privileges) = inner.split_once(", ")?;
-    let privilege = privileges.split('|').next()?;
-    let is_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
-    let is_privilege = |c: char| c.is_ascii_alphanumeric() || c == '.';
-    let is_fine = path.starts_with('/')
-        && path.chars().all(is_path)
-        && !privilege.is_empty()
-        && privilege.chars().all(is_privilege);
-    is_fine.then_some((path, privilege))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pve::types::Node;
     use rstest::rstest;
-
-    fn token(user: &str, realm: &str) -> TokenId {
-        TokenId {
-            user: user.to_owned(),
-            realm: realm.to_owned(),
-            key: "cli".to_owned(),
-        }
-    }
-
-    fn refused(status: u16, words: &str) -> Error {
-        Error::Refused {
-            status,
-            words: words.to_owned(),
-            token: token("homelab", "pve"),
-        }
-    }
-
-    const TO_USER: &str = "; where the token has no privilege separation, or its user lacks it too: \
-                           the same with --users homelab@pve instead of --tokens …";
-
-    fn line(path: &str, role: &str) -> String {
-        let replaces = match (path, role) {
-            ("/vms", "PVEVMAdmin") => "",
-            ("/vms", _) => "; it replaces what the token has there from above",
-            _ => "",
-        };
-        format!(
-            "on a node, as root: pveum acl modify {path} --tokens 'homelab@pve!cli' --roles \
-             {role}{replaces}{TO_USER}"
-        )
-    }
-
-    #[rstest]
-    #[case::template("/vms/9000, VM.Clone", "/vms/9000", "PVETemplateUser")]
-    #[case::storage(
-        "/storage/local-lvm, Datastore.AllocateSpace",
-        "/storage/local-lvm",
-        "PVEDatastoreUser"
-    )]
-    #[case::network(
-        "/sdn/zones/localnetwork/vmbr0, SDN.Use",
-        "/sdn/zones/localnetwork/vmbr0",
-        "PVESDNUser"
-    )]
-    #[case::node("/nodes/pve1, Sys.Audit", "/nodes/pve1", "PVEAuditor")]
-    // A role on one VM replaces the one on all VMs, and the next VM has another VMID.
-    #[case::one_vm_is_all_vms("/vms/101, VM.Allocate", "/vms", "PVEVMAdmin")]
-    #[case::settings("/vms/101, VM.Config.Disk", "/vms", "PVEVMAdmin")]
-    #[case::power("/vms/101, VM.PowerMgmt", "/vms", "PVEVMUser")]
-    #[case::hardware("/mapping/pci/gpu, Mapping.Use", "/mapping/pci/gpu", "PVEMappingUser")]
-    #[case::either_would_do("/vms/101, VM.Audit|VM.Console", "/vms", "PVEAuditor")]
-    fn a_missing_privilege_is_granted_by_a_command(
-        #[case] what: &str,
-        #[case] path: &str,
-        #[case] role: &str,
-    ) {
-        let error = refused(403, &format!("Permission check failed ({what})"));
-        assert_eq!(hint_for(&error), Some(line(path, role)));
-    }
-
-    #[rstest]
-    #[case::command("/vms/9000; reboot, VM.Clone")]
-    #[case::substitution("/vms/$(reboot), VM.Clone")]
-    #[case::line_break("/vms/9000\nreboot, VM.Clone")]
-    #[case::option("--roles, VM.Clone")]
-    #[case::privilege("/vms/9000, VM.Clone; reboot")]
-    fn no_command_contains_unexpected_characters(#[case] what: &str) {
-        let error = refused(403, &format!("Permission check failed ({what})"));
-        let hint = "'homelab proxmox check TEMPLATE' shows which privileges the token lacks";
-        assert_eq!(hint_for(&error).as_deref(), Some(hint));
-    }
-
-    #[test]
-    fn a_privilege_that_no_small_role_has_is_named() {
-        let error = refused(403, "Permission check failed (/, Sys.Console)");
-        let hint = "the token needs a role with Sys.Console on /; no usual one is small";
-        assert_eq!(hint_for(&error).as_deref(), Some(hint));
-    }
-
-    #[test]
-    fn a_clone_that_is_forbidden_without_a_privilege_lacks_vm_allocate() {
-        let error = refused(403, "Permission check failed");
-        let hint = format!(
-            "the token lacks VM.Allocate on /vms/101; {}",
-            line("/vms", "PVEVMAdmin")
-        );
-        let node = Node("pve1".to_owned());
-        assert_eq!(hint_for_clone(&error, Vmid(101), &node), Some(hint));
-    }
-
-    #[rstest]
-    #[case::storage_unknown(
-        "storage 'fast' does not exist",
-        "'pvesm status' on node 'pve1' lists its storages"
-    )]
-    #[case::storage_without_images(
-        "Parameter verification failed. storage: storage 'local' does not support vm images",
-        "'pvesm status --content images' on node 'pve1' lists the storages that take disks"
-    )]
-    #[case::local_storage(
-        "can't clone VM to node 'pve2' (VM uses local storage)",
-        "the template's disks are on a storage of its own node alone, so the VM can only be made \
-         there"
-    )]
-    #[case::no_quorum(
-        "cluster not ready - no quorum?",
-        "too few nodes of the cluster see each other for it to change anything; on a node: pvecm \
-         status"
-    )]
-    #[case::unknown_node(
-        "no such cluster node 'pve9'",
-        "'pvecm nodes' on a node lists the cluster's nodes"
-    )]
-    fn the_servers_words_are_explained(#[case] words: &str, #[case] hint: &str) {
-        let node = Node("pve1".to_owned());
-        let seen = hint_for_clone(&refused(500, words), Vmid(101), &node);
-        assert_eq!(seen.as_deref(), Some(hint));
-    }
 
     #[rstest]
     #[case::daemon_is_down(

@@ -120,6 +120,7 @@ fn forgiven(purpose: Purpose, error: &pve::Error, met: Met) -> Forgiven {
         (_, NoAnswer { cut_short, .. }) if *cut_short => return Forgiven::AsIfNotLooked,
         (Watch, Refused { status: 400, .. }) => is_no_such_task(error),
         (Watch, Refused { status: 403, .. }) => false,
+        (Watch, error) if is_unknown_node(error) => false,
         (Watch, _) if has_answered => return Forgiven::ToTheEnd,
         (_, Tls { .. }) => false,
         (_, Unreachable { .. } | Untrusted { .. }) => has_answered,
@@ -135,6 +136,11 @@ fn forgiven(purpose: Purpose, error: &pve::Error, met: Met) -> Forgiven {
     } else {
         Forgiven::Not
     }
+}
+
+/// Whether the cluster has no node of the name that was asked for.
+pub fn is_unknown_node(error: &pve::Error) -> bool {
+    matches!(error, pve::Error::Refused { status: 500, words, .. } if words.starts_with("hostname lookup '"))
 }
 
 /// Whether the server does not know a task, or, after a restart, does not know it yet.
@@ -230,6 +236,7 @@ mod tests {
     #[case::forbidden(refused(403, "x"), [NOT, NOT, NOT])]
     #[case::wrong_parameter(refused(400, "x"), [NOT, NOT, NOT])]
     #[case::unknown_task(refused(400, "upid: no such task"), [NOT, NOT, AWHILE])]
+    #[case::unknown_node(refused(500, "hostname lookup 'pve9' failed - …"), [AWHILE, NOT, NOT])]
     #[case::unknown_method(refused(501, "x"), [NOT, NOT, TO_THE_END])]
     fn a_server_that_has_accepted_the_token_is_forgiven(
         #[case] error: pve::Error,

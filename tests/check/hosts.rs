@@ -114,6 +114,29 @@ fn a_certificate_that_is_not_trusted_is_the_only_failure() {
 }
 
 #[test]
+fn a_certificate_that_is_not_trusted_is_a_warning_if_another_host_answers() {
+    let (distrusted, state) = over_tls(Shown::Good);
+    let good = fake(cluster(&all_but(None)));
+    let run = |words: &str| {
+        at(&good, &state)
+            .env(
+                "PROXMOX_HOST",
+                &format!("{},{}", distrusted.url(), good.url()),
+            )
+            .env("SSL_CERT_FILE", "/nonexistent")
+            .env("SSL_CERT_DIR", "/nonexistent")
+            .run(words)
+    };
+    let seen = run("proxmox check");
+    let told = that_are(
+        "warn  certificate of 127.0.0.1:PORT",
+        &lines(&seen, &distrusted, &state),
+    );
+    assert_eq!((told.len(), seen.exit), (1, Some(0)));
+    assert_eq!(run("proxmox vm create web-1 debian-12").exit, Some(0));
+}
+
+#[test]
 fn a_certificate_that_nobody_verifies_is_a_warning_with_its_fingerprint() {
     let (fake, state) = over_tls(Shown::Good);
     let seen = at(&fake, &state).run("proxmox check --insecure");
@@ -150,21 +173,37 @@ fn a_ca_file_that_is_none_is_said_and_the_rest_left_out() {
     assert_eq!(seen.exit, Some(2));
 }
 
-/// It would be the one that is asked as soon as the other is down.
-#[test]
-fn a_host_that_refuses_the_token_is_told_beside_one_that_accepts_it() {
+/// Commands use the first host that answers; the second one is asked as soon as that is down.
+#[rstest]
+#[case::first(true, "FAIL", 1)]
+#[case::second(false, "warn", 0)]
+fn a_host_that_refuses_the_token_is_a_failure_if_it_is_asked_first(
+    #[case] is_first: bool,
+    #[case] verdict: &str,
+    #[case] exit: i32,
+) {
     let (good, other) = (fake(cluster(&all_but(None))), fake(json!({})));
     let state = StateDir::new();
-    let hosts = format!("{},{}", good.url(), other.url());
-    let seen = at(&good, &state)
-        .env("PROXMOX_HOST", &hosts)
-        .run("proxmox check");
-    let failed = that_are("FAIL", &lines(&seen, &other, &state));
-    let beginning =
-        "FAIL  token at 127.0.0.1:PORT: 401 Authentication failed! (as homelab@pve!cli); ";
-    assert_eq!(failed.len(), 1);
-    assert_eq!(failed[0].get(..beginning.len()), Some(beginning));
-    assert_eq!(seen.exit, Some(1));
+    let mut hosts = [good.url(), other.url()];
+    if is_first {
+        hosts.reverse();
+    }
+    let run = |words: &str| {
+        let homelab = at(&good, &state).env("PROXMOX_HOST", &hosts.join(","));
+        homelab.run(words)
+    };
+    let seen = run("proxmox check");
+    let told = that_are(
+        &format!("{verdict}  token at"),
+        &lines(&seen, &other, &state),
+    );
+    let beginning = format!(
+        "{verdict}  token at 127.0.0.1:PORT: 401 Authentication failed! (as homelab@pve!cli); "
+    );
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].get(..beginning.len()), Some(beginning.as_str()));
+    assert_eq!(seen.exit, Some(exit));
+    assert_eq!(run("proxmox vm create web-1 debian-12").exit, Some(exit));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::node_rows;
 use super::node_tasks;
 use super::params::Params;
 use super::permissions::permissions;
+use super::places;
 use super::power;
 use super::quorum;
 use super::replies::{failure, not_implemented, parameter_error, proxied, success, without_body};
@@ -66,6 +67,9 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
             params.check(&[])?;
             Ok(success(&json!(cluster.node_rows(token))))
         }
+        ("GET", ["cluster", "status"]) => places::cluster_status(cluster, token, &params),
+        ("GET", ["pools"]) => places::pools(cluster, token, &params),
+        ("GET", ["nodes", node, "storage"]) => places::storages(cluster, token, node, &params),
         ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, token, node, &params),
         ("GET", ["nodes", node, "qemu", vmid, "config"]) => {
             config(cluster, token, node, vmid, &params)

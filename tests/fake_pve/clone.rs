@@ -27,7 +27,7 @@ const PARAMETERS: &Schema = &[
     ("bwlimit", Kind::Integer(0, i64::MAX)),
 ];
 /// The pool that every fake has.
-const POOL: &str = "clients";
+pub(super) const POOL: &str = "clients";
 
 /// In Proxmox's order: privileges, the way to the node, the parameters, what they name, and only
 /// then the source.
@@ -169,6 +169,9 @@ fn check_storages(
 ) -> Result<bool, Answer> {
     let mut is_shared = true;
     for (_, drive) in drives_of(&source.config) {
+        if drive.file == "cdrom" {
+            acl.check("/", "Sys.Console")?;
+        }
         let Some(own) = drive.storage() else {
             continue;
         };

@@ -41,6 +41,7 @@ mod node_tasks;
 mod options;
 mod params;
 mod permissions;
+mod places;
 mod port;
 mod power;
 mod prebuilt;

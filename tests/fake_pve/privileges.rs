@@ -1,13 +1,15 @@
 //! The privileges and the built-in roles of Proxmox VE, as far as clones take them.
 
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 26] = [
     "Datastore.AllocateSpace",
     "Datastore.Audit",
+    "Mapping.Audit",
     "Mapping.Use",
     "Pool.Audit",
     "SDN.Audit",
     "SDN.Use",
     "Sys.Audit",
+    "Sys.Console",
     "Sys.Modify",
     "VM.Allocate",
     "VM.Audit",
@@ -59,6 +61,7 @@ pub(super) fn privileges_of_role(role: &str, version: &str) -> Option<Vec<&'stat
     let is_in: fn(&str) -> bool = match role {
         "PVEAuditor" => |name| name.ends_with(".Audit"),
         "PVEDatastoreUser" => |name| name.starts_with("Datastore."),
+        "PVEMappingUser" => |name| name.starts_with("Mapping."),
         "PVESDNUser" => |name| name.starts_with("SDN."),
         "PVETemplateUser" => |name| ["VM.Audit", "VM.Clone"].contains(&name),
         "PVEVMAdmin" => |name| name.starts_with("VM."),

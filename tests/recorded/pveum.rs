@@ -73,7 +73,7 @@ fn a_role_is_all_that_it_has() {
     let fake = with_token(&json!({}));
     fake.pveum("pveum acl modify /vms --tokens 'root@pam!few' --roles PVEAuditor");
     let expected = json!({"/vms": {
-        "Datastore.Audit": 1, "Pool.Audit": 1, "SDN.Audit": 1, "Sys.Audit": 1, "VM.Audit": 1,
+        "Datastore.Audit": 1, "Mapping.Audit": 1, "Pool.Audit": 1, "SDN.Audit": 1, "Sys.Audit": 1, "VM.Audit": 1,
         "VM.GuestAgent.Audit": 1,
     }});
     let listed = permissions(&fake, "root@pam!few", "?path=/vms");

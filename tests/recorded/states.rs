@@ -76,6 +76,14 @@ pub(super) fn token_without_rights() -> State {
     with(json!({"guests": [template()], "tokens": {"nobody@pve!none": "none"}}))
 }
 
+pub(super) fn token_that_may_see_vms() -> State {
+    with(json!({"tokens": {"homelab@pve!cli": {"/vms": ["VM.Audit"]}}}))
+}
+
+pub(super) fn pve2_lost() -> State {
+    with(json!({"nodes": ["pve1", "pve2"], "offline": ["pve2"], "no_quorum": true}))
+}
+
 pub(super) fn template_in_backup() -> State {
     let mut template = template();
     template["lock"] = json!("backup");

@@ -76,6 +76,11 @@ impl Finding {
         Finding::fail(check, Failure::of_request(error))
     }
 
+    /// Sets the result.
+    pub fn with_result(self, result: Verdict) -> Finding {
+        Finding { result, ..self }
+    }
+
     /// Sets what to do about it.
     pub fn with_hint(self, hint: impl Into<Option<String>>) -> Finding {
         let hint = hint.into();

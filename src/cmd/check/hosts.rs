@@ -1,5 +1,8 @@
 //! Checks each host by itself: its name, the connection to it, its certificate, and whether it accepts
 //! the token.
+//!
+//! - Commands use the first host that answers, whatever it answers. So only what is wrong with that one is
+//!   a failure, or what is wrong with all of them if none answers.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::finding::{Finding, Tell, Verdict};
 use crate::pve::secret::Masked;
 use crate::pve::types::{TokenId, Version};
-use crate::pve::{self, Access, Day, Endpoint, Presented, Pve, Trust};
+use crate::pve::{self, Access, Day, Delivery, Endpoint, Host, Presented, Pve, Trust};
 use crate::say::failure::{Kind, kind_of};
 use crate::say::hint::{hint_for, hint_for_one_of, how_to_pin};
 
@@ -21,28 +24,52 @@ const RENEW: &str = "on the node: pvecm updatecerts --force && systemctl restart
 /// Creates a client; sends nothing yet.
 pub type Connect<'c> = &'c dyn Fn(&Access) -> Result<Pve, pve::Error>;
 
-/// Asks each host for its version, which needs all that any other request needs. Returns the first version
-/// that a host reported; `None` if no host has accepted the token, which the findings then say.
+/// A host that has accepted the token.
+pub struct Accepted {
+    /// The host.
+    pub host: Host,
+    /// A client of this host alone.
+    pub pve: Pve,
+    /// Its version.
+    pub version: Version,
+}
+
+/// Asks each host for its version, which needs all that any other request needs. Returns the hosts that
+/// have accepted the token.
 pub fn check_hosts(
     access: &Access,
     connect: Connect,
     token: &TokenId,
     tell: Tell,
-) -> Option<Version> {
+) -> Vec<Accepted> {
     let endpoints = access.endpoints.iter();
     let answers: Vec<Answer> = endpoints
         .map(|endpoint| Answer::of(endpoint, access, connect))
         .collect();
-    let is_any_reached = answers.iter().any(Answer::is_reached);
-    for answer in &answers {
-        answer.tell(token, is_any_reached, tell);
+    let used = answers.iter().position(|answer| !answer.is_passed_over());
+    for (index, answer) in answers.iter().enumerate() {
+        let is_used = used.is_none_or(|used| used == index);
+        let verdict = if is_used {
+            Verdict::Fail
+        } else {
+            Verdict::Warn
+        };
+        answer.tell(token, verdict, tell);
     }
-    answers.into_iter().find_map(|answer| answer.version.ok())
+    let accepted = answers.into_iter().filter_map(|answer| {
+        Some(Accepted {
+            host: answer.endpoint.host.clone(),
+            pve: answer.pve?,
+            version: answer.version.ok()?,
+        })
+    });
+    accepted.collect()
 }
 
 struct Answer<'a> {
     endpoint: &'a Endpoint,
     version: Result<Version, pve::Error>,
+    pve: Option<Pve>,
     presented: Option<Presented>,
     addresses: Vec<IpAddr>,
     /// How many hosts there are.
@@ -55,37 +82,36 @@ impl<'a> Answer<'a> {
             endpoints: vec![endpoint.clone()],
             ..access.clone()
         };
-        let (version, presented, addresses) = match connect(&only_this) {
-            Ok(pve) => (pve.version(), pve.presented(), pve.addresses()),
-            Err(error) => (Err(error), None, Vec::new()),
+        let (version, pve) = match connect(&only_this) {
+            Ok(pve) => (pve.version(), Some(pve)),
+            Err(error) => (Err(error), None),
         };
         Answer {
             endpoint,
             version,
-            presented,
-            addresses,
+            presented: pve.as_ref().and_then(Pve::presented),
+            addresses: pve.as_ref().map(Pve::addresses).unwrap_or_default(),
+            pve,
             hosts: access.endpoints.len(),
         }
     }
 
-    fn is_reached(&self) -> bool {
+    /// Whether the next host is asked instead.
+    fn is_passed_over(&self) -> bool {
         let error = self.version.as_ref().err();
-        error.is_none_or(|error| kind_of(error) == Kind::Unauthorized)
+        error.is_some_and(|error| {
+            let is_silent = matches!(error, pve::Error::NoAnswer { .. });
+            is_silent || error.delivery() == Delivery::NotDelivered
+        })
     }
 
-    fn tell(&self, token: &TokenId, is_any_reached: bool, tell: Tell) {
+    fn tell(&self, token: &TokenId, verdict: Verdict, tell: Tell) {
         use pve::Error::{Tls, Unreachable, Untrusted};
 
         let host = &self.endpoint.host;
         let name = format!("name {}", host.name());
         let certificate = format!("certificate of {host}");
         let connection = format!("connection to {host}");
-        // A host that is down is a failure only if no other host can be used instead.
-        let verdict = if is_any_reached {
-            Verdict::Warn
-        } else {
-            Verdict::Fail
-        };
         let down = |check: String, error: &pve::Error| {
             Finding::new(verdict, check, error.without_host()).with_hint(hint_for(error))
         };
@@ -104,15 +130,15 @@ impl<'a> Answer<'a> {
         }
         tell(Finding::ok(connection, "established"));
         if let Some(error @ Untrusted { .. }) = error {
-            let finding = Finding::new(Verdict::Fail, certificate, error.without_host());
+            let finding = Finding::new(verdict, certificate, error.without_host());
             return tell(finding.with_hint(hint_for_one_of(self.hosts, error)));
         }
         tell(self.check_certificate(certificate));
         let Some(error) = error else { return };
-        tell(if !self.is_reached() {
+        tell(if kind_of(error) != Kind::Unauthorized {
             down(format!("answer of {host}"), error)
         } else if self.hosts > 1 {
-            Finding::of_request(format!("token at {host}"), error)
+            Finding::of_request(format!("token at {host}"), error).with_result(verdict)
         } else {
             Finding::of_request(format!("token {token}"), error)
         });

@@ -1,15 +1,16 @@
 //! Checks the privileges that a clone needs, and those that setting up and starting the new VM needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, Tell, Verdict};
-use crate::pve::types::{TokenId, Version, Vmid};
-use crate::pve::{self, Permissions, VmConfig};
-use crate::say::grant::{Role, as_root, for_its_user, path_to_grant_on};
+use crate::pve::types::{Guest, Pool, Storage, TokenId, Version, Vmid};
+use crate::pve::{self, Passthrough, Permissions, VmConfig};
+use crate::say::grant::{Role, as_root, for_its_user, path_to_grant_on, pool_path};
 use crate::wait::server::Server;
 
 /// Privileges on the new VM that the clone itself does not need, and what needs them.
-const FOR_LATER_STEPS: [(&str, &str); 7] = [
+const FOR_LATER_STEPS: [(&str, &str); 8] = [
+    ("VM.Audit", "to see it, without which it cannot be set up"),
     ("VM.Config.Disk", "to enlarge its disks"),
     ("VM.Config.CPU", "to set its cores"),
     ("VM.Config.Memory", "to set its memory"),
@@ -24,13 +25,30 @@ const LACKING: &str = "the token lacks it";
 /// A clone to check the privileges for.
 pub struct PlannedClone<'a> {
     /// The template.
-    pub template: Vmid,
+    pub template: &'a Guest,
     /// The template's configuration.
     pub config: &'a VmConfig,
     /// A VMID that the new VM may get.
     pub newid: Vmid,
     /// The server's version.
     pub version: Version,
+    /// The pool that the new VM becomes a member of.
+    pub pool: Option<&'a Pool>,
+    /// The storage of all its disks, if not those of the template.
+    pub storage: Option<&'a Storage>,
+}
+
+impl PlannedClone<'_> {
+    /// The storages that the new VM uses.
+    pub fn storages(&self) -> BTreeSet<String> {
+        let mut storages = self.config.storages();
+        if let Some(storage) = self.storage.filter(|_| !storages.is_empty()) {
+            storages = BTreeSet::from([storage.0.clone()]);
+        }
+        let for_memory = self.config.option("vmstatestorage");
+        storages.extend(for_memory.map(str::to_owned));
+        storages
+    }
 }
 
 /// Tells for each privilege, on its path, whether the token has it.
@@ -39,37 +57,42 @@ pub fn check_privileges(
     server: Server,
     tell: Tell,
 ) -> Result<(), pve::Error> {
-    let template = format!("/vms/{}", clone.template);
-    let new = format!("/vms/{}", clone.newid);
+    let vmid = clone.template.vmid;
+    let template = format!("/vms/{vmid}");
     let mut held = Held {
         server,
         tell,
         on: BTreeMap::new(),
         is_any_lacking: false,
     };
-    held.check("VM.Clone", &template, Role::TEMPLATE_USER, None)?;
-    held.check("VM.Audit", &template, Role::TEMPLATE_USER, None)?;
-    // The smallest role with VM.Allocate. It is granted for every privilege on the new VM, because a smaller
-    // role on /vms would replace it.
-    held.check("VM.Allocate", &new, Role::VM_ADMIN, None)?;
-    held.check("VM.Audit", &new, Role::VM_ADMIN, None)?;
-    for storage in clone.config.storages() {
+    held.check("VM.Clone", &template, Role::TEMPLATE_USER)?;
+    held.check("VM.Audit", &template, Role::TEMPLATE_USER)?;
+    held.check_on_new("VM.Allocate", clone, None)?;
+    for storage in clone.storages() {
         let path = format!("/storage/{storage}");
-        held.check("Datastore.AllocateSpace", &path, Role::DATASTORE_USER, None)?;
+        held.check("Datastore.AllocateSpace", &path, Role::DATASTORE_USER)?;
+    }
+    if let Some(drive) = clone.config.drive_of_the_node() {
+        held.check_console(clone.template, drive)?;
     }
     if clone.version.major >= 8 {
+        for (_, needed) in clone.config.passthrough() {
+            if let Passthrough::Mapping(path) = needed {
+                held.check("Mapping.Use", &path, Role::MAPPING_USER)?;
+            }
+        }
         for bridge in &clone.config.bridges() {
             held.check_network(bridge)?;
         }
     }
     for (privilege, purpose) in FOR_LATER_STEPS {
-        held.check(privilege, &new, Role::VM_ADMIN, Some(purpose))?;
+        held.check_on_new(privilege, clone, Some(purpose))?;
     }
     let agent = match clone.version.major {
         9.. => "VM.GuestAgent.Audit",
         _ => "VM.Monitor",
     };
-    held.check(agent, &new, Role::VM_ADMIN, Some("to ask for its address"))?;
+    held.check_on_new(agent, clone, Some("to ask for its address"))?;
     if let Some(otherwise) = for_its_user(held.token()).filter(|_| held.is_any_lacking) {
         let when = "where the token has none, or its user lacks the privilege too";
         let detail = format!("{when}: {otherwise}");
@@ -100,17 +123,46 @@ impl<'s> Held<'s> {
         Ok(self.on[path].have(path, privilege))
     }
 
-    /// Checks a privilege. Without a `purpose` the clone needs it, otherwise a later step may.
-    fn check(
+    /// Checks a privilege that the clone needs.
+    fn check(&mut self, privilege: &str, path: &str, role: Role) -> Result<(), pve::Error> {
+        let is_held = self.has(privilege, path)?;
+        self.tell(format!("{privilege} on {path}"), is_held, None, role, path);
+        Ok(())
+    }
+
+    /// Checks a privilege on the new VM, which its pool may give as well. Without a `purpose` the clone
+    /// needs it, otherwise a later step may.
+    fn check_on_new(
         &mut self,
         privilege: &str,
-        path: &str,
-        role: Role,
+        clone: &PlannedClone,
         purpose: Option<&str>,
     ) -> Result<(), pve::Error> {
-        let is_held = self.has(privilege, path)?;
+        let new = format!("/vms/{}", clone.newid);
+        let of_pool = clone.pool.map(pool_path);
+        let of_pool = of_pool.as_deref();
+        let mut is_held = self.has(privilege, &new)?;
+        if let Some(pool) = of_pool.filter(|_| !is_held) {
+            is_held = self.has(privilege, pool)?;
+        }
+        let paths: Vec<&str> = of_pool.into_iter().chain([new.as_str()]).collect();
+        let check = format!("{privilege} on {}", paths.join(" or "));
+        // The smallest role with VM.Allocate. It is granted for every privilege on the new VM, because a
+        // smaller role on /vms would replace it.
+        let path = of_pool.unwrap_or(&new);
+        self.tell(check, is_held, purpose, Role::VM_ADMIN, path);
+        Ok(())
+    }
+
+    fn tell(
+        &mut self,
+        check: String,
+        is_held: bool,
+        purpose: Option<&str>,
+        role: Role,
+        path: &str,
+    ) {
         self.is_any_lacking |= !is_held;
-        let check = format!("{privilege} on {path}");
         let finding = match purpose {
             _ if is_held => Finding::ok(check, HELD),
             None => Finding::new(Verdict::Fail, check, LACKING),
@@ -119,9 +171,24 @@ impl<'s> Held<'s> {
                 format!("{LACKING}; not for the clone, but {purpose}"),
             ),
         };
-        let grant = || as_root(role, path_to_grant_on(path, role), self.token());
+        let grant = || as_root(role, path_to_grant_on(path, role, None), self.token());
         let hint = (!is_held).then(grant);
         (self.tell)(finding.with_hint(hint));
+    }
+
+    /// Checks the use of the node's own CD drive. No small role has the privilege.
+    fn check_console(&mut self, template: &Guest, drive: &str) -> Result<(), pve::Error> {
+        const CONSOLE: &str = "Sys.Console";
+
+        let check = format!("{CONSOLE} on /");
+        if self.has(CONSOLE, "/")? {
+            (self.tell)(Finding::ok(check, HELD));
+            return Ok(());
+        }
+        let (vmid, node) = (template.vmid, &template.node);
+        let detail = format!("{LACKING}; {drive} of template {vmid} is the CD drive of the node");
+        let hint = format!("on node '{node}', as root: qm set {vmid} --{drive} none,media=cdrom");
+        (self.tell)(Finding::new(Verdict::Fail, check, detail).with_hint(hint));
         Ok(())
     }
 
@@ -132,7 +199,7 @@ impl<'s> Held<'s> {
 
         let path = format!("/sdn/zones/localnetwork/{bridge}");
         if bridge.starts_with("vmbr") {
-            return self.check(USE, &path, Role::SDN_USER, None);
+            return self.check(USE, &path, Role::SDN_USER);
         }
         let finding = if self.has(USE, "/sdn/zones")? {
             Finding::ok(format!("{USE} on /sdn/zones"), HELD)

@@ -1,0 +1,153 @@
+//! Checks whether a template can be cloned: what it is, the places that the clone would use, and the
+//! privileges that it takes.
+
+use super::finding::{Finding, Tell, Verdict};
+use super::privileges::{PlannedClone, check_privileges};
+use crate::guests::Guests;
+use crate::guests::template::{Found, find_template};
+use crate::pve::types::{Guest, Pool, Storage, Version};
+use crate::pve::{self, Passthrough, Permissions, Pve, VmConfig};
+use crate::say::failure::{Failure, Kind};
+use crate::say::grant::pool_path;
+use crate::say::hint::hint_for;
+use crate::say::hint::refusal::how_to_map;
+use crate::wait::server::Server;
+
+/// What is to be cloned, and where to.
+pub struct Wanted<'w> {
+    /// The template's name or VMID.
+    pub template: &'w str,
+    /// The pool of the new VM.
+    pub pool: Option<&'w Pool>,
+    /// The storage of its disks, if not those of the template.
+    pub storage: Option<&'w Storage>,
+}
+
+/// Checks whether the template exists, and whether the token can clone it.
+pub fn check_template(
+    wanted: &Wanted,
+    guests: &Guests,
+    version: Version,
+    server: Server,
+    tell: Tell,
+) -> Result<(), Finding> {
+    let name = wanted.template;
+    let check = format!("template '{name}'");
+    let Found {
+        template, warning, ..
+    } = find_template(guests, name, None, None).map_err(|error| {
+        let report = Failure::of(Kind::TemplateNotFound, &error);
+        Finding::fail("template", report.with_hint(error.hint().to_owned()))
+    })?;
+    if let Some(warning) = warning {
+        tell(Finding::warn(check.as_str(), warning));
+    }
+    let config = server.ask(|pve| pve.vm_config(&template.node, template.vmid));
+    let config = config.map_err(|error| Finding::of_request(check.as_str(), &error))?;
+    let Some(config) = config else {
+        return Err(Finding::new(
+            Verdict::Fail,
+            check,
+            "it was deleted or moved a moment ago",
+        ));
+    };
+    tell(check_lock(check, template, &config));
+    if version.major >= 8 {
+        check_devices(template, &config, tell);
+    }
+    let failed = |check| move |error| Finding::of_request(check, &error);
+    if let Some(pool) = wanted.pool {
+        let finding = check_pool(pool, server).map_err(failed("pool"))?;
+        finding.into_iter().for_each(&mut *tell);
+    }
+    let clone = PlannedClone {
+        template,
+        config: &config,
+        newid: server.ask(Pve::next_vmid).map_err(failed("free VMID"))?,
+        version,
+        pool: wanted.pool,
+        storage: wanted.storage,
+    };
+    check_storages(&clone, server, tell).map_err(failed("storages"))?;
+    check_privileges(&clone, server, tell).map_err(failed("privileges"))
+}
+
+fn check_lock(check: String, template: &Guest, config: &VmConfig) -> Finding {
+    let place = template.place();
+    match &config.lock {
+        None => Finding::ok(check, place),
+        Some(lock) => Finding::warn(
+            check,
+            format!("{place}, locked ({lock}): it cannot be cloned until that is over"),
+        ),
+    }
+}
+
+/// Tells the devices that no token may clone.
+fn check_devices(template: &Guest, config: &VmConfig, tell: Tell) {
+    let devices = config.passthrough().into_iter();
+    for (key, _) in devices.filter(|(_, needed)| *needed == Passthrough::Root) {
+        let (vmid, node) = (template.vmid, &template.node);
+        let detail = "a device without a resource mapping: no API token may clone it, not even one of \
+                      root@pam";
+        let finding = Finding::new(Verdict::Fail, format!("{key} of template {vmid}"), detail);
+        tell(finding.with_hint(how_to_map(vmid, node, key)));
+    }
+}
+
+/// Checks whether the pool exists. Nothing is told if the token may not see pools but was granted a
+/// privilege on this one, which was probably done for a pool that exists.
+fn check_pool(pool: &Pool, server: Server) -> Result<Option<Finding>, pve::Error> {
+    let check = format!("pool '{pool}'");
+    if server.ask(Pve::pools)?.contains(pool) {
+        return Ok(Some(Finding::ok(check, "it exists")));
+    }
+    let path = pool_path(pool);
+    let held: Permissions = server.ask(|pve| pve.permissions_on(&path))?;
+    if held.have(&path, "Pool.Audit") {
+        let finding = Finding::new(Verdict::Fail, check, "it does not exist");
+        let hint = "'pveum pool list' on a node lists the pools".to_owned();
+        return Ok(Some(finding.with_hint(hint)));
+    }
+    let detail = format!("cannot tell whether it exists: that needs Pool.Audit on {path}");
+    Ok((!held.have(&path, "VM.Allocate")).then(|| Finding::warn(check, detail)))
+}
+
+/// Tells the storages of the new VM that its node cannot use.
+fn check_storages(clone: &PlannedClone, server: Server, tell: Tell) -> Result<(), pve::Error> {
+    let node = &clone.template.node;
+    let listed = match server.ask(|pve| pve.storages(node)) {
+        Ok(listed) => listed,
+        Err(error) => {
+            let finding = Finding::warn("storages", error.to_string());
+            tell(finding.with_hint(hint_for(&error)));
+            return Ok(());
+        }
+    };
+    for storage in clone.storages() {
+        let state = listed.iter().find(|it| it.name == storage);
+        let problem = match state {
+            None if is_unlisted_for_lack_of_privilege(&storage, server)? => continue,
+            None => format!("node '{node}' has no such storage"),
+            Some(state) if !state.enabled => "it is disabled".to_owned(),
+            Some(state) if !state.active => format!("node '{node}' cannot reach it"),
+            Some(state) if clone.storage.is_some() && !state.takes_disks() => {
+                "it does not take the disks of VMs".to_owned()
+            }
+            Some(_) => continue,
+        };
+        let finding = Finding::new(Verdict::Fail, format!("storage '{storage}'"), problem);
+        let hint = format!(
+            "'pvesm status --content images' on node '{node}' shows those that can be used"
+        );
+        tell(finding.with_hint(hint));
+    }
+    Ok(())
+}
+
+/// The lack itself is told with the other privileges.
+fn is_unlisted_for_lack_of_privilege(storage: &str, server: Server) -> Result<bool, pve::Error> {
+    let path = format!("/storage/{storage}");
+    let held = server.ask(|pve| pve.permissions_on(&path))?;
+    Ok(!held.have(&path, "Datastore.AllocateSpace"))
+}

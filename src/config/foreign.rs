@@ -1,0 +1,95 @@
+//! Variables of the environment that look like connection settings and have no effect.
+
+use super::layer::{FOREIGN_NAMES, OWN_NAMES};
+
+/// How the names of connection settings of this program and of other tools begin.
+const PREFIXES: [&str; 3] = ["PROXMOX_", "PM_", "PVE_"];
+
+/// Names of other tools, and the names under which this program takes the same value.
+const MEANT: [(&str, &str); 10] = [
+    ("PM_API_TOKEN_ID", "PROXMOX_TOKEN_ID"),
+    ("PM_API_TOKEN_SECRET", "PROXMOX_TOKEN_SECRET"),
+    ("PM_API_URL", "PROXMOX_URL"),
+    ("PM_TLS_INSECURE", "PROXMOX_VE_INSECURE"),
+    ("PROXMOX_API_URL", "PROXMOX_URL"),
+    ("PROXMOX_TOKEN", "PROXMOX_TOKEN_SECRET"),
+    ("PROXMOX_TOKEN_NAME", "PROXMOX_TOKEN_KEY"),
+    ("PROXMOX_TOKEN_VALUE", "PROXMOX_TOKEN_SECRET"),
+    ("PROXMOX_USERNAME", "PROXMOX_USER"),
+    ("PROXMOX_VE_USERNAME", "PROXMOX_USER"),
+];
+
+/// A variable that has no effect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ignored {
+    /// Its name.
+    pub name: String,
+    /// The name that takes its value, if there is one.
+    pub meant: Option<&'static str>,
+}
+
+/// Those of the variables with these names that have no effect, in the order of their names.
+pub fn ignored(names: impl IntoIterator<Item = String>) -> Vec<Ignored> {
+    let is_setting = |name: &String| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let is_understood = |name: &String| {
+        let mut understood = OWN_NAMES.iter().chain(&FOREIGN_NAMES);
+        understood.any(|(known, _)| known == name)
+    };
+    let names = names.into_iter();
+    let mut names: Vec<String> = names
+        .filter(|name| is_setting(name) && !is_understood(name))
+        .collect();
+    names.sort();
+    let with_meaning = |name: String| {
+        let meant = MEANT.iter().find(|(known, _)| *known == name);
+        let meant = meant.map(|(_, meant)| *meant);
+        Ignored { name, meant }
+    };
+    names.into_iter().map(with_meaning).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_variables_that_look_like_settings_and_are_none_are_ignored_ones() {
+        let names = [
+            "PATH",
+            "PROXMOX_USERNAME",
+            "PROXMOX_HOST",
+            "PROXMOX_VE_ENDPOINT",
+            "PM_API_URL",
+            "PVE_TOKEN_NAME",
+            "PROXMOX_HOTS",
+            "HOMELAB_STATE_DIR",
+            "MY_PROXMOX_HOST",
+        ];
+        let seen = ignored(names.map(str::to_owned));
+        let seen: Vec<_> = seen.iter().map(|it| (it.name.as_str(), it.meant)).collect();
+        let expected = [
+            ("PM_API_URL", Some("PROXMOX_URL")),
+            ("PROXMOX_HOTS", None),
+            ("PROXMOX_USERNAME", Some("PROXMOX_USER")),
+            ("PVE_TOKEN_NAME", None),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn what_is_meant_is_understood_and_what_is_ignored_is_not() {
+        let is_understood = |name: &str| {
+            OWN_NAMES
+                .iter()
+                .chain(&FOREIGN_NAMES)
+                .any(|(known, _)| *known == name)
+        };
+        for (name, meant) in MEANT {
+            assert_eq!(
+                (is_understood(name), is_understood(meant)),
+                (false, true),
+                "{name}"
+            );
+        }
+    }
+}

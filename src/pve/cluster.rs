@@ -1,0 +1,108 @@
+//! The state of a cluster's nodes and storages.
+
+use serde::Deserialize;
+
+use crate::pve::guest_list::flag;
+use crate::pve::types::Node;
+
+/// Whether a cluster can change anything, and which of its nodes are online.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterStatus {
+    /// Always true for a server without a cluster.
+    pub is_quorate: bool,
+    /// All nodes.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// A node of the cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeStatus {
+    /// Its name.
+    pub node: Node,
+    /// Whether the node that answers can see it.
+    pub is_online: bool,
+}
+
+/// A storage as one node sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct StorageStatus {
+    /// Its name.
+    #[serde(rename = "storage")]
+    pub name: String,
+    /// Whether all nodes see the same contents.
+    #[serde(default, deserialize_with = "flag")]
+    pub shared: bool,
+    /// Whether it may be used.
+    #[serde(default = "yes", deserialize_with = "flag")]
+    pub enabled: bool,
+    /// Whether the node can reach it.
+    #[serde(default = "yes", deserialize_with = "flag")]
+    pub active: bool,
+    /// What it may hold: `images,iso`.
+    #[serde(default)]
+    pub content: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl StorageStatus {
+    /// Whether the disks of VMs may be stored there.
+    pub fn takes_disks(&self) -> bool {
+        self.content.split(',').any(|kind| kind == "images")
+    }
+}
+
+/// A row of `/cluster/status`: the cluster itself, or one of its nodes.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum StatusRow {
+    Cluster {
+        #[serde(deserialize_with = "flag")]
+        quorate: bool,
+    },
+    Node {
+        name: String,
+        #[serde(default, deserialize_with = "flag")]
+        online: bool,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+impl From<Vec<StatusRow>> for ClusterStatus {
+    fn from(rows: Vec<StatusRow>) -> ClusterStatus {
+        let mut status = ClusterStatus {
+            is_quorate: true,
+            nodes: Vec::new(),
+        };
+        for row in rows {
+            match row {
+                StatusRow::Cluster { quorate } => status.is_quorate = quorate,
+                StatusRow::Node { name, online } => status.nodes.push(NodeStatus {
+                    node: Node(name),
+                    is_online: online,
+                }),
+                StatusRow::Unknown => {}
+            }
+        }
+        status
+    }
+}
+
+/// A row of `/nodes`.
+#[derive(Deserialize)]
+pub struct NodeRow {
+    node: Node,
+    status: Option<String>,
+}
+
+impl From<NodeRow> for NodeStatus {
+    fn from(NodeRow { node, status }: NodeRow) -> NodeStatus {
+        NodeStatus {
+            node,
+            is_online: status.as_deref() != Some("offline"),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `--pool` and `--storage`: where the new VM goes decides which privileges it takes.
+
+use rstest::rstest;
+use serde_json::Value;
+
+use super::ground::{CHECK, OR_FOR_ITS_USER, all_but, at, cluster, fake, line_in, lines, that_are};
+use crate::homelab::{Homelab, StateDir};
+
+/// What the token has on VMs it has on the pool alone.
+fn pool_only(but: Option<&str>) -> Value {
+    let mut privileges = all_but(but.map(|privilege| ("/vms", privilege)));
+    let paths = privileges.as_object_mut().unwrap();
+    let of_vms = paths.remove("/vms").unwrap();
+    paths.insert("/pool/clients".to_owned(), of_vms);
+    privileges
+}
+
+#[test]
+fn a_privilege_on_the_pool_is_enough_for_a_vm_in_the_pool() {
+    let fake = fake(cluster(&pool_only(None)));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run("proxmox check debian-12 --pool clients");
+    let all = lines(&seen, &fake, &state);
+    assert_eq!(that_are("FAIL", &all), [""; 0]);
+    assert!(
+        all.contains(
+            &"ok    VM.Allocate on /pool/clients or /vms/101: the token has it".to_owned()
+        )
+    );
+    assert_eq!(seen.exit, Some(0));
+    let seen = at(&fake, &state).run("proxmox vm create web-1 debian-12 --pool clients");
+    assert_eq!(seen.exit, Some(0));
+}
+
+#[test]
+fn a_privilege_on_the_pool_is_not_enough_for_a_vm_outside() {
+    let fake = fake(cluster(&pool_only(None)));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(CHECK);
+    let line = "FAIL  VM.Allocate on /vms/101: the token lacks it; on a node, as root: pveum acl modify \
+                /vms --tokens 'homelab@pve!cli' --roles PVEVMAdmin";
+    assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [line]);
+}
+
+#[test]
+fn what_is_missing_for_a_vm_in_a_pool_is_granted_on_the_pool() {
+    let fake = fake(cluster(&pool_only(Some("VM.Allocate"))));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run("proxmox check debian-12 --pool clients");
+    let line = "FAIL  VM.Allocate on /pool/clients or /vms/101: the token lacks it; on a node, as root: \
+                pveum acl modify /pool/clients --tokens 'homelab@pve!cli' --roles PVEVMAdmin";
+    assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [line]);
+    // The command itself says the same.
+    let create = || at(&fake, &state).run("proxmox vm create web-1 debian-12 --pool clients");
+    let seen = create();
+    let last = seen.stderr.lines().last().unwrap();
+    let hint = format!(
+        "Hint: the token lacks VM.Allocate on /pool/clients; on a node, as root: pveum acl modify \
+         /pool/clients --tokens 'homelab@pve!cli' --roles PVEVMAdmin{OR_FOR_ITS_USER}"
+    );
+    assert_eq!((seen.exit, last), (Some(1), hint.as_str()));
+    fake.pveum(line_in(last));
+    assert_eq!(create().exit, Some(0));
+}
+
+#[test]
+fn what_a_later_step_lacks_is_granted_on_the_pool() {
+    let fake = fake(cluster(&pool_only(Some("VM.Config.CPU"))));
+    let state = StateDir::new();
+    let create = |more: &str| {
+        let words = "proxmox vm create web-1 debian-12 --pool clients --set cores=4";
+        at(&fake, &state).run(&format!("{words}{more}"))
+    };
+    let seen = create("");
+    let last = seen.stderr.lines().last().unwrap();
+    let hint = format!(
+        "Hint: on a node, as root: pveum acl modify /pool/clients --tokens 'homelab@pve!cli' --roles \
+         PVEVMAdmin{OR_FOR_ITS_USER}; then the same command with --ensure goes on with it"
+    );
+    assert_eq!((seen.exit, last), (Some(1), hint.as_str()));
+    fake.pveum(line_in(last));
+    assert_eq!(create(" --ensure").exit, Some(0));
+}
+
+#[rstest]
+#[case::seen("clients", "ok    pool 'clients': it exists")]
+#[case::unknown(
+    "clinets",
+    "FAIL  pool 'clinets': it does not exist; 'pveum pool list' on a node lists the pools"
+)]
+fn a_token_that_sees_pools_is_told_whether_there_is_one(#[case] pool: &str, #[case] line: &str) {
+    let fake = fake(cluster(&all_but(None)));
+    let state = StateDir::new();
+    let words = format!("{CHECK} --pool {pool}");
+    let seen = Homelab::at(&fake).in_state(&state).run(&words);
+    let told = lines(&seen, &fake, &state);
+    let told: Vec<&String> = told.iter().filter(|it| it.contains(" pool '")).collect();
+    assert_eq!(told, [line]);
+}
+
+#[test]
+fn a_token_that_sees_no_pools_is_told_that_the_pool_may_be_missing() {
+    let fake = fake(cluster(&all_but(None)));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run("proxmox check debian-12 --pool clinets");
+    let line = "warn  pool 'clinets': cannot tell whether it exists: that needs Pool.Audit on \
+                /pool/clinets";
+    assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(seen.exit, Some(0));
+}
+
+#[rstest]
+#[case::that_it_may_use("small", None)]
+#[case::that_it_may_not_use(
+    "data",
+    Some(
+        "FAIL  Datastore.AllocateSpace on /storage/data: the token lacks it; on a node, as root: pveum acl \
+         modify /storage/data --tokens 'homelab@pve!cli' --roles PVEDatastoreUser"
+    )
+)]
+fn only_the_storage_of_choice_is_checked(#[case] storage: &str, #[case] failed: Option<&str>) {
+    let mut privileges = all_but(None);
+    let paths = privileges.as_object_mut().unwrap();
+    let of_data = paths.remove("/storage/data").unwrap();
+    paths.insert("/storage/small".to_owned(), of_data);
+    let fake = fake(cluster(&privileges));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run(&format!("{CHECK} --storage {storage}"));
+    let failed: Vec<&str> = failed.into_iter().collect();
+    assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), failed);
+    let create = format!("proxmox vm create web-1 debian-12 --storage {storage}");
+    assert_eq!(at(&fake, &state).run(&create).exit, seen.exit);
+}
+
+#[test]
+fn a_pool_without_a_template_is_wrong_usage() {
+    let fake = fake(cluster(&all_but(None)));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run("proxmox check --pool clients");
+    let expected = "--pool and --storage are checked for a template: name one\n\
+                    Hint: for instance: homelab proxmox check debian-12 --pool lab\n";
+    assert_eq!((seen.exit, seen.stderr.as_str()), (Some(2), expected));
+    assert_eq!(fake.journal(), [""; 0]);
+}

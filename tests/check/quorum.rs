@@ -1,0 +1,135 @@
+//! Whether the cluster can change anything, as a token may or may not ask.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::ground::{all_but, at, cluster, fake, lines, that_are};
+use crate::homelab::{Homelab, StateDir};
+
+/// A cluster of these nodes, of which some are offline.
+fn cluster_of(nodes: &[&str], offline: &[&str], no_quorum: bool) -> Value {
+    let mut setup = cluster(&all_but(None));
+    setup["nodes"] = json!(nodes);
+    setup["offline"] = json!(offline);
+    setup["no_quorum"] = json!(no_quorum);
+    setup
+}
+
+const LOST: &str = "too few nodes of the cluster are online, so nothing can be changed until more of them \
+                    are back; on a node: pvecm status";
+const NOT_ASKED: &str = "; a quorum device would help, but this token may not see one: that needs \
+                         Sys.Audit on /";
+
+#[rstest]
+#[case::one_node(&["pve1"], &[], false, "ok    quorum: nodes online: 1 of 1".to_owned())]
+#[case::all_online(&["pve1", "pve2"], &[], false, "ok    quorum: nodes online: 2 of 2".to_owned())]
+#[case::one_of_three_offline(
+    &["pve1", "pve2", "pve3"],
+    &["pve3"],
+    false,
+    "ok    quorum: nodes online: 2 of 3, offline: pve3".to_owned()
+)]
+#[case::with_a_quorum_device(
+    &["pve1", "pve2"],
+    &["pve2"],
+    false,
+    "ok    quorum: nodes online: 1 of 2, offline: pve2".to_owned()
+)]
+#[case::lost(
+    &["pve1", "pve2"],
+    &["pve2"],
+    true,
+    format!("FAIL  quorum: lost; nodes online: 1 of 2, offline: pve2; {LOST}")
+)]
+fn a_token_that_may_ask_is_told_whether_there_is_a_quorum(
+    #[case] nodes: &[&str],
+    #[case] offline: &[&str],
+    #[case] no_quorum: bool,
+    #[case] line: String,
+) {
+    let fake = fake(cluster_of(nodes, offline, no_quorum));
+    let state = StateDir::new();
+    let seen = Homelab::at(&fake).in_state(&state).run("proxmox check");
+    let told = lines(&seen, &fake, &state);
+    let told: Vec<&String> = told.iter().filter(|it| it.contains(" quorum: ")).collect();
+    assert_eq!((told, seen.exit), (vec![&line], Some(i32::from(no_quorum))));
+}
+
+#[rstest]
+#[case::all_online(&["pve1", "pve2"], &[], "ok    quorum: nodes online: 2 of 2".to_owned())]
+#[case::a_majority(
+    &["pve1", "pve2", "pve3"],
+    &["pve2"],
+    "ok    quorum: nodes online: 2 of 3, offline: pve2".to_owned()
+)]
+#[case::half(
+    &["pve1", "pve2"],
+    &["pve2"],
+    format!("FAIL  quorum: no majority; nodes online: 1 of 2, offline: pve2; {LOST}{NOT_ASKED}")
+)]
+#[case::a_minority(
+    &["pve1", "pve2", "pve3"],
+    &["pve2", "pve3"],
+    format!("FAIL  quorum: no majority; nodes online: 1 of 3, offline: pve2, pve3; {LOST}{NOT_ASKED}")
+)]
+fn a_token_that_may_not_ask_counts_the_nodes_that_are_online(
+    #[case] nodes: &[&str],
+    #[case] offline: &[&str],
+    #[case] line: String,
+) {
+    let fake = fake(cluster_of(nodes, offline, false));
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run("proxmox check");
+    let told = lines(&seen, &fake, &state);
+    let told: Vec<&String> = told.iter().filter(|it| it.contains(" quorum: ")).collect();
+    assert_eq!(told, [&line]);
+}
+
+#[test]
+fn a_node_that_is_offline_may_hide_a_vm_of_any_name() {
+    let mut setup = cluster_of(&["pve1", "pve2", "pve3"], &["pve2"], false);
+    let guests = setup["guests"].as_array_mut().unwrap();
+    guests.push(json!({"vmid": 200, "name": "db-1", "node": "pve2"}));
+    let fake = fake(setup);
+    let state = StateDir::new();
+    let seen = at(&fake, &state).run("proxmox check");
+    let line = "FAIL  guests: node 'pve2' does not answer (595 No route to host); a VM of the name that is \
+                asked for may be there, so 'vm create' needs --vmid N, or --ignore-offline if a node is \
+                switched off";
+    assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [line]);
+    let create = |vmid: &str| {
+        let words = format!("proxmox vm create web-1 debian-12 --poll-interval 0.01{vmid}");
+        at(&fake, &state).run(&words).exit
+    };
+    assert_eq!((create(""), create(" --vmid 150")), (Some(1), Some(0)));
+}
+
+/// What a host without quorum refuses is asked of the next one.
+#[rstest]
+#[case::one_is_enough(false, "warn", 0)]
+#[case::none_has_it(true, "FAIL", 1)]
+fn a_host_without_quorum_is_a_failure_if_no_other_has_it(
+    #[case] everywhere: bool,
+    #[case] verdict: &str,
+    #[case] exit: i32,
+) {
+    let first = fake(cluster_of(
+        &["pve1", "pve2", "pve3"],
+        &["pve2", "pve3"],
+        true,
+    ));
+    let second = fake(cluster_of(&["pve1", "pve2", "pve3"], &["pve1"], everywhere));
+    let state = StateDir::new();
+    let seen = Homelab::at(&first)
+        .env("PROXMOX_HOST", &format!("{},{}", first.url(), second.url()))
+        .in_state(&state)
+        .run("proxmox check");
+    let line = format!(
+        "{verdict}  quorum at 127.0.0.1:PORT: lost; nodes online: 1 of 3, offline: pve2, pve3; {LOST}"
+    );
+    assert_eq!(
+        that_are(&format!("{verdict}  quorum"), &lines(&seen, &first, &state))[0],
+        line
+    );
+    assert_eq!(seen.exit, Some(exit));
+}

@@ -1,0 +1,89 @@
+//! What a cluster consists of beside its guests: nodes, storages and pools.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::clone::POOL;
+use super::cluster::Cluster;
+use super::http::Answer;
+use super::params::Params;
+use super::replies::{proxied, success};
+
+/// `GET /cluster/status`. Without a cluster there is a row of the node only.
+pub(super) fn cluster_status(
+    cluster: &Cluster,
+    token: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    cluster.acl_of(token).check("/", "Sys.Audit")?;
+    params.check(&[])?;
+    let names = &cluster.setup.nodes;
+    let is_cluster = names.len() > 1;
+    let nodes = names.iter().zip(1..).map(|(name, number)| {
+        json!({
+            "id": format!("node/{name}"),
+            "ip": format!("10.77.0.{number}"),
+            "level": "",
+            "local": u8::from(number == 1),
+            "name": name,
+            "nodeid": if is_cluster { number } else { 0 },
+            "online": u8::from(!cluster.is_offline(name)),
+            "type": "node",
+        })
+    });
+    let itself = json!({
+        "id": "cluster",
+        "name": "lab",
+        "nodes": names.len(),
+        "quorate": u8::from(!cluster.setup.no_quorum),
+        "type": "cluster",
+        "version": 2,
+    });
+    let rows = is_cluster.then_some(itself).into_iter().chain(nodes);
+    Ok(proxied(&rows.collect::<Value>()))
+}
+
+/// `GET /nodes/{node}/storage`. Those on which the token has no privilege are left out.
+pub(super) fn storages(
+    cluster: &Cluster,
+    token: &str,
+    node: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    cluster.reach(node)?;
+    params.check(&[])?;
+    let acl = cluster.acl_of(token);
+    let is_shown = |name: &&str| {
+        let path = format!("/storage/{name}");
+        let mut enough = ["Datastore.Audit", "Datastore.AllocateSpace"].into_iter();
+        enough.any(|privilege| acl.grants(&path, privilege))
+    };
+    let own = cluster.setup.storages.keys().map(String::as_str);
+    let names: BTreeSet<&str> = ["data", "local", "small"].into_iter().chain(own).collect();
+    let rows = names.into_iter().filter(is_shown).filter_map(|name| {
+        let storage = cluster.setup.storage_on(name, node).ok()?;
+        Some(json!({
+            "active": 1,
+            "avail": 78_744_174_592_u64,
+            "content": if storage.images { "images,rootdir" } else { "iso,vztmpl" },
+            "enabled": 1,
+            "shared": u8::from(storage.shared),
+            "storage": name,
+            "total": 270_553_174_016_u64,
+            "type": "dir",
+            "used": 18_828_574_720_u64,
+            "used_fraction": 0.07,
+        }))
+    });
+    Ok(proxied(&rows.collect::<Value>()))
+}
+
+/// `GET /pools`. Those on which the token has no Pool.Audit are left out.
+pub(super) fn pools(cluster: &Cluster, token: &str, params: &Params) -> Result<Answer, Answer> {
+    params.check(&[])?;
+    let acl = cluster.acl_of(token);
+    let is_shown = acl.grants(&format!("/pool/{POOL}"), "Pool.Audit");
+    let rows = is_shown.then(|| json!({"poolid": POOL}));
+    Ok(success(&rows.into_iter().collect::<Value>()))
+}
