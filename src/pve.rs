@@ -7,6 +7,7 @@ mod permissions;
 pub mod property;
 pub mod secret;
 mod size;
+pub mod small_file;
 mod tls;
 mod trace;
 pub mod types;

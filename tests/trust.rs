@@ -125,6 +125,13 @@ fn another_authority_is_not_trusted_and_nothing_is_sent() {
 }
 
 #[test]
+fn a_byte_order_mark_before_the_authority_is_ignored() {
+    let fake = fake();
+    let seen = with_file(&fake, &format!("\u{feff}{}", fake.ca_pem()));
+    assert_eq!(seen.run("proxmox template list --ca-file ca.pem"), listed());
+}
+
+#[test]
 fn scripts_are_told_that_it_is_not_trusted() {
     let fake = fake();
     let seen = with_file(&fake, &unrelated_ca_pem()).run("proxmox vm list --json --ca-file ca.pem");

@@ -1,6 +1,6 @@
 //! Errors in the configuration.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use snafu::Snafu;
@@ -71,7 +71,7 @@ impl Error {
                     .to_owned(),
             ),
             Error::Disagree { .. } => Some("take one of them away".to_owned()),
-            Error::Read { .. } => Some(
+            Error::Read { source, .. } if source.kind() != ErrorKind::Other => Some(
                 "--config and HOMELAB_CONFIG name the file to read; under sudo, HOME may be somebody \
                  else's"
                     .to_owned(),

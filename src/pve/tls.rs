@@ -30,6 +30,7 @@ use ureq::unversioned::transport::{
 use self::certificate::{Details, Fingerprint};
 use self::distrust::Distrust;
 use crate::pve::secret::Masked;
+use crate::pve::small_file;
 use crate::pve::trace::Trace;
 
 /// Which servers to trust.
@@ -91,7 +92,8 @@ fn system_roots() -> RootCertStore {
 
 fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
     let bad = |reason: &str| CaFileSnafu { path, reason }.build();
-    let pem = read_pem(path).map_err(|error| bad(&error.to_string()))?;
+    let pem = File::open(path).and_then(|mut file| small_file::read(&mut file));
+    let pem = pem.map_err(|error| bad(&error.to_string()))?;
     let certificates: Vec<CertificateDer> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|_| bad("it is damaged"))?;
@@ -107,18 +109,6 @@ fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
     let has_authority = certificates.iter().any(may_sign);
     ensure!(has_authority, NoAuthoritySnafu { path, fingerprint });
     Ok(roots)
-}
-
-/// Reads at most 1 MiB: a device may be endless.
-fn read_pem(path: &Path) -> io::Result<Vec<u8>> {
-    const AT_MOST: u64 = 1 << 20;
-
-    let mut pem = Vec::new();
-    File::open(path)?.take(AT_MOST + 1).read_to_end(&mut pem)?;
-    if pem.len() as u64 > AT_MOST {
-        return Err(io::Error::other("it is longer than 1 MiB"));
-    }
-    Ok(pem)
 }
 
 impl<In: Transport> Connector<In> for Tls {
