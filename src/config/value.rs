@@ -4,16 +4,15 @@ use snafu::ResultExt;
 
 use super::error::{Error, FingerprintSnafu};
 use crate::pve::secret::Secret;
-use crate::pve::{Host, Trust, parse_hosts};
+use crate::pve::{Host, Trust};
 
-/// One host or several, and the port of a single one. In a list a port belongs to its host.
-pub(super) fn parse_servers(text: &str) -> Result<(Vec<Host>, Option<u16>), String> {
-    let mut servers = parse_hosts(text).map_err(|error| error.to_string())?;
-    let port = match &mut servers[..] {
+/// The hosts, and the port of a single one. In a list a port belongs to its host.
+pub(super) fn split_port(mut hosts: Vec<Host>) -> (Vec<Host>, Option<u16>) {
+    let port = match &mut hosts[..] {
         [only] => only.port.take(),
         _ => None,
     };
-    Ok((servers, port))
+    (hosts, port)
 }
 
 /// `root`, or `root@pam`: a user, with or without a realm.

@@ -160,7 +160,7 @@ fn a_secret_in_the_wrong_place_is_not_repeated(
 #[case::two_ports_in_lists(
     &[("PROXMOX_HOST", "a:1,b"), ("PROXMOX_URL", "a:2,http://127.0.0.1")],
     "PROXMOX_HOST and PROXMOX_URL contradict each other: one says 'a:1,b', the other \
-     'a:2,http://127.0.0.1'"
+     'a:2,http://127.0.0.1:80'"
 )]
 #[case::two_ways_to_a_secret(
     &[("PROXMOX_TOKEN_SECRET_FILE", "/secret")],
@@ -185,6 +185,10 @@ fn a_secret_in_the_wrong_place_is_not_repeated(
 #[case::two_ports(
     &[("PROXMOX_HOST", "pve.lan:8007"), ("PROXMOX_PORT", "8006")],
     "PROXMOX_HOST and PROXMOX_PORT contradict each other: one says 8007, the other 8006"
+)]
+#[case::a_url_of_another_tool_and_a_port(
+    &[("PROXMOX_VE_ENDPOINT", "https://pve.lan/"), ("PROXMOX_PORT", "8006")],
+    "PROXMOX_VE_ENDPOINT and PROXMOX_PORT contradict each other: one says 443, the other 8006"
 )]
 #[case::a_ca_that_nobody_looks_at(
     &[("PROXMOX_CA_FILE", "/ca.pem"), ("PROXMOX_REJECT_UNAUTHORIZED", "false")],
