@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod connection;
+mod dial;
 pub mod error;
 pub mod host;
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
@@ -121,6 +122,7 @@ impl Pve {
     /// observer.
     pub fn another(&self) -> Pve {
         Pve {
+            connections: self.connections.iter().map(Connection::another).collect(),
             first: self.first.clone(),
             met: self.met.clone(),
             ..Pve::unchecked(&self.access, self.deadline)

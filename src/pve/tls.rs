@@ -111,13 +111,13 @@ fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
     Ok(roots)
 }
 
-impl<In: Transport> Connector<In> for Tls {
+impl Connector<Box<dyn Transport>> for Tls {
     type Out = TlsTransport;
 
     fn connect(
         &self,
         details: &ConnectionDetails,
-        chained: Option<In>,
+        chained: Option<Box<dyn Transport>>,
     ) -> Result<Option<TlsTransport>, ureq::Error> {
         let Some(transport) = chained else {
             return Ok(None);
@@ -127,8 +127,7 @@ impl<In: Transport> Connector<In> for Tls {
             .map_err(|_| ureq::Error::Tls("the host's name cannot stand in a certificate"))?;
         let mut client = ClientConnection::new(Arc::clone(&self.config), name)
             .map_err(|error| ureq::Error::Io(io::Error::other(error)))?;
-        let mut socket =
-            TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
+        let mut socket = TransportAdapter::new(transport, Arc::clone(&details.current_time));
         socket.set_timeout(details.timeout);
         self.trace.lock().is_handshake_begun = true;
         client.complete_io(&mut socket)?;

@@ -5,10 +5,11 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use ureq::http::{self, Method, Response, header};
-use ureq::unversioned::transport::{Connector, TcpConnector};
+use ureq::unversioned::transport::Connector;
 use ureq::{Agent, AsSendBody, Body, Timeout};
 
 use crate::pve::http::answer::Answer;
+use crate::pve::http::dial::Dialer;
 use crate::pve::http::error::{Error, Unreached};
 use crate::pve::http::host::Host;
 use crate::pve::tls::certificate::Fingerprint;
@@ -76,6 +77,7 @@ pub struct Connection {
     pub endpoint: Endpoint,
     token: Token,
     agent: OnceCell<Agent>,
+    dialer: Dialer,
     /// What is known about the latest request.
     pub trace: Trace,
 }
@@ -86,7 +88,16 @@ impl Connection {
             endpoint,
             token,
             agent: OnceCell::new(),
+            dialer: Dialer::default(),
             trace: Trace::default(),
+        }
+    }
+
+    /// Another connection to the same host, for another thread.
+    pub fn another(&self) -> Connection {
+        Connection {
+            dialer: self.dialer.clone(),
+            ..Connection::to(self.endpoint.clone(), self.token.clone())
         }
     }
 
@@ -110,7 +121,7 @@ impl Connection {
             trace: self.trace.clone(),
             loopback_only: !host.tls(),
         };
-        let tcp = ().chain(TcpConnector::default());
+        let tcp = self.dialer.clone();
         let trace = self.trace.clone();
         let agent = if host.tls() {
             let tls = Tls::new(&self.endpoint.trust, trace.clone())?;
