@@ -24,6 +24,7 @@ pub use self::guest_list::GuestList;
 pub use self::http::connection::Endpoint;
 pub use self::http::error::{Behind, Delivery, Error, Unreached};
 pub use self::http::host::{Host, parse_hosts, parse_port, parse_urls};
+pub use self::http::proxy::Proxy;
 pub use self::http::{Access, Event, Met, Presented, Pve, escaped};
 pub use self::interfaces::{Interface, best_address};
 pub use self::permissions::Permissions;

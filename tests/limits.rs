@@ -84,7 +84,7 @@ fn words_without_end_are_cut_off(#[case] body: Value, #[case] reason: &str) {
 /// Proxies and their error pages repeat what they were sent. The token's secret stays out of what is
 /// shown, as it does everywhere: each run's output is searched for it.
 #[rstest]
-#[case::in_the_reason(json!({"status": 502, "reason": "no upstream for SECRET"}), "502 no upstream for (secret)")]
+#[case::in_the_reason(json!({"status": 520, "reason": "no upstream for SECRET"}), "520 no upstream for (secret)")]
 #[case::in_a_header(
     json!({"status": 200, "reason": "OK", "type": "text/SECRET", "body": "<html>"}),
     "200 OK, text/(secret)"

@@ -5,6 +5,7 @@ pub mod connection;
 mod dial;
 pub mod error;
 pub mod host;
+pub mod proxy;
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
 mod static_glibc;
 

@@ -1,7 +1,7 @@
 //! What to do about a request that failed.
 
 use crate::pve::types::{Node, TokenId, Vmid};
-use crate::pve::{Behind, Distrust, Error, Fingerprint, Host, TlsError, Trust, Unreached};
+use crate::pve::{Behind, Distrust, Error, Fingerprint, Host, Proxy, TlsError, Trust, Unreached};
 use crate::say::grant::{ALL_VMS, Role, grant, how_to_see_vms, path_to_grant_on};
 use crate::say::shell::word;
 
@@ -26,7 +26,7 @@ pub fn hint_for_one_of(hosts: usize, error: &Error) -> Option<String> {
         Error::Undelivered { behind, reason } => for_undelivered(behind, reason),
         Error::LostBehind { behind, .. } => for_daemon(behind, "hangs or is restarting"),
         Error::NoAnswer { host, .. } => for_no_answer(host),
-        Error::Unusable { host, what, .. } => for_unusable(host, what),
+        Error::Unusable { host, status, what } => for_unusable(host, *status, what),
         Error::Refused {
             status,
             words,
@@ -122,6 +122,7 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
             let hint = "check the name (PROXMOX_HOST, --host); what this machine knows of it";
             return format!("{hint}: getent hosts {}", host.name());
         }
+        Unreached::Proxy { proxy, words } => return for_proxy(host, proxy, words),
         Unreached::NotLoopback => "leave http:// out of the host, to speak TLS",
         Unreached::NotTls | Unreached::CutInTls => {
             "Proxmox VE speaks TLS on port 8006; check the port (PROXMOX_PORT, --host), which may be \
@@ -133,6 +134,17 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
         }
     };
     hint.to_owned()
+}
+
+fn for_proxy(host: &Host, proxy: &Proxy, words: &str) -> String {
+    let (name, origin) = (host.name(), proxy.origin());
+    let without = format!("to reach {name} without the proxy: NO_PROXY={name}");
+    if words.ends_with(" 407") {
+        return format!(
+            "the proxy requires a user and a password: {origin}=http://USER:PASSWORD@{proxy}; {without}"
+        );
+    }
+    format!("check {origin}; {without}")
 }
 
 fn for_distrust(distrust: &Distrust, pin: &str) -> String {
@@ -209,8 +221,11 @@ fn for_no_answer(host: &Host) -> String {
     )
 }
 
-fn for_unusable(host: &Host, what: &str) -> String {
-    let hint = if !host.tls() && what.contains(", to https://") {
+fn for_unusable(host: &Host, status: u16, what: &str) -> String {
+    let hint = if matches!(status, 502..=504) {
+        "a proxy in front of Proxmox VE answered in its place: check where it forwards requests to; on \
+         the node: systemctl status pveproxy"
+    } else if !host.tls() && what.contains(", to https://") {
         "http:// was spoken where https:// is; leave http:// out of the host"
     } else {
         "check that PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE itself, not of a proxy or \

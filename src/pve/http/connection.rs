@@ -12,6 +12,7 @@ use crate::pve::http::answer::Answer;
 use crate::pve::http::dial::Dialer;
 use crate::pve::http::error::{Error, Unreached};
 use crate::pve::http::host::Host;
+use crate::pve::http::proxy::Proxy;
 use crate::pve::tls::certificate::Fingerprint;
 use crate::pve::tls::{self, Tls, Trust};
 use crate::pve::trace::{Lookup, Trace, Traced};
@@ -36,6 +37,8 @@ pub struct Endpoint {
     pub host: Host,
     /// Whose certificate it must present.
     pub trust: Trust,
+    /// What connects to it, if this machine does not do so itself.
+    pub proxy: Option<Proxy>,
 }
 
 /// A request to any of the hosts.
@@ -106,12 +109,12 @@ impl Connection {
         if let Some(agent) = self.agent.get() {
             return Ok(agent);
         }
-        let host = &self.endpoint.host;
+        let Endpoint { host, proxy, .. } = &self.endpoint;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .https_only(host.tls())
             .max_redirects(0)
-            .proxy(None)
+            .proxy(proxy.as_ref().map(Proxy::url).cloned())
             .max_idle_age(IDLE_AT_MOST)
             .timeout_resolve(Some(CONNECT_TIMEOUT))
             .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -158,12 +161,16 @@ impl Connection {
             let value = response.headers().get(name)?.to_str().ok()?;
             Some(masked(value.to_owned()))
         };
+        // A proxy may leave it out.
         let reason = self.trace.lock().reason_phrase.take();
+        let reason = reason.filter(|reason| !reason.is_empty());
+        let usual = response.status().canonical_reason();
+        let reason = reason.unwrap_or_else(|| usual.unwrap_or("no reason given").to_owned());
         Ok(Answer {
             host: &self.endpoint.host,
             token: &self.token,
             status,
-            reason: masked(reason.unwrap_or_default()),
+            reason: masked(reason),
             body: masked(text),
             length,
             location: header(header::LOCATION),
@@ -232,7 +239,7 @@ impl Connection {
     }
 
     fn never_sent(&self, error: &ureq::Error, limit: Limit, traced: &Traced) -> Error {
-        let Endpoint { host, trust } = self.endpoint.clone();
+        let Endpoint { host, trust, proxy } = self.endpoint.clone();
         if let (Some(distrust), Some(certificate)) = (&traced.distrust, &traced.certificate) {
             return Error::Untrusted {
                 host,
@@ -249,11 +256,16 @@ impl Connection {
             }
             ureq::Error::Timeout(_) => format!("no connection within {time}"),
             ureq::Error::Io(error) => error.to_string(),
+            ureq::Error::ConnectProxyFailed(words) => proxy_words(words),
             other => other.to_string(),
         };
         if is_timeout(error) && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
             let tried = Some((host, words));
             return Error::NoTimeLeft { tried };
+        }
+        if let Some(proxy) = proxy.filter(|_| !traced.is_handshake_begun) {
+            let why = Unreached::Proxy { proxy, words };
+            return Error::Unreachable { host, why };
         }
         let why = match tls::handshake_failure(error) {
             _ if !host.tls() && !traced.is_on_loopback() => Unreached::NotLoopback,
@@ -265,6 +277,12 @@ impl Connection {
         };
         Error::Unreachable { host, why }
     }
+}
+
+/// `it responded 403` for ureq's `proxy server responded 403/403`.
+fn proxy_words(words: &str) -> String {
+    let words = words.split('/').next().unwrap_or(words);
+    words.replace("proxy server", "it")
 }
 
 fn is_timeout(error: &ureq::Error) -> bool {

@@ -5,6 +5,7 @@ use std::mem;
 use snafu::Snafu;
 
 use crate::pve::http::host::Host;
+use crate::pve::http::proxy::Proxy;
 use crate::pve::tls::certificate::Fingerprint;
 use crate::pve::tls::distrust::Distrust;
 use crate::pve::tls::{self, Trust};
@@ -110,6 +111,9 @@ pub enum Unreached {
 
     #[snafu(display("{words}"))]
     Connection { words: String },
+
+    #[snafu(display("proxy {proxy} ({}): {words}", proxy.origin()))]
+    Proxy { proxy: Proxy, words: String },
 
     #[snafu(display("what answers there does not speak TLS"))]
     NotTls,

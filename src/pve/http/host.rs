@@ -34,6 +34,11 @@ impl Host {
         self.name.trim_matches(['[', ']'])
     }
 
+    /// Whether it is this machine itself.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.name)
+    }
+
     /// As a user would write it.
     pub fn as_written(&self) -> String {
         let scheme = if self.tls { "" } else { "http://" };
