@@ -22,7 +22,7 @@ use ureq::http::Method;
 
 pub use self::guest_list::GuestList;
 pub use self::http::connection::Endpoint;
-pub use self::http::error::{Behind, Delivery, Error, Unreached};
+pub use self::http::error::{Behind, Delivery, Error, Unreached, is_no_quorum};
 pub use self::http::host::{Host, parse_hosts, parse_port, parse_urls};
 pub use self::http::proxy::Proxy;
 pub use self::http::{Access, Event, Met, Presented, Pve, escaped};

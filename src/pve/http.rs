@@ -23,7 +23,7 @@ use ureq::http::Method;
 
 use self::answer::Answer;
 use self::connection::{Connection, Endpoint, Limit, Request};
-use self::error::{Delivery, Error};
+use self::error::{Delivery, Error, is_no_quorum};
 use self::host::Host;
 use crate::pve::guest_list::{self, GuestList, Keep};
 use crate::pve::tls::certificate::{Details, Fingerprint};
@@ -83,6 +83,8 @@ pub struct Pve {
     observer: Observer,
     /// The hosts that the observer knows were passed over, and whether for distrust.
     passed_over: RefCell<BTreeSet<(Host, bool)>>,
+    /// Those of the connections whose hosts have refused a change for lack of quorum.
+    without_quorum: RefCell<BTreeSet<usize>>,
 }
 
 impl Pve {
@@ -111,6 +113,7 @@ impl Pve {
             met: Cell::new(Met::NotYet),
             observer: Box::new(|_| {}),
             passed_over: RefCell::default(),
+            without_quorum: RefCell::default(),
         }
     }
 
@@ -201,7 +204,36 @@ impl Pve {
         let result = self.first_answer(request).and_then(|answer| read(&answer));
         let met = result.as_ref().map_or_else(met, |_| Met::Accepted);
         self.met.set(self.met.get().max(met));
-        result
+        result.map_err(|error| match error {
+            Error::Refused { words, .. } if request.is_change() && is_no_quorum(&words) => {
+                self.no_quorum(words)
+            }
+            error => error,
+        })
+    }
+
+    /// The host that answered has no quorum. From now on the next one is asked first, if it has not
+    /// said so too.
+    fn no_quorum(&self, words: String) -> Error {
+        let (count, last) = (self.connections.len(), self.first.get());
+        let mut without_quorum = self.without_quorum.borrow_mut();
+        let is_new = without_quorum.insert(last);
+        let mut others = (last + 1..last + count).map(|index| index % count);
+        let next = others.find(|index| !without_quorum.contains(index));
+        let next = next.filter(|_| is_new);
+        let before = without_quorum.iter().filter(|index| **index != last);
+        let asked = before.chain([&last]);
+        let asked = asked.map(|index| self.connections[*index].endpoint.host.clone());
+        let error = Error::NoQuorum {
+            asked: asked.collect(),
+            words,
+            is_another_left: next.is_some(),
+        };
+        if let Some(next) = next {
+            self.first.set(next);
+            (self.observer)(Event::PassedOver(&error));
+        }
+        error
     }
 
     /// `GET path` of a list of guests; `of_node` and `keep` as for [`guest_list::read`].

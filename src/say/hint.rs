@@ -1,7 +1,9 @@
 //! What to do about a request that failed.
 
 use crate::pve::types::{Node, TokenId, Vmid};
-use crate::pve::{Behind, Distrust, Error, Fingerprint, Host, Proxy, TlsError, Trust, Unreached};
+use crate::pve::{
+    Behind, Distrust, Error, Fingerprint, Host, Proxy, TlsError, Trust, Unreached, is_no_quorum,
+};
 use crate::say::grant::{ALL_VMS, Role, grant, how_to_see_vms, path_to_grant_on};
 use crate::say::shell::word;
 
@@ -27,6 +29,7 @@ pub fn hint_for_one_of(hosts: usize, error: &Error) -> Option<String> {
         Error::LostBehind { behind, .. } => for_daemon(behind, "hangs or is restarting"),
         Error::NoAnswer { host, .. } => for_no_answer(host),
         Error::Unusable { host, status, what } => for_unusable(host, *status, what),
+        Error::NoQuorum { .. } => NO_QUORUM.to_owned(),
         Error::Refused {
             status,
             words,
@@ -67,6 +70,9 @@ pub fn with_more(hint: String, error: Option<&Error>) -> String {
 
 /// What Proxmox says if it names neither path nor privilege.
 const BARE_REFUSAL: &str = "Permission check failed";
+
+const NO_QUORUM: &str = "too few nodes of the cluster see each other for it to change anything; on a \
+                         node: pvecm status";
 
 /// The command that shows the fingerprint of a node's certificate on that node.
 pub const SHOW_FINGERPRINT: &str =
@@ -254,9 +260,8 @@ fn for_words(words: &str, node: &str) -> Option<String> {
         "'pvesm status' on NODE lists its storages"
     } else if says("(VM uses local storage)") {
         "the template's disks are on a storage of its own node alone, so the VM can only be made there"
-    } else if says("no quorum") {
-        "too few nodes of the cluster see each other for it to change anything; on a node: pvecm \
-         status"
+    } else if is_no_quorum(words) {
+        NO_QUORUM
     } else if says("unable to find configuration file for VM") {
         "the template was moved or destroyed a moment ago; 'homelab proxmox template list' shows \
          what is there"

@@ -73,6 +73,17 @@ pub enum Error {
         what: String,
     },
 
+    /// Nodes without quorum refused a change; nothing was changed.
+    #[snafu(display("the cluster has no quorum (asked {}): {words}", listed_hosts(asked)))]
+    NoQuorum {
+        /// The hosts that refused it, the last one last.
+        asked: Vec<Host>,
+        words: String,
+        /// Whether the next request goes to a host that has not refused a change so far. That one may
+        /// know of guests that the others have not heard of.
+        is_another_left: bool,
+    },
+
     /// The server refused the request, for this reason.
     #[snafu(display("{}", if *status == 401 {
         format!("401 {words} (as {token})")
@@ -94,6 +105,18 @@ fn presented(distrust: &Distrust, fingerprint: Fingerprint) -> String {
 fn listed(each: &[Error]) -> String {
     let each: Vec<String> = each.iter().map(Error::with_host).collect();
     each.join("; ")
+}
+
+fn listed_hosts(hosts: &[Host]) -> String {
+    let hosts: Vec<String> = hosts.iter().map(Host::to_string).collect();
+    hosts.join(", ")
+}
+
+/// Whether a node says in these words that it changes nothing because it has lost the quorum. The
+/// configurations of guests cannot be written then.
+pub fn is_no_quorum(words: &str) -> bool {
+    let is_read_only = words.contains("unable to open file '/etc/pve/");
+    words.contains("no quorum") || is_read_only && words.contains("Permission denied")
 }
 
 /// Why nothing was sent.
@@ -140,6 +163,9 @@ impl Error {
         match self {
             // The other messages contain their host.
             Error::Undelivered { behind, .. } => format!("{} says {self}", behind.host),
+            Error::NoQuorum { asked, words, .. } if let Some(host) = asked.last() => {
+                format!("{host} has no quorum: {words}")
+            }
             error => error.to_string(),
         }
     }
@@ -161,7 +187,10 @@ impl Error {
 
     /// This error with the server's words replaced.
     pub fn map_words(mut self, map: impl Fn(String) -> String) -> Error {
-        if let Error::Refused { words, .. } | Error::Unusable { what: words, .. } = &mut self {
+        if let Error::Refused { words, .. }
+        | Error::NoQuorum { words, .. }
+        | Error::Unusable { what: words, .. } = &mut self
+        {
             *words = map(mem::take(words));
         }
         self
@@ -179,7 +208,7 @@ impl Error {
     pub fn delivery(&self) -> Delivery {
         let is_unknown = |error: &Error| error.delivery() == Delivery::Unknown;
         match self {
-            Error::Refused { .. } => Delivery::Refused,
+            Error::Refused { .. } | Error::NoQuorum { .. } => Delivery::Refused,
             Error::NoneReached { each } if each.iter().any(is_unknown) => Delivery::Unknown,
             Error::Tls { .. }
             | Error::NoTimeLeft { .. }
