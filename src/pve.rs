@@ -174,7 +174,7 @@ impl Pve {
 
     /// `PUT /nodes/{node}/qemu/{vmid}/resize`. The size is absolute, so the request may be repeated; with a
     /// `digest` only if the configuration still has it. If there is no such disk, or it is larger already,
-    /// only the task fails.
+    /// only the task fails. Before Proxmox VE 8 there is no task; the answer comes once it is done.
     pub fn resize_disk(
         &self,
         node: &Node,
@@ -182,12 +182,14 @@ impl Pve {
         disk: &str,
         size: Size,
         digest: Option<&str>,
-    ) -> Result<Upid, Error> {
+    ) -> Result<Option<Upid>, Error> {
         let path = of_vm(node, vmid, "resize");
         let size = size.to_string();
         let mut form = vec![("disk", disk), ("size", size.as_str())];
         form.extend(digest.map(|digest| ("digest", digest)));
-        self.change(Method::PUT, &path, &form, upid)
+        self.change(Method::PUT, &path, &form, |data| {
+            parsed(data, "a task's UPID or null")
+        })
     }
 
     /// `POST /nodes/{node}/qemu/{vmid}/status/start`. If the VM does not exist or is running already,

@@ -329,6 +329,7 @@ impl Pve {
 fn met(error: &Error) -> Met {
     match error {
         Error::Refused { status, .. } if *status != 401 => Met::Accepted,
+        Error::Unexpected { .. } => Met::Accepted,
         Error::Refused { .. } | Error::Undelivered { .. } | Error::LostBehind { .. } => {
             Met::Answered
         }

@@ -29,6 +29,7 @@ pub fn hint_for_one_of(hosts: usize, error: &Error) -> Option<String> {
         Error::LostBehind { behind, .. } => for_daemon(behind, "hangs or is restarting"),
         Error::NoAnswer { host, .. } => for_no_answer(host),
         Error::Unusable { host, status, what } => for_unusable(host, *status, what),
+        Error::Unexpected { .. } => UNKNOWN_VERSION.to_owned(),
         Error::NoQuorum { .. } => NO_QUORUM.to_owned(),
         Error::Refused {
             status,
@@ -70,6 +71,9 @@ pub fn with_more(hint: String, error: Option<&Error>) -> String {
 
 /// What Proxmox says if it names neither path nor privilege.
 const BARE_REFUSAL: &str = "Permission check failed";
+
+const UNKNOWN_VERSION: &str = "other versions of Proxmox VE may answer in other ways; 'homelab proxmox \
+                               check' shows the server's version";
 
 const NO_QUORUM: &str = "too few nodes of the cluster see each other for it to change anything; on a \
                          node: pvecm status";

@@ -109,7 +109,7 @@ fn forgiven(purpose: Purpose, error: &pve::Error, met: Met) -> Forgiven {
     use Purpose::{Change, Watch};
     use pve::Error::{
         LostBehind, NoAnswer, NoQuorum, NoTimeLeft, NoneReached, Refused, Tls, Undelivered,
-        Unreachable, Untrusted, Unusable,
+        Unexpected, Unreachable, Untrusted, Unusable,
     };
 
     let has_answered = met > Met::NotYet;
@@ -121,7 +121,7 @@ fn forgiven(purpose: Purpose, error: &pve::Error, met: Met) -> Forgiven {
         (Watch, Refused { status: 400, .. }) => is_no_such_task(error),
         (Watch, Refused { status: 403, .. }) => false,
         (Watch, _) if has_answered => return Forgiven::ToTheEnd,
-        (_, Tls { .. } | NoQuorum { .. }) => false,
+        (_, Tls { .. } | NoQuorum { .. } | Unexpected { .. }) => false,
         (_, Unreachable { .. } | Untrusted { .. }) => has_answered,
         (_, NoneReached { each }) => each
             .iter()

@@ -73,6 +73,10 @@ pub enum Error {
         what: String,
     },
 
+    /// Proxmox VE answered something else than this program expects of it.
+    #[snafu(display("{host} answered {what}"))]
+    Unexpected { host: Host, what: String },
+
     /// Nodes without quorum refused a change; nothing was changed.
     #[snafu(display("the cluster has no quorum (asked {}): {words}", listed_hosts(asked)))]
     NoQuorum {
@@ -189,7 +193,8 @@ impl Error {
     pub fn map_words(mut self, map: impl Fn(String) -> String) -> Error {
         if let Error::Refused { words, .. }
         | Error::NoQuorum { words, .. }
-        | Error::Unusable { what: words, .. } = &mut self
+        | Error::Unusable { what: words, .. }
+        | Error::Unexpected { what: words, .. } = &mut self
         {
             *words = map(mem::take(words));
         }
@@ -216,9 +221,10 @@ impl Error {
             | Error::Untrusted { .. }
             | Error::NoneReached { .. }
             | Error::Undelivered { .. } => Delivery::NotDelivered,
-            Error::LostBehind { .. } | Error::NoAnswer { .. } | Error::Unusable { .. } => {
-                Delivery::Unknown
-            }
+            Error::LostBehind { .. }
+            | Error::NoAnswer { .. }
+            | Error::Unusable { .. }
+            | Error::Unexpected { .. } => Delivery::Unknown,
         }
     }
 }
