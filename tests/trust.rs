@@ -291,6 +291,71 @@ fn a_certificate_that_has_signed_itself_is_said_to() {
     assert_eq!(seen.run(LIST), expected);
 }
 
+#[test]
+fn a_server_that_sends_its_intermediate_authority_is_trusted_by_the_root() {
+    let fake = FakePve::start_tls_as(setup(), Shown::WithIntermediate);
+    let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
+    assert_eq!(seen.run(LIST), listed());
+}
+
+#[test]
+fn a_server_that_does_not_send_its_intermediate_authority_has_an_incomplete_chain() {
+    let fake = FakePve::start_tls_as(setup(), Shown::WithoutIntermediate);
+    let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
+    let reason = "its certificate was issued by CN=Lab Servers, and the chain is incomplete: the server \
+                  did not send the certificate of that authority, which is not trusted here";
+    let hint = format!(
+        "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate and then those \
+         of all intermediate authorities; or, if CN=Lab Servers is a root authority: PROXMOX_CA_FILE=its \
+         certificate; or {}",
+        compare(&fake, NOT_BY_FILE)
+    );
+    assert_eq!(seen.run(LIST), not_trusted(&fake, reason, &hint));
+    assert_eq!(fake.journal(), [""; 0]);
+}
+
+#[test]
+fn an_authority_that_is_not_trusted_is_named() {
+    let fake = FakePve::start_tls_as(setup(), Shown::WithIntermediate);
+    let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
+    let reason = format!("{UNKNOWN_AUTHORITY}: CN=Lab Root");
+    let hint = format!(
+        "PROXMOX_CA_FILE=the certificate of CN=Lab Root; or {}",
+        compare(&fake, NOT_BY_FILE)
+    );
+    assert_eq!(seen.run(LIST), not_trusted(&fake, &reason, &hint));
+}
+
+/// A server whose key is P-521, Ed448 or RSA-PSS presents no certificate, but an alert.
+#[test]
+fn a_server_whose_key_cannot_be_verified_is_said_to_need_another_kind_of_key() {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().unwrap();
+        tcp.read(&mut [0; 4096]).unwrap();
+        let handshake_failure = [0x15, 3, 3, 0, 2, 2, 40];
+        tcp.write_all(&handshake_failure).unwrap();
+        let _until_the_client_goes = tcp.read_to_end(&mut Vec::new());
+    });
+    let seen = Homelab::alone()
+        .with_token()
+        .env("PROXMOX_HOST", &address)
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .run(LIST);
+    server.join().unwrap();
+    let expected = not_listed(&format!(
+        "cannot reach {address}: the TLS handshake failed: server and client have no kind of key or cipher \
+         in common; this program can verify RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519\n\
+         Hint: the server's certificate needs a key of one of these kinds: on the node, openssl x509 -noout \
+         -text -in FILE shows it, FILE being /etc/pve/local/pveproxy-ssl.pem if that exists, else \
+         pve-ssl.pem there"
+    ));
+    assert_eq!(seen, expected);
+}
+
 #[rstest]
 #[case::by_flag(None, "--insecure")]
 #[case::by_name(Some(("PROXMOX_REJECT_UNAUTHORIZED", "false")), "PROXMOX_REJECT_UNAUTHORIZED")]

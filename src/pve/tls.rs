@@ -213,7 +213,7 @@ impl ServerCertVerifier for Verifier {
             (Trust::SystemRoots | Trust::CaFile(_), Some(by_roots)) => by_roots
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
                 .err()
-                .map(|error| Distrust::of(&error, details, now)),
+                .map(|error| Distrust::of(&error, details, intermediates, now)),
         };
         if distrust.is_none() {
             return Ok(ServerCertVerified::assertion());

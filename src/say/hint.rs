@@ -138,6 +138,11 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
             "Proxmox VE speaks TLS on port 8006; check the port (PROXMOX_PORT, --host), which may be \
              one of plain HTTP or of another service"
         }
+        Unreached::NothingInCommon => {
+            "the server's certificate needs a key of one of these kinds: on the node, openssl x509 -noout \
+             -text -in FILE shows it, FILE being /etc/pve/local/pveproxy-ssl.pem if that exists, else \
+             pve-ssl.pem there"
+        }
         Unreached::Connection { .. } | Unreached::Handshake { .. } => {
             "check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is \
              running there"
@@ -176,7 +181,15 @@ fn for_distrust(distrust: &Distrust, pin: &str) -> String {
         Distrust::WithoutItsKey => "somebody is in between, or answers in its place: find out who \
                                     before you go on; nothing was sent"
             .to_owned(),
-        Distrust::SelfSigned => pin.to_owned(),
+        Distrust::SelfSigned | Distrust::UnsupportedKey => pin.to_owned(),
+        Distrust::IncompleteChain { issuer } => format!(
+            "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate and then \
+             those of all intermediate authorities; or, if {issuer} is a root authority: \
+             PROXMOX_CA_FILE=its certificate; or {pin}"
+        ),
+        Distrust::UnknownAuthority { name: Some(name) } => {
+            format!("PROXMOX_CA_FILE=the certificate of {name}; or {pin}")
+        }
         _ => format!(
             "{pin}; or copy /etc/pve/pve-root-ca.pem from the node, and PROXMOX_CA_FILE=that copy"
         ),

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use rustls::AlertDescription;
 use ureq::http::{self, Method, Response, header};
 use ureq::unversioned::transport::Connector;
 use ureq::{Agent, AsSendBody, Body, Timeout};
@@ -271,6 +272,9 @@ impl Connection {
             _ if !host.tls() && !traced.is_on_loopback() => Unreached::NotLoopback,
             _ if traced.is_lookup_failed => Unreached::Name { words },
             Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
+            Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
+                Unreached::NothingInCommon
+            }
             Some(_) => Unreached::Handshake { words },
             None if is_cut(error) && host.tls() => Unreached::CutInTls,
             None => Unreached::Connection { words },

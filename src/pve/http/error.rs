@@ -7,7 +7,7 @@ use snafu::Snafu;
 use crate::pve::http::host::Host;
 use crate::pve::http::proxy::Proxy;
 use crate::pve::tls::certificate::Fingerprint;
-use crate::pve::tls::distrust::Distrust;
+use crate::pve::tls::distrust::{Distrust, VERIFIABLE_KEYS};
 use crate::pve::tls::{self, Trust};
 use crate::pve::types::{Node, TokenId};
 
@@ -147,6 +147,13 @@ pub enum Unreached {
 
     #[snafu(display("it cut the connection instead of speaking TLS"))]
     CutInTls,
+
+    /// It presents no certificate then, so that nothing more is known.
+    #[snafu(display(
+        "the TLS handshake failed: server and client have no kind of key or cipher in common; this program \
+         can verify {VERIFIABLE_KEYS}"
+    ))]
+    NothingInCommon,
 
     #[snafu(display("the TLS handshake failed: {words}"))]
     Handshake { words: String },
