@@ -187,7 +187,7 @@ fn with_all_of_them_dead_each_is_named_with_its_reason() {
     let stderr = format!(
         "Failed to list templates: none of the hosts can be asked: cannot reach {}: Connection \
          refused (os error 111); cannot reach {}: Connection refused (os error 111); no answer from \
-         {}: nothing whole came within 0.2 s\n\
+         {}: no complete response within 0.2 s\n\
          Hint: check the hosts and ports (PROXMOX_HOST, PROXMOX_PORT, --host), this machine's \
          network, and that pveproxy is running there\n",
         address(&one),
@@ -247,8 +247,8 @@ fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
     let warning = format!(
         "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; the \
          fingerprint it presents is {}; another host is asked instead; the node may have got a new \
-         certificate: compare that fingerprint with what 'pvenode cert info' or 'openssl x509 -in \
-         /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is the \
+         certificate: compare that fingerprint with the one that 'pvenode cert info' shows on the node for \
+         pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the \
          same: give it this host's place in PROXMOX_FINGERPRINT, which takes one for each host, in \
          their order: {} (or --fingerprint, or \"fingerprint\" in the file: where the pin stands \
          now); if it is not, somebody is in between\n",
@@ -280,7 +280,7 @@ fn with_none_of_them_trusted_it_is_said_what_to_do() {
     let kind = r#"{"error":{"kind":"untrusted","#;
     assert_eq!(seen.stdout.get(..kind.len()), Some(kind));
     let hint = seen.stderr.lines().nth(1).unwrap();
-    let expected = "Hint: compare that fingerprint with what 'pvenode cert info'";
+    let expected = "Hint: compare that fingerprint with the one that 'pvenode cert info'";
     assert_eq!(hint.get(..expected.len()), Some(expected));
     assert_eq!((one.journal().len(), two.journal().len()), (0, 0));
 }

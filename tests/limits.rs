@@ -65,7 +65,7 @@ fn a_flood_is_no_answer(#[case] flood: &str, #[case] what: &str) {
 fn a_body_that_never_ends_is_given_up_however_slow_it_is() {
     let fake = fake(json!({"drip": 20}));
     let seen = Homelab::at(&fake).run("proxmox template list --request-timeout 0.3");
-    let what = "no answer from HOST: nothing whole came within 0.3 s";
+    let what = "no answer from HOST: no complete response within 0.3 s";
     assert_eq!(seen, not_listed(&fake, what, TRY_AGAIN));
 }
 

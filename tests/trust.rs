@@ -60,9 +60,9 @@ fn not_trusted(fake: &FakePve, reason: &str, hint: &str) -> Seen {
 /// `instead` of what it was trusted by.
 fn compare(fake: &FakePve, instead: &str) -> String {
     format!(
-        "compare that fingerprint with what 'pvenode cert info' or 'openssl x509 -in \
-         /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is the \
-         same: PROXMOX_FINGERPRINT={}{instead}",
+        "compare that fingerprint with the one that 'pvenode cert info' shows on the node for pve-ssl.pem (or \
+         pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the same: \
+         PROXMOX_FINGERPRINT={}{instead}",
         fake.fingerprint()
     )
 }
@@ -349,9 +349,9 @@ fn a_server_whose_key_cannot_be_verified_is_said_to_need_another_kind_of_key() {
     let expected = not_listed(&format!(
         "cannot reach {address}: the TLS handshake failed: server and client have no kind of key or cipher \
          in common; this program can verify RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519\n\
-         Hint: the server's certificate needs a key of one of these kinds: on the node, openssl x509 -noout \
-         -text -in FILE shows it, FILE being /etc/pve/local/pveproxy-ssl.pem if that exists, else \
-         pve-ssl.pem there"
+         Hint: replace the server's certificate by one with another kind of key; what it has now, on the \
+         node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, if there is no \
+         such file)"
     ));
     assert_eq!(seen, expected);
 }

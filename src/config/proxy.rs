@@ -1,8 +1,8 @@
 //! The proxy that the environment names, and the hosts that are asked without it.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 
-use super::Environment;
 use crate::pve::{Host, Proxy};
 
 /// The first one that is set counts. Hosts with `http://` are on this machine and need no proxy.
@@ -17,7 +17,7 @@ pub(super) struct Proxies {
 }
 
 impl Proxies {
-    pub(super) fn of(environment: Environment) -> Proxies {
+    pub(super) fn of(environment: &dyn Fn(&str) -> Option<OsString>) -> Proxies {
         let text = |name: &'static str| Some((name, environment(name)?.into_string().ok()?));
         let proxy = NAMES.into_iter().find_map(text).map(|(name, url)| {
             Proxy::parse(url.trim(), name).map_err(|why| format!("{name} is ignored: {why}"))
@@ -80,7 +80,6 @@ fn is_in_network(address: IpAddr, network: &str) -> Option<bool> {
 mod tests {
     use super::*;
     use rstest::rstest;
-    use std::ffi::OsString;
 
     #[rstest]
     #[case::name("pve.lan", "pve.lan", true)]

@@ -153,7 +153,7 @@ impl Pve {
         })
     }
 
-    /// The addresses that the first host's name resolved to.
+    /// The addresses that the name of the first host, or of its proxy, resolved to.
     pub fn addresses(&self) -> Vec<IpAddr> {
         let first = self.connections.first();
         first.map_or_else(Vec::new, |first| first.trace.lock().addresses.clone())

@@ -107,8 +107,8 @@ pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> Stri
         Trust::SystemRoots => "",
     };
     format!(
-        "compare that fingerprint with what 'pvenode cert info' or '{SHOW_FINGERPRINT}' says on the \
-         node; if it is the same: {set}{instead}"
+        "compare that fingerprint with the one that 'pvenode cert info' shows on the node for pve-ssl.pem (or \
+         pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the same: {set}{instead}"
     )
 }
 
@@ -139,9 +139,9 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
              one of plain HTTP or of another service"
         }
         Unreached::NothingInCommon => {
-            "the server's certificate needs a key of one of these kinds: on the node, openssl x509 -noout \
-             -text -in FILE shows it, FILE being /etc/pve/local/pveproxy-ssl.pem if that exists, else \
-             pve-ssl.pem there"
+            "replace the server's certificate by one with another kind of key; what it has now, on the node: \
+             openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, if there is no \
+             such file)"
         }
         Unreached::Connection { .. } | Unreached::Handshake { .. } => {
             "check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is \
@@ -402,6 +402,18 @@ mod tests {
         assert_eq!(hint_for(&error).as_deref(), Some(hint));
     }
 
+    /// 'pvenode cert info' shows the authority's certificate first.
+    #[test]
+    fn the_fingerprint_to_compare_is_that_of_the_node_and_not_that_of_the_authority() {
+        let pin: Fingerprint = "00".repeat(32).parse().unwrap();
+        let hint = format!(
+            "compare that fingerprint with the one that 'pvenode cert info' shows on the node for \
+             pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the \
+             same: PROXMOX_FINGERPRINT={pin}"
+        );
+        assert_eq!(how_to_pin(pin, &Trust::SystemRoots, 1), hint);
+    }
+
     #[test]
     fn a_privilege_that_no_small_role_has_is_named() {
         let error = refused(403, "Permission check failed (/, Sys.Console)");
@@ -433,6 +445,11 @@ mod tests {
         "can't clone VM to node 'pve2' (VM uses local storage)",
         "the template's disks are on a storage of its own node alone, so the VM can only be made \
          there"
+    )]
+    #[case::configurations_cannot_be_written(
+        "unable to open file '/etc/pve/nodes/pve1/qemu-server/101.conf.tmp.227' - Permission denied",
+        "too few nodes of the cluster see each other for it to change anything; on a node: pvecm \
+         status"
     )]
     #[case::no_quorum(
         "cluster not ready - no quorum?",

@@ -66,7 +66,7 @@ fn a_name_that_cannot_be_looked_up_is_said_to_be_the_reason() {
         .run("proxmox check");
     let failed = that_are("FAIL", &lines(&seen, &fake, &state));
     // What the resolver says depends on the machine.
-    let beginning = "FAIL  name nosuch.invalid: its name cannot be looked up: ";
+    let beginning = "FAIL  name nosuch.invalid: cannot be resolved: ";
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].get(..beginning.len()), Some(beginning));
 }
@@ -128,8 +128,8 @@ fn a_certificate_that_nobody_verifies_is_a_warning_with_its_fingerprint() {
         ),
         format!(
             "warn  certificate of 127.0.0.1:PORT: not verified, valid until {until}, SHA-256 \
-             {fingerprint}; compare that fingerprint with what 'pvenode cert info' or 'openssl x509 \
-             -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is \
+             {fingerprint}; compare that fingerprint with the one that 'pvenode cert info' shows on the \
+             node for pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is \
              the same: PROXMOX_FINGERPRINT={fingerprint} instead of turning the verification off"
         ),
     ];

@@ -228,7 +228,9 @@ impl Connection {
             return Error::Unusable { host, status, what };
         }
         let cause = match error {
-            ureq::Error::Timeout(_) => format!("nothing whole came within {}", seconds(limit.time)),
+            ureq::Error::Timeout(_) => {
+                format!("no complete response within {}", seconds(limit.time))
+            }
             error if is_cut(error) => "the connection was cut".to_owned(),
             error => error.to_string(),
         };
@@ -256,7 +258,11 @@ impl Connection {
                 format!("it takes connections, and has not begun to speak TLS within {time}")
             }
             ureq::Error::Timeout(_) => format!("no connection within {time}"),
-            ureq::Error::Io(error) => error.to_string(),
+            ureq::Error::Io(error) => {
+                let words = error.to_string();
+                let words = words.strip_prefix("failed to lookup address information: ");
+                words.map_or_else(|| error.to_string(), str::to_owned)
+            }
             ureq::Error::ConnectProxyFailed(words) => proxy_words(words),
             other => other.to_string(),
         };

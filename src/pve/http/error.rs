@@ -27,7 +27,10 @@ pub enum Error {
     NoTimeLeft { tried: Option<(Host, String)> },
 
     /// Nothing of the request has left this machine.
-    #[snafu(display("cannot reach {host}: {why}"))]
+    #[snafu(display("{}", match why {
+        Unreached::Name { words } => format!("cannot resolve {}: {words}", host.name()),
+        why => format!("cannot reach {host}: {why}"),
+    }))]
     Unreachable { host: Host, why: Unreached },
 
     /// The server could not prove its identity. Nothing was sent to it.
@@ -127,7 +130,7 @@ pub fn is_no_quorum(words: &str) -> bool {
 #[derive(Clone, PartialEq, Eq, Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Unreached {
-    #[snafu(display("its name cannot be looked up: {words}"))]
+    #[snafu(display("cannot be resolved: {words}"))]
     Name { words: String },
 
     /// http:// is for loopback only, and the name resolved to another machine.
