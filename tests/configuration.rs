@@ -49,7 +49,7 @@ fn json_for(fake: &FakePve) -> String {
 fn all_that_is_missing_is_said_at_once() {
     let expected = "\
 Failed to create VM: missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET
-Hint: set them in the environment, or without PROXMOX_ and in small letters under \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)
+Hint: set them in the environment, or in lower case and without PROXMOX_ under \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)
 ";
     let seen = Homelab::alone().run("proxmox vm create web-1 debian-12");
     assert_eq!(seen, refused(expected));
@@ -60,7 +60,7 @@ fn scripts_are_told_too() {
     let seen = Homelab::alone().with_token().run("proxmox vm list --json");
     let expected = concat!(
         r#"{"error":{"kind":"config","message":"missing settings: PROXMOX_HOST","#,
-        r#""hint":"set them in the environment, or without PROXMOX_ and in small letters under "#,
+        r#""hint":"set them in the environment, or in lower case and without PROXMOX_ under "#,
         r#"\"proxmox\" in the configuration file (~/.config/homelab/config.json by default)","#,
         r#""vmid":null,"upid":null,"node":null,"started":"no"}}"#,
         "\n"
@@ -71,7 +71,7 @@ fn scripts_are_told_too() {
 #[test]
 fn a_bad_value_is_named_by_its_origin() {
     let seen = Homelab::alone().env("PROXMOX_PORT", "abc").run(LIST);
-    let expected = "Failed to list templates: PROXMOX_PORT: 'abc' is not a port, which is a number up to 65535\n";
+    let expected = "Failed to list templates: PROXMOX_PORT: 'abc' is not a port (1 to 65535)\n";
     assert_eq!(seen, refused(expected));
 }
 

@@ -185,9 +185,9 @@ fn with_all_of_them_dead_each_is_named_with_its_reason() {
     let seen = at(&[&one, &two, &three.url()]).run(&format!("{LIST} --request-timeout 0.2"));
     let address = |url: &str| url.trim_start_matches("http://").to_owned();
     let stderr = format!(
-        "Failed to list templates: none of the hosts can be asked: cannot reach {}: Connection \
-         refused (os error 111); cannot reach {}: Connection refused (os error 111); no answer from \
-         {}: no complete response within 0.2 s\n\
+        "Failed to list templates: none of the hosts can be used: cannot reach {}: Connection refused \
+         (os error 111); cannot reach {}: Connection refused (os error 111); no answer from {}: no \
+         complete response within 0.2 s\n\
          Hint: check the hosts and ports (PROXMOX_HOST, PROXMOX_PORT, --host), this machine's \
          network, and that pveproxy is running there\n",
         address(&one),
@@ -247,11 +247,11 @@ fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
     let warning = format!(
         "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; the \
          fingerprint it presents is {}; another host is asked instead; the node may have got a new \
-         certificate: compare that fingerprint with the one that 'pvenode cert info' shows on the node for \
-         pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the \
-         same: give it this host's place in PROXMOX_FINGERPRINT, which takes one for each host, in \
-         their order: {} (or --fingerprint, or \"fingerprint\" in the file: where the pin stands \
-         now); if it is not, somebody is in between\n",
+         certificate: compare that fingerprint with the one that 'pvenode cert info' shows on the \
+         node for pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it \
+         is the same: give it this host's place in PROXMOX_FINGERPRINT, which takes one for each \
+         host, in their order: {} (or --fingerprint, or \"fingerprint\" in the file: where the pin \
+         stands now); if it is not, another machine is answering in its place\n",
         one.port(),
         two.fingerprint(),
         one.fingerprint(),
@@ -385,8 +385,8 @@ fn settings_refused_without_quorum_are_looked_at_and_asked_for_through_the_next_
         exit: Some(0),
         stdout: "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned(),
         stderr: format!(
-            "{CREATING}Configuring VM 100: cores=4 (was 1)...\n127.0.0.1:{} has no quorum: {words}; another host \
-             is asked instead\n",
+            "{CREATING}Configuring VM 100: cores=4 (was 1)...\n127.0.0.1:{} has no quorum: {words}; \
+             another host is asked instead\n",
             one.port()
         ),
     };

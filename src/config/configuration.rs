@@ -109,7 +109,7 @@ fn read_secret_file(setting: &Setting<PathBuf>) -> Result<Setting<Secret>, Error
     let file = parsed(file, origin)?.value;
     file.ensure_private(origin)?;
     let secret = Secret::of_token(file.text.trim());
-    let reason = "the file holds no token's secret, which is a UUID and nothing else";
+    let reason = "the file must contain a token's secret (a UUID) and nothing else";
     parsed(secret.ok_or(reason), origin)
 }
 
@@ -157,8 +157,8 @@ fn not_verified(hosts: &[Host], trusted: &Setting<Vec<Trust>>) -> Option<String>
     let is_warned_of = trusted.value.contains(&Trust::Anyone) && hosts.iter().any(Host::tls);
     is_warned_of.then(|| {
         format!(
-            "the server's certificate is not verified ({}): whoever gets in between can read the \
-             token and use it",
+            "the server's certificate is not verified ({}): anyone in between can read the token and \
+             use it",
             trusted.origin
         )
     })
@@ -169,8 +169,8 @@ fn without_realm(user: &Setting<String>, realm: Option<&Setting<String>>) -> Opt
     // There is only one root.
     (realm.is_none() && user != "root").then(|| {
         format!(
-            "{origin}: '{user}' names no realm, so it is taken for {user}@{DEFAULT_REALM}; write \
-             {user}@pve, or whichever realm it is in"
+            "{origin}: '{user}' has no realm, so {user}@{DEFAULT_REALM} is assumed; if it is in \
+             another one, write it out, like {user}@pve"
         )
     })
 }

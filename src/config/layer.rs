@@ -157,7 +157,7 @@ impl Layer {
         let contradict =
             |one: &str, other: &str, why: &str| DisagreeSnafu { one, other, why }.fail();
         if let (Some(secret), Some(file)) = (&self.secret, &self.secret_file) {
-            return contradict(&secret.origin, &file.origin, "both say the secret");
+            return contradict(&secret.origin, &file.origin, "both give the secret");
         }
         let trusted = self.trusted();
         if let [one, other, ..] = &trusted[..] {

@@ -266,15 +266,15 @@ fn each_host_has_its_own_fingerprint(mut whole: BTreeMap<&'static str, String>) 
 
 #[rstest]
 #[case::insecure(&[("PROXMOX_VE_INSECURE", "1")], &[
-    "the server's certificate is not verified (PROXMOX_VE_INSECURE): whoever gets in between can \
-     read the token and use it",
+    "the server's certificate is not verified (PROXMOX_VE_INSECURE): anyone in between can read the \
+     token and use it",
 ])]
 #[case::insecure_on_this_machine(
     &[("PROXMOX_VE_INSECURE", "1"), ("PROXMOX_HOST", "http://127.0.0.1")], &[]
 )]
 #[case::user_without_a_realm(&[("PROXMOX_USER", "bob")], &[
-    "PROXMOX_USER: 'bob' names no realm, so it is taken for bob@pam; write bob@pve, or whichever \
-     realm it is in",
+    "PROXMOX_USER: 'bob' has no realm, so bob@pam is assumed; if it is in another one, write it out, \
+     like bob@pve",
 ])]
 #[case::realm_by_itself(&[("PROXMOX_USER", "bob"), ("PROXMOX_REALM", "pve")], &[])]
 #[case::there_is_only_one_root(&[("PROXMOX_USER", "root")], &[])]

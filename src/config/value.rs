@@ -19,8 +19,8 @@ pub(super) fn split_port(mut hosts: Vec<Host>) -> (Vec<Host>, Option<u16>) {
 pub(super) fn parse_user(text: &str) -> Result<(String, Option<String>), String> {
     if text.contains('!') {
         return Err(format!(
-            "'{text}' is not a user, like root or root@pam: what stands behind the '!' is a token's \
-             id, and belongs into PROXMOX_TOKEN_KEY"
+            "'{text}' is not a user, like root or root@pam: the part after '!' is a token id and \
+             belongs in PROXMOX_TOKEN_KEY"
         ));
     }
     let (user, realm) = match text.rsplit_once('@') {
@@ -39,7 +39,7 @@ pub(super) fn parse_realm(text: &str) -> Result<String, String> {
 
 pub(super) fn parse_token_key(text: &str) -> Result<String, String> {
     let what = if text.contains('!') {
-        "a token id: only what stands behind the '!' is"
+        "a token id: only the part after '!' is"
     } else {
         "a token id"
     };
@@ -52,10 +52,8 @@ fn is_word(text: &str) -> bool {
 }
 
 pub(super) fn parse_secret(text: &str) -> Result<Secret, &'static str> {
-    Secret::of_token(text).ok_or(
-        "not a token's secret, which is a UUID and nothing around it: pveum showed it when the token \
-         was made",
-    )
+    Secret::of_token(text)
+        .ok_or("not a token's secret, which is a UUID: pveum printed it when the token was created")
 }
 
 fn checked(text: &str, is_valid: bool, what: &str) -> Result<String, String> {

@@ -101,7 +101,7 @@ fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
         let added = roots.add(certificate.clone());
-        added.map_err(|_| bad("it holds a certificate that is damaged"))?;
+        added.map_err(|_| bad("it contains a damaged certificate"))?;
     }
     // A certificate that cannot be read may be an authority's.
     let may_sign = |certificate| Details::of(certificate).is_none_or(|details| details.may_sign);
@@ -262,13 +262,12 @@ pub enum Error {
     #[snafu(display("CA file '{}': {reason}", Masked::from(path.to_string_lossy())))]
     CaFile { path: PathBuf, reason: String },
 
-    #[snafu(display("CA file '{}' holds no PEM certificate", Masked::from(path.to_string_lossy())))]
+    #[snafu(display("CA file '{}' contains no PEM certificate", Masked::from(path.to_string_lossy())))]
     NoCertificate { path: PathBuf },
 
     /// Usually the node's own certificate.
     #[snafu(display(
-        "CA file '{}' holds a server's certificate, which vouches for no other, and not that of a \
-         certificate authority",
+        "CA file '{}' contains a server's certificate, not that of a certificate authority",
         Masked::from(path.to_string_lossy())
     ))]
     NoAuthority {

@@ -92,8 +92,8 @@ pub fn what_an_empty_list_means(token: &TokenId) -> String {
 pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> String {
     let set = if hosts > 1 {
         format!(
-            "give it this host's place in PROXMOX_FINGERPRINT, which takes one for each host, in their \
-             order: {fingerprint}"
+            "give it this host's place in PROXMOX_FINGERPRINT, which takes one for each host, in \
+             their order: {fingerprint}"
         )
     } else {
         format!("PROXMOX_FINGERPRINT={fingerprint}")
@@ -107,8 +107,9 @@ pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> Stri
         Trust::SystemRoots => "",
     };
     format!(
-        "compare that fingerprint with the one that 'pvenode cert info' shows on the node for pve-ssl.pem (or \
-         pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the same: {set}{instead}"
+        "compare that fingerprint with the one that 'pvenode cert info' shows on the node for \
+         pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the \
+         same: {set}{instead}"
     )
 }
 
@@ -139,9 +140,9 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
              one of plain HTTP or of another service"
         }
         Unreached::NothingInCommon => {
-            "replace the server's certificate by one with another kind of key; what it has now, on the node: \
-             openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, if there is no \
-             such file)"
+            "replace the server's certificate by one with another kind of key; what it has now, on \
+             the node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, \
+             if there is no such file)"
         }
         Unreached::Connection { .. } | Unreached::Handshake { .. } => {
             "check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is \
@@ -176,15 +177,18 @@ fn for_distrust(distrust: &Distrust, pin: &str) -> String {
             format!("ask it by one of its names (PROXMOX_HOST, --host); or {pin}")
         }
         Distrust::NotPinned { .. } => format!(
-            "the node may have got a new certificate: {pin}; if it is not, somebody is in between"
+            "the node may have got a new certificate: {pin}; if it is not, another machine is \
+             answering in its place"
         ),
-        Distrust::WithoutItsKey => "somebody is in between, or answers in its place: find out who \
-                                    before you go on; nothing was sent"
-            .to_owned(),
+        Distrust::WithoutItsKey => {
+            "another machine may be answering in its place: find out before you go on; nothing was \
+             sent"
+                .to_owned()
+        }
         Distrust::SelfSigned | Distrust::UnsupportedKey => pin.to_owned(),
         Distrust::IncompleteChain { issuer } => format!(
-            "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate and then \
-             those of all intermediate authorities; or, if {issuer} is a root authority: \
+            "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate and \
+             then those of all intermediate authorities; or, if {issuer} is a root authority: \
              PROXMOX_CA_FILE=its certificate; or {pin}"
         ),
         Distrust::UnknownAuthority { name: Some(name) } => {
@@ -246,8 +250,8 @@ fn for_no_answer(host: &Host) -> String {
 
 fn for_unusable(host: &Host, status: u16, what: &str) -> String {
     let hint = if matches!(status, 502..=504) {
-        "a proxy in front of Proxmox VE answered in its place: check where it forwards requests to; on \
-         the node: systemctl status pveproxy"
+        "a proxy in front of Proxmox VE answered in its place: check where it forwards requests to; \
+         on the node: systemctl status pveproxy"
     } else if !host.tls() && what.contains(", to https://") {
         "http:// was spoken where https:// is; leave http:// out of the host"
     } else {

@@ -255,7 +255,7 @@ impl Connection {
         let words = match error {
             ureq::Error::Timeout(Timeout::Resolve) => format!("no answer within {time}"),
             ureq::Error::Timeout(_) if traced.is_handshake_begun => {
-                format!("it takes connections, and has not begun to speak TLS within {time}")
+                format!("it accepted the connection, but did not begin TLS within {time}")
             }
             ureq::Error::Timeout(_) => format!("no connection within {time}"),
             ureq::Error::Io(error) => {

@@ -44,7 +44,7 @@ pub enum Error {
     },
 
     /// None of several hosts received the request.
-    #[snafu(display("none of the hosts can be asked: {}", listed(each)))]
+    #[snafu(display("none of the hosts can be used: {}", listed(each)))]
     NoneReached { each: Vec<Error> },
 
     /// 595: pveproxy could not forward the request to its daemon or node.
@@ -145,10 +145,10 @@ pub enum Unreached {
     #[snafu(display("proxy {proxy} ({}): {words}", proxy.origin()))]
     Proxy { proxy: Proxy, words: String },
 
-    #[snafu(display("what answers there does not speak TLS"))]
+    #[snafu(display("the server there does not speak TLS"))]
     NotTls,
 
-    #[snafu(display("it cut the connection instead of speaking TLS"))]
+    #[snafu(display("it closed the connection instead of speaking TLS"))]
     CutInTls,
 
     /// It presents no certificate then, so that nothing more is known.

@@ -170,7 +170,7 @@ pub enum Error {
     #[snafu(display("it is empty"))]
     Empty,
 
-    #[snafu(display("between two commas, or before or behind one, no host is named"))]
+    #[snafu(display("a host is missing before or after a comma"))]
     EmptyEntry,
 
     #[snafu(display("'{scheme}://' is not https://"))]
@@ -182,7 +182,7 @@ pub enum Error {
     #[snafu(display("'/{path}' is not a path in front of the API, like /pve; leave it out"))]
     Path { path: String },
 
-    #[snafu(display("no user or token belongs into it"))]
+    #[snafu(display("it must not contain a user or a token"))]
     User,
 
     #[snafu(display(
@@ -191,10 +191,10 @@ pub enum Error {
     ))]
     Name { name: String },
 
-    #[snafu(display("an IPv6 address stands in brackets: [::1] or [::1]:8006"))]
+    #[snafu(display("an IPv6 address must be in brackets: [::1] or [::1]:8006"))]
     BareIpv6,
 
-    #[snafu(display("'{text}' is not a port, which is a number up to 65535"))]
+    #[snafu(display("'{text}' is not a port (1 to 65535)"))]
     Port { text: String },
 }
 

@@ -32,17 +32,17 @@ pub enum Distrust {
     IncompleteChain { issuer: String },
 
     #[snafu(display(
-        "its certificate, or that of its authority, has a kind of key or signature that this program cannot \
-         verify; it can verify {VERIFIABLE_KEYS}"
+        "its certificate, or that of its authority, has a kind of key or signature that this program \
+         cannot verify; it can verify {VERIFIABLE_KEYS}"
     ))]
     UnsupportedKey,
 
     #[snafu(display(
-        "its certificate cannot be verified, for this system has no certificate authorities to trust"
+        "its certificate cannot be verified, because this system has no trusted certificate authorities"
     ))]
     NoAuthorities,
 
-    #[snafu(display("its certificate is signed by itself, and by no authority"))]
+    #[snafu(display("its certificate is self-signed"))]
     SelfSigned,
 
     #[snafu(display("its certificate is for {}", listed(names.as_deref())))]
@@ -59,23 +59,23 @@ pub enum Distrust {
     NotPinned { pin: Fingerprint },
 
     /// The certificate is public: a server that has only that is an impostor.
-    #[snafu(display("it has presented a certificate whose key it does not hold"))]
+    #[snafu(display("it presented a certificate without having its key"))]
     WithoutItsKey,
 
     #[snafu(display(
-        "its certificate is of a kind that is not verified any more (RSA below 2048 bits, or X.509 \
+        "its certificate is of a kind that can no longer be verified (RSA below 2048 bits, or X.509 \
          before version 3)"
     ))]
     Outdated,
 
-    #[snafu(display("its certificate is not one for servers"))]
+    #[snafu(display("its certificate is not a server's"))]
     OtherPurpose,
 
     #[snafu(display("its certificate is damaged"))]
     Damaged,
 
     /// For example an authority's own certificate, which no server may use.
-    #[snafu(display("its certificate is not one that can be verified"))]
+    #[snafu(display("its certificate cannot be verified"))]
     Unverifiable,
 }
 
