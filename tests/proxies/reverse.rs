@@ -48,26 +48,27 @@ fn answer_of(
     body: &[u8],
 ) -> io::Result<Vec<u8>> {
     let mut server = TcpStream::connect(server)?;
-    let mut request = format!("{first_line}\r\nConnection: close\r\n");
+    let mut request = format!("{first_line}\r\nConnection: close\r\n").into_bytes();
     for (name, value) in &head.headers {
-        request += &format!("{name}: {value}\r\n");
+        write!(request, "{name}: {value}\r\n")?;
     }
-    server.write_all(format!("{request}\r\n").as_bytes())?;
-    server.write_all(body)?;
+    request.extend_from_slice(b"\r\n");
+    request.extend_from_slice(body);
+    server.write_all(&request)?;
     let mut server = BufReader::new(server);
     let head = Head::read(&mut server)?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let mut body = Vec::new();
     server.read_to_end(&mut body)?;
 
     let status = head.first_line.split(' ').nth(1).unwrap_or_default();
-    let mut answer = format!("HTTP/1.1 {status} \r\ntransfer-encoding: chunked\r\n");
+    let mut answer = format!("HTTP/1.1 {status} \r\ntransfer-encoding: chunked\r\n").into_bytes();
     for (name, value) in &head.headers {
         let name = name.to_ascii_lowercase();
         if name != "connection" && name != "content-length" {
-            answer += &format!("{name}: {value}\r\n");
+            write!(answer, "{name}: {value}\r\n")?;
         }
     }
-    let mut answer = format!("{answer}\r\n").into_bytes();
+    answer.extend_from_slice(b"\r\n");
     for chunk in body.chunks(7) {
         write!(answer, "{:x}\r\n", chunk.len())?;
         answer.extend_from_slice(chunk);

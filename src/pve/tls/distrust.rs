@@ -236,7 +236,7 @@ mod tests {
         let provider = Arc::new(ring::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
         // In 2027.
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+        let now = UnixTime::since_unix_epoch(Duration::from_hours(500_000));
         let name = "pve1.lan".try_into().unwrap();
         let error = verifier
             .build()
