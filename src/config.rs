@@ -5,6 +5,7 @@ mod error;
 mod file;
 mod foreign;
 mod layer;
+mod proxy;
 mod setting;
 pub mod small_file;
 mod value;
@@ -19,6 +20,7 @@ pub use self::foreign::ignored;
 
 use self::file::{find_file, layer_of_file};
 use self::layer::{FOREIGN_NAMES, Field, Layer, OWN_NAMES};
+use self::proxy::Proxies;
 
 /// The options of the command line that say how to reach the server.
 #[derive(Clone, Default)]
@@ -54,7 +56,8 @@ pub fn load(flags: &Flags, environment: Environment) -> Result<Configuration, Er
         settings.fill_from(layer_of_file(file)?);
     }
     let request_timeout = flags.request_timeout.unwrap_or(REQUEST_TIMEOUT);
-    settings.into_configuration(file.map(|file| file.path), request_timeout)
+    let proxies = Proxies::of(&environment);
+    settings.into_configuration(file.map(|file| file.path), request_timeout, &proxies)
 }
 
 /// Where runs keep records for each other: `HOMELAB_STATE_DIR`, else `homelab` in the user's state

@@ -9,6 +9,7 @@ mod permissions;
 pub mod property;
 pub mod secret;
 mod size;
+pub mod small_file;
 mod tls;
 mod trace;
 pub mod types;
@@ -22,8 +23,9 @@ use ureq::http::Method;
 pub use self::cluster::{ClusterStatus, NodeStatus, StorageStatus};
 pub use self::guest_list::GuestList;
 pub use self::http::connection::Endpoint;
-pub use self::http::error::{Behind, Delivery, Error, Unreached};
-pub use self::http::host::{Host, parse_hosts, parse_port};
+pub use self::http::error::{Behind, Delivery, Error, Unreached, is_no_quorum};
+pub use self::http::host::{Host, parse_hosts, parse_port, parse_urls};
+pub use self::http::proxy::Proxy;
 pub use self::http::{Access, Event, Met, Presented, Pve, escaped};
 pub use self::interfaces::{Interface, best_address};
 pub use self::passthrough::Passthrough;
@@ -191,7 +193,7 @@ impl Pve {
 
     /// `PUT /nodes/{node}/qemu/{vmid}/resize`. The size is absolute, so the request may be repeated; with a
     /// `digest` only if the configuration still has it. If there is no such disk, or it is larger already,
-    /// only the task fails.
+    /// only the task fails. Before Proxmox VE 8 there is no task; the answer comes once it is done.
     pub fn resize_disk(
         &self,
         node: &Node,
@@ -199,12 +201,14 @@ impl Pve {
         disk: &str,
         size: Size,
         digest: Option<&str>,
-    ) -> Result<Upid, Error> {
+    ) -> Result<Option<Upid>, Error> {
         let path = of_vm(node, vmid, "resize");
         let size = size.to_string();
         let mut form = vec![("disk", disk), ("size", size.as_str())];
         form.extend(digest.map(|digest| ("digest", digest)));
-        self.change(Method::PUT, &path, &form, upid)
+        self.change(Method::PUT, &path, &form, |data| {
+            parsed(data, "a task's UPID or null")
+        })
     }
 
     /// `POST /nodes/{node}/qemu/{vmid}/status/start`. If the VM does not exist or is running already,

@@ -53,6 +53,8 @@ enum Outcome {
     Passes(String),
     /// The configuration has changed since it was read.
     Outdated(String),
+    /// The host had no quorum. The next one is asked from now on.
+    NoQuorum,
     /// It is not known, for this reason, whether it was done.
     Unknown(String),
 }
@@ -96,6 +98,7 @@ impl<'r> Taking<'r> {
         while let Some(request) = missing(self)? {
             let (note, why) = match self.ask(&request)? {
                 Outcome::Done => return Ok(true),
+                Outcome::NoQuorum => continue,
                 Outcome::Passes(why) => (format!("Trying again until this passes: {why}"), why),
                 Outcome::Outdated(why) => (
                     format!("The configuration has changed meanwhile ({why}); reading it again..."),
@@ -286,6 +289,10 @@ impl<'r> Taking<'r> {
         };
         let refused = match &error {
             pve::Error::Refused { words, .. } => self.temporary(words),
+            pve::Error::NoQuorum {
+                is_another_left: true,
+                ..
+            } => Some(Outcome::NoQuorum),
             error if error.delivery() == Delivery::Unknown => {
                 Some(Outcome::Unknown(error.to_string()))
             }

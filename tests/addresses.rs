@@ -91,8 +91,8 @@ fn an_agent_that_cannot_be_asked_is_told_of_and_the_others_are_shown() {
     let fake = some_vms(&json!([{"on": "GET /nodes/pve1/qemu/100/agent", "hang": true}]));
     let seen = Homelab::at(&fake).run("proxmox vm list --ip --request-timeout 0.5");
     let warning = format!(
-        "Warning: the address of VM 100 cannot be asked for: no answer from {}: nothing whole came \
-         within 0.5 s; ",
+        "Warning: the address of VM 100 cannot be asked for: no answer from {}: no complete \
+         response within 0.5 s; ",
         fake.address()
     );
     assert!(seen.stderr.starts_with(&warning), "{}", seen.stderr);

@@ -49,7 +49,7 @@ fn json_for(fake: &FakePve) -> String {
 fn all_that_is_missing_is_said_at_once() {
     let expected = "\
 Failed to create VM: missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET
-Hint: set them in the environment, or without PROXMOX_ and in small letters under \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)
+Hint: set them in the environment, or in lower case and without PROXMOX_ under \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)
 ";
     let seen = Homelab::alone().run("proxmox vm create web-1 debian-12");
     assert_eq!(seen, refused(expected));
@@ -60,7 +60,7 @@ fn scripts_are_told_too() {
     let seen = Homelab::alone().with_token().run("proxmox vm list --json");
     let expected = concat!(
         r#"{"error":{"kind":"config","message":"missing settings: PROXMOX_HOST","#,
-        r#""hint":"set them in the environment, or without PROXMOX_ and in small letters under "#,
+        r#""hint":"set them in the environment, or in lower case and without PROXMOX_ under "#,
         r#"\"proxmox\" in the configuration file (~/.config/homelab/config.json by default)","#,
         r#""vmid":null,"upid":null,"node":null,"started":"no"}}"#,
         "\n"
@@ -71,7 +71,7 @@ fn scripts_are_told_too() {
 #[test]
 fn a_bad_value_is_named_by_its_origin() {
     let seen = Homelab::alone().env("PROXMOX_PORT", "abc").run(LIST);
-    let expected = "Failed to list templates: PROXMOX_PORT: 'abc' is not a port, which is a number up to 65535\n";
+    let expected = "Failed to list templates: PROXMOX_PORT: 'abc' is not a port (1 to 65535)\n";
     assert_eq!(seen, refused(expected));
 }
 
@@ -136,6 +136,13 @@ fn a_file_of_another_kind_says_where_it_went_wrong() {
     assert_eq!(seen, refused(expected));
 }
 
+fn how_to_hide(path: &str) -> String {
+    format!(
+        "chmod o= {path}; if it is mounted read-only, set its mode in the mount (0440; Kubernetes: \
+         defaultMode), or use a private copy: install -m 600 {path} COPY"
+    )
+}
+
 #[rstest]
 #[case::everybody_reads(0o644, Some("read"))]
 #[case::everybody_writes(0o602, Some("change"))]
@@ -150,7 +157,8 @@ fn a_file_with_a_secret_is_nobody_elses(#[case] mode: u32, #[case] others_can: O
     let refusal = |can: &str| {
         refused(&format!(
             "Failed to list templates: 'my.json' holds a secret (token_secret) and every user of this \
-             machine can {can} it\nHint: chmod o= my.json\n"
+             machine can {can} it\nHint: {}\n",
+            how_to_hide("my.json")
         ))
     };
     assert_eq!(seen, others_can.map_or_else(listed, refusal));
@@ -168,19 +176,59 @@ fn a_file_without_a_secret_may_be_everybodys() {
 
 #[rstest]
 #[case::everybody(0o644, false)]
+#[case::everybody_as_containers_mount_it(0o444, false)]
 #[case::its_group(0o640, true)]
+#[case::its_group_in_a_mount(0o440, true)]
 fn a_secret_file_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) {
     let fake = FakePve::start(Setup::default());
     let homelab = Homelab::at(&fake)
         .without("PROXMOX_TOKEN_SECRET")
         .env("PROXMOX_TOKEN_SECRET_FILE", "token");
     write(&homelab.home().join("token"), &format!("{SECRET}\n"), mode);
-    let refusal = "Failed to list templates: 'token' holds a secret \
-                   (PROXMOX_TOKEN_SECRET_FILE) and every user of this machine can read it\nHint: chmod o= token\n";
+    let refusal = format!(
+        "Failed to list templates: 'token' holds a secret (PROXMOX_TOKEN_SECRET_FILE) and every user \
+         of this machine can read it\nHint: {}\n",
+        how_to_hide("token")
+    );
     assert_eq!(
         homelab.run(LIST),
-        if taken { listed() } else { refused(refusal) }
+        if taken { listed() } else { refused(&refusal) }
     );
+}
+
+const MARK: &str = "\u{feff}";
+
+#[test]
+fn a_byte_order_mark_before_the_configuration_is_ignored() {
+    let fake = FakePve::start(Setup::default());
+    let homelab = Homelab::alone();
+    let text = format!("{MARK}{}", json_for(&fake));
+    write(&homelab.home().join("my.json"), &text, 0o600);
+    let seen = homelab.run("proxmox template list --config my.json");
+    assert_eq!(seen, listed());
+}
+
+#[test]
+fn a_byte_order_mark_before_the_secret_is_ignored() {
+    let fake = FakePve::start(Setup::default());
+    let homelab = Homelab::at(&fake)
+        .without("PROXMOX_TOKEN_SECRET")
+        .env("PROXMOX_TOKEN_SECRET_FILE", "token");
+    let text = format!("{MARK}{SECRET}\r\n");
+    write(&homelab.home().join("token"), &text, 0o600);
+    assert_eq!(homelab.run(LIST), listed());
+}
+
+/// As Windows writes it where `>` is used in PowerShell.
+#[test]
+fn a_file_in_utf16_is_said_to_be_so() {
+    let homelab = Homelab::alone().with_token();
+    let text = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes);
+    fs::write(homelab.home().join("my.json"), text.collect::<Vec<u8>>()).unwrap();
+    let seen = homelab.run("proxmox template list --config my.json");
+    let expected = "Failed to list templates: cannot read the configuration file 'my.json': it is \
+                    UTF-16; save it as UTF-8\n";
+    assert_eq!(seen, refused(expected));
 }
 
 /// Each run's output is searched for it.

@@ -93,13 +93,6 @@ fn a_clone_that_was_never_sent_goes_to_the_next_host() {
         seen.stdout,
         "Successfully created VM 100 'web-1' on node 'pve1'\n"
     );
-    let posts = |fake: &FakePve| {
-        let journal = fake.journal();
-        journal
-            .iter()
-            .filter(|line| line.starts_with("POST"))
-            .count()
-    };
     assert_eq!((posts(&one), posts(&two)), (0, 1));
 }
 
@@ -192,9 +185,9 @@ fn with_all_of_them_dead_each_is_named_with_its_reason() {
     let seen = at(&[&one, &two, &three.url()]).run(&format!("{LIST} --request-timeout 0.2"));
     let address = |url: &str| url.trim_start_matches("http://").to_owned();
     let stderr = format!(
-        "Failed to list templates: none of the hosts can be asked: cannot reach {}: Connection \
-         refused (os error 111); cannot reach {}: Connection refused (os error 111); no answer from \
-         {}: nothing whole came within 0.2 s\n\
+        "Failed to list templates: none of the hosts can be used: cannot reach {}: Connection refused \
+         (os error 111); cannot reach {}: Connection refused (os error 111); no answer from {}: no \
+         complete response within 0.2 s\n\
          Hint: check the hosts and ports (PROXMOX_HOST, PROXMOX_PORT, --host), this machine's \
          network, and that pveproxy is running there\n",
         address(&one),
@@ -254,11 +247,11 @@ fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
     let warning = format!(
         "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; the \
          fingerprint it presents is {}; another host is asked instead; the node may have got a new \
-         certificate: compare that fingerprint with what 'pvenode cert info' or 'openssl x509 -in \
-         /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is the \
-         same: give it this host's place in PROXMOX_FINGERPRINT, which takes one for each host, in \
-         their order: {} (or --fingerprint, or \"fingerprint\" in the file: where the pin stands \
-         now); if it is not, somebody is in between\n",
+         certificate: compare that fingerprint with the one that 'pvenode cert info' shows on the \
+         node for pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it \
+         is the same: give it this host's place in PROXMOX_FINGERPRINT, which takes one for each \
+         host, in their order: {} (or --fingerprint, or \"fingerprint\" in the file: where the pin \
+         stands now); if it is not, another machine is answering in its place\n",
         one.port(),
         two.fingerprint(),
         one.fingerprint(),
@@ -287,7 +280,122 @@ fn with_none_of_them_trusted_it_is_said_what_to_do() {
     let kind = r#"{"error":{"kind":"untrusted","#;
     assert_eq!(seen.stdout.get(..kind.len()), Some(kind));
     let hint = seen.stderr.lines().nth(1).unwrap();
-    let expected = "Hint: compare that fingerprint with what 'pvenode cert info'";
+    let expected = "Hint: compare that fingerprint with the one that 'pvenode cert info'";
     assert_eq!(hint.get(..expected.len()), Some(expected));
     assert_eq!((one.journal().len(), two.journal().len()), (0, 0));
+}
+
+fn posts(fake: &FakePve) -> usize {
+    let journal = fake.journal().into_iter();
+    journal.filter(|line| line.starts_with("POST")).count()
+}
+
+fn without_quorum() -> FakePve {
+    FakePve::start(setup(&json!({"no_quorum": true})))
+}
+
+fn has_no_quorum(fake: &FakePve) -> String {
+    format!(
+        "127.0.0.1:{} has no quorum: cluster not ready - no quorum?; another host is asked instead\n",
+        fake.port()
+    )
+}
+
+const CREATING: &str = "Creating VM 'web-1' from template 'debian-12'...\n";
+
+/// What a node without quorum says about guests may be old.
+#[test]
+fn a_clone_refused_without_quorum_is_decided_anew_through_the_next_host() {
+    let (one, two) = (without_quorum(), fake());
+    let seen = at(&[&one.url(), &two.url()]).run(CREATE);
+    let expected = Seen {
+        exit: Some(0),
+        stdout: "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned(),
+        stderr: format!("{CREATING}{}", has_no_quorum(&one)),
+    };
+    assert_eq!(seen, expected);
+    assert_eq!((posts(&one), posts(&two)), (1, 1));
+    assert_eq!(two.journal()[0], "GET /cluster/resources?type=vm");
+}
+
+#[test]
+fn a_vm_that_only_the_host_with_quorum_knows_is_not_created_again() {
+    let one = without_quorum();
+    let two = json!({"guests": [
+        {"vmid": 9000, "name": "debian-12", "template": true},
+        {"vmid": 120, "name": "web-1"},
+    ]});
+    let two = FakePve::start(setup(&two));
+    let seen = at(&[&one.url(), &two.url()]).run(CREATE);
+    let failure = "Failed to create VM: VM 120 'web-1' already exists on node 'pve1'";
+    assert_eq!(
+        (seen.exit, seen.stderr.lines().nth(2)),
+        (Some(1), Some(failure))
+    );
+    assert_eq!((posts(&one), posts(&two)), (1, 0));
+}
+
+#[test]
+fn with_no_quorum_anywhere_each_host_that_was_asked_is_named() {
+    let (one, two) = (without_quorum(), without_quorum());
+    let seen = at(&[&one.url(), &two.url()]).run(CREATE);
+    let stderr = format!(
+        "{CREATING}{}Failed to create VM: cannot clone template 9000 to VM 100: the cluster has no quorum \
+         (asked 127.0.0.1:{}, 127.0.0.1:{}): cluster not ready - no quorum?\n\
+         Hint: too few nodes of the cluster see each other for it to change anything; on a node: pvecm \
+         status\n",
+        has_no_quorum(&one),
+        one.port(),
+        two.port()
+    );
+    let expected = Seen {
+        exit: Some(1),
+        stdout: String::new(),
+        stderr,
+    };
+    assert_eq!(seen, expected);
+    assert_eq!((posts(&one), posts(&two)), (1, 1));
+}
+
+/// It is not asked over and over again while the other host is down.
+#[test]
+fn a_host_without_quorum_is_asked_for_a_change_twice_at_most() {
+    let (one, two) = (without_quorum(), dead());
+    let seen = at(&[&one.url(), &two]).run(CREATE);
+    let failure = format!(
+        "Failed to create VM: cannot clone template 9000 to VM 100: the cluster has no quorum (asked \
+         127.0.0.1:{}): cluster not ready - no quorum?",
+        one.port()
+    );
+    let lines: Vec<&str> = seen.stderr.lines().collect();
+    assert_eq!((seen.exit, lines[3], posts(&one)), (Some(1), &*failure, 2));
+}
+
+/// The server writes option by option, so some may be set.
+#[test]
+fn settings_refused_without_quorum_are_looked_at_and_asked_for_through_the_next_host() {
+    let words = "unable to open file '/etc/pve/nodes/pve1/qemu-server/100.conf.tmp.227' - Permission \
+                 denied";
+    let body = json!({"data": null, "message": format!("{words}\n")}).to_string();
+    let refusal = json!({"on": "PUT", "answer": {"status": 500, "reason": words, "body": body}});
+    let one = FakePve::start(setup(&json!({"faults": [refusal]})));
+    let two = FakePve::start_beside(&one, &[]);
+    let seen = at(&[&one.url(), &two.url()]).run(&format!("{CREATE} --set cores=4"));
+    let expected = Seen {
+        exit: Some(0),
+        stdout: "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned(),
+        stderr: format!(
+            "{CREATING}Configuring VM 100: cores=4 (was 1)...\n127.0.0.1:{} has no quorum: {words}; \
+             another host is asked instead\n",
+            one.port()
+        ),
+    };
+    assert_eq!(seen, expected);
+    let asked: Vec<String> = two.journal();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert_eq!(asked[0], "GET /nodes/pve1/qemu/100/config");
+    assert!(
+        asked[1].starts_with("PUT /nodes/pve1/qemu/100/config"),
+        "{asked:?}"
+    );
 }

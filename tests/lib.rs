@@ -9,6 +9,7 @@
 //! - `terminal`: the line that changes, and what is left of it
 //! - `trust`: TLS with the right and the wrong server, for each way to trust one
 //! - `hosts`: several hosts, some of them dead
+//! - `proxies`: a proxy that the environment names, and one in front of the server
 //! - `configuration`: flags, environment and file, and what is wrong with them
 //! - `wire`: what no story can say: connections, compression, big clusters, endings
 //! - `limits`: answers without end, and what they may cost
@@ -42,6 +43,7 @@ mod house;
 mod interrupted;
 mod ledger;
 mod limits;
+mod proxies;
 mod readme;
 mod recorded;
 mod recording;

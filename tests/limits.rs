@@ -65,7 +65,7 @@ fn a_flood_is_no_answer(#[case] flood: &str, #[case] what: &str) {
 fn a_body_that_never_ends_is_given_up_however_slow_it_is() {
     let fake = fake(json!({"drip": 20}));
     let seen = Homelab::at(&fake).run("proxmox template list --request-timeout 0.3");
-    let what = "no answer from HOST: nothing whole came within 0.3 s";
+    let what = "no answer from HOST: no complete response within 0.3 s";
     assert_eq!(seen, not_listed(&fake, what, TRY_AGAIN));
 }
 
@@ -84,7 +84,7 @@ fn words_without_end_are_cut_off(#[case] body: Value, #[case] reason: &str) {
 /// Proxies and their error pages repeat what they were sent. The token's secret stays out of what is
 /// shown, as it does everywhere: each run's output is searched for it.
 #[rstest]
-#[case::in_the_reason(json!({"status": 502, "reason": "no upstream for SECRET"}), "502 no upstream for (secret)")]
+#[case::in_the_reason(json!({"status": 520, "reason": "no upstream for SECRET"}), "520 no upstream for (secret)")]
 #[case::in_a_header(
     json!({"status": 200, "reason": "OK", "type": "text/SECRET", "body": "<html>"}),
     "200 OK, text/(secret)"

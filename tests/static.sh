@@ -41,7 +41,7 @@ expect_names() {
         'Failed to list templates: cannot reach known.example:1: Connection refused*' \
         within "$root" /homelab proxmox template list --host known.example:1
     expect "$where: an unknown name is said to be unknown" 1 \
-        'Failed to list templates: cannot reach unknown.example:1: its name cannot be looked up*' \
+        'Failed to list templates: cannot resolve unknown.example: *' \
         within "$root" /homelab proxmox template list --host unknown.example:1
 }
 
@@ -63,7 +63,7 @@ expect 'empty root: an address needs no name service' 1 \
     'Failed to list templates: cannot reach 127.0.0.1:1: Connection refused*' \
     within "$empty" /homelab proxmox template list --host 127.0.0.1:1
 expect 'empty root: a name is said to be unknown' 1 \
-    'Failed to list templates: cannot reach unknown.example:1: its name cannot be looked up*' \
+    'Failed to list templates: cannot resolve unknown.example: *' \
     within "$empty" /homelab proxmox template list --host unknown.example:1
 # Without a home the state directory is /var/lib/homelab, which it makes.
 expect 'empty root: a VM is not made where nobody answers' 1 \

@@ -60,8 +60,8 @@ fn not_trusted(fake: &FakePve, reason: &str, hint: &str) -> Seen {
 /// `instead` of what it was trusted by.
 fn compare(fake: &FakePve, instead: &str) -> String {
     format!(
-        "compare that fingerprint with what 'pvenode cert info' or 'openssl x509 -in \
-         /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is the \
+        "compare that fingerprint with the one that 'pvenode cert info' shows on the node for \
+         pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the \
          same: PROXMOX_FINGERPRINT={}{instead}",
         fake.fingerprint()
     )
@@ -125,6 +125,13 @@ fn another_authority_is_not_trusted_and_nothing_is_sent() {
 }
 
 #[test]
+fn a_byte_order_mark_before_the_authority_is_ignored() {
+    let fake = fake();
+    let seen = with_file(&fake, &format!("\u{feff}{}", fake.ca_pem()));
+    assert_eq!(seen.run("proxmox template list --ca-file ca.pem"), listed());
+}
+
+#[test]
 fn scripts_are_told_that_it_is_not_trusted() {
     let fake = fake();
     let seen = with_file(&fake, &unrelated_ca_pem()).run("proxmox vm list --json --ca-file ca.pem");
@@ -144,8 +151,8 @@ fn the_systems_authorities_are_trusted_otherwise() {
 #[test]
 fn a_system_without_authorities_says_so_and_what_was_presented() {
     let fake = fake();
-    let reason = "its certificate cannot be verified, for this system has no certificate \
-                  authorities to trust";
+    let reason = "its certificate cannot be verified, because this system has no trusted certificate \
+                  authorities";
     let expected = not_trusted(&fake, reason, &pin_or_authority(&fake, ""));
     assert_eq!(with_file(&fake, "").run(LIST), expected);
     assert_eq!(fake.journal(), [""; 0]);
@@ -191,7 +198,8 @@ fn another_certificate_than_the_pinned_one_is_refused_and_nothing_is_sent() {
         .run(LIST);
     let reason = format!("its certificate is not the pinned one, {pin}");
     let hint = format!(
-        "the node may have got a new certificate: {}; if it is not, somebody is in between",
+        "the node may have got a new certificate: {}; if it is not, another machine is answering in \
+         its place",
         compare(
             &fake,
             " (or --fingerprint, or \"fingerprint\" in the file: where the pin stands now)"
@@ -219,9 +227,8 @@ fn a_stolen_certificate_is_refused_and_nothing_is_sent(#[case] trust: &str) {
         .run(LIST);
     let expected = not_trusted(
         &impostor,
-        "it has presented a certificate whose key it does not hold",
-        "somebody is in between, or answers in its place: find out who before you go on; nothing \
-         was sent",
+        "it presented a certificate without having its key",
+        "another machine may be answering in its place: find out before you go on; nothing was sent",
     );
     let stderr = seen.stderr.split_inclusive('\n');
     let stderr: String = stderr
@@ -279,9 +286,74 @@ fn a_certificate_for_other_names_says_which() {
 fn a_certificate_that_has_signed_itself_is_said_to() {
     let fake = FakePve::start_tls_as(setup(), Shown::SelfSigned);
     let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
-    let reason = "its certificate is signed by itself, and by no authority";
+    let reason = "its certificate is self-signed";
     let expected = not_trusted(&fake, reason, &compare(&fake, NOT_BY_FILE));
     assert_eq!(seen.run(LIST), expected);
+}
+
+#[test]
+fn a_server_that_sends_its_intermediate_authority_is_trusted_by_the_root() {
+    let fake = FakePve::start_tls_as(setup(), Shown::WithIntermediate);
+    let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
+    assert_eq!(seen.run(LIST), listed());
+}
+
+#[test]
+fn a_server_that_does_not_send_its_intermediate_authority_has_an_incomplete_chain() {
+    let fake = FakePve::start_tls_as(setup(), Shown::WithoutIntermediate);
+    let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
+    let reason = "its certificate was issued by CN=Lab Servers, and the chain is incomplete: the server \
+                  did not send the certificate of that authority, which is not trusted here";
+    let hint = format!(
+        "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate and then those \
+         of all intermediate authorities; or, if CN=Lab Servers is a root authority: PROXMOX_CA_FILE=its \
+         certificate; or {}",
+        compare(&fake, NOT_BY_FILE)
+    );
+    assert_eq!(seen.run(LIST), not_trusted(&fake, reason, &hint));
+    assert_eq!(fake.journal(), [""; 0]);
+}
+
+#[test]
+fn an_authority_that_is_not_trusted_is_named() {
+    let fake = FakePve::start_tls_as(setup(), Shown::WithIntermediate);
+    let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
+    let reason = format!("{UNKNOWN_AUTHORITY}: CN=Lab Root");
+    let hint = format!(
+        "PROXMOX_CA_FILE=the certificate of CN=Lab Root; or {}",
+        compare(&fake, NOT_BY_FILE)
+    );
+    assert_eq!(seen.run(LIST), not_trusted(&fake, &reason, &hint));
+}
+
+/// A server whose key is P-521, Ed448 or RSA-PSS presents no certificate, but an alert.
+#[test]
+fn a_server_whose_key_cannot_be_verified_is_said_to_need_another_kind_of_key() {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().unwrap();
+        tcp.read_exact(&mut [0]).unwrap();
+        let handshake_failure = [0x15, 3, 3, 0, 2, 2, 40];
+        tcp.write_all(&handshake_failure).unwrap();
+        let _until_the_client_goes = tcp.read_to_end(&mut Vec::new());
+    });
+    let seen = Homelab::alone()
+        .with_token()
+        .env("PROXMOX_HOST", &address)
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .run(LIST);
+    server.join().unwrap();
+    let expected = not_listed(&format!(
+        "cannot reach {address}: the TLS handshake failed: server and client have no kind of key or cipher \
+         in common; this program can verify RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519\n\
+         Hint: replace the server's certificate by one with another kind of key; what it has now, on the \
+         node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, if there is no \
+         such file)"
+    ));
+    assert_eq!(seen, expected);
 }
 
 #[rstest]
@@ -300,8 +372,8 @@ fn anyone_is_trusted_on_demand_and_with_a_warning(
         None => homelab.run("proxmox template list --insecure"),
     };
     let stderr = format!(
-        "Warning: the server's certificate is not verified ({origin}): whoever gets in between can \
-         read the token and use it\n"
+        "Warning: the server's certificate is not verified ({origin}): anyone in between can read the \
+         token and use it\n"
     );
     assert_eq!(seen, Seen { stderr, ..listed() });
 }
@@ -310,8 +382,8 @@ fn anyone_is_trusted_on_demand_and_with_a_warning(
 fn a_quiet_run_is_warned_too() {
     let fake = fake();
     let seen = with_file(&fake, "").run("proxmox vm create web-1 debian-12 --quiet --insecure");
-    let warning = "Warning: the server's certificate is not verified (--insecure): whoever gets in \
-                   between can read the token and use it\n";
+    let warning = "Warning: the server's certificate is not verified (--insecure): anyone in between \
+                   can read the token and use it\n";
     let seen = (seen.exit, seen.stdout.as_str(), seen.stderr.as_str());
     assert_eq!(seen, (Some(0), "", warning));
 }
@@ -341,8 +413,8 @@ const AUTHORITY_IS: &str = "PROXMOX_CA_FILE and --ca-file take the certificate o
                             authority, which is /etc/pve/pve-root-ca.pem on each node";
 
 #[rstest]
-#[case::empty("", "CA file 'ca.pem' holds no PEM certificate")]
-#[case::something_else("hello", "CA file 'ca.pem' holds no PEM certificate")]
+#[case::empty("", "CA file 'ca.pem' contains no PEM certificate")]
+#[case::something_else("hello", "CA file 'ca.pem' contains no PEM certificate")]
 #[case::cut(
     "-----BEGIN CERTIFICATE-----\nAAAA\n",
     "CA file 'ca.pem': it is damaged"
@@ -353,7 +425,7 @@ const AUTHORITY_IS: &str = "PROXMOX_CA_FILE and --ca-file take the certificate o
 )]
 #[case::not_a_certificate(
     "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    "CA file 'ca.pem': it holds a certificate that is damaged"
+    "CA file 'ca.pem': it contains a damaged certificate"
 )]
 fn a_ca_file_must_hold_a_certificate(#[case] pem: &str, #[case] reason: &str) {
     let fake = fake();
@@ -377,8 +449,8 @@ fn a_ca_file_must_be_one_that_can_be_read(#[case] path: &str, #[case] reason: &s
 fn the_nodes_own_certificate_is_no_authoritys(#[case] shown: Shown) {
     let fake = FakePve::start_tls_as(setup(), shown);
     let seen = with_file(&fake, fake.leaf_pem()).env("PROXMOX_CA_FILE", "ca.pem");
-    let reason = "CA file 'ca.pem' holds a server's certificate, which vouches for no other, and \
-                  not that of a certificate authority";
+    let reason =
+        "CA file 'ca.pem' contains a server's certificate, not that of a certificate authority";
     let hint = format!(
         "pin it instead: PROXMOX_FINGERPRINT={} and no CA file; or name the cluster's authority, \
          which is /etc/pve/pve-root-ca.pem on each node",
@@ -405,7 +477,7 @@ fn https_on_a_port_without_tls_says_so() {
     let address = format!("127.0.0.1:{}", fake.port());
     let homelab = Homelab::at(&fake).env("PROXMOX_HOST", &address);
     let expected = not_listed(&format!(
-        "cannot reach {address}: it cut the connection instead of speaking TLS\n\
+        "cannot reach {address}: it closed the connection instead of speaking TLS\n\
          Hint: {CHECK_THE_PORT}"
     ));
     let seen = homelab.env("SSL_CERT_FILE", "/nonexistent").run(LIST);
@@ -431,7 +503,7 @@ fn a_port_that_answers_in_clear_is_said_to_speak_no_tls() {
         .run(LIST);
     server.join().unwrap();
     let expected = not_listed(&format!(
-        "cannot reach {address}: what answers there does not speak TLS\nHint: {CHECK_THE_PORT}"
+        "cannot reach {address}: the server there does not speak TLS\nHint: {CHECK_THE_PORT}"
     ));
     assert_eq!(seen, expected);
 }

@@ -116,15 +116,14 @@ fn a_port_that_nobody_listens_on_is_named() {
 }
 
 #[test]
-fn a_host_that_nobody_knows_is_named() {
+fn a_host_whose_name_cannot_be_resolved_is_named() {
     // What the resolver says depends on the machine, so only what is ours is compared.
     let seen = Homelab::alone()
         .with_token()
         .env("PROXMOX_HOST", "nosuch.invalid")
         .env("SSL_CERT_FILE", "/nonexistent")
         .run("proxmox vm list --insecure");
-    let beginning = "Failed to list VMs: cannot reach nosuch.invalid:8006: its name cannot be looked \
-                     up: ";
+    let beginning = "Failed to list VMs: cannot resolve nosuch.invalid: ";
     let lines: Vec<&str> = seen.stderr.lines().skip(1).collect();
     assert_eq!(
         (seen.exit, lines[0].get(..beginning.len())),
@@ -140,7 +139,7 @@ fn a_server_that_says_nothing_is_waited_for_as_long_as_it_may_take() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/resources","hang":true}]"#);
     let seen = Homelab::at(&fake).run("proxmox vm list --request-timeout 0.2");
     let expected = format!(
-        "Failed to list VMs: no answer from 127.0.0.1:{}: nothing whole came within 0.2 s\n\
+        "Failed to list VMs: no answer from 127.0.0.1:{}: no complete response within 0.2 s\n\
          Hint: if it speaks TLS there, leave http:// out of the host; else try it again; if it stays \
          so, on that node: systemctl status pveproxy pvedaemon; --request-timeout allows more time\n",
         fake.port()
@@ -155,8 +154,8 @@ fn no_request_outlives_the_budget() {
     // Whatever tenth of a second is left for the look; without a budget it would be 40 s.
     let words = format!(
         "Failed to create VM: Timed out after 0.9 s; the clone to VM 100 'web-1' on node 'pve1' \
-         may still be running; the last look failed: no answer from 127.0.0.1:{}: nothing whole \
-         came within 0.",
+         may still be running; the last look failed: no answer from 127.0.0.1:{}: no complete \
+         response within 0.",
         fake.port()
     );
     let line = seen.stderr.lines().nth(1).unwrap();
@@ -170,7 +169,7 @@ fn a_budget_that_ends_before_the_clone_says_that_nothing_was_started() {
     let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9 --json"));
     let words = format!(
         "Failed to create VM: Timed out after 0.9 s; nothing was started: cannot get a free VMID: \
-         no answer from 127.0.0.1:{}: nothing whole came within 0.",
+         no answer from 127.0.0.1:{}: no complete response within 0.",
         fake.port()
     );
     let line = seen.stderr.lines().nth(1).unwrap();

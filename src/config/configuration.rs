@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::{Error, MissingSnafu, PinsAndHostsSnafu};
 use super::layer::Layer;
+use super::proxy::Proxies;
 use super::setting::{Setting, parsed};
 use super::small_file::SmallFile;
 use crate::pve::secret::{Masked, Secret};
@@ -42,6 +43,7 @@ impl Layer {
         self,
         file: Option<PathBuf>,
         request_timeout: Duration,
+        proxies: &Proxies,
     ) -> Result<Configuration, Error> {
         let trusted = self.trusted().pop();
         let trusted = trusted.unwrap_or_else(|| Setting::new(vec![Trust::SystemRoots], BY_DEFAULT));
@@ -69,10 +71,11 @@ impl Layer {
         for host in &mut hosts {
             host.port = host.port.or(default_port);
         }
-        let trusts = trusts(&trusted, hosts.len())?;
+        let endpoints = endpoints(&hosts, &trusted, proxies)?;
         let warnings = [
             not_verified(&hosts, &trusted),
             without_realm(&user, realm.as_ref()),
+            proxies.warning(&hosts),
         ];
         let realm = realm.unwrap_or_else(|| Setting::new(DEFAULT_REALM.to_owned(), BY_DEFAULT));
         let mut sources = sources_of_servers(&hosts, &servers, port);
@@ -82,15 +85,13 @@ impl Layer {
         if hosts.iter().any(Host::tls) {
             sources.push(trusted.source("trust", shown(&trusted.value)));
         }
+        sources.extend(source_of_proxy(&hosts, proxies));
         let (user, realm, key, secret) = (user.value, realm.value, key.value, secret.value);
         let id = TokenId { user, realm, key };
-        let token = Token { id, secret };
-        let endpoints = hosts.into_iter().zip(trusts);
-        let endpoints = endpoints.map(|(host, trust)| Endpoint { host, trust });
         Ok(Configuration {
             access: Access {
-                endpoints: endpoints.collect(),
-                token,
+                endpoints,
+                token: Token { id, secret },
                 request_timeout,
             },
             sources,
@@ -108,8 +109,23 @@ fn read_secret_file(setting: &Setting<PathBuf>) -> Result<Setting<Secret>, Error
     let file = parsed(file, origin)?.value;
     file.ensure_private(origin)?;
     let secret = Secret::of_token(file.text.trim());
-    let reason = "the file holds no token's secret, which is a UUID and nothing else";
+    let reason = "the file must contain a token's secret (a UUID) and nothing else";
     parsed(secret.ok_or(reason), origin)
+}
+
+/// Each host, whom to trust there, and through which proxy it is asked.
+fn endpoints(
+    hosts: &[Host],
+    trusted: &Setting<Vec<Trust>>,
+    proxies: &Proxies,
+) -> Result<Vec<Endpoint>, Error> {
+    let trusts = trusts(trusted, hosts.len())?;
+    let endpoints = hosts.iter().zip(trusts).map(|(host, trust)| Endpoint {
+        host: host.clone(),
+        trust,
+        proxy: proxies.proxy_for(host),
+    });
+    Ok(endpoints.collect())
 }
 
 /// Whom to trust at each of the hosts.
@@ -141,8 +157,8 @@ fn not_verified(hosts: &[Host], trusted: &Setting<Vec<Trust>>) -> Option<String>
     let is_warned_of = trusted.value.contains(&Trust::Anyone) && hosts.iter().any(Host::tls);
     is_warned_of.then(|| {
         format!(
-            "the server's certificate is not verified ({}): whoever gets in between can read the \
-             token and use it",
+            "the server's certificate is not verified ({}): anyone in between can read the token and \
+             use it",
             trusted.origin
         )
     })
@@ -153,8 +169,8 @@ fn without_realm(user: &Setting<String>, realm: Option<&Setting<String>>) -> Opt
     // There is only one root.
     (realm.is_none() && user != "root").then(|| {
         format!(
-            "{origin}: '{user}' names no realm, so it is taken for {user}@{DEFAULT_REALM}; write \
-             {user}@pve, or whichever realm it is in"
+            "{origin}: '{user}' has no realm, so {user}@{DEFAULT_REALM} is assumed; if it is in \
+             another one, write it out, like {user}@pve"
         )
     })
 }
@@ -180,6 +196,15 @@ fn sources_of_servers(
     iter::once(servers.source("host", names.join(",")))
         .chain(port)
         .collect()
+}
+
+fn source_of_proxy(hosts: &[Host], proxies: &Proxies) -> Option<Source> {
+    let proxy = hosts.iter().find_map(|host| proxies.proxy_for(host))?;
+    Some(Source {
+        name: "proxy",
+        value: proxy.to_string(),
+        origin: proxy.origin().to_owned(),
+    })
 }
 
 fn sources_of_user(user: &Setting<String>, realm: &Setting<String>) -> Vec<Source> {

@@ -1,6 +1,6 @@
 //! Errors in the configuration.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use snafu::Snafu;
@@ -66,12 +66,12 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Missing { .. } => Some(
-                "set them in the environment, or without PROXMOX_ and in small letters under \
-                 \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)"
+                "set them in the environment, or in lower case and without PROXMOX_ under \"proxmox\" \
+                 in the configuration file (~/.config/homelab/config.json by default)"
                     .to_owned(),
             ),
-            Error::Disagree { .. } => Some("take one of them away".to_owned()),
-            Error::Read { .. } => Some(
+            Error::Disagree { .. } => Some("remove one of them".to_owned()),
+            Error::Read { source, .. } if source.kind() != ErrorKind::Other => Some(
                 "--config and HOMELAB_CONFIG name the file to read; under sudo, HOME may be somebody \
                  else's"
                     .to_owned(),

@@ -81,7 +81,7 @@ fn parse(file: &SmallFile) -> Result<Map<String, Value>, Error> {
         column: error.column(),
         reason: match error.classify() {
             Category::Data => "there is no object \"proxmox\"",
-            Category::Eof => "it ends too early for JSON",
+            Category::Eof => "the JSON is incomplete",
             Category::Syntax | Category::Io => "this is not JSON",
         },
     })

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use super::error::{DisagreeSnafu, Error};
 use super::setting::{Paired, Setting, parsed, set};
 use super::value::{
-    parse_boolean, parse_pins, parse_realm, parse_secret, parse_servers, parse_token_key,
-    parse_user,
+    parse_boolean, parse_pins, parse_realm, parse_secret, parse_token_key, parse_user, split_port,
 };
 use crate::pve::secret::{Secret, find_secret};
-use crate::pve::{Host, Trust, parse_port};
+use crate::pve::{Host, Trust, parse_hosts, parse_port, parse_urls};
 
 /// What a setting is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Field {
     Host,
+    /// The host, as other tools name it.
+    Url,
     Port,
     User,
     Realm,
@@ -57,9 +58,9 @@ pub(super) const OWN_NAMES: [(&str, Field); 10] = [
 
 /// Other tools' names for them in the environment.
 pub(super) const FOREIGN_NAMES: [(&str, Field); 5] = [
-    ("PROXMOX_URL", Field::Host),
+    ("PROXMOX_URL", Field::Url),
     ("PROXMOX_TOKEN_ID", Field::TokenId),
-    ("PROXMOX_VE_ENDPOINT", Field::Host),
+    ("PROXMOX_VE_ENDPOINT", Field::Url),
     ("PROXMOX_VE_API_TOKEN", Field::ApiToken),
     ("PROXMOX_VE_INSECURE", Field::Insecure),
 ];
@@ -91,7 +92,14 @@ impl Layer {
             return invalid("that looks like a token's secret, which does not belong here");
         }
         match field {
-            Field::Host => self.servers.set_whole(parsed(parse_servers(text), origin)?),
+            Field::Host => {
+                let servers = parsed(parse_hosts(text), origin)?;
+                self.servers.set_whole(servers.map(split_port))
+            }
+            Field::Url => {
+                let servers = parsed(parse_urls(text), origin)?;
+                self.servers.set_whole(servers.map(split_port))
+            }
             Field::Port => set(&mut self.servers.part, parsed(parse_port(text), origin)?),
             Field::User => self.user.set_whole(parsed(parse_user(text), origin)?),
             Field::Realm => set(&mut self.user.part, parsed(parse_realm(text), origin)?),
@@ -149,7 +157,7 @@ impl Layer {
         let contradict =
             |one: &str, other: &str, why: &str| DisagreeSnafu { one, other, why }.fail();
         if let (Some(secret), Some(file)) = (&self.secret, &self.secret_file) {
-            return contradict(&secret.origin, &file.origin, "both say the secret");
+            return contradict(&secret.origin, &file.origin, "both give the secret");
         }
         let trusted = self.trusted();
         if let [one, other, ..] = &trusted[..] {

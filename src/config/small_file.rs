@@ -1,16 +1,14 @@
 //! Small files that the user names: the configuration, secrets, public keys, values of options.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use snafu::Snafu;
 
+use crate::pve::small_file;
 use crate::say::shell::word;
-
-/// No such file is longer, and a device may have no end.
-const MAX_LENGTH: u64 = 1 << 20;
 
 /// A small file that was read.
 pub struct SmallFile {
@@ -25,11 +23,8 @@ impl SmallFile {
     /// its place meanwhile.
     pub fn read(path: &Path) -> io::Result<SmallFile> {
         let mut file = File::open(path)?;
-        let mut text = String::new();
-        (&mut file).take(MAX_LENGTH + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > MAX_LENGTH {
-            return Err(io::Error::other("it is longer than 1 MiB"));
-        }
+        let text = String::from_utf8(small_file::read(&mut file)?)
+            .map_err(|_| io::Error::other("it is not UTF-8"))?;
         let metadata = file.metadata()?;
         let others_can = match metadata.permissions().mode() & 0o006 {
             _ if !metadata.is_file() => None,
@@ -72,7 +67,13 @@ pub struct OpenToOthers {
 }
 
 impl OpenToOthers {
+    /// A container's secret is mounted read-only, so that `chmod` fails there.
     pub fn hint(&self) -> String {
-        format!("chmod o= {}", word(&self.path.to_string_lossy()))
+        let path = self.path.to_string_lossy();
+        let path = word(&path);
+        format!(
+            "chmod o= {path}; if it is mounted read-only, set its mode in the mount (0440; Kubernetes: \
+             defaultMode), or use a private copy: install -m 600 {path} COPY"
+        )
     }
 }

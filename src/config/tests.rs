@@ -145,6 +145,26 @@ fn names_of_other_tools_are_accepted() {
     assert_eq!(access.endpoints[0].trust, Trust::Anyone);
 }
 
+/// Those tools ask exactly the URL that they are given.
+#[rstest]
+#[case::endpoint("PROXMOX_VE_ENDPOINT", "https://pve.lan/", "pve.lan:443")]
+#[case::url("PROXMOX_URL", "https://pve.lan/api2/json", "pve.lan:443")]
+#[case::port("PROXMOX_URL", "https://pve.lan:8006/api2/json", "pve.lan:8006")]
+#[case::path("PROXMOX_VE_ENDPOINT", "https://proxy.lan/pve/", "proxy.lan:443/pve")]
+#[case::our_own_name("PROXMOX_HOST", "https://pve.lan/", "pve.lan:8007")]
+fn a_url_of_another_tool_without_a_port_means_the_usual_port_of_https(
+    mut whole: BTreeMap<&'static str, String>,
+    #[case] name: &'static str,
+    #[case] url: &str,
+    #[case] expected: &str,
+) {
+    whole.remove("PROXMOX_HOST");
+    whole.insert(name, url.to_owned());
+    let file = JsonFile::proxmox("port", r#""port":8007"#);
+    let access = load_with(&file.flags(), &whole).unwrap();
+    assert_eq!(hosts(&access), [expected]);
+}
+
 #[test]
 fn a_token_id_can_include_user_and_realm() {
     let environment = BTreeMap::from([
@@ -246,15 +266,15 @@ fn each_host_has_its_own_fingerprint(mut whole: BTreeMap<&'static str, String>) 
 
 #[rstest]
 #[case::insecure(&[("PROXMOX_VE_INSECURE", "1")], &[
-    "the server's certificate is not verified (PROXMOX_VE_INSECURE): whoever gets in between can \
-     read the token and use it",
+    "the server's certificate is not verified (PROXMOX_VE_INSECURE): anyone in between can read the \
+     token and use it",
 ])]
 #[case::insecure_on_this_machine(
     &[("PROXMOX_VE_INSECURE", "1"), ("PROXMOX_HOST", "http://127.0.0.1")], &[]
 )]
 #[case::user_without_a_realm(&[("PROXMOX_USER", "bob")], &[
-    "PROXMOX_USER: 'bob' names no realm, so it is taken for bob@pam; write bob@pve, or whichever \
-     realm it is in",
+    "PROXMOX_USER: 'bob' has no realm, so bob@pam is assumed; if it is in another one, write it out, \
+     like bob@pve",
 ])]
 #[case::realm_by_itself(&[("PROXMOX_USER", "bob"), ("PROXMOX_REALM", "pve")], &[])]
 #[case::there_is_only_one_root(&[("PROXMOX_USER", "root")], &[])]

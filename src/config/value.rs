@@ -4,24 +4,23 @@ use snafu::ResultExt;
 
 use super::error::{Error, FingerprintSnafu};
 use crate::pve::secret::Secret;
-use crate::pve::{Host, Trust, parse_hosts};
+use crate::pve::{Host, Trust};
 
-/// One host or several, and the port of a single one. In a list a port belongs to its host.
-pub(super) fn parse_servers(text: &str) -> Result<(Vec<Host>, Option<u16>), String> {
-    let mut servers = parse_hosts(text).map_err(|error| error.to_string())?;
-    let port = match &mut servers[..] {
+/// The hosts, and the port of a single one. In a list a port belongs to its host.
+pub(super) fn split_port(mut hosts: Vec<Host>) -> (Vec<Host>, Option<u16>) {
+    let port = match &mut hosts[..] {
         [only] => only.port.take(),
         _ => None,
     };
-    Ok((servers, port))
+    (hosts, port)
 }
 
 /// `root`, or `root@pam`: a user, with or without a realm.
 pub(super) fn parse_user(text: &str) -> Result<(String, Option<String>), String> {
     if text.contains('!') {
         return Err(format!(
-            "'{text}' is not a user, like root or root@pam: what stands behind the '!' is a token's \
-             id, and belongs into PROXMOX_TOKEN_KEY"
+            "'{text}' is not a user, like root or root@pam: the part after '!' is a token id and \
+             belongs in PROXMOX_TOKEN_KEY"
         ));
     }
     let (user, realm) = match text.rsplit_once('@') {
@@ -40,7 +39,7 @@ pub(super) fn parse_realm(text: &str) -> Result<String, String> {
 
 pub(super) fn parse_token_key(text: &str) -> Result<String, String> {
     let what = if text.contains('!') {
-        "a token id: only what stands behind the '!' is"
+        "a token id: only the part after '!' is"
     } else {
         "a token id"
     };
@@ -53,10 +52,8 @@ fn is_word(text: &str) -> bool {
 }
 
 pub(super) fn parse_secret(text: &str) -> Result<Secret, &'static str> {
-    Secret::of_token(text).ok_or(
-        "not a token's secret, which is a UUID and nothing around it: pveum showed it when the token \
-         was made",
-    )
+    Secret::of_token(text)
+        .ok_or("not a token's secret, which is a UUID: pveum printed it when the token was created")
 }
 
 fn checked(text: &str, is_valid: bool, what: &str) -> Result<String, String> {

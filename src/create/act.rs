@@ -114,7 +114,16 @@ impl Attempt<'_> {
                 let answer = self.answer_of(words);
                 answer.unwrap_or_else(|| Answer::Refused(Box::new(error)))
             }
+            pve::Error::NoQuorum {
+                is_another_left: false,
+                ..
+            } => Answer::Refused(Box::new(error)),
             _ if self.cloning.undecided => Answer::Unknown,
+            pve::Error::NoQuorum { .. } => {
+                self.template = None;
+                self.growth = None;
+                Answer::NoQuorum
+            }
             _ => Answer::Refused(Box::new(error)),
         };
     }
@@ -290,7 +299,7 @@ impl Attempt<'_> {
         let is_over = match answer {
             Answer::Unknown | Answer::Due | Answer::Done => false,
             Answer::Failed(_) => is_seen,
-            Answer::Taken(_) | Answer::Passes(_) | Answer::Refused(_) => true,
+            Answer::Taken(_) | Answer::Passes(_) | Answer::NoQuorum | Answer::Refused(_) => true,
         };
         if is_over && !undecided {
             let stage = self.stage_unless_given_up(Stage::NothingStarted);

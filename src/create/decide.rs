@@ -51,6 +51,8 @@ pub enum Answer {
     Taken(String),
     /// It was refused, or its task has failed, for something that passes by itself.
     Passes(String),
+    /// The host had no quorum. The next one is asked from now on, and may know more guests.
+    NoQuorum,
     /// It was refused for good.
     Refused(Box<pve::Error>),
     /// Its task has failed for good.
@@ -197,14 +199,14 @@ fn nothing_recorded(wish: Wish, seen: &Seen) -> Action {
 }
 
 fn asked(begun: &Intent, seen: &Seen) -> Action {
-    use Answer::{Done, Due, Failed, Passes, Refused, Taken};
+    use Answer::{Done, Due, Failed, NoQuorum, Passes, Refused, Taken};
     use Owner::{Anothers, Free, Hidden, InTheMaking, Incomplete, NotLooked, Ours, Unknown};
 
     let vmid = begun.vmid;
     let for_a_while = seen.lasting >= Lasting::AWhile;
     let refuse = |refusal: fn(Intent) -> Refusal| Action::Refuse(refusal(begun.clone()));
     match (seen.answer, seen.owner) {
-        (_, Anothers) => Action::Forget(vmid),
+        (_, Anothers) | (NoQuorum, _) => Action::Forget(vmid),
         _ if seen.asks_otherwise => refuse(Refusal::AskedOtherwise),
         // Only a lock on a free VMID passes; whatever else is there was made by somebody else. While
         // undecided, our own request may be what took it.

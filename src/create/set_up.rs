@@ -182,7 +182,6 @@ fn enlarge(taking: &mut Taking, disk: &str, size: Size) -> Result<(), Cause> {
         Ok(Some(Box::new(move |pve, vm| {
             let digest = digest.as_deref();
             pve.resize_disk(&vm.node, vm.vmid, disk, size, digest)
-                .map(Some)
         })))
     })?;
     Ok(())

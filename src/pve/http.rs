@@ -2,8 +2,10 @@
 
 pub mod answer;
 pub mod connection;
+mod dial;
 pub mod error;
 pub mod host;
+pub mod proxy;
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
 mod static_glibc;
 
@@ -21,7 +23,7 @@ use ureq::http::Method;
 
 use self::answer::Answer;
 use self::connection::{Connection, Endpoint, Limit, Request};
-use self::error::{Delivery, Error};
+use self::error::{Delivery, Error, is_no_quorum};
 use self::host::Host;
 use crate::pve::guest_list::{self, GuestList, Keep};
 use crate::pve::tls::certificate::{Details, Fingerprint};
@@ -81,6 +83,8 @@ pub struct Pve {
     observer: Observer,
     /// The hosts that the observer knows were passed over, and whether for distrust.
     passed_over: RefCell<BTreeSet<(Host, bool)>>,
+    /// Those of the connections whose hosts have refused a change for lack of quorum.
+    without_quorum: RefCell<BTreeSet<usize>>,
 }
 
 impl Pve {
@@ -109,6 +113,7 @@ impl Pve {
             met: Cell::new(Met::NotYet),
             observer: Box::new(|_| {}),
             passed_over: RefCell::default(),
+            without_quorum: RefCell::default(),
         }
     }
 
@@ -121,6 +126,7 @@ impl Pve {
     /// observer.
     pub fn another(&self) -> Pve {
         Pve {
+            connections: self.connections.iter().map(Connection::another).collect(),
             first: self.first.clone(),
             met: self.met.clone(),
             ..Pve::unchecked(&self.access, self.deadline)
@@ -147,7 +153,7 @@ impl Pve {
         })
     }
 
-    /// The addresses that the first host's name resolved to.
+    /// The addresses that the name of the first host, or of its proxy, resolved to.
     pub fn addresses(&self) -> Vec<IpAddr> {
         let first = self.connections.first();
         first.map_or_else(Vec::new, |first| first.trace.lock().addresses.clone())
@@ -198,7 +204,36 @@ impl Pve {
         let result = self.first_answer(request).and_then(|answer| read(&answer));
         let met = result.as_ref().map_or_else(met, |_| Met::Accepted);
         self.met.set(self.met.get().max(met));
-        result
+        result.map_err(|error| match error {
+            Error::Refused { words, .. } if request.is_change() && is_no_quorum(&words) => {
+                self.no_quorum(words)
+            }
+            error => error,
+        })
+    }
+
+    /// The host that answered has no quorum. From now on the next one is asked first, if it has not
+    /// said so too.
+    fn no_quorum(&self, words: String) -> Error {
+        let (count, last) = (self.connections.len(), self.first.get());
+        let mut without_quorum = self.without_quorum.borrow_mut();
+        let is_new = without_quorum.insert(last);
+        let mut others = (last + 1..last + count).map(|index| index % count);
+        let next = others.find(|index| !without_quorum.contains(index));
+        let next = next.filter(|_| is_new);
+        let before = without_quorum.iter().filter(|index| **index != last);
+        let asked = before.chain([&last]);
+        let asked = asked.map(|index| self.connections[*index].endpoint.host.clone());
+        let error = Error::NoQuorum {
+            asked: asked.collect(),
+            words,
+            is_another_left: next.is_some(),
+        };
+        if let Some(next) = next {
+            self.first.set(next);
+            (self.observer)(Event::PassedOver(&error));
+        }
+        error
     }
 
     /// `GET path` of a list of guests; `of_node` and `keep` as for [`guest_list::read`].
@@ -294,6 +329,7 @@ impl Pve {
 fn met(error: &Error) -> Met {
     match error {
         Error::Refused { status, .. } if *status != 401 => Met::Accepted,
+        Error::Unexpected { .. } => Met::Accepted,
         Error::Refused { .. } | Error::Undelivered { .. } | Error::LostBehind { .. } => {
             Met::Answered
         }

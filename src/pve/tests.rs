@@ -25,6 +25,7 @@ pub(crate) fn client_of(server: &ServerGuard) -> Pve {
         endpoints: vec![Endpoint {
             host: server.url().parse().unwrap(),
             trust: Trust::SystemRoots,
+            proxy: None,
         }],
         token: Token {
             id: TokenId {

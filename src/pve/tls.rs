@@ -30,6 +30,7 @@ use ureq::unversioned::transport::{
 use self::certificate::{Details, Fingerprint};
 use self::distrust::Distrust;
 use crate::pve::secret::Masked;
+use crate::pve::small_file;
 use crate::pve::trace::Trace;
 
 /// Which servers to trust.
@@ -91,7 +92,8 @@ fn system_roots() -> RootCertStore {
 
 fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
     let bad = |reason: &str| CaFileSnafu { path, reason }.build();
-    let pem = read_pem(path).map_err(|error| bad(&error.to_string()))?;
+    let pem = File::open(path).and_then(|mut file| small_file::read(&mut file));
+    let pem = pem.map_err(|error| bad(&error.to_string()))?;
     let certificates: Vec<CertificateDer> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|_| bad("it is damaged"))?;
@@ -99,7 +101,7 @@ fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
         let added = roots.add(certificate.clone());
-        added.map_err(|_| bad("it holds a certificate that is damaged"))?;
+        added.map_err(|_| bad("it contains a damaged certificate"))?;
     }
     // A certificate that cannot be read may be an authority's.
     let may_sign = |certificate| Details::of(certificate).is_none_or(|details| details.may_sign);
@@ -109,25 +111,13 @@ fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
     Ok(roots)
 }
 
-/// Reads at most 1 MiB: a device may be endless.
-fn read_pem(path: &Path) -> io::Result<Vec<u8>> {
-    const AT_MOST: u64 = 1 << 20;
-
-    let mut pem = Vec::new();
-    File::open(path)?.take(AT_MOST + 1).read_to_end(&mut pem)?;
-    if pem.len() as u64 > AT_MOST {
-        return Err(io::Error::other("it is longer than 1 MiB"));
-    }
-    Ok(pem)
-}
-
-impl<In: Transport> Connector<In> for Tls {
+impl Connector<Box<dyn Transport>> for Tls {
     type Out = TlsTransport;
 
     fn connect(
         &self,
         details: &ConnectionDetails,
-        chained: Option<In>,
+        chained: Option<Box<dyn Transport>>,
     ) -> Result<Option<TlsTransport>, ureq::Error> {
         let Some(transport) = chained else {
             return Ok(None);
@@ -137,8 +127,7 @@ impl<In: Transport> Connector<In> for Tls {
             .map_err(|_| ureq::Error::Tls("the host's name cannot stand in a certificate"))?;
         let mut client = ClientConnection::new(Arc::clone(&self.config), name)
             .map_err(|error| ureq::Error::Io(io::Error::other(error)))?;
-        let mut socket =
-            TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
+        let mut socket = TransportAdapter::new(transport, Arc::clone(&details.current_time));
         socket.set_timeout(details.timeout);
         self.trace.lock().is_handshake_begun = true;
         client.complete_io(&mut socket)?;
@@ -224,7 +213,7 @@ impl ServerCertVerifier for Verifier {
             (Trust::SystemRoots | Trust::CaFile(_), Some(by_roots)) => by_roots
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
                 .err()
-                .map(|error| Distrust::of(&error, details, now)),
+                .map(|error| Distrust::of(&error, details, intermediates, now)),
         };
         if distrust.is_none() {
             return Ok(ServerCertVerified::assertion());
@@ -273,13 +262,12 @@ pub enum Error {
     #[snafu(display("CA file '{}': {reason}", Masked::from(path.to_string_lossy())))]
     CaFile { path: PathBuf, reason: String },
 
-    #[snafu(display("CA file '{}' holds no PEM certificate", Masked::from(path.to_string_lossy())))]
+    #[snafu(display("CA file '{}' contains no PEM certificate", Masked::from(path.to_string_lossy())))]
     NoCertificate { path: PathBuf },
 
     /// Usually the node's own certificate.
     #[snafu(display(
-        "CA file '{}' holds a server's certificate, which vouches for no other, and not that of a \
-         certificate authority",
+        "CA file '{}' contains a server's certificate, not that of a certificate authority",
         Masked::from(path.to_string_lossy())
     ))]
     NoAuthority {

@@ -21,7 +21,7 @@ pub struct Trace(Arc<Mutex<Traced>>);
 #[derive(Default, Debug)]
 pub struct Traced {
     pub is_lookup_failed: bool,
-    /// The addresses that the host's name resolved to.
+    /// The addresses that the name of the host, or of its proxy, resolved to.
     pub addresses: Vec<IpAddr>,
     /// Whether a connection was made and the TLS handshake has begun.
     pub is_handshake_begun: bool,
@@ -91,7 +91,7 @@ impl Resolver for Lookup {
     }
 }
 
-/// The address in a URL whose host is no name. URLs here always have a port.
+/// The address in a URL whose host is no name. The URL of a host always has a port.
 fn literal_address(uri: &Uri) -> Option<SocketAddr> {
     let host = uri.host()?.trim_matches(['[', ']']);
     Some(SocketAddr::new(host.parse().ok()?, uri.port_u16()?))

@@ -190,7 +190,10 @@ pub fn kind_of(error: &pve::Error) -> Kind {
         | pve::Error::Undelivered { .. }
         | pve::Error::LostBehind { .. }
         | pve::Error::NoAnswer { .. } => Kind::Unreachable,
-        pve::Error::Refused { .. } | pve::Error::Unusable { .. } => Kind::Failed,
+        pve::Error::Refused { .. }
+        | pve::Error::NoQuorum { .. }
+        | pve::Error::Unusable { .. }
+        | pve::Error::Unexpected { .. } => Kind::Failed,
     }
 }
 

@@ -2,9 +2,9 @@
 
 pub mod refusal;
 
-use self::refusal::{ChangedVm, RefusedClone};
+use self::refusal::{ChangedVm, NO_QUORUM, RefusedClone};
 use crate::pve::types::TokenId;
-use crate::pve::{Behind, Distrust, Error, Fingerprint, Host, TlsError, Trust, Unreached};
+use crate::pve::{Behind, Distrust, Error, Fingerprint, Host, Proxy, TlsError, Trust, Unreached};
 use crate::say::grant::how_to_see_vms;
 
 /// What to do about a failed request, if that is known.
@@ -28,7 +28,9 @@ pub fn hint_for_one_of(hosts: usize, error: &Error) -> Option<String> {
         Error::Undelivered { behind, reason } => for_undelivered(behind, reason),
         Error::LostBehind { behind, .. } => for_daemon(behind, "hangs or is restarting"),
         Error::NoAnswer { host, .. } => for_no_answer(host),
-        Error::Unusable { host, what, .. } => for_unusable(host, what),
+        Error::Unusable { host, status, what } => for_unusable(host, *status, what),
+        Error::Unexpected { .. } => UNKNOWN_VERSION.to_owned(),
+        Error::NoQuorum { .. } => NO_QUORUM.to_owned(),
         Error::Refused {
             status,
             words,
@@ -75,6 +77,9 @@ pub fn with_more(hint: String, error: Option<&Error>) -> String {
     }
 }
 
+const UNKNOWN_VERSION: &str = "other versions of Proxmox VE may answer in other ways; 'homelab proxmox \
+                               check' shows the server's version";
+
 /// The command that shows the fingerprint of a node's certificate on that node.
 pub const SHOW_FINGERPRINT: &str =
     "openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256";
@@ -89,8 +94,8 @@ pub fn what_an_empty_list_means(token: &TokenId) -> String {
 pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> String {
     let set = if hosts > 1 {
         format!(
-            "give it this host's place in PROXMOX_FINGERPRINT, which takes one for each host, in their \
-             order: {fingerprint}"
+            "give it this host's place in PROXMOX_FINGERPRINT, which takes one for each host, in \
+             their order: {fingerprint}"
         )
     } else {
         format!("PROXMOX_FINGERPRINT={fingerprint}")
@@ -104,8 +109,9 @@ pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> Stri
         Trust::SystemRoots => "",
     };
     format!(
-        "compare that fingerprint with what 'pvenode cert info' or '{SHOW_FINGERPRINT}' says on the \
-         node; if it is the same: {set}{instead}"
+        "compare that fingerprint with the one that 'pvenode cert info' shows on the node for \
+         pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the \
+         same: {set}{instead}"
     )
 }
 
@@ -129,10 +135,16 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
             let hint = "check the name (PROXMOX_HOST, --host); what this machine knows of it";
             return format!("{hint}: getent hosts {}", host.name());
         }
+        Unreached::Proxy { proxy, words } => return for_proxy(host, proxy, words),
         Unreached::NotLoopback => "leave http:// out of the host, to speak TLS",
         Unreached::NotTls | Unreached::CutInTls => {
             "Proxmox VE speaks TLS on port 8006; check the port (PROXMOX_PORT, --host), which may be \
              one of plain HTTP or of another service"
+        }
+        Unreached::NothingInCommon => {
+            "replace the server's certificate by one with another kind of key; what it has now, on \
+             the node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, \
+             if there is no such file)"
         }
         Unreached::Connection { .. } | Unreached::Handshake { .. } => {
             "check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is \
@@ -140,6 +152,17 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
         }
     };
     hint.to_owned()
+}
+
+fn for_proxy(host: &Host, proxy: &Proxy, words: &str) -> String {
+    let (name, origin) = (host.name(), proxy.origin());
+    let without = format!("to reach {name} without the proxy: NO_PROXY={name}");
+    if words.ends_with(" 407") {
+        return format!(
+            "the proxy requires a user and a password: {origin}=http://USER:PASSWORD@{proxy}; {without}"
+        );
+    }
+    format!("check {origin}; {without}")
 }
 
 fn for_distrust(distrust: &Distrust, pin: &str) -> String {
@@ -156,12 +179,23 @@ fn for_distrust(distrust: &Distrust, pin: &str) -> String {
             format!("ask it by one of its names (PROXMOX_HOST, --host); or {pin}")
         }
         Distrust::NotPinned { .. } => format!(
-            "the node may have got a new certificate: {pin}; if it is not, somebody is in between"
+            "the node may have got a new certificate: {pin}; if it is not, another machine is \
+             answering in its place"
         ),
-        Distrust::WithoutItsKey => "somebody is in between, or answers in its place: find out who \
-                                    before you go on; nothing was sent"
-            .to_owned(),
-        Distrust::SelfSigned => pin.to_owned(),
+        Distrust::WithoutItsKey => {
+            "another machine may be answering in its place: find out before you go on; nothing was \
+             sent"
+                .to_owned()
+        }
+        Distrust::SelfSigned | Distrust::UnsupportedKey => pin.to_owned(),
+        Distrust::IncompleteChain { issuer } => format!(
+            "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate and \
+             then those of all intermediate authorities; or, if {issuer} is a root authority: \
+             PROXMOX_CA_FILE=its certificate; or {pin}"
+        ),
+        Distrust::UnknownAuthority { name: Some(name) } => {
+            format!("PROXMOX_CA_FILE=the certificate of {name}; or {pin}")
+        }
         _ => format!(
             "{pin}; or copy /etc/pve/pve-root-ca.pem from the node, and PROXMOX_CA_FILE=that copy"
         ),
@@ -216,8 +250,11 @@ fn for_no_answer(host: &Host) -> String {
     )
 }
 
-fn for_unusable(host: &Host, what: &str) -> String {
-    let hint = if !host.tls() && what.contains(", to https://") {
+fn for_unusable(host: &Host, status: u16, what: &str) -> String {
+    let hint = if matches!(status, 502..=504) {
+        "a proxy in front of Proxmox VE answered in its place: check where it forwards requests to; \
+         on the node: systemctl status pveproxy"
+    } else if !host.tls() && what.contains(", to https://") {
         "http:// was spoken where https:// is; leave http:// out of the host"
     } else {
         "check that PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE itself, not of a proxy or \

@@ -108,8 +108,8 @@ impl Purpose {
 fn forgiven(purpose: Purpose, error: &pve::Error, met: Met) -> Forgiven {
     use Purpose::{Change, Watch};
     use pve::Error::{
-        LostBehind, NoAnswer, NoTimeLeft, NoneReached, Refused, Tls, Undelivered, Unreachable,
-        Untrusted, Unusable,
+        LostBehind, NoAnswer, NoQuorum, NoTimeLeft, NoneReached, Refused, Tls, Undelivered,
+        Unexpected, Unreachable, Untrusted, Unusable,
     };
 
     let has_answered = met > Met::NotYet;
@@ -122,7 +122,7 @@ fn forgiven(purpose: Purpose, error: &pve::Error, met: Met) -> Forgiven {
         (Watch, Refused { status: 403, .. }) => false,
         (Watch, error) if is_unknown_node(error) => false,
         (Watch, _) if has_answered => return Forgiven::ToTheEnd,
-        (_, Tls { .. }) => false,
+        (_, Tls { .. } | NoQuorum { .. } | Unexpected { .. }) => false,
         (_, Unreachable { .. } | Untrusted { .. }) => has_answered,
         (_, NoneReached { each }) => each
             .iter()

@@ -49,8 +49,8 @@ fn a_dead_host_is_a_failure_if_no_other_answers(
         .env("SSL_CERT_FILE", "/nonexistent")
         .run("proxmox check");
     let line = format!(
-        "{verdict}  connection to 127.0.0.1:1: Connection refused (os error 111); check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that \
-         pveproxy is running there"
+        "{verdict}  connection to 127.0.0.1:1: Connection refused (os error 111); check the host and \
+         port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is running there"
     );
     assert_eq!(that_are(verdict, &lines(&seen, &fake, &state)), [line]);
     assert_eq!(seen.exit, exit);
@@ -66,7 +66,7 @@ fn a_name_that_cannot_be_looked_up_is_said_to_be_the_reason() {
         .run("proxmox check");
     let failed = that_are("FAIL", &lines(&seen, &fake, &state));
     // What the resolver says depends on the machine.
-    let beginning = "FAIL  name nosuch.invalid: its name cannot be looked up: ";
+    let beginning = "FAIL  name nosuch.invalid: cannot be resolved: ";
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].get(..beginning.len()), Some(beginning));
 }
@@ -104,8 +104,9 @@ fn a_certificate_that_is_not_trusted_is_the_only_failure() {
     let failed = that_are("FAIL", &lines);
     assert_eq!(failed.len(), 1);
     let beginning = format!(
-        "FAIL  certificate of 127.0.0.1:PORT: its certificate cannot be verified, for this system has no certificate authorities to trust; the fingerprint it \
-         presents is {}; compare that fingerprint with",
+        "FAIL  certificate of 127.0.0.1:PORT: its certificate cannot be verified, because this system \
+         has no trusted certificate authorities; the fingerprint it presents is {}; compare that \
+         fingerprint with",
         fake.fingerprint()
     );
     assert_eq!(failed[0].get(..beginning.len()), Some(beginning.as_str()));
@@ -141,8 +142,8 @@ fn a_certificate_that_nobody_verifies_is_a_warning_with_its_fingerprint() {
     let (fake, state) = over_tls(Shown::Good);
     let seen = at(&fake, &state).run("proxmox check --insecure");
     let (until, fingerprint) = (fake.leaf_not_after(), fake.fingerprint());
-    let warning = "the server's certificate is not verified (--insecure): whoever gets in between \
-                   can read the token and use it";
+    let warning = "the server's certificate is not verified (--insecure): anyone in between can read \
+                   the token and use it";
     let expected = [
         format!(
             "warn  configuration: host 127.0.0.1:PORT (PROXMOX_HOST), user homelab@pve \
@@ -151,8 +152,8 @@ fn a_certificate_that_nobody_verifies_is_a_warning_with_its_fingerprint() {
         ),
         format!(
             "warn  certificate of 127.0.0.1:PORT: not verified, valid until {until}, SHA-256 \
-             {fingerprint}; compare that fingerprint with what 'pvenode cert info' or 'openssl x509 \
-             -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' says on the node; if it is \
+             {fingerprint}; compare that fingerprint with the one that 'pvenode cert info' shows on the \
+             node for pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is \
              the same: PROXMOX_FINGERPRINT={fingerprint} instead of turning the verification off"
         ),
     ];

@@ -23,6 +23,10 @@ pub(crate) enum Shown {
     SoonExpired,
     /// Signed by its own key, which is no authority's.
     SelfSigned,
+    /// Signed by an intermediate authority, whose certificate is shown too.
+    WithIntermediate,
+    /// Signed by an intermediate authority, whose certificate is not shown.
+    WithoutIntermediate,
 }
 
 /// What anybody may have of an identity.
@@ -32,6 +36,8 @@ pub(super) struct Certificates {
     pub(super) ca_pem: String,
     pub(super) leaf_pem: String,
     pub(super) leaf: CertificateDer<'static>,
+    /// What is shown beside the leaf.
+    pub(super) intermediates: Vec<CertificateDer<'static>>,
     /// `YYYY-MM-DD`, by the clock of Greenwich.
     pub(super) not_before: String,
     pub(super) not_after: String,
@@ -42,14 +48,26 @@ impl Certificates {
     pub(super) fn make(shown: Shown) -> (Self, KeyPair) {
         let key = KeyPair::generate().expect("key of the node");
         let params = leaf_params(shown);
-        let (leaf, ca_pem) = if shown == Shown::SelfSigned {
-            let leaf = params.self_signed(&key).expect("node signs itself");
-            let pem = leaf.pem();
-            (leaf, pem)
-        } else {
-            let (ca, issuer) = authority();
-            let leaf = params.signed_by(&key, &issuer).expect("node signed");
-            (leaf, ca.pem())
+        let mut intermediates = Vec::new();
+        let (leaf, ca_pem) = match shown {
+            Shown::SelfSigned => {
+                let leaf = params.self_signed(&key).expect("node signs itself");
+                let pem = leaf.pem();
+                (leaf, pem)
+            }
+            Shown::WithIntermediate | Shown::WithoutIntermediate => {
+                let (root, intermediate, issuer) = authorities();
+                let leaf = params.signed_by(&key, &issuer).expect("node signed");
+                if shown == Shown::WithIntermediate {
+                    intermediates.push(intermediate.der().clone());
+                }
+                (leaf, root.pem())
+            }
+            _ => {
+                let (ca, issuer) = authority();
+                let leaf = params.signed_by(&key, &issuer).expect("node signed");
+                (leaf, ca.pem())
+            }
         };
         let [not_before, not_after] = [params.not_before, params.not_after].map(|time| {
             let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
@@ -59,6 +77,7 @@ impl Certificates {
             ca_pem,
             leaf_pem: leaf.pem(),
             leaf: leaf.der().clone(),
+            intermediates,
             not_before,
             not_after,
         };
@@ -89,6 +108,24 @@ fn authority() -> (Certificate, Issuer<'static, KeyPair>) {
     (certificate, Issuer::new(params, key))
 }
 
+/// A root authority, and one that it has signed and that signs servers' certificates.
+fn authorities() -> (Certificate, Certificate, Issuer<'static, KeyPair>) {
+    let params = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        set_days(&mut params, CA_DAYS);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+    };
+    let [root_key, key] = [(); 2].map(|()| KeyPair::generate().expect("key of an authority"));
+    let root_params = params("Lab Root");
+    let root = root_params.self_signed(&root_key).expect("signs itself");
+    let root_issuer = Issuer::new(root_params, root_key);
+    let params = params("Lab Servers");
+    let intermediate = params.signed_by(&key, &root_issuer).expect("signed");
+    (root, intermediate, Issuer::new(params, key))
+}
+
 fn leaf_params(shown: Shown) -> CertificateParams {
     let names = if shown == Shown::OtherNames {
         vec!["pve9.lan", "192.0.2.9"]
@@ -114,7 +151,11 @@ const LEAF_DAYS: u32 = 730;
 
 fn set_validity(params: &mut CertificateParams, shown: Shown) {
     match shown {
-        Shown::Good | Shown::OtherNames | Shown::SelfSigned => set_days(params, LEAF_DAYS),
+        Shown::Good
+        | Shown::OtherNames
+        | Shown::SelfSigned
+        | Shown::WithIntermediate
+        | Shown::WithoutIntermediate => set_days(params, LEAF_DAYS),
         Shown::SoonExpired => set_days(params, 10),
         Shown::Expired => {
             params.not_before = date_time_ymd(2024, 1, 31);

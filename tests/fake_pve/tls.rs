@@ -32,7 +32,9 @@ impl Identity {
     fn with_key(certificates: Certificates, key: &KeyPair) -> Self {
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let key = any_ecdsa_type(&key).expect("such keys are made here");
-        let certified = CertifiedKey::new(vec![certificates.leaf.clone()], key);
+        let mut shown = vec![certificates.leaf.clone()];
+        shown.extend(certificates.intermediates.clone());
+        let certified = CertifiedKey::new(shown, key);
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring knows TLS 1.2 and 1.3")

@@ -121,14 +121,17 @@ impl<'a> Answer<'a> {
             Some(error) if error.is_lookup_failed() => return tell(down(name, error)),
             _ => {}
         }
-        if host.name().parse::<IpAddr>().is_err() {
+        let proxy = self.endpoint.proxy.as_ref();
+        if host.name().parse::<IpAddr>().is_err() && proxy.is_none() {
             let addresses: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
             tell(Finding::ok(name, addresses.join(", ")));
         }
         if let Some(error @ Unreachable { .. }) = error {
             return tell(down(connection, error));
         }
-        tell(Finding::ok(connection, "established"));
+        let through = proxy.map(|proxy| format!(" through proxy {proxy}"));
+        let through = through.unwrap_or_default();
+        tell(Finding::ok(connection, format!("established{through}")));
         if let Some(error @ Untrusted { .. }) = error {
             let finding = Finding::new(verdict, certificate, error.without_host());
             return tell(finding.with_hint(hint_for_one_of(self.hosts, error)));

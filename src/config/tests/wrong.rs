@@ -10,13 +10,9 @@ use super::*;
 #[case::port(
     "PROXMOX_PORT",
     "abc",
-    "PROXMOX_PORT: 'abc' is not a port, which is a number up to 65535"
+    "PROXMOX_PORT: 'abc' is not a port (1 to 65535)"
 )]
-#[case::port_zero(
-    "PROXMOX_PORT",
-    "0",
-    "PROXMOX_PORT: '0' is not a port, which is a number up to 65535"
-)]
+#[case::port_zero("PROXMOX_PORT", "0", "PROXMOX_PORT: '0' is not a port (1 to 65535)")]
 #[case::host(
     "PROXMOX_HOST",
     "pve lan",
@@ -30,7 +26,7 @@ use super::*;
 #[case::an_empty_entry_in_a_list_of_hosts(
     "PROXMOX_HOST",
     "pve1,,pve2",
-    "PROXMOX_HOST: between two commas, or before or behind one, no host is named"
+    "PROXMOX_HOST: a host is missing before or after a comma"
 )]
 #[case::user(
     "PROXMOX_USER",
@@ -40,8 +36,8 @@ use super::*;
 #[case::user_with_a_token(
     "PROXMOX_USER",
     "root!cli",
-    "PROXMOX_USER: 'root!cli' is not a user, like root or root@pam: what stands behind the '!' is a \
-     token's id, and belongs into PROXMOX_TOKEN_KEY"
+    "PROXMOX_USER: 'root!cli' is not a user, like root or root@pam: the part after '!' is a token id \
+     and belongs in PROXMOX_TOKEN_KEY"
 )]
 #[case::realm(
     "PROXMOX_REALM",
@@ -51,7 +47,7 @@ use super::*;
 #[case::token_key_with_its_user(
     "PROXMOX_TOKEN_KEY",
     "root@pam!cli",
-    "PROXMOX_TOKEN_KEY: 'root@pam!cli' is not a token id: only what stands behind the '!' is"
+    "PROXMOX_TOKEN_KEY: 'root@pam!cli' is not a token id: only the part after '!' is"
 )]
 #[case::token_key_with_a_line_break(
     "PROXMOX_TOKEN_KEY",
@@ -61,8 +57,8 @@ use super::*;
 #[case::secret(
     "PROXMOX_TOKEN_SECRET",
     "hunter2",
-    "PROXMOX_TOKEN_SECRET: not a token's secret, which is a UUID and nothing around it: pveum showed \
-     it when the token was made"
+    "PROXMOX_TOKEN_SECRET: not a token's secret, which is a UUID: pveum printed it when the token was \
+     created"
 )]
 #[case::whole_token(
     "PROXMOX_VE_API_TOKEN",
@@ -160,11 +156,11 @@ fn a_secret_in_the_wrong_place_is_not_repeated(
 #[case::two_ports_in_lists(
     &[("PROXMOX_HOST", "a:1,b"), ("PROXMOX_URL", "a:2,http://127.0.0.1")],
     "PROXMOX_HOST and PROXMOX_URL contradict each other: one says 'a:1,b', the other \
-     'a:2,http://127.0.0.1'"
+     'a:2,http://127.0.0.1:80'"
 )]
 #[case::two_ways_to_a_secret(
     &[("PROXMOX_TOKEN_SECRET_FILE", "/secret")],
-    "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE contradict each other: both say the secret"
+    "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE contradict each other: both give the secret"
 )]
 #[case::two_users(
     &[("PROXMOX_TOKEN_ID", "bob@pve!cli")],
@@ -185,6 +181,10 @@ fn a_secret_in_the_wrong_place_is_not_repeated(
 #[case::two_ports(
     &[("PROXMOX_HOST", "pve.lan:8007"), ("PROXMOX_PORT", "8006")],
     "PROXMOX_HOST and PROXMOX_PORT contradict each other: one says 8007, the other 8006"
+)]
+#[case::a_url_of_another_tool_and_a_port(
+    &[("PROXMOX_VE_ENDPOINT", "https://pve.lan/"), ("PROXMOX_PORT", "8006")],
+    "PROXMOX_VE_ENDPOINT and PROXMOX_PORT contradict each other: one says 443, the other 8006"
 )]
 #[case::a_ca_that_nobody_looks_at(
     &[("PROXMOX_CA_FILE", "/ca.pem"), ("PROXMOX_REJECT_UNAUTHORIZED", "false")],
@@ -263,10 +263,7 @@ fn an_empty_value_means_not_set(mut whole: BTreeMap<&'static str, String>) {
     r#""host":["a","b"]"#,
     "host: several hosts are one text, separated by commas"
 )]
-#[case::port(
-    r#""port":70000"#,
-    "port: '70000' is not a port, which is a number up to 65535"
-)]
+#[case::port(r#""port":70000"#, "port: '70000' is not a port (1 to 65535)")]
 #[case::empty_host(r#""host":"""#, "host: it is empty")]
 #[case::empty_ca_file(r#""ca_file":"""#, "ca_file: it is empty")]
 #[case::fingerprint(
@@ -284,13 +281,13 @@ fn an_invalid_key_is_reported_with_its_file(#[case] settings: &str, #[case] expe
 
 #[rstest]
 #[case::no_json("\nhost = pve.lan", "line 2, column 1: this is not JSON")]
-#[case::cut("{\"proxmox\":", "line 1, column 11: it ends too early for JSON")]
+#[case::cut("{\"proxmox\":", "line 1, column 11: the JSON is incomplete")]
 #[case::no_topic("{}", "line 1, column 2: there is no object \"proxmox\"")]
 #[case::no_object(
     "{\"proxmox\":\"s3cret\"}",
     "line 1, column 19: there is no object \"proxmox\""
 )]
-#[case::empty("", "line 1, column 0: it ends too early for JSON")]
+#[case::empty("", "line 1, column 0: the JSON is incomplete")]
 fn a_file_that_is_not_a_configuration_is_refused(#[case] text: &str, #[case] reason: &str) {
     let file = JsonFile::new(&format!("kind-{}", text.len()), text);
     let error = load_with(&file.flags(), &BTreeMap::new()).err().unwrap();

@@ -177,6 +177,7 @@ fn without_a_record_and_with_a_vmid(
 #[case::done(Answer::Done, Owner::NotLooked, Action::Take)]
 #[case::done_and_hidden_just_now(Answer::Done, Owner::Hidden, LOOK_AGAIN)]
 #[case::refused(refused(), Owner::NotLooked, refuse(Refusal::CloneFailed))]
+#[case::refused_without_quorum(Answer::NoQuorum, Owner::NotLooked, Action::Forget(N))]
 #[case::locked(passes(), Owner::NotLooked, BACK_OFF)]
 #[case::after_a_lock(Answer::Due, Owner::NotLooked, Action::CloneAgain(N))]
 #[case::taken_and_any_vmid_will_do(taken(), Owner::NotLooked, Action::Forget(N))]

@@ -63,7 +63,9 @@ impl Answer<'_> {
         read(data).map_err(|expected| {
             let got = self.token.secret.masked_in(data.get().to_owned());
             let got = excerpt(&got, 60);
-            self.unusable(format!("'{got}' where {expected} was expected"))
+            let host = self.host.clone();
+            let what = format!("'{got}' where {expected} was expected");
+            Error::Unexpected { host, what }
         })
     }
 

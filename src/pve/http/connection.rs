@@ -4,13 +4,16 @@ use std::cell::OnceCell;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use rustls::AlertDescription;
 use ureq::http::{self, Method, Response, header};
-use ureq::unversioned::transport::{Connector, TcpConnector};
+use ureq::unversioned::transport::Connector;
 use ureq::{Agent, AsSendBody, Body, Timeout};
 
 use crate::pve::http::answer::Answer;
+use crate::pve::http::dial::Dialer;
 use crate::pve::http::error::{Error, Unreached};
 use crate::pve::http::host::Host;
+use crate::pve::http::proxy::Proxy;
 use crate::pve::tls::certificate::Fingerprint;
 use crate::pve::tls::{self, Tls, Trust};
 use crate::pve::trace::{Lookup, Trace, Traced};
@@ -35,6 +38,8 @@ pub struct Endpoint {
     pub host: Host,
     /// Whose certificate it must present.
     pub trust: Trust,
+    /// What connects to it, if this machine does not do so itself.
+    pub proxy: Option<Proxy>,
 }
 
 /// A request to any of the hosts.
@@ -76,6 +81,7 @@ pub struct Connection {
     pub endpoint: Endpoint,
     token: Token,
     agent: OnceCell<Agent>,
+    dialer: Dialer,
     /// What is known about the latest request.
     pub trace: Trace,
 }
@@ -86,7 +92,16 @@ impl Connection {
             endpoint,
             token,
             agent: OnceCell::new(),
+            dialer: Dialer::default(),
             trace: Trace::default(),
+        }
+    }
+
+    /// Another connection to the same host, for another thread.
+    pub fn another(&self) -> Connection {
+        Connection {
+            dialer: self.dialer.clone(),
+            ..Connection::to(self.endpoint.clone(), self.token.clone())
         }
     }
 
@@ -95,12 +110,12 @@ impl Connection {
         if let Some(agent) = self.agent.get() {
             return Ok(agent);
         }
-        let host = &self.endpoint.host;
+        let Endpoint { host, proxy, .. } = &self.endpoint;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .https_only(host.tls())
             .max_redirects(0)
-            .proxy(None)
+            .proxy(proxy.as_ref().map(Proxy::url).cloned())
             .max_idle_age(IDLE_AT_MOST)
             .timeout_resolve(Some(CONNECT_TIMEOUT))
             .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -110,7 +125,7 @@ impl Connection {
             trace: self.trace.clone(),
             loopback_only: !host.tls(),
         };
-        let tcp = ().chain(TcpConnector::default());
+        let tcp = self.dialer.clone();
         let trace = self.trace.clone();
         let agent = if host.tls() {
             let tls = Tls::new(&self.endpoint.trust, trace.clone())?;
@@ -147,12 +162,16 @@ impl Connection {
             let value = response.headers().get(name)?.to_str().ok()?;
             Some(masked(value.to_owned()))
         };
+        // A proxy may leave it out.
         let reason = self.trace.lock().reason_phrase.take();
+        let reason = reason.filter(|reason| !reason.is_empty());
+        let usual = response.status().canonical_reason();
+        let reason = reason.unwrap_or_else(|| usual.unwrap_or("no reason given").to_owned());
         Ok(Answer {
             host: &self.endpoint.host,
             token: &self.token,
             status,
-            reason: masked(reason.unwrap_or_default()),
+            reason: masked(reason),
             body: masked(text),
             length,
             location: header(header::LOCATION),
@@ -209,7 +228,9 @@ impl Connection {
             return Error::Unusable { host, status, what };
         }
         let cause = match error {
-            ureq::Error::Timeout(_) => format!("nothing whole came within {}", seconds(limit.time)),
+            ureq::Error::Timeout(_) => {
+                format!("no complete response within {}", seconds(limit.time))
+            }
             error if is_cut(error) => "the connection was cut".to_owned(),
             error => error.to_string(),
         };
@@ -221,7 +242,7 @@ impl Connection {
     }
 
     fn never_sent(&self, error: &ureq::Error, limit: Limit, traced: &Traced) -> Error {
-        let Endpoint { host, trust } = self.endpoint.clone();
+        let Endpoint { host, trust, proxy } = self.endpoint.clone();
         if let (Some(distrust), Some(certificate)) = (&traced.distrust, &traced.certificate) {
             return Error::Untrusted {
                 host,
@@ -234,26 +255,44 @@ impl Connection {
         let words = match error {
             ureq::Error::Timeout(Timeout::Resolve) => format!("no answer within {time}"),
             ureq::Error::Timeout(_) if traced.is_handshake_begun => {
-                format!("it takes connections, and has not begun to speak TLS within {time}")
+                format!("it accepted the connection, but did not begin TLS within {time}")
             }
             ureq::Error::Timeout(_) => format!("no connection within {time}"),
-            ureq::Error::Io(error) => error.to_string(),
+            ureq::Error::Io(error) => {
+                let words = error.to_string();
+                let words = words.strip_prefix("failed to lookup address information: ");
+                words.map_or_else(|| error.to_string(), str::to_owned)
+            }
+            ureq::Error::ConnectProxyFailed(words) => proxy_words(words),
             other => other.to_string(),
         };
         if is_timeout(error) && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
             let tried = Some((host, words));
             return Error::NoTimeLeft { tried };
         }
+        if let Some(proxy) = proxy.filter(|_| !traced.is_handshake_begun) {
+            let why = Unreached::Proxy { proxy, words };
+            return Error::Unreachable { host, why };
+        }
         let why = match tls::handshake_failure(error) {
             _ if !host.tls() && !traced.is_on_loopback() => Unreached::NotLoopback,
             _ if traced.is_lookup_failed => Unreached::Name { words },
             Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
+            Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
+                Unreached::NothingInCommon
+            }
             Some(_) => Unreached::Handshake { words },
             None if is_cut(error) && host.tls() => Unreached::CutInTls,
             None => Unreached::Connection { words },
         };
         Error::Unreachable { host, why }
     }
+}
+
+/// `it responded 403` for ureq's `proxy server responded 403/403`.
+fn proxy_words(words: &str) -> String {
+    let words = words.split('/').next().unwrap_or(words);
+    words.replace("proxy server", "it")
 }
 
 fn is_timeout(error: &ureq::Error) -> bool {

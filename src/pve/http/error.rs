@@ -5,8 +5,9 @@ use std::mem;
 use snafu::Snafu;
 
 use crate::pve::http::host::Host;
+use crate::pve::http::proxy::Proxy;
 use crate::pve::tls::certificate::Fingerprint;
-use crate::pve::tls::distrust::Distrust;
+use crate::pve::tls::distrust::{Distrust, VERIFIABLE_KEYS};
 use crate::pve::tls::{self, Trust};
 use crate::pve::types::{Node, TokenId};
 
@@ -26,7 +27,10 @@ pub enum Error {
     NoTimeLeft { tried: Option<(Host, String)> },
 
     /// Nothing of the request has left this machine.
-    #[snafu(display("cannot reach {host}: {why}"))]
+    #[snafu(display("{}", match why {
+        Unreached::Name { words } => format!("cannot resolve {}: {words}", host.name()),
+        why => format!("cannot reach {host}: {why}"),
+    }))]
     Unreachable { host: Host, why: Unreached },
 
     /// The server could not prove its identity. Nothing was sent to it.
@@ -40,7 +44,7 @@ pub enum Error {
     },
 
     /// None of several hosts received the request.
-    #[snafu(display("none of the hosts can be asked: {}", listed(each)))]
+    #[snafu(display("none of the hosts can be used: {}", listed(each)))]
     NoneReached { each: Vec<Error> },
 
     /// 595: pveproxy could not forward the request to its daemon or node.
@@ -72,6 +76,21 @@ pub enum Error {
         what: String,
     },
 
+    /// Proxmox VE answered something else than this program expects of it.
+    #[snafu(display("{host} answered {what}"))]
+    Unexpected { host: Host, what: String },
+
+    /// Nodes without quorum refused a change; nothing was changed.
+    #[snafu(display("the cluster has no quorum (asked {}): {words}", listed_hosts(asked)))]
+    NoQuorum {
+        /// The hosts that refused it, the last one last.
+        asked: Vec<Host>,
+        words: String,
+        /// Whether the next request goes to a host that has not refused a change so far. That one may
+        /// know of guests that the others have not heard of.
+        is_another_left: bool,
+    },
+
     /// The server refused the request, for this reason.
     #[snafu(display("{}", if *status == 401 {
         format!("401 {words} (as {token})")
@@ -95,11 +114,23 @@ fn listed(each: &[Error]) -> String {
     each.join("; ")
 }
 
+fn listed_hosts(hosts: &[Host]) -> String {
+    let hosts: Vec<String> = hosts.iter().map(Host::to_string).collect();
+    hosts.join(", ")
+}
+
+/// Whether a node says in these words that it changes nothing because it has lost the quorum. The
+/// configurations of guests cannot be written then.
+pub fn is_no_quorum(words: &str) -> bool {
+    let is_read_only = words.contains("unable to open file '/etc/pve/");
+    words.contains("no quorum") || is_read_only && words.contains("Permission denied")
+}
+
 /// Why nothing was sent.
 #[derive(Clone, PartialEq, Eq, Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Unreached {
-    #[snafu(display("its name cannot be looked up: {words}"))]
+    #[snafu(display("cannot be resolved: {words}"))]
     Name { words: String },
 
     /// http:// is for loopback only, and the name resolved to another machine.
@@ -111,11 +142,21 @@ pub enum Unreached {
     #[snafu(display("{words}"))]
     Connection { words: String },
 
-    #[snafu(display("what answers there does not speak TLS"))]
+    #[snafu(display("proxy {proxy} ({}): {words}", proxy.origin()))]
+    Proxy { proxy: Proxy, words: String },
+
+    #[snafu(display("the server there does not speak TLS"))]
     NotTls,
 
-    #[snafu(display("it cut the connection instead of speaking TLS"))]
+    #[snafu(display("it closed the connection instead of speaking TLS"))]
     CutInTls,
+
+    /// It presents no certificate then, so that nothing more is known.
+    #[snafu(display(
+        "the TLS handshake failed: server and client have no kind of key or cipher in common; this program \
+         can verify {VERIFIABLE_KEYS}"
+    ))]
+    NothingInCommon,
 
     #[snafu(display("the TLS handshake failed: {words}"))]
     Handshake { words: String },
@@ -136,6 +177,9 @@ impl Error {
         match self {
             // The other messages contain their host.
             Error::Undelivered { behind, .. } => format!("{} says {self}", behind.host),
+            Error::NoQuorum { asked, words, .. } if let Some(host) = asked.last() => {
+                format!("{host} has no quorum: {words}")
+            }
             error => error.to_string(),
         }
     }
@@ -157,7 +201,11 @@ impl Error {
 
     /// This error with the server's words replaced.
     pub fn map_words(mut self, map: impl Fn(String) -> String) -> Error {
-        if let Error::Refused { words, .. } | Error::Unusable { what: words, .. } = &mut self {
+        if let Error::Refused { words, .. }
+        | Error::NoQuorum { words, .. }
+        | Error::Unusable { what: words, .. }
+        | Error::Unexpected { what: words, .. } = &mut self
+        {
             *words = map(mem::take(words));
         }
         self
@@ -175,7 +223,7 @@ impl Error {
     pub fn delivery(&self) -> Delivery {
         let is_unknown = |error: &Error| error.delivery() == Delivery::Unknown;
         match self {
-            Error::Refused { .. } => Delivery::Refused,
+            Error::Refused { .. } | Error::NoQuorum { .. } => Delivery::Refused,
             Error::NoneReached { each } if each.iter().any(is_unknown) => Delivery::Unknown,
             Error::Tls { .. }
             | Error::NoTimeLeft { .. }
@@ -183,9 +231,10 @@ impl Error {
             | Error::Untrusted { .. }
             | Error::NoneReached { .. }
             | Error::Undelivered { .. } => Delivery::NotDelivered,
-            Error::LostBehind { .. } | Error::NoAnswer { .. } | Error::Unusable { .. } => {
-                Delivery::Unknown
-            }
+            Error::LostBehind { .. }
+            | Error::NoAnswer { .. }
+            | Error::Unusable { .. }
+            | Error::Unexpected { .. } => Delivery::Unknown,
         }
     }
 }

@@ -9,7 +9,8 @@ use snafu::{OptionExt, Snafu, ensure};
 /// pveproxy's port.
 const DEFAULT_PORT: u16 = 8006;
 
-/// A server: `pve.lan`, `pve.lan:8006`, `https://pve.lan`.
+/// A server: `pve.lan`, `pve.lan:8006`, `https://pve.lan`, or behind a reverse proxy
+/// `https://proxy.lan/pve`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Host {
     /// A name, an IPv4 address, or an IPv6 address in brackets.
@@ -18,6 +19,8 @@ pub struct Host {
     pub port: Option<u16>,
     /// Only loopback may be asked without it.
     tls: bool,
+    /// What a reverse proxy wants in front of `/api2/json`: empty, or like `/pve`.
+    prefix: String,
 }
 
 impl Host {
@@ -31,11 +34,17 @@ impl Host {
         self.name.trim_matches(['[', ']'])
     }
 
+    /// Whether it is this machine itself.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.name)
+    }
+
     /// As a user would write it.
     pub fn as_written(&self) -> String {
         let scheme = if self.tls { "" } else { "http://" };
         let port = self.port.map(|port| format!(":{port}"));
-        format!("{scheme}{}{}", self.name, port.unwrap_or_default())
+        let port = port.unwrap_or_default();
+        format!("{scheme}{}{port}{}", self.name, self.prefix)
     }
 
     /// The base URL of the API.
@@ -43,11 +52,21 @@ impl Host {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{self}/api2/json")
     }
+
+    /// The port of a URL that names none.
+    fn url_port(&self) -> u16 {
+        if self.tls { 443 } else { 80 }
+    }
 }
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.name, self.port.unwrap_or(DEFAULT_PORT))
+        let port = self.port.unwrap_or(if self.prefix.is_empty() {
+            DEFAULT_PORT
+        } else {
+            self.url_port()
+        });
+        write!(f, "{}:{port}{}", self.name, self.prefix)
     }
 }
 
@@ -57,6 +76,17 @@ pub fn parse_hosts(text: &str) -> Result<Vec<Host>, Error> {
     let has_gap = entries.len() > 1 && entries.contains(&"");
     ensure!(!has_gap, EmptyEntrySnafu);
     entries.into_iter().map(str::parse).collect()
+}
+
+/// Several hosts as other tools' variables name them: a URL without a port has that of its scheme.
+pub fn parse_urls(text: &str) -> Result<Vec<Host>, Error> {
+    let mut hosts = parse_hosts(text)?;
+    for (host, text) in hosts.iter_mut().zip(text.split(',')) {
+        if text.contains("://") {
+            host.port = host.port.or(Some(host.url_port()));
+        }
+    }
+    Ok(hosts)
 }
 
 impl FromStr for Host {
@@ -72,9 +102,7 @@ impl FromStr for Host {
         };
         ensure!(!rest.contains('@'), UserSnafu);
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let path = path.trim_end_matches('/');
-        let is_api = matches!(path, "" | "api2" | "api2/json");
-        ensure!(is_api, PathSnafu { path });
+        let prefix = parse_prefix(path)?;
         let (name, port) = split_port(authority)?;
         ensure!(is_host_name(name), NameSnafu { name });
         ensure!(tls || is_loopback(name), ClearTextSnafu);
@@ -82,8 +110,19 @@ impl FromStr for Host {
             name: name.to_owned(),
             port,
             tls,
+            prefix,
         })
     }
+}
+
+/// What stands in a URL's path in front of the API, whether or not the path goes on with the API's own.
+fn parse_prefix(path: &str) -> Result<String, Error> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
+    ensure!(path.chars().all(is_allowed), PathSnafu { path });
+    let whole = format!("/{}", path.trim_matches('/'));
+    let without_api = ["/api2/json", "/api2", "/"].map(|api| whole.strip_suffix(api));
+    let prefix = without_api.into_iter().flatten().next();
+    Ok(prefix.unwrap_or(&whole).to_owned())
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), Error> {
@@ -131,7 +170,7 @@ pub enum Error {
     #[snafu(display("it is empty"))]
     Empty,
 
-    #[snafu(display("between two commas, or before or behind one, no host is named"))]
+    #[snafu(display("a host is missing before or after a comma"))]
     EmptyEntry,
 
     #[snafu(display("'{scheme}://' is not https://"))]
@@ -140,10 +179,10 @@ pub enum Error {
     #[snafu(display("http:// would send the token in clear; only loopback may be asked that way"))]
     ClearText,
 
-    #[snafu(display("'/{path}' is not where the API is; leave the path out"))]
+    #[snafu(display("'/{path}' is not a path in front of the API, like /pve; leave it out"))]
     Path { path: String },
 
-    #[snafu(display("no user or token belongs into it"))]
+    #[snafu(display("it must not contain a user or a token"))]
     User,
 
     #[snafu(display(
@@ -152,10 +191,10 @@ pub enum Error {
     ))]
     Name { name: String },
 
-    #[snafu(display("an IPv6 address stands in brackets: [::1] or [::1]:8006"))]
+    #[snafu(display("an IPv6 address must be in brackets: [::1] or [::1]:8006"))]
     BareIpv6,
 
-    #[snafu(display("'{text}' is not a port, which is a number up to 65535"))]
+    #[snafu(display("'{text}' is not a port (1 to 65535)"))]
     Port { text: String },
 }
 
@@ -174,6 +213,16 @@ mod tests {
         "https://pve.lan:8006/api2/json"
     )]
     #[case::trailing_slash("https://pve.lan:8006/", "https://pve.lan:8006/api2/json")]
+    #[case::path_of_a_proxy("https://proxy.lan/pve/", "https://proxy.lan:443/pve/api2/json")]
+    #[case::path_of_a_proxy_and_port(
+        "https://proxy.lan:8443/pve",
+        "https://proxy.lan:8443/pve/api2/json"
+    )]
+    #[case::path_of_a_proxy_and_of_the_api(
+        "https://proxy.lan/lab/pve/api2/json/",
+        "https://proxy.lan:443/lab/pve/api2/json"
+    )]
+    #[case::path_that_ends_like_the_api("proxy.lan/xapi2", "https://proxy.lan:443/xapi2/api2/json")]
     #[case::ipv6("[2001:db8::1]", "https://[2001:db8::1]:8006/api2/json")]
     #[case::ipv6_and_port("[2001:db8::1]:443", "https://[2001:db8::1]:443/api2/json")]
     #[case::loopback_in_clear("http://127.0.0.1:8080", "http://127.0.0.1:8080/api2/json")]
@@ -189,7 +238,11 @@ mod tests {
     #[case::clear_text("http://pve.lan", Error::ClearText)]
     #[case::clear_text_by_a_telling_name("http://127.0.0.1.example.org", Error::ClearText)]
     #[case::other_scheme("ftp://pve.lan", Error::Scheme { scheme: "ftp".into() })]
-    #[case::path("https://pve.lan/ui", Error::Path { path: "ui".into() })]
+    #[case::address_of_the_web_interface(
+        "https://pve.lan:8006/#v1:0:18",
+        Error::Path { path: "#v1:0:18".into() }
+    )]
+    #[case::query("https://pve.lan/pve?x=1", Error::Path { path: "pve?x=1".into() })]
     #[case::space("pve lan", Error::Name { name: "pve lan".into() })]
     #[case::only_a_port(":8006", Error::Name { name: String::new() })]
     #[case::user("root@pve.lan", Error::User)]
@@ -214,6 +267,30 @@ mod tests {
         let hosts = parse_hosts(text).unwrap();
         let shown: Vec<String> = hosts.iter().map(Host::to_string).collect();
         assert_eq!(shown, expected);
+    }
+
+    /// So that the ledger tells clusters behind one proxy apart, and a hint can name them.
+    #[rstest]
+    #[case::name("pve.lan", "pve.lan:8006")]
+    #[case::path("https://proxy.lan/pve/api2/json", "proxy.lan:443/pve")]
+    fn a_shown_host_is_the_same_host(#[case] text: &str, #[case] shown: &str) {
+        let host: Host = text.parse().unwrap();
+        let again: Host = shown.parse().unwrap();
+        assert_eq!(
+            (host.to_string(), host.base_url()),
+            (shown.into(), again.base_url())
+        );
+    }
+
+    #[rstest]
+    #[case::url("https://pve.lan/", "https://pve.lan:443/api2/json")]
+    #[case::url_with_a_port("https://pve.lan:8006/", "https://pve.lan:8006/api2/json")]
+    #[case::url_in_clear("http://127.0.0.1", "http://127.0.0.1:80/api2/json")]
+    #[case::name_only("pve.lan", "https://pve.lan:8006/api2/json")]
+    #[case::path("https://pve.lan/api2/json", "https://pve.lan:443/api2/json")]
+    fn a_url_of_another_tool_has_the_port_of_its_scheme(#[case] text: &str, #[case] url: &str) {
+        let hosts = parse_urls(text).unwrap();
+        assert_eq!(hosts[0].base_url(), url);
     }
 
     #[rstest]

@@ -116,8 +116,10 @@ pub struct Details {
     pub names: Vec<String>,
     /// Whether it may sign others. Certificates before version 3 do not say.
     pub may_sign: bool,
-    /// Whether its issuer is its subject.
-    pub is_self_signed: bool,
+    /// Whom it is about.
+    pub subject: String,
+    /// Who has signed it.
+    pub issuer: String,
     /// Whether its version or key is one that verifiers no longer accept.
     pub is_outdated: bool,
 }
@@ -136,9 +138,17 @@ impl Details {
             not_after: body.validity().not_after.to_unix_duration(),
             names: names.iter().filter_map(name).take(NAMES_AT_MOST).collect(),
             may_sign: constraints.map_or(is_old, |(_, constraints)| constraints.ca),
-            is_self_signed: body.issuer() == body.subject(),
+            subject: body.subject().to_string(),
+            issuer: body.issuer().to_string(),
             is_outdated: is_old || has_short_key(body.subject_public_key_info()),
         })
+    }
+}
+
+impl Details {
+    /// Whether its issuer is its subject.
+    pub fn is_self_signed(&self) -> bool {
+        self.issuer == self.subject
     }
 }
 

@@ -9,19 +9,40 @@ use snafu::Snafu;
 
 use crate::pve::tls::certificate::{Day, Details, Fingerprint};
 
+/// The keys of servers and authorities that can be verified here.
+pub const VERIFIABLE_KEYS: &str = "RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519";
+
+/// In the name of the authority that each Proxmox VE cluster has of its own.
+const CLUSTER_AUTHORITY: &str = "PVE Cluster Manager CA";
+
 /// What is wrong with the certificate that a server presented.
 #[derive(Clone, PartialEq, Eq, Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Distrust {
-    #[snafu(display("its certificate is signed by an authority that is not trusted here"))]
-    UnknownAuthority,
+    /// `None` if it is the authority of a Proxmox VE cluster, or cannot be read.
+    #[snafu(display(
+        "its certificate is signed by an authority that is not trusted here{}", behind_colon(name.as_deref())
+    ))]
+    UnknownAuthority { name: Option<String> },
 
     #[snafu(display(
-        "its certificate cannot be verified, for this system has no certificate authorities to trust"
+        "its certificate was issued by {issuer}, and the chain is incomplete: the server did not send the \
+         certificate of that authority, which is not trusted here"
+    ))]
+    IncompleteChain { issuer: String },
+
+    #[snafu(display(
+        "its certificate, or that of its authority, has a kind of key or signature that this program \
+         cannot verify; it can verify {VERIFIABLE_KEYS}"
+    ))]
+    UnsupportedKey,
+
+    #[snafu(display(
+        "its certificate cannot be verified, because this system has no trusted certificate authorities"
     ))]
     NoAuthorities,
 
-    #[snafu(display("its certificate is signed by itself, and by no authority"))]
+    #[snafu(display("its certificate is self-signed"))]
     SelfSigned,
 
     #[snafu(display("its certificate is for {}", listed(names.as_deref())))]
@@ -38,44 +59,51 @@ pub enum Distrust {
     NotPinned { pin: Fingerprint },
 
     /// The certificate is public: a server that has only that is an impostor.
-    #[snafu(display("it has presented a certificate whose key it does not hold"))]
+    #[snafu(display("it presented a certificate without having its key"))]
     WithoutItsKey,
 
     #[snafu(display(
-        "its certificate is of a kind that is not verified any more (RSA below 2048 bits, or X.509 \
+        "its certificate is of a kind that can no longer be verified (RSA below 2048 bits, or X.509 \
          before version 3)"
     ))]
     Outdated,
 
-    #[snafu(display("its certificate is not one for servers"))]
+    #[snafu(display("its certificate is not a server's"))]
     OtherPurpose,
 
     #[snafu(display("its certificate is damaged"))]
     Damaged,
 
     /// For example an authority's own certificate, which no server may use.
-    #[snafu(display("its certificate is not one that can be verified"))]
+    #[snafu(display("its certificate cannot be verified"))]
     Unverifiable,
 }
 
 impl Distrust {
-    /// From the verifier's error for a certificate with these details.
-    pub fn of(error: &rustls::Error, details: Option<Details>, now: UnixTime) -> Distrust {
+    /// From the verifier's error for a certificate with these details, which the server sent with these
+    /// other ones.
+    pub fn of(
+        error: &rustls::Error,
+        details: Option<Details>,
+        others: &[CertificateDer],
+        now: UnixTime,
+    ) -> Distrust {
         use CertificateError::{
             BadEncoding, BadSignature, Expired, ExpiredContext, InvalidPurpose,
             InvalidPurposeContext, NotValidForName, NotValidForNameContext, NotValidYet,
-            NotValidYetContext, Other, UnknownIssuer,
+            NotValidYetContext, Other, UnknownIssuer, UnsupportedSignatureAlgorithmContext,
+            UnsupportedSignatureAlgorithmForPublicKeyContext,
         };
 
         let rustls::Error::InvalidCertificate(reason) = error else {
             return Distrust::Unverifiable;
         };
-        let is_self_signed = details.as_ref().is_some_and(|it| it.is_self_signed);
+        let is_self_signed = details.as_ref().is_some_and(Details::is_self_signed);
         match reason {
             UnknownIssuer | BadSignature | Other(_) if is_self_signed => Distrust::SelfSigned,
             // A bad signature: the authority has the name of a trusted one but is another, which is
             // possible among the authorities of two Proxmox VE clusters.
-            UnknownIssuer | BadSignature => Distrust::UnknownAuthority,
+            UnknownIssuer | BadSignature => Distrust::of_authority(details, others),
             Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => {
                 // Otherwise it is an intermediate authority's certificate.
                 let of_its_time = details.and_then(|it| Distrust::of_its_time(&it, now));
@@ -87,7 +115,30 @@ impl Distrust {
             }
             BadEncoding => Distrust::Damaged,
             InvalidPurpose | InvalidPurposeContext { .. } => Distrust::OtherPurpose,
+            UnsupportedSignatureAlgorithmContext { .. }
+            | UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Distrust::UnsupportedKey,
             _ => Distrust::Unverifiable,
+        }
+    }
+
+    /// The last authority in the chain that the server sent is not trusted.
+    fn of_authority(details: Option<Details>, others: &[CertificateDer]) -> Distrust {
+        let Some(leaf) = details else {
+            return Distrust::UnknownAuthority { name: None };
+        };
+        let mut others: Vec<Details> = others.iter().filter_map(Details::of).collect();
+        let mut last = leaf.clone();
+        while let Some(index) = others.iter().position(|it| it.subject == last.issuer) {
+            last = others.swap_remove(index);
+        }
+        if last.issuer.contains(CLUSTER_AUTHORITY) {
+            Distrust::UnknownAuthority { name: None }
+        } else if last == leaf {
+            let issuer = shortened(&last.issuer);
+            Distrust::IncompleteChain { issuer }
+        } else {
+            let name = Some(shortened(&last.issuer));
+            Distrust::UnknownAuthority { name }
         }
     }
 
@@ -99,6 +150,10 @@ impl Distrust {
             rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
                 Distrust::WithoutItsKey
             }
+            rustls::Error::InvalidCertificate(
+                CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+            ) => Distrust::UnsupportedKey,
             _ => Distrust::Unverifiable,
         }
     }
@@ -136,6 +191,15 @@ fn clock() -> String {
     })
 }
 
+/// A name that anybody may have made up.
+fn shortened(name: &str) -> String {
+    name.chars().take(120).collect()
+}
+
+fn behind_colon(name: Option<&str>) -> String {
+    name.map_or_else(String::new, |name| format!(": {name}"))
+}
+
 fn listed(names: Option<&[String]>) -> String {
     match names {
         None => "another name".to_owned(),
@@ -148,11 +212,39 @@ fn listed(names: Option<&[String]>) -> String {
 mod tests {
     use super::*;
     use rstest::rstest;
+    use rustls::RootCertStore;
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::crypto::ring;
     use rustls::pki_types::pem::PemObject;
+    use std::sync::Arc;
+
+    fn certificate(pem: &str) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
+    }
 
     fn details(pem: &str) -> Details {
-        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
-        Details::of(&certificate).unwrap()
+        Details::of(&certificate(pem)).unwrap()
+    }
+
+    #[test]
+    fn an_authority_with_another_kind_of_key_is_said_to_be_one_that_cannot_be_verified() {
+        let leaf = include_str!("../../../fixtures/certificates/signed-by-p521.pem");
+        let authority = include_str!("../../../fixtures/certificates/p521-authority.pem");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate(authority)).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        // In 2027.
+        let now = UnixTime::since_unix_epoch(Duration::from_hours(500_000));
+        let name = "pve1.lan".try_into().unwrap();
+        let error = verifier
+            .build()
+            .unwrap()
+            .verify_server_cert(&certificate(leaf), &[], &name, &[], now)
+            .unwrap_err();
+        let distrust = Distrust::of(&error, Some(details(leaf)), &[], now);
+        assert_eq!(distrust, Distrust::UnsupportedKey);
     }
 
     /// No handshake signed with such a key is verified, not even one of the rightful owner.
@@ -162,7 +254,7 @@ mod tests {
     fn an_outdated_certificate_is_not_reported_as_stolen(#[case] pem: &str) {
         let details = details(pem);
         let error = CertificateError::BadSignature.into();
-        assert!(details.is_self_signed && details.may_sign);
+        assert!(details.is_self_signed() && details.may_sign);
         assert_eq!(
             Distrust::of_signature(&error, Some(details)),
             Distrust::Outdated

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::pve::is_no_quorum;
 use crate::pve::types::{Node, Pool, TokenId, Vmid};
 use crate::say::grant::{ALL_VMS, Role, grant, path_to_grant_on, pool_path};
 use crate::say::shell::word;
@@ -61,10 +62,7 @@ pub enum DriveKind {
 }
 
 /// The server's words, and what to do about them. NODE stands for the node that was asked.
-const REMEDIES: [(&[&str], &str); 12] = [
-    (&["no quorum"], NO_QUORUM),
-    // Its files are read-only then, and the server itself runs as root.
-    (&["'/etc/pve/", "Permission denied"], NO_QUORUM),
+const REMEDIES: [(&[&str], &str); 10] = [
     (
         &["does not support vm images"],
         "'pvesm status --content images' on NODE lists the storages that take disks",
@@ -185,6 +183,9 @@ fn for_root_only(words: &str, vm: &ChangedVm) -> Option<String> {
 
 /// What to do about words of the server, in an answer or as the exit status of a task.
 pub fn for_words(words: &str, node: &str) -> Option<String> {
+    if is_no_quorum(words) {
+        return Some(NO_QUORUM.to_owned());
+    }
     let says_all = |parts: &&[&str]| parts.iter().all(|part| words.contains(part));
     let mut remedies = REMEDIES.iter();
     let (_, remedy) = remedies.find(|(parts, _)| says_all(parts))?;

@@ -1,0 +1,23 @@
+//! Reads small files that the user names.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+/// No such file is longer, and a device may have no end.
+const MAX_LENGTH: u64 = 1 << 20;
+
+/// What an open file contains, without the byte order mark that some editors begin it with.
+pub fn read(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_LENGTH + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_LENGTH {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    match bytes[..] {
+        [0xEF, 0xBB, 0xBF, ..] => Ok(bytes.split_off(3)),
+        [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] => {
+            Err(io::Error::other("it is UTF-16; save it as UTF-8"))
+        }
+        _ => Ok(bytes),
+    }
+}
