@@ -2,6 +2,7 @@
 
 mod compare;
 mod error;
+pub mod ip_from;
 mod public_keys;
 pub mod resize;
 pub mod setup;

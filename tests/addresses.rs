@@ -110,6 +110,26 @@ fn an_agent_that_cannot_be_asked_is_told_of_and_the_others_are_shown() {
 }
 
 #[test]
+fn of_several_agents_that_refuse_one_is_named_and_the_others_are_shown() {
+    let error = json!({"class": "CommandNotFound", "desc": "Command x has been disabled"});
+    let refuses = |vmid: u32| {
+        json!({"on": format!("GET /nodes/pve1/qemu/{vmid}/agent"),
+            "json": {"data": {"result": {"error": error}}}})
+    };
+    let fake = some_vms(&json!([refuses(101), refuses(104)]));
+    let seen = Homelab::at(&fake).run("proxmox vm list --ip");
+    let warning = "Warning: the address of VM 101 and of 1 more cannot be asked for: its guest agent says: \
+                   Command x has been disabled; in the guest, allow guest-network-get-interfaces ";
+    assert!(seen.stderr.starts_with(warning), "{}", seen.stderr);
+    let shown: Vec<&str> = seen.stdout.lines().skip(1).take(2).collect();
+    let expected = [
+        "100   router   running  pve1  10.0.0.4",
+        "101   web-1    running  pve1  -",
+    ];
+    assert_eq!((seen.exit, &shown[..]), (Some(0), &expected[..]));
+}
+
+#[test]
 fn eight_agents_are_asked_at_once_and_no_more() {
     let guests: Vec<_> = (100..110)
         .map(|vmid| json!({"vmid": vmid, "name": format!("vm-{vmid}"), "status": "running"}))
