@@ -17,8 +17,8 @@ use crate::settings::setup::{Setup, Unfit};
 use crate::settings::{Change, Settings};
 use crate::steps::{Cause, Engine, Taking};
 use crate::ui::progress::Activity;
-use crate::wait::Look;
 use crate::wait::task::how_to_read_log;
+use crate::wait::{GaveUp, Look};
 
 /// Takes each step that is not taken yet. The record of a VM that was destroyed meanwhile says nothing of
 /// the next one that gets its VMID.
