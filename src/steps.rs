@@ -171,6 +171,12 @@ impl<'r> Taking<'r> {
         Ok(config)
     }
 
+    /// Reads the configuration once more, for the VM may have moved or be gone.
+    pub fn read_config_again(&mut self) -> Result<VmConfig, Cause> {
+        self.unfinished.existing.config = None;
+        self.config()
+    }
+
     /// Why this guest, which has the VMID by now, is not the VM.
     fn cause_of(&self, pve: &Pve, guest: &Guest) -> Result<Cause, pve::Error> {
         let mut identity = None;

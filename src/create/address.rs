@@ -33,24 +33,39 @@ pub fn address(taking: &mut Taking, from: &[IpFrom]) -> Result<Addresses, Cause>
         return Err(wait.without_agent());
     }
     taking.announce(&Activity::AwaitingAddress);
-    let seen = taking.watch(|pve, vm| {
-        let report = pve.interfaces(&vm.node, vm.vmid)?;
-        Ok(wait.judge(report, budget.clock.elapsed()))
-    });
-    match (seen, wait.good) {
-        (Ok(ended), _) => ended,
-        (Err(GaveUp::TimeIsUp(_)), Some((address, _))) => Ok(address),
-        (Err(GaveUp::TimeIsUp(unseen)), None) => {
-            let unseen = unseen.map(|error| (error.to_string(), None));
-            let (last, hint) = unseen.or(wait.last).unzip();
-            Err(Cause::TimeIsUp {
-                seconds: budget.seconds(),
-                last,
-                hint: hint.flatten(),
-            })
+    loop {
+        let seen = taking.watch(|pve, vm| {
+            let report = pve.interfaces(&vm.node, vm.vmid)?;
+            Ok(wait.judge(report, budget.clock.elapsed()))
+        });
+        let unseen = match seen {
+            Ok(Ended::Found(addresses)) => return Ok(addresses),
+            Ok(Ended::Failed(cause)) => return Err(cause),
+            // It may have moved. The wait goes on where it is now.
+            Ok(Ended::VmNotThere) => {
+                taking.read_config_again()?;
+                continue;
+            }
+            Err(GaveUp::Failed(error)) => return Err(taking.not_done(error)),
+            Err(GaveUp::TimeIsUp(unseen)) => unseen.map(|error| (error.to_string(), None)),
+        };
+        if let Some((addresses, _)) = wait.good {
+            return Ok(addresses);
         }
-        (Err(GaveUp::Failed(error)), _) => Err(taking.not_done(error)),
+        let (last, hint) = unseen.or(wait.last).unzip();
+        return Err(Cause::TimeIsUp {
+            seconds: budget.seconds(),
+            last,
+            hint: hint.flatten(),
+        });
     }
+}
+
+/// How a wait ends.
+enum Ended {
+    Found(Addresses),
+    Failed(Cause),
+    VmNotThere,
 }
 
 /// A wait for an address.
@@ -68,7 +83,7 @@ struct Wait<'f> {
 
 impl Wait<'_> {
     /// Whether an answer ends the wait. `now` is the time since the run began.
-    fn judge(&mut self, report: Report, now: Duration) -> Look<Result<Addresses, Cause>> {
+    fn judge(&mut self, report: Report, now: Duration) -> Look<Ended> {
         match report {
             Report::Interfaces(interfaces) => {
                 self.in_trouble_since = None;
@@ -79,11 +94,7 @@ impl Wait<'_> {
         }
     }
 
-    fn judge_interfaces(
-        &mut self,
-        interfaces: &[Interface],
-        now: Duration,
-    ) -> Look<Result<Addresses, Cause>> {
+    fn judge_interfaces(&mut self, interfaces: &[Interface], now: Duration) -> Look<Ended> {
         let ips = addresses(interfaces, &self.cards);
         let chosen = choose(self.from, &self.cards, &ips);
         let (fit, ip) = match chosen {
@@ -97,13 +108,13 @@ impl Wait<'_> {
         let since = self.good.as_ref().map_or(now, |(_, since)| *since);
         let found = Addresses { ip: Some(ip), ips };
         if fit == Fit::Best || now >= since + self.a_while {
-            return Look::Done(Ok(found));
+            return Look::Done(Ended::Found(found));
         }
         self.good = Some((found, since));
         Look::NotYet
     }
 
-    fn judge_error(&mut self, error: &AgentError, now: Duration) -> Look<Result<Addresses, Cause>> {
+    fn judge_error(&mut self, error: &AgentError, now: Duration) -> Look<Ended> {
         let hint = hint_for_agent(error);
         let words = format!("its guest agent says: {}", error.words);
         let is_final = match error.reason {
@@ -114,25 +125,31 @@ impl Wait<'_> {
         if !is_final {
             return self.not_yet(words, hint);
         }
-        Look::Done(Err(Cause::State {
+        Look::Done(Ended::Failed(Cause::State {
             words: format!("{}: {words}", Step::Address.failed()),
             hint: format!("{hint}; then {RESUME}"),
         }))
     }
 
     /// The server's own words where it could not ask the agent.
-    fn judge_words(&mut self, words: String, now: Duration) -> Look<Result<Addresses, Cause>> {
+    fn judge_words(&mut self, words: String, now: Duration) -> Look<Ended> {
         if words.starts_with("No QEMU guest agent configured") {
-            return Look::Done(Err(self.without_agent()));
+            return Look::Done(Ended::Failed(self.without_agent()));
         }
         let is_off = words.starts_with("VM ") && words.ends_with(" is not running");
-        if !is_off {
+        let is_not_there = words.starts_with("Configuration file");
+        if !is_off && !is_not_there {
             self.in_trouble_since = None;
         } else if self.is_long_in_trouble(now) {
-            return Look::Done(Err(Cause::State {
-                words: "it does not run, so nobody can tell its address".to_owned(),
-                hint: why_off(),
-            }));
+            self.in_trouble_since = None;
+            return Look::Done(if is_not_there {
+                Ended::VmNotThere
+            } else {
+                Ended::Failed(Cause::State {
+                    words: "it does not run, so nobody can tell its address".to_owned(),
+                    hint: why_off(),
+                })
+            });
         }
         let hint = "qemu-guest-agent must be installed and running in the guest";
         self.not_yet(words, hint)
@@ -142,7 +159,7 @@ impl Wait<'_> {
         now >= *self.in_trouble_since.get_or_insert(now) + self.a_while
     }
 
-    fn not_yet(&mut self, words: String, hint: &str) -> Look<Result<Addresses, Cause>> {
+    fn not_yet(&mut self, words: String, hint: &str) -> Look<Ended> {
         let hint = format!("{hint}; {RESUME}, with a longer --timeout if it starts slowly");
         self.last = Some((words, Some(hint)));
         Look::NotYet
@@ -237,6 +254,7 @@ mod tests {
         match words {
             "off" => Report::Unavailable("VM 101 is not running".to_owned()),
             "silent" => Report::Unavailable("QEMU guest agent is not running".to_owned()),
+            "gone" => Report::Unavailable("Configuration file 'x' does not exist".to_owned()),
             "no agent" => Report::Unavailable("No QEMU guest agent configured".to_owned()),
             "disabled" => refused("CommandNotFound", "Command x has been disabled"),
             "unknown" => refused("CommandNotFound", "The command x has not been found"),
@@ -268,9 +286,10 @@ mod tests {
             let now = Duration::from_secs(2) * u32::try_from(look).unwrap();
             if let Look::Done(ended) = wait.judge(report(words), now) {
                 let words = match ended {
-                    Ok(found) => found.ip.unwrap().to_string(),
-                    Err(Cause::State { words, .. }) => words,
-                    Err(cause) => panic!("{cause:?}"),
+                    Ended::Found(found) => found.ip.unwrap().to_string(),
+                    Ended::Failed(Cause::State { words, .. }) => words,
+                    Ended::Failed(cause) => panic!("{cause:?}"),
+                    Ended::VmNotThere => "not there".to_owned(),
                 };
                 return Some((look + 1, words));
             }
@@ -327,6 +346,8 @@ mod tests {
         Some((6, "its address could not be found out: its guest agent says: failed to get MAC address of ens18"))
     )]
     #[case::off_for_a_moment(&[(5, "off"), (5, "silent"), (5, "off")], None)]
+    #[case::not_there(&[(6, "gone")], Some((6, "not there")))]
+    #[case::not_there_for_a_moment(&[(5, "gone"), (1, "eth0 10.0.0.5")], Some((6, "10.0.0.5")))]
     #[case::off(&[(6, "off")], Some((6, "it does not run, so nobody can tell its address")))]
     #[case::without_agent(
         &[(1, "silent"), (1, "no agent")],
