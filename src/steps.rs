@@ -424,6 +424,15 @@ fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
     }
 }
 
+/// What to do about a failed request of a step.
+fn hint_to_resume(error: &pve::Error) -> String {
+    match (error, hint_for(error)) {
+        (pve::Error::Refused { status: 400, .. }, _) => FIX_AND_RESUME.to_owned(),
+        (_, Some(hint)) => format!("{hint}; then {RESUME}"),
+        (_, None) => RESUME.to_owned(),
+    }
+}
+
 impl Cause {
     fn replaced_by(guest: &Guest) -> Cause {
         let vmid_has = Some(guest.to_string());
@@ -440,11 +449,7 @@ impl Cause {
             Cause::Request { source } => (
                 kind_of(&source),
                 format!("{}: {}", step.failed(), chain(&*source)),
-                match (&*source, hint_for(&source)) {
-                    (pve::Error::Refused { status: 400, .. }, _) => FIX_AND_RESUME.to_owned(),
-                    (_, Some(hint)) => format!("{hint}; then {RESUME}"),
-                    (_, None) => RESUME.to_owned(),
-                },
+                hint_to_resume(&source),
             ),
             Cause::Task {
                 upid,

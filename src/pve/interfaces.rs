@@ -88,7 +88,7 @@ impl From<&Value> for AgentError {
         let words = words.map_or_else(|| error.to_string(), str::to_owned);
         let reason = if words.contains("frozen") {
             Reason::Frozen
-        } else if words.contains("disabled") {
+        } else if words.contains("disabled") || words.contains("not allowed") {
             Reason::Disabled
         } else if error["class"] == "CommandNotFound" {
             Reason::Unknown
@@ -324,6 +324,11 @@ mod tests {
         json!({"class": "CommandNotFound", "desc": "Command x has been disabled"}),
         Reason::Disabled,
         "Command x has been disabled"
+    )]
+    #[case::not_allowed(
+        json!({"class": "GenericError", "desc": "the command is not allowed"}),
+        Reason::Disabled,
+        "the command is not allowed"
     )]
     #[case::disabled_with_another_class(
         json!({"class": "GenericError", "desc": "Command x has been disabled: the command is not allowed"}),
