@@ -184,7 +184,8 @@ fn a_vm_that_is_destroyed_while_its_address_is_waited_for_is_reported_as_gone() 
     fake.wait_for_requests(4);
     fake.cluster().remove(101);
     let seen = run.wait();
-    let message = "VM 101 'web-1' already exists on node 'pve1', but it does not exist any more\n";
+    let message =
+        "VM 101 'web-1' already exists on node 'pve1', but somebody has destroyed it since\n";
     let stderr = seen.stderr.split_once('\n').unwrap().1;
     assert!(stderr.starts_with(message), "{stderr}");
     assert_eq!(seen.exit, Some(1));
