@@ -14,6 +14,7 @@ use self::arguments::Arguments;
 use self::completion::Shell;
 use crate::pve::types::{Upid, VmName, Vmid};
 use crate::say::failure::{Failure, Kind};
+use crate::settings::ip_from::IpFrom;
 use crate::settings::resize::Resize;
 
 /// Machines of a home lab, from the command line.
@@ -170,6 +171,11 @@ pub struct VmList {
     #[argh(switch)]
     pub ip: bool,
 
+    /// show only addresses from a network card (net1), a network (10.0.0.0/8), ipv4 or ipv6; implies
+    /// --ip; may be given several times, the first match wins
+    #[argh(option, arg_name = "netn|cidr")]
+    pub ip_from: Vec<IpFrom>,
+
     /// print a JSON array
     #[argh(switch)]
     pub json: bool,
@@ -267,9 +273,15 @@ pub struct VmCreate {
     #[argh(switch)]
     pub start: bool,
 
-    /// start the VM, and wait until its guest agent tells an address
+    /// start the VM, and wait until its guest agent reports an address: of net0, or after a while
+    /// of another network card
     #[argh(switch)]
     pub wait_ip: bool,
+
+    /// wait for an address from a network card (net1), a network (10.0.0.0/8), ipv4 or ipv6; implies
+    /// --wait-ip; may be given several times, the first match wins
+    #[argh(option, arg_name = "netn|cidr")]
+    pub ip_from: Vec<IpFrom>,
 
     /// what the whole command may take, in seconds (default 300)
     #[argh(option, arg_name = "seconds", default = "Seconds::DEFAULT_TIMEOUT")]

@@ -10,6 +10,7 @@
 //! - Once the VM exists, its settings, disks, start and address follow, each as far as it is missing.
 
 mod act;
+mod address;
 mod attempt;
 mod decide;
 mod failure;

@@ -27,7 +27,9 @@ pub use self::http::error::{Behind, Delivery, Error, Unreached, is_no_quorum};
 pub use self::http::host::{Host, parse_hosts, parse_port, parse_urls};
 pub use self::http::proxy::Proxy;
 pub use self::http::{Access, Event, Met, Presented, Pve, escaped};
-pub use self::interfaces::{Interface, best_address};
+pub use self::interfaces::{
+    Address, Addresses, AgentError, Card, Family, Interface, Reason, Report, addresses,
+};
 pub use self::passthrough::Passthrough;
 pub use self::permissions::Permissions;
 pub use self::size::Size;
@@ -227,15 +229,21 @@ impl Pve {
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`. The guest's network interfaces as
-    /// its agent reports them. 500 after 3 s if the agent is not running.
-    pub fn interfaces(&self, node: &Node, vmid: Vmid) -> Result<Vec<Interface>, Error> {
+    /// its agent reports them. An error of the agent itself comes with status 200; 500 after 3 s if the
+    /// agent is not running.
+    pub fn interfaces(&self, node: &Node, vmid: Vmid) -> Result<Report, Error> {
         #[derive(Deserialize)]
         struct Answer {
-            result: Vec<Interface>,
+            result: Report,
         }
         let path = of_vm(node, vmid, "agent/network-get-interfaces");
-        let Answer { result } = self.get(&path, "a guest's interfaces")?;
-        Ok(result)
+        match self.get(&path, "a guest's interfaces") {
+            Ok(Answer { result }) => Ok(result),
+            Err(Error::Refused {
+                status: 500, words, ..
+            }) => Ok(Report::Unavailable(words)),
+            Err(error) => Err(error),
+        }
     }
 
     /// `GET /nodes/{node}/tasks/{upid}/status`. Without Sys.Audit a token sees only its own tasks.

@@ -4,6 +4,7 @@ mod check;
 pub mod cloud_init;
 mod compare;
 mod error;
+pub mod ip_from;
 mod options;
 mod public_keys;
 pub mod resize;

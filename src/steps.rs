@@ -177,6 +177,12 @@ impl<'r> Taking<'r> {
         Ok(config)
     }
 
+    /// Reads the configuration once more, for the VM may have moved or be gone.
+    pub fn read_config_again(&mut self) -> Result<VmConfig, Cause> {
+        self.unfinished.existing.config = None;
+        self.config()
+    }
+
     /// Why this guest, which has the VMID by now, is not the VM.
     fn cause_of(&self, pve: &Pve, guest: &Guest) -> Result<Cause, pve::Error> {
         let mut identity = None;
@@ -244,7 +250,11 @@ impl<'r> Taking<'r> {
                 why: words,
                 error: None,
             },
-            last => Cause::TimeIsUp { seconds, last },
+            last => Cause::TimeIsUp {
+                seconds,
+                last,
+                hint: None,
+            },
         }
     }
 
@@ -377,6 +387,8 @@ pub enum Cause {
         seconds: f64,
         /// What was in the way at last, if that is known.
         last: Option<String>,
+        /// What to do about that, where it is more than to resume.
+        hint: Option<String>,
     },
     /// It was asked for, and what came of it was not seen.
     NotKnown {
@@ -466,10 +478,14 @@ impl Cause {
                 let hint = format!("{hint}; once that is mended, {RESUME}");
                 (Kind::TaskFailed, words, hint)
             }
-            Cause::TimeIsUp { seconds, last } => {
+            Cause::TimeIsUp {
+                seconds,
+                last,
+                hint,
+            } => {
                 let last = last.map_or_else(String::new, |why| format!(": {why}"));
                 let words = format!("{}{}{last}", after(seconds), step.ongoing());
-                let hint = step.hint_if_slow().unwrap_or_else(|| unfinished.hint());
+                let hint = hint.unwrap_or_else(|| unfinished.hint());
                 (Kind::Timeout, words, hint)
             }
             Cause::NotKnown {

@@ -1,4 +1,5 @@
-//! `vm list --ip`: several agents are asked at once, and one that is slow holds up nobody.
+//! The addresses that guest agents report: `vm list --ip` asks several at once, and one that is slow holds up
+//! nobody; `vm create --wait-ip` waits for one, wherever the VM goes.
 
 use serde_json::json;
 
@@ -110,6 +111,26 @@ fn an_agent_that_cannot_be_asked_is_told_of_and_the_others_are_shown() {
 }
 
 #[test]
+fn of_several_agents_that_refuse_one_is_named_and_the_others_are_shown() {
+    let error = json!({"class": "CommandNotFound", "desc": "Command x has been disabled"});
+    let refuses = |vmid: u32| {
+        json!({"on": format!("GET /nodes/pve1/qemu/{vmid}/agent"),
+            "json": {"data": {"result": {"error": error}}}})
+    };
+    let fake = some_vms(&json!([refuses(101), refuses(104)]));
+    let seen = Homelab::at(&fake).run("proxmox vm list --ip");
+    let warning = "Warning: the address of VM 101 and of 1 more cannot be asked for: its guest agent says: \
+                   Command x has been disabled; in the guest, allow guest-network-get-interfaces ";
+    assert!(seen.stderr.starts_with(warning), "{}", seen.stderr);
+    let shown: Vec<&str> = seen.stdout.lines().skip(1).take(2).collect();
+    let expected = [
+        "100   router   running  pve1  10.0.0.4",
+        "101   web-1    running  pve1  -",
+    ];
+    assert_eq!((seen.exit, &shown[..]), (Some(0), &expected[..]));
+}
+
+#[test]
 fn eight_agents_are_asked_at_once_and_no_more() {
     let guests: Vec<_> = (100..110)
         .map(|vmid| json!({"vmid": vmid, "name": format!("vm-{vmid}"), "status": "running"}))
@@ -125,4 +146,47 @@ fn eight_agents_are_asked_at_once_and_no_more() {
     let requests = sorted_requests(&fake);
     let agents = requests.iter().filter(|it| it.contains("/agent/")).count();
     assert_eq!((agents, requests.len()), (8, 17));
+}
+
+const WEB_1: &str = "proxmox vm create web-1 debian-12 --ensure --wait-ip --poll-interval 0.01";
+
+/// A VM whose agent is silent, on the first of two nodes.
+fn booting_vm() -> FakePve {
+    fake(json!({
+        "nodes": ["pve1", "pve2"],
+        "guests": [
+            {"vmid": 101, "name": "web-1", "status": "running"},
+            {"vmid": 9000, "name": "debian-12", "template": true},
+        ],
+        "agent": {"looks": 1000},
+    }))
+}
+
+#[test]
+fn a_vm_that_moves_while_its_address_is_waited_for_is_asked_on_its_new_node() {
+    let fake = booting_vm();
+    let run = Homelab::at(&fake).start(WEB_1);
+    // The list, the configuration, the status, and the agent for the first time.
+    fake.wait_for_requests(4);
+    let mut cluster = fake.cluster();
+    cluster.guests.get_mut(&101).unwrap().node = "pve2".to_owned();
+    cluster.setup.agent.looks = 0;
+    drop(cluster);
+    let seen = run.wait();
+    let line = "VM 101 'web-1' already exists on node 'pve2' at 10.0.0.5\n";
+    assert_eq!((seen.exit, seen.stdout.as_str()), (Some(0), line));
+}
+
+#[test]
+fn a_vm_that_is_destroyed_while_its_address_is_waited_for_is_reported_as_gone() {
+    let fake = booting_vm();
+    let run = Homelab::at(&fake).start(WEB_1);
+    fake.wait_for_requests(4);
+    fake.cluster().remove(101);
+    let seen = run.wait();
+    let message =
+        "VM 101 'web-1' already exists on node 'pve1', but somebody has destroyed it since\n";
+    let stderr = seen.stderr.split_once('\n').unwrap().1;
+    assert!(stderr.starts_with(message), "{stderr}");
+    assert_eq!(seen.exit, Some(1));
 }

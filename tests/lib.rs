@@ -3,7 +3,7 @@
 //! - `scenarios`: one story per file of `fixtures/scenarios`, against the fake server
 //! - `check`: what is said of everything that a run depends on
 //! - `afterwards`: settings, keys and disks, the start and the address, and runs that end in between
-//! - `addresses`: what the agents of many VMs tell
+//! - `addresses`: what guest agents report, of many VMs and of one that moves
 //! - `ledger`: the files in which runs on one host leave records for each other
 //! - `interrupted`: Ctrl-C and `kill`
 //! - `terminal`: the line that changes, and what is left of it

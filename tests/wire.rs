@@ -252,13 +252,13 @@ fn what_a_proxied_refusal_says_is_told_too() {
 #[case::vms("proxmox vm --help", "Usage: homelab proxmox vm <command> [<args>]")]
 #[case::vm_list(
     "proxmox vm list --help",
-    "Usage: homelab proxmox vm list [--ip] [--json]"
+    "Usage: homelab proxmox vm list [--ip] [--ip-from <netn|cidr...>] [--json]"
 )]
 #[case::vm_create(
     "proxmox vm create --help",
     "Usage: homelab proxmox vm create [--vmid <n>] [--ensure] [--ignore-offline] [--linked] [--storage <id>] \
      [--pool <id>] [--node <name>] [--set <key=value...>] [--ssh-key <file...>] \
-     [--resize <disk=size...>] [--start] [--wait-ip] [--timeout <seconds>] [--poll-interval <seconds>] [--json] [--quiet] [--] <vm-name> <template-name>"
+     [--resize <disk=size...>] [--start] [--wait-ip] [--ip-from <netn|cidr...>] [--timeout <seconds>] [--poll-interval <seconds>] [--json] [--quiet] [--] <vm-name> <template-name>"
 )]
 #[case::tasks(
     "proxmox task --help",

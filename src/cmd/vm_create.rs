@@ -9,6 +9,7 @@ use super::{Session, Success};
 use crate::cli::VmCreate;
 use crate::create::{Order, Run, create};
 use crate::ledger::remove_unused;
+use crate::pve::Address;
 use crate::pve::types::{CloneMode, CloneOptions, Node, Pool, Storage, Upid, Vmid};
 use crate::say::failure::{Failure, Kind};
 use crate::say::vm::Vm;
@@ -25,6 +26,9 @@ struct Document<'e> {
     created: bool,
     upid: Option<&'e Upid>,
     ip: Option<IpAddr>,
+    /// Absent unless an address was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ips: Option<&'e [Address]>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'e [String],
 }
@@ -51,20 +55,21 @@ pub fn run(session: &Session, words: &VmCreate) -> Result<Success, Failure> {
         progress: session.progress(),
     })?;
     let Vm { vmid, name, node } = &existing.vm;
+    let addresses = existing.addresses.as_ref();
+    let ip = addresses.and_then(|addresses| addresses.ip);
     let document = Document {
         vmid: *vmid,
         name: name.as_str(),
         node,
         created: existing.created,
         upid: existing.upid.as_ref(),
-        ip: existing.ip,
+        ip,
+        ips: addresses.map(|addresses| &addresses.ips[..]),
         warnings: &existing.warnings,
     };
     let success = session.result(&document, |out, _| {
         let node = clean(&node.0);
-        let at = existing
-            .ip
-            .map_or_else(String::new, |ip| format!(" at {ip}"));
+        let at = ip.map_or_else(String::new, |ip| format!(" at {ip}"));
         let vm = format!("VM {vmid} '{name}'");
         if existing.created {
             writeln!(out, "Successfully created {vm} on node '{node}'{at}")
@@ -103,6 +108,7 @@ fn order(words: &VmCreate) -> Result<Order, Failure> {
     let settings = Settings::gather(&words.set, &words.ssh_key);
     let settings =
         settings.map_err(|error| Failure::of(Kind::Usage, &error).with_hint(error.hint()))?;
+    let address = words.wait_ip || !words.ip_from.is_empty();
     Ok(Order {
         name: words.vm_name.clone(),
         template: words.template_name.clone(),
@@ -117,8 +123,8 @@ fn order(words: &VmCreate) -> Result<Order, Failure> {
         setup: Setup {
             settings,
             resizes: words.resize.clone(),
-            start: words.start || words.wait_ip,
-            address: words.wait_ip,
+            start: words.start || address,
+            address: address.then(|| words.ip_from.clone()),
         },
     })
 }

@@ -1,18 +1,18 @@
 //! `vm list`
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use serde::Serialize;
 
 use super::{Session, Success};
 use crate::cli::VmList;
 use crate::guests::Guests;
-use crate::guests::addresses::{Addresses, addresses};
-use crate::pve::Pve;
+use crate::guests::addresses::{Found, find_addresses};
 use crate::pve::types::{Guest, Node, Vmid};
+use crate::pve::{Addresses, Pve};
 use crate::say::failure::Failure;
-use crate::say::hint::{hint_for, what_an_empty_list_means};
+use crate::say::hint::what_an_empty_list_means;
+use crate::settings::ip_from::IpFrom;
 use crate::ui::progress::warn;
 use crate::ui::table::table;
 use crate::wait::Budget;
@@ -26,20 +26,16 @@ struct Row<'g> {
     node: &'g Node,
     #[serde(skip_serializing_if = "Option::is_none")]
     lock: Option<&'g str>,
-    /// Absent unless it was asked for, and then null if it is not known.
+    /// Absent unless they were asked for.
     #[serde(flatten)]
-    address: Option<Address>,
+    addresses: Option<Addresses>,
 }
 
-#[derive(Serialize)]
-struct Address {
-    ip: Option<IpAddr>,
-}
-
-/// Lists the VMs that are no templates, with `--ip` with their addresses.
+/// Lists the VMs that are no templates, with `--ip` or `--ip-from` with their addresses.
 pub fn run(session: &Session, words: &VmList) -> Result<Success, Failure> {
     list(session, Guest::is_vm, |pve, vms| {
-        let addresses = words.ip.then(|| known_addresses(pve, vms));
+        let with_ip = words.ip || !words.ip_from.is_empty();
+        let mut known = with_ip.then(|| known_addresses(pve, vms, &words.ip_from));
         let document: Vec<Row> = vms
             .iter()
             .map(|guest| Row {
@@ -48,9 +44,9 @@ pub fn run(session: &Session, words: &VmList) -> Result<Success, Failure> {
                 status: &guest.status,
                 node: &guest.node,
                 lock: guest.lock.as_deref(),
-                address: addresses.as_ref().map(|addresses| Address {
-                    ip: addresses.get(&guest.vmid).copied(),
-                }),
+                addresses: known
+                    .as_mut()
+                    .map(|known| known.remove(&guest.vmid).unwrap_or_default()),
             })
             .collect();
         session.result(&document, |out, style| {
@@ -58,7 +54,7 @@ pub fn run(session: &Session, words: &VmList) -> Result<Success, Failure> {
                 return writeln!(out, "No VMs found");
             }
             let header = ["VMID", "Name", "Status", "Node", "IP"];
-            let columns = if words.ip { 5 } else { 4 };
+            let columns = if with_ip { 5 } else { 4 };
             table(out, &header[..columns], document.iter().map(cells), style)
         })
     })
@@ -75,22 +71,21 @@ fn cells(row: &Row) -> Vec<String> {
         status,
         row.node.to_string(),
     ];
-    if let Some(Address { ip }) = row.address {
+    if let Some(Addresses { ip, .. }) = row.addresses {
         cells.push(ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string()));
     }
     cells
 }
 
-fn known_addresses(pve: &Pve, vms: &[&Guest]) -> BTreeMap<Vmid, IpAddr> {
-    let Addresses { known, failed } = addresses(pve, vms);
-    if let Some((vmid, error)) = failed.first_key_value() {
+fn known_addresses(pve: &Pve, vms: &[&Guest], from: &[IpFrom]) -> BTreeMap<Vmid, Addresses> {
+    let Found { known, failed } = find_addresses(pve, vms, from);
+    if let Some((vmid, why)) = failed.first_key_value() {
         let of_others = match failed.len() {
             1 => String::new(),
             count => format!(" and of {} more", count - 1),
         };
-        let hint = hint_for(error).map_or_else(String::new, |hint| format!("; {hint}"));
         warn(&format!(
-            "the address of VM {vmid}{of_others} cannot be asked for: {error}{hint}"
+            "the address of VM {vmid}{of_others} cannot be asked for: {why}"
         ));
     }
     known

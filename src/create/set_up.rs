@@ -1,13 +1,12 @@
 //! From a VM that exists to one that is all that was asked for: settings, disks, start, address.
 
-use std::net::IpAddr;
-
+use super::address::{address, why_off};
 use super::attempt::Attempt;
-use super::fit::{AGENT_OFF, check_vm, unfit_vm};
+use super::fit::{check_vm, unfit_vm};
 use super::journal::Journal;
 use super::order::Run;
 use crate::ledger::{Event, Record};
-use crate::pve::{self, Size, best_address};
+use crate::pve::Size;
 use crate::say::failure::{Failure, Started};
 use crate::say::stage::{RESUME, Stage, Step};
 use crate::say::vm::{Existing, Vm};
@@ -64,8 +63,9 @@ fn take_steps(
     if setup.start {
         engine.take(&mut existing, Step::Start, start)?;
     }
-    if setup.address {
-        existing.ip = Some(engine.take(&mut existing, Step::Address, address)?);
+    if let Some(from) = &setup.address {
+        let taken = engine.take(&mut existing, Step::Address, |taking| address(taking, from));
+        existing.addresses = Some(taken?);
     }
     let stage = Stage::Done(existing.clone());
     match attempt.journal.record() {
@@ -231,72 +231,4 @@ fn start(taking: &mut Taking) -> Result<(), Cause> {
         }),
         Err(gave_up) => Err(taking.not_seen(gave_up)),
     }
-}
-
-/// The first address that others can use. While there is only an IPv6 one, an IPv4 one is waited for a
-/// while: DHCP may take longer than a router's advertisement.
-fn address(taking: &mut Taking) -> Result<IpAddr, Cause> {
-    let config = taking.config()?;
-    if !config.has_agent() {
-        return Err(no_agent());
-    }
-    taking.announce(&Activity::AwaitingAddress);
-    let macs = config.macs();
-    let budget = taking.budget();
-    let now = || budget.clock.elapsed();
-    let is_over = |since| now() >= since + budget.a_while();
-    let (mut second_best, mut off_since, mut last) = (None, None, None);
-    let seen = taking.watch(|pve, vm| {
-        let words = match pve.interfaces(&vm.node, vm.vmid) {
-            Ok(interfaces) => {
-                off_since = None;
-                match best_address(&interfaces, &macs) {
-                    Some(address) if address.is_ipv4() => return Ok(Look::Done(Ok(address))),
-                    Some(address) => {
-                        let (_, since) = *second_best.get_or_insert((address, now()));
-                        if is_over(since) {
-                            return Ok(Look::Done(Ok(address)));
-                        }
-                    }
-                    None => second_best = None,
-                }
-                "the guest has none yet".to_owned()
-            }
-            Err(pve::Error::Refused {
-                status: 500, words, ..
-            }) => words,
-            Err(error) => return Err(error),
-        };
-        if words.starts_with("No QEMU guest agent configured") {
-            return Ok(Look::Done(Err(no_agent())));
-        }
-        let is_off = words.starts_with("VM ") && words.ends_with(" is not running");
-        if is_off && is_over(*off_since.get_or_insert_with(now)) {
-            return Ok(Look::Done(Err(Cause::State {
-                words: "it does not run, so nobody can tell its address".to_owned(),
-                hint: why_off(),
-            })));
-        }
-        last = Some(words);
-        Ok(Look::NotYet)
-    });
-    match (seen, second_best) {
-        (Ok(found), _) => found,
-        (Err(GaveUp::TimeIsUp(_)), Some((address, _))) => Ok(address),
-        (Err(GaveUp::TimeIsUp(unseen)), None) => {
-            Err(taking.time_is_up(unseen.map(|error| error.to_string()).or(last)))
-        }
-        (Err(GaveUp::Failed(error)), _) => Err(taking.not_done(error)),
-    }
-}
-
-fn no_agent() -> Cause {
-    Cause::State {
-        words: "it has no guest agent, and only that could tell its address".to_owned(),
-        hint: format!("{AGENT_OFF}; {RESUME}"),
-    }
-}
-
-fn why_off() -> String {
-    format!("see on its console why it went off; {RESUME}")
 }

@@ -1,43 +1,45 @@
 //! The addresses of VMs, as their guest agents report them.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::pve::types::{Guest, Vmid};
-use crate::pve::{self, Pve, best_address};
+use crate::pve::{self, Addresses, AgentError, Pve, Reason, Report, addresses};
+use crate::say::hint::hint_for;
+use crate::settings::ip_from::{IpFrom, choose};
 
 /// How many agents are asked at once: one that does not answer takes 3 s.
 const AT_ONCE: usize = 8;
 
 /// The addresses that could be found.
 #[derive(Default)]
-pub struct Addresses {
-    /// The VMs whose addresses are known.
-    pub known: BTreeMap<Vmid, IpAddr>,
-    /// Why the addresses of others are unknown although their agents may be running.
-    pub failed: BTreeMap<Vmid, pve::Error>,
+pub struct Found {
+    /// Of the VMs that run and have an agent.
+    pub known: BTreeMap<Vmid, Addresses>,
+    /// Why the addresses of others are unknown although their agents may be running, with what to do.
+    pub failed: BTreeMap<Vmid, String>,
 }
 
-/// Asks the agents of the VMs that are running and have one.
-pub fn addresses(pve: &Pve, vms: &[&Guest]) -> Addresses {
+/// Asks the agents of the VMs that are running and have one. The addresses are chosen as `--ip-from` says,
+/// but of what there is now: nothing is waited for.
+pub fn find_addresses(pve: &Pve, vms: &[&Guest], from: &[IpFrom]) -> Found {
     let is_running = |vm: &&Guest| vm.status == "running";
     let running: Vec<&Guest> = vms.iter().copied().filter(is_running).collect();
     let next = AtomicUsize::new(0);
-    let found = Mutex::new(Addresses::default());
+    let found = Mutex::new(Found::default());
     thread::scope(|scope| {
         for _ in 0..AT_ONCE.min(running.len()) {
             let pve = pve.another();
             let (next, found, running) = (&next, &found, &running);
             scope.spawn(move || {
                 while let Some(vm) = running.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let address = address_of(&pve, vm);
+                    let addresses = addresses_of(&pve, vm, from);
                     let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                    match address {
-                        Ok(address) => found.known.extend(address.map(|it| (vm.vmid, it))),
-                        Err(error) => found.failed.extend([(vm.vmid, error)]),
+                    match addresses {
+                        Ok(addresses) => found.known.extend([(vm.vmid, addresses)]),
+                        Err(words) => found.failed.extend([(vm.vmid, words)]),
                     }
                 }
             });
@@ -46,15 +48,47 @@ pub fn addresses(pve: &Pve, vms: &[&Guest]) -> Addresses {
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `None` if the VM has no agent, or its agent is not running or reports no address.
-fn address_of(pve: &Pve, vm: &Guest) -> Result<Option<IpAddr>, pve::Error> {
-    let config = pve.vm_config(&vm.node, vm.vmid)?;
-    let Some(config) = config.filter(pve::VmConfig::has_agent) else {
-        return Ok(None);
+/// None if the VM has no agent, or its agent is not running or reports none.
+fn addresses_of(pve: &Pve, vm: &Guest, from: &[IpFrom]) -> Result<Addresses, String> {
+    let failed = |error: pve::Error| match hint_for(&error) {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
     };
-    match pve.interfaces(&vm.node, vm.vmid) {
-        Ok(interfaces) => Ok(best_address(&interfaces, &config.macs())),
-        Err(pve::Error::Refused { status: 500, .. }) => Ok(None),
-        Err(error) => Err(error),
+    let config = pve.vm_config(&vm.node, vm.vmid).map_err(failed)?;
+    let Some(config) = config.filter(pve::VmConfig::has_agent) else {
+        return Ok(Addresses::default());
+    };
+    match pve.interfaces(&vm.node, vm.vmid).map_err(failed)? {
+        Report::Interfaces(interfaces) => {
+            let cards = config.cards();
+            let ips = addresses(&interfaces, &cards);
+            let chosen = choose(from, &cards, &ips);
+            let ip = chosen.map(|(_, address)| address.ip);
+            Ok(Addresses { ip, ips })
+        }
+        Report::Refused(error) => Err(format!(
+            "its guest agent says: {}; {}",
+            error.words,
+            hint_for_agent(&error)
+        )),
+        Report::Unavailable(_) => Ok(Addresses::default()),
+    }
+}
+
+/// What to do about an error of a guest agent.
+pub fn hint_for_agent(error: &AgentError) -> &'static str {
+    match error.reason {
+        Reason::Disabled => {
+            "in the guest, allow guest-network-get-interfaces (block-rpcs or allow-rpcs in \
+             /etc/qemu/qemu-ga.conf, or the options in /etc/sysconfig/qemu-ga) and restart \
+             qemu-guest-agent"
+        }
+        Reason::Unknown => {
+            "in the guest, update qemu-guest-agent: this one is too old to report addresses"
+        }
+        Reason::Frozen => {
+            "the guest's file systems are frozen for a backup, which passes by itself"
+        }
+        Reason::Failed => "in the guest, 'journalctl -u qemu-guest-agent' may say more",
     }
 }

@@ -1,27 +1,77 @@
-//! A guest's network interfaces as its agent reports them, and the address to reach the guest at.
+//! A guest's network interfaces as its agent reports them, and on which of the VM's network cards each
+//! address is.
 
 use std::net::IpAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A network interface inside a guest.
+use crate::pve::property::value_of;
+
+/// What came of asking a guest agent for the guest's interfaces. The owner of the guest controls the agent,
+/// so a report may be wrong or absurd.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(from = "Value")]
+pub enum Report {
+    /// The agent's list.
+    Interfaces(Vec<Interface>),
+    /// The agent answered with an error.
+    Refused(AgentError),
+    /// The server could not ask the agent, in its own words: the VM or the agent is not running.
+    Unavailable(String),
+}
+
+/// A network interface inside a guest.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Interface {
+    /// The guest's name for it.
+    pub name: Option<String>,
     /// The hardware address in lower case; absent for interfaces that are no card.
     pub mac: Option<String>,
     /// As the guest lists them.
     pub addresses: Vec<IpAddr>,
 }
 
-/// The report cannot be trusted: the owner of the guest controls the agent.
-impl From<Value> for Interface {
-    fn from(entry: Value) -> Interface {
+/// A guest agent's own error.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AgentError {
+    /// Why, as far as it can be told.
+    pub reason: Reason,
+    /// In the agent's words.
+    pub words: String,
+}
+
+/// Why a guest agent refuses a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// Its configuration disables it.
+    Disabled,
+    /// It does not have it.
+    Unknown,
+    /// The guest's file systems are frozen for a backup, and until then most commands are disabled.
+    Frozen,
+    /// Something failed.
+    Failed,
+}
+
+impl From<Value> for Report {
+    fn from(result: Value) -> Report {
+        match (&result["error"], result.as_array()) {
+            (Value::Null, list) => {
+                Report::Interfaces(list.into_iter().flatten().map(Interface::from).collect())
+            }
+            (error, _) => Report::Refused(AgentError::from(error)),
+        }
+    }
+}
+
+impl From<&Value> for Interface {
+    fn from(entry: &Value) -> Interface {
         // Indexing what is no object, or has no such key, gives null.
         let addresses = entry["ip-addresses"].as_array().into_iter().flatten();
         let address = |address: &Value| address["ip-address"].as_str()?.parse().ok();
         Interface {
+            name: entry["name"].as_str().map(str::to_owned),
             mac: entry["hardware-address"]
                 .as_str()
                 .map(str::to_ascii_lowercase),
@@ -30,18 +80,116 @@ impl From<Value> for Interface {
     }
 }
 
-/// The first address that other machines can use, of the cards with these hardware addresses, which
-/// are in lower case and in order of preference. IPv4 is preferred over IPv6. Interfaces with other
-/// hardware addresses are internal to the guest: container bridges, tunnels, loopback.
-pub fn best_address(interfaces: &[Interface], macs: &[String]) -> Option<IpAddr> {
-    let cards = macs.iter().flat_map(|mac| {
-        let interfaces = interfaces.iter();
-        interfaces.filter(move |interface| interface.mac.as_ref() == Some(mac))
-    });
-    let addresses = cards.flat_map(|interface| &interface.addresses);
-    let addresses = addresses.copied().filter(is_for_others);
-    // Of several equal ones this is the first.
-    addresses.min_by_key(IpAddr::is_ipv6)
+impl From<&Value> for AgentError {
+    fn from(error: &Value) -> AgentError {
+        const WORDS_AT_MOST: usize = 300;
+
+        let words = error["desc"].as_str().map(str::trim);
+        let words = words.map_or_else(|| error.to_string(), str::to_owned);
+        let reason = if words.contains("frozen") {
+            Reason::Frozen
+        } else if words.contains("disabled") || words.contains("not allowed") {
+            Reason::Disabled
+        } else if error["class"] == "CommandNotFound" {
+            Reason::Unknown
+        } else {
+            Reason::Failed
+        };
+        let words = words.chars().take(WORDS_AT_MOST).collect();
+        AgentError { reason, words }
+    }
+}
+
+/// A network card of a VM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Card {
+    /// Its key: `net0`.
+    pub key: String,
+    /// Its hardware address, in lower case.
+    pub mac: String,
+    /// What cloud-init configures for it; empty if cloud-init does not configure it.
+    pub ipconfig: String,
+}
+
+impl Card {
+    /// The static address that cloud-init configures: of a family, or, without one, IPv4 unless only IPv6
+    /// is configured. `None` if it is dynamic.
+    pub fn static_address(&self, family: Option<Family>) -> Option<IpAddr> {
+        let key = match family {
+            Some(Family::V4) => "ip",
+            None if value_of(&self.ipconfig, "ip").is_some() => "ip",
+            Some(Family::V6) | None => "ip6",
+        };
+        // `10.0.0.5/24`, `dhcp`, `auto`
+        let cidr = value_of(&self.ipconfig, key)?;
+        cidr.split('/').next()?.parse().ok()
+    }
+}
+
+/// IPv4 or IPv6.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> Family {
+        if address.is_ipv4() {
+            Family::V4
+        } else {
+            Family::V6
+        }
+    }
+}
+
+/// An address of a guest that other machines may be able to use.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Address {
+    /// The VM's network card that has it: `net0`; absent if only the guest knows the interface: a container
+    /// bridge, a tunnel.
+    pub card: Option<String>,
+    /// The address.
+    #[serde(rename = "address")]
+    pub ip: IpAddr,
+    /// The guest's name for the interface.
+    pub interface: Option<String>,
+}
+
+/// The addresses of a guest.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Addresses {
+    /// The one to reach it at, if there is one.
+    pub ip: Option<IpAddr>,
+    /// All of them.
+    pub ips: Vec<Address>,
+}
+
+/// The addresses that other machines may be able to use: in the order of the cards, IPv4 first, and at the
+/// end those of interfaces that are no card.
+pub fn addresses(interfaces: &[Interface], cards: &[Card]) -> Vec<Address> {
+    let place = |interface: &Interface| {
+        let mut macs = cards.iter().map(|card| Some(&card.mac));
+        macs.position(|mac| mac == interface.mac.as_ref())
+    };
+    let mut placed: Vec<(usize, Address)> = Vec::new();
+    for interface in interfaces {
+        let place = place(interface);
+        let usable = interface.addresses.iter().copied().filter(is_for_others);
+        placed.extend(usable.map(|ip| {
+            let address = Address {
+                card: place.map(|place| cards[place].key.clone()),
+                ip,
+                interface: interface.name.clone(),
+            };
+            (place.unwrap_or(cards.len()), address)
+        }));
+    }
+    placed.sort_by_key(|(place, address)| (*place, Family::of(address.ip)));
+    placed.into_iter().map(|(_, address)| address).collect()
 }
 
 fn is_for_others(address: &IpAddr) -> bool {
@@ -56,75 +204,161 @@ fn is_for_others(address: &IpAddr) -> bool {
 mod tests {
     use super::*;
     use rstest::rstest;
+    use serde_json::json;
 
-    const CARD: &str = "bc:24:11:00:00:65";
-    const SECOND_CARD: &str = "bc:24:11:00:01:65";
+    const FIRST: &str = "bc:24:11:00:00:65";
+    const SECOND: &str = "bc:24:11:00:01:65";
     const BRIDGE: &str = "02:42:00:00:00:01";
 
-    fn best(told: &[(&str, &str)]) -> Option<String> {
-        let interfaces: Vec<Interface> = told
-            .iter()
-            .map(|(mac, addresses)| Interface {
-                mac: (!mac.is_empty()).then(|| (*mac).to_owned()),
-                addresses: addresses
-                    .split(", ")
-                    .map(|it| it.parse().unwrap())
-                    .collect(),
-            })
-            .collect();
-        let macs = [CARD.to_owned(), SECOND_CARD.to_owned()];
-        best_address(&interfaces, &macs).map(|address| address.to_string())
+    fn cards() -> [Card; 2] {
+        [("net0", FIRST), ("net1", SECOND)].map(|(key, mac)| Card {
+            key: key.to_owned(),
+            mac: mac.to_owned(),
+            ipconfig: String::new(),
+        })
+    }
+
+    /// `net0 10.0.0.5`, or the address alone if it is on no card.
+    fn shown(interfaces: &[(&str, &str)]) -> Vec<String> {
+        let list = interfaces.iter().map(|(mac, addresses)| {
+            let addresses = addresses.split(", ").map(|it| json!({"ip-address": it}));
+            let addresses: Vec<Value> = addresses.collect();
+            json!({"hardware-address": mac, "ip-addresses": addresses})
+        });
+        let Report::Interfaces(interfaces) = Report::from(list.collect::<Value>()) else {
+            panic!("no list");
+        };
+        let found = addresses(&interfaces, &cards()).into_iter();
+        let shown = found.map(|it| match it.card {
+            Some(card) => format!("{card} {}", it.ip),
+            None => it.ip.to_string(),
+        });
+        shown.collect()
     }
 
     #[rstest]
-    #[case::one(&[(CARD, "10.0.0.5")], Some("10.0.0.5"))]
-    #[case::the_first(&[(CARD, "10.0.0.5, 10.0.0.6")], Some("10.0.0.5"))]
-    #[case::not_its_loopback(&[(CARD, "127.0.0.1, ::1, 10.0.0.5")], Some("10.0.0.5"))]
-    #[case::not_a_link_local_one(&[(CARD, "169.254.1.1, fe80::1")], None)]
-    #[case::ipv4_before_ipv6(&[(CARD, "2001:db8::5, 10.0.0.5")], Some("10.0.0.5"))]
-    #[case::ipv4_of_a_later_card(
-        &[(CARD, "2001:db8::5"), (SECOND_CARD, "10.1.0.5")],
-        Some("10.1.0.5")
+    #[case::of_a_card(&[(FIRST, "10.0.0.5")], &["net0 10.0.0.5"])]
+    #[case::several(&[(FIRST, "10.0.0.5, 10.0.0.6")], &["net0 10.0.0.5", "net0 10.0.0.6"])]
+    #[case::upper_case(&[("BC:24:11:00:00:65", "10.0.0.5")], &["net0 10.0.0.5"])]
+    #[case::not_its_loopback(&[(FIRST, "127.0.0.1, ::1, 10.0.0.5")], &["net0 10.0.0.5"])]
+    #[case::not_a_link_local_one(&[(FIRST, "169.254.1.1, fe80::1")], &[])]
+    #[case::ipv4_before_ipv6(
+        &[(FIRST, "2001:db8::5, 10.0.0.5")],
+        &["net0 10.0.0.5", "net0 2001:db8::5"]
     )]
-    #[case::ipv6_if_that_is_all(&[(CARD, "fe80::1, 2001:db8::5")], Some("2001:db8::5"))]
-    #[case::of_the_first_card(
-        &[(SECOND_CARD, "10.1.0.5"), (CARD, "10.0.0.5")],
-        Some("10.0.0.5")
+    #[case::the_first_card_first(
+        &[(SECOND, "10.1.0.5"), (FIRST, "2001:db8::5")],
+        &["net0 2001:db8::5", "net1 10.1.0.5"]
     )]
-    #[case::not_of_a_bridge(
-        &[(BRIDGE, "172.17.0.1"), (CARD, "10.0.0.5")],
-        Some("10.0.0.5")
+    // A bridge over a card, or a VLAN on it, has the card's hardware address.
+    #[case::of_two_interfaces_on_one_card(
+        &[(FIRST, "10.0.0.5"), (FIRST, "10.2.0.5")],
+        &["net0 10.0.0.5", "net0 10.2.0.5"]
     )]
-    #[case::only_of_a_bridge(&[(BRIDGE, "172.17.0.1")], None)]
-    #[case::without_a_mac(&[("", "10.8.0.1")], None)]
-    #[case::nothing_that_is_one(&[(CARD, "0.0.0.0, 224.0.0.1, 255.255.255.255, ::")], None)]
-    #[case::none(&[], None)]
-    fn the_best_address_is_one_that_other_machines_can_use(
-        #[case] told: &[(&str, &str)],
-        #[case] expected: Option<&str>,
+    #[case::a_bridge_inside_the_guest_is_no_card(
+        &[(BRIDGE, "172.17.0.1"), ("", "10.8.0.1"), (FIRST, "10.0.0.5")],
+        &["net0 10.0.0.5", "172.17.0.1", "10.8.0.1"]
+    )]
+    #[case::nothing_that_is_one(&[(FIRST, "0.0.0.0, 224.0.0.1, 255.255.255.255, ::")], &[])]
+    #[case::none(&[], &[])]
+    fn each_usable_address_is_listed_with_its_card(
+        #[case] interfaces: &[(&str, &str)],
+        #[case] expected: &[&str],
     ) {
-        assert_eq!(best(told).as_deref(), expected);
+        assert_eq!(shown(interfaces), expected);
+    }
+
+    #[rstest]
+    #[case::ipv4("ip=10.0.0.5/24,gw=10.0.0.1", [Some("10.0.0.5"), Some("10.0.0.5"), None])]
+    #[case::both(
+        "gw6=fe80::1,ip6=2001:db8::5/64,ip=10.0.0.5/24",
+        [Some("10.0.0.5"), Some("10.0.0.5"), Some("2001:db8::5")]
+    )]
+    #[case::only_ipv6("ip6=2001:db8::5/64", [Some("2001:db8::5"), None, Some("2001:db8::5")])]
+    #[case::ipv6_beside_dhcp("ip=dhcp,ip6=2001:db8::5/64", [None, None, Some("2001:db8::5")])]
+    #[case::dynamic("ip=dhcp,ip6=auto", [None, None, None])]
+    #[case::none("", [None, None, None])]
+    fn a_static_address_is_known_from_the_configuration(
+        #[case] ipconfig: &str,
+        #[case] expected: [Option<&str>; 3],
+    ) {
+        let card = Card {
+            ipconfig: ipconfig.to_owned(),
+            ..cards()[0].clone()
+        };
+        let families = [None, Some(Family::V4), Some(Family::V6)];
+        let known = families.map(|family| card.static_address(family).map(|it| it.to_string()));
+        assert_eq!(known.each_ref().map(Option::as_deref), expected);
     }
 
     #[test]
     fn invalid_parts_of_the_agents_report_are_ignored() {
-        let data = r#"[{"name":"lo","hardware-address":"00:00:00:00:00:00","ip-addresses":[
-            {"ip-address":"127.0.0.1","ip-address-type":"ipv4","prefix":8}]},
-            {"name":"eth0","hardware-address":"BC:24:11:00:00:65","ip-addresses":[{"ip-address":7},
-            {"ip-address":"x"},{"ip-address":"10.0.0.5"}]},{"name":"sit0"},7]"#;
-        let interfaces: Vec<Interface> = serde_json::from_str(data).unwrap();
-        let seen: Vec<(Option<&str>, usize)> = interfaces
+        let report = Report::from(json!([
+            {"name": "lo", "hardware-address": "00:00:00:00:00:00", "ip-addresses": [
+                {"ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8}]},
+            {"name": "eth0", "hardware-address": "BC:24:11:00:00:65", "ip-addresses": [
+                {"ip-address": 7}, {"ip-address": "x"}, {"ip-address": "10.0.0.5"}]},
+            {"name": "sit0"},
+            7
+        ]));
+        let Report::Interfaces(interfaces) = report else {
+            panic!("no list");
+        };
+        let seen: Vec<(Option<&str>, Option<&str>, usize)> = interfaces
             .iter()
-            .map(|interface| (interface.mac.as_deref(), interface.addresses.len()))
+            .map(|it| (it.name.as_deref(), it.mac.as_deref(), it.addresses.len()))
             .collect();
         assert_eq!(
             seen,
             [
-                (Some("00:00:00:00:00:00"), 1),
-                (Some(CARD), 1),
-                (None, 0),
-                (None, 0)
+                (Some("lo"), Some("00:00:00:00:00:00"), 1),
+                (Some("eth0"), Some(FIRST), 1),
+                (Some("sit0"), None, 0),
+                (None, None, 0)
             ]
         );
+    }
+
+    #[rstest]
+    #[case::disabled(
+        json!({"class": "CommandNotFound", "desc": "Command x has been disabled"}),
+        Reason::Disabled,
+        "Command x has been disabled"
+    )]
+    #[case::not_allowed(
+        json!({"class": "GenericError", "desc": "the command is not allowed"}),
+        Reason::Disabled,
+        "the command is not allowed"
+    )]
+    #[case::disabled_with_another_class(
+        json!({"class": "GenericError", "desc": "Command x has been disabled: the command is not allowed"}),
+        Reason::Disabled,
+        "Command x has been disabled: the command is not allowed"
+    )]
+    #[case::disabled_for_the_moment(
+        json!({"class": "CommandNotFound", "desc": "Command x has been disabled: the agent is in frozen state"}),
+        Reason::Frozen,
+        "Command x has been disabled: the agent is in frozen state"
+    )]
+    #[case::unknown_to_an_old_agent(
+        json!({"class": "CommandNotFound", "desc": "The command x has not been found"}),
+        Reason::Unknown,
+        "The command x has not been found"
+    )]
+    #[case::something_else(
+        json!({"class": "GenericError", "desc": "failed to get MAC address of ens18: No such device\n"}),
+        Reason::Failed,
+        "failed to get MAC address of ens18: No such device"
+    )]
+    #[case::of_another_form(json!("no"), Reason::Failed, "\"no\"")]
+    #[case::of_no_form(json!({"code": 7}), Reason::Failed, "{\"code\":7}")]
+    fn an_error_of_the_agent_is_kept_in_its_own_words(
+        #[case] error: Value,
+        #[case] reason: Reason,
+        #[case] words: &str,
+    ) {
+        let words = words.to_owned();
+        let expected = Report::Refused(AgentError { reason, words });
+        assert_eq!(Report::from(json!({"error": error})), expected);
     }
 }

@@ -146,9 +146,50 @@ fn a_configuration_is_read() {
     assert_eq!(config.storages(), BTreeSet::from(["data".into()]));
     assert_eq!(config.bridges(), BTreeSet::from(["vmbr0".into()]));
     assert_eq!(config.size_of("scsi0"), Some(Size(2 << 30)));
-    assert_eq!(config.macs(), ["bc:24:11:c6:8e:7f"]);
+    assert_eq!(config.cards()[0].mac, "bc:24:11:c6:8e:7f");
     assert!(config.has_agent() && config.has_cloud_init_drive());
     assert_eq!(config.option("cores"), Some("1"));
+}
+
+#[test]
+fn a_bridge_inside_a_guest_is_on_no_network_card() {
+    let report = answered("agent-interfaces-docker", |pve| {
+        pve.interfaces(&node("pve1"), Vmid(283))
+    });
+    let Report::Interfaces(interfaces) = report.unwrap() else {
+        panic!("no list");
+    };
+    let net0 = "virtio=BC:24:11:51:13:54,bridge=vmbr0".to_owned();
+    let cards = VmConfig::of([("net0".to_owned(), net0)]).cards();
+    let seen = addresses(&interfaces, &cards).into_iter().map(|it| {
+        let (card, interface) = (
+            it.card.unwrap_or_default(),
+            it.interface.unwrap_or_default(),
+        );
+        format!("{card} {} {interface}", it.ip)
+    });
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        [
+            "net0 10.77.0.184 eth0",
+            "net0 fd00::5 eth0",
+            "net0 2001:db8::5 eth0",
+            " 172.17.0.1 docker0",
+            " 172.18.0.1 br-0f1e2d3c"
+        ]
+    );
+}
+
+#[test]
+fn a_guest_agents_error_comes_with_status_200() {
+    let report = answered("agent-command-disabled", |pve| {
+        pve.interfaces(&node("pve1"), Vmid(284))
+    });
+    let error = AgentError {
+        reason: Reason::Disabled,
+        words: "Command guest-network-get-interfaces has been disabled".to_owned(),
+    };
+    assert_eq!(report.unwrap(), Report::Refused(error));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::pve::interfaces::Card;
 use crate::pve::property::{bare_value, flag, is_drive, is_net, mac, parts, value_of};
 use crate::pve::size::Size;
 use crate::pve::types::{Guest, GuestKind, Node, Vmid};
@@ -148,12 +149,29 @@ impl VmConfig {
         nets.filter_map(|(_, net)| bridge(net)).collect()
     }
 
-    /// The hardware addresses of its network cards, `net0` first, in lower case.
-    pub fn macs(&self) -> Vec<String> {
+    /// Its network cards, `net0` first.
+    pub fn cards(&self) -> Vec<Card> {
         let mut nets: Vec<(&str, &str)> = self.options_where(is_net).collect();
         nets.sort_by_key(|(key, _)| (key.len(), *key));
-        let macs = nets.into_iter().filter_map(|(_, net)| mac(net));
-        macs.map(str::to_ascii_lowercase).collect()
+        let card = |(key, net): (&str, &str)| {
+            let ipconfig = self.option(&key.replace("net", "ipconfig"));
+            Some(Card {
+                key: key.to_owned(),
+                mac: mac(net)?.to_ascii_lowercase(),
+                ipconfig: ipconfig
+                    .filter(|_| self.is_network_configured())
+                    .unwrap_or_default()
+                    .to_owned(),
+            })
+        };
+        nets.into_iter().filter_map(card).collect()
+    }
+
+    /// Whether the guest gets the `ipconfigN` options: through cloud-init's drive, unless a file of the
+    /// administrator's replaces the network part.
+    fn is_network_configured(&self) -> bool {
+        let cicustom = self.option("cicustom").unwrap_or_default();
+        self.has_cloud_init_drive() && value_of(cicustom, "network").is_none()
     }
 
     /// The drives that hold a volume of a storage, with that storage: disks, CD images and the drive of
@@ -253,19 +271,50 @@ mod tests {
     }
 
     #[test]
-    fn macs_are_in_the_order_of_the_cards() {
+    fn cards_are_in_the_order_of_their_numbers() {
         let config = config(
-            r#"{"net10":"virtio=BC:24:11:00:00:0A,bridge=vmbr0",
-                "net2":"e1000=BC:24:11:00:00:02,bridge=vmbr0","net0":"virtio=BC:24:11:00:00:00"}"#,
+            r#"{"net10":"virtio=BC:24:11:00:00:0A,bridge=vmbr0","ide2":"data:cloudinit,media=cdrom",
+                "net2":"e1000=BC:24:11:00:00:02,bridge=vmbr0","net0":"virtio=BC:24:11:00:00:00",
+                "ipconfig0":"ip=dhcp","ipconfig10":"ip=10.0.0.5/24"}"#,
         );
+        let card = |key: &str, mac: &str, ipconfig: &str| Card {
+            key: key.to_owned(),
+            mac: mac.to_owned(),
+            ipconfig: ipconfig.to_owned(),
+        };
         assert_eq!(
-            config.macs(),
+            config.cards(),
             [
-                "bc:24:11:00:00:00",
-                "bc:24:11:00:00:02",
-                "bc:24:11:00:00:0a"
+                card("net0", "bc:24:11:00:00:00", "ip=dhcp"),
+                card("net2", "bc:24:11:00:00:02", ""),
+                card("net10", "bc:24:11:00:00:0a", "ip=10.0.0.5/24")
             ]
         );
+    }
+
+    #[rstest]
+    #[case::through_the_drive("data:cloudinit,media=cdrom", "", "ip=10.0.0.5/24")]
+    #[case::without_a_drive("none,media=cdrom", "", "")]
+    #[case::replaced("data:cloudinit,media=cdrom", "network=local:snippets/net.yaml", "")]
+    #[case::another_part_replaced(
+        "data:cloudinit,media=cdrom",
+        "user=local:snippets/u.yaml",
+        "ip=10.0.0.5/24"
+    )]
+    fn a_card_is_configured_if_the_guest_gets_that(
+        #[case] drive: &str,
+        #[case] cicustom: &str,
+        #[case] expected: &str,
+    ) {
+        let options = [
+            ("net0", "virtio=BC:24:11:00:00:00,bridge=vmbr0"),
+            ("ipconfig0", "ip=10.0.0.5/24"),
+            ("ide2", drive),
+            ("cicustom", cicustom),
+        ];
+        let config = VmConfig::of(options.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        let ipconfigs: Vec<String> = config.cards().into_iter().map(|it| it.ipconfig).collect();
+        assert_eq!(ipconfigs, [expected]);
     }
 
     #[test]

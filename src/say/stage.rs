@@ -93,16 +93,6 @@ impl Step {
             Step::Address => "its address is not known yet".to_owned(),
         }
     }
-
-    /// What to do if it takes too long, where that is more than to resume.
-    pub fn hint_if_slow(&self) -> Option<String> {
-        (*self == Step::Address).then(|| {
-            format!(
-                "the guest must have qemu-guest-agent installed and running, and an address; {RESUME}, \
-                 with a longer --timeout if it starts slowly"
-            )
-        })
-    }
 }
 
 impl Unfinished {

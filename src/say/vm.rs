@@ -1,10 +1,9 @@
 //! A VM: where it is or will be, and one that exists.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use crate::pve::types::{Node, Upid, VmName, Vmid};
-use crate::pve::{Identity, VmConfig};
+use crate::pve::{Addresses, Identity, VmConfig};
 use crate::say::failure::{Facts, Started};
 
 /// A VM by its VMID, name and node, whether or not it exists yet.
@@ -47,8 +46,8 @@ pub struct Existing {
     pub created: bool,
     /// The task that created it, if known.
     pub upid: Option<Upid>,
-    /// Its address, if it was asked for and is known.
-    pub ip: Option<IpAddr>,
+    /// Its addresses, if they were asked for and are known.
+    pub addresses: Option<Addresses>,
     /// What its tasks warned of.
     pub warnings: Vec<String>,
     /// Its configuration as last read; absent once something was changed since.
@@ -64,7 +63,7 @@ impl Existing {
             vm,
             created: false,
             upid: None,
-            ip: None,
+            addresses: None,
             warnings: Vec::new(),
             identity: config.as_ref().map(VmConfig::identity),
             config,

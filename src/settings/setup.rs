@@ -1,9 +1,11 @@
 //! How a VM is to be set up, and whether a template, or a VM that exists, can be.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use snafu::{OptionExt, Snafu, ensure};
 
+use super::ip_from::IpFrom;
 use super::resize::{NewSize, Resize};
 use super::{Settings, asks_for_new_volume};
 use crate::ledger::Growth;
@@ -19,14 +21,14 @@ pub struct Setup {
     pub resizes: Vec<Resize>,
     /// Whether it shall run.
     pub start: bool,
-    /// Whether its address shall be known.
-    pub address: bool,
+    /// Whether an address of it shall be known, and where that may come from.
+    pub address: Option<Vec<IpFrom>>,
 }
 
 impl Setup {
     /// Whether a template or a VM may be unfit for it.
     pub fn may_not_fit(&self) -> bool {
-        !self.settings.is_empty() || !self.resizes.is_empty() || self.address
+        !self.settings.is_empty() || !self.resizes.is_empty() || self.address.is_some()
     }
 
     /// Whether a clone of the template with this VMID and configuration can be set up so, and what relative
@@ -64,11 +66,13 @@ impl Setup {
 
     /// Whether an existing VM can. A disk that is larger stays so, and a new volume takes no disk's place.
     pub fn fit_of_vm(&self, vmid: Vmid, config: &VmConfig) -> Result<(), Unfit> {
-        if self.address {
+        if let Some(from) = &self.address {
+            let known = self.static_address(config);
             match self.settings.value_of("agent") {
                 Some(agent) => ensure!(is_agent_on(agent), AgentTurnedOffSnafu),
-                None => ensure!(config.has_agent(), NoAgentSnafu { vmid }),
+                None => ensure!(config.has_agent(), NoAgentSnafu { vmid, known }),
             }
+            self.check_cards(from, config)?;
         }
         let disks = config.disks();
         for Resize { disk, .. } in &self.resizes {
@@ -78,6 +82,27 @@ impl Setup {
             }
         }
         Ok(())
+    }
+
+    /// Whether the network cards that `--ip-from` names exist.
+    fn check_cards(&self, from: &[IpFrom], config: &VmConfig) -> Result<(), Unfit> {
+        for from in from {
+            let IpFrom::Card(card) = from else { continue };
+            let given = self.settings.value_of(card);
+            if given.or(config.option(card)).is_none() {
+                let cards: Vec<String> = config.cards().into_iter().map(|it| it.key).collect();
+                return NoCardSnafu { card, cards }.fail();
+            }
+        }
+        Ok(())
+    }
+
+    /// The address that cloud-init gives to the first network card, if the configuration says which.
+    fn static_address(&self, config: &VmConfig) -> Option<IpAddr> {
+        let mut card = config.cards().into_iter().next()?;
+        let ipconfig = self.settings.value_of(&card.key.replace("net", "ipconfig"));
+        card.ipconfig = ipconfig.map_or(card.ipconfig, str::to_owned);
+        card.static_address(None)
     }
 }
 
@@ -104,13 +129,28 @@ pub enum Unfit {
     #[snafu(display("already has a disk {disk}, and --set {disk} asks for a new one"))]
     DiskThere { disk: String },
 
-    #[snafu(display("has its guest agent disabled, and only the agent reports an address"))]
-    NoAgent { vmid: Vmid },
+    #[snafu(display("{}", no_agent(*known)))]
+    NoAgent { vmid: Vmid, known: Option<IpAddr> },
+
+    #[snafu(display("has no network card '{card}' (it has: {})", match cards[..] {
+        [] => "none".to_owned(),
+        _ => cards.join(", "),
+    }))]
+    NoCard { card: String, cards: Vec<String> },
 
     #[snafu(display(
         "would have its guest agent disabled by --set agent, and only the agent reports an address"
     ))]
     AgentTurnedOff,
+}
+
+/// That a VM's guest agent is disabled, where it perhaps has a static address.
+pub fn no_agent(known: Option<IpAddr>) -> String {
+    let what = match known {
+        Some(address) => format!("can confirm its static address {address}"),
+        None => "reports an address".to_owned(),
+    };
+    format!("has its guest agent disabled, and only the agent {what}")
 }
 
 impl Unfit {
@@ -126,10 +166,20 @@ impl Unfit {
             Unfit::DiskThere { disk } => format!(
                 "to enlarge that disk: --resize {disk}=SIZE; to add another one, use another key, like scsi1"
             ),
-            Unfit::NoAgent { vmid } => format!(
-                "if the agent is installed in it: --set agent=1, or on its node, for all clones: qm set \
-                 {vmid} --agent 1"
-            ),
+            Unfit::NoAgent { vmid, known } => {
+                let unconfirmed = known.map_or(
+                    "",
+                    |_| "; or --start instead of --wait-ip, which does not wait for the address",
+                );
+                format!(
+                    "if the agent is installed in it: --set agent=1, or on its node, for all clones: qm set \
+                     {vmid} --agent 1{unconfirmed}"
+                )
+            }
+            Unfit::NoCard { .. } => {
+                "name one of its network cards with --ip-from, or a network like 10.0.0.0/8"
+                    .to_owned()
+            }
             Unfit::AgentTurnedOff => "leave one of the two out".to_owned(),
             Unfit::NoDisk { .. } => return None,
         })
@@ -159,7 +209,7 @@ mod tests {
             settings: Settings::gather(&set, &[]).unwrap(),
             resizes: resizes.collect(),
             start: address,
-            address,
+            address: address.then(Vec::new),
         }
     }
 
@@ -208,6 +258,50 @@ mod tests {
         let setup = setup(set, &[], true);
         let unfit = setup.fit_of_template(Vmid(9000), &template(agent)).err();
         assert_eq!(unfit.map(|unfit| unfit.to_string()).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case::one_it_has("net0", &[], None)]
+    #[case::one_it_lacks("net7", &[], Some("has no network card 'net7' (it has: net0, net1)"))]
+    #[case::one_that_is_set("net7", &["net7=virtio,bridge=vmbr0"], None)]
+    #[case::any_in_a_network("10.0.0.0/8", &[], None)]
+    fn an_address_is_expected_on_a_card_that_exists(
+        #[case] from: &str,
+        #[case] set: &[&str],
+        #[case] expected: Option<&str>,
+    ) {
+        let nets = ["net0", "net1"].map(|net| {
+            let card = "virtio=BC:24:11:00:00:65,bridge=vmbr0";
+            (net.to_owned(), card.to_owned())
+        });
+        let agent = ("agent".to_owned(), "1".to_owned());
+        let config = VmConfig::of(nets.into_iter().chain([agent]));
+        let setup = Setup {
+            address: Some(vec![from.parse().unwrap()]),
+            ..setup(set, &[], false)
+        };
+        let unfit = setup.fit_of_vm(Vmid(101), &config).err();
+        assert_eq!(unfit.map(|unfit| unfit.to_string()).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case::configured("ip=10.0.0.5/24", &[], "can confirm its static address 10.0.0.5")]
+    #[case::set("ip=dhcp", &["ipconfig0=ip=10.0.0.6/24"], "can confirm its static address 10.0.0.6")]
+    #[case::dynamic("ip=dhcp", &[], "reports an address")]
+    fn without_an_agent_nobody_can_tell_whether_a_vm_has_its_static_address(
+        #[case] ipconfig0: &str,
+        #[case] set: &[&str],
+        #[case] what: &str,
+    ) {
+        let options = [
+            ("net0", "virtio=BC:24:11:00:00:65,bridge=vmbr0"),
+            ("ide2", "data:cloudinit,media=cdrom"),
+            ("ipconfig0", ipconfig0),
+        ];
+        let config = VmConfig::of(options.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        let unfit = setup(set, &[], true).fit_of_vm(Vmid(101), &config).err();
+        let words = format!("has its guest agent disabled, and only the agent {what}");
+        assert_eq!(unfit.map(|unfit| unfit.to_string()), Some(words));
     }
 
     #[rstest]

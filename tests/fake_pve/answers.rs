@@ -63,11 +63,6 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
         ("GET", ["cluster", "status"]) => quorum::status(cluster, token, &params),
         ("GET", ["nodes"]) => node_rows::list(cluster, token, &params),
         ("GET", ["cluster", "nextid"]) => nextid(cluster, &params),
-        ("GET", ["nodes"]) => {
-            params.check(&[])?;
-            Ok(success(&json!(cluster.node_rows(token))))
-        }
-        ("GET", ["cluster", "status"]) => places::cluster_status(cluster, token, &params),
         ("GET", ["pools"]) => places::pools(cluster, token, &params),
         ("GET", ["nodes", node, "storage"]) => places::storages(cluster, token, node, &params),
         ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, token, node, &params),

@@ -10,40 +10,6 @@ use super::http::Answer;
 use super::params::Params;
 use super::replies::{proxied, success};
 
-/// `GET /cluster/status`. Without a cluster there is a row of the node only.
-pub(super) fn cluster_status(
-    cluster: &Cluster,
-    token: &str,
-    params: &Params,
-) -> Result<Answer, Answer> {
-    cluster.acl_of(token).check("/", "Sys.Audit")?;
-    params.check(&[])?;
-    let names = &cluster.setup.nodes;
-    let is_cluster = names.len() > 1;
-    let nodes = names.iter().zip(1..).map(|(name, number)| {
-        json!({
-            "id": format!("node/{name}"),
-            "ip": format!("10.77.0.{number}"),
-            "level": "",
-            "local": u8::from(number == 1),
-            "name": name,
-            "nodeid": if is_cluster { number } else { 0 },
-            "online": u8::from(!cluster.is_offline(name)),
-            "type": "node",
-        })
-    });
-    let itself = json!({
-        "id": "cluster",
-        "name": "lab",
-        "nodes": names.len(),
-        "quorate": u8::from(!cluster.setup.no_quorum),
-        "type": "cluster",
-        "version": 2,
-    });
-    let rows = is_cluster.then_some(itself).into_iter().chain(nodes);
-    Ok(proxied(&rows.collect::<Value>()))
-}
-
 /// `GET /nodes/{node}/storage`. Those on which the token has no privilege are left out.
 pub(super) fn storages(
     cluster: &Cluster,
