@@ -354,7 +354,7 @@ mod tests {
     #[case::off(&[(6, "off")], Some((6, "it does not run, so nobody can tell its address")))]
     #[case::without_agent(
         &[(1, "silent"), (1, "no agent")],
-        Some((2, "it has no guest agent, and only that could tell the address"))
+        Some((2, "it has its guest agent disabled, and only the agent reports an address"))
     )]
     fn what_stays_ends_the_wait(
         #[case] story: &[(usize, &str)],
