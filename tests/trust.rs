@@ -302,12 +302,12 @@ fn a_server_that_sends_its_intermediate_authority_is_trusted_by_the_root() {
 fn a_server_that_does_not_send_its_intermediate_authority_has_an_incomplete_chain() {
     let fake = FakePve::start_tls_as(setup(), Shown::WithoutIntermediate);
     let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
-    let reason = "its certificate was issued by CN=Lab Servers, and the chain is incomplete: the server \
-                  did not send the certificate of that authority, which is not trusted here";
+    let reason = "its certificate was issued by Lab Servers (Lab), and the chain is incomplete: the \
+                  server did not send the certificate of that authority, which is not trusted here";
     let hint = format!(
-        "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate and then those \
-         of all intermediate authorities; or, if CN=Lab Servers is a root authority: PROXMOX_CA_FILE=its \
-         certificate; or {}",
+        "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate and then \
+         those of all intermediate authorities; or, if Lab Servers (Lab) is a root authority: \
+         PROXMOX_CA_FILE=its certificate; or {}",
         compare(&fake, NOT_BY_FILE)
     );
     assert_eq!(seen.run(LIST), not_trusted(&fake, reason, &hint));
@@ -318,9 +318,9 @@ fn a_server_that_does_not_send_its_intermediate_authority_has_an_incomplete_chai
 fn an_authority_that_is_not_trusted_is_named() {
     let fake = FakePve::start_tls_as(setup(), Shown::WithIntermediate);
     let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
-    let reason = format!("{UNKNOWN_AUTHORITY}: CN=Lab Root");
+    let reason = format!("{UNKNOWN_AUTHORITY}: Lab Root (Lab)");
     let hint = format!(
-        "PROXMOX_CA_FILE=the certificate of CN=Lab Root; or {}",
+        "PROXMOX_CA_FILE=the certificate of Lab Root (Lab); or {}",
         compare(&fake, NOT_BY_FILE)
     );
     assert_eq!(seen.run(LIST), not_trusted(&fake, &reason, &hint));

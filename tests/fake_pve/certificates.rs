@@ -112,7 +112,9 @@ fn authority() -> (Certificate, Issuer<'static, KeyPair>) {
 fn authorities() -> (Certificate, Certificate, Issuer<'static, KeyPair>) {
     let params = |name: &str| {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
+        let names = &mut params.distinguished_name;
+        names.push(DnType::CommonName, name);
+        names.push(DnType::OrganizationName, "Lab");
         set_days(&mut params, CA_DAYS);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params

@@ -13,13 +13,16 @@ use x509_cert::Certificate;
 use x509_cert::certificate::Version;
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{DateTime, Decode};
-use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::name::{DirectoryString, GeneralName};
 use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
+use x509_cert::name::Name;
 use x509_cert::spki::SubjectPublicKeyInfoOwned as SubjectPublicKeyInfo;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// Messages list at most this many names.
 const NAMES_AT_MOST: usize = 8;
+/// Messages show this much of a name.
+const CHARACTERS_AT_MOST: usize = 60;
 
 /// The SHA-256 of a certificate, which identifies it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,9 +120,9 @@ pub struct Details {
     /// Whether it may sign others. Certificates before version 3 do not say.
     pub may_sign: bool,
     /// Whom it is about.
-    pub subject: String,
+    pub subject: Name,
     /// Who has signed it.
-    pub issuer: String,
+    pub issuer: Name,
     /// Whether its version or key is one that verifiers no longer accept.
     pub is_outdated: bool,
 }
@@ -138,8 +141,8 @@ impl Details {
             not_after: body.validity().not_after.to_unix_duration(),
             names: names.iter().filter_map(name).take(NAMES_AT_MOST).collect(),
             may_sign: constraints.map_or(is_old, |(_, constraints)| constraints.ca),
-            subject: body.subject().to_string(),
-            issuer: body.issuer().to_string(),
+            subject: body.subject().clone(),
+            issuer: body.issuer().clone(),
             is_outdated: is_old || has_short_key(body.subject_public_key_info()),
         })
     }
@@ -149,6 +152,27 @@ impl Details {
     /// Whether its issuer is its subject.
     pub fn is_self_signed(&self) -> bool {
         self.issuer == self.subject
+    }
+
+    /// Whether it was signed by the authority that each Proxmox VE cluster has of its own.
+    pub fn is_of_cluster(&self) -> bool {
+        let organization = self.issuer.organization().ok().flatten();
+        organization.is_some_and(|it| it.value() == "PVE Cluster Manager CA")
+    }
+
+    /// `R11 (Let's Encrypt)`: who has signed it, for messages. Anybody may have made it up.
+    pub fn issuer_name(&self) -> String {
+        let shown = |name: Option<DirectoryString>| {
+            Some(name?.value().chars().take(CHARACTERS_AT_MOST).collect())
+        };
+        let name: Option<String> = shown(self.issuer.common_name().ok().flatten());
+        let organization: Option<String> = shown(self.issuer.organization().ok().flatten());
+        match (name, organization) {
+            (Some(name), Some(organization)) => format!("{name} ({organization})"),
+            (name, organization) => name
+                .or(organization)
+                .unwrap_or_else(|| "an authority without a name".to_owned()),
+        }
     }
 }
 
@@ -236,6 +260,7 @@ mod tests {
         let details = Details::of(leaf.der()).unwrap();
         assert_eq!(details.names, ["pve1.lan", "192.0.2.7", "2001:db8::7"]);
         assert!(!details.may_sign && !details.is_outdated);
+        assert_eq!(details.issuer_name(), "rcgen self signed cert");
         let last_day = Day::at(details.not_after).unwrap();
         assert_eq!(last_day.to_string(), "4096-01-01");
     }

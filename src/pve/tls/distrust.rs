@@ -12,9 +12,6 @@ use crate::pve::tls::certificate::{Day, Details, Fingerprint};
 /// The keys of servers and authorities that can be verified here.
 pub const VERIFIABLE_KEYS: &str = "RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519";
 
-/// In the name of the authority that each Proxmox VE cluster has of its own.
-const CLUSTER_AUTHORITY: &str = "PVE Cluster Manager CA";
-
 /// What is wrong with the certificate that a server presented.
 #[derive(Clone, PartialEq, Eq, Debug, Snafu)]
 #[allow(missing_docs)]
@@ -131,14 +128,13 @@ impl Distrust {
         while let Some(index) = others.iter().position(|it| it.subject == last.issuer) {
             last = others.swap_remove(index);
         }
-        if last.issuer.contains(CLUSTER_AUTHORITY) {
+        let issuer = last.issuer_name();
+        if last.is_of_cluster() {
             Distrust::UnknownAuthority { name: None }
         } else if last == leaf {
-            let issuer = shortened(&last.issuer);
             Distrust::IncompleteChain { issuer }
         } else {
-            let name = Some(shortened(&last.issuer));
-            Distrust::UnknownAuthority { name }
+            Distrust::UnknownAuthority { name: Some(issuer) }
         }
     }
 
@@ -189,11 +185,6 @@ fn clock() -> String {
     Day::today().map_or_else(String::new, |today| {
         format!("; this machine's clock says {today}")
     })
-}
-
-/// A name that anybody may have made up.
-fn shortened(name: &str) -> String {
-    name.chars().take(120).collect()
 }
 
 fn behind_colon(name: Option<&str>) -> String {
