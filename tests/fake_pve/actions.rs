@@ -59,7 +59,8 @@ impl Cluster {
         vmid: u32,
         work: Work,
     ) -> String {
-        if !matches!(work, Work::FileStart) {
+        let is_filed = matches!(work, Work::FileStart);
+        if !is_filed {
             self.wait_for_lock(vmid);
         }
         let kind = match work {
@@ -83,7 +84,7 @@ impl Cluster {
             exit: None,
             looks_left: self.setup.task_looks,
         });
-        if self.setup.task_looks == 0 {
+        if self.setup.task_looks == 0 || is_filed {
             self.finish_action(self.actions.len() - 1);
         }
         upid

@@ -116,6 +116,7 @@ fn a_vm_under_ha_runs_some_time_after_its_task_is_over() {
     let fake = with(json!({
         "guests": [{"vmid": 101, "ha": "stopped"}],
         "ha_requests": 5,
+        "task_looks": 9,
     }))
     .fake;
     let upid = started(&fake);
