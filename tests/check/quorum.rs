@@ -4,6 +4,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::ground::{all_but, at, cluster, fake, lines, that_are};
+use crate::fake_pve::FakePve;
 use crate::homelab::{Homelab, StateDir};
 
 /// A cluster of these nodes, of which some are offline.
@@ -109,27 +110,30 @@ fn a_node_that_is_offline_may_hide_a_vm_of_any_name() {
 #[case::one_is_enough(false, "warn", 0)]
 #[case::none_has_it(true, "FAIL", 1)]
 fn a_host_without_quorum_is_a_failure_if_no_other_has_it(
-    #[case] everywhere: bool,
+    #[case] is_alone: bool,
     #[case] verdict: &str,
     #[case] exit: i32,
 ) {
-    let first = fake(cluster_of(
-        &["pve1", "pve2", "pve3"],
-        &["pve2", "pve3"],
-        true,
-    ));
-    let second = fake(cluster_of(&["pve1", "pve2", "pve3"], &["pve1"], everywhere));
+    let fake = fake(cluster_of(&["pve1", "pve2", "pve3"], &[], false));
+    let cut_off = FakePve::start_cut_off(&fake, "pve1");
+    let hosts = if is_alone {
+        cut_off.url()
+    } else {
+        format!("{},{}", cut_off.url(), fake.url())
+    };
     let state = StateDir::new();
-    let seen = Homelab::at(&first)
-        .env("PROXMOX_HOST", &format!("{},{}", first.url(), second.url()))
-        .in_state(&state)
-        .run("proxmox check");
-    let line = format!(
-        "{verdict}  quorum at 127.0.0.1:PORT: lost; nodes online: 1 of 3, offline: pve2, pve3; {LOST}"
+    let run = |words: &str| {
+        let homelab = Homelab::at(&fake).env("PROXMOX_HOST", &hosts);
+        homelab.in_state(&state).run(words)
+    };
+    let seen = run("proxmox check debian-12");
+    let at = if is_alone { "" } else { " at 127.0.0.1:PORT" };
+    let line =
+        format!("{verdict}  quorum{at}: lost; nodes online: 1 of 3, offline: pve2, pve3; {LOST}");
+    let told = that_are(
+        &format!("{verdict}  quorum"),
+        &lines(&seen, &cut_off, &state),
     );
-    assert_eq!(
-        that_are(&format!("{verdict}  quorum"), &lines(&seen, &first, &state))[0],
-        line
-    );
-    assert_eq!(seen.exit, Some(exit));
+    assert_eq!((told, seen.exit), (vec![line], Some(exit)));
+    assert_eq!(run("proxmox vm create web-1 debian-12").exit, Some(exit));
 }

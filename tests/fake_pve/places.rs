@@ -1,4 +1,4 @@
-//! What a cluster consists of beside its guests: nodes, storages and pools.
+//! What a cluster consists of beside its nodes and guests: storages and pools.
 
 use std::collections::BTreeSet;
 
