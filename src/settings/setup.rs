@@ -144,7 +144,7 @@ pub enum Unfit {
     AgentTurnedOff,
 }
 
-/// That a VM's guest agent is disabled, where it perhaps has a static address.
+/// That the guest agent of a VM is disabled, which alone could confirm a static address.
 pub fn no_agent(known: Option<IpAddr>) -> String {
     let what = match known {
         Some(address) => format!("can confirm its static address {address}"),
