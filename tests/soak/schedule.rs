@@ -1,0 +1,466 @@
+//! A schedule: a cluster, the runs, and what goes wrong at which of their requests. It follows from its
+//! seed alone.
+
+use std::fmt;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+pub(super) const TEMPLATE: u32 = 9000;
+const TEMPLATES: [&str; 2] = ["debian-12", "debian-13"];
+const NAMES: [&str; 2] = ["web", "db"];
+
+#[derive(Clone, Debug)]
+pub(super) struct Schedule {
+    pub(super) seed: u64,
+    /// The fake's setup.
+    pub(super) cluster: Value,
+    pub(super) runs: Vec<Order>,
+    pub(super) events: Vec<Event>,
+    /// Whether all tasks and late requests come to their end before the clean runs.
+    pub(super) settles: bool,
+}
+
+/// One run of the program.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) name: &'static str,
+    pub(super) template: &'static str,
+    pub(super) ensure: bool,
+    pub(super) vmid: Option<u32>,
+    /// Other options of the clone, each with its value if it has one.
+    pub(super) clone: Vec<&'static str>,
+    pub(super) set: Vec<&'static str>,
+    pub(super) resize: Option<&'static str>,
+    pub(super) start: bool,
+    pub(super) timeout: f64,
+    /// At which request of the run before it begins; else after all runs before.
+    pub(super) begins_at: Option<usize>,
+}
+
+/// What happens when a run sends a request.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) run: usize,
+    pub(super) at: Kind,
+    /// Which request of this kind, counted from 1.
+    pub(super) nth: usize,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Any,
+    List,
+    Clone,
+    Task,
+    Config,
+    Set,
+    Resize,
+    Start,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    /// In the words of a story.
+    Fault(Value),
+    /// `kill -9`; whether the request is acted upon.
+    Kill { acted: bool },
+    /// SIGTERM or SIGINT.
+    Interrupt { acted: bool, term: bool },
+    /// What others do before the request is acted upon.
+    Others(Vec<Act>),
+    /// The same, and so many requests of all runs later this.
+    OthersTwice(Act, usize, Act),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Act {
+    Create {
+        at: At,
+        name: Whose,
+        is_being_made: bool,
+    },
+    Finish(At),
+    Delete(At),
+    Move(At),
+    Rename(At, Whose),
+    Edit(At),
+    Lock(At),
+    Unlock(At),
+    /// The node with this index.
+    Hide(usize),
+    Show(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum At {
+    /// The VMID that the request is about, or that was asked for last.
+    Asked,
+    /// The first free one.
+    Next,
+    Vmid(u32),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whose {
+    /// The name of the VM that the run creates.
+    Ours,
+    Another,
+}
+
+impl Order {
+    pub(super) fn line(&self) -> String {
+        let mut words = vec![format!(
+            "proxmox vm create {} {} --json --poll-interval 0.02 --request-timeout 0.3 --timeout {}",
+            self.name, self.template, self.timeout
+        )];
+        words.extend(self.ensure.then(|| "--ensure".to_owned()));
+        words.extend(self.vmid.map(|vmid| format!("--vmid {vmid}")));
+        words.extend(self.clone.iter().map(ToString::to_string));
+        words.extend(self.set.iter().map(|set| format!("--set {set}")));
+        words.extend(self.resize.map(|size| format!("--resize {size}")));
+        words.extend(self.start.then(|| "--start".to_owned()));
+        words.join(" ")
+    }
+
+    /// Whether both ask for the same clone.
+    pub(super) fn clones_like(&self, other: &Order) -> bool {
+        (self.template, self.vmid, &self.clone) == (other.template, other.vmid, &other.clone)
+    }
+}
+
+impl Schedule {
+    pub(super) fn of(seed: u64) -> Schedule {
+        // Neighbouring seeds begin alike otherwise.
+        let mut rng = Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let rng = &mut rng;
+        let nodes = *pick(rng, &[1, 1, 2, 3]);
+        let cluster = cluster(rng, nodes);
+        let count = *pick(rng, &[1, 1, 1, 2, 2, 2, 2, 3, 3, 4]);
+        let mut runs = vec![Order::random(rng, nodes)];
+        for _ in 1..count {
+            let next = runs[rng.usize(..runs.len())].varied(rng, nodes);
+            runs.push(next);
+        }
+        let mut events: Vec<Event> = Vec::new();
+        for run in 0..count {
+            for _ in 0..*pick(rng, &[0, 1, 1, 2, 3]) {
+                let what = what(rng, nodes);
+                events.push(event(rng, run, what));
+            }
+        }
+        Schedule {
+            seed,
+            cluster,
+            runs,
+            events,
+            settles: rng.bool(),
+        }
+    }
+}
+
+fn pick<'a, T>(rng: &mut Rng, items: &'a [T]) -> &'a T {
+    &items[rng.usize(..items.len())]
+}
+
+fn one_in(rng: &mut Rng, count: u32) -> bool {
+    rng.u32(..count) == 0
+}
+
+fn cluster(rng: &mut Rng, nodes: usize) -> Value {
+    let nodes: Vec<String> = (1..=nodes).map(|number| format!("pve{number}")).collect();
+    let mut guests = vec![
+        json!({"vmid": 100, "name": "router", "status": "running", "node": pick(rng, &nodes)}),
+        json!({"vmid": TEMPLATE, "name": TEMPLATES[0], "template": true}),
+        json!({"vmid": 9001, "name": TEMPLATES[1], "template": true}),
+    ];
+    if one_in(rng, 6) {
+        let vmid = *pick(rng, &[101, 102, 300]);
+        let node = pick(rng, &nodes);
+        let mut namesake = json!({"vmid": vmid, "name": pick(rng, &NAMES), "node": node});
+        if one_in(rng, 3) {
+            namesake["row"] = json!("nameless");
+        }
+        guests.push(namesake);
+    }
+    let (appears, named, done) = (rng.u32(..4), rng.u32(..4), rng.u32(..6));
+    let steps =
+        json!({"appears": appears, "named": appears + named, "done": appears + named + done});
+    let bad = [
+        "unexpected status",
+        "clone failed: copy failed: exit code 1",
+        "clone failed: can't lock file '/var/lock/pve-manager/pve-storage-data' - got timeout",
+        "clone failed: cfs-lock 'storage-data' error: got lock request timeout",
+        "can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout",
+        "can't lock file '/var/lock/qemu-server/lock-{newid}.conf' - got timeout",
+        "WARNINGS: 1",
+    ];
+    let busy = [
+        "got timeout",
+        "unexpected status",
+        "start failed: QEMU exited with code 1",
+        "can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout",
+    ];
+    json!({
+        "nodes": nodes,
+        "shared_storage": true,
+        "guests": guests,
+        "clone_looks": rng.u32(..3),
+        "clone_steps": if one_in(rng, 4) { Value::Null } else { steps },
+        "clone_exit": exits(rng, 5, &bad),
+        "start_exit": exits(rng, 4, &busy),
+        "resize_exit": exits(rng, 4, &busy[..2]),
+        "task_looks": rng.u32(..3),
+        "rows": *pick(rng, &[json!("never"), json!("at_once"), json!({"every_ms": 60})]),
+        "tokens": (0..8).map(|run| (token(run), json!("all"))).collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+/// One in so many times a bad one comes first or second.
+fn exits(rng: &mut Rng, rarely: u32, bad: &[&str]) -> Value {
+    if !one_in(rng, rarely) {
+        return json!("OK");
+    }
+    let bad = *pick(rng, bad);
+    if rng.bool() {
+        json!([bad, "OK"])
+    } else {
+        json!(["OK", bad, "OK"])
+    }
+}
+
+/// Each run has a token of its own, which tells its requests from others'.
+pub(super) fn token(run: usize) -> String {
+    format!("root@pam!run{run}")
+}
+
+impl Order {
+    fn random(rng: &mut Rng, nodes: usize) -> Order {
+        let mut clone = Vec::new();
+        if one_in(rng, 6) {
+            clone.push(*pick(
+                rng,
+                &["--linked", "--storage small", "--storage data"],
+            ));
+        }
+        if one_in(rng, 8) {
+            clone.push("--pool clients");
+        }
+        if nodes > 1 && one_in(rng, 5) {
+            clone.push(*pick(rng, &["--node pve1", "--node pve2"]));
+        }
+        let options = [
+            "cores=2",
+            "cores=4",
+            "memory=1024",
+            "memory=2048",
+            "ciuser=ops",
+            "tags=web",
+            "tags=b,a",
+            "ipconfig0=ip=dhcp",
+            "ipconfig0=ip=10.0.0.5/24,gw=10.0.0.1",
+            "cipassword=first",
+            "description=made",
+        ];
+        let mut set: Vec<&str> = Vec::new();
+        for _ in 0..*pick(rng, &[0, 0, 1, 1, 2, 3]) {
+            let option = *pick(rng, &options);
+            let key = option.split('=').next();
+            if set.iter().all(|known| known.split('=').next() != key) {
+                set.push(option);
+            }
+        }
+        let sizes = ["scsi0=10G", "scsi0=+8G", "scsi0=4G"];
+        Order {
+            name: if one_in(rng, 5) { NAMES[1] } else { NAMES[0] },
+            template: if one_in(rng, 10) {
+                TEMPLATES[1]
+            } else {
+                TEMPLATES[0]
+            },
+            ensure: rng.bool(),
+            vmid: one_in(rng, 5).then(|| *pick(rng, &[101, 150])),
+            clone,
+            set,
+            resize: one_in(rng, 3).then(|| *pick(rng, &sizes)),
+            start: one_in(rng, 3),
+            timeout: *pick(rng, &[0.5, 0.9, 1.4]),
+            begins_at: None,
+        }
+    }
+
+    /// A later run: mostly the same again.
+    fn varied(&self, rng: &mut Rng, nodes: usize) -> Order {
+        let mut next = if one_in(rng, 4) {
+            Order::random(rng, nodes)
+        } else {
+            self.clone()
+        };
+        if rng.bool() {
+            next.ensure = true;
+        }
+        next.begins_at = one_in(rng, 3).then(|| rng.usize(1..12));
+        next
+    }
+}
+
+fn event(rng: &mut Rng, run: usize, what: What) -> Event {
+    use Kind::{Any, Clone, Config, List, Resize, Set, Start, Task};
+    let (at, nth) = match rng.u32(..10) {
+        0..=2 => (Any, rng.usize(1..16)),
+        3..=5 => (Clone, *pick(rng, &[1, 1, 1, 2])),
+        6 => (Task, rng.usize(1..4)),
+        7 => (Config, rng.usize(1..5)),
+        8 => (*pick(rng, &[Set, Resize, Start]), *pick(rng, &[1, 1, 2])),
+        _ => (List, rng.usize(1..4)),
+    };
+    Event { run, at, nth, what }
+}
+
+fn what(rng: &mut Rng, nodes: usize) -> What {
+    match rng.u32(..20) {
+        0..=7 => What::Fault(fault(rng)),
+        8..=10 => What::Kill { acted: rng.bool() },
+        11 => What::Interrupt {
+            acted: rng.bool(),
+            term: rng.bool(),
+        },
+        12..=16 => others(rng),
+        _ => others_twice(rng, nodes),
+    }
+}
+
+fn fault(rng: &mut Rng) -> Value {
+    let words = [
+        "internal error",
+        "VM is locked (backup)",
+        "can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout",
+        "cluster not ready - no quorum?",
+        "got timeout",
+    ];
+    match rng.u32(..15) {
+        0..=3 => json!({"close": "lost"}),
+        4 => json!({"close": *pick(rng, &["before", "reset"])}),
+        5..=7 => {
+            let after = *pick(
+                rng,
+                &[Some(1), Some(2), Some(3), Some(6), Some(12), Some(25), None],
+            );
+            json!({"late": {"status": 596, "reason": "Connection timed out", "after": after}})
+        }
+        8 => answer(595, "Connection refused", false),
+        9 => answer(502, "Bad Gateway", rng.bool()),
+        10 => {
+            let words = *pick(rng, &words);
+            let body = json!({"data": null, "message": words}).to_string();
+            json!({"answer": {"status": 500, "reason": words, "body": body}})
+        }
+        11 => answer(*pick(rng, &[401, 403]), "Permission check failed", false),
+        12 => json!({"truncate": 5}),
+        13 => json!({"hang": *pick(rng, &[json!(true), json!("after")])}),
+        _ => json!({"slow_ms": 60}),
+    }
+}
+
+fn answer(status: u16, reason: &str, acted: bool) -> Value {
+    let body = (status == 403).then(|| json!({"data": null, "message": reason}).to_string());
+    json!({"answer": {"status": status, "reason": reason, "body": body, "acted": acted}})
+}
+
+fn others(rng: &mut Rng) -> What {
+    let name = if rng.bool() {
+        Whose::Ours
+    } else {
+        Whose::Another
+    };
+    let create = |at| Act::Create {
+        at,
+        name,
+        is_being_made: false,
+    };
+    What::Others(match rng.u32(..9) {
+        0 | 1 => vec![create(At::Asked)],
+        2 => vec![create(At::Next)],
+        3 => vec![create(At::Vmid(300))],
+        4 => vec![Act::Delete(At::Asked)],
+        5 | 6 => vec![Act::Delete(At::Asked), create(At::Asked)],
+        7 => vec![Act::Move(At::Asked)],
+        _ => match rng.u32(..3) {
+            0 => vec![Act::Rename(At::Asked, Whose::Another)],
+            1 => vec![Act::Rename(At::Vmid(100), Whose::Ours)],
+            _ => vec![Act::Edit(At::Asked)],
+        },
+    })
+}
+
+fn others_twice(rng: &mut Rng, nodes: usize) -> What {
+    let later = rng.usize(1..15);
+    let name = if rng.bool() {
+        Whose::Ours
+    } else {
+        Whose::Another
+    };
+    let at = *pick(rng, &[At::Asked, At::Asked, At::Next, At::Vmid(300)]);
+    let (first, second) = match rng.u32(..6) {
+        0 => (
+            Act::Create {
+                at,
+                name,
+                is_being_made: false,
+            },
+            Act::Delete(at),
+        ),
+        1 => (
+            Act::Create {
+                at,
+                name,
+                is_being_made: true,
+            },
+            Act::Finish(at),
+        ),
+        2 => (
+            Act::Create {
+                at,
+                name,
+                is_being_made: true,
+            },
+            Act::Delete(at),
+        ),
+        3 => (
+            Act::Lock(At::Vmid(TEMPLATE)),
+            Act::Unlock(At::Vmid(TEMPLATE)),
+        ),
+        4 => (Act::Lock(At::Asked), Act::Unlock(At::Asked)),
+        _ if nodes == 1 => (Act::Edit(At::Asked), Act::Edit(At::Asked)),
+        _ => {
+            let node = rng.usize(1..nodes);
+            (Act::Hide(node), Act::Show(node))
+        }
+    };
+    What::OthersTwice(first, later, second)
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}; settles: {}", self.seed, self.settles)?;
+        writeln!(f, "cluster {}", self.cluster)?;
+        for (number, run) in self.runs.iter().enumerate() {
+            match run.begins_at {
+                None => writeln!(f, "run {number}: {}", run.line())?,
+                Some(at) => {
+                    writeln!(
+                        f,
+                        "run {number}, at request {at} of the one before: {}",
+                        run.line()
+                    )?;
+                }
+            }
+        }
+        for event in &self.events {
+            let Event { run, at, nth, what } = event;
+            writeln!(f, "run {run}, request {at:?} {nth}: {what:?}")?;
+        }
+        Ok(())
+    }
+}
