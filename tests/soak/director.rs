@@ -35,8 +35,8 @@ pub(super) struct Director {
     pub(super) made: BTreeMap<usize, Made>,
     /// VMIDs of requests that are carried out late, and cannot be taken back.
     late: BTreeSet<u32>,
-    /// The VMID that the current request may change.
-    may_change: Option<u32>,
+    /// The guests that runs may change, by stamp.
+    may_change: BTreeSet<usize>,
     current: Option<Current>,
     names_given: usize,
 }
@@ -152,7 +152,7 @@ impl Director {
             strangers: BTreeMap::new(),
             made: BTreeMap::new(),
             late: BTreeSet::new(),
-            may_change: None,
+            may_change: BTreeSet::new(),
             current: None,
             names_given: 0,
         };
@@ -203,7 +203,6 @@ impl Director {
         if is_late && is_change {
             self.late.extend(vmid);
         }
-        self.may_change = None;
         if is_change {
             self.check_change(cluster, run, kind, vmid, request);
             self.runs[run].last_change = self.now;
@@ -441,7 +440,7 @@ impl Director {
                 "run {run} asked for {kind:?} of VM {vmid} '{name}', not its own"
             ));
         }
-        self.may_change = Some(vmid);
+        self.may_change.insert(guest.stamp);
     }
 
     /// A clone is not asked for while the run can know that another VM has the name.
@@ -484,13 +483,13 @@ impl Director {
 
     /// What no run has created is not changed by a request of theirs.
     pub(super) fn check_strangers(&mut self, cluster: &Cluster) {
-        let changed: Vec<u32> = self
-            .strangers
-            .iter()
-            .filter(|(vmid, before)| cluster.guests.get(vmid).map(print) != Some((*before).clone()))
-            .map(|(vmid, _)| *vmid)
-            .filter(|vmid| self.may_change != Some(*vmid) && !self.late.contains(vmid))
-            .collect();
+        let is_changed = |vmid: &u32, before: &Print| {
+            let may_change = self.may_change.contains(&before.0) || self.late.contains(vmid);
+            !may_change && cluster.guests.get(vmid).map(print).as_ref() != Some(before)
+        };
+        let strangers = self.strangers.iter();
+        let changed = strangers.filter(|(vmid, before)| is_changed(vmid, before));
+        let changed: Vec<u32> = changed.map(|(vmid, _)| *vmid).collect();
         for vmid in changed {
             self.violate(format!(
                 "the guest at {vmid} was changed, and no run may do that"

@@ -144,8 +144,11 @@ impl Schedule {
             runs.push(next);
         }
         let mut events: Vec<Event> = Vec::new();
+        if rng.bool() {
+            lose_a_clone(rng, count, nodes, &mut events);
+        }
         for run in 0..count {
-            for _ in 0..*pick(rng, &[0, 1, 1, 2, 3]) {
+            for _ in 0..*pick(rng, &[0, 0, 1, 1, 2, 3]) {
                 let what = what(rng, nodes);
                 events.push(event(rng, run, what));
             }
@@ -184,7 +187,11 @@ fn cluster(rng: &mut Rng, nodes: usize) -> Value {
         }
         guests.push(namesake);
     }
-    let (appears, named, done) = (rng.u32(..4), rng.u32(..4), rng.u32(..6));
+    let (appears, named, done) = (
+        *pick(rng, &[0, 0, 1, 2, 4, 8, 14]),
+        rng.u32(..4),
+        rng.u32(..6),
+    );
     let steps =
         json!({"appears": appears, "named": appears + named, "done": appears + named + done});
     let bad = [
@@ -318,6 +325,58 @@ fn event(rng: &mut Rng, run: usize, what: What) -> Event {
     Event { run, at, nth, what }
 }
 
+/// Nobody knows what became of the first clone, and others act while the runs find out.
+fn lose_a_clone(rng: &mut Rng, count: usize, nodes: usize, events: &mut Vec<Event>) {
+    let what = match rng.u32(..7) {
+        0 => What::Fault(json!({"close": "lost"})),
+        1 => What::Fault(answer(502, "Bad Gateway", false)),
+        2 | 3 => What::Fault(late(rng)),
+        4 => What::Interrupt {
+            acted: rng.bool(),
+            term: rng.bool(),
+        },
+        _ => What::Kill { acted: rng.bool() },
+    };
+    events.push(Event {
+        run: 0,
+        at: Kind::Clone,
+        nth: 1,
+        what,
+    });
+    for _ in 0..rng.usize(..3) {
+        let (run, nth) = (rng.usize(..count), rng.usize(1..30));
+        let what = if rng.bool() {
+            others(rng)
+        } else {
+            others_twice(rng, nodes)
+        };
+        let at = *pick(rng, &[Kind::Any, Kind::Any, Kind::Config, Kind::Clone]);
+        let nth = match at {
+            Kind::Any => nth,
+            Kind::Clone => 1 + nth % 2,
+            _ => 1 + nth % 12,
+        };
+        events.push(Event { run, at, nth, what });
+    }
+}
+
+fn late(rng: &mut Rng) -> Value {
+    let after = *pick(
+        rng,
+        &[
+            Some(1),
+            Some(2),
+            Some(3),
+            Some(6),
+            Some(10),
+            Some(13),
+            Some(25),
+            None,
+        ],
+    );
+    json!({"late": {"status": 596, "reason": "Connection timed out", "after": after}})
+}
+
 fn what(rng: &mut Rng, nodes: usize) -> What {
     match rng.u32(..20) {
         0..=7 => What::Fault(fault(rng)),
@@ -342,13 +401,7 @@ fn fault(rng: &mut Rng) -> Value {
     match rng.u32(..15) {
         0..=3 => json!({"close": "lost"}),
         4 => json!({"close": *pick(rng, &["before", "reset"])}),
-        5..=7 => {
-            let after = *pick(
-                rng,
-                &[Some(1), Some(2), Some(3), Some(6), Some(12), Some(25), None],
-            );
-            json!({"late": {"status": 596, "reason": "Connection timed out", "after": after}})
-        }
+        5..=7 => late(rng),
         8 => answer(595, "Connection refused", false),
         9 => answer(502, "Bad Gateway", rng.bool()),
         10 => {
