@@ -57,7 +57,7 @@ pub(super) struct Run {
     node_lists: BTreeMap<String, usize>,
     last_change: usize,
     pub(super) last_request: usize,
-    /// The guest that it found at a VMID first, under the right name.
+    /// The guest that it found whole at a VMID first, under the right name.
     first_seen: BTreeMap<u32, usize>,
     pub(super) posts: Vec<Post>,
     /// How many requests came after its time was up.
@@ -233,7 +233,10 @@ impl Director {
             (Kind::Any, None, Some(node)) => drop(run.node_lists.insert(node, self.now)),
             (Kind::Config, Some(vmid), _) => {
                 run.looks.insert(vmid, self.now);
-                let guest = cluster.guests.get(&vmid);
+                let guest = cluster
+                    .guests
+                    .get(&vmid)
+                    .filter(|it| it.lock() != Some("clone"));
                 if let Some(guest) = guest.filter(|it| it.name() == Some(run.order.name)) {
                     run.first_seen.entry(vmid).or_insert(guest.stamp);
                 }
@@ -398,6 +401,7 @@ impl Director {
         if let (Kind::Clone, Some(newid)) = (kind, vmid) {
             self.check_clone(cluster, run, newid, request);
             let (at, when) = (self.now, Instant::now());
+            self.runs[run].first_seen.remove(&newid);
             self.runs[run].posts.push(Post {
                 at,
                 when,
