@@ -7,7 +7,7 @@ use super::FakePve;
 use super::cluster::Cluster;
 use super::faults::Fault;
 use super::guests::Guest;
-use super::setup::{Exits, Refresh};
+use super::setup::{Exits, GuestType, Refresh};
 use super::shared::Seen;
 
 pub(crate) trait Watcher: Send {
@@ -26,25 +26,37 @@ impl FakePve {
 }
 
 impl Cluster {
-    /// Another user creates a VM, with an identity of its own. Nothing happens if the VMID is taken.
-    pub(crate) fn add_stranger(&mut self, vmid: u32, name: &str, is_being_made: bool) -> bool {
+    /// Another user creates a guest, with an identity of its own. Nothing happens if the VMID is taken.
+    pub(crate) fn add_stranger(
+        &mut self,
+        vmid: u32,
+        node: usize,
+        name: &str,
+        is_being_made: bool,
+        is_container: bool,
+    ) -> bool {
         if self.guests.contains_key(&vmid) {
             return false;
         }
-        let mut guest = Guest::new(vmid, &self.setup.nodes[0], Some(name));
-        let stamp = guest.stamp;
-        let uuid = format!("uuid={stamp:08x}-0000-4000-8000-{vmid:012x}");
-        let vmgenid = format!("{stamp:08x}-0000-4000-9000-{vmid:012x}");
-        guest.config.insert("smbios1".to_owned(), json!(uuid));
-        guest.config.insert("vmgenid".to_owned(), json!(vmgenid));
+        let mut guest = Guest::new(vmid, &self.setup.nodes[node], Some(name));
         guest.add_system_disk();
+        let stamp = guest.stamp;
+        let mut set = |key: &str, value| guest.config.insert(key.to_owned(), json!(value));
+        set(
+            "smbios1",
+            format!("uuid={stamp:08x}-0000-4000-8000-{vmid:012x}"),
+        );
+        set("vmgenid", format!("{stamp:08x}-0000-4000-9000-{vmid:012x}"));
         if is_being_made {
-            guest.config.insert("lock".to_owned(), json!("clone"));
+            set("lock", "clone".to_owned());
+        }
+        if is_container {
+            guest.kind = GuestType::Lxc;
         }
         guest.row = self.dead_rows.remove(&vmid);
         self.guests.insert(vmid, guest);
-        self.edit(vmid, |_| {});
-        true
+        // It has a digest of its own.
+        self.edit(vmid, |_| {})
     }
 
     /// Another user deletes a VM. As on a real server that waits for the clone and the tasks that
@@ -109,5 +121,11 @@ impl Cluster {
         while let Some(number) = self.tasks.iter().position(of_vmid) {
             self.end_clone(number);
         }
+    }
+}
+
+impl Guest {
+    pub(crate) fn is_vm_named(&self, name: &str) -> bool {
+        self.kind == GuestType::Qemu && !self.is_template() && self.name() == Some(name)
     }
 }

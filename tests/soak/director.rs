@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::schedule::{Act, At, Event, Kind, Order, Schedule, TEMPLATE, What, Whose, token};
+use super::schedule::{
+    Act, At, Event, Kind, Order, Schedule, Stranger, TEMPLATE, What, Whose, token,
+};
 use crate::fake_pve::{Cluster, Fault, Seen as Request, Watcher};
 use crate::homelab::Seen;
 
@@ -237,7 +239,7 @@ impl Director {
                     .guests
                     .get(&vmid)
                     .filter(|it| it.lock() != Some("clone"));
-                if let Some(guest) = guest.filter(|it| it.name() == Some(run.order.name)) {
+                if let Some(guest) = guest.filter(|it| it.is_vm_named(run.order.name)) {
                     run.first_seen.entry(vmid).or_insert(guest.stamp);
                 }
             }
@@ -296,20 +298,15 @@ impl Director {
                 let signal = if term { Signal::TERM } else { Signal::INT };
                 self.end(run, signal).then(|| hang(acted))
             }
-            What::Others(acts) => {
-                for act in acts {
-                    if let Some(vmid) = place(&act, cluster, asked) {
-                        self.act(cluster, &act, vmid, name);
-                    }
-                }
-                None
-            }
-            What::OthersTwice(first, later, second) => {
-                if let Some(vmid) = place(&first, cluster, asked)
-                    && self.act(cluster, &first, vmid, name)
-                {
-                    self.pending.push((self.now + later, second, vmid));
-                }
+            What::Others(at, mut acts, later) => {
+                let vmid = match at {
+                    At::Asked => asked?,
+                    At::Next => (100..).find(|vmid| !cluster.guests.contains_key(vmid))?,
+                    At::Vmid(vmid) => vmid,
+                };
+                let last = later.and_then(|later| Some((self.now + later, acts.pop()?, vmid)));
+                let has_acted = acts.iter().all(|act| self.act(cluster, act, vmid, name));
+                self.pending.extend(last.filter(|_| has_acted));
                 None
             }
         }
@@ -325,7 +322,7 @@ impl Director {
         }
         run.ended_by = Some(signal);
         kill_process(process.expect("it is running"), signal).expect("a process of ours");
-        self.log.push(format!("       {signal:?}"));
+        self.log.push(format!("       signal {}", signal.as_raw()));
         true
     }
 
@@ -352,35 +349,41 @@ impl Director {
             .guests
             .get(&vmid)
             .is_some_and(|it| it.maker.is_none());
+        let is_hidden = matches!(act, Act::Hide(_) | Act::Show(_));
         let has_acted = match act {
-            Act::Create {
+            Act::Create(Stranger {
                 name,
+                node,
                 is_being_made,
-                ..
-            } => cluster.add_stranger(vmid, name_for(*name), *is_being_made),
-            Act::Finish(_) => {
+                is_container,
+            }) => {
+                let name = name_for(*name);
+                cluster.add_stranger(vmid, *node, name, *is_being_made, *is_container)
+            }
+            Act::Finish => {
                 is_strangers && lock.as_deref() == Some("clone") && set(cluster, "lock", None)
             }
-            Act::Delete(_) => cluster.delete_as_stranger(vmid),
-            Act::Move(_) => vmid != TEMPLATE && cluster.move_as_stranger(vmid),
-            Act::Rename(_, whose) => {
+            Act::Delete => cluster.delete_as_stranger(vmid),
+            Act::Move => cluster.move_as_stranger(vmid),
+            Act::Rename(whose) => {
                 lock.is_none() && vmid != TEMPLATE && set(cluster, "name", Some(name_for(*whose)))
             }
-            Act::Edit(_) => lock.is_none() && set(cluster, "hookscript", Some(&others)),
-            Act::Lock(_) => lock.is_none() && set(cluster, "lock", Some("backup")),
-            Act::Unlock(_) => lock.as_deref() == Some("backup") && set(cluster, "lock", None),
+            Act::Edit => lock.is_none() && set(cluster, "hookscript", Some(&others)),
+            Act::Lock => lock.is_none() && set(cluster, "lock", Some("backup")),
+            Act::Unlock => lock.as_deref() == Some("backup") && set(cluster, "lock", None),
             Act::Hide(node) | Act::Show(node) => {
                 let node = cluster.setup.nodes[*node].clone();
                 cluster.setup.offline.retain(|known| *known != node);
-                if matches!(act, Act::Hide(_)) {
-                    cluster.setup.offline.push(node);
-                }
+                cluster
+                    .setup
+                    .offline
+                    .extend(matches!(act, Act::Hide(_)).then_some(node));
                 true
             }
         };
         if has_acted {
             self.log.push(format!("       others, at {vmid}: {act:?}"));
-            if !matches!(act, Act::Hide(_) | Act::Show(_)) {
+            if !is_hidden {
                 self.touched.insert(vmid, self.now);
             }
             self.note_new_vms(cluster);
@@ -431,7 +434,7 @@ impl Director {
             .first_seen
             .get(&vmid)
             .is_none_or(|stamp| *stamp == guest.stamp);
-        let is_ours = guest.name() == Some(order.name) && !guest.is_template() && is_first;
+        let is_ours = guest.is_vm_named(order.name) && is_first;
         let was_asked_for = self.runs.iter().any(|other| {
             other.order.name == order.name && other.posts.iter().any(|post| post.vmid == vmid)
         });
@@ -473,9 +476,9 @@ impl Director {
                 .is_some_and(|at| *at >= looked);
             let shows_name = is_listed || row.is_none_or(|row| row.name == name && !row.template);
             let is_offline = cluster.setup.offline.contains(&guest.node);
-            let is_vm = !guest.is_template();
             let is_known = since.is_some_and(|since| *since < looked);
-            guest.vmid != newid && is_vm && is_known && shows_name && !is_offline
+            let has_name = guest.vmid != newid && guest.is_vm_named(name);
+            has_name && is_known && shows_name && !is_offline
         });
         if let Some(namesake) = namesake {
             let vmid = namesake.vmid;
@@ -544,25 +547,6 @@ impl Director {
 
 fn print(guest: &crate::fake_pve::Guest) -> Print {
     (guest.stamp, guest.status.clone(), json!(guest.config))
-}
-
-fn place(act: &Act, cluster: &Cluster, asked: Option<u32>) -> Option<u32> {
-    let at = match act {
-        Act::Create { at, .. }
-        | Act::Finish(at)
-        | Act::Delete(at)
-        | Act::Move(at)
-        | Act::Rename(at, _)
-        | Act::Edit(at)
-        | Act::Lock(at)
-        | Act::Unlock(at) => *at,
-        Act::Hide(_) | Act::Show(_) => return Some(0),
-    };
-    match at {
-        At::Asked => asked,
-        At::Next => (100..).find(|vmid| !cluster.guests.contains_key(vmid)),
-        At::Vmid(vmid) => Some(vmid),
-    }
 }
 
 /// The kind of a request, and which VMID and node it is about.

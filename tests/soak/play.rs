@@ -87,8 +87,12 @@ impl Stage {
         let homelab = Homelab::at(&self.fake)
             .in_state(&self.state)
             .with_rights_of(&token(run));
-        let line = director.runs[run].order.line();
-        let running = homelab.start(&line);
+        let order = &director.runs[run].order;
+        let homelab = match order.disk {
+            Some(bytes) => homelab.with_a_disk_of(bytes),
+            None => homelab,
+        };
+        let running = homelab.start(&order.line());
         director.runs[run].process = Some(running.process());
         director.runs[run].begun = Some(Instant::now());
         let ends = self.ends.0.clone();

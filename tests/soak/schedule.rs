@@ -32,7 +32,10 @@ pub(super) struct Order {
     pub(super) clone: Vec<&'static str>,
     pub(super) set: Vec<&'static str>,
     pub(super) resize: Option<&'static str>,
-    pub(super) start: bool,
+    /// `--start` or `--wait-ip`.
+    pub(super) start: Option<&'static str>,
+    /// How long a ledger may become: the disk is full.
+    pub(super) disk: Option<u64>,
     pub(super) timeout: f64,
     /// At which request of the run before it begins; else after all runs before.
     pub(super) begins_at: Option<usize>,
@@ -68,29 +71,35 @@ pub(super) enum What {
     Kill { acted: bool },
     /// SIGTERM or SIGINT.
     Interrupt { acted: bool, term: bool },
-    /// What others do before the request is acted upon.
-    Others(Vec<Act>),
-    /// The same, and so many requests of all runs later this.
-    OthersTwice(Act, usize, Act),
+    /// What other users do at a VMID before the request is acted upon, one after the other; the last
+    /// one so many requests of all runs later.
+    Others(At, Vec<Act>, Option<usize>),
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    Create {
-        at: At,
-        name: Whose,
-        is_being_made: bool,
-    },
-    Finish(At),
-    Delete(At),
-    Move(At),
-    Rename(At, Whose),
-    Edit(At),
-    Lock(At),
-    Unlock(At),
-    /// The node with this index.
+    Create(Stranger),
+    /// Their clone is done.
+    Finish,
+    Delete,
+    Move,
+    Rename(Whose),
+    /// Changes an option that no run cares about.
+    Edit,
+    Lock,
+    Unlock,
+    /// The node with this index cannot be reached.
     Hide(usize),
     Show(usize),
+}
+
+/// A guest of another user.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stranger {
+    pub(super) name: Whose,
+    pub(super) node: usize,
+    pub(super) is_being_made: bool,
+    pub(super) is_container: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +129,7 @@ impl Order {
         words.extend(self.clone.iter().map(ToString::to_string));
         words.extend(self.set.iter().map(|set| format!("--set {set}")));
         words.extend(self.resize.map(|size| format!("--resize {size}")));
-        words.extend(self.start.then(|| "--start".to_owned()));
+        words.extend(self.start.map(str::to_owned));
         words.join(" ")
     }
 
@@ -144,8 +153,10 @@ impl Schedule {
             runs.push(next);
         }
         let mut events: Vec<Event> = Vec::new();
-        if rng.bool() {
-            lose_a_clone(rng, count, nodes, &mut events);
+        match rng.u32(..4) {
+            0 | 1 => lose_a_clone(rng, count, nodes, &mut events),
+            2 => change_a_vm(rng, count, nodes, &mut events),
+            _ => {}
         }
         for run in 0..count {
             for _ in 0..*pick(rng, &[0, 0, 1, 1, 2, 3]) {
@@ -187,6 +198,15 @@ fn cluster(rng: &mut Rng, nodes: usize) -> Value {
         }
         guests.push(namesake);
     }
+    if one_in(rng, 10) {
+        let row = json!({"name": pick(rng, &NAMES)});
+        guests.push(json!({"vmid": 200, "name": "mail", "node": pick(rng, &nodes), "row": row}));
+    }
+    let mut dead_rows = json!({});
+    if one_in(rng, 8) {
+        let name = *pick(rng, &["web", "db", "debian-12", "gone"]);
+        dead_rows["101"] = json!({"name": name, "template": name == "debian-12"});
+    }
     let (appears, named, done) = (
         *pick(rng, &[0, 0, 1, 2, 4, 8, 14]),
         rng.u32(..4),
@@ -213,6 +233,7 @@ fn cluster(rng: &mut Rng, nodes: usize) -> Value {
         "nodes": nodes,
         "shared_storage": true,
         "guests": guests,
+        "dead_rows": dead_rows,
         "clone_looks": rng.u32(..3),
         "clone_steps": if one_in(rng, 4) { Value::Null } else { steps },
         "clone_exit": exits(rng, 5, &bad),
@@ -291,7 +312,8 @@ impl Order {
             clone,
             set,
             resize: one_in(rng, 3).then(|| *pick(rng, &sizes)),
-            start: one_in(rng, 3),
+            start: one_in(rng, 3).then(|| *pick(rng, &["--start", "--start", "--wait-ip"])),
+            disk: one_in(rng, 25).then(|| rng.u64(..600)),
             timeout: *pick(rng, &[0.5, 0.9, 1.4]),
             begins_at: None,
         }
@@ -345,11 +367,7 @@ fn lose_a_clone(rng: &mut Rng, count: usize, nodes: usize, events: &mut Vec<Even
     });
     for _ in 0..rng.usize(..3) {
         let (run, nth) = (rng.usize(..count), rng.usize(1..30));
-        let what = if rng.bool() {
-            others(rng)
-        } else {
-            others_twice(rng, nodes)
-        };
+        let what = others(rng, nodes);
         let at = *pick(rng, &[Kind::Any, Kind::Any, Kind::Config, Kind::Clone]);
         let nth = match at {
             Kind::Any => nth,
@@ -358,6 +376,48 @@ fn lose_a_clone(rng: &mut Rng, count: usize, nodes: usize, events: &mut Vec<Even
         };
         events.push(Event { run, at, nth, what });
     }
+}
+
+/// Others act while a VM is set up.
+fn change_a_vm(rng: &mut Rng, count: usize, nodes: usize, events: &mut Vec<Event>) {
+    use Kind::{Any, Config, Resize, Set, Start, Task};
+    let run = rng.usize(..count);
+    let (at, nth) = *pick(
+        rng,
+        &[
+            (Task, 1),
+            (Task, 2),
+            (Config, 2),
+            (Set, 1),
+            (Resize, 1),
+            (Start, 1),
+            (Any, 6),
+            (Any, 9),
+        ],
+    );
+    let acts = match rng.u32(..4) {
+        0 => vec![Act::Rename(Whose::Another)],
+        1 => vec![Act::Edit],
+        _ => vec![
+            Act::Delete,
+            Act::Create(Stranger {
+                name: if rng.bool() {
+                    Whose::Ours
+                } else {
+                    Whose::Another
+                },
+                node: rng.usize(..nodes),
+                is_being_made: false,
+                is_container: false,
+            }),
+        ],
+    };
+    events.push(Event {
+        run,
+        at,
+        nth,
+        what: What::Others(At::Asked, acts, None),
+    });
 }
 
 fn late(rng: &mut Rng) -> Value {
@@ -385,8 +445,7 @@ fn what(rng: &mut Rng, nodes: usize) -> What {
             acted: rng.bool(),
             term: rng.bool(),
         },
-        12..=16 => others(rng),
-        _ => others_twice(rng, nodes),
+        _ => others(rng, nodes),
     }
 }
 
@@ -421,77 +480,51 @@ fn answer(status: u16, reason: &str, acted: bool) -> Value {
     json!({"answer": {"status": status, "reason": reason, "body": body, "acted": acted}})
 }
 
-fn others(rng: &mut Rng) -> What {
-    let name = if rng.bool() {
-        Whose::Ours
-    } else {
-        Whose::Another
-    };
-    let create = |at| Act::Create {
-        at,
-        name,
-        is_being_made: false,
-    };
-    What::Others(match rng.u32(..9) {
-        0 | 1 => vec![create(At::Asked)],
-        2 => vec![create(At::Next)],
-        3 => vec![create(At::Vmid(300))],
-        4 => vec![Act::Delete(At::Asked)],
-        5 | 6 => vec![Act::Delete(At::Asked), create(At::Asked)],
-        7 => vec![Act::Move(At::Asked)],
-        _ => match rng.u32(..3) {
-            0 => vec![Act::Rename(At::Asked, Whose::Another)],
-            1 => vec![Act::Rename(At::Vmid(100), Whose::Ours)],
-            _ => vec![Act::Edit(At::Asked)],
+fn others(rng: &mut Rng, nodes: usize) -> What {
+    use Act::{Create, Delete, Edit, Finish, Hide, Lock, Move, Rename, Show, Unlock};
+    let stranger = Stranger {
+        name: if rng.bool() {
+            Whose::Ours
+        } else {
+            Whose::Another
         },
-    })
-}
-
-fn others_twice(rng: &mut Rng, nodes: usize) -> What {
-    let later = rng.usize(1..15);
-    let name = if rng.bool() {
-        Whose::Ours
-    } else {
-        Whose::Another
+        node: rng.usize(..nodes),
+        is_being_made: false,
+        is_container: one_in(rng, 8),
     };
-    let at = *pick(rng, &[At::Asked, At::Asked, At::Next, At::Vmid(300)]);
-    let (first, second) = match rng.u32(..6) {
-        0 => (
-            Act::Create {
-                at,
-                name,
-                is_being_made: false,
-            },
-            Act::Delete(at),
+    let (create, node) = (Create(stranger), stranger.node);
+    let half = Create(Stranger {
+        is_being_made: true,
+        is_container: false,
+        ..stranger
+    });
+    let later = Some(rng.usize(1..15));
+    let free = *pick(rng, &[At::Next, At::Vmid(300)]);
+    let template = At::Vmid(TEMPLATE);
+    match rng.u32(..20) {
+        0..=2 => What::Others(At::Asked, vec![create], None),
+        3..=5 => What::Others(free, vec![create], None),
+        6 => What::Others(At::Asked, vec![Delete], None),
+        7..=9 => What::Others(At::Asked, vec![Delete, create], None),
+        10 => What::Others(At::Asked, vec![Move], None),
+        11 => What::Others(At::Asked, vec![Rename(Whose::Another)], None),
+        12 => What::Others(At::Vmid(100), vec![Rename(Whose::Ours)], None),
+        13 => What::Others(At::Asked, vec![Edit], None),
+        14 => What::Others(*pick(rng, &[At::Asked, free]), vec![create, Delete], later),
+        15 => What::Others(*pick(rng, &[At::Asked, free]), vec![half, Finish], later),
+        16 => What::Others(*pick(rng, &[At::Asked, free]), vec![half, Delete], later),
+        17 => What::Others(
+            *pick(rng, &[At::Asked, template]),
+            vec![Lock, Unlock],
+            later,
         ),
-        1 => (
-            Act::Create {
-                at,
-                name,
-                is_being_made: true,
-            },
-            Act::Finish(at),
+        18 if node > 0 => What::Others(At::Asked, vec![Hide(node), Show(node)], later),
+        _ => What::Others(
+            *pick(rng, &[At::Asked, At::Asked, template]),
+            vec![Move],
+            None,
         ),
-        2 => (
-            Act::Create {
-                at,
-                name,
-                is_being_made: true,
-            },
-            Act::Delete(at),
-        ),
-        3 => (
-            Act::Lock(At::Vmid(TEMPLATE)),
-            Act::Unlock(At::Vmid(TEMPLATE)),
-        ),
-        4 => (Act::Lock(At::Asked), Act::Unlock(At::Asked)),
-        _ if nodes == 1 => (Act::Edit(At::Asked), Act::Edit(At::Asked)),
-        _ => {
-            let node = rng.usize(1..nodes);
-            (Act::Hide(node), Act::Show(node))
-        }
-    };
-    What::OthersTwice(first, later, second)
+    }
 }
 
 impl fmt::Display for Schedule {
@@ -499,6 +532,9 @@ impl fmt::Display for Schedule {
         writeln!(f, "seed {}; settles: {}", self.seed, self.settles)?;
         writeln!(f, "cluster {}", self.cluster)?;
         for (number, run) in self.runs.iter().enumerate() {
+            if let Some(bytes) = run.disk {
+                writeln!(f, "run {number} has a disk of {bytes} bytes")?;
+            }
             match run.begins_at {
                 None => writeln!(f, "run {number}: {}", run.line())?,
                 Some(at) => {
