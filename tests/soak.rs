@@ -56,7 +56,7 @@ fn one_vm_in_random_schedules() {
                     let (violations, account) = attempt(seed);
                     if !violations.is_empty() {
                         let told = format!("=== {}\n{account}", violations.join("\n=== "));
-                        say(&format!("seed {seed}: {}\n", violations.join("; ")));
+                        say(&format!("seed {seed}: {}\n", violations.join(" || ")));
                         failures.lock().expect("no panic").push((seed, told));
                     }
                 }

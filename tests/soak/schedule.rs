@@ -227,7 +227,6 @@ fn cluster(rng: &mut Rng, nodes: usize) -> Value {
         "got timeout",
         "unexpected status",
         "start failed: QEMU exited with code 1",
-        "can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout",
     ];
     json!({
         "nodes": nodes,

@@ -101,7 +101,8 @@ fn ended_too_early(run: &Run, after: Duration, error: &Failure) -> Option<String
         "lock request timeout",
         "VM is locked",
     ];
-    let passes = passing.iter().any(|words| error.message.contains(words));
+    let is_of_template = error.message.contains("lock-9000.conf");
+    let passes = !is_of_template && passing.iter().any(|words| error.message.contains(words));
     let is_of_step = error.message.starts_with("VM ") && error.message.contains(", but it");
     let used = after.as_secs_f64() / run.order.timeout;
     let is_early = is_of_step && passes && used < 0.7;
@@ -210,7 +211,7 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
     let Some(Ok(Said::Failed { error })) = run.said() else {
         return;
     };
-    let named = |guest: &&Guest| guest.name() == Some(order.name) && !guest.is_template();
+    let named = |guest: &&Guest| guest.is_vm_named(order.name);
     let holders: Vec<u32> = cluster
         .guests
         .values()
