@@ -21,12 +21,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use self::schedule::Schedule;
+use self::verdict::TOO_LATE;
 
 /// Few enough for every `make test`.
 const COUNT: u64 = 200;
 const WORKERS: usize = 4;
 /// After so many failures there is nothing to be learnt from more.
-const MOST_FAILURES: usize = 2000;
+const MOST_FAILURES: usize = 20;
 
 #[test]
 fn one_vm_in_random_schedules() {
@@ -72,15 +73,21 @@ fn one_vm_in_random_schedules() {
     panic!("{told}\nschedules {seeds:?} went wrong; again: make soak SEED={seed}");
 }
 
-/// What is wrong with a schedule's outcome, and all that is known about it.
+/// What is wrong with a schedule's outcome, and all that is known about it. That a run took too long is
+/// believed once it was seen three times, for the machine may be busy.
 fn attempt(seed: u64) -> (Vec<String>, String) {
     let schedule = Schedule::of(seed);
-    match catch_unwind(AssertUnwindSafe(|| play::play(&schedule))) {
-        Ok((violations, account)) => (violations, format!("{schedule}{account}")),
-        Err(_) => (
-            vec!["the test itself panicked".to_owned()],
-            schedule.to_string(),
-        ),
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let played = catch_unwind(AssertUnwindSafe(|| play::play(&schedule)));
+        let Ok((violations, account)) = played else {
+            return (vec!["the test panicked".to_owned()], schedule.to_string());
+        };
+        let is_late = |what: &String| what.contains(TOO_LATE);
+        if violations.is_empty() || tries == 3 || !violations.iter().all(is_late) {
+            return (violations, format!("{schedule}{account}"));
+        }
     }
 }
 

@@ -108,8 +108,7 @@ impl Cluster {
         let is_kept_nameless = matches!(self.setup.rows, Refresh::Never);
         self.dead_rows.clear();
         for guest in self.guests.values_mut() {
-            let is_strangers_clone = guest.maker.is_none() && guest.lock() == Some("clone");
-            if guest.lock() == Some("backup") || is_strangers_clone {
+            if guest.lock() == Some("backup") || guest.is_strangers_clone() {
                 guest.config.remove("lock");
             }
             if guest.row.is_some() || !is_kept_nameless {
@@ -128,6 +127,11 @@ impl Cluster {
 }
 
 impl Guest {
+    /// Another user's clone that is not done yet.
+    pub(crate) fn is_strangers_clone(&self) -> bool {
+        self.maker.is_none() && self.lock() == Some("clone")
+    }
+
     pub(crate) fn is_vm_named(&self, name: &str) -> bool {
         self.kind == GuestType::Qemu && !self.is_template() && self.name() == Some(name)
     }

@@ -15,9 +15,10 @@ use serde_json::{Value, json};
 use super::schedule::{
     Act, At, Event, Kind, Order, Schedule, Stranger, TEMPLATE, What, Whose, token,
 };
-use crate::fake_pve::{Cluster, Fault, Seen as Request, Watcher};
+use crate::fake_pve::{Cluster, Fault, Guest, Seen as Request, Watcher};
 use crate::homelab::Seen;
 
+#[derive(Default)]
 pub(super) struct Director {
     pub(super) runs: Vec<Run>,
     events: Vec<Event>,
@@ -44,6 +45,7 @@ pub(super) struct Director {
 }
 
 /// A run, and what it knows.
+#[derive(Default)]
 pub(super) struct Run {
     pub(super) order: Order,
     pub(super) process: Option<u32>,
@@ -51,7 +53,7 @@ pub(super) struct Run {
     pub(super) ended: Option<Ended>,
     /// What was sent to end it early.
     pub(super) ended_by: Option<Signal>,
-    /// Whether the schedule made one of its requests go wrong.
+    /// What it has asked for so far.
     requests: Vec<Kind>,
     /// When its last answered look at this came.
     list: Option<usize>,
@@ -79,7 +81,7 @@ pub(super) struct Post {
     pub(super) vmid: u32,
 }
 
-/// When a VM was created, by which run, and when it was asked for.
+/// When a VM was created, and for which run.
 pub(super) struct Made {
     pub(super) at: usize,
     pub(super) when: Instant,
@@ -118,19 +120,7 @@ impl Run {
     pub(super) fn of(order: Order) -> Run {
         Run {
             order,
-            process: None,
-            begun: None,
-            ended: None,
-            ended_by: None,
-            requests: Vec::new(),
-            list: None,
-            looks: BTreeMap::new(),
-            node_lists: BTreeMap::new(),
-            last_change: 0,
-            last_request: 0,
-            first_seen: BTreeMap::new(),
-            posts: Vec::new(),
-            overdue: 0,
+            ..Run::default()
         }
     }
 
@@ -145,18 +135,7 @@ impl Director {
         let mut director = Director {
             runs: schedule.runs.iter().cloned().map(Run::of).collect(),
             events: schedule.events.clone(),
-            pending: Vec::new(),
-            now: 0,
-            log: Vec::new(),
-            violations: Vec::new(),
-            touched: BTreeMap::new(),
-            named: BTreeMap::new(),
-            strangers: BTreeMap::new(),
-            made: BTreeMap::new(),
-            late: BTreeSet::new(),
-            may_change: BTreeSet::new(),
-            current: None,
-            names_given: 0,
+            ..Director::default()
         };
         director.remember(cluster);
         director
@@ -166,29 +145,25 @@ impl Director {
         self.now += 1;
         let run = self.run_of(request);
         let (kind, vmid, node) = what_it_is(request);
-        let nth = |wanted: Kind, run: &Run| {
-            let of_kind = run
-                .requests
-                .iter()
-                .filter(|kind| wanted == Kind::Any || **kind == wanted);
-            of_kind.count()
+        let now = self.now;
+        let it = &mut self.runs[run];
+        it.requests.push(kind);
+        it.last_request = now;
+        let late = Duration::from_secs_f64(it.order.timeout) + Duration::from_millis(500);
+        it.overdue += usize::from(it.begun.is_some_and(|begun| begun.elapsed() > late));
+        let (sent, line) = (it.sent(), &request.line);
+        self.log.push(format!("{now:>4} run {run} #{sent}: {line}"));
+        let requests = &self.runs[run].requests;
+        let is_due = |event: &Event| {
+            let is_meant = |kind: &Kind| [Kind::Any, *kind].contains(&event.at);
+            let count = requests.iter().filter(|kind| is_meant(kind)).count();
+            event.run == run && is_meant(&kind) && event.nth == count
         };
-        self.runs[run].requests.push(kind);
-        self.runs[run].last_request = self.now;
-        self.check_time(run);
-        let number = self.runs[run].requests.len();
-        self.log.push(format!(
-            "{:>4} run {run} #{number}: {}",
-            self.now, request.line
-        ));
-        let due = |event: &Event| {
-            let is_kind = event.at == Kind::Any || event.at == kind;
-            event.run == run && is_kind && event.nth == nth(event.at, &self.runs[run])
-        };
-        let (due, left) = std::mem::take(&mut self.events).into_iter().partition(due);
+        let events = std::mem::take(&mut self.events).into_iter();
+        let (due, left) = events.partition(is_due);
         self.events = left;
         self.others_act_as_planned(cluster);
-        let asked = vmid.filter(|vmid| *vmid != TEMPLATE);
+        let asked = vmid.filter(|vmid| *vmid < TEMPLATE);
         let asked = asked.or_else(|| self.runs[run].posts.last().map(|post| post.vmid));
         let mut fault = None;
         for event in due {
@@ -198,20 +173,17 @@ impl Director {
         if let Some(fault) = &fault {
             self.log.push(format!("       {fault}"));
         }
-        let is_late = fault
-            .as_ref()
-            .is_some_and(|fault| fault.get("late").is_some());
-        let is_change = !request.line.starts_with("GET ");
-        if is_late && is_change {
-            self.late.extend(vmid);
-        }
-        if is_change {
+        let has = |word| {
+            fault
+                .as_ref()
+                .is_some_and(|fault| fault.get(word).is_some())
+        };
+        if !request.line.starts_with("GET ") {
+            self.late.extend(vmid.filter(|_| has("late")));
             self.check_change(cluster, run, kind, vmid, request);
-            self.runs[run].last_change = self.now;
+            self.runs[run].last_change = now;
         }
-        let is_answered = fault
-            .as_ref()
-            .is_none_or(|fault| fault.get("slow_ms").is_some());
+        let is_answered = fault.is_none() || has("slow_ms");
         self.current = Some(Current {
             run,
             kind,
@@ -235,11 +207,9 @@ impl Director {
             (Kind::Any, None, Some(node)) => drop(run.node_lists.insert(node, self.now)),
             (Kind::Config, Some(vmid), _) => {
                 run.looks.insert(vmid, self.now);
-                let guest = cluster
-                    .guests
-                    .get(&vmid)
-                    .filter(|it| it.lock() != Some("clone"));
-                if let Some(guest) = guest.filter(|it| it.is_vm_named(run.order.name)) {
+                let name = run.order.name;
+                let is_whole = |it: &&Guest| it.is_vm_named(name) && it.lock() != Some("clone");
+                if let Some(guest) = cluster.guests.get(&vmid).filter(is_whole) {
                     run.first_seen.entry(vmid).or_insert(guest.stamp);
                 }
             }
@@ -251,14 +221,6 @@ impl Director {
         let token = request.header("Authorization").unwrap_or_default();
         let is_its = |run: &usize| token.contains(&format!("={}=", super::schedule::token(*run)));
         (0..self.runs.len()).find(is_its).expect("a token of a run")
-    }
-
-    fn check_time(&mut self, run: usize) {
-        let Run { order, begun, .. } = &self.runs[run];
-        let late = Duration::from_secs_f64(order.timeout) + Duration::from_millis(500);
-        if begun.is_some_and(|begun| begun.elapsed() > late) {
-            self.runs[run].overdue += 1;
-        }
     }
 
     fn others_act_as_planned(&mut self, cluster: &mut Cluster) {
@@ -312,18 +274,22 @@ impl Director {
         }
     }
 
-    fn end(&mut self, run: usize, signal: Signal) -> bool {
+    /// Sends a signal to a run, unless one was sent before; `kill -9` after all others.
+    pub(super) fn end(&mut self, run: usize, signal: Signal) -> bool {
         let run = &mut self.runs[run];
         let process = run
             .process
             .and_then(|id| Pid::from_raw(id.try_into().ok()?));
-        if run.ended_by.is_some() {
-            return false;
+        let is_due = match run.ended_by {
+            None => true,
+            Some(before) => before != signal && signal == Signal::KILL,
+        };
+        if is_due {
+            run.ended_by = Some(signal);
+            kill_process(process.expect("it is running"), signal).expect("a process of ours");
+            self.log.push(format!("       signal {}", signal.as_raw()));
         }
-        run.ended_by = Some(signal);
-        kill_process(process.expect("it is running"), signal).expect("a process of ours");
-        self.log.push(format!("       signal {}", signal.as_raw()));
-        true
+        is_due
     }
 
     /// Another user acts. Whether that changed anything.
@@ -340,15 +306,10 @@ impl Director {
                 config.extend(value.map(|value| (key.to_owned(), json!(value))));
             })
         };
-        let lock = cluster
-            .guests
-            .get(&vmid)
-            .and_then(|it| it.lock())
-            .map(str::to_owned);
-        let is_strangers = cluster
-            .guests
-            .get(&vmid)
-            .is_some_and(|it| it.maker.is_none());
+        let guest = cluster.guests.get(&vmid);
+        let lock = guest.and_then(Guest::lock).map(str::to_owned);
+        let (is_free, is_backup) = (lock.is_none(), lock.as_deref() == Some("backup"));
+        let is_their_clone = guest.is_some_and(Guest::is_strangers_clone);
         let is_hidden = matches!(act, Act::Hide(_) | Act::Show(_));
         let has_acted = match act {
             Act::Create(Stranger {
@@ -360,24 +321,20 @@ impl Director {
                 let name = name_for(*name);
                 cluster.add_stranger(vmid, *node, name, *is_being_made, *is_container)
             }
-            Act::Finish => {
-                is_strangers && lock.as_deref() == Some("clone") && set(cluster, "lock", None)
-            }
+            Act::Finish => is_their_clone && set(cluster, "lock", None),
             Act::Delete => cluster.delete_as_stranger(vmid),
             Act::Move => cluster.move_as_stranger(vmid),
             Act::Rename(whose) => {
-                lock.is_none() && vmid != TEMPLATE && set(cluster, "name", Some(name_for(*whose)))
+                is_free && vmid < TEMPLATE && set(cluster, "name", Some(name_for(*whose)))
             }
-            Act::Edit => lock.is_none() && set(cluster, "hookscript", Some(&others)),
-            Act::Lock => lock.is_none() && set(cluster, "lock", Some("backup")),
-            Act::Unlock => lock.as_deref() == Some("backup") && set(cluster, "lock", None),
+            Act::Edit => is_free && set(cluster, "hookscript", Some(&others)),
+            Act::Lock => is_free && set(cluster, "lock", Some("backup")),
+            Act::Unlock => is_backup && set(cluster, "lock", None),
             Act::Hide(node) | Act::Show(node) => {
                 let node = cluster.setup.nodes[*node].clone();
-                cluster.setup.offline.retain(|known| *known != node);
-                cluster
-                    .setup
-                    .offline
-                    .extend(matches!(act, Act::Hide(_)).then_some(node));
+                let offline = &mut cluster.setup.offline;
+                offline.retain(|known| *known != node);
+                offline.extend(matches!(act, Act::Hide(_)).then_some(node));
                 true
             }
         };
@@ -545,7 +502,7 @@ impl Director {
     }
 }
 
-fn print(guest: &crate::fake_pve::Guest) -> Print {
+fn print(guest: &Guest) -> Print {
     (guest.stamp, guest.status.clone(), json!(guest.config))
 }
 

@@ -5,13 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::director::{Director, Ended, Eyes, Run, lock};
 use super::schedule::{Order, Schedule, token};
-use super::verdict;
+use super::verdict::{self, TOO_LATE};
 use crate::fake_pve::{Cluster, FakePve, Setup};
-use crate::homelab::{Homelab, Seen, StateDir};
+use crate::homelab::{Homelab, Seen, Signal, StateDir};
 
 /// A run that takes so much longer than its timeout hangs.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -123,11 +121,8 @@ impl Stage {
             let it = &director.runs[run];
             let most = Duration::from_secs_f64(it.order.timeout) + PATIENCE;
             let hangs = it.is_running() && it.begun.is_some_and(|begun| begun.elapsed() > most);
-            if hangs && it.ended_by != Some(Signal::KILL) {
-                let process = it.process.and_then(|id| Pid::from_raw(id.try_into().ok()?));
-                kill_process(process.expect("a process"), Signal::KILL).expect("a process of ours");
-                director.runs[run].ended_by = Some(Signal::KILL);
-                director.violate(format!("run {run} hangs"));
+            if hangs && director.end(run, Signal::KILL) {
+                director.violate(format!("run {run} {TOO_LATE} and hangs"));
             }
         }
     }

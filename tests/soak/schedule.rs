@@ -8,6 +8,19 @@ use serde_json::{Value, json};
 
 pub(super) const TEMPLATE: u32 = 9000;
 const TEMPLATES: [&str; 2] = ["debian-12", "debian-13"];
+const SETTINGS: [&str; 11] = [
+    "cores=2",
+    "cores=4",
+    "memory=1024",
+    "memory=2048",
+    "ciuser=ops",
+    "tags=web",
+    "tags=b,a",
+    "ipconfig0=ip=dhcp",
+    "ipconfig0=ip=10.0.0.5/24,gw=10.0.0.1",
+    "cipassword=first",
+    "description=made",
+];
 const NAMES: [&str; 2] = ["web", "db"];
 
 #[derive(Clone, Debug)]
@@ -22,7 +35,7 @@ pub(super) struct Schedule {
 }
 
 /// One run of the program.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Order {
     pub(super) name: &'static str,
     pub(super) template: &'static str,
@@ -159,10 +172,8 @@ impl Schedule {
             _ => {}
         }
         for run in 0..count {
-            for _ in 0..*pick(rng, &[0, 0, 1, 1, 2, 3]) {
-                let what = what(rng, nodes);
-                events.push(event(rng, run, what));
-            }
+            let more = *pick(rng, &[0, 0, 1, 1, 2, 3]);
+            events.extend((0..more).map(|_| event(rng, run, nodes)));
         }
         Schedule {
             seed,
@@ -277,22 +288,9 @@ impl Order {
         if nodes > 1 && one_in(rng, 5) {
             clone.push(*pick(rng, &["--node pve1", "--node pve2"]));
         }
-        let options = [
-            "cores=2",
-            "cores=4",
-            "memory=1024",
-            "memory=2048",
-            "ciuser=ops",
-            "tags=web",
-            "tags=b,a",
-            "ipconfig0=ip=dhcp",
-            "ipconfig0=ip=10.0.0.5/24,gw=10.0.0.1",
-            "cipassword=first",
-            "description=made",
-        ];
         let mut set: Vec<&str> = Vec::new();
         for _ in 0..*pick(rng, &[0, 0, 1, 1, 2, 3]) {
-            let option = *pick(rng, &options);
+            let option = *pick(rng, &SETTINGS);
             let key = option.split('=').next();
             if set.iter().all(|known| known.split('=').next() != key) {
                 set.push(option);
@@ -333,8 +331,17 @@ impl Order {
     }
 }
 
-fn event(rng: &mut Rng, run: usize, what: What) -> Event {
+fn event(rng: &mut Rng, run: usize, nodes: usize) -> Event {
     use Kind::{Any, Clone, Config, List, Resize, Set, Start, Task};
+    let what = match rng.u32(..20) {
+        0..=7 => What::Fault(fault(rng)),
+        8..=10 => What::Kill { acted: rng.bool() },
+        11 => What::Interrupt {
+            acted: rng.bool(),
+            term: rng.bool(),
+        },
+        _ => others(rng, nodes),
+    };
     let (at, nth) = match rng.u32(..10) {
         0..=2 => (Any, rng.usize(1..16)),
         3..=5 => (Clone, *pick(rng, &[1, 1, 1, 2])),
@@ -397,19 +404,7 @@ fn change_a_vm(rng: &mut Rng, count: usize, nodes: usize, events: &mut Vec<Event
     let acts = match rng.u32(..4) {
         0 => vec![Act::Rename(Whose::Another)],
         1 => vec![Act::Edit],
-        _ => vec![
-            Act::Delete,
-            Act::Create(Stranger {
-                name: if rng.bool() {
-                    Whose::Ours
-                } else {
-                    Whose::Another
-                },
-                node: rng.usize(..nodes),
-                is_being_made: false,
-                is_container: false,
-            }),
-        ],
+        _ => vec![Act::Delete, Act::Create(stranger(rng, nodes))],
     };
     events.push(Event {
         run,
@@ -434,18 +429,6 @@ fn late(rng: &mut Rng) -> Value {
         ],
     );
     json!({"late": {"status": 596, "reason": "Connection timed out", "after": after}})
-}
-
-fn what(rng: &mut Rng, nodes: usize) -> What {
-    match rng.u32(..20) {
-        0..=7 => What::Fault(fault(rng)),
-        8..=10 => What::Kill { acted: rng.bool() },
-        11 => What::Interrupt {
-            acted: rng.bool(),
-            term: rng.bool(),
-        },
-        _ => others(rng, nodes),
-    }
 }
 
 fn fault(rng: &mut Rng) -> Value {
@@ -479,18 +462,18 @@ fn answer(status: u16, reason: &str, acted: bool) -> Value {
     json!({"answer": {"status": status, "reason": reason, "body": body, "acted": acted}})
 }
 
-fn others(rng: &mut Rng, nodes: usize) -> What {
-    use Act::{Create, Delete, Edit, Finish, Hide, Lock, Move, Rename, Show, Unlock};
-    let stranger = Stranger {
-        name: if rng.bool() {
-            Whose::Ours
-        } else {
-            Whose::Another
-        },
+fn stranger(rng: &mut Rng, nodes: usize) -> Stranger {
+    Stranger {
+        name: *pick(rng, &[Whose::Ours, Whose::Another]),
         node: rng.usize(..nodes),
         is_being_made: false,
-        is_container: one_in(rng, 8),
-    };
+        is_container: one_in(rng, 10),
+    }
+}
+
+fn others(rng: &mut Rng, nodes: usize) -> What {
+    use Act::{Create, Delete, Edit, Finish, Hide, Lock, Move, Rename, Show, Unlock};
+    let stranger = stranger(rng, nodes);
     let (create, node) = (Create(stranger), stranger.node);
     let half = Create(Stranger {
         is_being_made: true,

@@ -11,6 +11,9 @@ use crate::chaos::report::{Failure, Ready, Said, read};
 use crate::fake_pve::{Cluster, Guest};
 use crate::homelab::Signal;
 
+/// What is said of a run that took longer than its timeout and one request.
+pub(super) const TOO_LATE: &str = "outlives its timeout";
+
 /// For how long a late request for a clone is waited for: 15 poll intervals.
 const A_RESTART: Duration = Duration::from_millis(300);
 
@@ -50,10 +53,8 @@ pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) 
     let mut wrong = Vec::new();
     let limit = Duration::from_secs_f64(run.order.timeout + 0.3) + Duration::from_secs(2);
     if run.overdue > 1 || *after > limit {
-        wrong.push(format!(
-            "took {after:?}, with {} requests after its time",
-            run.overdue
-        ));
+        let count = run.overdue;
+        wrong.push(format!("{TOO_LATE}: {after:?}, {count} requests too late"));
     }
     match (run.ended_by, read(seen)) {
         (Some(Signal::KILL), _) => {
