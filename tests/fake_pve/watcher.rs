@@ -78,7 +78,8 @@ impl Cluster {
             return false;
         };
         let at = nodes.iter().position(|node| *node == guest.node);
-        guest.node = nodes[(at.unwrap_or(0) + 1) % nodes.len()].clone();
+        let next = &nodes[(at.unwrap_or(0) + 1) % nodes.len()];
+        guest.node.clone_from(next);
         nodes.len() > 1
     }
 

@@ -263,7 +263,7 @@ impl Director {
             What::Others(at, mut acts, later) => {
                 let vmid = match at {
                     At::Asked => asked?,
-                    At::Next => (100..).find(|vmid| !cluster.guests.contains_key(vmid))?,
+                    At::Next => (100..=999).find(|vmid| !cluster.guests.contains_key(vmid))?,
                     At::Vmid(vmid) => vmid,
                 };
                 let last = later.and_then(|later| Some((self.now + later, acts.pop()?, vmid)));

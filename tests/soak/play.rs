@@ -16,11 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Long enough for a clean run on a busy machine, and short enough where it has to wait to the end.
 const CLEAN_TIMEOUTS: [f64; 2] = [1.5, 8.0];
 
-struct Stage {
+type End = (usize, Seen);
+
+struct Scene {
     fake: FakePve,
     state: StateDir,
     director: Arc<Mutex<Director>>,
-    ends: (Sender<(usize, Seen)>, Receiver<(usize, Seen)>),
+    /// Where runs that have ended are reported, with their numbers.
+    ends: (Sender<End>, Receiver<End>),
 }
 
 /// What is wrong, if anything, and all there is to know about it.
@@ -30,26 +33,26 @@ pub(super) fn play(schedule: &Schedule) -> (Vec<String>, String) {
     let director = Arc::new(Mutex::new(Director::of(schedule, &fake.cluster())));
     fake.watch(Eyes(director.clone()));
     let state = StateDir::new();
-    let stage = Stage {
+    let scene = Scene {
         fake,
         state,
         director,
         ends: mpsc::channel(),
     };
-    stage.play_all(schedule.runs.len());
-    stage.end_trouble(schedule.settles);
+    scene.play_all(schedule.runs.len());
+    scene.end_trouble(schedule.settles);
     for order in verdict::clean_orders(&schedule.runs) {
-        stage.clean_run(order);
+        scene.clean_run(&order);
     }
-    stage.end_trouble(true);
-    let cluster = stage.fake.cluster();
-    let mut director = lock(&stage.director);
+    scene.end_trouble(true);
+    let cluster = scene.fake.cluster();
+    let mut director = lock(&scene.director);
     verdict::at_the_end(&mut director, &cluster);
     let account = account(&director, &cluster);
     (std::mem::take(&mut director.violations), account)
 }
 
-impl Stage {
+impl Scene {
     /// Each run begins at its request of the one before, or when that has ended.
     fn play_all(&self, count: usize) {
         for next in 0..count {
@@ -147,7 +150,7 @@ impl Stage {
     }
 
     /// A run that is late on a busy machine gets more time before it is judged.
-    fn clean_run(&self, order: Order) {
+    fn clean_run(&self, order: &Order) {
         for timeout in CLEAN_TIMEOUTS {
             let order = Order {
                 timeout,
