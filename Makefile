@@ -10,7 +10,7 @@ ZSH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bless lint build static test-static bench install tools bench-tools lint-tools
+.PHONY: help demo test soak bless lint build static test-static bench install tools bench-tools lint-tools
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1@\2/p' Makefile | while IFS=@ read -r target what; do \
@@ -24,6 +24,10 @@ demo: tools ## list templates, make a VM, list VMs, against a fake server; SERVE
 test: tools ## run all tests
 	@touch tests/scenarios.rs
 	cargo test --locked
+
+soak: tools ## play COUNT random schedules of runs, faults and other users (10000; from seed FROM on); SEED=N: that one, in full
+	SOAK_SEED=$(SEED) SOAK_FROM=$(FROM) SOAK_COUNT=$(or $(COUNT),10000) \
+		cargo test --locked --test lib -- --nocapture soak::
 
 # Only 'make bless' rewrites stories, even if the environment has this variable.
 unexport HOMELAB_BLESS

@@ -16,6 +16,7 @@
 //! - `recorded`: the fake server answers like the recorded real one
 //! - `crowd`: many runs at once
 //! - `chaos`: exactly one VM, whatever happens and whenever it happens
+//! - `soak`: exactly one VM in random schedules of runs, faults and other users
 //! - `homelab`: whatever a run writes, no secret is in it
 //! - `skipped`: tests that need what a machine may lack
 //! - `completions`: what bash, zsh and fish offer, and a user at a terminal
@@ -50,6 +51,7 @@ mod recording;
 mod scenarios;
 mod shells;
 mod skipped;
+mod soak;
 mod terminal;
 mod today;
 mod trust;

@@ -167,6 +167,7 @@ impl Cluster {
         let births = self.count_birth(order.newid);
         let mut vm = Guest::copy_of(source, order, copied, births);
         vm.row = self.dead_rows.remove(&order.newid);
+        vm.maker = Some(order.owner.clone());
         self.guests.insert(order.newid, vm);
         let task = &mut self.tasks[number];
         task.copy(exit);
@@ -191,7 +192,7 @@ impl Cluster {
         }
     }
 
-    fn end_clone(&mut self, number: usize) {
+    pub(super) fn end_clone(&mut self, number: usize) {
         if !self.tasks[number].is_copying() {
             return;
         }

@@ -107,6 +107,7 @@ fn react(
         (Some(Mishap::Json(scripted)), _) => (scripted.into(), usize::MAX),
         (Some(Mishap::Late(late)), _) => (without_body(late.status, &late.reason), usize::MAX),
         (Some(Mishap::Truncate(limit)), Some(answer)) => (answer, limit),
+        (Some(Mishap::Slow(pause)), Some(answer)) => (answer.after(pause), usize::MAX),
         (None | Some(Mishap::Refuse(_)), Some(answer)) => (answer, usize::MAX),
         _ => return Ok(Next::Goodbye),
     };

@@ -20,6 +20,7 @@ pub(super) struct FaultWords {
     close: Option<Closing>,
     truncate: Option<usize>,
     reset_after: Option<usize>,
+    slow_ms: Option<u64>,
     hang: Option<HangWord>,
     late: Option<LateAnswer>,
     flood: Option<Flood>,
@@ -65,12 +66,14 @@ impl TryFrom<FaultWords> for Fault {
         };
         let drip = words.drip.map(Duration::from_millis);
         let refuse = words.refuse_ms.map(Duration::from_millis);
+        let slow = words.slow_ms.map(Duration::from_millis);
         let mishaps = [
             words.answer.map(Mishap::Answer),
             words.json.map(Mishap::Json),
             words.close.map(Mishap::Close),
             words.truncate.map(Mishap::Truncate),
             words.reset_after.map(Mishap::ResetAfter),
+            slow.map(Mishap::Slow),
             words.hang.and_then(HangWord::mishap),
             words.late.map(Mishap::Late),
             words.flood.map(Mishap::Flood),
@@ -82,7 +85,7 @@ impl TryFrom<FaultWords> for Fault {
             (Some(mishap), None) => Ok(Self { victim, mishap }),
             _ => Err(
                 "a fault needs one of `answer`, `json`, `close`, `truncate`, `reset_after`, \
-                 `hang`, `late`, `flood`, `drip`, `refuse_ms`",
+                 `slow_ms`, `hang`, `late`, `flood`, `drip`, `refuse_ms`",
             ),
         }
     }

@@ -42,6 +42,8 @@ pub(super) enum Mishap {
     Truncate(usize),
     /// Acted upon; after so many bytes of the answer's body comes a TCP reset.
     ResetAfter(usize),
+    /// Acted upon; the answer comes so much later.
+    Slow(Duration),
     /// No answer until the client goes away.
     Hang {
         acted: bool,
@@ -63,7 +65,7 @@ impl Mishap {
             Self::Answer(scripted) => scripted.acted,
             Self::Hang { acted } => *acted,
             Self::Close(closing) => matches!(closing, Closing::Lost),
-            Self::Truncate(_) | Self::ResetAfter(_) | Self::Refuse(_) => true,
+            Self::Truncate(_) | Self::ResetAfter(_) | Self::Slow(_) | Self::Refuse(_) => true,
             Self::Json(_) | Self::Late(_) | Self::Flood(_) | Self::Drip(_) => false,
         }
     }

@@ -13,6 +13,7 @@ use super::faults::{Fault, Faults, Mishap};
 use super::http::{self, Answer, Manners, Request};
 use super::quorum::Here;
 use super::setup::Setup;
+use super::watcher::Watcher;
 
 pub(super) struct Shared {
     pub(super) cluster: Arc<Mutex<Cluster>>,
@@ -20,6 +21,7 @@ pub(super) struct Shared {
     pub(super) here: Here,
     chronicle: Mutex<Chronicle>,
     arrived: Condvar,
+    pub(super) watcher: Mutex<Option<Box<dyn Watcher>>>,
     pub(super) door: Door,
     pub(super) connections: AtomicUsize,
     pub(super) manners: Manners,
@@ -45,6 +47,15 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    pub(super) fn of(request: &Request) -> Self {
+        Self {
+            line: request.journal_line(),
+            target: request.target.clone(),
+            headers: request.headers.clone(),
+            params: request.parameters(),
+        }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         http::header(&self.headers, name)
     }
@@ -85,6 +96,7 @@ impl Shared {
                 faults: Faults::new(faults),
             }),
             arrived: Condvar::new(),
+            watcher: Mutex::new(None),
             door,
             connections: AtomicUsize::new(0),
             manners: Manners {
@@ -116,7 +128,11 @@ impl Shared {
     /// has seen a request in the journal finds it acted upon.
     pub(super) fn receive(&self, request: &Request) -> (Option<Mishap>, Option<Answer>) {
         let mut cluster = self.cluster();
-        let mishap = self.witness(request);
+        let mut watcher = self.watcher.lock().expect("no watcher panicked");
+        let mishap = self.witness(request).or_else(|| {
+            let fault = watcher.as_mut()?.before(&mut cluster, &Seen::of(request));
+            fault.map(|fault| fault.mishap)
+        });
         cluster.count_request();
         cluster.here.clone_from(&self.here);
         if let Some(Mishap::Late(late)) = &mishap {
@@ -124,20 +140,18 @@ impl Shared {
         }
         let acts = mishap.as_ref().is_none_or(Mishap::lets_act);
         let answer = acts.then(|| answers::answer(&mut cluster, request));
+        if let Some(watcher) = watcher.as_mut() {
+            watcher.after(&mut cluster);
+        }
         (mishap, answer)
     }
 
     /// Writes the request down, and tells what shall happen to it.
     pub(super) fn witness(&self, request: &Request) -> Option<Mishap> {
-        let line = request.journal_line();
+        let seen = Seen::of(request);
         let mut chronicle = self.chronicle();
-        let mishap = chronicle.faults.befall(&line);
-        chronicle.seen.push(Seen {
-            line,
-            target: request.target.clone(),
-            headers: request.headers.clone(),
-            params: request.parameters(),
-        });
+        let mishap = chronicle.faults.befall(&seen.line);
+        chronicle.seen.push(seen);
         self.arrived.notify_all();
         mishap
     }

@@ -1,0 +1,139 @@
+//! Someone who sees every request before and after it is acted upon, and what other users may do in
+//! between.
+
+use serde_json::{Map, Value, json};
+
+use super::FakePve;
+use super::cluster::Cluster;
+use super::faults::Fault;
+use super::guests::Guest;
+use super::setup::{Exits, GuestType, Refresh};
+use super::shared::Seen;
+
+pub(crate) trait Watcher: Send {
+    /// Called before a request is acted upon. What happens to it, if anything.
+    fn before(&mut self, cluster: &mut Cluster, request: &Seen) -> Option<Fault>;
+    /// Called once the request was acted upon, or was not because of a fault.
+    fn after(&mut self, cluster: &mut Cluster);
+}
+
+impl FakePve {
+    /// Calls this watcher for each request from now on.
+    pub(crate) fn watch(&self, watcher: impl Watcher + 'static) {
+        let mut slot = self.shared.watcher.lock().expect("no watcher panicked");
+        *slot = Some(Box::new(watcher));
+    }
+}
+
+impl Cluster {
+    /// Another user creates a guest, with an identity of its own. Nothing happens if the VMID is taken.
+    pub(crate) fn add_stranger(
+        &mut self,
+        vmid: u32,
+        node: usize,
+        name: &str,
+        is_being_made: bool,
+        is_container: bool,
+    ) -> bool {
+        if self.guests.contains_key(&vmid) {
+            return false;
+        }
+        let mut guest = Guest::new(vmid, &self.setup.nodes[node], Some(name));
+        guest.add_system_disk();
+        let stamp = guest.stamp;
+        let mut set = |key: &str, value| guest.config.insert(key.to_owned(), json!(value));
+        set(
+            "smbios1",
+            format!("uuid={stamp:08x}-0000-4000-8000-{vmid:012x}"),
+        );
+        set("vmgenid", format!("{stamp:08x}-0000-4000-9000-{vmid:012x}"));
+        if is_being_made {
+            set("lock", "clone".to_owned());
+        }
+        if is_container {
+            guest.kind = GuestType::Lxc;
+        }
+        guest.row = self.dead_rows.remove(&vmid);
+        self.guests.insert(vmid, guest);
+        // It has a digest of its own.
+        self.edit(vmid, |_| {})
+    }
+
+    /// Another user deletes a VM. As on a real server that waits for the clone and the tasks that
+    /// have the VM's lock. Templates stay.
+    pub(crate) fn delete_as_stranger(&mut self, vmid: u32) -> bool {
+        self.finish_work_on(vmid);
+        let may_go = self.guests.get(&vmid).is_some_and(|it| !it.is_template());
+        if may_go {
+            self.remove(vmid);
+        }
+        may_go
+    }
+
+    /// Another user moves a VM to the next node.
+    pub(crate) fn move_as_stranger(&mut self, vmid: u32) -> bool {
+        self.finish_work_on(vmid);
+        let nodes = self.setup.nodes.clone();
+        let Some(guest) = self.guests.get_mut(&vmid).filter(|it| it.lock().is_none()) else {
+            return false;
+        };
+        let at = nodes.iter().position(|node| *node == guest.node);
+        let next = &nodes[(at.unwrap_or(0) + 1) % nodes.len()];
+        guest.node.clone_from(next);
+        nodes.len() > 1
+    }
+
+    /// Writes a configuration as another user does, who may do everything.
+    pub(crate) fn edit(&mut self, vmid: u32, change: impl FnOnce(&mut Map<String, Value>)) -> bool {
+        self.finish_actions_on(vmid);
+        let is_there = self.guests.contains_key(&vmid);
+        if is_there {
+            self.change_config(vmid, change);
+        }
+        is_there
+    }
+
+    /// From now on nothing fails: every node is up, no lock is left but a clone's, and rows are up to date.
+    pub(crate) fn end_trouble(&mut self) {
+        self.setup.offline.clear();
+        for exits in [
+            &mut self.setup.clone_exit,
+            &mut self.setup.start_exit,
+            &mut self.setup.resize_exit,
+        ] {
+            *exits = Exits::Always("OK".to_owned());
+        }
+        for task in self.tasks.iter_mut().filter(|task| task.is_copying()) {
+            "OK".clone_into(&mut task.exit);
+        }
+        let is_kept_nameless = matches!(self.setup.rows, Refresh::Never);
+        self.dead_rows.clear();
+        for guest in self.guests.values_mut() {
+            if guest.lock() == Some("backup") || guest.is_strangers_clone() {
+                guest.config.remove("lock");
+            }
+            if guest.row.is_some() || !is_kept_nameless {
+                guest.refresh_row();
+            }
+        }
+    }
+
+    fn finish_work_on(&mut self, vmid: u32) {
+        self.finish_actions_on(vmid);
+        let of_vmid = |task: &super::tasks::Task| task.order.newid == vmid && task.is_copying();
+        while let Some(number) = self.tasks.iter().position(of_vmid) {
+            self.end_clone(number);
+        }
+    }
+}
+
+impl Guest {
+    /// Another user's clone that is not done yet.
+    pub(crate) fn is_strangers_clone(&self) -> bool {
+        self.maker.is_none() && self.lock() == Some("clone")
+    }
+
+    pub(crate) fn is_vm_named(&self, name: &str) -> bool {
+        self.kind == GuestType::Qemu && !self.is_template() && self.name() == Some(name)
+    }
+}

@@ -1,0 +1,96 @@
+//! Exactly one VM in random schedules of runs, faults and other users.
+//!
+//! Each schedule follows from a seed: a cluster, one to four runs of the real program that may overlap,
+//! be killed or be interrupted, faults of single requests, and other users who create, delete, move and
+//! rename VMs at the worst moments. Nothing is placed by the clock: everything happens at a certain
+//! request of a certain run. When all trouble is over, a clean run with `--ensure` must succeed or say
+//! what a person must decide.
+//!
+//! - `SOAK_SEED=N`: that schedule only, with all that happened
+//! - `SOAK_FROM=N`, `SOAK_COUNT=N`: so many schedules from that seed on
+
+mod director;
+mod play;
+mod schedule;
+mod verdict;
+
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use self::schedule::Schedule;
+use self::verdict::TOO_LATE;
+
+/// Few enough for every `make test`.
+const COUNT: u64 = 200;
+const WORKERS: usize = 4;
+/// After so many failures there is nothing to be learnt from more.
+const MOST_FAILURES: usize = 20;
+
+#[test]
+fn one_vm_in_random_schedules() {
+    let number = |name: &str| {
+        let text = std::env::var(name).ok().filter(|text| !text.is_empty());
+        text.map(|text| text.parse::<u64>().expect("a number"))
+    };
+    if let Some(seed) = number("SOAK_SEED") {
+        let (violations, account) = attempt(seed);
+        say(&format!("{account}\n"));
+        assert!(violations.is_empty(), "{}", violations.join("\n"));
+        return;
+    }
+    let from = number("SOAK_FROM").unwrap_or(0);
+    let seeds = from..from + number("SOAK_COUNT").unwrap_or(COUNT);
+    let next = AtomicU64::new(from);
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    let failed = failures.lock().expect("no panic").len();
+                    if !seeds.contains(&seed) || failed >= MOST_FAILURES {
+                        break;
+                    }
+                    let (violations, account) = attempt(seed);
+                    if !violations.is_empty() {
+                        let told = format!("=== {}\n{account}", violations.join("\n=== "));
+                        say(&format!("seed {seed}: {}\n", violations.join(" || ")));
+                        failures.lock().expect("no panic").push((seed, told));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().expect("no panic");
+    say(&format!("played schedules {seeds:?}\n"));
+    let Some((seed, told)) = failures.iter().min() else {
+        return;
+    };
+    let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
+    panic!("{told}\nschedules {seeds:?} went wrong; again: make soak SEED={seed}");
+}
+
+/// What is wrong with a schedule's outcome, and all that is known about it. That a run took too long is
+/// believed once it was seen three times, for the machine may be busy.
+fn attempt(seed: u64) -> (Vec<String>, String) {
+    let schedule = Schedule::of(seed);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let played = catch_unwind(AssertUnwindSafe(|| play::play(&schedule)));
+        let Ok((violations, account)) = played else {
+            return (vec!["the test panicked".to_owned()], schedule.to_string());
+        };
+        let is_late = |what: &String| what.contains(TOO_LATE);
+        if violations.is_empty() || tries == 3 || !violations.iter().all(is_late) {
+            return (violations, format!("{schedule}{account}"));
+        }
+    }
+}
+
+fn say(text: &str) {
+    io::stdout().write_all(text.as_bytes()).expect("stdout");
+}

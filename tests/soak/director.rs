@@ -1,0 +1,536 @@
+//! Sees every request under the fake's lock: makes happen what the schedule says, and checks what can
+//! only be seen at that moment.
+//!
+//! - No request creates a second VM of a name while the run could know that the name is taken.
+//! - No request changes a guest that is not the VM of the run, unless another user has put it there
+//!   after the run's last look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::schedule::{
+    Act, At, Event, Kind, Order, Schedule, Stranger, TEMPLATE, What, Whose, token,
+};
+use crate::fake_pve::{Cluster, Fault, Guest, Seen as Request, Watcher};
+use crate::homelab::Seen;
+
+#[derive(Default)]
+pub(super) struct Director {
+    pub(super) runs: Vec<Run>,
+    events: Vec<Event>,
+    /// What other users do later, when so many requests have come.
+    pending: Vec<(usize, Act, u32)>,
+    /// How many requests have come.
+    pub(super) now: usize,
+    pub(super) log: Vec<String>,
+    pub(super) violations: Vec<String>,
+    /// At which request another user was at this VMID last.
+    pub(super) touched: BTreeMap<u32, usize>,
+    /// Since when the guest with this stamp has its name.
+    named: BTreeMap<(usize, String), usize>,
+    /// What guests that no run has created were like, by VMID.
+    strangers: BTreeMap<u32, Print>,
+    /// The VMs that runs have created.
+    pub(super) made: BTreeMap<usize, Made>,
+    /// VMIDs of requests that are carried out late, and cannot be taken back.
+    late: BTreeSet<u32>,
+    /// The guests that runs may change, by stamp.
+    may_change: BTreeSet<usize>,
+    current: Option<Current>,
+    names_given: usize,
+}
+
+/// A run, and what it knows.
+#[derive(Default)]
+pub(super) struct Run {
+    pub(super) order: Order,
+    pub(super) process: Option<u32>,
+    pub(super) begun: Option<Instant>,
+    pub(super) ended: Option<Ended>,
+    /// What was sent to end it early.
+    pub(super) ended_by: Option<Signal>,
+    /// What it has asked for so far.
+    requests: Vec<Kind>,
+    /// When its last answered look at this came.
+    list: Option<usize>,
+    pub(super) looks: BTreeMap<u32, usize>,
+    node_lists: BTreeMap<String, usize>,
+    last_change: usize,
+    pub(super) last_request: usize,
+    /// The guest that it found whole at a VMID first, under the right name.
+    first_seen: BTreeMap<u32, usize>,
+    pub(super) posts: Vec<Post>,
+    /// How many requests came after its time was up.
+    pub(super) overdue: usize,
+}
+
+/// The end of a run.
+pub(super) struct Ended {
+    pub(super) seen: Seen,
+    pub(super) at: usize,
+    pub(super) after: Duration,
+}
+
+pub(super) struct Post {
+    pub(super) at: usize,
+    pub(super) when: Instant,
+    pub(super) vmid: u32,
+}
+
+/// When a VM was created, and for which run.
+pub(super) struct Made {
+    pub(super) at: usize,
+    pub(super) when: Instant,
+    pub(super) vmid: u32,
+    pub(super) run: usize,
+}
+
+type Print = (usize, String, Value);
+
+struct Current {
+    run: usize,
+    kind: Kind,
+    vmid: Option<u32>,
+    node: Option<String>,
+    is_answered: bool,
+}
+
+/// The director as the fake sees it.
+pub(super) struct Eyes(pub(super) Arc<Mutex<Director>>);
+
+impl Watcher for Eyes {
+    fn before(&mut self, cluster: &mut Cluster, request: &Request) -> Option<Fault> {
+        lock(&self.0).before(cluster, request)
+    }
+
+    fn after(&mut self, cluster: &mut Cluster) {
+        lock(&self.0).after(cluster);
+    }
+}
+
+pub(super) fn lock(director: &Mutex<Director>) -> MutexGuard<'_, Director> {
+    director.lock().expect("no thread panicked over it")
+}
+
+impl Run {
+    pub(super) fn of(order: Order) -> Run {
+        Run {
+            order,
+            ..Run::default()
+        }
+    }
+
+    /// How many requests it has sent.
+    pub(super) fn sent(&self) -> usize {
+        self.requests.len()
+    }
+}
+
+impl Director {
+    pub(super) fn of(schedule: &Schedule, cluster: &Cluster) -> Director {
+        let mut director = Director {
+            runs: schedule.runs.iter().cloned().map(Run::of).collect(),
+            events: schedule.events.clone(),
+            ..Director::default()
+        };
+        director.remember(cluster);
+        director
+    }
+
+    fn before(&mut self, cluster: &mut Cluster, request: &Request) -> Option<Fault> {
+        self.now += 1;
+        let run = self.run_of(request);
+        let (kind, vmid, node) = what_it_is(request);
+        let now = self.now;
+        let it = &mut self.runs[run];
+        it.requests.push(kind);
+        it.last_request = now;
+        let late = Duration::from_secs_f64(it.order.timeout) + Duration::from_millis(500);
+        it.overdue += usize::from(it.begun.is_some_and(|begun| begun.elapsed() > late));
+        let (sent, line) = (it.sent(), &request.line);
+        self.log.push(format!("{now:>4} run {run} #{sent}: {line}"));
+        let requests = &self.runs[run].requests;
+        let is_due = |event: &Event| {
+            let is_meant = |kind: &Kind| [Kind::Any, *kind].contains(&event.at);
+            let count = requests.iter().filter(|kind| is_meant(kind)).count();
+            event.run == run && is_meant(&kind) && event.nth == count
+        };
+        let events = std::mem::take(&mut self.events).into_iter();
+        let (due, left) = events.partition(is_due);
+        self.events = left;
+        self.others_act_as_planned(cluster);
+        let asked = vmid.filter(|vmid| *vmid < TEMPLATE);
+        let asked = asked.or_else(|| self.runs[run].posts.last().map(|post| post.vmid));
+        let mut fault = None;
+        for event in due {
+            fault = fault.or(self.happen(cluster, run, asked, event));
+        }
+        self.remember(cluster);
+        if let Some(fault) = &fault {
+            self.log.push(format!("       {fault}"));
+        }
+        let has = |word| {
+            fault
+                .as_ref()
+                .is_some_and(|fault| fault.get(word).is_some())
+        };
+        if !request.line.starts_with("GET ") {
+            self.late.extend(vmid.filter(|_| has("late")));
+            self.check_change(cluster, run, kind, vmid, request);
+            self.runs[run].last_change = now;
+        }
+        let is_answered = fault.is_none() || has("slow_ms");
+        self.current = Some(Current {
+            run,
+            kind,
+            vmid,
+            node,
+            is_answered,
+        });
+        fault.map(|words| Fault::at_request(0, words))
+    }
+
+    fn after(&mut self, cluster: &mut Cluster) {
+        self.check_strangers(cluster);
+        self.note_new_vms(cluster);
+        self.remember(cluster);
+        let Some(current) = self.current.take().filter(|it| it.is_answered) else {
+            return;
+        };
+        let run = &mut self.runs[current.run];
+        match (current.kind, current.vmid, current.node) {
+            (Kind::List, ..) => run.list = Some(self.now),
+            (Kind::Any, None, Some(node)) => drop(run.node_lists.insert(node, self.now)),
+            (Kind::Config, Some(vmid), _) => {
+                run.looks.insert(vmid, self.now);
+                let name = run.order.name;
+                let is_whole = |it: &&Guest| it.is_vm_named(name) && it.lock() != Some("clone");
+                if let Some(guest) = cluster.guests.get(&vmid).filter(is_whole) {
+                    run.first_seen.entry(vmid).or_insert(guest.stamp);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn run_of(&self, request: &Request) -> usize {
+        let token = request.header("Authorization").unwrap_or_default();
+        let is_its = |run: &usize| token.contains(&format!("={}=", super::schedule::token(*run)));
+        (0..self.runs.len()).find(is_its).expect("a token of a run")
+    }
+
+    fn others_act_as_planned(&mut self, cluster: &mut Cluster) {
+        let now = self.now;
+        let pending = std::mem::take(&mut self.pending).into_iter();
+        let (due, left) = pending.partition(|(due, ..)| *due <= now);
+        self.pending = left;
+        for (_, act, vmid) in due {
+            self.act(cluster, &act, vmid, "");
+        }
+    }
+
+    /// What others have planned happens now, whatever they wait for.
+    pub(super) fn end_trouble(&mut self, cluster: &mut Cluster) {
+        self.events.clear();
+        for (_, act, vmid) in std::mem::take(&mut self.pending) {
+            self.act(cluster, &act, vmid, "");
+        }
+        cluster.end_trouble();
+        self.remember(cluster);
+    }
+
+    /// What an event does to the request; the words of its fault.
+    fn happen(
+        &mut self,
+        cluster: &mut Cluster,
+        run: usize,
+        asked: Option<u32>,
+        event: Event,
+    ) -> Option<Value> {
+        let name = self.runs[run].order.name;
+        let hang = |acted: bool| json!({"hang": if acted { json!("after") } else { json!(true) }});
+        match event.what {
+            What::Fault(words) => Some(words),
+            What::Kill { acted } => self.end(run, Signal::KILL).then(|| hang(acted)),
+            What::Interrupt { acted, term } => {
+                let signal = if term { Signal::TERM } else { Signal::INT };
+                self.end(run, signal).then(|| hang(acted))
+            }
+            What::Others(at, mut acts, later) => {
+                let vmid = match at {
+                    At::Asked => asked?,
+                    At::Next => (100..=999).find(|vmid| !cluster.guests.contains_key(vmid))?,
+                    At::Vmid(vmid) => vmid,
+                };
+                let last = later.and_then(|later| Some((self.now + later, acts.pop()?, vmid)));
+                let has_acted = acts.iter().all(|act| self.act(cluster, act, vmid, name));
+                self.pending.extend(last.filter(|_| has_acted));
+                None
+            }
+        }
+    }
+
+    /// Sends a signal to a run, unless one was sent before; `kill -9` after all others.
+    pub(super) fn end(&mut self, run: usize, signal: Signal) -> bool {
+        let run = &mut self.runs[run];
+        let process = run
+            .process
+            .and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        let is_due = match run.ended_by {
+            None => true,
+            Some(before) => before != signal && signal == Signal::KILL,
+        };
+        if is_due {
+            run.ended_by = Some(signal);
+            kill_process(process.expect("it is running"), signal).expect("a process of ours");
+            self.log.push(format!("       signal {}", signal.as_raw()));
+        }
+        is_due
+    }
+
+    /// Another user acts. Whether that changed anything.
+    fn act(&mut self, cluster: &mut Cluster, act: &Act, vmid: u32, ours: &str) -> bool {
+        let others = format!("other-{}", self.names_given);
+        let name_for = |whose: Whose| match whose {
+            Whose::Ours => ours,
+            Whose::Another => &others,
+        };
+        self.names_given += 1;
+        let set = |cluster: &mut Cluster, key: &str, value: Option<&str>| {
+            cluster.edit(vmid, |config| {
+                config.remove(key);
+                config.extend(value.map(|value| (key.to_owned(), json!(value))));
+            })
+        };
+        let guest = cluster.guests.get(&vmid);
+        let lock = guest.and_then(Guest::lock).map(str::to_owned);
+        let (is_free, is_backup) = (lock.is_none(), lock.as_deref() == Some("backup"));
+        let is_their_clone = guest.is_some_and(Guest::is_strangers_clone);
+        let is_hidden = matches!(act, Act::Hide(_) | Act::Show(_));
+        let has_acted = match act {
+            Act::Create(Stranger {
+                name,
+                node,
+                is_being_made,
+                is_container,
+            }) => {
+                let name = name_for(*name);
+                cluster.add_stranger(vmid, *node, name, *is_being_made, *is_container)
+            }
+            Act::Finish => is_their_clone && set(cluster, "lock", None),
+            Act::Delete => cluster.delete_as_stranger(vmid),
+            Act::Move => cluster.move_as_stranger(vmid),
+            Act::Rename(whose) => {
+                is_free && vmid < TEMPLATE && set(cluster, "name", Some(name_for(*whose)))
+            }
+            Act::Edit => is_free && set(cluster, "hookscript", Some(&others)),
+            Act::Lock => is_free && set(cluster, "lock", Some("backup")),
+            Act::Unlock => is_backup && set(cluster, "lock", None),
+            Act::Hide(node) | Act::Show(node) => {
+                let node = cluster.setup.nodes[*node].clone();
+                let offline = &mut cluster.setup.offline;
+                offline.retain(|known| *known != node);
+                offline.extend(matches!(act, Act::Hide(_)).then_some(node));
+                true
+            }
+        };
+        if has_acted {
+            self.log.push(format!("       others, at {vmid}: {act:?}"));
+            if !is_hidden {
+                self.touched.insert(vmid, self.now);
+            }
+            self.note_new_vms(cluster);
+            self.remember(cluster);
+        }
+        has_acted
+    }
+
+    /// Whether a request for a change may be made, given what its run knows.
+    fn check_change(
+        &mut self,
+        cluster: &Cluster,
+        run: usize,
+        kind: Kind,
+        vmid: Option<u32>,
+        request: &Request,
+    ) {
+        if let (Kind::Clone, Some(newid)) = (kind, vmid) {
+            self.check_clone(cluster, run, newid, request);
+            let (at, when) = (self.now, Instant::now());
+            self.runs[run].first_seen.remove(&newid);
+            self.runs[run].posts.push(Post {
+                at,
+                when,
+                vmid: newid,
+            });
+            return;
+        }
+        let (true, Some(vmid)) = (matches!(kind, Kind::Set | Kind::Resize | Kind::Start), vmid)
+        else {
+            return self.violate(format!(
+                "run {run} asked for a change that is none of its own"
+            ));
+        };
+        let Some(guest) = cluster.guests.get(&vmid) else {
+            return;
+        };
+        let digest = guest.config.get("digest").and_then(Value::as_str);
+        if request
+            .param("digest")
+            .is_some_and(|seen| Some(seen) != digest)
+        {
+            return;
+        }
+        let known = &self.runs[run];
+        let order = &known.order;
+        let is_first = known
+            .first_seen
+            .get(&vmid)
+            .is_none_or(|stamp| *stamp == guest.stamp);
+        let is_ours = guest.is_vm_named(order.name) && is_first;
+        let was_asked_for = self.runs.iter().any(|other| {
+            other.order.name == order.name && other.posts.iter().any(|post| post.vmid == vmid)
+        });
+        let look = known.looks.get(&vmid).copied().unwrap_or(0);
+        let touched = self.touched.get(&vmid).copied().unwrap_or(0);
+        let is_excused = look > known.last_change && touched > look && kind != Kind::Set;
+        if !(is_ours && (order.ensure || was_asked_for) || is_excused) {
+            let name = guest.name().unwrap_or("(no name)");
+            self.violate(format!(
+                "run {run} asked for {kind:?} of VM {vmid} '{name}', not its own"
+            ));
+        }
+        self.may_change.insert(guest.stamp);
+    }
+
+    /// A clone is not asked for while the run can know that another VM has the name.
+    fn check_clone(&mut self, cluster: &Cluster, run: usize, newid: u32, request: &Request) {
+        let known = &self.runs[run];
+        let name = known.order.name;
+        let is_meant = request.param("name") == Some(name);
+        if !is_meant || known.order.vmid.is_some_and(|vmid| vmid != newid) {
+            self.violate(format!(
+                "run {run} asked for another clone than it was told to"
+            ));
+            return;
+        }
+        let last_post = known.posts.last().map_or(0, |post| post.at);
+        // What the run knew, or would know had it looked since its last request for a clone.
+        let looked = known
+            .list
+            .filter(|at| *at > last_post)
+            .unwrap_or(self.now - 1);
+        let namesake = cluster.guests.values().find(|guest| {
+            let since = self.named.get(&(guest.stamp, name.to_owned()));
+            let row = guest.row.as_ref();
+            let is_listed = known
+                .node_lists
+                .get(&guest.node)
+                .is_some_and(|at| *at >= looked);
+            let shows_name = is_listed || row.is_none_or(|row| row.name == name && !row.template);
+            let is_offline = cluster.setup.offline.contains(&guest.node);
+            let is_known = since.is_some_and(|since| *since < looked);
+            let has_name = guest.vmid != newid && guest.is_vm_named(name);
+            has_name && is_known && shows_name && !is_offline
+        });
+        if let Some(namesake) = namesake {
+            let vmid = namesake.vmid;
+            self.violate(format!(
+                "run {run} asked for a clone to {newid} while VM {vmid} had the name"
+            ));
+        }
+    }
+
+    /// What no run has created is not changed by a request of theirs.
+    pub(super) fn check_strangers(&mut self, cluster: &Cluster) {
+        let is_changed = |vmid: &u32, before: &Print| {
+            let may_change = self.may_change.contains(&before.0) || self.late.contains(vmid);
+            !may_change && cluster.guests.get(vmid).map(print).as_ref() != Some(before)
+        };
+        let strangers = self.strangers.iter();
+        let changed = strangers.filter(|(vmid, before)| is_changed(vmid, before));
+        let changed: Vec<u32> = changed.map(|(vmid, _)| *vmid).collect();
+        for vmid in changed {
+            self.violate(format!(
+                "the guest at {vmid} was changed, and no run may do that"
+            ));
+        }
+    }
+
+    pub(super) fn note_new_vms(&mut self, cluster: &Cluster) {
+        for guest in cluster.guests.values() {
+            let is_makers = |run: &usize| guest.maker == Some(token(*run));
+            if let Some(run) = (0..self.runs.len()).find(is_makers)
+                && !self.made.contains_key(&guest.stamp)
+            {
+                let (at, when, vmid) = (self.now, Instant::now(), guest.vmid);
+                self.log
+                    .push(format!("       VM {vmid} begins, for run {run}"));
+                self.made.insert(
+                    guest.stamp,
+                    Made {
+                        at,
+                        when,
+                        vmid,
+                        run,
+                    },
+                );
+            }
+        }
+    }
+
+    pub(super) fn remember(&mut self, cluster: &Cluster) {
+        let guests = || cluster.guests.values();
+        let names: BTreeSet<_> = guests()
+            .filter_map(|guest| Some((guest.stamp, guest.name()?.to_owned())))
+            .collect();
+        self.named.retain(|known, _| names.contains(known));
+        for name in names {
+            self.named.entry(name).or_insert(self.now);
+        }
+        let strangers = guests().filter(|guest| guest.maker.is_none());
+        self.strangers = strangers.map(|guest| (guest.vmid, print(guest))).collect();
+    }
+
+    pub(super) fn violate(&mut self, what: String) {
+        self.log.push(format!("       VIOLATION: {what}"));
+        self.violations.push(what);
+    }
+}
+
+fn print(guest: &Guest) -> Print {
+    (guest.stamp, guest.status.clone(), json!(guest.config))
+}
+
+/// The kind of a request, and which VMID and node it is about.
+fn what_it_is(request: &Request) -> (Kind, Option<u32>, Option<String>) {
+    let line = request
+        .line
+        .split(' ')
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(" ");
+    let (method, path) = line.split_once(' ').unwrap_or((&line, ""));
+    let path = path.split('?').next().unwrap_or_default();
+    let steps: Vec<&str> = path.split('/').skip(1).collect();
+    let number = |text: &str| text.parse().ok();
+    match (method, steps.as_slice()) {
+        ("GET", ["cluster", "resources"]) => (Kind::List, None, None),
+        ("GET", ["nodes", node, "qemu"]) => (Kind::Any, None, Some((*node).to_owned())),
+        ("GET", ["nodes", _, "qemu", vmid, "config"]) => (Kind::Config, number(vmid), None),
+        ("GET", ["nodes", _, "tasks", _, "status"]) => (Kind::Task, None, None),
+        ("POST", ["nodes", _, "qemu", _, "clone"]) => {
+            (Kind::Clone, request.param("newid").and_then(number), None)
+        }
+        ("PUT", ["nodes", _, "qemu", vmid, "config"]) => (Kind::Set, number(vmid), None),
+        ("PUT", ["nodes", _, "qemu", vmid, "resize"]) => (Kind::Resize, number(vmid), None),
+        ("POST", ["nodes", _, "qemu", vmid, "status", "start"]) => {
+            (Kind::Start, number(vmid), None)
+        }
+        _ => (Kind::Any, None, None),
+    }
+}

@@ -1,0 +1,198 @@
+//! Plays a schedule with the real program, then lets a clean run with `--ensure` put things right.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::director::{Director, Ended, Eyes, Run, lock};
+use super::schedule::{Order, Schedule, token};
+use super::verdict::{self, TOO_LATE};
+use crate::fake_pve::{Cluster, FakePve, Setup};
+use crate::homelab::{Homelab, Seen, Signal, StateDir};
+
+/// A run that takes so much longer than its timeout hangs.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// Long enough for a clean run on a busy machine, and short enough where it has to wait to the end.
+const CLEAN_TIMEOUTS: [f64; 2] = [1.5, 8.0];
+
+type End = (usize, Seen);
+
+struct Scene {
+    fake: FakePve,
+    state: StateDir,
+    director: Arc<Mutex<Director>>,
+    /// Where runs that have ended are reported, with their numbers.
+    ends: (Sender<End>, Receiver<End>),
+}
+
+/// What is wrong, if anything, and all there is to know about it.
+pub(super) fn play(schedule: &Schedule) -> (Vec<String>, String) {
+    let setup: Setup = serde_json::from_value(schedule.cluster.clone()).expect("a setup");
+    let fake = FakePve::start(setup);
+    let director = Arc::new(Mutex::new(Director::of(schedule, &fake.cluster())));
+    fake.watch(Eyes(director.clone()));
+    let state = StateDir::new();
+    let scene = Scene {
+        fake,
+        state,
+        director,
+        ends: mpsc::channel(),
+    };
+    scene.play_all(schedule.runs.len());
+    scene.end_trouble(schedule.settles);
+    for order in verdict::clean_orders(&schedule.runs) {
+        scene.clean_run(&order);
+    }
+    scene.end_trouble(true);
+    let cluster = scene.fake.cluster();
+    let mut director = lock(&scene.director);
+    verdict::at_the_end(&mut director, &cluster);
+    let account = account(&director, &cluster);
+    (std::mem::take(&mut director.violations), account)
+}
+
+impl Scene {
+    /// Each run begins at its request of the one before, or when that has ended.
+    fn play_all(&self, count: usize) {
+        for next in 0..count {
+            loop {
+                let may_begin = {
+                    let director = lock(&self.director);
+                    let before = next.checked_sub(1).map(|before| &director.runs[before]);
+                    let at = director.runs[next].order.begins_at;
+                    let all_ended = director.runs[..next].iter().all(|run| run.ended.is_some());
+                    all_ended
+                        || before
+                            .zip(at)
+                            .is_some_and(|(before, at)| before.sent() >= at)
+                };
+                if may_begin {
+                    break;
+                }
+                self.wait_for_an_end(Duration::from_millis(1));
+            }
+            self.begin(next);
+        }
+        self.wait_for_all();
+    }
+
+    fn wait_for_all(&self) {
+        while lock(&self.director).runs.iter().any(Run::is_running) {
+            self.wait_for_an_end(Duration::from_millis(100));
+        }
+    }
+
+    fn begin(&self, run: usize) {
+        let mut director = lock(&self.director);
+        let homelab = Homelab::at(&self.fake)
+            .in_state(&self.state)
+            .with_rights_of(&token(run));
+        let order = &director.runs[run].order;
+        let homelab = match order.disk {
+            Some(bytes) => homelab.with_a_disk_of(bytes),
+            None => homelab,
+        };
+        let running = homelab.start(&order.line());
+        director.runs[run].process = Some(running.process());
+        director.runs[run].begun = Some(Instant::now());
+        let ends = self.ends.0.clone();
+        thread::spawn(move || ends.send((run, running.wait())));
+    }
+
+    fn wait_for_an_end(&self, at_most: Duration) {
+        if let Ok((run, seen)) = self.ends.1.recv_timeout(at_most) {
+            let cluster = self.fake.cluster();
+            let mut director = lock(&self.director);
+            let at = director.now;
+            let begun = director.runs[run].begun.expect("it has begun");
+            director.log.push(format!(
+                "     run {run} ends: {:?} {}",
+                seen.exit,
+                seen.stdout.trim()
+            ));
+            director.runs[run].ended = Some(Ended {
+                seen,
+                at,
+                after: begun.elapsed(),
+            });
+            verdict::of_run(&mut director, &cluster, run);
+            return;
+        }
+        let mut director = lock(&self.director);
+        for run in 0..director.runs.len() {
+            let it = &director.runs[run];
+            let most = Duration::from_secs_f64(it.order.timeout) + PATIENCE;
+            let hangs = it.is_running() && it.begun.is_some_and(|begun| begun.elapsed() > most);
+            if hangs && director.end(run, Signal::KILL) {
+                director.violate(format!("run {run} {TOO_LATE} and hangs"));
+            }
+        }
+    }
+
+    fn end_trouble(&self, settles: bool) {
+        let mut cluster = self.fake.cluster();
+        let mut director = lock(&self.director);
+        director.end_trouble(&mut cluster);
+        drop(cluster);
+        director
+            .log
+            .push(format!("     trouble ends; all is finished: {settles}"));
+        if settles {
+            drop(director);
+            self.fake.finish_all();
+            let cluster = self.fake.cluster();
+            let mut director = lock(&self.director);
+            director.check_strangers(&cluster);
+            director.note_new_vms(&cluster);
+            director.remember(&cluster);
+        }
+    }
+
+    /// A run that is late on a busy machine gets more time before it is judged.
+    fn clean_run(&self, order: &Order) {
+        for timeout in CLEAN_TIMEOUTS {
+            let order = Order {
+                timeout,
+                ..order.clone()
+            };
+            let run = {
+                let mut director = lock(&self.director);
+                director.runs.push(Run::of(order));
+                director.runs.len() - 1
+            };
+            self.begin(run);
+            self.wait_for_all();
+            let mut director = lock(&self.director);
+            if !verdict::is_timeout(&director, run) || timeout == CLEAN_TIMEOUTS[1] {
+                drop(director);
+                let cluster = self.fake.cluster();
+                director = lock(&self.director);
+                verdict::of_clean_run(&mut director, &cluster, run);
+                return;
+            }
+        }
+    }
+}
+
+fn account(director: &Director, cluster: &Cluster) -> String {
+    let mut account = Vec::new();
+    for (number, run) in director.runs.iter().enumerate() {
+        account.push(format!("run {number}: {}", run.order.line()));
+        if let Some(Ended { seen, after, .. }) = &run.ended {
+            account.push(format!("exit {:?} after {after:?}", seen.exit));
+            account.push(format!("{}{}", seen.stderr, seen.stdout));
+        }
+    }
+    account.push("journal:".to_owned());
+    account.extend(director.log.iter().cloned());
+    for guest in cluster.guests.values() {
+        let config = serde_json::to_string(&guest.config).expect("JSON");
+        let (vmid, node, maker) = (guest.vmid, &guest.node, &guest.maker);
+        account.push(format!(
+            "{vmid} on {node}, by {maker:?}, {}: {config}",
+            guest.status
+        ));
+    }
+    account.join("\n")
+}

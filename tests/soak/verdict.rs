@@ -1,0 +1,303 @@
+//! What must be true at the end of each run, of the clean runs, and of all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::director::{Director, Ended, Made, Run};
+use super::schedule::{Order, token};
+use crate::chaos::report::{Failure, Ready, Said, read};
+use crate::fake_pve::{Cluster, Guest};
+use crate::homelab::Signal;
+
+/// What is said of a run that took longer than its timeout and one request.
+pub(super) const TOO_LATE: &str = "outlives its timeout";
+
+/// For how long a late request for a clone is waited for: 15 poll intervals.
+const A_RESTART: Duration = Duration::from_millis(300);
+
+/// For each name the last order, with `--ensure`.
+pub(super) fn clean_orders(runs: &[Order]) -> Vec<Order> {
+    let by_name: BTreeMap<&str, &Order> = runs.iter().map(|order| (order.name, order)).collect();
+    let clean = |order: &Order| Order {
+        ensure: true,
+        begins_at: None,
+        disk: None,
+        ..order.clone()
+    };
+    by_name.into_values().map(clean).collect()
+}
+
+impl Run {
+    pub(super) fn is_running(&self) -> bool {
+        self.begun.is_some() && self.ended.is_none()
+    }
+
+    fn said(&self) -> Option<Result<Said, String>> {
+        self.ended.as_ref().map(|ended| read(&ended.seen))
+    }
+}
+
+pub(super) fn is_timeout(director: &Director, run: usize) -> bool {
+    let said = director.runs[run].said();
+    matches!(said, Some(Ok(Said::Failed { error })) if error.kind == "timeout")
+}
+
+/// One JSON document that fits the exit code, and what it says is so.
+pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) {
+    let run = &director.runs[number];
+    let Some(Ended { seen, after, .. }) = &run.ended else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    let limit = Duration::from_secs_f64(run.order.timeout + 0.3) + Duration::from_secs(2);
+    if run.overdue > 1 || *after > limit {
+        let count = run.overdue;
+        wrong.push(format!("{TOO_LATE}: {after:?}, {count} requests too late"));
+    }
+    match (run.ended_by, read(seen)) {
+        (Some(Signal::KILL), _) => {
+            if seen.exit.is_some() || !seen.stdout.is_empty() {
+                wrong.push("was killed and ended otherwise".to_owned());
+            }
+        }
+        (_, Err(why)) => wrong.push(why),
+        (Some(signal), Ok(Said::Failed { error })) => {
+            let code = if signal == Signal::TERM { 143 } else { 130 };
+            if seen.exit != Some(code) || error.kind != "interrupted" {
+                wrong.push(format!("was interrupted, and says {error:?}"));
+            }
+            wrong.extend(wrong_in_failure(cluster, number, &error));
+        }
+        (Some(_), Ok(said)) => wrong.push(format!("was interrupted, and says {said:?}")),
+        (None, Ok(Said::Failed { error })) => {
+            if seen.exit != Some(1) || error.kind == "interrupted" {
+                wrong.push(format!("was not interrupted, and says {error:?}"));
+            }
+            wrong.extend(wrong_in_failure(cluster, number, &error));
+            wrong.extend(ended_too_early(run, *after, &error));
+        }
+        (None, Ok(Said::Ready(ready))) => {
+            wrong.extend(wrong_in_success(director, cluster, number, &ready));
+        }
+    }
+    for what in wrong {
+        director.violate(format!("run {number}: {what}"));
+    }
+}
+
+/// "Nothing was started" is said only where that is so.
+fn wrong_in_failure(cluster: &Cluster, run: usize, error: &Failure) -> Option<String> {
+    let is_its = |guest: &&Guest| guest.maker == Some(token(run));
+    let vm = cluster.guests.values().find(is_its)?;
+    says_nothing(error).then(|| format!("says that nothing was started, and VM {} is its", vm.vmid))
+}
+
+/// What passes by itself does not end a step while there is time, and the end of the time is named.
+fn ended_too_early(run: &Run, after: Duration, error: &Failure) -> Option<String> {
+    let passing = [
+        "checksum mismatch",
+        "got timeout",
+        "lock request timeout",
+        "VM is locked",
+    ];
+    let is_of_template = error.message.contains("lock-9000.conf");
+    let passes = !is_of_template && passing.iter().any(|words| error.message.contains(words));
+    let is_of_step = error.message.starts_with("VM ") && error.message.contains(", but it");
+    let used = after.as_secs_f64() / run.order.timeout;
+    let is_early = is_of_step && passes && used < 0.7;
+    let is_unnamed = used >= 1.0 && error.kind == "unreachable";
+    (is_early || is_unnamed).then(|| format!("ends after {after:?} with {error:?}"))
+}
+
+fn says_nothing(error: &Failure) -> bool {
+    error.started == "no" || error.message.contains("nothing was started")
+}
+
+/// A whole VM of that name, with all that was asked for, unless others have changed it since the last
+/// look.
+fn wrong_in_success(
+    director: &Director,
+    cluster: &Cluster,
+    number: usize,
+    ready: &Ready,
+) -> Vec<String> {
+    let run = &director.runs[number];
+    let vmid = ready.vmid;
+    let look = run.looks.get(&vmid).copied().unwrap_or(0);
+    let touched = director.touched.get(&vmid).copied().unwrap_or(0);
+    let (name, order) = (&ready.name, &run.order);
+    if name != order.name || order.vmid.is_some_and(|asked| asked != vmid) {
+        return vec![format!("succeeds with VM {vmid} '{name}'")];
+    }
+    if touched > look {
+        return Vec::new();
+    }
+    let Some(guest) = cluster.guests.get(&vmid) else {
+        return vec![format!("succeeds with VM {vmid}, which does not exist")];
+    };
+    let mut wrong = Vec::new();
+    let lacks_disk = guest.maker.is_some() && !guest.config.contains_key("scsi0");
+    let is_being_made = matches!(guest.lock(), Some("clone" | "create"));
+    if is_being_made || lacks_disk || !guest.is_vm_named(order.name) {
+        wrong.push(format!(
+            "succeeds with VM {vmid}, which is {:?}",
+            guest.config
+        ));
+    }
+    if ready.node != guest.node {
+        wrong.push(format!("says that VM {vmid} is on node {}", ready.node));
+    }
+    // Another run of the same name may have begun by now.
+    let is_last = director.runs.iter().enumerate().all(|(other, it)| {
+        other == number || it.order.name != order.name || it.last_request <= run.last_request
+    });
+    if is_last {
+        wrong.extend(missing(order, guest));
+    }
+    wrong
+}
+
+/// What was asked for and is not so.
+fn missing(order: &Order, guest: &Guest) -> Vec<String> {
+    let text = |key: &str| match guest.config.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let tags = |text: &str| {
+        text.split([';', ','])
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
+    };
+    let mut missing = Vec::new();
+    for set in &order.set {
+        let (key, value) = set.split_once('=').expect("KEY=VALUE");
+        let is_so = match key {
+            "tags" => tags(value).is_subset(&tags(&text(key))),
+            "cipassword" => !text(key).is_empty(),
+            _ => text(key) == value,
+        };
+        if !is_so {
+            missing.push(format!("succeeds without {set}: it is {}", text(key)));
+        }
+    }
+    if let Some(resize) = order.resize {
+        let drive = text("scsi0");
+        let size = drive
+            .split("size=")
+            .nth(1)
+            .and_then(|size| size.strip_suffix('G'));
+        let size: Option<u32> = size.and_then(|size| size.parse().ok());
+        let least = match resize {
+            "scsi0=4G" => 4,
+            _ => 10,
+        };
+        // No order asks for more.
+        if size.is_none_or(|size| size < least || size > 10) {
+            missing.push(format!("succeeds without --resize {resize}: it is {drive}"));
+        }
+    }
+    if let Some(start) = order.start.filter(|_| guest.status != "running") {
+        missing.push(format!("succeeds without {start}"));
+    }
+    missing
+}
+
+/// A clean run succeeds, unless a person must decide something.
+pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: usize) {
+    let run = &director.runs[number];
+    let order = &run.order;
+    let Some(Ok(Said::Failed { error })) = run.said() else {
+        return;
+    };
+    let named = |guest: &&Guest| guest.is_vm_named(order.name);
+    let holders: Vec<u32> = cluster
+        .guests
+        .values()
+        .filter(named)
+        .map(|guest| guest.vmid)
+        .collect();
+    let is_held = |vmid: u32| holders.contains(&vmid);
+    let asked = |vmid: &u32| {
+        let mut runs = director
+            .runs
+            .iter()
+            .filter(|run| run.order.name == order.name);
+        runs.any(|run| run.posts.iter().any(|post| post.vmid == *vmid))
+    };
+    let must_decide = match error.kind.as_str() {
+        "ambiguous" => holders.len() > 1 && order.vmid.is_none(),
+        "already_exists" => order
+            .vmid
+            .is_some_and(|vmid| holders.iter().any(|it| *it != vmid)),
+        "vmid_taken" => order
+            .vmid
+            .is_some_and(|vmid| cluster.guests.contains_key(&vmid) && !is_held(vmid)),
+        "in_progress" => director.runs[..number].iter().any(|before| {
+            let is_same = before.order.name == order.name;
+            is_same && !before.posts.is_empty() && !before.order.clones_like(order)
+        }),
+        // The remains of a clone whose worker died, or what others have put there.
+        "half_made" => cluster.guests.values().any(|guest| {
+            asked(&guest.vmid) && (guest.lock() == Some("clone") || guest.maker.is_none())
+        }),
+        // A size that is relative to a template which the VM may not come from.
+        "failed" => order.resize == Some("scsi0=+8G") && error.message.contains("cannot become"),
+        _ => false,
+    };
+    if !must_decide || error.hint.is_none() {
+        director.violate(format!("run {number}, the clean one, fails: {error:?}"));
+    }
+}
+
+/// Once nothing more can happen.
+pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
+    let mut wrong = Vec::new();
+    for name in director
+        .runs
+        .iter()
+        .map(|run| run.order.name)
+        .collect::<BTreeSet<_>>()
+    {
+        let vms: Vec<&Guest> = cluster
+            .guests
+            .values()
+            .filter(|guest| guest.maker.is_some() && guest.is_vm_named(name))
+            .collect();
+        let vmids: Vec<u32> = vms.iter().map(|guest| guest.vmid).collect();
+        let is_excused = vms
+            .iter()
+            .any(|guest| came_too_late(director, &director.made[&guest.stamp]));
+        if vms.len() > 1 && !is_excused {
+            wrong.push(format!("runs have created several VMs '{name}': {vmids:?}"));
+        }
+    }
+    for (number, run) in director.runs.iter().enumerate() {
+        let (Some(ended), Some(Ok(Said::Failed { error }))) = (&run.ended, run.said()) else {
+            continue;
+        };
+        let mut made = director.made.values();
+        let later = made.find(|made| made.run == number && made.at >= ended.at);
+        if let (true, Some(Made { vmid, .. })) = (says_nothing(&error), later) {
+            wrong.push(format!(
+                "run {number} said that nothing was started; then VM {vmid} came"
+            ));
+        }
+    }
+    for what in wrong {
+        director.violate(what);
+    }
+}
+
+/// Whether a clone was carried out so late that its run had to take it for lost: its VMID was another's
+/// in the meantime, or it took longer than a daemon may take to restart.
+fn came_too_late(director: &Director, made: &Made) -> bool {
+    let posts = director.runs[made.run].posts.iter();
+    let mut posts = posts.filter(|post| post.vmid == made.vmid && post.at <= made.at);
+    posts.next().is_some_and(|post| {
+        let touched = director.touched.get(&made.vmid).copied().unwrap_or(0);
+        touched > post.at || made.when - post.when > A_RESTART
+    })
+}
