@@ -342,7 +342,8 @@ fn with_no_quorum_anywhere_each_host_that_was_asked_is_named() {
     let stderr = format!(
         "{CREATING}{}Failed to create VM: cannot clone template 9000 to VM 100: the cluster has no quorum \
          (asked 127.0.0.1:{}, 127.0.0.1:{}): cluster not ready - no quorum?\n\
-         Hint: too few nodes of the cluster see each other for it to change anything; on a node: pvecm \
+         Hint: too few nodes of the cluster are online, so nothing can be changed until more of them are \
+         back; on a node: pvecm \
          status\n",
         has_no_quorum(&one),
         one.port(),
