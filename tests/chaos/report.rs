@@ -24,7 +24,7 @@ pub(crate) struct Ready {
     pub(crate) ip: Option<String>,
     /// All that the guest agent reported, where an address was waited for.
     #[serde(default)]
-    pub(crate) ips: Option<serde_json::Value>,
+    pub(crate) ips: Option<Value>,
     #[serde(default)]
     pub(crate) warnings: Vec<String>,
 }
