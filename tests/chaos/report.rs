@@ -22,6 +22,9 @@ pub(crate) struct Ready {
     pub(crate) created: bool,
     pub(crate) upid: Option<String>,
     pub(crate) ip: Option<String>,
+    /// All that the guest agent reported, where an address was waited for.
+    #[serde(default)]
+    pub(crate) ips: Option<Value>,
     #[serde(default)]
     pub(crate) warnings: Vec<String>,
 }

@@ -1,15 +1,12 @@
 //! A guest: its configuration, and what pvestatd last said about it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value, json};
 
 use super::ha::Ha;
 use super::identity::Stage;
 use super::setup::{GuestSetup, GuestType, KnownRow, RowSetup, StaleRow};
-
-static STAMPS: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Clone)]
 pub(crate) struct Guest {
@@ -26,8 +23,6 @@ pub(crate) struct Guest {
     pub(super) cloned_by: Option<String>,
     /// The token that asked for it, from the moment that its worker begins.
     pub(crate) maker: Option<String>,
-    /// Another number for each guest, also for one that gets a VMID which another one had.
-    pub(crate) stamp: usize,
     pub(crate) pool: Option<String>,
     pub(crate) ha: Option<Ha>,
     /// How many requests had come when it was started last.
@@ -93,7 +88,6 @@ impl Guest {
             row: None,
             cloned_by: None,
             maker: None,
-            stamp: STAMPS.fetch_add(1, Ordering::Relaxed),
             pool: None,
             ha: None,
             started: None,

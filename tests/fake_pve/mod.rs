@@ -80,7 +80,7 @@ pub(crate) use port::Port;
 pub(crate) use prebuilt::Prebuilt;
 pub(crate) use setup::{SECRET, Setup, TOKEN};
 pub(crate) use shared::Seen;
-pub(crate) use watcher::Watcher;
+pub(crate) use watcher::{Stamp, Watcher};
 
 use door::Door;
 use quorum::Here;

@@ -10,6 +10,9 @@ use super::guests::Guest;
 use super::setup::{Exits, GuestType, Refresh};
 use super::shared::Seen;
 
+/// A VMID, and how many guests have had it before.
+pub(crate) type Stamp = (u32, u32);
+
 pub(crate) trait Watcher: Send {
     /// Called before a request is acted upon. What happens to it, if anything.
     fn before(&mut self, cluster: &mut Cluster, request: &Seen) -> Option<Fault>;
@@ -38,25 +41,22 @@ impl Cluster {
         if self.guests.contains_key(&vmid) {
             return false;
         }
-        let mut guest = Guest::new(vmid, &self.setup.nodes[node], Some(name));
+        let births = self.count_birth(vmid);
+        let node = self.setup.nodes[node].clone();
+        let mut guest = Guest::new(vmid, births, &node, Some(name));
         guest.add_system_disk();
-        let stamp = guest.stamp;
-        let mut set = |key: &str, value| guest.config.insert(key.to_owned(), json!(value));
-        set(
-            "smbios1",
-            format!("uuid={stamp:08x}-0000-4000-8000-{vmid:012x}"),
-        );
-        set("vmgenid", format!("{stamp:08x}-0000-4000-9000-{vmid:012x}"));
         if is_being_made {
-            set("lock", "clone".to_owned());
+            guest.config.insert("lock".to_owned(), json!("clone"));
         }
         if is_container {
             guest.kind = GuestType::Lxc;
         }
         guest.row = self.dead_rows.remove(&vmid);
+        if matches!(self.setup.rows, Refresh::AtOnce) {
+            guest.refresh_row();
+        }
         self.guests.insert(vmid, guest);
-        // It has a digest of its own.
-        self.edit(vmid, |_| {})
+        true
     }
 
     /// Another user deletes a VM. As on a real server that waits for the clone and the tasks that
@@ -85,7 +85,7 @@ impl Cluster {
 
     /// Writes a configuration as another user does, who may do everything.
     pub(crate) fn edit(&mut self, vmid: u32, change: impl FnOnce(&mut Map<String, Value>)) -> bool {
-        self.finish_actions_on(vmid);
+        self.wait_for_lock(vmid);
         let is_there = self.guests.contains_key(&vmid);
         if is_there {
             self.change_config(vmid, change);
@@ -119,7 +119,7 @@ impl Cluster {
     }
 
     fn finish_work_on(&mut self, vmid: u32) {
-        self.finish_actions_on(vmid);
+        self.wait_for_lock(vmid);
         let of_vmid = |task: &super::tasks::Task| task.order.newid == vmid && task.is_copying();
         while let Some(number) = self.tasks.iter().position(of_vmid) {
             self.end_clone(number);
@@ -128,6 +128,11 @@ impl Cluster {
 }
 
 impl Guest {
+    /// What no other guest has, not even the next one with its VMID.
+    pub(crate) fn stamp(&self) -> Stamp {
+        (self.vmid, self.births)
+    }
+
     /// Another user's clone that is not done yet.
     pub(crate) fn is_strangers_clone(&self) -> bool {
         self.maker.is_none() && self.lock() == Some("clone")

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::schedule::{
     Act, At, Event, Kind, Order, Schedule, Stranger, TEMPLATE, What, Whose, token,
 };
-use crate::fake_pve::{Cluster, Fault, Guest, Seen as Request, Watcher};
+use crate::fake_pve::{Cluster, Fault, Guest, Seen as Request, Stamp, Watcher};
 use crate::homelab::Seen;
 
 #[derive(Default)]
@@ -31,15 +31,15 @@ pub(super) struct Director {
     /// At which request another user was at this VMID last.
     pub(super) touched: BTreeMap<u32, usize>,
     /// Since when the guest with this stamp has its name.
-    named: BTreeMap<(usize, String), usize>,
+    named: BTreeMap<(Stamp, String), usize>,
     /// What guests that no run has created were like, by VMID.
     strangers: BTreeMap<u32, Print>,
     /// The VMs that runs have created.
-    pub(super) made: BTreeMap<usize, Made>,
+    pub(super) made: BTreeMap<Stamp, Made>,
     /// VMIDs of requests that are carried out late, and cannot be taken back.
     late: BTreeSet<u32>,
     /// The guests that runs may change, by stamp.
-    may_change: BTreeSet<usize>,
+    may_change: BTreeSet<Stamp>,
     current: Option<Current>,
     names_given: usize,
 }
@@ -62,7 +62,7 @@ pub(super) struct Run {
     last_change: usize,
     pub(super) last_request: usize,
     /// The guest that it found whole at a VMID first, under the right name.
-    first_seen: BTreeMap<u32, usize>,
+    first_seen: BTreeMap<u32, Stamp>,
     pub(super) posts: Vec<Post>,
     /// How many requests came after its time was up.
     pub(super) overdue: usize,
@@ -89,7 +89,7 @@ pub(super) struct Made {
     pub(super) run: usize,
 }
 
-type Print = (usize, String, Value);
+type Print = (Stamp, String, Value);
 
 struct Current {
     run: usize,
@@ -210,7 +210,7 @@ impl Director {
                 let name = run.order.name;
                 let is_whole = |it: &&Guest| it.is_vm_named(name) && it.lock() != Some("clone");
                 if let Some(guest) = cluster.guests.get(&vmid).filter(is_whole) {
-                    run.first_seen.entry(vmid).or_insert(guest.stamp);
+                    run.first_seen.entry(vmid).or_insert(guest.stamp());
                 }
             }
             _ => {}
@@ -390,7 +390,7 @@ impl Director {
         let is_first = known
             .first_seen
             .get(&vmid)
-            .is_none_or(|stamp| *stamp == guest.stamp);
+            .is_none_or(|stamp| *stamp == guest.stamp());
         let is_ours = guest.is_vm_named(order.name) && is_first;
         let was_asked_for = self.runs.iter().any(|other| {
             other.order.name == order.name && other.posts.iter().any(|post| post.vmid == vmid)
@@ -404,7 +404,7 @@ impl Director {
                 "run {run} asked for {kind:?} of VM {vmid} '{name}', not its own"
             ));
         }
-        self.may_change.insert(guest.stamp);
+        self.may_change.insert(guest.stamp());
     }
 
     /// A clone is not asked for while the run can know that another VM has the name.
@@ -425,7 +425,7 @@ impl Director {
             .filter(|at| *at > last_post)
             .unwrap_or(self.now - 1);
         let namesake = cluster.guests.values().find(|guest| {
-            let since = self.named.get(&(guest.stamp, name.to_owned()));
+            let since = self.named.get(&(guest.stamp(), name.to_owned()));
             let row = guest.row.as_ref();
             let is_listed = known
                 .node_lists
@@ -465,13 +465,13 @@ impl Director {
         for guest in cluster.guests.values() {
             let is_makers = |run: &usize| guest.maker == Some(token(*run));
             if let Some(run) = (0..self.runs.len()).find(is_makers)
-                && !self.made.contains_key(&guest.stamp)
+                && !self.made.contains_key(&guest.stamp())
             {
                 let (at, when, vmid) = (self.now, Instant::now(), guest.vmid);
                 self.log
                     .push(format!("       VM {vmid} begins, for run {run}"));
                 self.made.insert(
-                    guest.stamp,
+                    guest.stamp(),
                     Made {
                         at,
                         when,
@@ -486,7 +486,7 @@ impl Director {
     pub(super) fn remember(&mut self, cluster: &Cluster) {
         let guests = || cluster.guests.values();
         let names: BTreeSet<_> = guests()
-            .filter_map(|guest| Some((guest.stamp, guest.name()?.to_owned())))
+            .filter_map(|guest| Some((guest.stamp(), guest.name()?.to_owned())))
             .collect();
         self.named.retain(|known, _| names.contains(known));
         for name in names {
@@ -503,7 +503,7 @@ impl Director {
 }
 
 fn print(guest: &Guest) -> Print {
-    (guest.stamp, guest.status.clone(), json!(guest.config))
+    (guest.stamp(), guest.status.clone(), json!(guest.config))
 }
 
 /// The kind of a request, and which VMID and node it is about.

@@ -239,7 +239,13 @@ fn cluster(rng: &mut Rng, nodes: usize) -> Value {
         "unexpected status",
         "start failed: QEMU exited with code 1",
     ];
+    let volumes = [
+        "data:101/vm-101-disk-0.raw",
+        "data:102/vm-102-cloudinit.qcow2",
+    ];
+    let leftovers: Vec<&str> = volumes.into_iter().filter(|_| one_in(rng, 15)).collect();
     json!({
+        "leftovers": leftovers,
         "nodes": nodes,
         "shared_storage": true,
         "guests": guests,
@@ -428,7 +434,8 @@ fn late(rng: &mut Rng) -> Value {
             None,
         ],
     );
-    json!({"late": {"status": 596, "reason": "Connection timed out", "after": after}})
+    let each = one_in(rng, 3).then(|| rng.usize(1..4));
+    json!({"late": {"status": 596, "reason": "Connection timed out", "after": after, "each": each}})
 }
 
 fn fault(rng: &mut Rng) -> Value {

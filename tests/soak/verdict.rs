@@ -244,7 +244,7 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
             asked(&guest.vmid) && (guest.lock() == Some("clone") || guest.maker.is_none())
         }),
         // A size that is relative to a template which the VM may not come from.
-        "failed" => order.resize == Some("scsi0=+8G") && error.message.contains("cannot become"),
+        "failed" => order.resize == Some("scsi0=+8G") && error.message.contains("size is unknown"),
         _ => false,
     };
     if !must_decide || error.hint.is_none() {
@@ -269,7 +269,7 @@ pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
         let vmids: Vec<u32> = vms.iter().map(|guest| guest.vmid).collect();
         let is_excused = vms
             .iter()
-            .any(|guest| came_too_late(director, &director.made[&guest.stamp]));
+            .any(|guest| came_too_late(director, &director.made[&guest.stamp()]));
         if vms.len() > 1 && !is_excused {
             wrong.push(format!("runs have created several VMs '{name}': {vmids:?}"));
         }
