@@ -193,6 +193,24 @@ fn one_in(rng: &mut Rng, count: u32) -> bool {
     rng.u32(..count) == 0
 }
 
+/// How clones end that do not succeed.
+const CLONES_END: [&str; 7] = [
+    "unexpected status",
+    "clone failed: copy failed: exit code 1",
+    "clone failed: can't lock file '/var/lock/pve-manager/pve-storage-data' - got timeout",
+    "clone failed: cfs-lock 'storage-data' error: got lock request timeout",
+    "can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout",
+    "can't lock file '/var/lock/qemu-server/lock-{newid}.conf' - got timeout",
+    "WARNINGS: 1",
+];
+
+/// How resizes and starts end that do not succeed; the last one only starts.
+const STEPS_END: [&str; 3] = [
+    "got timeout",
+    "unexpected status",
+    "start failed: QEMU exited with code 1",
+];
+
 fn cluster(rng: &mut Rng, nodes: usize) -> Value {
     let nodes: Vec<String> = (1..=nodes).map(|number| format!("pve{number}")).collect();
     let mut guests = vec![
@@ -225,20 +243,6 @@ fn cluster(rng: &mut Rng, nodes: usize) -> Value {
     );
     let steps =
         json!({"appears": appears, "named": appears + named, "done": appears + named + done});
-    let bad = [
-        "unexpected status",
-        "clone failed: copy failed: exit code 1",
-        "clone failed: can't lock file '/var/lock/pve-manager/pve-storage-data' - got timeout",
-        "clone failed: cfs-lock 'storage-data' error: got lock request timeout",
-        "can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout",
-        "can't lock file '/var/lock/qemu-server/lock-{newid}.conf' - got timeout",
-        "WARNINGS: 1",
-    ];
-    let busy = [
-        "got timeout",
-        "unexpected status",
-        "start failed: QEMU exited with code 1",
-    ];
     let volumes = [
         "data:101/vm-101-disk-0.raw",
         "data:102/vm-102-cloudinit.qcow2",
@@ -252,9 +256,9 @@ fn cluster(rng: &mut Rng, nodes: usize) -> Value {
         "dead_rows": dead_rows,
         "clone_looks": rng.u32(..3),
         "clone_steps": if one_in(rng, 4) { Value::Null } else { steps },
-        "clone_exit": exits(rng, 5, &bad),
-        "start_exit": exits(rng, 4, &busy),
-        "resize_exit": exits(rng, 4, &busy[..2]),
+        "clone_exit": exits(rng, 5, &CLONES_END),
+        "start_exit": exits(rng, 4, &STEPS_END),
+        "resize_exit": exits(rng, 4, &STEPS_END[..2]),
         "task_looks": rng.u32(..3),
         "rows": *pick(rng, &[json!("never"), json!("at_once"), json!({"every_ms": 60})]),
         "tokens": (0..8).map(|run| (token(run), json!("all"))).collect::<serde_json::Map<_, _>>(),
