@@ -27,7 +27,7 @@ use self::verdict::TOO_LATE;
 const COUNT: u64 = 200;
 const WORKERS: usize = 4;
 /// After so many failures there is nothing to be learnt from more.
-const MOST_FAILURES: usize = 2000;
+const MOST_FAILURES: usize = 20;
 
 #[test]
 fn one_vm_in_random_schedules() {

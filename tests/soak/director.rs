@@ -55,8 +55,10 @@ pub(super) struct Run {
     pub(super) ended_by: Option<Signal>,
     /// What it has asked for so far.
     requests: Vec<Kind>,
-    /// When its last answered look at this came.
+    /// When its last answered look at this came; of the lists those that are not read only to find out
+    /// where a certain guest is.
     list: Option<usize>,
+    is_locating: bool,
     pub(super) looks: BTreeMap<u32, usize>,
     node_lists: BTreeMap<String, usize>,
     last_change: usize,
@@ -202,8 +204,11 @@ impl Director {
             return;
         };
         let run = &mut self.runs[current.run];
+        let was_locating = std::mem::take(&mut run.is_locating);
         match (current.kind, current.vmid, current.node) {
+            (Kind::List, ..) if was_locating => {}
             (Kind::List, ..) => run.list = Some(self.now),
+            (Kind::Any, Some(vmid), None) => run.is_locating = cluster.guests.contains_key(&vmid),
             (Kind::Any, None, Some(node)) => drop(run.node_lists.insert(node, self.now)),
             (Kind::Config, Some(vmid), _) => {
                 run.looks.insert(vmid, self.now);
@@ -520,6 +525,7 @@ fn what_it_is(request: &Request) -> (Kind, Option<u32>, Option<String>) {
     let number = |text: &str| text.parse().ok();
     match (method, steps.as_slice()) {
         ("GET", ["cluster", "resources"]) => (Kind::List, None, None),
+        ("GET", ["cluster", "nextid"]) => (Kind::Any, request.param("vmid").and_then(number), None),
         ("GET", ["nodes", node, "qemu"]) => (Kind::Any, None, Some((*node).to_owned())),
         ("GET", ["nodes", _, "qemu", vmid, "config"]) => (Kind::Config, number(vmid), None),
         ("GET", ["nodes", _, "tasks", _, "status"]) => (Kind::Task, None, None),
