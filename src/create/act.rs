@@ -184,7 +184,9 @@ impl Attempt<'_> {
             Record::Asked(begun, _) => Some(self.vm_of(begun)),
             _ => None,
         };
-        if self.cloning.undecided {
+        let may_come =
+            self.cloning.undecided && !matches!(self.cloning.answer, Answer::LeftOver(_));
+        if may_come {
             self.given_up.clone_from(&begun);
         }
         let stage = self.stage_unless_given_up(Stage::NothingStarted);
@@ -192,7 +194,8 @@ impl Attempt<'_> {
         let lost = match (&self.view.sight, &self.cloning.answer) {
             _ if begun.is_none() => None,
             (Some(Sight::Anothers(_)), _) => Some(format!("VMID {vmid} went to another guest")),
-            (_, Answer::Taken(words)) if !self.cloning.undecided => {
+            (_, Answer::Taken(_)) if self.cloning.undecided => None,
+            (_, Answer::Taken(words) | Answer::LeftOver(words)) => {
                 Some(format!("VMID {vmid} cannot be used ({words})"))
             }
             _ => None,
@@ -210,7 +213,7 @@ impl Attempt<'_> {
         if is_lost && !self.cloning.is_taken_over {
             self.choice.lost(vmid);
         }
-        if self.cloning.undecided && !is_lost {
+        if may_come && !is_lost {
             let warning =
                 format!("the clone to VM {vmid}, which got no answer, may still be created");
             self.run.progress.warning(&warning);
@@ -299,7 +302,11 @@ impl Attempt<'_> {
         let is_over = match answer {
             Answer::Unknown | Answer::Due | Answer::Done => false,
             Answer::Failed(_) => is_seen,
-            Answer::Taken(_) | Answer::Passes(_) | Answer::NoQuorum | Answer::Refused(_) => true,
+            Answer::Taken(_)
+            | Answer::LeftOver(_)
+            | Answer::Passes(_)
+            | Answer::NoQuorum
+            | Answer::Refused(_) => true,
         };
         if is_over && !undecided {
             let stage = self.stage_unless_given_up(Stage::NothingStarted);

@@ -168,7 +168,7 @@ impl<'r> Attempt<'r> {
             Refusal::VmidTaken => Some(Answer::Taken(words.to_owned())),
             // Another VMID will do, unless this one was asked for.
             Refusal::LeftOver if self.run.order.vmid.is_none() => {
-                Some(Answer::Taken(words.to_owned()))
+                Some(Answer::LeftOver(words.to_owned()))
             }
             Refusal::Passes => Some(Answer::Passes(words.to_owned())),
             Refusal::LeftOver | Refusal::Final => None,

@@ -49,6 +49,9 @@ pub enum Answer {
     Done,
     /// It was refused, or its task has failed, in these words, which say that the VMID is taken.
     Taken(String),
+    /// Its task has failed, in these words, because of a volume that an earlier guest has left at the VMID.
+    /// As long as that is there, no other request for the VMID can succeed either.
+    LeftOver(String),
     /// It was refused, or its task has failed, for something that passes by itself.
     Passes(String),
     /// The host had no quorum. The next one is asked from now on, and may know more guests.
@@ -199,14 +202,14 @@ fn nothing_recorded(wish: Wish, seen: &Seen) -> Action {
 }
 
 fn asked(begun: &Intent, seen: &Seen) -> Action {
-    use Answer::{Done, Due, Failed, NoQuorum, Passes, Refused, Taken};
+    use Answer::{Done, Due, Failed, LeftOver, NoQuorum, Passes, Refused, Taken};
     use Owner::{Anothers, Free, Hidden, InTheMaking, Incomplete, NotLooked, Ours, Unknown};
 
     let vmid = begun.vmid;
     let for_a_while = seen.lasting >= Lasting::AWhile;
     let refuse = |refusal: fn(Intent) -> Refusal| Action::Refuse(refusal(begun.clone()));
     match (seen.answer, seen.owner) {
-        (_, Anothers) | (NoQuorum, _) => Action::Forget(vmid),
+        (_, Anothers) | (NoQuorum | LeftOver(_), _) => Action::Forget(vmid),
         _ if seen.asks_otherwise => refuse(Refusal::AskedOtherwise),
         // Only a lock on a free VMID passes; whatever else is there was made by somebody else. While
         // undecided, our own request may be what took it.

@@ -122,7 +122,11 @@ impl<'r> Attempt<'r> {
             Answer::Unknown | Answer::Failed(_) => true,
             Answer::Done => self.cloning.is_taken_over,
             Answer::Taken(_) => self.cloning.undecided || self.run.order.vmid.is_some(),
-            Answer::Due | Answer::Passes(_) | Answer::NoQuorum | Answer::Refused(_) => false,
+            Answer::Due
+            | Answer::LeftOver(_)
+            | Answer::Passes(_)
+            | Answer::NoQuorum
+            | Answer::Refused(_) => false,
         };
         if !must_look {
             let now = self.run.server.budget.clock.elapsed();

@@ -259,6 +259,18 @@ fn asked_and_undecided(
     assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
 }
 
+/// A volume that is left over stops every request for its VMID.
+#[rstest]
+fn asked_and_a_volume_is_left_over(#[values(false, true)] undecided: bool) {
+    let seen = Seen {
+        answer: &Answer::LeftOver("disk image 'vm-101-cloudinit.qcow2' already exists".into()),
+        undecided,
+        ..NOTHING
+    };
+    let record = Record::Asked(intent(), None);
+    assert_eq!(decide(WITH_ENSURE, &record, &seen), Action::Forget(N));
+}
+
 /// Where this token sees no VMs, the word of the task is all there is.
 #[rstest]
 #[case::done(Answer::Done, Action::Take)]
