@@ -89,6 +89,11 @@ impl Settings {
         Some(setting.value.expose())
     }
 
+    /// Whether a network card is to be set.
+    pub fn sets_card(&self) -> bool {
+        self.0.iter().any(|it| property::is_net(&it.key))
+    }
+
     /// The drives to set, each with its wanted value.
     pub fn drives(&self) -> impl Iterator<Item = (&str, &str)> {
         let drives = self.0.iter().filter(|it| property::is_drive(&it.key));

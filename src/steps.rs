@@ -94,8 +94,9 @@ impl<'r> Taking<'r> {
         mut missing: impl FnMut(&mut Self) -> Result<Option<Request<'q>>, Cause>,
     ) -> Result<bool, Cause> {
         let mut back_off = BackOff::new(&self.engine.server.budget);
-        let mut is_told = false;
+        let (mut has_asked, mut told) = (false, None);
         while let Some(request) = missing(self)? {
+            has_asked = true;
             let (note, why) = match self.ask(&request)? {
                 Outcome::Done => return Ok(true),
                 Outcome::NoQuorum => continue,
@@ -111,15 +112,16 @@ impl<'r> Taking<'r> {
                     (note, why)
                 }
             };
-            if !is_told {
-                is_told = true;
+            // What goes on for the same reason is told once.
+            if told.as_ref() != Some(&note) {
                 self.engine.progress.note(&note);
+                told = Some(note);
             }
             if !back_off.pause() {
                 return Err(self.time_is_up(Some(why)));
             }
         }
-        Ok(is_told)
+        Ok(has_asked)
     }
 
     /// The time there is.
@@ -183,6 +185,12 @@ impl<'r> Taking<'r> {
         self.config()
     }
 
+    /// Why the VM is not there any more, if that can be seen.
+    pub fn loss(&mut self) -> Option<Cause> {
+        let cause = self.read_config_again().err()?;
+        matches!(cause, Cause::Gone { .. } | Cause::State { .. }).then_some(cause)
+    }
+
     /// Why this guest, which has the VMID by now, is not the VM.
     fn cause_of(&self, pve: &Pve, guest: &Guest) -> Result<Cause, pve::Error> {
         let mut identity = None;
@@ -190,7 +198,10 @@ impl<'r> Taking<'r> {
             let config = pve.vm_config(&guest.node, guest.vmid)?;
             identity = config.map(|config| config.identity());
         }
-        let is_same = identity.is_some() && identity == self.unfinished.existing.identity;
+        let first = self.unfinished.existing.identity.as_ref();
+        let is_same = first
+            .zip(identity)
+            .is_some_and(|(first, now)| first.may_be(&now));
         Ok(match &guest.name {
             Some(name) if is_same => Cause::State {
                 words: format!("somebody has renamed it to '{name}'; it was not changed any more"),
@@ -317,7 +328,10 @@ impl<'r> Taking<'r> {
         let (server, mask) = (self.engine.server, self.engine.mask);
         let status = match task::wait(server, &upid, true, self.engine.progress) {
             Ok(ended) => ended.status,
-            Err(GaveUp::Failed(error)) if is_no_such_task(&error) => ExitStatus::Unexpected,
+            Err(GaveUp::Failed(error)) if is_no_such_task(&error) => {
+                let why = format!("the server does not know the task any more: {upid}");
+                return Ok(Outcome::Unknown(why));
+            }
             // It goes on all the same, and what it does can be seen in the VM.
             Err(GaveUp::Failed(error)) => {
                 return Ok(Outcome::Unknown(self.masked(error).to_string()));

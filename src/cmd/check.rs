@@ -27,7 +27,7 @@ use crate::guests::Guests;
 use crate::ledger;
 use crate::pve::types::{Guest, Pool, Storage, TokenId, Vmid};
 use crate::pve::{self, Access, Permissions, Pve};
-use crate::say::failure::{Failure, Kind};
+use crate::say::failure::{Failure, Kind, chain};
 use crate::say::grant::{Role, grant, how_to_see_vms};
 use crate::say::hint::what_an_empty_list_means;
 use crate::wait::Budget;
@@ -248,7 +248,8 @@ fn check_state_directory(directory: &Path, tell: Tell) {
         Ok(()) => Finding::ok(check, "it can be written, and files in it locked"),
         Err(error) => {
             let hint = "this user must be able to write there, or HOMELAB_STATE_DIR names another directory";
-            Finding::fail(check, Failure::of(Kind::Failed, &error)).with_hint(hint.to_owned())
+            let detail = format!("{}; 'vm create --ensure' fails without it", chain(&error));
+            Finding::warn(check, detail).with_hint(hint.to_owned())
         }
     });
 }

@@ -376,10 +376,7 @@ impl Attempt<'_> {
         match (self.journal.record().clone(), &self.view.vm) {
             (Record::Asked(begun, _), _) => self.clone_failed(&begun),
             (Record::None, Some(vm)) => self.timed_out(&Stage::Inspecting(vm.clone())),
-            (record, Some(vm)) => {
-                let is_finished = matches!(record, Record::Finished(_));
-                created_unseen(vm, is_finished, Some(seconds), unseen)
-            }
+            (_, Some(vm)) => created_unseen(vm, Some(seconds), unseen),
             (_, None) => self.timed_out(&Stage::NothingStarted),
         }
     }

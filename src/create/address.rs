@@ -39,7 +39,10 @@ pub fn address(taking: &mut Taking, from: &[IpFrom]) -> Result<Addresses, Cause>
             Ok(wait.judge(report, budget.clock.elapsed()))
         });
         let unseen = match seen {
-            Ok(Ended::Found(addresses)) => return Ok(addresses),
+            Ok(Ended::Found(addresses)) => {
+                // Unless the guest is another VM's by now.
+                return taking.loss().map_or(Ok(addresses), Err);
+            }
             Ok(Ended::Failed(cause)) => return Err(cause),
             // It may have moved. The wait goes on where it is now.
             Ok(Ended::VmNotThere) => {

@@ -224,7 +224,7 @@ fn asked(begun: &Intent, seen: &Seen) -> Action {
         (Failed(_), Hidden) if !seen.clone_runs && for_a_while => refuse(Refusal::CloneFailed),
         (Passes(_), _) => Action::Wait(Pause::BackOff),
         (Due, _) if !seen.undecided => match seen.namesake {
-            Namesake::None => Action::CloneAgain(vmid),
+            Namesake::None | Namesake::MayBeOffline => Action::CloneAgain(vmid),
             Namesake::NotLooked => Action::Wait(Pause::Interval),
             // Somebody else may have made one in the meantime.
             _ => Action::Forget(vmid),

@@ -259,10 +259,19 @@ pub fn begun_otherwise(
     path: Option<&Path>,
 ) -> Failure {
     let template = begun.template;
-    let words = format!(
-        "an earlier run has begun to clone template {template} to {vm} and has not seen its end; this \
-         command asks for {asked}"
-    );
+    let is_created = facts.started == Started::Yes;
+    let words = if is_created {
+        format!(
+            "{vm} was created from template {template} by an earlier run, which did not finish it; this \
+             command asks for {asked}"
+        )
+    } else {
+        format!(
+            "an earlier run has begun to clone template {template} to {vm} and has not seen its end; this \
+             command asks for {asked}"
+        )
+    };
+    let path = path.filter(|_| !is_created);
     let linked = match (begun.mode, order.mode().0) {
         (Mode::Linked, _) => ", --linked",
         (Mode::Full, Mode::Linked) => ", no --linked",
@@ -385,9 +394,17 @@ fn how_to_remove_left_over_volumes(vm: &Vm) -> String {
     )
 }
 
-/// Names the templates that could be cloned instead, at these places.
+/// Names the templates at these places, if one of them could be cloned instead.
 pub fn with_other_templates(failure: Failure, others: &[String]) -> Failure {
-    if others.is_empty() {
+    const OF_THIS_TEMPLATE: [&str; 5] = [
+        "(VM uses local storage)",
+        "is not available on node",
+        "non-shared storage",
+        "only root can set",
+        "VM.Clone",
+    ];
+    let is_of_this = |text: &&str| failure.message.contains(*text);
+    if others.is_empty() || !OF_THIS_TEMPLATE.iter().any(is_of_this) {
         return failure;
     }
     let other = format!(
@@ -433,12 +450,7 @@ pub fn timed_out(
 
 /// Whether a VM that an earlier run has created still exists cannot be seen; `late` is the whole budget in
 /// seconds, if it has ended.
-pub fn created_unseen(
-    vm: &Vm,
-    is_finished: bool,
-    late: Option<f64>,
-    unseen: Option<&pve::Error>,
-) -> Failure {
+pub fn created_unseen(vm: &Vm, late: Option<f64>, unseen: Option<&pve::Error>) -> Failure {
     let after = late.map(|seconds| format!("Timed out after {seconds} s; "));
     let why = unseen.map(|why| format!(": {why}"));
     let words = format!(
@@ -450,13 +462,8 @@ pub fn created_unseen(
         (None, Some(error)) => kind_of(error),
         _ => Kind::Timeout,
     };
-    let started = if is_finished {
-        Started::No
-    } else {
-        Started::Yes
-    };
     let hint = with_more(RESUME.to_owned(), unseen);
-    failure(kind, words, hint, vm.facts(started))
+    failure(kind, words, hint, vm.facts(Started::Unknown))
 }
 
 /// This token may not see who has the VMID of a VM that was asked for, or that was created.

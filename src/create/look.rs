@@ -154,7 +154,7 @@ impl<'r> Attempt<'r> {
         let vm = self.vm_of(begun);
         self.run.progress.at(Stage::Inspecting(vm.clone()));
         self.look_at(&vm, None, false)
-            .map_err(|source| created_unseen(&vm, is_finished, None, Some(&source)))?;
+            .map_err(|source| created_unseen(&vm, None, Some(&source)))?;
         if !is_finished && matches!(self.view.sight, Some(Sight::Ours(..))) {
             let read = self.read_guests().map(drop);
             let found = read.and_then(|()| self.find_template_of(begun));

@@ -30,7 +30,7 @@ pub fn set_up(run: &Run, existing: Existing, mut attempt: Attempt) -> Result<Exi
                 failure.facts.started = Started::Unknown;
             }
         }
-        failure
+        attempt.before_the_vm(failure)
     })
 }
 
@@ -222,13 +222,14 @@ fn start(taking: &mut Taking) -> Result<(), Cause> {
             let why = "HA has not started it; 'ha-manager status' on a node shows its state there";
             Err(taking.time_is_up(Some(why.to_owned())))
         }
-        Ok(false) => Err(Cause::State {
+        // Unless it is another VM by now.
+        Ok(false) => Err(taking.loss().unwrap_or(Cause::State {
             words: "it was started and does not run".to_owned(),
             hint: match taking.upid() {
                 Some(upid) => format!("{}; {RESUME}", how_to_read_log(&upid)),
                 None => why_off(),
             },
-        }),
+        })),
         Err(gave_up) => Err(taking.not_seen(gave_up)),
     }
 }

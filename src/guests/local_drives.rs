@@ -5,14 +5,13 @@ use crate::pve::types::Guest;
 use crate::pve::{self, Pve, is_cloud_init};
 use crate::say::hint::refusal::{DriveKind, LocalDrive};
 
-/// The template's drives on storages that are not known to be shared. A storage that the token may not
-/// see counts as not shared.
+/// The template's drives on storages that are known not to be shared. The token may not see all storages.
 pub fn local_drives(pve: &Pve, template: &Guest) -> Result<Vec<LocalDrive>, pve::Error> {
     let Guest { vmid, node, .. } = template;
     let config = pve.vm_config(node, *vmid)?.unwrap_or_default();
     let storages = pve.storages(node)?;
-    let is_shared = |name: &str| storages.iter().any(|it| it.shared && it.name == name);
-    let drives = config.volumes().filter(|(.., storage)| !is_shared(storage));
+    let is_local = |name: &str| storages.iter().any(|it| !it.shared && it.name == name);
+    let drives = config.volumes().filter(|(.., storage)| is_local(storage));
     let drives = drives.map(|(key, drive, storage)| LocalDrive {
         key: key.to_owned(),
         storage: storage.to_owned(),

@@ -21,11 +21,23 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), Error> {
     if !may_have_lines && value.contains(['\n', '\r']) {
         return wrong_value(key, "one line", None);
     }
+    if property::is_drive(key) && !names_volume(value) {
+        let expected = format!(
+            "a volume: STORAGE:NAME, or STORAGE:SIZE for a new one; to grow a disk: --resize {key}=SIZE"
+        );
+        return wrong_value(key, &expected, None);
+    }
     match kind_of(key) {
         Some(Kind::Properties(schema)) => check_parts(key, value, &schema),
         Some(kind) => check_value(key, value, kind),
         None => check_unknown(key),
     }
+}
+
+/// `data:32`, `none,media=cdrom`, `/dev/sdb`; not `32G`, which would take the disk's place.
+fn names_volume(drive: &str) -> bool {
+    let volume = property::value_of(drive, "file").or_else(|| property::bare_value(drive));
+    volume.is_none_or(|volume| volume == "none" || volume.starts_with('/') || volume.contains(':'))
 }
 
 fn check_unknown(key: &str) -> Result<(), Error> {
@@ -195,6 +207,9 @@ mod tests {
     #[case::word_of_a_later_version("ostype=win12")]
     #[case::memory_of_a_later_version("memory=current=512,limit=8G")]
     #[case::highest_number("scsi30=data:8")]
+    #[case::empty_cd_drive("ide2=none,media=cdrom")]
+    #[case::disk_of_the_node("scsi1=/dev/sdb")]
+    #[case::named_volume("scsi1=file=data:8,ssd=1")]
     #[case::import("scsi0=data:0,import-from=data:import/x.raw")]
     #[case::card_with_a_mac("net0=virtio=BC:24:11:00:00:01,bridge=vmbr0")]
     #[case::flag_in_a_word("net0=virtio,firewall=Yes")]
@@ -236,6 +251,10 @@ mod tests {
     #[case::flag_in_a_part("net0=virtio,firewall=maybe", "0 or 1 for firewall")]
     #[case::number_in_a_part("net0=virtio,tag=ten", "a number for tag")]
     #[case::two_lines("ciuser=a\nb", "one line")]
+    #[case::size_of_a_disk(
+        "scsi0=40G",
+        "a volume: STORAGE:NAME, or STORAGE:SIZE for a new one; to grow a disk: --resize scsi0=SIZE"
+    )]
     #[case::no_key("ipconfig0=dhcp", "KEY=VALUE with one of the keys gw, gw6, ip, ip6")]
     fn a_value_of_another_type_is_refused(#[case] words: &str, #[case] expected: &str) {
         let (key, _) = words.split_once('=').unwrap();

@@ -86,6 +86,12 @@ impl Setup {
 
     /// Whether the network cards that `--ip-from` names exist.
     fn check_cards(&self, from: &[IpFrom], config: &VmConfig) -> Result<(), Unfit> {
+        let is_network = |from: &IpFrom| matches!(from, IpFrom::Network(..));
+        let has_card = || !config.cards().is_empty() || self.settings.sets_card();
+        if !from.iter().any(is_network) && !has_card() {
+            let (card, cards) = ("net0", Vec::new());
+            return NoCardSnafu { card, cards }.fail();
+        }
         for from in from {
             let IpFrom::Card(card) = from else { continue };
             let given = self.settings.value_of(card);
@@ -197,6 +203,7 @@ mod tests {
             ("scsi0", "data:9000/base-9000-disk-0.raw,size=2252M"),
             ("virtio1", "iscsi:0.0.1.scsi"),
             ("ide2", "none,media=cdrom"),
+            ("net0", "virtio=BC:24:11:00:00:65,bridge=vmbr0"),
             ("agent", agent),
         ];
         VmConfig::of(options.map(|(key, value)| (key.to_owned(), value.to_owned())))
@@ -279,6 +286,21 @@ mod tests {
         let setup = Setup {
             address: Some(vec![from.parse().unwrap()]),
             ..setup(set, &[], false)
+        };
+        let unfit = setup.fit_of_vm(Vmid(101), &config).err();
+        assert_eq!(unfit.map(|unfit| unfit.to_string()).as_deref(), expected);
+    }
+
+    /// An address inside the guest, like a tunnel's, takes none.
+    #[rstest]
+    #[case::any(&[], Some("has no network card 'net0' (it has: none)"))]
+    #[case::of_a_family(&["ipv6"], Some("has no network card 'net0' (it has: none)"))]
+    #[case::in_a_network(&["100.64.0.0/10"], None)]
+    fn an_address_takes_a_card(#[case] from: &[&str], #[case] expected: Option<&str>) {
+        let config = VmConfig::of([("agent".to_owned(), "1".to_owned())]);
+        let setup = Setup {
+            address: Some(from.iter().map(|from| from.parse().unwrap()).collect()),
+            ..setup(&[], &[], false)
         };
         let unfit = setup.fit_of_vm(Vmid(101), &config).err();
         assert_eq!(unfit.map(|unfit| unfit.to_string()).as_deref(), expected);

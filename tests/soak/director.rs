@@ -279,16 +279,13 @@ impl Director {
         }
     }
 
-    /// Sends a signal to a run, unless one was sent before; `kill -9` after all others.
+    /// Sends a signal to a run, unless one was sent before: which of two comes first cannot be told.
     pub(super) fn end(&mut self, run: usize, signal: Signal) -> bool {
         let run = &mut self.runs[run];
         let process = run
             .process
             .and_then(|id| Pid::from_raw(id.try_into().ok()?));
-        let is_due = match run.ended_by {
-            None => true,
-            Some(before) => before != signal && signal == Signal::KILL,
-        };
+        let is_due = run.ended_by.is_none();
         if is_due {
             run.ended_by = Some(signal);
             kill_process(process.expect("it is running"), signal).expect("a process of ours");

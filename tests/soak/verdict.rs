@@ -241,7 +241,8 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
         }),
         // The remains of a clone whose worker died, or what others have put there.
         "half_made" => cluster.guests.values().any(|guest| {
-            asked(&guest.vmid) && (guest.lock() == Some("clone") || guest.maker.is_none())
+            (asked(&guest.vmid) || order.vmid == Some(guest.vmid))
+                && (guest.lock() == Some("clone") || guest.maker.is_none())
         }),
         // A size that is relative to a template which the VM may not come from.
         "failed" => order.resize == Some("scsi0=+8G") && error.message.contains("size is unknown"),
@@ -296,7 +297,7 @@ pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
 fn came_too_late(director: &Director, made: &Made) -> bool {
     let posts = director.runs[made.run].posts.iter();
     let mut posts = posts.filter(|post| post.vmid == made.vmid && post.at <= made.at);
-    posts.next().is_some_and(|post| {
+    posts.next_back().is_some_and(|post| {
         let touched = director.touched.get(&made.vmid).copied().unwrap_or(0);
         touched > post.at || made.when - post.when > A_RESTART
     })

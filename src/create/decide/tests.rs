@@ -215,7 +215,7 @@ fn asked_and_answered(
 #[case::nobody_has_looked(Namesake::NotLooked, LOOK_AGAIN)]
 #[case::none(Namesake::None, Action::CloneAgain(N))]
 #[case::one_may_be_hidden(Namesake::MayBeHidden, Action::Forget(N))]
-#[case::one_may_be_offline(Namesake::MayBeOffline, Action::Forget(N))]
+#[case::one_may_be_offline(Namesake::MayBeOffline, Action::CloneAgain(N))]
 #[case::one(Namesake::Elsewhere, Action::Forget(N))]
 fn asked_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expected: Action) {
     let seen = Seen {
