@@ -34,6 +34,8 @@ pub(super) struct Director {
     named: BTreeMap<(Stamp, String), usize>,
     /// What guests that no run has created were like, by VMID.
     strangers: BTreeMap<u32, Print>,
+    /// All names that others' guests have had.
+    pub(super) names_of_others: BTreeSet<String>,
     /// The VMs that runs have created.
     pub(super) made: BTreeMap<Stamp, Made>,
     /// VMIDs of requests that are carried out late, and cannot be taken back.
@@ -494,8 +496,12 @@ impl Director {
         for name in names {
             self.named.entry(name).or_insert(self.now);
         }
-        let strangers = guests().filter(|guest| guest.maker.is_none());
-        self.strangers = strangers.map(|guest| (guest.vmid, print(guest))).collect();
+        let strangers = || guests().filter(|guest| guest.maker.is_none());
+        let names = strangers().filter_map(|guest| guest.name().map(str::to_owned));
+        self.names_of_others.extend(names);
+        self.strangers = strangers()
+            .map(|guest| (guest.vmid, print(guest)))
+            .collect();
     }
 
     pub(super) fn violate(&mut self, what: String) {

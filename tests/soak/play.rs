@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::director::{Director, Ended, Eyes, Run, lock};
 use super::schedule::{Order, Schedule, token};
-use super::verdict::{self, TOO_LATE};
+use super::verdict::{self, IN_TIME};
 use crate::fake_pve::{Cluster, FakePve, Setup};
 use crate::homelab::{Homelab, Seen, Signal, StateDir};
 
@@ -125,7 +125,7 @@ impl Scene {
             let most = Duration::from_secs_f64(it.order.timeout) + PATIENCE;
             let hangs = it.is_running() && it.begun.is_some_and(|begun| begun.elapsed() > most);
             if hangs && director.end(run, Signal::KILL) {
-                director.violate(format!("run {run} {TOO_LATE} and hangs"));
+                director.violate(format!("run {run} did not end {IN_TIME} and hangs"));
             }
         }
     }
