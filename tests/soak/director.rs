@@ -395,7 +395,10 @@ impl Director {
             .first_seen
             .get(&vmid)
             .is_none_or(|stamp| *stamp == guest.stamp());
-        let is_ours = guest.is_vm_named(order.name) && is_first;
+        // It may have seen another one there before its own request was carried out.
+        let made = self.made.get(&guest.stamp());
+        let is_own = made.is_some_and(|made| made.run == run);
+        let is_ours = guest.is_vm_named(order.name) && (is_first || is_own);
         let was_asked_for = self.runs.iter().any(|other| {
             other.order.name == order.name && other.posts.iter().any(|post| post.vmid == vmid)
         });
