@@ -6,10 +6,11 @@
 //!   after the run's last look.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, pidfd_send_signal};
 use serde_json::{Value, json};
 
 use super::schedule::{
@@ -50,7 +51,8 @@ pub(super) struct Director {
 #[derive(Default)]
 pub(super) struct Run {
     pub(super) order: Order,
-    pub(super) process: Option<u32>,
+    /// Stays its own, whoever gets its number afterwards.
+    pub(super) process: Option<OwnedFd>,
     pub(super) begun: Option<Instant>,
     pub(super) ended: Option<Ended>,
     /// What was sent to end it early.
@@ -281,19 +283,20 @@ impl Director {
         }
     }
 
-    /// Sends a signal to a run, unless one was sent before: which of two comes first cannot be told.
+    /// Sends a signal to a run, unless it has ended or was sent one before; `kill -9` after all others.
     pub(super) fn end(&mut self, run: usize, signal: Signal) -> bool {
         let run = &mut self.runs[run];
-        let process = run
-            .process
-            .and_then(|id| Pid::from_raw(id.try_into().ok()?));
-        let is_due = run.ended_by.is_none();
-        if is_due {
+        let may_be_sent = match run.ended_by {
+            None => true,
+            Some(before) => before != signal && signal == Signal::KILL,
+        };
+        let process = run.process.as_ref().filter(|_| may_be_sent);
+        let is_sent = process.is_some_and(|it| pidfd_send_signal(it, signal).is_ok());
+        if is_sent {
             run.ended_by = Some(signal);
-            kill_process(process.expect("it is running"), signal).expect("a process of ours");
             self.log.push(format!("       signal {}", signal.as_raw()));
         }
-        is_due
+        is_sent
     }
 
     /// Another user acts. Whether that changed anything.

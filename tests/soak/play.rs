@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
 use super::director::{Director, Ended, Eyes, Run, lock};
 use super::schedule::{Order, Schedule, token};
 use super::verdict::{self, IN_TIME};
@@ -94,7 +96,9 @@ impl Scene {
             None => homelab,
         };
         let running = homelab.start(&order.line());
-        director.runs[run].process = Some(running.process());
+        let process = running.process().try_into().ok().and_then(Pid::from_raw);
+        let process = pidfd_open(process.expect("a process"), PidfdFlags::empty());
+        director.runs[run].process = Some(process.expect("Linux 5.3"));
         director.runs[run].begun = Some(Instant::now());
         let ends = self.ends.0.clone();
         thread::spawn(move || ends.send((run, running.wait())));
