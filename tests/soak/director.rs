@@ -264,6 +264,7 @@ impl Director {
         let hang = |acted: bool| json!({"hang": if acted { json!("after") } else { json!(true) }});
         match event.what {
             What::Fault(words) => Some(words),
+            What::Kill { .. } | What::Interrupt { .. } if self.runs[run].ended_by.is_some() => None,
             What::Kill { acted } => self.end(run, Signal::KILL).then(|| hang(acted)),
             What::Interrupt { acted, term } => {
                 let signal = if term { Signal::TERM } else { Signal::INT };
@@ -283,14 +284,10 @@ impl Director {
         }
     }
 
-    /// Sends a signal to a run, unless it has ended or was sent one before; `kill -9` after all others.
+    /// Sends a signal to a run, unless it has ended.
     pub(super) fn end(&mut self, run: usize, signal: Signal) -> bool {
         let run = &mut self.runs[run];
-        let may_be_sent = match run.ended_by {
-            None => true,
-            Some(before) => before != signal && signal == Signal::KILL,
-        };
-        let process = run.process.as_ref().filter(|_| may_be_sent);
+        let process = run.process.as_ref();
         let is_sent = process.is_some_and(|it| pidfd_send_signal(it, signal).is_ok());
         if is_sent {
             run.ended_by = Some(signal);
