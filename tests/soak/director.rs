@@ -214,11 +214,12 @@ impl Director {
             (Kind::List, ..) => run.list = Some(self.now),
             (Kind::Any, Some(vmid), None) => run.is_locating = cluster.guests.contains_key(&vmid),
             (Kind::Any, None, Some(node)) => drop(run.node_lists.insert(node, self.now)),
-            (Kind::Config, Some(vmid), _) => {
-                run.looks.insert(vmid, self.now);
+            (Kind::Config, Some(vmid), Some(node)) => {
+                let guest = cluster.guests.get(&vmid).filter(|it| it.node == node);
+                run.looks.extend(guest.map(|_| (vmid, self.now)));
                 let name = run.order.name;
                 let is_whole = |it: &&Guest| it.is_vm_named(name) && it.lock() != Some("clone");
-                if let Some(guest) = cluster.guests.get(&vmid).filter(is_whole) {
+                if let Some(guest) = guest.filter(is_whole) {
                     run.first_seen.entry(vmid).or_insert(guest.stamp());
                 }
             }
@@ -530,7 +531,9 @@ fn what_it_is(request: &Request) -> (Kind, Option<u32>, Option<String>) {
         ("GET", ["cluster", "resources"]) => (Kind::List, None, None),
         ("GET", ["cluster", "nextid"]) => (Kind::Any, request.param("vmid").and_then(number), None),
         ("GET", ["nodes", node, "qemu"]) => (Kind::Any, None, Some((*node).to_owned())),
-        ("GET", ["nodes", _, "qemu", vmid, "config"]) => (Kind::Config, number(vmid), None),
+        ("GET", ["nodes", node, "qemu", vmid, "config"]) => {
+            (Kind::Config, number(vmid), Some((*node).to_owned()))
+        }
         ("GET", ["nodes", _, "tasks", _, "status"]) => (Kind::Task, None, None),
         ("POST", ["nodes", _, "qemu", _, "clone"]) => {
             (Kind::Clone, request.param("newid").and_then(number), None)
