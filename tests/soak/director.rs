@@ -214,11 +214,12 @@ impl Director {
             (Kind::List, ..) => run.list = Some(self.now),
             (Kind::Any, Some(vmid), None) => run.is_locating = cluster.guests.contains_key(&vmid),
             (Kind::Any, None, Some(node)) => drop(run.node_lists.insert(node, self.now)),
-            (Kind::Config, Some(vmid), _) => {
-                run.looks.insert(vmid, self.now);
+            (Kind::Config, Some(vmid), Some(node)) => {
+                let guest = cluster.guests.get(&vmid).filter(|it| it.node == node);
+                run.looks.extend(guest.map(|_| (vmid, self.now)));
                 let name = run.order.name;
                 let is_whole = |it: &&Guest| it.is_vm_named(name) && it.lock() != Some("clone");
-                if let Some(guest) = cluster.guests.get(&vmid).filter(is_whole) {
+                if let Some(guest) = guest.filter(is_whole) {
                     run.first_seen.entry(vmid).or_insert(guest.stamp());
                 }
             }
@@ -264,6 +265,7 @@ impl Director {
         let hang = |acted: bool| json!({"hang": if acted { json!("after") } else { json!(true) }});
         match event.what {
             What::Fault(words) => Some(words),
+            What::Kill { .. } | What::Interrupt { .. } if self.runs[run].ended_by.is_some() => None,
             What::Kill { acted } => self.end(run, Signal::KILL).then(|| hang(acted)),
             What::Interrupt { acted, term } => {
                 let signal = if term { Signal::TERM } else { Signal::INT };
@@ -283,14 +285,10 @@ impl Director {
         }
     }
 
-    /// Sends a signal to a run, unless it has ended or was sent one before; `kill -9` after all others.
+    /// Sends a signal to a run, unless it has ended.
     pub(super) fn end(&mut self, run: usize, signal: Signal) -> bool {
         let run = &mut self.runs[run];
-        let may_be_sent = match run.ended_by {
-            None => true,
-            Some(before) => before != signal && signal == Signal::KILL,
-        };
-        let process = run.process.as_ref().filter(|_| may_be_sent);
+        let process = run.process.as_ref();
         let is_sent = process.is_some_and(|it| pidfd_send_signal(it, signal).is_ok());
         if is_sent {
             run.ended_by = Some(signal);
@@ -536,7 +534,9 @@ fn what_it_is(request: &Request) -> (Kind, Option<u32>, Option<String>) {
         ("GET", ["cluster", "resources"]) => (Kind::List, None, None),
         ("GET", ["cluster", "nextid"]) => (Kind::Any, request.param("vmid").and_then(number), None),
         ("GET", ["nodes", node, "qemu"]) => (Kind::Any, None, Some((*node).to_owned())),
-        ("GET", ["nodes", _, "qemu", vmid, "config"]) => (Kind::Config, number(vmid), None),
+        ("GET", ["nodes", node, "qemu", vmid, "config"]) => {
+            (Kind::Config, number(vmid), Some((*node).to_owned()))
+        }
         ("GET", ["nodes", _, "tasks", _, "status"]) => (Kind::Task, None, None),
         ("POST", ["nodes", _, "qemu", _, "clone"]) => {
             (Kind::Clone, request.param("newid").and_then(number), None)
