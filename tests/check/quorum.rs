@@ -66,12 +66,12 @@ fn a_token_that_may_ask_is_told_whether_there_is_a_quorum(
 #[case::half(
     &["pve1", "pve2"],
     &["pve2"],
-    format!("warn  quorum: no majority; nodes online: 1 of 2, offline: pve2; {LOST}{NOT_ASKED}")
+    format!("FAIL  quorum: no majority; nodes online: 1 of 2, offline: pve2; {LOST}{NOT_ASKED}")
 )]
 #[case::a_minority(
     &["pve1", "pve2", "pve3"],
     &["pve2", "pve3"],
-    format!("warn  quorum: no majority; nodes online: 1 of 3, offline: pve2, pve3; {LOST}{NOT_ASKED}")
+    format!("FAIL  quorum: no majority; nodes online: 1 of 3, offline: pve2, pve3; {LOST}{NOT_ASKED}")
 )]
 fn a_token_that_may_not_ask_counts_the_nodes_that_are_online(
     #[case] nodes: &[&str],

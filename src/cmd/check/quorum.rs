@@ -35,8 +35,6 @@ pub fn check_quorum(hosts: &[Accepted], tell: Tell) {
                 lost: Some((what, hint)),
             }) => {
                 let detail = format!("{what}; {}", online(&nodes));
-                // A quorum device may make up for the nodes that are offline.
-                let verdict = if what == LOST { verdict } else { Verdict::Warn };
                 Finding::new(verdict, check, detail).with_hint(hint)
             }
             Err(error) => Finding::of_request(check, &error).with_result(verdict),
@@ -44,14 +42,11 @@ pub fn check_quorum(hosts: &[Accepted], tell: Tell) {
     }
 }
 
-/// What is said where the server says that the quorum is lost.
-const LOST: &str = "lost";
-
 /// A token that may not ask counts the nodes that are online.
 fn quorum_of(pve: &Pve) -> Result<Quorum, pve::Error> {
     match pve.cluster_status() {
         Ok(status) => {
-            let lost = (!status.is_quorate).then(|| (LOST, NO_QUORUM.to_owned()));
+            let lost = (!status.is_quorate).then(|| ("lost", NO_QUORUM.to_owned()));
             let nodes = status.nodes;
             Ok(Quorum { nodes, lost })
         }
