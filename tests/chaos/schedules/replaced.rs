@@ -135,7 +135,9 @@ fn a_clone_that_waited_for_a_lock_is_not_asked_for_again_once_the_name_is_taken(
     #[case] found: Option<u32>,
 ) {
     let post = number_of_post(&cluster(json!({})));
-    let locked = json!({"answer": {"status": 500, "reason": "VM is locked (backup)"}});
+    let reason = "VM is locked (backup)";
+    let body = json!({"data": null, "message": format!("{reason}\n")}).to_string();
+    let locked = json!({"answer": {"status": 500, "reason": reason, "body": body}});
     let faults = [
         Fault::at_request(post, locked),
         Fault::at_request(post + 1, json!({"hang": true})),
