@@ -237,8 +237,8 @@ fn cluster(rng: &mut Rng, nodes: usize) -> Value {
         dead_rows["101"] = json!({"name": name, "template": name == "debian-12"});
     }
     let (appears, named, done) = (
-        *pick(rng, &[0, 0, 1, 2, 4, 8, 14]),
-        rng.u32(..4),
+        *pick(rng, &[0, 0, 1, 2, 4, 8, 13, 14]),
+        *pick(rng, &[0, 0, 1, 2, 3, 8, 20]),
         rng.u32(..6),
     );
     let steps =
