@@ -4,6 +4,7 @@ mod cluster;
 mod guest_list;
 mod http;
 mod interfaces;
+pub mod network;
 mod passthrough;
 mod permissions;
 pub mod property;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 
+use crate::pve::network::Network;
 use crate::pve::{Host, Proxy};
 
 /// The first one that is set counts. Hosts with `http://` are on this machine and need no proxy.
@@ -56,24 +57,12 @@ fn is_host(entry: &str, name: &str) -> bool {
         return true;
     }
     if let Ok(address) = name.parse::<IpAddr>() {
-        let is_address = entry.trim_matches(['[', ']']).parse() == Ok(address);
-        return is_address || is_in_network(address, &entry).unwrap_or_default();
+        let network = entry.trim_matches(['[', ']']).parse::<Network>();
+        return network.is_ok_and(|network| network.contains(address));
     }
     let domain = entry.trim_start_matches('*').trim_start_matches('.');
     let before = name.strip_suffix(domain);
     before.is_some_and(|before| !domain.is_empty() && (before.is_empty() || before.ends_with('.')))
-}
-
-/// `None` if `network` is not a network.
-fn is_in_network(address: IpAddr, network: &str) -> Option<bool> {
-    let (base, length) = network.split_once('/')?;
-    let (base, length): (IpAddr, u32) = (base.parse().ok()?, length.parse().ok()?);
-    let bits = |address| match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
-        IpAddr::V6(address) => address.to_bits(),
-    };
-    let common = (bits(address) ^ bits(base)).leading_zeros();
-    Some(address.is_ipv4() == base.is_ipv4() && common >= length)
 }
 
 #[cfg(test)]

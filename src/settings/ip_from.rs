@@ -8,9 +8,9 @@
 //!   named, and after a while.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::pve::network::{Network, NotANetwork};
 use crate::pve::property::is_net;
 use crate::pve::{Address, Card, Family};
 
@@ -21,8 +21,8 @@ pub enum IpFrom {
     Card(String),
     /// Any network card, in one family.
     Family(Family),
-    /// A network, by its lowest address and the length of its prefix.
-    Network(IpAddr, u32),
+    /// A network.
+    Network(Network),
 }
 
 /// How well an address fits, the best first.
@@ -37,7 +37,7 @@ pub enum Fit {
 }
 
 impl FromStr for IpFrom {
-    type Err = &'static str;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<IpFrom, Self::Err> {
         const NEITHER: &str =
@@ -49,39 +49,12 @@ impl FromStr for IpFrom {
             _ if is_net(text) => return Ok(IpFrom::Card(text.to_owned())),
             _ => {}
         }
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| NEITHER)?;
-        let bits = bits_of(address);
-        let length = length.map_or(Ok(bits), |length| length.parse().map_err(|_| NEITHER))?;
-        if length > bits {
-            return Err("the prefix is longer than an address");
-        }
-        Ok(IpFrom::Network(lowest(address, length), length))
-    }
-}
-
-fn bits_of(address: IpAddr) -> u32 {
-    match address {
-        IpAddr::V4(_) => Ipv4Addr::BITS,
-        IpAddr::V6(_) => Ipv6Addr::BITS,
-    }
-}
-
-/// The lowest address of the network that has this address and a prefix of this length.
-fn lowest(address: IpAddr, length: u32) -> IpAddr {
-    let host_bits = bits_of(address) - length;
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(host_bits).unwrap_or_default();
-            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(host_bits).unwrap_or_default();
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
-        }
+        text.parse()
+            .map(IpFrom::Network)
+            .map_err(|error| match error {
+                NotANetwork::Syntax => NEITHER.to_owned(),
+                NotANetwork::TooLong => error.to_string(),
+            })
     }
 }
 
@@ -92,7 +65,7 @@ impl fmt::Display for IpFrom {
             IpFrom::Card(key) => write!(f, "an address on {key}"),
             IpFrom::Family(Family::V4) => f.write_str("an IPv4 address"),
             IpFrom::Family(Family::V6) => f.write_str("an IPv6 address"),
-            IpFrom::Network(lowest, length) => write!(f, "an address in {lowest}/{length}"),
+            IpFrom::Network(network) => write!(f, "an address in {network}"),
         }
     }
 }
@@ -152,11 +125,10 @@ impl IpFrom {
                 fit_of_card(card, None, address)
             }
             IpFrom::Family(family) => fit_of_any_card(cards, Some(*family), address),
-            IpFrom::Network(first, length) => {
-                let ip = address.ip;
-                let is_in = Family::of(ip) == Family::of(*first) && lowest(ip, *length) == *first;
+            IpFrom::Network(network) => {
                 let is_on_a_card = address.card.is_some();
-                is_in.then_some(if is_on_a_card { Fit::Best } else { Fit::Good })
+                let fit = if is_on_a_card { Fit::Best } else { Fit::Good };
+                network.contains(address.ip).then_some(fit)
             }
         }
     }
@@ -377,7 +349,7 @@ mod tests {
     #[case::empty("", Err(NEITHER))]
     fn the_option_is_parsed(#[case] text: &str, #[case] words: Result<&str, &str>) {
         let parsed = text.parse::<IpFrom>().map(|from| from.to_string());
-        assert_eq!(parsed.as_deref().map_err(|error| *error), words);
+        assert_eq!(parsed.as_deref().map_err(String::as_str), words);
     }
 
     const NEITHER: &str = "this is no network card (net0), network (10.0.0.0/8), 'ipv4' or 'ipv6'";
