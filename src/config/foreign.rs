@@ -31,10 +31,6 @@ pub struct Ignored {
 /// Those of the variables with these names that have no effect, in the order of their names.
 pub fn ignored(names: impl IntoIterator<Item = String>) -> Vec<Ignored> {
     let is_setting = |name: &String| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    let is_understood = |name: &String| {
-        let mut understood = OWN_NAMES.iter().chain(&FOREIGN_NAMES);
-        understood.any(|(known, _)| known == name)
-    };
     let names = names.into_iter();
     let mut names: Vec<String> = names
         .filter(|name| is_setting(name) && !is_understood(name))
@@ -46,6 +42,11 @@ pub fn ignored(names: impl IntoIterator<Item = String>) -> Vec<Ignored> {
         Ignored { name, meant }
     };
     names.into_iter().map(with_meaning).collect()
+}
+
+fn is_understood(name: &str) -> bool {
+    let mut understood = OWN_NAMES.iter().chain(&FOREIGN_NAMES);
+    understood.any(|(known, _)| *known == name)
 }
 
 #[cfg(test)]
@@ -78,12 +79,6 @@ mod tests {
 
     #[test]
     fn what_is_meant_is_understood_and_what_is_ignored_is_not() {
-        let is_understood = |name: &str| {
-            OWN_NAMES
-                .iter()
-                .chain(&FOREIGN_NAMES)
-                .any(|(known, _)| *known == name)
-        };
         for (name, meant) in MEANT {
             assert_eq!(
                 (is_understood(name), is_understood(meant)),

@@ -15,7 +15,7 @@ use crate::ledger::{Event, Intent, Record};
 use crate::pve::types::{Guest, Vmid};
 use crate::pve::{self, Delivery, Pve};
 use crate::say::failure::{Failure, Kind, Started};
-use crate::say::hint::refusal::{LocalDrive, RefusedClone};
+use crate::say::hint::refusal::{LocalDrive, RefusedClone, blames_local_storage};
 use crate::say::stage::Stage;
 use crate::say::vm::{Existing, Vm};
 
@@ -335,7 +335,7 @@ impl Attempt<'_> {
 
     /// The template's drives on storages of its node, if the server refused the clone because of them.
     fn local_drives_if_blamed(&self, refused: &pve::Error) -> Vec<LocalDrive> {
-        let is_blamed = refused.to_string().contains("(VM uses local storage)");
+        let is_blamed = blames_local_storage(&refused.to_string());
         let template = self.template.as_ref().filter(|_| is_blamed);
         let drives = template.map(|template| local_drives(self.run.server.pve, template));
         // What the server said is told without them, too.

@@ -12,7 +12,7 @@ use crate::pve;
 use crate::pve::types::{Guest, Upid, VmName, Vmid};
 use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
 use crate::say::grant::how_to_see_vms;
-use crate::say::hint::refusal::RefusedClone;
+use crate::say::hint::refusal::{RefusedClone, blames_template};
 use crate::say::hint::{hint_for, hint_for_clone, hint_for_task, with_more};
 use crate::say::shell::word;
 use crate::say::stage::{RESUME, Stage, process_name};
@@ -396,15 +396,7 @@ fn how_to_remove_left_over_volumes(vm: &Vm) -> String {
 
 /// Names the templates at these places, if one of them could be cloned instead.
 pub fn with_other_templates(failure: Failure, others: &[String]) -> Failure {
-    const OF_THIS_TEMPLATE: [&str; 5] = [
-        "(VM uses local storage)",
-        "is not available on node",
-        "non-shared storage",
-        "only root can set",
-        "VM.Clone",
-    ];
-    let is_of_this = |text: &&str| failure.message.contains(*text);
-    if others.is_empty() || !OF_THIS_TEMPLATE.iter().any(is_of_this) {
+    if others.is_empty() || !blames_template(&failure.message) {
         return failure;
     }
     let other = format!(

@@ -5,6 +5,7 @@
 
 use snafu::ensure;
 
+use super::compare::volume;
 use super::error::{
     BeyondLastSnafu, Error, MisspelledKeySnafu, MisspelledPartSnafu, WrongValueSnafu,
 };
@@ -36,8 +37,8 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), Error> {
 
 /// `data:32`, `none,media=cdrom`, `/dev/sdb`; not `32G`, which would take the disk's place.
 fn names_volume(drive: &str) -> bool {
-    let volume = property::value_of(drive, "file").or_else(|| property::bare_value(drive));
-    volume.is_none_or(|volume| volume == "none" || volume.starts_with('/') || volume.contains(':'))
+    volume(drive)
+        .is_none_or(|volume| volume == "none" || volume.starts_with('/') || volume.contains(':'))
 }
 
 fn check_unknown(key: &str) -> Result<(), Error> {

@@ -94,7 +94,8 @@ fn has_volume(wanted: &str, current: &str) -> bool {
     }
 }
 
-fn volume(drive: &str) -> Option<&str> {
+/// The volume of a drive, whatever is asked for or has been set.
+pub(super) fn volume(drive: &str) -> Option<&str> {
     let volume = value_of(drive, "file").or_else(|| value_of(drive, "volume"));
     volume.or_else(|| bare_value(drive))
 }

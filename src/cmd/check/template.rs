@@ -10,7 +10,7 @@ use crate::pve::{self, Passthrough, Permissions, Pve, VmConfig};
 use crate::say::failure::{Failure, Kind};
 use crate::say::grant::pool_path;
 use crate::say::hint::hint_for;
-use crate::say::hint::refusal::how_to_map;
+use crate::say::hint::refusal::{LIST_POOLS, how_to_map};
 use crate::wait::server::Server;
 
 /// What is to be cloned, and where to.
@@ -106,8 +106,7 @@ fn check_pool(pool: &Pool, server: Server) -> Result<Option<Finding>, pve::Error
     let held: Permissions = server.ask(|pve| pve.permissions_on(&path))?;
     if held.have(&path, "Pool.Audit") {
         let finding = Finding::new(Verdict::Fail, check, "it does not exist");
-        let hint = "'pveum pool list' on a node lists the pools".to_owned();
-        return Ok(Some(finding.with_hint(hint)));
+        return Ok(Some(finding.with_hint(LIST_POOLS.to_owned())));
     }
     let detail = format!("cannot tell whether it exists: that needs Pool.Audit on {path}");
     Ok((!held.have(&path, "VM.Allocate")).then(|| Finding::warn(check, detail)))

@@ -90,7 +90,7 @@ const REMEDIES: [(&[&str], &str); 10] = [
         "leave --linked out: a full clone works on any storage",
     ),
     (
-        &["(VM uses local storage)"],
+        &[LOCAL_STORAGE],
         "some drive of the template (a disk, a CD image or the cloud-init drive) is on a storage that its \
          node does not share; leave --node out to create the VM on the template's node",
     ),
@@ -103,6 +103,28 @@ const REMEDIES: [(&[&str], &str); 10] = [
     (&["hostname lookup '"], LIST_NODES),
 ];
 const LIST_NODES: &str = "'pvecm nodes' on a node lists the cluster's nodes";
+
+/// How to find out which pools there are.
+pub const LIST_POOLS: &str = "'pveum pool list' on a node lists the pools";
+
+const LOCAL_STORAGE: &str = "(VM uses local storage)";
+
+/// Whether a clone to another node is refused because of drives of the template.
+pub fn blames_local_storage(words: &str) -> bool {
+    words.contains(LOCAL_STORAGE)
+}
+
+/// Whether a clone is refused because of this template, so that another one of its name may do.
+pub fn blames_template(words: &str) -> bool {
+    const REASONS: [&str; 5] = [
+        LOCAL_STORAGE,
+        "is not available on node",
+        "non-shared storage",
+        "only root can set",
+        "VM.Clone",
+    ];
+    REASONS.iter().any(|reason| words.contains(reason))
+}
 
 /// What Proxmox says if it names neither path nor privilege.
 const BARE_REFUSAL: &str = "Permission check failed";
@@ -131,7 +153,7 @@ pub fn for_clone(
         // The server does not say which privilege is lacking if either of two would do.
         403 if words == BARE_REFUSAL => Some(for_lack_of_allocate(token, clone)),
         401 | 403 => for_refusal(status, words, token),
-        _ if words.contains("(VM uses local storage)") && !clone.local_drives.is_empty() => {
+        _ if blames_local_storage(words) && !clone.local_drives.is_empty() => {
             Some(for_local_drives(clone))
         }
         _ => {
@@ -268,7 +290,7 @@ fn for_lack_of_privilege(words: &str, token: &TokenId, pool: Option<&Pool>) -> O
         return Some(hint);
     }
     let hint = if words.contains("(pool '") && words.contains("does not exist") {
-        "'pveum pool list' on a node lists the pools"
+        LIST_POOLS
     } else if words.contains(BARE_REFUSAL) {
         "'homelab proxmox check TEMPLATE' shows which privileges the token lacks"
     } else {
