@@ -1,6 +1,7 @@
 //! The addresses that guest agents report: `vm list --ip` asks several at once, and one that is slow holds up
 //! nobody; `vm create --wait-ip` waits for one, wherever the VM goes.
 
+use rstest::rstest;
 use serde_json::json;
 
 use crate::fake_pve::{FakePve, Setup};
@@ -189,4 +190,32 @@ fn a_vm_that_is_destroyed_while_its_address_is_waited_for_is_reported_as_gone() 
     let stderr = seen.stderr.split_once('\n').unwrap().1;
     assert!(stderr.starts_with(message), "{stderr}");
     assert_eq!(seen.exit, Some(1));
+}
+
+/// Whether the other VM is off, or its agent reports an address of its own.
+#[rstest]
+#[case::off("stopped")]
+#[case::on("running")]
+fn a_vm_of_another_user_at_the_same_vmid_is_not_waited_for(#[case] status: &str) {
+    let fake = booting_vm();
+    let run = Homelab::at(&fake).start(&format!("{WEB_1} --ip-from 0.0.0.0/0"));
+    fake.wait_for_requests(4);
+    let mut cluster = fake.cluster();
+    cluster.setup.agent.looks = 0;
+    let vm = cluster.guests.get_mut(&101).unwrap();
+    vm.status = status.to_owned();
+    let others = [
+        ("name", "db-1"),
+        ("smbios1", "uuid=00000000-0000-0000-0000-00000000beef"),
+        ("vmgenid", "00000000-0000-0000-0000-00000000cafe"),
+    ];
+    let others = others.map(|(key, value)| (key.to_owned(), json!(value)));
+    vm.config.extend(others);
+    drop(cluster);
+    let seen = run.wait();
+    let message = "VM 101 'web-1' already exists on node 'pve1', but somebody has destroyed it, and its \
+                   VMID now belongs to VM 101 'db-1' on node 'pve1', which was not changed\n";
+    let stderr = seen.stderr.split_once('\n').unwrap().1;
+    assert!(stderr.starts_with(message), "{stderr}");
+    assert_eq!((seen.exit, seen.stdout.as_str()), (Some(1), ""));
 }

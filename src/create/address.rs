@@ -43,7 +43,7 @@ pub fn address(taking: &mut Taking, from: &[IpFrom]) -> Result<Addresses, Cause>
                 // Unless the guest is another VM's by now.
                 return taking.loss().map_or(Ok(addresses), Err);
             }
-            Ok(Ended::Failed(cause)) => return Err(cause),
+            Ok(Ended::Failed(cause)) => return Err(taking.loss().unwrap_or(cause)),
             // It may have moved. The wait goes on where it is now.
             Ok(Ended::VmNotThere) => {
                 taking.read_config_again()?;
