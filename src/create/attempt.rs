@@ -13,7 +13,7 @@ use crate::guests::vmid::Choice;
 use crate::ledger::{Growth, Intent, Record};
 use crate::pve::types::{Guest, Upid};
 use crate::pve::{self, VmConfig};
-use crate::say::failure::{Facts, Failure, Started};
+use crate::say::failure::{Facts, Failure, Kind, Started};
 use crate::say::stage::Stage;
 use crate::say::vm::{Existing, Vm};
 use crate::wait::refusal::Refusal;
@@ -198,15 +198,25 @@ impl<'r> Attempt<'r> {
         self.given_up.clone().map_or(stage, Stage::Undecided)
     }
 
-    /// A failure before there is a VM: nothing was started, unless a request without an answer may still
-    /// create one.
+    /// A failure before there is a VM, which may be that the budget has ended.
     pub fn before_the_vm(&self, failure: Failure) -> Failure {
-        let is_late = is_out_of_time(self.run, &failure);
+        if !is_out_of_time(self.run, &failure) {
+            return self.with_what_may_come(failure);
+        }
         match self.may_come() {
-            Some(vm) if failure.facts.started == Started::No => {
-                may_still_come(&vm, failure, is_late)
-            }
-            None if is_late => nothing_started(failure, self.run.server.budget.seconds()),
+            None => nothing_started(failure, self.run.server.budget.seconds()),
+            Some(vm) => Failure {
+                kind: Kind::Timeout,
+                ..may_still_come(&vm, failure)
+            },
+        }
+    }
+
+    /// A failure, which must not sound as if nothing was started while a request without an answer may still
+    /// create a VM.
+    pub fn with_what_may_come(&self, failure: Failure) -> Failure {
+        match self.may_come() {
+            Some(vm) if failure.facts.started == Started::No => may_still_come(&vm, failure),
             _ => failure,
         }
     }

@@ -64,9 +64,8 @@ pub fn nothing_started(because: Failure, seconds: f64) -> Failure {
 }
 
 /// The failure while a request without an answer may still create this VM.
-pub fn may_still_come(vm: &Vm, failed: Failure, is_late: bool) -> Failure {
+pub fn may_still_come(vm: &Vm, failed: Failure) -> Failure {
     let message = format!("{failed}; the clone to {vm}, which got no answer, may still be created");
-    let kind = if is_late { Kind::Timeout } else { failed.kind };
     let facts = match failed.facts.vmid {
         Some(_) => Facts {
             started: Started::Unknown,
@@ -75,7 +74,6 @@ pub fn may_still_come(vm: &Vm, failed: Failure, is_late: bool) -> Failure {
         None => vm.facts(Started::Unknown),
     };
     Failure {
-        kind,
         message,
         facts,
         ..failed

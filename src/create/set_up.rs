@@ -30,7 +30,7 @@ pub fn set_up(run: &Run, existing: Existing, mut attempt: Attempt) -> Result<Exi
                 failure.facts.started = Started::Unknown;
             }
         }
-        attempt.before_the_vm(failure)
+        attempt.with_what_may_come(failure)
     })
 }
 
