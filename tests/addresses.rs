@@ -202,15 +202,9 @@ fn a_vm_of_another_user_at_the_same_vmid_is_not_waited_for(#[case] status: &str)
     fake.wait_for_requests(4);
     let mut cluster = fake.cluster();
     cluster.setup.agent.looks = 0;
-    let vm = cluster.guests.get_mut(&101).unwrap();
-    vm.status = status.to_owned();
-    let others = [
-        ("name", "db-1"),
-        ("smbios1", "uuid=00000000-0000-0000-0000-00000000beef"),
-        ("vmgenid", "00000000-0000-0000-0000-00000000cafe"),
-    ];
-    let others = others.map(|(key, value)| (key.to_owned(), json!(value)));
-    vm.config.extend(others);
+    cluster.remove(101);
+    cluster.add_stranger(101, 0, "db-1", false, false);
+    status.clone_into(&mut cluster.guests.get_mut(&101).unwrap().status);
     drop(cluster);
     let seen = run.wait();
     let message = "VM 101 'web-1' already exists on node 'pve1', but somebody has destroyed it, and its \

@@ -1,11 +1,14 @@
 //! What comes after the clone: settings and keys as the server gets them, and what becomes of a run
 //! that ends in between.
 
+mod secrets;
+mod tags;
+
 use rstest::rstest;
 use serde_json::json;
 
 use crate::fake_pve::{Cluster, FakePve, Setup};
-use crate::homelab::{Homelab, Seen, Signal, StateDir};
+use crate::homelab::{Homelab, Signal, StateDir};
 
 const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
 const CONFIG: &str = "GET /nodes/pve1/qemu/100/config";
@@ -105,193 +108,6 @@ fn keys_of_several_files_are_set_together_and_only_once() {
     assert_eq!(decoded, ["ssh-rsa AAAAA a\nssh-rsa AAAAB b\n"]);
 }
 
-#[test]
-fn a_password_comes_from_a_file_and_is_said_nowhere() {
-    const PASSWORD: &str = "correct horse=battery&staple;";
-    // The server repeats what it does not like.
-    let words = format!("{{\"data\":null,\"message\":\"'{PASSWORD}' is too long\\n\"}}");
-    let refusal = json!({"status": 500, "reason": "x", "body": words});
-    let fake = fake(&json!({"faults": [{"on": "PUT", "nth": 1, "answer": refusal}]}));
-    let state = StateDir::new();
-    let run = |more: &str| {
-        let homelab = Homelab::at(&fake).with_file("password", &format!("{PASSWORD}\n"));
-        let chmod = homelab.home().join("password");
-        std::fs::set_permissions(chmod, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-            .unwrap();
-        let words = format!("{CREATE} --verbose --set cipassword=@password{more}");
-        homelab.in_state(&state).run(&words)
-    };
-    let refused = run("");
-    assert!(
-        refused
-            .stderr
-            .contains("it was not configured: '(secret)' is too long"),
-        "{}",
-        refused.stderr
-    );
-    let (mended, again) = (run(" --json"), run(" --ensure"));
-    assert_eq!(
-        (refused.exit, mended.exit, again.exit),
-        (Some(1), Some(0), Some(0))
-    );
-    // Sent until it was certainly set, and then no more: nobody can read whether it is.
-    assert_eq!(sent(&fake, "cipassword"), [PASSWORD, PASSWORD]);
-    for seen in [refused, mended, again] {
-        for text in [seen.stdout, seen.stderr] {
-            assert!(!text.contains("horse"), "{text}");
-        }
-    }
-    let claim = std::fs::read_to_string(format!("{}/web-1.jsonl", state.path())).unwrap();
-    assert!(!claim.contains("horse"), "{claim}");
-}
-
-/// Nobody can read whether it is set, so it is written down that it is.
-#[rstest]
-#[case::of_a_vm_that_was_found(json!([{"vmid": 100, "name": "web-1"}]))]
-#[case::of_one_that_has_another(json!([{"vmid": 100, "name": "web-1", "config": {"cipassword": "**********"}}]))]
-#[case::of_a_vm_that_this_makes(json!([]))]
-#[case::of_one_whose_template_has_another(json!([{"vmid": 9000, "name": "debian-12", "template": true, "config": {"cipassword": "**********"}}]))]
-fn a_password_is_set_in_one_night_only(#[case] guests: serde_json::Value) {
-    let mut guests = guests;
-    if guests[0]["vmid"] != 9000 {
-        let template = json!({"vmid": 9000, "name": "debian-12", "template": true});
-        guests.as_array_mut().unwrap().push(template);
-    }
-    let fake = fake(&json!({"guests": guests}));
-    let state = StateDir::new();
-    let run = |more: &str| {
-        let homelab = Homelab::at(&fake).in_state(&state);
-        homelab.run(&format!("{CREATE} --ensure{more}")).exit
-    };
-    let password = " --set cipassword=new --set cores=2";
-    let nights = [run(""), run(password), run(password), run(password)];
-    assert_eq!(nights, [Some(0); 4]);
-    assert_eq!(sent(&fake, "cipassword"), ["new"]);
-    // A VM that is made anew has none yet.
-    fake.cluster().remove(100);
-    assert_eq!((run(password), run(password)), (Some(0), Some(0)));
-    assert_eq!(sent(&fake, "cipassword"), ["new", "new"]);
-}
-
-/// Proxmox VE does not show a password, so only a hash of what was set tells whether another one is asked
-/// for.
-#[test]
-fn another_password_for_a_vm_that_has_one_is_a_warning_and_the_same_one_is_quiet() {
-    let fake = fake(&json!({}));
-    let state = StateDir::new();
-    let run = |password: &str| {
-        let homelab = Homelab::at(&fake).with_file("password", password);
-        let path = homelab.home().join("password");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(path, mode).unwrap();
-        let words = format!("{CREATE} --ensure --quiet --set cipassword=@password");
-        let seen = homelab.in_state(&state).run(&words);
-        assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
-        seen.stderr
-    };
-    let warning = "Warning: cipassword of VM 100 'web-1' on node 'pve1' was set before and is not \
-                   changed; to change it, on node 'pve1': qm set 100 --cipassword\n";
-    let nights = ["horse", "horse", "staple", "horse"].map(run);
-    assert_eq!(nights, ["", "", warning, ""]);
-    assert_eq!(sent(&fake, "cipassword"), ["horse"]);
-    // Somebody has removed it, so it is set again, and that one counts from then on.
-    let remove = |cluster: &mut Cluster| {
-        cluster
-            .guests
-            .get_mut(&100)
-            .unwrap()
-            .config
-            .remove("cipassword")
-    };
-    remove(&mut fake.cluster());
-    let nights = ["staple", "staple", "horse"].map(run);
-    assert_eq!(nights, ["", "", warning]);
-    assert_eq!(sent(&fake, "cipassword"), ["horse", "staple"]);
-}
-
-fn tags(fake: &FakePve) -> String {
-    let cluster = fake.cluster();
-    let tags = cluster.guests[&100].config.get("tags");
-    tags.and_then(serde_json::Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
-}
-
-fn set_tags(fake: &FakePve, vmid: u32, tags: &str) {
-    let mut cluster = fake.cluster();
-    cluster.guests.get_mut(&vmid).unwrap().config["tags"] = json!(tags);
-}
-
-/// Whoever added a tag to a VM that was finished keeps it; what the template has is not for its clones.
-#[test]
-fn tags_are_exactly_the_wanted_ones_on_a_new_vm_and_added_to_those_of_others_later() {
-    let fake = fake(&json!({"guests": [
-        {"vmid": 9000, "name": "debian-12", "template": true, "config": {"tags": "template"}},
-    ]}));
-    let state = StateDir::new();
-    let run = |tags: &str| {
-        let homelab = Homelab::at(&fake).in_state(&state);
-        let words = format!("{CREATE} --ensure --set tags={tags} --quiet");
-        let seen = homelab.run(&words);
-        assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
-    };
-    run("Web,db");
-    assert_eq!(tags(&fake), "db;web");
-    set_tags(&fake, 100, "backup;db;web");
-    run("Web,db");
-    assert_eq!(sent(&fake, "tags"), ["Web,db"]);
-    run("prod");
-    assert_eq!(tags(&fake), "backup;db;prod;web");
-}
-
-/// A VM that no run on this host has made is somebody else's.
-#[test]
-fn tags_are_added_to_those_of_a_vm_that_was_there_before() {
-    let fake = fake(&json!({"guests": [
-        {"vmid": 100, "name": "web-1", "config": {"tags": "prod"}},
-        {"vmid": 9000, "name": "debian-12", "template": true},
-    ]}));
-    let seen = Homelab::at(&fake).run(&format!("{CREATE} --ensure --set tags=web"));
-    assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
-    let changed = "Changing VM 100: tags=prod;web (was prod)...\n";
-    assert!(seen.stderr.ends_with(changed), "{}", seen.stderr);
-    assert_eq!(tags(&fake), "prod;web");
-}
-
-/// The run that goes on with a new VM still makes it exactly what was asked for.
-#[test]
-fn tags_of_the_template_are_replaced_by_the_run_that_resumes_a_killed_one() {
-    let template = json!({"vmid": 9000, "name": "debian-12", "template": true, "config": {"tags": "template"}});
-    let fake = fake(&json!({"guests": [template], "faults": [{"request": 6, "hang": "after"}]}));
-    let state = StateDir::new();
-    let words = format!("{CREATE} --ensure --set tags=web");
-    let first = Homelab::at(&fake).in_state(&state).start(&words);
-    fake.wait_for_requests(6);
-    first.kill();
-    assert_eq!(tags(&fake), "template");
-    let seen = Homelab::at(&fake).in_state(&state).run(&words);
-    assert_eq!(
-        (seen.exit, tags(&fake)),
-        (Some(0), "web".to_owned()),
-        "{}",
-        seen.stderr
-    );
-}
-
-/// The kernel's or QEMU's words may hold the whole command line.
-#[test]
-fn what_stands_in_a_file_is_not_said_by_a_task_either() {
-    let fake =
-        fake(&json!({"start_exit": "start failed: command '/usr/bin/kvm -fw horse' failed"}));
-    let seen = Homelab::at(&fake)
-        .with_file("text", "horse")
-        .run(&format!("{CREATE} --set description=@text --start --json"));
-    let said =
-        "it was not started: Task failed: start failed: command '/usr/bin/kvm -fw (secret)' failed";
-    assert!(seen.stderr.contains(said), "{}", seen.stderr);
-    assert!(!format!("{}{}", seen.stdout, seen.stderr).contains("horse"));
-}
-
 /// A blank disk in the place of one that holds something is what nobody asks for by a nightly run.
 #[rstest]
 #[case::with_more_options("data:8,ssd=1", &["data:100/vm-100-disk-1.raw,ssd=1"])]
@@ -315,25 +131,6 @@ fn a_disk_that_is_there_is_never_replaced(#[case] drive: &str, #[case] expected:
     assert_eq!(config.get("unused0"), None);
     let disk = config["scsi1"].as_str().unwrap();
     assert!(disk.starts_with("data:100/vm-100-disk-1.raw"), "{disk}");
-}
-
-#[test]
-fn a_password_that_everybody_can_read_is_refused() {
-    let fake = fake(&json!({}));
-    let homelab = Homelab::at(&fake).with_file("password", "hunter2\n");
-    let path = homelab.home().join("password");
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    let expected = Seen {
-        exit: Some(2),
-        stdout: String::new(),
-        stderr:
-            "Failed to create VM: 'password' holds a secret (cipassword) and every user of this \
-                 machine can read it\nHint: chmod o= password; if it is mounted read-only, set its mode in the mount (0440; Kubernetes: \
-                 defaultMode), or use a private copy: install -m 600 password COPY\n"
-                .to_owned(),
-    };
-    let seen = homelab.run(&format!("{CREATE} --set cipassword=@password"));
-    assert_eq!((seen, fake.journal().len()), (expected, 0));
 }
 
 /// A card keeps its hardware address, and with it what DHCP gives it.

@@ -303,6 +303,13 @@ mod tests {
         None
     }
 
+    #[track_caller]
+    fn assert_ended(story: &[(usize, &str)], expected: Option<(usize, &str)>) {
+        let seen = ended(wait(&[], ""), story);
+        let seen = seen.as_ref().map(|(look, words)| (*look, &**words));
+        assert_eq!(seen, expected);
+    }
+
     #[rstest]
     #[case::at_once(&[(1, "eth0 10.0.0.5")], Some((1, "10.0.0.5")))]
     #[case::the_first_card_two_looks_later(
@@ -329,11 +336,7 @@ mod tests {
         #[case] story: &[(usize, &str)],
         #[case] expected: Option<(usize, &str)>,
     ) {
-        let seen = ended(wait(&[], ""), story);
-        assert_eq!(
-            seen.as_ref().map(|(look, words)| (*look, &**words)),
-            expected
-        );
+        assert_ended(story, expected);
     }
 
     #[rstest]
@@ -363,11 +366,7 @@ mod tests {
         #[case] story: &[(usize, &str)],
         #[case] expected: Option<(usize, &str)>,
     ) {
-        let seen = ended(wait(&[], ""), story);
-        assert_eq!(
-            seen.as_ref().map(|(look, words)| (*look, &**words)),
-            expected
-        );
+        assert_ended(story, expected);
     }
 
     const SLOW: &str = "; the same command with --ensure goes on with it, with a longer --timeout if it \

@@ -30,17 +30,14 @@ fn changes(ground: &Ground) -> Vec<String> {
     changes
 }
 
-/// A clone that another user made at the same VMID.
-fn replace(cluster: &mut Cluster, name: &str) {
-    let vm = cluster.guests.get_mut(&FIRST).expect("the VM");
-    let options = [
-        ("name", name),
-        ("smbios1", "uuid=00000000-0000-0000-0000-00000000beef"),
-        ("vmgenid", "00000000-0000-0000-0000-00000000cafe"),
-        ("digest", "00000000000000000000000000000000000000ff"),
-    ];
-    let options = options.map(|(key, value)| (key.to_owned(), json!(value)));
-    vm.config.extend(options);
+/// What a run says of its VM after that.
+#[track_caller]
+fn assert_said(ground: &Ground, said: &Value, what: &str, started: &str) {
+    let message = format!("VM {FIRST} '{NAME}' was created on node 'pve1', but {what}");
+    let error = &said["error"];
+    let seen = (&error["message"], &error["started"]);
+    let expected = (&json!(message), &json!(started));
+    assert_eq!(seen, expected, "{}", ground.account());
 }
 
 /// The requests after the clone's POST are: its status, the configuration, PUT, the configuration, PUT
@@ -53,18 +50,15 @@ fn a_vm_of_another_user_at_the_same_vmid_is_not_changed(
     #[values("db-1", NAME)] name: &str,
 ) {
     let request = number_of_post(&cluster(json!({}))) + after_post;
-    let (ground, said) = meanwhile(SET_UP, request, |cluster| replace(cluster, name));
-    let message = format!(
-        "VM {FIRST} '{NAME}' was created on node 'pve1', but somebody has destroyed it, and its VMID \
-         now belongs to VM {FIRST} '{name}' on node 'pve1', which was not changed"
+    let (ground, said) = meanwhile(SET_UP, request, |cluster| {
+        cluster.remove(FIRST);
+        cluster.add_stranger(FIRST, 0, name, false, false);
+    });
+    let what = format!(
+        "somebody has destroyed it, and its VMID now belongs to VM {FIRST} '{name}' on node 'pve1', which \
+         was not changed"
     );
-    assert_eq!(
-        said["error"]["message"],
-        json!(message),
-        "{}",
-        ground.account()
-    );
-    assert_eq!(said["error"]["started"], json!("no"));
+    assert_said(&ground, &said, &what, "no");
     assert_eq!(changes(&ground), [""; 0], "{}", ground.account());
 }
 
@@ -75,17 +69,8 @@ fn a_vm_that_was_renamed_in_mid_run_is_not_changed() {
     let (ground, said) = meanwhile(SET_UP, request, |cluster| {
         cluster.guests.get_mut(&FIRST).expect("the VM").config["name"] = json!("db-1");
     });
-    let message = format!(
-        "VM {FIRST} '{NAME}' was created on node 'pve1', but somebody has renamed it to 'db-1'; it was \
-         not changed any more"
-    );
-    assert_eq!(
-        said["error"]["message"],
-        json!(message),
-        "{}",
-        ground.account()
-    );
-    assert_eq!(said["error"]["started"], json!("yes"));
+    let what = "somebody has renamed it to 'db-1'; it was not changed any more";
+    assert_said(&ground, &said, what, "yes");
     assert_eq!(changes(&ground), [""; 0], "{}", ground.account());
 }
 
@@ -95,15 +80,7 @@ fn a_vm_that_was_destroyed_in_mid_run_is_reported_as_gone_and_then_created_anew(
     let (ground, said) = meanwhile(SET_UP, request, |cluster| {
         cluster.remove(FIRST);
     });
-    let message = format!(
-        "VM {FIRST} '{NAME}' was created on node 'pve1', but somebody has destroyed it since"
-    );
-    assert_eq!(
-        said["error"]["message"],
-        json!(message),
-        "{}",
-        ground.account()
-    );
+    assert_said(&ground, &said, "somebody has destroyed it since", "no");
     assert!(must(&ground, ground.expect_ensured(SET_UP)).created);
 }
 
@@ -115,11 +92,7 @@ fn a_vm_that_moves_in_mid_run_is_followed_to_its_node() {
     let ground = Ground::new(cluster(nodes), [fault]);
     let running = ground.start(&format!("{SET_UP} --request-timeout 0.3"));
     ground.fake.wait_for_requests(request);
-    let vm = |cluster: &mut Cluster| {
-        let vm = cluster.guests.get_mut(&FIRST).expect("the VM");
-        "pve2".clone_into(&mut vm.node);
-    };
-    vm(&mut ground.fake.cluster());
+    assert!(ground.fake.cluster().move_as_stranger(FIRST));
     let ready = must(&ground, ground.expect_ready(&running.wait()));
     assert_eq!(ready.node, "pve2");
     assert_eq!(ground.fake.cluster().guests[&FIRST].status, "running");

@@ -1,0 +1,76 @@
+//! Tags: exactly those asked for on a new VM, added to what an older one has.
+
+use serde_json::json;
+
+use super::{CREATE, fake, sent};
+use crate::fake_pve::FakePve;
+use crate::homelab::{Homelab, StateDir};
+
+fn tags(fake: &FakePve) -> String {
+    let cluster = fake.cluster();
+    let tags = cluster.guests[&100].config.get("tags");
+    tags.and_then(serde_json::Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn set_tags(fake: &FakePve, vmid: u32, tags: &str) {
+    let mut cluster = fake.cluster();
+    cluster.guests.get_mut(&vmid).unwrap().config["tags"] = json!(tags);
+}
+
+/// Whoever added a tag to a VM that was finished keeps it; what the template has is not for its clones.
+#[test]
+fn tags_are_exactly_the_wanted_ones_on_a_new_vm_and_added_to_those_of_others_later() {
+    let fake = fake(&json!({"guests": [
+        {"vmid": 9000, "name": "debian-12", "template": true, "config": {"tags": "template"}},
+    ]}));
+    let state = StateDir::new();
+    let run = |tags: &str| {
+        let homelab = Homelab::at(&fake).in_state(&state);
+        let words = format!("{CREATE} --ensure --set tags={tags} --quiet");
+        let seen = homelab.run(&words);
+        assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
+    };
+    run("Web,db");
+    assert_eq!(tags(&fake), "db;web");
+    set_tags(&fake, 100, "backup;db;web");
+    run("Web,db");
+    assert_eq!(sent(&fake, "tags"), ["Web,db"]);
+    run("prod");
+    assert_eq!(tags(&fake), "backup;db;prod;web");
+}
+
+/// A VM that no run on this host has made is somebody else's.
+#[test]
+fn tags_are_added_to_those_of_a_vm_that_was_there_before() {
+    let fake = fake(&json!({"guests": [
+        {"vmid": 100, "name": "web-1", "config": {"tags": "prod"}},
+        {"vmid": 9000, "name": "debian-12", "template": true},
+    ]}));
+    let seen = Homelab::at(&fake).run(&format!("{CREATE} --ensure --set tags=web"));
+    assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
+    let changed = "Changing VM 100: tags=prod;web (was prod)...\n";
+    assert!(seen.stderr.ends_with(changed), "{}", seen.stderr);
+    assert_eq!(tags(&fake), "prod;web");
+}
+
+/// The run that goes on with a new VM still makes it exactly what was asked for.
+#[test]
+fn tags_of_the_template_are_replaced_by_the_run_that_resumes_a_killed_one() {
+    let template = json!({"vmid": 9000, "name": "debian-12", "template": true, "config": {"tags": "template"}});
+    let fake = fake(&json!({"guests": [template], "faults": [{"request": 6, "hang": "after"}]}));
+    let state = StateDir::new();
+    let words = format!("{CREATE} --ensure --set tags=web");
+    let first = Homelab::at(&fake).in_state(&state).start(&words);
+    fake.wait_for_requests(6);
+    first.kill();
+    assert_eq!(tags(&fake), "template");
+    let seen = Homelab::at(&fake).in_state(&state).run(&words);
+    assert_eq!(
+        (seen.exit, tags(&fake)),
+        (Some(0), "web".to_owned()),
+        "{}",
+        seen.stderr
+    );
+}
