@@ -27,7 +27,8 @@ pub fn check_template(run: &Run, template: &Guest) -> Result<BTreeMap<String, Gr
         let what = format!("cannot read the configuration of template {vmid}");
         not_read(what, source)
     })?;
-    let Some(config) = config else {
+    // The row of a VM that has reused the VMID may still have the deleted template's name and flag.
+    let Some(config) = config.filter(|config| config.template) else {
         let words = format!("template {vmid} was removed or moved a moment ago");
         let hint = "'homelab proxmox template list' lists the templates";
         let failure = Failure::new(Kind::TemplateNotFound, words);
