@@ -79,8 +79,8 @@ fn a_bad_value_is_named_by_its_origin() {
 fn a_bad_flag_is_named_as_such() {
     let fake = FakePve::start(Setup::default());
     let seen = Homelab::at(&fake).run("proxmox template list --host http://192.0.2.1");
-    let expected = "Failed to list templates: --host: http:// would send the token in clear; \
-                    only loopback may be asked that way\n";
+    let expected = "Failed to list templates: --host: http:// would send the token \
+                    unencrypted, so it is allowed only for loopback addresses\n";
     assert_eq!(seen, refused(expected));
     assert_eq!(fake.journal(), [""; 0]);
 }

@@ -103,7 +103,7 @@ fn a_clone_that_the_proxy_could_not_hand_on_goes_to_the_next_host() {
     let (one, two) = (FakePve::start(setup(&one)), fake());
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     let stderr = format!(
-        "Creating VM 'web-1' from template 'debian-12'...\n127.0.0.1:{} says 595 No route to host; \
+        "Creating VM 'web-1' from template 'debian-12'...\n127.0.0.1:{} answered 595 No route to host; \
          another host is asked instead\n",
         one.port()
     );

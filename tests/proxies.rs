@@ -180,7 +180,7 @@ fn a_host_that_no_proxy_names_is_asked_without_the_proxy() {
 
 #[rstest]
 #[case::another_kind("socks5://127.0.0.1:9", "only proxies with http:// are supported")]
-#[case::no_url("http://", "it is not the URL of a proxy")]
+#[case::no_url("http://", "it is not a proxy URL")]
 fn a_proxy_that_cannot_be_used_is_said_to_be_ignored(#[case] url: &str, #[case] why: &str) {
     let fake = FakePve::start_tls(setup());
     let hosts = format!("127.0.0.1:{},{HOST}", fake.port());

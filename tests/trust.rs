@@ -227,7 +227,7 @@ fn a_stolen_certificate_is_refused_and_nothing_is_sent(#[case] trust: &str) {
         .run(LIST);
     let expected = not_trusted(
         &impostor,
-        "it presented a certificate without having its key",
+        "it does not hold the private key of the certificate it presented",
         "another machine may be answering in its place: find out before you go on; nothing was sent",
     );
     let stderr = seen.stderr.split_inclusive('\n');
@@ -347,8 +347,8 @@ fn a_server_whose_key_cannot_be_verified_is_said_to_need_another_kind_of_key() {
         .run(LIST);
     server.join().unwrap();
     let expected = not_listed(&format!(
-        "cannot reach {address}: the TLS handshake failed: server and client have no kind of key or cipher \
-         in common; this program can verify RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519\n\
+        "cannot reach {address}: the TLS handshake failed: server and client have no key type or cipher in \
+         common; this program supports RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519\n\
          Hint: replace the server's certificate by one with another kind of key; what it has now, on the \
          node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, if there is no \
          such file)"
@@ -503,7 +503,7 @@ fn a_port_that_answers_in_clear_is_said_to_speak_no_tls() {
         .run(LIST);
     server.join().unwrap();
     let expected = not_listed(&format!(
-        "cannot reach {address}: the server there does not speak TLS\nHint: {CHECK_THE_PORT}"
+        "cannot reach {address}: the server on that port does not speak TLS\nHint: {CHECK_THE_PORT}"
     ));
     assert_eq!(seen, expected);
 }

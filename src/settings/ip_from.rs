@@ -341,7 +341,7 @@ mod tests {
     #[case::ipv6("2001:db8:1:2::5/48", Ok("an address in 2001:db8:1::/48"))]
     #[case::all_of_ipv6("::/0", Ok("an address in ::/0"))]
     #[case::card("net31", Ok("an address on net31"))]
-    #[case::too_long("10.0.0.0/33", Err("the prefix is longer than an address"))]
+    #[case::too_long("10.0.0.0/33", Err("the prefix is longer than the address"))]
     #[case::no_length("10.0.0.0/", Err(NEITHER))]
     #[case::negative("10.0.0.0/-1", Err(NEITHER))]
     #[case::interface_of_the_guest("eth0", Err(NEITHER))]

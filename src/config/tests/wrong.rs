@@ -21,7 +21,7 @@ use super::*;
 #[case::clear_text(
     "PROXMOX_HOST",
     "http://pve.lan",
-    "PROXMOX_HOST: http:// would send the token in clear; only loopback may be asked that way"
+    "PROXMOX_HOST: http:// would send the token unencrypted, so it is allowed only for loopback addresses"
 )]
 #[case::an_empty_entry_in_a_list_of_hosts(
     "PROXMOX_HOST",
@@ -78,12 +78,12 @@ use super::*;
 #[case::fingerprint(
     "PROXMOX_FINGERPRINT",
     "AA:BB",
-    "PROXMOX_FINGERPRINT: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 4"
+    "PROXMOX_FINGERPRINT: a SHA-256 fingerprint has 64 hexadecimal digits, this one has 4"
 )]
 #[case::an_empty_entry_in_a_list_of_fingerprints(
     "PROXMOX_FINGERPRINT",
     PIN_AND_EMPTY,
-    "PROXMOX_FINGERPRINT, number 2: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 0"
+    "PROXMOX_FINGERPRINT, number 2: a SHA-256 fingerprint has 64 hexadecimal digits, this one has 0"
 )]
 #[case::more_fingerprints_than_hosts(
     "PROXMOX_FINGERPRINT",
@@ -268,7 +268,7 @@ fn an_empty_value_means_not_set(mut whole: BTreeMap<&'static str, String>) {
 #[case::empty_ca_file(r#""ca_file":"""#, "ca_file: it is empty")]
 #[case::fingerprint(
     r#""fingerprint":"AA""#,
-    "fingerprint: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 2"
+    "fingerprint: a SHA-256 fingerprint has 64 hexadecimal digits, this one has 2"
 )]
 fn an_invalid_key_is_reported_with_its_file(#[case] settings: &str, #[case] expected: &str) {
     let file = JsonFile::proxmox(&format!("bad-{}", settings.len()), settings);
