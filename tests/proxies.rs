@@ -188,7 +188,7 @@ fn a_proxy_that_cannot_be_used_is_said_to_be_ignored(#[case] url: &str, #[case] 
     let homelab = at(&fake, url)
         .env("PROXMOX_HOST", &hosts)
         .env("PROXMOX_FINGERPRINT", &pins);
-    let stderr = format!("Warning: HTTPS_PROXY is ignored: {why}; hosts are asked directly\n");
+    let stderr = format!("Warning: HTTPS_PROXY is ignored: {why}; connecting without a proxy\n");
     assert_eq!(homelab.run(LIST), Seen { stderr, ..listed() });
 }
 

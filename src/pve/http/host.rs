@@ -39,14 +39,6 @@ impl Host {
         is_loopback(&self.name)
     }
 
-    /// The form in which a user would write it.
-    pub fn as_written(&self) -> String {
-        let scheme = if self.tls { "" } else { "http://" };
-        let port = self.port.map(|port| format!(":{port}"));
-        let port = port.unwrap_or_default();
-        format!("{scheme}{}{port}{}", self.name, self.prefix)
-    }
-
     /// The base URL of the API.
     pub fn base_url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
