@@ -1,6 +1,7 @@
 //! Environment variables that look like connection settings but have no effect.
 
-use super::Environment;
+use std::ffi::OsString;
+
 use super::layer::{FOREIGN_NAMES, OWN_NAMES};
 
 /// The prefixes of connection settings of this program and of other tools.
@@ -46,7 +47,7 @@ pub fn ignored(names: impl IntoIterator<Item = String>) -> Vec<Ignored> {
 }
 
 /// For each known variable of another tool that is set without effect, what to use instead.
-pub(super) fn replacements(environment: Environment) -> Vec<String> {
+pub(super) fn replacements(environment: &dyn Fn(&str) -> Option<OsString>) -> Vec<String> {
     let set = MEANT.iter().filter(|(name, _)| environment(name).is_some());
     set.map(|(name, meant)| format!("{name} is ignored: use {meant}"))
         .collect()
