@@ -20,6 +20,7 @@
 //! - `homelab`: whatever a run writes, no secret is in it
 //! - `skipped`: tests that need what a machine may lack
 //! - `completions`: what bash, zsh and fish offer, and a user at a terminal
+//! - `usage`: wrong usage, and what to type instead
 //! - `house`: the structure of `src`: rooms, imports, file lengths
 //! - `readme`: what the README shows is what happens
 
@@ -55,4 +56,5 @@ mod soak;
 mod terminal;
 mod today;
 mod trust;
+mod usage;
 mod wire;
