@@ -232,3 +232,55 @@ fn below_a_heading(blocks: Vec<Block>) -> Vec<Block> {
     };
     blocks.into_iter().map(lower).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::description;
+    use rstest::rstest;
+
+    /// Lines that are shown as they are: examples, commands, files.
+    const WIDEST_EXAMPLE: usize = 80;
+
+    fn too_long(text: &str, columns: usize) -> Vec<&str> {
+        let is_too_long = |line: &&str| {
+            let is_example = line.starts_with("  ") && columns < WIDEST_EXAMPLE;
+            let limit = if is_example { WIDEST_EXAMPLE } else { columns };
+            textwrap::core::display_width(line) > limit
+        };
+        text.lines().filter(is_too_long).collect()
+    }
+
+    #[rstest]
+    fn no_page_is_wider_than_the_terminal(#[values(60, 80, 100)] columns: usize) {
+        let root = description();
+        let mut pages: Vec<String> = runnable(&root)
+            .iter()
+            .map(|(path, _)| page(&Arguments::read(&root, path.split(' ').skip(1)), columns))
+            .collect();
+        pages.extend(
+            TOPICS
+                .iter()
+                .map(|(_, source)| shown(&manual::read(source).1, columns)),
+        );
+        let lines: Vec<&str> = pages
+            .iter()
+            .flat_map(|page| too_long(page, columns))
+            .collect();
+        assert_eq!(lines, [""; 0]);
+    }
+
+    #[test]
+    fn every_topic_is_a_file_and_they_are_small_together() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/help");
+        let files = std::fs::read_dir(folder).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        let mut topics = TOPICS.map(|(name, _)| format!("{name}.txt"));
+        topics.sort();
+        assert_eq!(names, topics);
+        let bytes: usize = TOPICS.iter().map(|(_, source)| source.len()).sum();
+        assert!(bytes <= 24 * 1024, "{bytes}");
+    }
+}

@@ -101,13 +101,20 @@ fn described(term: &str, text: &str, widest: usize, columns: usize) -> String {
         .to_owned()
 }
 
+/// A command in quotes stays in one line, so that it can be copied.
 fn wrapped(text: &str, columns: usize, first: &str, further: &str) -> String {
+    const NO_BREAK: &str = "\u{a0}";
     let options = Options::new(columns)
         .initial_indent(first)
         .subsequent_indent(further)
         .word_splitter(WordSplitter::NoHyphenation)
         .break_words(false);
-    textwrap::fill(text, options)
+    let parts = text.split('\'').map(|part| {
+        let is_command = part.starts_with("homelab ");
+        part.replace(' ', if is_command { NO_BREAK } else { " " })
+    });
+    let text = parts.collect::<Vec<_>>().join("'");
+    textwrap::fill(&text, options).replace(NO_BREAK, " ")
 }
 
 /// Adds blocks to a man page.
@@ -139,7 +146,7 @@ mod tests {
     const SOURCE: &str = "The title
 
 A paragraph in
-two lines.
+two lines: see 'homelab help'.
 
 # Words
 
@@ -164,7 +171,8 @@ The end.
     fn a_page_is_wrapped_to_the_width() {
         let (title, blocks) = read(SOURCE);
         let expected = "A paragraph in two
-lines.
+lines: see
+'homelab help'.
 
 Words:
 - first item that is
