@@ -58,6 +58,13 @@ pub(super) fn kind_of(key: &str) -> Option<Kind> {
     })
 }
 
+/// The names of all options; of a numbered one only the first: `net0`.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let single = SINGLE.iter().map(|(name, _)| (*name).to_owned());
+    let numbered = NUMBERED.iter().map(|(stem, ..)| format!("{stem}0"));
+    single.chain(numbered)
+}
+
 /// Parses a number in any notation that the server accepts.
 pub(super) fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
