@@ -1,4 +1,4 @@
-//! What no story can say: connections, compression, big clusters, pipes and endings.
+//! What a story cannot express: connections, compression, big clusters, closed pipes and deadlines.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -42,7 +42,7 @@ fn every_request_carries_the_token_and_a_body_its_length() {
 }
 
 #[test]
-fn a_task_is_asked_for_with_its_upid_escaped() {
+fn the_upid_is_escaped_in_the_path_of_a_task() {
     let fake = fake("");
     Homelab::at(&fake).run(CREATE);
     let target = &fake.headers_seen()[3].target;
@@ -59,7 +59,7 @@ fn a_compressed_answer_is_read() {
 }
 
 #[test]
-fn a_big_cluster_is_no_obstacle() {
+fn a_big_cluster_is_handled() {
     let fake = fake(r#""pad_guests":100000"#);
     let seen = Homelab::at(&fake).run("proxmox vm list");
     assert_eq!((seen.exit, seen.stdout.lines().count()), (Some(0), 100_001));
@@ -71,7 +71,7 @@ fn a_big_cluster_is_no_obstacle() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_closed_stdout_is_not_a_failure() {
     let fake = fake(r#""pad_guests":10000"#);
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
@@ -92,7 +92,7 @@ VM 100 'web-1' was created on node 'pve1', but the result cannot be written: No 
 }
 
 #[test]
-fn a_port_that_nobody_listens_on_is_named() {
+fn the_host_and_port_that_cannot_be_reached_are_named() {
     let port = Port::on(Ipv4Addr::LOCALHOST);
     let free = port.address();
     let seen = Homelab::alone()
@@ -115,7 +115,7 @@ fn a_port_that_nobody_listens_on_is_named() {
 
 #[test]
 fn a_host_whose_name_cannot_be_resolved_is_named() {
-    // What the resolver says depends on the machine, so only what is ours is compared.
+    // The resolver's message depends on the machine, so it is not compared.
     let seen = Homelab::alone()
         .with_token()
         .env("PROXMOX_HOST", "nosuch.invalid")
@@ -133,7 +133,7 @@ fn a_host_whose_name_cannot_be_resolved_is_named() {
 }
 
 #[test]
-fn a_server_that_says_nothing_is_waited_for_as_long_as_it_may_take() {
+fn a_request_without_an_answer_fails_after_request_timeout() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/resources","hang":true}]"#);
     let seen = Homelab::at(&fake).run("proxmox vm list --request-timeout 0.2");
     let expected = format!(
@@ -146,10 +146,10 @@ fn a_server_that_says_nothing_is_waited_for_as_long_as_it_may_take() {
 }
 
 #[test]
-fn no_request_outlives_the_budget() {
+fn no_request_runs_past_the_timeout() {
     let fake = fake(r#""faults":[{"on":"GET /nodes/pve1/tasks/","hang":true}]"#);
     let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9"));
-    // Whatever tenth of a second is left for the look; without a budget it would be 40 s.
+    // The tenths of a second that were left for this request; without --timeout it would be 40 s.
     let words = format!(
         "Failed to create VM: Timed out after 0.9 s; the clone to VM 100 'web-1' on node 'pve1' \
          may still be running; the last look failed: no answer from 127.0.0.1:{}: no complete \
@@ -162,7 +162,7 @@ fn no_request_outlives_the_budget() {
 }
 
 #[test]
-fn a_budget_that_ends_before_the_clone_says_that_nothing_was_started() {
+fn a_timeout_before_the_clone_says_that_nothing_was_started() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/nextid","hang":true}]"#);
     let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9 --json"));
     let words = format!(
@@ -176,7 +176,7 @@ fn a_budget_that_ends_before_the_clone_says_that_nothing_was_started() {
     assert!(seen.stdout.starts_with(r#"{"error":{"kind":"timeout","#));
 }
 
-/// The time it took is different each time.
+/// Replaces the durations, which differ from run to run.
 fn without_milliseconds(text: &str) -> Vec<String> {
     let lines = text.lines().map(|line| {
         let words = line.split(' ').collect::<Vec<_>>();
@@ -198,7 +198,7 @@ fn without_milliseconds(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_request_is_told_in_a_line_on_demand() {
+fn verbose_prints_a_line_for_each_request() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/nextid","nth":1,"close":"before"}]"#);
     let words = format!("{CREATE} --verbose --quiet --poll-interval 0.01");
     let seen = Homelab::at(&fake).run(&words);
@@ -220,7 +220,7 @@ fn each_request_is_told_in_a_line_on_demand() {
 }
 
 #[test]
-fn what_a_proxied_refusal_says_is_told_too() {
+fn verbose_prints_the_reason_of_a_proxied_refusal() {
     let fake =
         fake(r#""faults":[{"on":"GET","answer":{"status":595,"reason":"No route to host"}}]"#);
     let seen = Homelab::at(&fake).run("proxmox vm list --verbose");
