@@ -45,9 +45,9 @@ fn at(fake: &FakePve, proxy: &str) -> Homelab {
         .env("HTTPS_PROXY", proxy)
 }
 
-fn refused(proxy: &ConnectProxy, words: &str, hint: &str) -> Seen {
+fn refused(proxy: &ConnectProxy, message: &str, hint: &str) -> Seen {
     not_listed(format!(
-        "Failed to list templates: cannot reach {HOST}:8006: proxy {} (HTTPS_PROXY): {words}\n\
+        "Failed to list templates: cannot reach {HOST}:8006: proxy {} (HTTPS_PROXY): {message}\n\
          Hint: {hint}; to reach {HOST} without the proxy: NO_PROXY={HOST}\n",
         proxy.address()
     ))
@@ -100,14 +100,14 @@ fn the_certificate_is_verified_through_a_proxy_too() {
 )]
 fn a_proxy_that_does_not_connect_is_named(
     #[case] status: &'static [u16],
-    #[case] words: &str,
+    #[case] message: &str,
     #[case] hint: &str,
 ) {
     let fake = FakePve::start_tls(setup());
     let proxy = ConnectProxy::to(fake.address(), status);
     let hint = hint.replace("ADDRESS", &proxy.address().to_string());
     let seen = at(&fake, &proxy.address().to_string()).run(LIST);
-    assert_eq!(seen, refused(&proxy, words, &hint));
+    assert_eq!(seen, refused(&proxy, message, &hint));
 }
 
 #[test]

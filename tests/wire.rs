@@ -150,29 +150,29 @@ fn no_request_runs_past_the_timeout() {
     let fake = fake(r#""faults":[{"on":"GET /nodes/pve1/tasks/","hang":true}]"#);
     let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9"));
     // The tenths of a second that were left for this request; without --timeout it would be 40 s.
-    let words = format!(
+    let expected = format!(
         "Failed to create VM: Timed out after 0.9 s; the clone to VM 100 'web-1' on node 'pve1' \
          may still be running; the last look failed: no answer from 127.0.0.1:{}: no complete \
          response within 0.",
         fake.port()
     );
     let line = seen.stderr.lines().nth(1).unwrap();
-    let beginning = line.get(..words.len());
-    assert_eq!((seen.exit, beginning), (Some(1), Some(words.as_str())));
+    let beginning = line.get(..expected.len());
+    assert_eq!((seen.exit, beginning), (Some(1), Some(expected.as_str())));
 }
 
 #[test]
 fn a_timeout_before_the_clone_says_that_nothing_was_started() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/nextid","hang":true}]"#);
     let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9 --json"));
-    let words = format!(
+    let expected = format!(
         "Failed to create VM: Timed out after 0.9 s; nothing was started: cannot get a free VMID: \
          no answer from 127.0.0.1:{}: no complete response within 0.",
         fake.port()
     );
     let line = seen.stderr.lines().nth(1).unwrap();
-    let beginning = line.get(..words.len());
-    assert_eq!((seen.exit, beginning), (Some(1), Some(words.as_str())));
+    let beginning = line.get(..expected.len());
+    assert_eq!((seen.exit, beginning), (Some(1), Some(expected.as_str())));
     assert!(seen.stdout.starts_with(r#"{"error":{"kind":"timeout","#));
 }
 
@@ -200,8 +200,8 @@ fn without_milliseconds(text: &str) -> Vec<String> {
 #[test]
 fn verbose_prints_a_line_for_each_request() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/nextid","nth":1,"close":"before"}]"#);
-    let words = format!("{CREATE} --verbose --quiet --poll-interval 0.01");
-    let seen = Homelab::at(&fake).run(&words);
+    let arguments = format!("{CREATE} --verbose --quiet --poll-interval 0.01");
+    let seen = Homelab::at(&fake).run(&arguments);
     let host = format!("127.0.0.1:{}", fake.port());
     let lines = [
         "HOST GET /cluster/resources?type=vm: 200 OK, N ms, 267 bytes",

@@ -1,4 +1,4 @@
-//! Sends each request to one host after another until one of them answers.
+//! Sends each request to the hosts in turn until one of them answers.
 
 pub mod answer;
 pub mod connection;

@@ -80,7 +80,7 @@ impl FromStr for Size {
     }
 }
 
-/// A text is not a disk size.
+/// The error for a text that is not a disk size.
 #[derive(Debug, PartialEq, Eq, Snafu)]
 #[snafu(display("a size is a number followed by K, M, G or T: 32G"))]
 pub struct NotASize;

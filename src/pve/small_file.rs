@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-/// Longer than any valid file, and bounds reading from an endless device.
+/// The maximum length. No valid file is longer, but a device may be endless.
 const MAX_LENGTH: u64 = 1 << 20;
 
 /// The contents of an open file, without the byte order mark that some editors write.

@@ -137,8 +137,8 @@ impl VmConfig {
         drives.any(|(_, drive)| is_cloud_init(drive))
     }
 
-    /// Whether the guest agent is enabled. Whether it is running in the guest is another matter, which
-    /// the server reports after 3 s.
+    /// Whether the configuration enables the guest agent. It may still not be running in the guest, which
+    /// the server reports only after 3 s.
     pub fn has_agent(&self) -> bool {
         self.option("agent").is_some_and(is_agent_on)
     }

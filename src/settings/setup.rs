@@ -31,7 +31,7 @@ impl Setup {
         !self.settings.is_empty() || !self.resizes.is_empty() || self.address.is_some()
     }
 
-    /// Checks whether a clone of this template can be set up so, and converts relative disk sizes to absolute
+    /// Checks whether a clone of this template can be set up, and converts relative disk sizes to absolute
     /// ones.
     pub fn fit_of_template(
         &self,
@@ -71,8 +71,8 @@ impl Setup {
         Ok(growth)
     }
 
-    /// Checks whether an existing VM can be set up so. Larger disks stay as they are, and `--set` keeps existing
-    /// volumes, so neither is an error.
+    /// Checks whether an existing VM can be set up. A disk that is larger than requested, or that exists
+    /// where `--set` requests a new volume, is kept, so neither is an error.
     pub fn fit_of_vm(&self, vmid: Vmid, config: &VmConfig) -> Result<(), Unfit> {
         if let Some(from) = &self.address {
             let known = self.static_address(config);
@@ -140,7 +140,7 @@ pub enum Unfit {
     #[snafu(display("cannot grow disk {disk} by {by}: its original size is unknown"))]
     SizeUnknown { disk: String, by: Size },
 
-    #[snafu(display("already has a disk {disk}, and --set {disk} asks for a new one"))]
+    #[snafu(display("already has a disk {disk}, but --set {disk} requests a new one"))]
     DiskThere { disk: String },
 
     #[snafu(display("{}", no_agent(*known)))]
@@ -184,7 +184,7 @@ impl Unfit {
             Unfit::NoAgent { vmid, known } => {
                 let unconfirmed = known.map_or(
                     "",
-                    |_| "; or use --start instead of --wait-ip, to not wait for the address",
+                    |_| "; or use --start instead of --wait-ip to skip the wait for the address",
                 );
                 format!(
                     "if the agent is installed in the guest: --set agent=1; or, for all clones, on the node: qm set \
