@@ -22,6 +22,7 @@
 //! - `completions`: what bash, zsh and fish offer, and a user at a terminal
 //! - `house`: the structure of `src`: rooms, imports, file lengths
 //! - `readme`: what the README shows is what happens
+//! - `manual`: the topics of the manual: their format and size, and that what they name exists
 
 #![allow(
     clippy::unwrap_used,
@@ -44,6 +45,7 @@ mod house;
 mod interrupted;
 mod ledger;
 mod limits;
+mod manual;
 mod proxies;
 mod readme;
 mod recorded;
