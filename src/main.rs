@@ -15,37 +15,25 @@ mod wait;
 
 use std::ffi::OsString;
 
-use crate::cli::{Cli, Completions, Topic};
+use crate::cli::{Parsed, WrongUsage};
 
 fn main() -> ! {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let readable = arguments.iter().filter_map(|argument| argument.to_str());
-    let readable: Vec<String> = readable.map(str::to_owned).collect();
-    if readable.len() < arguments.len() {
-        wrong_usage("An argument is not UTF-8", &readable);
+    let typed: Vec<&str> = arguments
+        .iter()
+        .filter_map(|argument| argument.to_str())
+        .collect();
+    if let Some((&"__complete", passed)) = typed.split_first() {
+        cmd::print_and_exit(cmd::complete::candidates(passed));
     }
-    match cli::parse(&readable) {
-        Ok(Cli { version: true, .. }) => {
-            cmd::print_and_exit(format!("homelab {}\n", env!("CARGO_PKG_VERSION")))
-        }
-        Ok(Cli {
-            topic: Some(Topic::Proxmox(command)),
-            ..
-        }) => cmd::run(&command),
-        Ok(Cli {
-            topic: Some(Topic::Completions(Completions { shell })),
-            ..
-        }) => cmd::print_and_exit(cli::completions(shell)),
-        Ok(Cli { topic: None, .. }) => wrong_usage("No command was given", &readable),
-        Err(exit) if exit.status.is_ok() => {
-            cmd::print_and_exit(format!("{}\n", exit.output.trim_end()))
-        }
-        Err(exit) => wrong_usage(&exit.output, &readable),
+    let parsed = if typed.len() < arguments.len() {
+        Err(WrongUsage::not_utf8())
+    } else {
+        cli::parse(&typed, cmd::columns())
+    };
+    match parsed {
+        Ok(Parsed::Run(command)) => cmd::run(&command),
+        Ok(Parsed::Print(text)) => cmd::print_and_exit(text),
+        Err(wrong) => cmd::exit_with_wrong_usage(&wrong, typed.contains(&"--json")),
     }
-}
-
-fn wrong_usage(complaint: &str, arguments: &[String]) -> ! {
-    let (lines, failure) = cli::wrong_usage(complaint, arguments);
-    let json = arguments.iter().any(|argument| argument == "--json");
-    cmd::exit_with_wrong_usage(&lines, &failure, json)
 }
