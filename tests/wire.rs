@@ -1,13 +1,10 @@
 //! What no story can say: connections, compression, big clusters, pipes and endings.
 
+use crate::fake_pve::{FakePve, Port, SECRET, Setup};
+use crate::homelab::Homelab;
 use std::fs::OpenOptions;
 use std::io;
 use std::net::Ipv4Addr;
-
-use rstest::rstest;
-
-use crate::fake_pve::{FakePve, Port, SECRET, Setup};
-use crate::homelab::{Homelab, Seen};
 
 const CREATE: &str = "proxmox vm create web-1 debian-12";
 

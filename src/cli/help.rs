@@ -1,17 +1,15 @@
 //! The pages that `--help` and `help` show, and the man page: all from argh's description of the commands
 //! and the topics of the manual.
 
-use argh::Optionality;
 use roff::{Roff, bold, roman};
 
-use super::Help;
-use super::arguments::{Arguments, Command, Flag, runnable, with_value};
-use super::manual::{self, Block, in_one_line, shown};
+use super::arguments::{
+    Arguments, Command, Flag, is_help, placeholder, runnable, usage_line, with_value,
+};
+use super::commands::Help;
+use super::manual::{self, Block, TOPICS, in_one_line, shown, unescaped};
 use super::usage::WrongUsage;
 use crate::say::closest::closest;
-
-/// The topics of the manual, in the order in which the man page has them.
-pub(super) const TOPICS: [(&str, &str); 0] = [];
 
 /// The first option of each group, and the group's heading. What comes before the first is in no group.
 const GROUPS: [(&str, &str); 4] = [
@@ -21,38 +19,12 @@ const GROUPS: [(&str, &str); 4] = [
     ("--timeout", "Time limits and output"),
 ];
 
-/// `Usage: homelab proxmox check [<template-name>] [options]`
-pub(super) fn usage(path: &str, command: &Command) -> String {
-    let mut words = vec![format!("Usage: {path}")];
-    words.extend(command.positionals.iter().map(positional));
-    if command.flags.iter().any(|flag| !is_help(flag)) {
-        words.push("[options]".to_owned());
-    }
-    if !command.commands.is_empty() {
-        words.push("<command>".to_owned());
-    }
-    words.join(" ")
-}
-
-fn positional(positional: &argh::PositionalInfo) -> String {
-    let name = positional.name;
-    match positional.optionality {
-        Optionality::Required => format!("<{name}>"),
-        Optionality::Optional => format!("[<{name}>]"),
-        Optionality::Repeating | Optionality::Greedy => format!("[<{name}>...]"),
-    }
-}
-
-fn is_help(flag: &argh::FlagInfo) -> bool {
-    flag.long == "--help"
-}
-
 /// What `--help` shows of the command that was typed.
 pub(super) fn page(arguments: &Arguments, columns: usize) -> String {
     let (path, command) = (arguments.path(), arguments.command());
     let mut blocks = vec![
         Block::Paragraph(in_one_line(command.description)),
-        Block::Paragraph(usage(&path, command)),
+        Block::Paragraph(usage_line(&path, command)),
     ];
     blocks.extend(commands(command));
     blocks.extend(options(command));
@@ -79,7 +51,7 @@ fn commands(command: &Command) -> Vec<Block> {
 
 fn options(command: &Command) -> Vec<Block> {
     let arguments = command.positionals.iter();
-    let arguments = arguments.map(|it| Block::Term(positional(it), unescaped(it.description)));
+    let arguments = arguments.map(|it| Block::Term(placeholder(it), unescaped(it.description)));
     let mut blocks = with_heading("Arguments", arguments.collect());
     let group_of = |flag: &Flag| GROUPS.iter().find(|(first, _)| *first == flag.long);
     let has_groups = command
@@ -124,11 +96,6 @@ fn with_heading(heading: &str, blocks: Vec<Block>) -> Vec<Block> {
     [heading].into_iter().chain(blocks).collect()
 }
 
-/// A description in one line. argh doubles braces, because it passes the text to `format!`.
-pub(super) fn unescaped(description: &str) -> String {
-    in_one_line(&description.replace("{{", "{").replace("}}", "}"))
-}
-
 fn topics() -> Vec<Block> {
     let listed = TOPICS.map(|(name, source)| {
         let (title, _) = manual::read(source);
@@ -144,7 +111,10 @@ fn exit_codes() -> Vec<Block> {
     let codes = [
         ("0", "success"),
         ("1", "failure"),
-        ("2", "wrong usage or configuration; no request was sent"),
+        (
+            "2",
+            "wrong usage or configuration; nothing was changed on the server",
+        ),
         ("130, 143", "interrupted by SIGINT (Ctrl-C) or SIGTERM"),
     ];
     let codes = codes.map(|(code, meaning)| Block::Term(code.to_owned(), meaning.to_owned()));
@@ -195,7 +165,7 @@ fn man_page(root: &Command) -> String {
     page.control("SH", ["SYNOPSIS"]);
     let commands = runnable(root);
     for (path, command) in &commands {
-        let usage = usage(path, command);
+        let usage = usage_line(path, command);
         let (_, arguments) = usage.split_at("Usage: ".len() + path.len());
         page.text([bold(path), roman(arguments)]);
         page.control("br", []);
@@ -236,7 +206,7 @@ fn below_a_heading(blocks: Vec<Block>) -> Vec<Block> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::description;
+    use crate::cli::commands::description;
     use rstest::rstest;
 
     /// Lines that are shown as they are: examples, commands, files.
