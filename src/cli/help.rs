@@ -157,50 +157,54 @@ pub(super) fn help(arguments: &Help, root: &Command, columns: usize) -> Result<S
 
 /// The whole manual in the language of `man`.
 fn man_page(root: &Command) -> String {
+    /// When the manual was last revised.
+    const DATE: &str = "2026-12-01";
     let mut page = Roff::new();
     let version = concat!("homelab ", env!("CARGO_PKG_VERSION"));
-    page.control("TH", ["HOMELAB", "1", " ", version, "homelab manual"]);
+    page.control("TH", ["HOMELAB", "1", DATE, version, "homelab manual"]);
     page.control("SH", ["NAME"]);
     page.text([roman("homelab - provision virtual machines on Proxmox VE")]);
     page.control("SH", ["SYNOPSIS"]);
     let commands = runnable(root);
-    for (path, command) in &commands {
+    for (index, (path, command)) in commands.iter().enumerate() {
+        if index > 0 {
+            page.control("br", []);
+        }
         let usage = usage_line(path, command);
         let (_, arguments) = usage.split_at("Usage: ".len() + path.len());
         page.text([bold(path), roman(arguments)]);
-        page.control("br", []);
     }
     page.control("SH", ["COMMANDS"]);
     for (path, command) in &commands {
         page.control("SS", [path.as_str()]);
-        let description = Block::Paragraph(in_one_line(command.description));
-        manual::add_to_man_page(&mut page, &[description]);
-        manual::add_to_man_page(&mut page, &below_a_heading(options(command)));
-        manual::add_to_man_page(&mut page, &below_a_heading(examples_and_notes(command)));
+        manual::add_to_man_page(&mut page, &section(command));
     }
     page.control("SH", ["CONNECTION OPTIONS"]);
     if let Some(proxmox) = root.commands.iter().find(|it| it.name == "proxmox") {
-        manual::add_to_man_page(&mut page, &below_a_heading(options(&proxmox.command)));
-        manual::add_to_man_page(
-            &mut page,
-            &below_a_heading(examples_and_notes(&proxmox.command)),
-        );
+        manual::add_to_man_page(&mut page, &section(&proxmox.command));
     }
     for (_, source) in TOPICS {
         let (title, blocks) = manual::read(source);
         page.control("SH", [title.to_uppercase().as_str()]);
         manual::add_to_man_page(&mut page, &blocks);
     }
-    page.render()
+    // The crate writes a backslash as two, which is right only where it is read twice.
+    page.render().replace(r"\\", r"\e")
 }
 
-/// A heading would look like the section of another command.
-fn below_a_heading(blocks: Vec<Block>) -> Vec<Block> {
+/// What the man page says of a command. A heading would look like the section of another command.
+fn section(command: &Command) -> Vec<Block> {
+    let description = Block::Paragraph(in_one_line(command.description));
+    let blocks = [
+        vec![description],
+        options(command),
+        examples_and_notes(command),
+    ];
     let lower = |block| match block {
         Block::Heading(text) => Block::Paragraph(format!("{text}:")),
         block => block,
     };
-    blocks.into_iter().map(lower).collect()
+    blocks.into_iter().flatten().map(lower).collect()
 }
 
 #[cfg(test)]

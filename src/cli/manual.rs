@@ -144,21 +144,24 @@ fn wrapped(text: &str, columns: usize, first: &str, further: &str) -> String {
     textwrap::fill(&parts.join("'"), options).replace(NO_BREAK, " ")
 }
 
-/// Adds blocks to a man page.
+/// Adds blocks to a section of a man page that has just begun.
 pub(super) fn add_to_man_page(page: &mut Roff, blocks: &[Block]) {
+    let mut is_beginning = true;
     for block in blocks {
+        if matches!(block, Block::Paragraph(_) | Block::Verbatim(_)) && !is_beginning {
+            page.control("PP", []);
+        }
+        is_beginning = is_heading(block);
         match block {
             Block::Heading(text) => page.control("SS", [text.as_str()]),
-            Block::Paragraph(text) => page.control("PP", []).text([roman(text)]),
+            Block::Paragraph(text) => page.text([roman(text)]),
             Block::Item(text) => page.control("IP", ["-", "2"]).text([roman(text)]),
             Block::Term(term, text) => {
                 let page = page.control("TP", []).text([bold(term)]);
                 page.text([roman(text)])
             }
             Block::Verbatim(text) => {
-                page.control("PP", [])
-                    .control("RS", ["4"])
-                    .control("nf", []);
+                page.control("RS", ["4"]).control("nf", []);
                 page.text([roman(text)]);
                 page.control("fi", []).control("RE", [])
             }
