@@ -8,13 +8,14 @@ mod manual;
 mod usage;
 mod values;
 
-use argh::{ArgsInfo, EarlyExit, FromArgs, SubCommandInfo};
+use argh::{EarlyExit, FromArgs};
 
 pub use self::commands::*;
 pub use self::usage::WrongUsage;
 pub use self::values::Seconds;
 
-use self::arguments::{Arguments, Command};
+use self::arguments::Arguments;
+use self::commands::{HELP, description};
 
 /// What a command line asks for.
 pub enum Parsed {
@@ -23,25 +24,6 @@ pub enum Parsed {
     /// Only a text.
     Print(String),
 }
-
-/// argh's description of all commands and options.
-fn description() -> Command {
-    let mut root = Command {
-        name: "homelab",
-        ..Cli::get_args_info()
-    };
-    let command = Command {
-        name: HELP,
-        ..Help::get_args_info()
-    };
-    root.commands.push(SubCommandInfo {
-        name: HELP,
-        command,
-    });
-    root
-}
-
-const HELP: &str = "help";
 
 /// Reads a command line. Texts are wrapped to that many columns.
 pub fn parse(typed: &[&str], columns: usize) -> Result<Parsed, WrongUsage> {

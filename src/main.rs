@@ -1,4 +1,38 @@
 //! Creates virtual machines from templates on Proxmox VE: one command, exactly one VM.
+//!
+//! The source, from top to bottom; imports run downwards only (`make lint` checks it):
+//!
+//! - `main.rs`: arguments in, exit code out
+//! - `cmd.rs`, `cmd/`: the session that a verb runs in, and how its run ends; one file per verb
+//! - `create.rs`, `create/`: the workflow of `vm create`: read what exists, decide by one table
+//!   (`decide.rs`), act, then set the VM up
+//! - `steps.rs`: the engine that changes an existing VM: read, request what is missing, wait, retry
+//! - `cli.rs`, `cli/`: commands and options, help, usage errors, completion, the manual
+//! - `guests.rs`, `guests/`: which guests exist, who owns a VMID, which template is meant, addresses
+//! - `wait.rs`, `wait/`: polling within a time limit, which requests may be repeated, tasks
+//! - `settings.rs`, `settings/`: `--set`, `--ssh-key` and `--resize`: which values differ from the
+//!   VM's, and what a VM cannot become
+//! - `config.rs`, `config/`: options over environment over file
+//! - `ui.rs`, `ui/`: progress on stderr; tables and JSON on stdout; cleaning of foreign text
+//! - `ledger.rs`: records of the runs on this host, one locked file per VM name
+//! - `say.rs`, `say/`: texts that several modules need: what is certain about a VM, the parts of a
+//!   failure, hints, `pveum` commands
+//! - `pve.rs`, `pve/`: the API, one method per endpoint; below it requests (`http`), trust (`tls`),
+//!   types and parsers
+//!
+//! Beside the source:
+//!
+//! - `src/help/`: the topics of the manual
+//! - `tests/lib.rs`: the list of all tests; `tests/fake_pve/` is a Proxmox VE in a thread, and
+//!   `tests/recorded.rs` checks it against recorded answers of a real one
+//! - `tests/chaos.rs`, `tests/crowd.rs`: each fault at each request, `kill -9` at each moment, many
+//!   runs at once: never two VMs
+//! - `tests/soak.rs`: random schedules of runs, faults and other users, each from a seed: a few in
+//!   `make test`, 10,000 in `make soak`
+//! - `tests/house.rs`: which module may import which
+//! - `tests/static.sh`, `tests/bench.rs`: `make test-static`, `make bench`
+//! - `fixtures/`: `api`, recorded answers; `scenarios`, stories that run against program and fake,
+//!   whose expected outcomes `make bless` rewrites; `certificates`, ones that cannot be verified
 
 mod cli;
 mod cmd;

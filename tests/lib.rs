@@ -24,6 +24,7 @@
 //! - `usage`: wrong usage, and what to type instead
 //! - `house`: the structure of `src`: rooms, imports, file lengths
 //! - `readme`: what the README shows is what happens
+//! - `manual`: the topics of the manual: their format and size, and that what they name exists
 
 #![allow(
     clippy::unwrap_used,
@@ -47,6 +48,7 @@ mod house;
 mod interrupted;
 mod ledger;
 mod limits;
+mod manual;
 mod proxies;
 mod readme;
 mod recorded;

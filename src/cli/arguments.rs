@@ -204,15 +204,12 @@ impl<'a> Arguments<'a> {
             }
             return self.add_at(level, Kind::Option(flag), name);
         };
-        match value {
-            Some(value) => {
-                self.add_at(level, Kind::Option(flag), name);
-                self.add_at(level, Kind::Value(flag), value);
-            }
-            None => {
-                self.awaits = Some(flag);
-                self.refuse(Problem::MissingValue(flag));
-            }
+        if let Some(value) = value {
+            self.add_at(level, Kind::Option(flag), name);
+            self.add_at(level, Kind::Value(flag), value);
+        } else {
+            self.awaits = Some(flag);
+            self.refuse(Problem::MissingValue(flag));
         }
     }
 
@@ -284,10 +281,36 @@ pub(super) fn runnable(root: &Command) -> Vec<(String, &Command)> {
     found
 }
 
+/// `Usage: homelab proxmox check [<template-name>] [options]`
+pub(super) fn usage_line(path: &str, command: &Command) -> String {
+    let mut words = vec![format!("Usage: {path}")];
+    words.extend(command.positionals.iter().map(placeholder));
+    if command.flags.iter().any(|flag| !is_help(flag)) {
+        words.push("[options]".to_owned());
+    }
+    if !command.commands.is_empty() {
+        words.push("<command>".to_owned());
+    }
+    words.join(" ")
+}
+
+pub(super) fn placeholder(positional: &PositionalInfo) -> String {
+    let name = positional.name;
+    match positional.optionality {
+        Optionality::Required => format!("<{name}>"),
+        Optionality::Optional => format!("[<{name}>]"),
+        Optionality::Repeating | Optionality::Greedy => format!("[<{name}>...]"),
+    }
+}
+
+pub(super) fn is_help(flag: &FlagInfo) -> bool {
+    flag.long == "--help"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::description;
+    use crate::cli::commands::description;
     use rstest::rstest;
 
     #[rstest]

@@ -4,10 +4,10 @@
 
 use std::path::PathBuf;
 
-use argh::{ArgsInfo, FromArgs};
+use argh::{ArgsInfo, FromArgs, SubCommandInfo};
 
-use super::completion::Shell;
-use super::values::{Seconds, not_empty};
+use super::arguments::Command;
+use super::values::{Seconds, Shell, not_empty};
 use crate::pve::types::{Upid, VmName, Vmid};
 use crate::settings::ip_from::IpFrom;
 use crate::settings::resize::Resize;
@@ -53,8 +53,7 @@ These options may also follow the command."
 homelab proxmox --host pve.lan template list
 homelab proxmox vm create web-1 debian-12 --verbose")]
 pub struct Proxmox {
-    /// server: pve.lan, pve.lan:8006 or https://pve.lan:8006; several nodes of one cluster
-    /// separated by commas
+    /// server: pve.lan, pve.lan:8006 or a URL; several nodes of one cluster separated by commas
     #[argh(option, arg_name = "HOST")]
     pub host: Option<String>,
 
@@ -399,3 +398,23 @@ pub struct Help {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "version", help_triggers("-h", "--help"))]
 pub struct Version {}
+
+/// The name of a command that argh reserves.
+pub(super) const HELP: &str = "help";
+
+/// argh's description of all commands and options.
+pub(super) fn description() -> Command {
+    let mut root = Command {
+        name: "homelab",
+        ..Cli::get_args_info()
+    };
+    let command = Command {
+        name: HELP,
+        ..Help::get_args_info()
+    };
+    root.commands.push(SubCommandInfo {
+        name: HELP,
+        command,
+    });
+    root
+}

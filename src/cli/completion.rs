@@ -5,35 +5,13 @@
 //!   because it splits words at `=` and `:` too.
 //! - The answer is one candidate per line, or `:files` where the shell shall complete files itself.
 
-use std::str::FromStr;
-
 use argh::{FromArgs, Optionality};
 
 use super::arguments::{Arguments, Command, Flag, choices, positional_at, takes_value, with_value};
-use super::help::{TOPICS, unescaped};
-use super::{Cli, Proxmox, Topic, description};
+use super::commands::{Cli, Proxmox, Topic, description};
+use super::manual::{TOPICS, unescaped};
+use super::values::Shell;
 use crate::settings;
-
-/// A shell that a script can be printed for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shell {
-    Bash,
-    Zsh,
-    Fish,
-}
-
-impl FromStr for Shell {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Shell, Self::Err> {
-        match text {
-            "bash" => Ok(Shell::Bash),
-            "zsh" => Ok(Shell::Zsh),
-            "fish" => Ok(Shell::Fish),
-            _ => Err("expected bash, zsh or fish"),
-        }
-    }
-}
 
 /// The script for a shell.
 pub(super) fn script(shell: Shell) -> &'static str {

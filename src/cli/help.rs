@@ -1,17 +1,15 @@
 //! The pages that `--help` and `help` show, and the man page: all from argh's description of the commands
 //! and the topics of the manual.
 
-use argh::Optionality;
 use roff::{Roff, bold, roman};
 
-use super::Help;
-use super::arguments::{Arguments, Command, Flag, runnable, with_value};
-use super::manual::{self, Block, in_one_line, shown};
+use super::arguments::{
+    Arguments, Command, Flag, is_help, placeholder, runnable, usage_line, with_value,
+};
+use super::commands::Help;
+use super::manual::{self, Block, TOPICS, in_one_line, shown, unescaped};
 use super::usage::WrongUsage;
 use crate::say::closest::closest;
-
-/// The topics of the manual, in the order in which the man page has them.
-pub(super) const TOPICS: [(&str, &str); 0] = [];
 
 /// The first option of each group, and the group's heading. What comes before the first is in no group.
 const GROUPS: [(&str, &str); 4] = [
@@ -21,38 +19,12 @@ const GROUPS: [(&str, &str); 4] = [
     ("--timeout", "Time limits and output"),
 ];
 
-/// `Usage: homelab proxmox check [<template-name>] [options]`
-pub(super) fn usage(path: &str, command: &Command) -> String {
-    let mut words = vec![format!("Usage: {path}")];
-    words.extend(command.positionals.iter().map(positional));
-    if command.flags.iter().any(|flag| !is_help(flag)) {
-        words.push("[options]".to_owned());
-    }
-    if !command.commands.is_empty() {
-        words.push("<command>".to_owned());
-    }
-    words.join(" ")
-}
-
-fn positional(positional: &argh::PositionalInfo) -> String {
-    let name = positional.name;
-    match positional.optionality {
-        Optionality::Required => format!("<{name}>"),
-        Optionality::Optional => format!("[<{name}>]"),
-        Optionality::Repeating | Optionality::Greedy => format!("[<{name}>...]"),
-    }
-}
-
-fn is_help(flag: &argh::FlagInfo) -> bool {
-    flag.long == "--help"
-}
-
 /// What `--help` shows of the command that was typed.
 pub(super) fn page(arguments: &Arguments, columns: usize) -> String {
     let (path, command) = (arguments.path(), arguments.command());
     let mut blocks = vec![
         Block::Paragraph(in_one_line(command.description)),
-        Block::Paragraph(usage(&path, command)),
+        Block::Paragraph(usage_line(&path, command)),
     ];
     blocks.extend(commands(command));
     blocks.extend(options(command));
@@ -79,7 +51,7 @@ fn commands(command: &Command) -> Vec<Block> {
 
 fn options(command: &Command) -> Vec<Block> {
     let arguments = command.positionals.iter();
-    let arguments = arguments.map(|it| Block::Term(positional(it), unescaped(it.description)));
+    let arguments = arguments.map(|it| Block::Term(placeholder(it), unescaped(it.description)));
     let mut blocks = with_heading("Arguments", arguments.collect());
     let group_of = |flag: &Flag| GROUPS.iter().find(|(first, _)| *first == flag.long);
     let has_groups = command
@@ -124,11 +96,6 @@ fn with_heading(heading: &str, blocks: Vec<Block>) -> Vec<Block> {
     [heading].into_iter().chain(blocks).collect()
 }
 
-/// A description in one line. argh doubles braces, because it passes the text to `format!`.
-pub(super) fn unescaped(description: &str) -> String {
-    in_one_line(&description.replace("{{", "{").replace("}}", "}"))
-}
-
 fn topics() -> Vec<Block> {
     let listed = TOPICS.map(|(name, source)| {
         let (title, _) = manual::read(source);
@@ -144,7 +111,10 @@ fn exit_codes() -> Vec<Block> {
     let codes = [
         ("0", "success"),
         ("1", "failure"),
-        ("2", "wrong usage or configuration; no request was sent"),
+        (
+            "2",
+            "wrong usage or configuration; nothing was changed on the server",
+        ),
         ("130, 143", "interrupted by SIGINT (Ctrl-C) or SIGTERM"),
     ];
     let codes = codes.map(|(code, meaning)| Block::Term(code.to_owned(), meaning.to_owned()));
@@ -187,56 +157,60 @@ pub(super) fn help(arguments: &Help, root: &Command, columns: usize) -> Result<S
 
 /// The whole manual in the language of `man`.
 fn man_page(root: &Command) -> String {
+    /// When the manual was last revised.
+    const DATE: &str = "2026-12-01";
     let mut page = Roff::new();
     let version = concat!("homelab ", env!("CARGO_PKG_VERSION"));
-    page.control("TH", ["HOMELAB", "1", " ", version, "homelab manual"]);
+    page.control("TH", ["HOMELAB", "1", DATE, version, "homelab manual"]);
     page.control("SH", ["NAME"]);
     page.text([roman("homelab - provision virtual machines on Proxmox VE")]);
     page.control("SH", ["SYNOPSIS"]);
     let commands = runnable(root);
-    for (path, command) in &commands {
-        let usage = usage(path, command);
+    for (index, (path, command)) in commands.iter().enumerate() {
+        if index > 0 {
+            page.control("br", []);
+        }
+        let usage = usage_line(path, command);
         let (_, arguments) = usage.split_at("Usage: ".len() + path.len());
         page.text([bold(path), roman(arguments)]);
-        page.control("br", []);
     }
     page.control("SH", ["COMMANDS"]);
     for (path, command) in &commands {
         page.control("SS", [path.as_str()]);
-        let description = Block::Paragraph(in_one_line(command.description));
-        manual::add_to_man_page(&mut page, &[description]);
-        manual::add_to_man_page(&mut page, &below_a_heading(options(command)));
-        manual::add_to_man_page(&mut page, &below_a_heading(examples_and_notes(command)));
+        manual::add_to_man_page(&mut page, &section(command));
     }
     page.control("SH", ["CONNECTION OPTIONS"]);
     if let Some(proxmox) = root.commands.iter().find(|it| it.name == "proxmox") {
-        manual::add_to_man_page(&mut page, &below_a_heading(options(&proxmox.command)));
-        manual::add_to_man_page(
-            &mut page,
-            &below_a_heading(examples_and_notes(&proxmox.command)),
-        );
+        manual::add_to_man_page(&mut page, &section(&proxmox.command));
     }
     for (_, source) in TOPICS {
         let (title, blocks) = manual::read(source);
         page.control("SH", [title.to_uppercase().as_str()]);
         manual::add_to_man_page(&mut page, &blocks);
     }
-    page.render()
+    // The crate writes a backslash as two, which is right only where it is read twice.
+    page.render().replace(r"\\", r"\e")
 }
 
-/// A heading would look like the section of another command.
-fn below_a_heading(blocks: Vec<Block>) -> Vec<Block> {
+/// What the man page says of a command. A heading would look like the section of another command.
+fn section(command: &Command) -> Vec<Block> {
+    let description = Block::Paragraph(in_one_line(command.description));
+    let blocks = [
+        vec![description],
+        options(command),
+        examples_and_notes(command),
+    ];
     let lower = |block| match block {
         Block::Heading(text) => Block::Paragraph(format!("{text}:")),
         block => block,
     };
-    blocks.into_iter().map(lower).collect()
+    blocks.into_iter().flatten().map(lower).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::description;
+    use crate::cli::commands::description;
     use rstest::rstest;
 
     /// Lines that are shown as they are: examples, commands, files.

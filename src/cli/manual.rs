@@ -9,6 +9,24 @@
 use roff::{Roff, bold, roman};
 use textwrap::{Options, WordSplitter};
 
+/// The topics of the manual, in the order in which the man page has them.
+pub(super) const TOPICS: [(&str, &str); 11] = [
+    ("config", include_str!("../help/config.txt")),
+    ("trust", include_str!("../help/trust.txt")),
+    ("permissions", include_str!("../help/permissions.txt")),
+    ("templates", include_str!("../help/templates.txt")),
+    ("settings", include_str!("../help/settings.txt")),
+    ("addresses", include_str!("../help/addresses.txt")),
+    ("exactly-one", include_str!("../help/exactly-one.txt")),
+    ("cron", include_str!("../help/cron.txt")),
+    ("json", include_str!("../help/json.txt")),
+    ("exit-codes", include_str!("../help/exit-codes.txt")),
+    (
+        "troubleshooting",
+        include_str!("../help/troubleshooting.txt"),
+    ),
+];
+
 /// A part of a page.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Block {
@@ -49,6 +67,11 @@ pub(super) fn in_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// A description in one line. argh doubles braces, because it passes the text to `format!`.
+pub(super) fn unescaped(description: &str) -> String {
+    in_one_line(&description.replace("{{", "{").replace("}}", "}"))
+}
+
 /// The widest term that has its description beside it.
 const WIDEST_TERM: usize = 25;
 
@@ -61,13 +84,14 @@ pub(super) fn shown(blocks: &[Block], columns: usize) -> String {
         if last.is_some_and(|last| !(is_listed(last) && is_listed(block) || is_heading(last))) {
             out.push('\n');
         }
-        out += &match block {
+        let text = match block {
             Block::Heading(text) => format!("{text}:"),
             Block::Paragraph(text) => wrapped(text, columns, "", ""),
             Block::Item(text) => wrapped(text, columns, "- ", "  "),
             Block::Term(term, text) => described(term, text, widest_term(blocks, index), columns),
             Block::Verbatim(text) => textwrap::indent(text, "  "),
         };
+        out += &text;
         out.push('\n');
         last = Some(block);
     }
@@ -109,29 +133,35 @@ fn wrapped(text: &str, columns: usize, first: &str, further: &str) -> String {
         .subsequent_indent(further)
         .word_splitter(WordSplitter::NoHyphenation)
         .break_words(false);
-    let parts = text.split('\'').map(|part| {
-        let is_command = part.starts_with("homelab ");
-        part.replace(' ', if is_command { NO_BREAK } else { " " })
-    });
-    let text = parts.collect::<Vec<_>>().join("'");
-    textwrap::fill(&text, options).replace(NO_BREAK, " ")
+    let mut parts: Vec<String> = text.split('\'').map(str::to_owned).collect();
+    let programs = ["homelab ", "qm ", "pveum ", "pvesm ", "pvenode "];
+    let last = parts.len() - 1;
+    for part in parts.iter_mut().take(last).skip(1) {
+        if programs.iter().any(|program| part.starts_with(program)) {
+            *part = part.replace(' ', NO_BREAK);
+        }
+    }
+    textwrap::fill(&parts.join("'"), options).replace(NO_BREAK, " ")
 }
 
-/// Adds blocks to a man page.
+/// Adds blocks to a section of a man page that has just begun.
 pub(super) fn add_to_man_page(page: &mut Roff, blocks: &[Block]) {
+    let mut is_beginning = true;
     for block in blocks {
+        if matches!(block, Block::Paragraph(_) | Block::Verbatim(_)) && !is_beginning {
+            page.control("PP", []);
+        }
+        is_beginning = is_heading(block);
         match block {
             Block::Heading(text) => page.control("SS", [text.as_str()]),
-            Block::Paragraph(text) => page.control("PP", []).text([roman(text)]),
+            Block::Paragraph(text) => page.text([roman(text)]),
             Block::Item(text) => page.control("IP", ["-", "2"]).text([roman(text)]),
             Block::Term(term, text) => {
                 let page = page.control("TP", []).text([bold(term)]);
                 page.text([roman(text)])
             }
             Block::Verbatim(text) => {
-                page.control("PP", [])
-                    .control("RS", ["4"])
-                    .control("nf", []);
+                page.control("RS", ["4"]).control("nf", []);
                 page.text([roman(text)]);
                 page.control("fi", []).control("RE", [])
             }

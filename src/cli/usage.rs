@@ -1,9 +1,10 @@
 //! What is wrong with a command line, and what to type instead.
 
 use super::arguments::{
-    Arguments, Command, Flag, Positional, Problem, choices, runnable, takes_value, with_value,
+    Arguments, Command, Flag, Positional, Problem, choices, runnable, takes_value, usage_line,
+    with_value,
 };
-use super::help;
+use super::commands::description;
 use crate::say::closest::closest;
 use crate::say::failure::{Failure, Kind};
 use crate::say::shell::word;
@@ -22,14 +23,14 @@ impl WrongUsage {
     pub(super) fn new(arguments: &Arguments, message: String, hint: String) -> WrongUsage {
         WrongUsage {
             message,
-            usage: help::usage(&arguments.path(), arguments.command()),
+            usage: usage_line(&arguments.path(), arguments.command()),
             hint,
         }
     }
 
     /// Some argument is not UTF-8.
     pub fn not_utf8() -> WrongUsage {
-        let root = super::description();
+        let root = description();
         let message = "an argument is not UTF-8".to_owned();
         WrongUsage::new(
             &Arguments::read(&root, []),
@@ -369,13 +370,13 @@ fn at_its_place(
         let end = typed.len().min(position + 1 + values);
         let rest = [&typed[..position], &typed[end..]].concat();
         let read = Arguments::read(arguments.levels[0], rest.iter().copied());
-        let flag = read.command().flags.iter().find(|flag| flag.long == name)?;
+        let flag = read.options().find(|flag| flag.long == name)?;
         let fits = has_value(flag) == (values == 1);
         let value = value
             .filter(|_| values == 1)
             .map(|value| format!(" {}", word(value)));
         let moved = format!("{option}{}", value.unwrap_or_default());
-        let usage = help::usage(&read.path(), read.command());
+        let usage = usage_line(&read.path(), read.command());
         let usage = usage.trim_start_matches("Usage: ");
         fits.then(|| usage.replace("[options]", &moved))
     })

@@ -30,6 +30,27 @@ impl FromStr for Seconds {
     }
 }
 
+/// A shell that a script can be printed for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+impl FromStr for Shell {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Shell, Self::Err> {
+        match text {
+            "bash" => Ok(Shell::Bash),
+            "zsh" => Ok(Shell::Zsh),
+            "fish" => Ok(Shell::Fish),
+            _ => Err("expected bash, zsh or fish"),
+        }
+    }
+}
+
 pub(super) fn not_empty(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("it is empty".to_owned());

@@ -35,7 +35,7 @@ pub fn candidates(passed: &[&str]) -> String {
 fn ask(names: Names, connection: &Proxmox) -> Option<Vec<Candidate>> {
     let access = configuration(connection).ok()?.access;
     let pve = Pve::new(&access, Some(Instant::now() + TIME_LIMIT)).ok()?;
-    let named = |name: String| (name, String::new());
+    let without_description = |name: String| (name, String::new());
     Some(match names {
         Names::Templates => {
             let templates = pve.guests(&Guest::is_vm_template).ok()?.guests.into_iter();
@@ -49,19 +49,21 @@ fn ask(names: Names, connection: &Proxmox) -> Option<Vec<Candidate>> {
             let nodes = pve.nodes().ok()?;
             let online = nodes.iter().find(|node| node.is_online)?;
             let storages = pve.storages(&online.node).ok()?.into_iter();
-            storages.map(|storage| named(storage.name)).collect()
+            storages
+                .map(|storage| without_description(storage.name))
+                .collect()
         }
         Names::Pools => pve
             .pools()
             .ok()?
             .into_iter()
-            .map(|pool| named(pool.0))
+            .map(|pool| without_description(pool.0))
             .collect(),
         Names::Nodes => pve
             .nodes()
             .ok()?
             .into_iter()
-            .map(|node| named(node.node.0))
+            .map(|node| without_description(node.node.0))
             .collect(),
     })
 }
