@@ -82,7 +82,7 @@ impl FromStr for Size {
 
 /// The error for a text that is not a disk size.
 #[derive(Debug, PartialEq, Eq, Snafu)]
-#[snafu(display("a size is a number followed by K, M, G or T: 32G"))]
+#[snafu(display("expected a number followed by K, M, G or T, like 32G"))]
 pub struct NotASize;
 
 #[cfg(test)]

@@ -336,19 +336,19 @@ impl Token {
 #[derive(Debug, Snafu, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Error {
-    #[snafu(display("a VMID is a number from 100 to 999999999"))]
+    #[snafu(display("expected a number from 100 to 999999999"))]
     NotAVmid,
 
     #[snafu(display("it is empty"))]
     EmptyName,
 
     #[snafu(display(
-        "a VM name consists of letters, digits and '-', in parts joined by '.'; each part begins and \
-         ends with a letter or digit"
+        "expected letters, digits and '-', in parts joined by '.', each beginning and ending with a \
+         letter or digit"
     ))]
     NotAVmName,
 
-    #[snafu(display("a UPID looks like UPID:node:pid:pstart:starttime:type:id:user:"))]
+    #[snafu(display("expected UPID:node:pid:pstart:starttime:type:id:user:"))]
     NotAUpid,
 }
 

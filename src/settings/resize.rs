@@ -51,7 +51,7 @@ mod tests {
 
     const NOT_A_DISK: &str = "expected a disk like scsi0, virtio0, sata0 or ide0";
     const NO_UNIT: &str = "the size needs a unit (K, M, G or T), like scsi0=32G";
-    const NOT_A_SIZE: &str = "a size is a number followed by K, M, G or T: 32G";
+    const NOT_A_SIZE: &str = "expected a number followed by K, M, G or T, like 32G";
 
     #[rstest]
     #[case::absolute("scsi0=32G", Ok(("scsi0", NewSize::Absolute(Size(32 << 30)))))]
