@@ -1,4 +1,4 @@
-//! Several hosts: who is asked, and what is said when none can be.
+//! Several hosts: which one is asked, and the error if none can be.
 
 use std::net::Ipv4Addr;
 
@@ -22,7 +22,7 @@ fn fake() -> FakePve {
     FakePve::start(setup(&json!({})))
 }
 
-/// A port that nobody listens on, as long as the tests run.
+/// A port that stays closed as long as the tests run.
 fn dead() -> String {
     let port = Port::on(Ipv4Addr::LOCALHOST);
     let url = format!("http://{}", port.address());
@@ -35,12 +35,10 @@ fn at(hosts: &[&str]) -> Homelab {
     homelab.env("PROXMOX_HOST", &hosts.join(","))
 }
 
-/// A dead one is told of, once in a run.
-fn passed_over(url: &str) -> String {
+/// The note about a dead host, printed once per run.
+fn skipped(url: &str) -> String {
     let host = url.trim_start_matches("http://");
-    format!(
-        "cannot reach {host}: Connection refused (os error 111); another host is asked instead\n"
-    )
+    format!("cannot reach {host}: Connection refused (os error 111); trying another host\n")
 }
 
 fn listed() -> Seen {
@@ -52,16 +50,16 @@ fn listed() -> Seen {
 }
 
 #[test]
-fn the_first_one_that_can_be_reached_is_asked() {
+fn the_first_host_that_can_be_reached_is_asked() {
     let (first, second, third) = (dead(), fake(), fake());
     let seen = at(&[&first, &second.url(), &third.url()]).run(LIST);
-    let stderr = passed_over(&first);
+    let stderr = skipped(&first);
     assert_eq!(seen, Seen { stderr, ..listed() });
     assert_eq!((second.journal().len(), third.journal().len()), (1, 0));
 }
 
 #[test]
-fn who_has_answered_is_asked_first_for_the_rest_of_the_run() {
+fn a_host_that_answered_is_asked_first_for_the_rest_of_the_run() {
     let (first, second, third) = (dead(), fake(), fake());
     let homelab = at(&[&first, &second.url(), &third.url()]);
     let seen = homelab.run(&format!("{CREATE} --verbose"));
@@ -75,7 +73,7 @@ fn who_has_answered_is_asked_first_for_the_rest_of_the_run() {
 }
 
 #[test]
-fn a_quiet_run_does_not_say_who_is_down() {
+fn a_quiet_run_does_not_report_a_host_that_is_down() {
     let (first, second) = (dead(), fake());
     let seen = at(&[&first, &second.url()]).run(&format!("{CREATE} --quiet"));
     let seen = (seen.exit, seen.stdout.as_str(), seen.stderr.as_str());
@@ -84,7 +82,7 @@ fn a_quiet_run_does_not_say_who_is_down() {
 
 #[test]
 fn a_clone_that_was_never_sent_goes_to_the_next_host() {
-    // It answers twice, and before the clone its port refuses.
+    // It answers twice, and its port is closed before the clone.
     let one = json!({"faults": [{"request": 3, "refuse_ms": 60_000}]});
     let one = FakePve::start(setup(&one));
     let two = fake();
@@ -97,14 +95,14 @@ fn a_clone_that_was_never_sent_goes_to_the_next_host() {
 }
 
 #[test]
-fn a_clone_that_the_proxy_could_not_hand_on_goes_to_the_next_host() {
+fn a_clone_that_pveproxy_could_not_forward_goes_to_the_next_host() {
     let refusal = json!({"status": 595, "reason": "No route to host"});
     let one = json!({"faults": [{"on": "POST", "answer": refusal}]});
     let (one, two) = (FakePve::start(setup(&one)), fake());
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     let stderr = format!(
-        "Creating VM 'web-1' from template 'debian-12'...\n127.0.0.1:{} says 595 No route to host; \
-         another host is asked instead\n",
+        "Creating VM 'web-1' from template 'debian-12'...\n127.0.0.1:{} says 595 No route to host; trying \
+         another host\n",
         one.port()
     );
     let stdout = "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned();
@@ -116,12 +114,12 @@ fn a_clone_that_the_proxy_could_not_hand_on_goes_to_the_next_host() {
     assert_eq!(seen, expected);
 }
 
-/// The clone was carried out, its answer got lost, and then the host is gone. The other node belongs
-/// to the same cluster, so whoever asks it again for another VMID has two VMs.
+/// The clone was executed or not, its answer is lost, and then the host is down. The other node belongs to
+/// the same cluster, so a request there for another VMID would create a second VM.
 #[rstest]
-#[case::carried_out("lost")]
-#[case::not_carried_out("before")]
-fn a_clone_whose_answer_is_lost_is_seen_to_its_end_through_the_next_host(#[case] closing: &str) {
+#[case::executed("lost")]
+#[case::not_executed("before")]
+fn a_clone_whose_answer_is_lost_is_resumed_through_the_next_host(#[case] closing: &str) {
     let faults = json!({"faults": [
         {"on": "POST", "close": closing},
         {"request": 4, "refuse_ms": 60_000},
@@ -142,7 +140,7 @@ fn a_clone_whose_answer_is_lost_is_seen_to_its_end_through_the_next_host(#[case]
     assert_eq!(cluster.guests.len(), 2);
 }
 
-/// So it is the other host that is asked next, and not the one that hangs.
+/// The other host is asked next, not the one that hangs.
 #[test]
 fn a_host_that_does_not_answer_is_not_asked_first_again() {
     let one = FakePve::start(setup(&json!({"faults": [{"on": "POST", "close": "lost"}]})));
@@ -153,11 +151,11 @@ fn a_host_that_does_not_answer_is_not_asked_first_again() {
 }
 
 #[test]
-fn what_only_reads_is_asked_of_the_next_host_when_no_answer_comes() {
+fn a_read_without_an_answer_is_sent_to_the_next_host() {
     let one = json!({"faults": [{"on": "GET", "close": "lost"}]});
     let (one, two) = (FakePve::start(setup(&one)), fake());
     let stderr = format!(
-        "no answer from 127.0.0.1:{}: the connection was cut; another host is asked instead\n",
+        "no answer from 127.0.0.1:{}: the connection was cut; trying another host\n",
         one.port()
     );
     let seen = at(&[&one.url(), &two.url()]).run(LIST);
@@ -165,7 +163,7 @@ fn what_only_reads_is_asked_of_the_next_host_when_no_answer_comes() {
 }
 
 #[test]
-fn a_no_is_an_answer() {
+fn a_refusal_is_an_answer() {
     let one = json!({"faults": [{"on": "GET", "answer": {
         "status": 500, "reason": "x", "body": "{\"data\":null,\"message\":\"not today\\n\"}"
     }}]});
@@ -178,7 +176,7 @@ fn a_no_is_an_answer() {
 }
 
 #[test]
-fn with_all_of_them_dead_each_is_named_with_its_reason() {
+fn if_all_hosts_are_dead_each_is_named_with_its_reason() {
     let (one, two) = (dead(), dead());
     let hang = json!({"faults": [{"on": "GET", "hang": true}]});
     let three = FakePve::start(setup(&hang));
@@ -203,7 +201,7 @@ fn with_all_of_them_dead_each_is_named_with_its_reason() {
 }
 
 #[test]
-fn scripts_are_told_that_none_can_be_reached() {
+fn no_reachable_host_has_an_error_kind_of_its_own() {
     let seen = at(&[&dead(), &dead()]).run(&format!("{CREATE} --json"));
     let kind = r#"{"error":{"kind":"unreachable","#;
     assert_eq!(
@@ -216,7 +214,7 @@ fn scripts_are_told_that_none_can_be_reached() {
 #[rstest]
 #[case::by_pins(true)]
 #[case::by_one_authority(false)]
-fn each_host_has_its_pin_or_all_have_one_authority(#[case] by_pins: bool) {
+fn hosts_have_a_pin_each_or_one_authority(#[case] by_pins: bool) {
     let (one, two) = (
         FakePve::start_tls(setup(&json!({}))),
         FakePve::start_tls(setup(&json!({}))),
@@ -229,14 +227,15 @@ fn each_host_has_its_pin_or_all_have_one_authority(#[case] by_pins: bool) {
     } else {
         homelab.env("PROXMOX_CA_FILE", "ca.pem")
     };
-    let stderr = passed_over("127.0.0.1:1");
+    let stderr = skipped("127.0.0.1:1");
     assert_eq!(homelab.run(LIST), Seen { stderr, ..listed() });
     assert_eq!((one.journal().len(), two.journal().len()), (1, 0));
 }
 
-/// That a node is down is what the others are there for; that somebody may sit in its place is not.
+/// A dead host is a note, because the other hosts exist for that; an untrusted one is a warning, because
+/// another machine may have taken its place.
 #[test]
-fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
+fn an_untrusted_host_is_skipped_with_a_warning() {
     let (one, two) = (
         FakePve::start_tls(setup(&json!({}))),
         FakePve::start_tls(setup(&json!({}))),
@@ -245,13 +244,13 @@ fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
     let homelab = at(&[&one.url(), &two.url()]).env("PROXMOX_FINGERPRINT", &pins.join(","));
     let seen = homelab.run(LIST);
     let warning = format!(
-        "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; the \
-         fingerprint it presents is {}; another host is asked instead; the node may have got a new \
-         certificate: compare that fingerprint with the one that 'pvenode cert info' shows on the \
-         node for pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it \
-         is the same: give it this host's place in PROXMOX_FINGERPRINT, which takes one for each \
-         host, in their order: {} (or --fingerprint, or \"fingerprint\" in the file: where the pin \
-         stands now); if it is not, another machine is answering in its place\n",
+        "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; the fingerprint it \
+         presents is {}; trying another host; the node may have a new certificate: compare that fingerprint \
+         with the one that 'pvenode cert info' on the node shows for pveproxy-ssl.pem, or for pve-ssl.pem \
+         if there is no such file (not for pve-root-ca.pem); if they match: put it in this host's position \
+         in PROXMOX_FINGERPRINT, which takes one fingerprint per host, in the same order: {} (or \
+         --fingerprint, or \"fingerprint\" in the file: where the pin is set now); if they differ, another \
+         machine is answering in its place\n",
         one.port(),
         two.fingerprint(),
         one.fingerprint(),
@@ -268,7 +267,7 @@ fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
 }
 
 #[test]
-fn with_none_of_them_trusted_it_is_said_what_to_do() {
+fn if_no_host_is_trusted_there_is_a_hint() {
     let (one, two) = (
         FakePve::start_tls(setup(&json!({}))),
         FakePve::start_tls(setup(&json!({}))),
@@ -296,16 +295,16 @@ fn without_quorum() -> FakePve {
 
 fn has_no_quorum(fake: &FakePve) -> String {
     format!(
-        "127.0.0.1:{} has no quorum: cluster not ready - no quorum?; another host is asked instead\n",
+        "127.0.0.1:{} has no quorum: cluster not ready - no quorum?; trying another host\n",
         fake.port()
     )
 }
 
 const CREATING: &str = "Creating VM 'web-1' from template 'debian-12'...\n";
 
-/// What a node without quorum says about guests may be old.
+/// The guest list of a node without quorum may be outdated.
 #[test]
-fn a_clone_refused_without_quorum_is_decided_anew_through_the_next_host() {
+fn a_clone_refused_without_quorum_is_decided_again_through_the_next_host() {
     let (one, two) = (without_quorum(), fake());
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     let expected = Seen {
@@ -336,7 +335,7 @@ fn a_vm_that_only_the_host_with_quorum_knows_is_not_created_again() {
 }
 
 #[test]
-fn with_no_quorum_anywhere_each_host_that_was_asked_is_named() {
+fn without_quorum_anywhere_each_host_that_was_asked_is_named() {
     let (one, two) = (without_quorum(), without_quorum());
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     let stderr = format!(
@@ -358,7 +357,7 @@ fn with_no_quorum_anywhere_each_host_that_was_asked_is_named() {
     assert_eq!((posts(&one), posts(&two)), (1, 1));
 }
 
-/// It is not asked over and over again while the other host is down.
+/// It is not asked repeatedly while the other host is down.
 #[test]
 fn a_host_without_quorum_is_asked_for_a_change_twice_at_most() {
     let (one, two) = (without_quorum(), dead());
@@ -372,13 +371,13 @@ fn a_host_without_quorum_is_asked_for_a_change_twice_at_most() {
     assert_eq!((seen.exit, lines[3], posts(&one)), (Some(1), &*failure, 2));
 }
 
-/// The server writes option by option, so some may be set.
+/// The server writes one option after the other, so some may be set.
 #[test]
-fn settings_refused_without_quorum_are_looked_at_and_asked_for_through_the_next_host() {
-    let words = "unable to open file '/etc/pve/nodes/pve1/qemu-server/100.conf.tmp.227' - Permission \
+fn settings_refused_without_quorum_are_read_and_set_through_the_next_host() {
+    let reason = "unable to open file '/etc/pve/nodes/pve1/qemu-server/100.conf.tmp.227' - Permission \
                  denied";
-    let body = json!({"data": null, "message": format!("{words}\n")}).to_string();
-    let refusal = json!({"on": "PUT", "answer": {"status": 500, "reason": words, "body": body}});
+    let body = json!({"data": null, "message": format!("{reason}\n")}).to_string();
+    let refusal = json!({"on": "PUT", "answer": {"status": 500, "reason": reason, "body": body}});
     let one = FakePve::start(setup(&json!({"faults": [refusal]})));
     let two = FakePve::start_beside(&one, &[]);
     let seen = at(&[&one.url(), &two.url()]).run(&format!("{CREATE} --set cores=4"));
@@ -386,17 +385,17 @@ fn settings_refused_without_quorum_are_looked_at_and_asked_for_through_the_next_
         exit: Some(0),
         stdout: "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned(),
         stderr: format!(
-            "{CREATING}Configuring VM 100: cores=4 (was 1)...\n127.0.0.1:{} has no quorum: {words}; \
-             another host is asked instead\n",
+            "{CREATING}Configuring VM 100: cores=4 (was 1)...\n127.0.0.1:{} has no quorum: {reason}; trying \
+             another host\n",
             one.port()
         ),
     };
     assert_eq!(seen, expected);
-    let asked: Vec<String> = two.journal();
-    assert_eq!(asked.len(), 2, "{asked:?}");
-    assert_eq!(asked[0], "GET /nodes/pve1/qemu/100/config");
+    let requests: Vec<String> = two.journal();
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    assert_eq!(requests[0], "GET /nodes/pve1/qemu/100/config");
     assert!(
-        asked[1].starts_with("PUT /nodes/pve1/qemu/100/config"),
-        "{asked:?}"
+        requests[1].starts_with("PUT /nodes/pve1/qemu/100/config"),
+        "{requests:?}"
     );
 }

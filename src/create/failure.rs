@@ -237,8 +237,8 @@ pub fn damaged(path: &Path, source: &ledger::Unreadable) -> Failure {
 pub fn no_ledger(source: &ledger::Error) -> Failure {
     let why = chain(source);
     let words = format!("cannot keep other runs from making the same VM: {why}");
-    let hint = "this user must be able to write there, or HOMELAB_STATE_DIR names another directory; \
-                without one, --vmid N says which VM is meant";
+    let hint = "make it writable for this user, or set HOMELAB_STATE_DIR to another directory; without one, \
+                --vmid N says which VM is meant";
     failure(Kind::Failed, words, hint, Facts::default())
 }
 

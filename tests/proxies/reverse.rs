@@ -1,5 +1,5 @@
-//! A reverse proxy in front of a server, with manners of its own: it answers below `/pve` only, leaves
-//! reason phrases out, writes headers in lower case, and sends chunks.
+//! A reverse proxy in front of a server that changes answers: it serves only `/pve`, omits reason phrases,
+//! writes headers in lower case, and sends chunks.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +13,7 @@ pub(crate) fn in_front_of(server: SocketAddr) -> SocketAddr {
     let address = listener.local_addr().expect("a bound socket has one");
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            // A client may go away at any time.
+            // A client may disconnect at any time.
             thread::spawn(move || serve(client, server).ok());
         }
     });
