@@ -101,6 +101,16 @@ fn a_token_that_sees_pools_finds_out_whether_a_pool_exists(#[case] pool: &str, #
 }
 
 #[test]
+fn no_privileges_are_checked_on_a_pool_that_does_not_exist() {
+    let fake = fake(cluster(&all_but(None)));
+    let state = StateDir::new();
+    let arguments = format!("{CHECK} --pool clinets");
+    let seen = Homelab::at(&fake).in_state(&state).run(&arguments);
+    let privileges = seen.stdout.matches("the token has it").count();
+    assert_eq!((privileges, seen.exit), (0, Some(1)));
+}
+
+#[test]
 fn a_token_that_sees_no_pools_is_warned_that_the_pool_may_be_missing() {
     let fake = fake(cluster(&all_but(None)));
     let state = StateDir::new();

@@ -147,5 +147,8 @@ fn a_chosen_storage_that_the_node_cannot_use_for_disks_is_a_failure(
          storages that accept disks"
     );
     assert_eq!(with_verdict("FAIL", &lines(&seen, &fake, &state)), [line]);
+    let privilege = format!("/storage/{storage}: the token has it");
+    let exists = storage == "local";
+    assert_eq!(seen.stdout.contains(&privilege), exists);
     assert_eq!(run("proxmox vm create web-1 debian-12").exit, Some(1));
 }

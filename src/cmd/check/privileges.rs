@@ -51,9 +51,11 @@ impl PlannedClone<'_> {
     }
 }
 
-/// Reports for each privilege, on its path, whether the token has it.
+/// Reports for each privilege, on its path, whether the token has it. Of the storages that the new VM uses,
+/// `storages` are those that exist.
 pub fn check_privileges(
     clone: &PlannedClone,
+    storages: &BTreeSet<String>,
     server: Server,
     report: Report,
 ) -> Result<(), pve::Error> {
@@ -68,7 +70,7 @@ pub fn check_privileges(
     held.check("VM.Clone", &template, Role::TEMPLATE_USER)?;
     held.check("VM.Audit", &template, Role::TEMPLATE_USER)?;
     held.check_on_new("VM.Allocate", clone, None)?;
-    for storage in clone.storages() {
+    for storage in storages {
         let path = format!("/storage/{storage}");
         held.check("Datastore.AllocateSpace", &path, Role::DATASTORE_USER)?;
     }

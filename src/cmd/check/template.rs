@@ -1,12 +1,14 @@
 //! Checks whether a template can be cloned: its state, the storages and the pool of the clone, and the
 //! required privileges.
 
+use std::collections::BTreeSet;
+
 use super::finding::{Finding, Report, Verdict};
 use super::privileges::{PlannedClone, check_privileges};
 use crate::guests::Guests;
 use crate::guests::template::{Found, find_template};
 use crate::pve::types::{Guest, Pool, Storage, Version};
-use crate::pve::{self, Passthrough, Permissions, Pve, VmConfig};
+use crate::pve::{self, Passthrough, Pve, VmConfig};
 use crate::say::failure::{Failure, Kind};
 use crate::say::grant::pool_path;
 use crate::say::hint::hint_for;
@@ -56,10 +58,6 @@ pub fn check_template(
         check_devices(template, &config, report);
     }
     let failed = |check| move |error| Finding::of_request(check, &error);
-    if let Some(pool) = plan.pool {
-        let finding = check_pool(pool, server).map_err(failed("pool"))?;
-        finding.into_iter().for_each(&mut *report);
-    }
     let clone = PlannedClone {
         template,
         config: &config,
@@ -68,8 +66,11 @@ pub fn check_template(
         pool: plan.pool,
         storage: plan.storage,
     };
-    check_storages(&clone, server, report).map_err(failed("storages"))?;
-    check_privileges(&clone, server, report).map_err(failed("privileges"))
+    let storages = check_storages(&clone, server, report).map_err(failed("storages"))?;
+    if let Some(pool) = plan.pool {
+        check_pool(pool, server, report)?;
+    }
+    check_privileges(&clone, &storages, server, report).map_err(failed("privileges"))
 }
 
 fn check_lock(check: String, template: &Guest, config: &VmConfig) -> Finding {
@@ -95,39 +96,55 @@ fn check_devices(template: &Guest, config: &VmConfig, report: Report) {
     }
 }
 
-/// Checks whether the pool exists. Reports nothing if the token may not see pools but was granted a privilege
-/// on this one, which was probably done for an existing pool.
-fn check_pool(pool: &Pool, server: Server) -> Result<Option<Finding>, pve::Error> {
+/// Checks whether the pool exists. If it does not, privileges on it say nothing, so that ends the checks.
+/// Reports nothing if the token may not see pools but was granted a privilege on this one, which was
+/// probably done for an existing pool.
+fn check_pool(pool: &Pool, server: Server, report: Report) -> Result<(), Finding> {
+    let failed = |error| Finding::of_request("pool", &error);
     let check = format!("pool '{pool}'");
-    if server.ask(Pve::pools)?.contains(pool) {
-        return Ok(Some(Finding::ok(check, "it exists")));
+    if server.ask(Pve::pools).map_err(failed)?.contains(pool) {
+        report(Finding::ok(check, "it exists"));
+        return Ok(());
     }
     let path = pool_path(pool);
-    let held: Permissions = server.ask(|pve| pve.permissions_on(&path))?;
+    let held = server
+        .ask(|pve| pve.permissions_on(&path))
+        .map_err(failed)?;
     if held.have(&path, "Pool.Audit") {
         let finding = Finding::new(Verdict::Fail, check, "it does not exist");
-        return Ok(Some(finding.with_hint(LIST_POOLS.to_owned())));
+        return Err(finding.with_hint(LIST_POOLS.to_owned()));
     }
-    let detail = format!("cannot tell whether it exists: that needs Pool.Audit on {path}");
-    Ok((!held.have(&path, "VM.Allocate")).then(|| Finding::warn(check, detail)))
+    if !held.have(&path, "VM.Allocate") {
+        let detail = format!("cannot tell whether it exists: that needs Pool.Audit on {path}");
+        report(Finding::warn(check, detail));
+    }
+    Ok(())
 }
 
-/// Reports the storages of the new VM that its node cannot use.
-fn check_storages(clone: &PlannedClone, server: Server, report: Report) -> Result<(), pve::Error> {
+/// Reports the storages of the new VM that its node cannot use. Returns those that exist.
+fn check_storages(
+    clone: &PlannedClone,
+    server: Server,
+    report: Report,
+) -> Result<BTreeSet<String>, pve::Error> {
+    let mut existing = clone.storages();
     let node = &clone.template.node;
     let listed = match server.ask(|pve| pve.storages(node)) {
         Ok(listed) => listed,
         Err(error) => {
             let finding = Finding::warn("storages", error.to_string());
             report(finding.with_hint(hint_for(&error)));
-            return Ok(());
+            return Ok(existing);
         }
     };
     for storage in clone.storages() {
         let state = listed.iter().find(|it| it.name == storage);
         let problem = match state {
             None if is_unlisted_for_lack_of_privilege(&storage, server)? => continue,
-            None => format!("node '{node}' has no such storage"),
+            None => {
+                existing.remove(&storage);
+                format!("node '{node}' has no such storage")
+            }
             Some(state) if !state.enabled => "it is disabled".to_owned(),
             Some(state) if !state.active => format!("node '{node}' cannot reach it"),
             Some(state) if clone.storage.is_some() && !state.takes_disks() => {
@@ -141,7 +158,7 @@ fn check_storages(clone: &PlannedClone, server: Server, report: Report) -> Resul
         );
         report(finding.with_hint(hint));
     }
-    Ok(())
+    Ok(existing)
 }
 
 /// The missing privilege is reported with the others.
