@@ -247,5 +247,15 @@ fn what_to_take_instead(key: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether Proxmox VE 9 has a VM option of that name.
+pub fn is_option(name: &str) -> bool {
+    options::kind_of(name).is_some()
+}
+
+/// The names of all VM options; of a numbered one only the first: `net0`.
+pub fn option_names() -> impl Iterator<Item = String> {
+    options::names()
+}
+
 #[cfg(test)]
 mod tests;

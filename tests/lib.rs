@@ -20,8 +20,11 @@
 //! - `homelab`: no output of a run contains a secret
 //! - `skipped`: tests that need what a machine may lack
 //! - `completions`: what bash, zsh and fish offer, and a user at a terminal
+//! - `help`: the pages of `--help`, and the manual
+//! - `usage`: wrong usage, and what to type instead
 //! - `house`: the structure of `src`: rooms, imports, file lengths
 //! - `readme`: what the README shows is what the program does
+//! - `manual`: the topics of the manual: their format and size, and that what they name exists
 
 #![allow(
     clippy::unwrap_used,
@@ -38,12 +41,14 @@ mod configuration;
 mod crowd;
 mod demo;
 mod fake_pve;
+mod help;
 mod homelab;
 mod hosts;
 mod house;
 mod interrupted;
 mod ledger;
 mod limits;
+mod manual;
 mod proxies;
 mod readme;
 mod recorded;
@@ -55,4 +60,5 @@ mod soak;
 mod terminal;
 mod today;
 mod trust;
+mod usage;
 mod wire;

@@ -1,13 +1,10 @@
 //! What a story cannot express: connections, compression, big clusters, pipes and exits.
 
+use crate::fake_pve::{FakePve, Port, SECRET, Setup};
+use crate::homelab::Homelab;
 use std::fs::OpenOptions;
 use std::io;
 use std::net::Ipv4Addr;
-
-use rstest::rstest;
-
-use crate::fake_pve::{FakePve, Port, SECRET, Setup};
-use crate::homelab::{Homelab, Seen};
 
 const CREATE: &str = "proxmox vm create web-1 debian-12";
 
@@ -233,93 +230,6 @@ fn verbose_prints_the_reason_of_a_proxied_refusal() {
     assert_eq!(without_milliseconds(&seen.stderr)[0], line);
 }
 
-#[rstest]
-#[case::root("--help", "Usage: homelab [--version] [<command>] [<args>]")]
-#[case::bare_help("help", "Usage: homelab [--version] [<command>] [<args>]")]
-#[case::topic(
-    "proxmox --help",
-    "Usage: homelab proxmox [--host <host>] [--config <file>] [--ca-file <file>] [--fingerprint \
-     <sha256>] [--insecure] [--request-timeout <seconds>] [--verbose] <command> [<args>]"
-)]
-#[case::templates(
-    "proxmox template -h",
-    "Usage: homelab proxmox template <command> [<args>]"
-)]
-#[case::template_list(
-    "proxmox template list --help",
-    "Usage: homelab proxmox template list [--json]"
-)]
-#[case::vms("proxmox vm --help", "Usage: homelab proxmox vm <command> [<args>]")]
-#[case::vm_list(
-    "proxmox vm list --help",
-    "Usage: homelab proxmox vm list [--ip] [--ip-from <netn|cidr...>] [--json]"
-)]
-#[case::vm_create(
-    "proxmox vm create --help",
-    "Usage: homelab proxmox vm create [--vmid <n>] [--ensure] [--ignore-offline] [--linked] [--storage <id>] \
-     [--pool <id>] [--node <name>] [--set <key=value...>] [--ssh-key <file...>] \
-     [--resize <disk=size...>] [--start] [--wait-ip] [--ip-from <netn|cidr...>] [--timeout <seconds>] [--poll-interval <seconds>] [--json] [--quiet] [--] <vm-name> <template-name>"
-)]
-#[case::tasks(
-    "proxmox task --help",
-    "Usage: homelab proxmox task <command> [<args>]"
-)]
-#[case::task_wait(
-    "proxmox task wait --help",
-    "Usage: homelab proxmox task wait [--timeout <seconds>] [--poll-interval <seconds>] [--json] \
-     [--quiet] [--] <upid>"
-)]
-fn every_level_has_a_help_page(#[case] arguments: &str, #[case] usage: &str) {
-    let seen = Homelab::alone().run(arguments);
-    assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
-    assert_eq!(seen.stdout.lines().next(), Some(usage));
-}
-
-#[test]
-fn check_has_a_help_page() {
-    let seen = Homelab::alone().run("proxmox check --help");
-    let usage = "Usage: homelab proxmox check [--pool <id>] [--storage <id>] [--json] [--] [<template-name>]";
-    assert_eq!(
-        (seen.exit, seen.stdout.lines().next()),
-        (Some(0), Some(usage))
-    );
-}
-
-#[test]
-fn the_help_of_create_explains_the_choice_of_a_template_and_shows_an_example() {
-    let help = Homelab::alone().run("proxmox vm create --help").stdout;
-    for text in [
-        "the next run with the same words sees to\n  its end",
-        "Among\n  templates of one name the one with the lowest VMID is taken",
-        "homelab proxmox vm create web-1 debian-12\n  Creating VM 'web-1' from template \
-         'debian-12'...\n  Successfully created VM 101 'web-1' on node 'pve1'\n",
-    ] {
-        assert!(help.contains(text), "{text}\nis not in\n{help}");
-    }
-}
-
-#[test]
-fn the_version_is_printed() {
-    let expected = Seen {
-        exit: Some(0),
-        stdout: format!("homelab {}\n", env!("CARGO_PKG_VERSION")),
-        stderr: String::new(),
-    };
-    assert_eq!(Homelab::alone().run("--version"), expected);
-}
-
-#[test]
-fn no_command_at_all_is_wrong_usage() {
-    let expected = Seen {
-        exit: Some(2),
-        stdout: String::new(),
-        stderr: "No command was given\nUsage: homelab [--version] [<command>] [<args>]\n\
-                 Hint: 'homelab --help' explains it\n"
-            .to_owned(),
-    };
-    assert_eq!(Homelab::alone().run_arguments(&[""; 0]), expected);
-}
-
 #[test]
 fn an_argument_that_is_not_utf8_is_wrong_usage() {
     use std::ffi::OsStr;
@@ -328,6 +238,6 @@ fn an_argument_that_is_not_utf8_is_wrong_usage() {
     let seen = Homelab::alone().run_arguments(&[OsStr::from_bytes(b"prox\xffmox")]);
     assert_eq!(
         (seen.exit, seen.stderr.lines().next()),
-        (Some(2), Some("An argument is not UTF-8"))
+        (Some(2), Some("an argument is not UTF-8"))
     );
 }

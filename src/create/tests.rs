@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use argh::FromArgs;
 use mockito::{Mock, Server, ServerGuard};
 use rstest::rstest;
 
 use super::*;
-use crate::cli::{self, Noun, Proxmox, Topic, Vm, VmVerb};
+use crate::cli::VmCreate;
 use crate::pve::tests::client_of;
 use crate::pve::types::{Node, Vmid};
 use crate::say::vm;
@@ -26,25 +27,16 @@ struct Seen {
 
 /// What `vm create web-1 debian-12` does, with the times of somebody who sets none.
 fn create_at(server: &ServerGuard) -> Seen {
-    let words = ["proxmox", "vm", "create", "web-1", "debian-12"].map(str::to_owned);
-    let Some(Topic::Proxmox(Proxmox {
-        noun: Noun::Vm(Vm {
-            verb: VmVerb::Create(words),
-        }),
-        ..
-    })) = cli::parse(&words).unwrap().topic
-    else {
-        panic!("these words ask for a VM");
-    };
+    let arguments = VmCreate::from_args(&["create"], &["web-1", "debian-12"]).unwrap();
     let clock = JumpingClock::default();
     let ended = create(&Run {
-        order: Order::of(words.vm_name.as_str(), &words.template_name),
+        order: Order::of(arguments.vm_name.as_str(), &arguments.template_name),
         server: crate::wait::server::Server {
             pve: &client_of(server),
             budget: Budget {
                 clock: &clock,
-                total: words.timeout.0,
-                interval: words.poll_interval.0,
+                total: arguments.timeout.0,
+                interval: arguments.poll_interval.0,
             },
         },
         hosts: vec!["pve.lan:8006".into()],

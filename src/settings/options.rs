@@ -56,6 +56,13 @@ pub(super) fn kind_of(key: &str) -> Option<Kind> {
     })
 }
 
+/// The names of all options; of a numbered one only `net0`.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let single = SINGLE.iter().map(|(name, _)| (*name).to_owned());
+    let numbered = NUMBERED.iter().map(|(stem, ..)| format!("{stem}0"));
+    single.chain(numbered)
+}
+
 /// A number in any of the server's spellings.
 pub(super) fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
