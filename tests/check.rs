@@ -140,9 +140,11 @@ fn without_a_configuration_only_the_state_directory_is_checked() {
     let seen = Homelab::alone().in_state(&state).run("proxmox check");
     let expected = format!(
         "FAIL  configuration: missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, \
-         PROXMOX_TOKEN_SECRET; set them in the environment, or in lower case and without PROXMOX_ under \
-         \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)\nok    state \
-         directory {}: it is writable, and files in it can be locked\n",
+         PROXMOX_TOKEN_SECRET; set them in the environment, or in the configuration file \
+         (~/.config/homelab/config.json by default), which looks like {{\"proxmox\": {{\"host\": \
+         \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\", \"token_secret\": \"…\"}}}}; \
+         'homelab proxmox check' shows all settings and where they come from\n\
+         ok    state directory {}: it is writable, and files in it can be locked\n",
         state.path()
     );
     assert_eq!((seen.exit, seen.stdout), (Some(2), expected));

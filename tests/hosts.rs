@@ -1,4 +1,4 @@
-//! Several hosts: which one is asked, and the error if none can be.
+//! Several hosts: which one is used, and the error if none can be.
 
 use std::net::Ipv4Addr;
 
@@ -22,7 +22,7 @@ fn fake() -> FakePve {
     FakePve::start(setup(&json!({})))
 }
 
-/// A port that stays closed as long as the tests run.
+/// A port that nobody listens on while the tests run.
 fn dead() -> String {
     let port = Port::on(Ipv4Addr::LOCALHOST);
     let url = format!("http://{}", port.address());
@@ -35,8 +35,8 @@ fn at(hosts: &[&str]) -> Homelab {
     homelab.env("PROXMOX_HOST", &hosts.join(","))
 }
 
-/// The note about a dead host, printed once per run.
-fn skipped(url: &str) -> String {
+/// The note about a host that cannot be reached, printed once in a run.
+fn passed_over(url: &str) -> String {
     let host = url.trim_start_matches("http://");
     format!("cannot reach {host}: Connection refused (os error 111); trying another host\n")
 }
@@ -50,16 +50,16 @@ fn listed() -> Seen {
 }
 
 #[test]
-fn the_first_host_that_can_be_reached_is_asked() {
+fn the_first_host_that_can_be_reached_is_used() {
     let (first, second, third) = (dead(), fake(), fake());
     let seen = at(&[&first, &second.url(), &third.url()]).run(LIST);
-    let stderr = skipped(&first);
+    let stderr = passed_over(&first);
     assert_eq!(seen, Seen { stderr, ..listed() });
     assert_eq!((second.journal().len(), third.journal().len()), (1, 0));
 }
 
 #[test]
-fn a_host_that_answered_is_asked_first_for_the_rest_of_the_run() {
+fn the_host_that_answered_is_tried_first_for_the_rest_of_the_run() {
     let (first, second, third) = (dead(), fake(), fake());
     let homelab = at(&[&first, &second.url(), &third.url()]);
     let seen = homelab.run(&format!("{CREATE} --verbose"));
@@ -73,7 +73,7 @@ fn a_host_that_answered_is_asked_first_for_the_rest_of_the_run() {
 }
 
 #[test]
-fn a_quiet_run_does_not_report_a_host_that_is_down() {
+fn a_quiet_run_does_not_report_unreachable_hosts() {
     let (first, second) = (dead(), fake());
     let seen = at(&[&first, &second.url()]).run(&format!("{CREATE} --quiet"));
     let seen = (seen.exit, seen.stdout.as_str(), seen.stderr.as_str());
@@ -82,7 +82,7 @@ fn a_quiet_run_does_not_report_a_host_that_is_down() {
 
 #[test]
 fn a_clone_that_was_never_sent_goes_to_the_next_host() {
-    // It answers twice, and its port is closed before the clone.
+    // Answers twice, and refuses the connection for the clone.
     let one = json!({"faults": [{"request": 3, "refuse_ms": 60_000}]});
     let one = FakePve::start(setup(&one));
     let two = fake();
@@ -101,8 +101,8 @@ fn a_clone_that_pveproxy_could_not_forward_goes_to_the_next_host() {
     let (one, two) = (FakePve::start(setup(&one)), fake());
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     let stderr = format!(
-        "Creating VM 'web-1' from template 'debian-12'...\n127.0.0.1:{} says 595 No route to host; trying \
-         another host\n",
+        "Creating VM 'web-1' from template 'debian-12'...\n127.0.0.1:{} answered 595 No route to host; \
+         trying another host\n",
         one.port()
     );
     let stdout = "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned();
@@ -114,12 +114,12 @@ fn a_clone_that_pveproxy_could_not_forward_goes_to_the_next_host() {
     assert_eq!(seen, expected);
 }
 
-/// The clone was executed or not, its answer is lost, and then the host is down. The other node belongs to
-/// the same cluster, so a request there for another VMID would create a second VM.
+/// The clone may have been carried out before its answer was lost and the host went down. The other node
+/// belongs to the same cluster, so requesting another clone there could create a second VM.
 #[rstest]
-#[case::executed("lost")]
-#[case::not_executed("before")]
-fn a_clone_whose_answer_is_lost_is_resumed_through_the_next_host(#[case] closing: &str) {
+#[case::carried_out("lost")]
+#[case::not_carried_out("before")]
+fn a_clone_whose_answer_is_lost_is_completed_through_the_next_host(#[case] closing: &str) {
     let faults = json!({"faults": [
         {"on": "POST", "close": closing},
         {"request": 4, "refuse_ms": 60_000},
@@ -140,9 +140,9 @@ fn a_clone_whose_answer_is_lost_is_resumed_through_the_next_host(#[case] closing
     assert_eq!(cluster.guests.len(), 2);
 }
 
-/// The other host is asked next, not the one that hangs.
+/// The next request goes to the other host, not to the one that hangs.
 #[test]
-fn a_host_that_does_not_answer_is_not_asked_first_again() {
+fn a_host_that_does_not_answer_is_not_tried_first_again() {
     let one = FakePve::start(setup(&json!({"faults": [{"on": "POST", "close": "lost"}]})));
     let two = FakePve::start_beside(&one, &[]);
     at(&[&one.url(), &two.url()]).run(CREATE);
@@ -151,7 +151,7 @@ fn a_host_that_does_not_answer_is_not_asked_first_again() {
 }
 
 #[test]
-fn a_read_without_an_answer_is_sent_to_the_next_host() {
+fn a_read_without_an_answer_goes_to_the_next_host() {
     let one = json!({"faults": [{"on": "GET", "close": "lost"}]});
     let (one, two) = (FakePve::start(setup(&one)), fake());
     let stderr = format!(
@@ -163,7 +163,7 @@ fn a_read_without_an_answer_is_sent_to_the_next_host() {
 }
 
 #[test]
-fn a_refusal_is_an_answer() {
+fn a_refusal_is_not_repeated_on_another_host() {
     let one = json!({"faults": [{"on": "GET", "answer": {
         "status": 500, "reason": "x", "body": "{\"data\":null,\"message\":\"not today\\n\"}"
     }}]});
@@ -176,7 +176,7 @@ fn a_refusal_is_an_answer() {
 }
 
 #[test]
-fn if_all_hosts_are_dead_each_is_named_with_its_reason() {
+fn if_no_host_can_be_reached_each_is_named_with_its_reason() {
     let (one, two) = (dead(), dead());
     let hang = json!({"faults": [{"on": "GET", "hang": true}]});
     let three = FakePve::start(setup(&hang));
@@ -201,7 +201,7 @@ fn if_all_hosts_are_dead_each_is_named_with_its_reason() {
 }
 
 #[test]
-fn no_reachable_host_has_an_error_kind_of_its_own() {
+fn in_json_the_kind_is_unreachable_if_no_host_can_be_reached() {
     let seen = at(&[&dead(), &dead()]).run(&format!("{CREATE} --json"));
     let kind = r#"{"error":{"kind":"unreachable","#;
     assert_eq!(
@@ -214,7 +214,7 @@ fn no_reachable_host_has_an_error_kind_of_its_own() {
 #[rstest]
 #[case::by_pins(true)]
 #[case::by_one_authority(false)]
-fn hosts_have_a_pin_each_or_one_authority(#[case] by_pins: bool) {
+fn each_host_has_its_pin_or_all_have_one_authority(#[case] by_pins: bool) {
     let (one, two) = (
         FakePve::start_tls(setup(&json!({}))),
         FakePve::start_tls(setup(&json!({}))),
@@ -227,15 +227,14 @@ fn hosts_have_a_pin_each_or_one_authority(#[case] by_pins: bool) {
     } else {
         homelab.env("PROXMOX_CA_FILE", "ca.pem")
     };
-    let stderr = skipped("127.0.0.1:1");
+    let stderr = passed_over("127.0.0.1:1");
     assert_eq!(homelab.run(LIST), Seen { stderr, ..listed() });
     assert_eq!((one.journal().len(), two.journal().len()), (1, 0));
 }
 
-/// A dead host is a note, because the other hosts exist for that; an untrusted one is a warning, because
-/// another machine may have taken its place.
+/// Several hosts are given because one may be down; that one is not trusted may be an attack.
 #[test]
-fn an_untrusted_host_is_skipped_with_a_warning() {
+fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
     let (one, two) = (
         FakePve::start_tls(setup(&json!({}))),
         FakePve::start_tls(setup(&json!({}))),
@@ -267,7 +266,7 @@ fn an_untrusted_host_is_skipped_with_a_warning() {
 }
 
 #[test]
-fn if_no_host_is_trusted_there_is_a_hint() {
+fn if_no_host_is_trusted_the_hint_says_what_to_do() {
     let (one, two) = (
         FakePve::start_tls(setup(&json!({}))),
         FakePve::start_tls(setup(&json!({}))),
@@ -302,7 +301,7 @@ fn has_no_quorum(fake: &FakePve) -> String {
 
 const CREATING: &str = "Creating VM 'web-1' from template 'debian-12'...\n";
 
-/// The guest list of a node without quorum may be outdated.
+/// A node without quorum may have outdated information about guests.
 #[test]
 fn a_clone_refused_without_quorum_is_decided_again_through_the_next_host() {
     let (one, two) = (without_quorum(), fake());
@@ -335,7 +334,7 @@ fn a_vm_that_only_the_host_with_quorum_knows_is_not_created_again() {
 }
 
 #[test]
-fn without_quorum_anywhere_each_host_that_was_asked_is_named() {
+fn if_no_host_has_quorum_each_host_that_was_tried_is_named() {
     let (one, two) = (without_quorum(), without_quorum());
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     let stderr = format!(
@@ -357,9 +356,9 @@ fn without_quorum_anywhere_each_host_that_was_asked_is_named() {
     assert_eq!((posts(&one), posts(&two)), (1, 1));
 }
 
-/// It is not asked repeatedly while the other host is down.
+/// It is not tried repeatedly while the other host is down.
 #[test]
-fn a_host_without_quorum_is_asked_for_a_change_twice_at_most() {
+fn a_host_without_quorum_gets_a_change_at_most_twice() {
     let (one, two) = (without_quorum(), dead());
     let seen = at(&[&one.url(), &two]).run(CREATE);
     let failure = format!(
@@ -371,13 +370,13 @@ fn a_host_without_quorum_is_asked_for_a_change_twice_at_most() {
     assert_eq!((seen.exit, lines[3], posts(&one)), (Some(1), &*failure, 2));
 }
 
-/// The server writes one option after the other, so some may be set.
+/// The server writes options one by one, so some may have been set.
 #[test]
-fn settings_refused_without_quorum_are_read_and_set_through_the_next_host() {
-    let reason = "unable to open file '/etc/pve/nodes/pve1/qemu-server/100.conf.tmp.227' - Permission \
+fn settings_refused_without_quorum_are_checked_and_sent_again_through_the_next_host() {
+    let words = "unable to open file '/etc/pve/nodes/pve1/qemu-server/100.conf.tmp.227' - Permission \
                  denied";
-    let body = json!({"data": null, "message": format!("{reason}\n")}).to_string();
-    let refusal = json!({"on": "PUT", "answer": {"status": 500, "reason": reason, "body": body}});
+    let body = json!({"data": null, "message": format!("{words}\n")}).to_string();
+    let refusal = json!({"on": "PUT", "answer": {"status": 500, "reason": words, "body": body}});
     let one = FakePve::start(setup(&json!({"faults": [refusal]})));
     let two = FakePve::start_beside(&one, &[]);
     let seen = at(&[&one.url(), &two.url()]).run(&format!("{CREATE} --set cores=4"));
@@ -385,17 +384,17 @@ fn settings_refused_without_quorum_are_read_and_set_through_the_next_host() {
         exit: Some(0),
         stdout: "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned(),
         stderr: format!(
-            "{CREATING}Configuring VM 100: cores=4 (was 1)...\n127.0.0.1:{} has no quorum: {reason}; trying \
+            "{CREATING}Configuring VM 100: cores=4 (was 1)...\n127.0.0.1:{} has no quorum: {words}; trying \
              another host\n",
             one.port()
         ),
     };
     assert_eq!(seen, expected);
-    let requests: Vec<String> = two.journal();
-    assert_eq!(requests.len(), 2, "{requests:?}");
-    assert_eq!(requests[0], "GET /nodes/pve1/qemu/100/config");
+    let asked: Vec<String> = two.journal();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert_eq!(asked[0], "GET /nodes/pve1/qemu/100/config");
     assert!(
-        requests[1].starts_with("PUT /nodes/pve1/qemu/100/config"),
-        "{requests:?}"
+        asked[1].starts_with("PUT /nodes/pve1/qemu/100/config"),
+        "{asked:?}"
     );
 }

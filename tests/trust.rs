@@ -1,5 +1,5 @@
-//! TLS with certificates like those of Proxmox VE: each way to verify one, with the right server and with
-//! the wrong one.
+//! TLS with certificates like those of Proxmox VE: each way to trust one, with the right server and with a
+//! wrong one.
 
 use std::fs;
 use std::net::ToSocketAddrs;
@@ -22,7 +22,8 @@ fn fake() -> FakePve {
     FakePve::start_tls(setup())
 }
 
-/// A run with `pem` in the file `ca.pem` of its working directory, and without certificates of the system.
+/// A run with `pem` in the file `ca.pem` of its working directory, and without the system's
+/// certificates.
 fn with_file(fake: &FakePve, pem: &str) -> Homelab {
     let homelab = Homelab::at(fake)
         .env("SSL_CERT_FILE", "/nonexistent")
@@ -47,7 +48,7 @@ fn not_listed(reason: &str) -> Seen {
     }
 }
 
-/// The output for a certificate that is not trusted, with this reason and hint.
+/// The error for a certificate that is not trusted, with this reason and hint.
 fn not_trusted(fake: &FakePve, reason: &str, hint: &str) -> Seen {
     let (port, presented) = (fake.port(), fake.fingerprint());
     not_listed(&format!(
@@ -56,7 +57,7 @@ fn not_trusted(fake: &FakePve, reason: &str, hint: &str) -> Seen {
     ))
 }
 
-/// The hint to compare the fingerprint; `instead` names the setting that the pin replaces.
+/// `instead` of what it was trusted by.
 fn compare(fake: &FakePve, instead: &str) -> String {
     format!(
         "compare that fingerprint with the one that 'pvenode cert info' on the node shows for \
@@ -79,7 +80,7 @@ const UNKNOWN_AUTHORITY: &str =
     "its certificate is signed by an authority that is not trusted here";
 
 #[test]
-fn the_authority_of_the_cluster_is_trusted_if_given() {
+fn the_clusters_own_authority_is_trusted_as_ca_file() {
     let fake = fake();
     let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
     assert_eq!(seen.run(LIST), listed());
@@ -88,7 +89,7 @@ fn the_authority_of_the_cluster_is_trusted_if_given() {
 #[rstest]
 #[case::by_name("localhost")]
 #[case::by_address("127.0.0.1")]
-fn the_name_in_the_certificate_is_verified(#[case] name: &str) {
+fn the_host_must_be_named_in_the_certificate(#[case] name: &str) {
     if (name, 0).to_socket_addrs().is_err() {
         skipped::say(&format!("{name} does not resolve"));
         return;
@@ -102,7 +103,7 @@ fn the_name_in_the_certificate_is_verified(#[case] name: &str) {
 #[rstest]
 #[case::by_its_authority(true)]
 #[case::by_its_pin(false)]
-fn a_certificate_is_trusted_on_an_ipv6_address(#[case] by_authority: bool) {
+fn an_ipv6_address_is_accepted(#[case] by_authority: bool) {
     let fake = FakePve::start_tls_at(setup(), std::net::Ipv6Addr::LOCALHOST);
     let homelab = with_file(&fake, fake.ca_pem());
     let homelab = if by_authority {
@@ -131,14 +132,14 @@ fn a_byte_order_mark_before_the_authority_is_ignored() {
 }
 
 #[test]
-fn an_untrusted_certificate_has_an_error_kind_of_its_own() {
+fn in_json_the_kind_is_untrusted() {
     let fake = fake();
     let seen = with_file(&fake, &unrelated_ca_pem()).run("proxmox vm list --json --ca-file ca.pem");
     assert!(seen.stdout.starts_with(r#"{"error":{"kind":"untrusted","#));
 }
 
 #[test]
-fn the_authorities_of_the_system_are_trusted_by_default() {
+fn without_settings_the_systems_authorities_are_trusted() {
     let fake = fake();
     let homelab = with_file(&fake, fake.ca_pem()).env("SSL_CERT_FILE", "ca.pem");
     assert_eq!(homelab.run(LIST), listed());
@@ -148,7 +149,7 @@ fn the_authorities_of_the_system_are_trusted_by_default() {
 }
 
 #[test]
-fn a_system_without_authorities_is_an_error_with_the_fingerprint() {
+fn on_a_system_without_authorities_the_error_says_so() {
     let fake = fake();
     let reason = "its certificate cannot be verified, because this system has no trusted certificate \
                   authorities";
@@ -158,7 +159,7 @@ fn a_system_without_authorities_is_an_error_with_the_fingerprint() {
 }
 
 #[rstest]
-#[case::as_shown(|pin: String| pin)]
+#[case::as_proxmox_shows_it(|pin: String| pin)]
 #[case::in_lower_case(|pin: String| pin.to_lowercase())]
 #[case::without_colons(|pin: String| pin.replace(':', ""))]
 fn a_pinned_certificate_needs_no_authority_and_no_name(
@@ -174,7 +175,7 @@ fn a_pinned_certificate_needs_no_authority_and_no_name(
 }
 
 #[test]
-fn a_pin_may_be_in_the_configuration_file() {
+fn a_pin_can_be_set_in_the_configuration_file() {
     let fake = fake();
     let homelab = with_file(&fake, "");
     let json = format!(
@@ -190,7 +191,7 @@ fn a_pin_may_be_in_the_configuration_file() {
 fn another_certificate_than_the_pinned_one_is_refused_and_nothing_is_sent() {
     let [fake, other] = [(); 2].map(|()| fake());
     let pin = other.fingerprint();
-    // Even if its authority would be trusted.
+    // Even if its authority is trusted.
     let seen = with_file(&fake, fake.ca_pem())
         .env("SSL_CERT_FILE", "ca.pem")
         .env("PROXMOX_FINGERPRINT", &pin)
@@ -208,7 +209,7 @@ fn another_certificate_than_the_pinned_one_is_refused_and_nothing_is_sent() {
     assert_eq!(fake.journal(), [""; 0]);
 }
 
-/// The certificate is public; a pin is worthless without proof that the server has the key.
+/// Certificates are public, so a pin is worthless without proof that the server has the key.
 #[rstest]
 #[case::pinned("PROXMOX_FINGERPRINT")]
 #[case::its_authority_trusted("PROXMOX_CA_FILE")]
@@ -226,7 +227,7 @@ fn a_stolen_certificate_is_refused_and_nothing_is_sent(#[case] trust: &str) {
         .run(LIST);
     let expected = not_trusted(
         &impostor,
-        "it presented a certificate without having its key",
+        "it does not hold the private key of the certificate it presented",
         "another machine may be answering in its place; find out before you continue; nothing was sent",
     );
     let stderr = seen.stderr.split_inclusive('\n');
@@ -257,7 +258,7 @@ fn an_expired_certificate_is_refused(#[case] pin: Option<&str>) {
 }
 
 #[test]
-fn a_certificate_from_the_future_has_a_hint_about_the_clock() {
+fn for_a_certificate_that_is_not_valid_yet_the_hint_mentions_the_clock() {
     let fake = FakePve::start_tls_as(setup(), Shown::NotValidYet);
     let reason = format!(
         "its certificate is not valid before 2090-01-01; this machine's clock says {}",
@@ -270,7 +271,7 @@ fn a_certificate_from_the_future_has_a_hint_about_the_clock() {
 }
 
 #[test]
-fn a_certificate_for_other_names_is_an_error_with_the_names() {
+fn the_names_of_a_certificate_for_other_hosts_are_shown() {
     let fake = FakePve::start_tls_as(setup(), Shown::OtherNames);
     let hint = format!(
         "use one of its names (PROXMOX_HOST, --host); or {}",
@@ -282,7 +283,7 @@ fn a_certificate_for_other_names_is_an_error_with_the_names() {
 }
 
 #[test]
-fn a_self_signed_certificate_is_named_as_such() {
+fn a_self_signed_certificate_is_reported_as_such() {
     let fake = FakePve::start_tls_as(setup(), Shown::SelfSigned);
     let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
     let reason = "its certificate is self-signed";
@@ -325,9 +326,9 @@ fn an_authority_that_is_not_trusted_is_named() {
     assert_eq!(seen.run(LIST), not_trusted(&fake, &reason, &hint));
 }
 
-/// A server whose key is P-521, Ed448 or RSA-PSS presents no certificate, but sends an alert.
+/// A server whose key is P-521, Ed448 or RSA-PSS sends an alert instead of its certificate.
 #[test]
-fn a_server_whose_key_cannot_be_verified_needs_another_type_of_key() {
+fn for_a_server_with_an_unsupported_key_the_hint_says_to_replace_its_certificate() {
     use std::io::{Read, Write};
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -337,7 +338,7 @@ fn a_server_whose_key_cannot_be_verified_needs_another_type_of_key() {
         tcp.read_exact(&mut [0]).unwrap();
         let handshake_failure = [0x15, 3, 3, 0, 2, 2, 40];
         tcp.write_all(&handshake_failure).unwrap();
-        let _until_the_client_disconnects = tcp.read_to_end(&mut Vec::new());
+        let _until_the_client_goes = tcp.read_to_end(&mut Vec::new());
     });
     let seen = Homelab::alone()
         .with_token()
@@ -346,8 +347,8 @@ fn a_server_whose_key_cannot_be_verified_needs_another_type_of_key() {
         .run(LIST);
     server.join().unwrap();
     let expected = not_listed(&format!(
-        "cannot reach {address}: the TLS handshake failed: server and client have no kind of key or cipher \
-         in common; this program can verify RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519\nHint: \
+        "cannot reach {address}: the TLS handshake failed: server and client have no key type or cipher in \
+         common; this program supports RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519\nHint: \
          replace the server's certificate with one that has another type of key; to see the current one, on \
          the node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, if there \
          is no such file)"
@@ -358,8 +359,8 @@ fn a_server_whose_key_cannot_be_verified_needs_another_type_of_key() {
 #[rstest]
 #[case::by_flag(None, "--insecure")]
 #[case::by_name(Some(("PROXMOX_REJECT_UNAUTHORIZED", "false")), "PROXMOX_REJECT_UNAUTHORIZED")]
-#[case::by_the_name_of_another_tool(Some(("PROXMOX_VE_INSECURE", "true")), "PROXMOX_VE_INSECURE")]
-fn any_certificate_is_accepted_on_request_with_a_warning(
+#[case::by_another_tools_name(Some(("PROXMOX_VE_INSECURE", "true")), "PROXMOX_VE_INSECURE")]
+fn any_server_is_trusted_on_request_with_a_warning(
     #[case] setting: Option<(&str, &str)>,
     #[case] origin: &str,
     #[values(Shown::Good, Shown::Expired, Shown::OtherNames, Shown::SelfSigned)] shown: Shown,
@@ -413,8 +414,8 @@ const AUTHORITY_IS: &str = "PROXMOX_CA_FILE and --ca-file expect the certificate
 
 #[rstest]
 #[case::empty("", "CA file 'ca.pem' contains no PEM certificate")]
-#[case::something_else("hello", "CA file 'ca.pem' contains no PEM certificate")]
-#[case::cut(
+#[case::other_text("hello", "CA file 'ca.pem' contains no PEM certificate")]
+#[case::truncated(
     "-----BEGIN CERTIFICATE-----\nAAAA\n",
     "CA file 'ca.pem': it is damaged"
 )]
@@ -443,9 +444,9 @@ fn a_ca_file_must_be_readable(#[case] path: &str, #[case] reason: &str) {
 }
 
 #[rstest]
-#[case::of_an_authority(Shown::Good)]
-#[case::of_itself(Shown::SelfSigned)]
-fn the_certificate_of_a_node_is_not_that_of_an_authority(#[case] shown: Shown) {
+#[case::signed_by_an_authority(Shown::Good)]
+#[case::self_signed(Shown::SelfSigned)]
+fn the_nodes_own_certificate_is_not_accepted_as_an_authority(#[case] shown: Shown) {
     let fake = FakePve::start_tls_as(setup(), shown);
     let seen = with_file(&fake, fake.leaf_pem()).env("PROXMOX_CA_FILE", "ca.pem");
     let reason =
@@ -471,7 +472,7 @@ const CHECK_THE_PORT: &str = "Proxmox VE uses TLS on port 8006; check the port (
                               may belong to plain HTTP or to another service";
 
 #[test]
-fn https_on_a_port_without_tls_is_an_error_with_a_hint() {
+fn https_on_a_port_without_tls_says_so() {
     let fake = FakePve::start(Setup::default());
     let address = format!("127.0.0.1:{}", fake.port());
     let homelab = Homelab::at(&fake).env("PROXMOX_HOST", &address);
@@ -484,7 +485,7 @@ fn https_on_a_port_without_tls_is_an_error_with_a_hint() {
 }
 
 #[test]
-fn a_port_that_answers_without_tls_is_named_as_such() {
+fn a_port_that_answers_unencrypted_is_reported_as_not_speaking_tls() {
     use std::io::{Read, Write};
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -493,7 +494,7 @@ fn a_port_that_answers_without_tls_is_named_as_such() {
         let (mut tcp, _) = listener.accept().unwrap();
         tcp.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
             .unwrap();
-        let _until_the_client_disconnects = tcp.read_to_end(&mut Vec::new());
+        let _until_the_client_goes = tcp.read_to_end(&mut Vec::new());
     });
     let seen = Homelab::alone()
         .with_token()
@@ -502,13 +503,13 @@ fn a_port_that_answers_without_tls_is_named_as_such() {
         .run(LIST);
     server.join().unwrap();
     let expected = not_listed(&format!(
-        "cannot reach {address}: the server there does not speak TLS\nHint: {CHECK_THE_PORT}"
+        "cannot reach {address}: the server on that port does not speak TLS\nHint: {CHECK_THE_PORT}"
     ));
     assert_eq!(seen, expected);
 }
 
 #[test]
-fn http_on_a_port_with_tls_is_an_error_with_a_hint() {
+fn http_on_a_port_with_tls_says_so() {
     let fake = fake();
     let address = format!("127.0.0.1:{}", fake.port());
     let homelab = Homelab::at(&fake).env("PROXMOX_HOST", &format!("http://{address}"));
@@ -520,7 +521,7 @@ fn http_on_a_port_with_tls_is_an_error_with_a_hint() {
     assert_eq!(homelab.run(LIST), expected);
 }
 
-/// An endless store of authorities, which a run with a pin does not need.
+/// The certificate store is endless, so that reading it would fail the test.
 #[test]
 fn with_a_pin_no_authorities_are_read() {
     let fake = FakePve::start_tls(Setup::default());

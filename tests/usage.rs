@@ -137,7 +137,7 @@ use crate::homelab::Homelab;
 )]
 #[case(
     "proxmox vm create web_1 debian-12",
-    "invalid VM name 'web_1': not a VM name: Proxmox takes letters, digits and '-', in parts joined by '.', each beginning and ending with a letter or digit",
+    "invalid VM name 'web_1': expected letters, digits and '-', in parts joined by '.', each beginning and ending with a letter or digit",
     "see 'homelab proxmox vm create --help'"
 )]
 #[case(
@@ -177,7 +177,7 @@ use crate::homelab::Homelab;
 )]
 #[case(
     "proxmox task wait foo",
-    "invalid UPID 'foo': not a UPID, which looks like UPID:node:pid:pstart:starttime:type:id:user:",
+    "invalid UPID 'foo': expected UPID:node:pid:pstart:starttime:type:id:user:",
     "see 'homelab proxmox task wait --help'"
 )]
 #[case(

@@ -1,10 +1,11 @@
-//! What a story cannot express: connections, compression, big clusters, pipes and exits.
+//! What a story cannot express: connections, compression, big clusters, closed pipes and deadlines.
 
-use crate::fake_pve::{FakePve, Port, SECRET, Setup};
-use crate::homelab::Homelab;
 use std::fs::OpenOptions;
 use std::io;
 use std::net::Ipv4Addr;
+
+use crate::fake_pve::{FakePve, Port, SECRET, Setup};
+use crate::homelab::Homelab;
 
 const CREATE: &str = "proxmox vm create web-1 debian-12";
 
@@ -26,7 +27,7 @@ fn a_connection_is_kept_until_the_server_closes_it() {
 }
 
 #[test]
-fn every_request_has_the_token_and_a_body_its_length() {
+fn every_request_carries_the_token_and_a_body_its_length() {
     let fake = fake("");
     Homelab::at(&fake).run(CREATE);
     let token = format!("PVEAPIToken=root@pam!cli={SECRET}");
@@ -41,7 +42,7 @@ fn every_request_has_the_token_and_a_body_its_length() {
 }
 
 #[test]
-fn the_upid_in_a_path_is_escaped() {
+fn the_upid_is_escaped_in_the_path_of_a_task() {
     let fake = fake("");
     Homelab::at(&fake).run(CREATE);
     let target = &fake.headers_seen()[3].target;
@@ -58,7 +59,7 @@ fn a_compressed_answer_is_read() {
 }
 
 #[test]
-fn a_big_cluster_is_listed_and_cloned_in() {
+fn a_big_cluster_is_handled() {
     let fake = fake(r#""pad_guests":100000"#);
     let seen = Homelab::at(&fake).run("proxmox vm list");
     assert_eq!((seen.exit, seen.stdout.lines().count()), (Some(0), 100_001));
@@ -70,7 +71,7 @@ fn a_big_cluster_is_listed_and_cloned_in() {
 }
 
 #[test]
-fn a_reader_that_closes_the_pipe_is_no_failure() {
+fn a_closed_stdout_is_not_a_failure() {
     let fake = fake(r#""pad_guests":10000"#);
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
@@ -91,7 +92,7 @@ VM 100 'web-1' was created on node 'pve1', but the result cannot be written: No 
 }
 
 #[test]
-fn a_closed_port_is_named() {
+fn the_host_and_port_that_cannot_be_reached_are_named() {
     let port = Port::on(Ipv4Addr::LOCALHOST);
     let free = port.address();
     let seen = Homelab::alone()
@@ -114,7 +115,7 @@ fn a_closed_port_is_named() {
 
 #[test]
 fn a_host_whose_name_cannot_be_resolved_is_named() {
-    // The message of the resolver depends on the machine, so only the rest is compared.
+    // The resolver's message depends on the machine, so it is not compared.
     let seen = Homelab::alone()
         .with_token()
         .env("PROXMOX_HOST", "nosuch.invalid")
@@ -132,7 +133,7 @@ fn a_host_whose_name_cannot_be_resolved_is_named() {
 }
 
 #[test]
-fn a_silent_server_is_given_up_after_the_request_timeout() {
+fn a_request_without_an_answer_fails_after_request_timeout() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/resources","hang":true}]"#);
     let seen = Homelab::at(&fake).run("proxmox vm list --request-timeout 0.2");
     let expected = format!(
@@ -145,10 +146,10 @@ fn a_silent_server_is_given_up_after_the_request_timeout() {
 }
 
 #[test]
-fn no_request_outlives_the_time_limit() {
+fn no_request_runs_past_the_timeout() {
     let fake = fake(r#""faults":[{"on":"GET /nodes/pve1/tasks/","hang":true}]"#);
     let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9"));
-    // Whatever tenths of a second are left for the poll; without a time limit it would be 40 s.
+    // The tenths of a second that were left for this request; without --timeout it would be 40 s.
     let expected = format!(
         "Failed to create VM: Timed out after 0.9 s; the clone to VM 100 'web-1' on node 'pve1' \
          may still be running; the last look failed: no answer from 127.0.0.1:{}: no complete \
@@ -161,7 +162,7 @@ fn no_request_outlives_the_time_limit() {
 }
 
 #[test]
-fn a_time_limit_that_ends_before_the_clone_reports_that_nothing_was_started() {
+fn a_timeout_before_the_clone_says_that_nothing_was_started() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/nextid","hang":true}]"#);
     let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9 --json"));
     let expected = format!(
@@ -175,23 +176,23 @@ fn a_time_limit_that_ends_before_the_clone_reports_that_nothing_was_started() {
     assert!(seen.stdout.starts_with(r#"{"error":{"kind":"timeout","#));
 }
 
-/// Replaces durations, which differ between runs.
+/// Replaces the durations, which differ from run to run.
 fn without_milliseconds(text: &str) -> Vec<String> {
     let lines = text.lines().map(|line| {
-        let parts = line.split(' ').collect::<Vec<_>>();
+        let words = line.split(' ').collect::<Vec<_>>();
         let is_time = |index: usize| {
-            parts
+            words
                 .get(index + 1)
                 .is_some_and(|next| next.starts_with("ms"))
         };
-        let parts = parts
+        let words = words
             .iter()
             .enumerate()
-            .map(|(index, part)| match part.parse::<u64>() {
+            .map(|(index, word)| match word.parse::<u64>() {
                 Ok(_) if is_time(index) => "N",
-                _ => part,
+                _ => word,
             });
-        parts.collect::<Vec<_>>().join(" ")
+        words.collect::<Vec<_>>().join(" ")
     });
     lines.collect()
 }

@@ -69,7 +69,7 @@ impl VmidState {
     ) -> Result<VmidState, pve::Error> {
         let is_named = config.name.as_deref() == Some(vm.name.as_str());
         // A clone that is running may fail and remove its VM, so the VMID is not lost yet.
-        if config.is_being_made() {
+        if config.is_being_created() {
             return Ok(VmidState::BeingCreated { is_named });
         }
         if config.template || !is_named {

@@ -1,4 +1,4 @@
-//! A proxy that connects to one server, whatever host is requested.
+//! A CONNECT proxy that always connects to the same server, whatever host is requested.
 
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,35 +9,35 @@ use super::head::Head;
 
 pub(crate) struct ConnectProxy {
     address: SocketAddr,
-    requests: Arc<Mutex<Vec<Head>>>,
+    asked: Arc<Mutex<Vec<Head>>>,
 }
 
 impl ConnectProxy {
-    /// Answers the requests with these statuses in turn, and further ones with the last; after 200 it
-    /// connects to this server.
+    /// Answers the requests with these statuses in turn, repeating the last one. After 200 it connects to
+    /// `server`.
     pub(crate) fn to(server: SocketAddr, statuses: &'static [u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has one");
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let heads = Arc::clone(&requests);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heads = Arc::clone(&asked);
         thread::spawn(move || {
             for (index, client) in listener.incoming().flatten().enumerate() {
                 let heads = Arc::clone(&heads);
                 let status = statuses[index.min(statuses.len() - 1)];
-                // A client may disconnect at any time.
+                // A client may go away at any time.
                 thread::spawn(move || serve(client, server, status, &heads).ok());
             }
         });
-        Self { address, requests }
+        Self { address, asked }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The received requests.
-    pub(crate) fn requests(&self) -> Vec<Head> {
-        self.requests.lock().expect("no panic before").clone()
+    /// The requests that it received.
+    pub(crate) fn asked(&self) -> Vec<Head> {
+        self.asked.lock().expect("no panic before").clone()
     }
 }
 
@@ -45,13 +45,13 @@ fn serve(
     mut client: TcpStream,
     server: SocketAddr,
     status: u16,
-    requests: &Mutex<Vec<Head>>,
+    asked: &Mutex<Vec<Head>>,
 ) -> io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let Some(head) = Head::read(&mut reader)? else {
         return Ok(());
     };
-    requests.lock().expect("no panic before").push(head);
+    asked.lock().expect("no panic before").push(head);
     write!(client, "HTTP/1.1 {status} whatever\r\n\r\n")?;
     if status != 200 {
         return client.shutdown(Shutdown::Both);

@@ -10,7 +10,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// `None` at the end of the stream.
+    /// `None` at the end of the connection.
     pub(crate) fn read(wire: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut lines = Vec::new();
         loop {

@@ -1,5 +1,5 @@
-//! A reverse proxy in front of a server that changes answers: it serves only `/pve`, omits reason phrases,
-//! writes headers in lower case, and sends chunks.
+//! A reverse proxy that changes what it forwards: it answers only below `/pve`, omits reason phrases, writes
+//! headers in lower case, and sends chunks.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,13 +7,13 @@ use std::thread;
 
 use super::head::Head;
 
-/// Accepts connections as long as the tests run.
+/// Starts one for `server`, which runs until the tests end.
 pub(crate) fn in_front_of(server: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound socket has one");
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            // A client may disconnect at any time.
+            // A client may go away at any time.
             thread::spawn(move || serve(client, server).ok());
         }
     });
