@@ -5,7 +5,7 @@ use std::path::Path;
 use snafu::Snafu;
 
 use super::order::{Order, Run};
-use crate::guests::owner::Sight;
+use crate::guests::owner::VmidState;
 use crate::guests::template::NotFound;
 use crate::ledger::{self, Intent, Mode};
 use crate::pve;
@@ -237,8 +237,8 @@ pub fn damaged(path: &Path, source: &ledger::Unreadable) -> Failure {
 pub fn no_ledger(source: &ledger::Error) -> Failure {
     let why = chain(source);
     let words = format!("cannot keep other runs from making the same VM: {why}");
-    let hint = "this user must be able to write there, or HOMELAB_STATE_DIR names another directory; \
-                without one, --vmid N says which VM is meant";
+    let hint = "make it writable for this user, or set HOMELAB_STATE_DIR to another directory; without one, \
+                --vmid N says which VM is meant";
     failure(Kind::Failed, words, hint, Facts::default())
 }
 
@@ -339,10 +339,10 @@ pub fn ambiguous(name: &VmName, holders: &[Guest]) -> Failure {
 }
 
 /// The VMID that was asked for is another guest's.
-pub fn vmid_taken(vmid: Vmid, guest: Result<&Guest, &Sight>) -> Failure {
+pub fn vmid_taken(vmid: Vmid, guest: Result<&Guest, &VmidState>) -> Failure {
     let by = match guest {
         Ok(guest) => guest.to_string(),
-        Err(Sight::Hidden) => "a guest that this token cannot see".to_owned(),
+        Err(VmidState::Hidden) => "a guest that this token cannot see".to_owned(),
         Err(_) => "a VM that is being made".to_owned(),
     };
     let words = format!("VMID {vmid} is taken by {by}");

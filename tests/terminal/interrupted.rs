@@ -10,7 +10,7 @@ const CTRL_C: u8 = 3;
 #[rstest]
 #[case::narrow(40)]
 #[case::wide(120)]
-fn ctrl_c_leaves_the_plain_lines(#[case] columns: u16) {
+fn ctrl_c_leaves_only_plain_lines(#[case] columns: u16) {
     let fake = stuck();
     let mut session = Session::start(at(&fake), columns, CREATE);
     session.until(&["disk 1 of 2"]);
@@ -22,6 +22,6 @@ fn ctrl_c_leaves_the_plain_lines(#[case] columns: u16) {
                 proxmox task wait 'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'";
     assert_eq!(left.screen, [CREATING, message, hint]);
     assert_eq!((left.exit, left.stdout.as_str()), (Some(130), ""));
-    // And it goes on as it was before, with long lines folded.
+    // The terminal wraps long lines again, as before.
     assert!(left.raw.rfind("\x1b[?7h") > left.raw.rfind("\x1b[?7l"));
 }

@@ -1,4 +1,4 @@
-//! A fake and a state directory, and runs that make the VM `web-1` there.
+//! A fake server and a state directory, and runs that create the VM `web-1` there.
 
 use std::io::{self, Write};
 use std::sync::Mutex;
@@ -7,86 +7,86 @@ use std::thread;
 
 use serde_json::Value;
 
-use super::report::{Failure, Ready, Said, read};
+use super::report::{Failure, Ready, Report, read};
 use crate::fake_pve::{FakePve, Fault, Setup, TOKEN};
 use crate::homelab::{Homelab, Running, Seen, StateDir};
 
 pub(super) const NAME: &str = "web-1";
 pub(super) const TEMPLATE: &str = "debian-12";
 
-pub(super) struct Ground {
+pub(super) struct Testbed {
     pub(super) fake: FakePve,
     pub(super) state: StateDir,
     token: String,
-    /// What each run printed, for the case that one goes wrong.
-    diary: Mutex<Vec<String>>,
+    /// The output of each run, printed if the test fails.
+    outputs: Mutex<Vec<String>>,
 }
 
-impl Ground {
-    pub(super) fn new(setup: Value, faults: impl IntoIterator<Item = Fault>) -> Ground {
+impl Testbed {
+    pub(super) fn new(setup: Value, faults: impl IntoIterator<Item = Fault>) -> Testbed {
         let mut setup: Setup = serde_json::from_value(setup).expect("a setup");
         setup.faults.extend(faults);
         let token = setup.tokens.keys().next();
         let token = token.map_or(TOKEN, String::as_str).to_owned();
-        Ground {
+        Testbed {
             fake: FakePve::start(setup),
             state: StateDir::new(),
             token,
-            diary: Mutex::new(Vec::new()),
+            outputs: Mutex::new(Vec::new()),
         }
     }
 
     fn homelab(&self) -> Homelab {
         let homelab = Homelab::at(&self.fake).in_state(&self.state);
-        homelab.with_rights_of(&self.token)
+        homelab.with_token_id(&self.token)
     }
 
-    pub(super) fn start(&self, words: &str) -> Running {
-        self.homelab().start(&create(TEMPLATE, words))
+    pub(super) fn start(&self, arguments: &str) -> Running {
+        self.homelab().start(&create(TEMPLATE, arguments))
     }
 
-    /// Dies in the write that makes its claim longer than that.
+    /// Is killed in the write that makes its record longer than this.
     pub(super) fn run_limited(&self, bytes: u64) -> Seen {
-        let seen = self.homelab().with_files_up_to(bytes);
+        let seen = self.homelab().with_file_size_limit(bytes);
         let seen = seen.run(&create(TEMPLATE, ""));
-        self.remember("dies when it has written enough", &seen);
+        self.remember("killed at the file size limit", &seen);
         seen
     }
 
-    /// Cannot make its claim longer than that.
-    pub(super) fn start_on_full_disk(&self, bytes: u64, words: &str) -> Running {
-        let homelab = self.homelab().with_a_disk_of(bytes);
-        homelab.start(&create(TEMPLATE, words))
+    /// Cannot make its record longer than this.
+    pub(super) fn start_on_full_disk(&self, bytes: u64, arguments: &str) -> Running {
+        let homelab = self.homelab().with_disk_size(bytes);
+        homelab.start(&create(TEMPLATE, arguments))
     }
 
-    pub(super) fn run(&self, words: &str) -> Seen {
-        self.run_from(TEMPLATE, words)
+    pub(super) fn run(&self, arguments: &str) -> Seen {
+        self.run_from(TEMPLATE, arguments)
     }
 
-    pub(super) fn run_from(&self, template: &str, words: &str) -> Seen {
-        let seen = self.homelab().run(&create(template, words));
-        self.remember(words, &seen);
+    pub(super) fn run_from(&self, template: &str, arguments: &str) -> Seen {
+        let seen = self.homelab().run(&create(template, arguments));
+        self.remember(arguments, &seen);
         seen
     }
 
-    pub(super) fn remember(&self, words: &str, seen: &Seen) {
+    pub(super) fn remember(&self, arguments: &str, seen: &Seen) {
         let entry = format!(
-            "run '{words}': exit {:?}\n{}{}",
+            "run '{arguments}': exit {:?}\n{}{}",
             seen.exit, seen.stderr, seen.stdout
         );
-        self.diary.lock().expect("no panic").push(entry);
+        self.outputs.lock().expect("no panic").push(entry);
     }
 
-    /// Exactly one VM of the name, and this one said to be ready.
+    /// Expects exactly one VM with the name, reported as ready.
     pub(super) fn expect_ready(&self, seen: &Seen) -> Result<Ready, String> {
         let ready = match read(seen)? {
-            Said::Ready(ready) => ready,
-            Said::Failed { error } => return Err(format!("failed: {error:?}")),
+            Report::Ready(ready) => ready,
+            Report::Failed { error } => return Err(format!("failed: {error:?}")),
         };
         let vms = self.fake.vms_named(NAME);
         if vms != [ready.vmid] || ready.name != NAME {
             return Err(format!(
-                "said that VM {} is ready; there are {vms:?}",
+                "reported VM {} as ready; there are {vms:?}",
                 ready.vmid
             ));
         }
@@ -94,18 +94,19 @@ impl Ground {
         let vm = &cluster.guests[&ready.vmid];
         if vm.lock().is_some() || !vm.config.contains_key("scsi0") {
             return Err(format!(
-                "VM {} was said to be ready and is half made",
+                "VM {} was reported as ready and is incomplete",
                 ready.vmid
             ));
         }
         Ok(ready)
     }
 
-    /// An error that holds nothing back: at most one VM, and if there is one, that it was begun.
+    /// Expects a complete error: at most one VM, and if there is one, the error says that its creation was
+    /// started.
     pub(super) fn expect_failure(&self, seen: &Seen) -> Result<Failure, String> {
         let failure = match read(seen)? {
-            Said::Ready(ready) => return Err(format!("succeeded with VM {}", ready.vmid)),
-            Said::Failed { error } => error,
+            Report::Ready(ready) => return Err(format!("succeeded with VM {}", ready.vmid)),
+            Report::Failed { error } => error,
         };
         let vms = self.fake.vms_named(NAME);
         let is_honest = match vms[..] {
@@ -114,12 +115,12 @@ impl Ground {
             _ => false,
         };
         if !is_honest || failure.kind.is_empty() {
-            return Err(format!("there are {vms:?}; said: {failure:?}"));
+            return Err(format!("there are {vms:?}; reported: {failure:?}"));
         }
         Ok(failure)
     }
 
-    /// Whether it is ready.
+    /// Whether it is ready; fails as the two above.
     pub(super) fn expect_ready_or_failure(&self, seen: &Seen) -> Result<bool, String> {
         if seen.exit == Some(0) {
             self.expect_ready(seen).map(|_| true)
@@ -128,10 +129,10 @@ impl Ground {
         }
     }
 
-    /// A run with `--ensure` that may not succeed, but speaks sense and makes no second VM.
-    pub(super) fn expect_at_most_one_so_far(&self, words: &str) -> Result<(), String> {
-        let seen = self.run(&format!("--ensure {words}"));
-        if let Said::Ready(_) = read(&seen)? {
+    /// A run with `--ensure` that may fail, but with a usable report, and creates no second VM.
+    pub(super) fn expect_at_most_one_so_far(&self, arguments: &str) -> Result<(), String> {
+        let seen = self.run(&format!("--ensure {arguments}"));
+        if let Report::Ready(_) = read(&seen)? {
             return self.expect_ready(&seen).map(|_| ());
         }
         match self.fake.vms_named(NAME)[..] {
@@ -140,12 +141,12 @@ impl Ground {
         }
     }
 
-    /// A run with `--ensure` that may not succeed, but names the VM and makes no second one.
-    pub(super) fn expect_at_most_one(&self, words: &str) -> Result<(), String> {
-        let said = read(&self.run(&format!("--ensure {words}")))?;
+    /// A run with `--ensure` that may fail, but names the VM and creates no second one.
+    pub(super) fn expect_at_most_one(&self, arguments: &str) -> Result<(), String> {
+        let said = read(&self.run(&format!("--ensure {arguments}")))?;
         let named = match said {
-            Said::Ready(ready) => Some(ready.vmid),
-            Said::Failed { error } => error.vmid,
+            Report::Ready(ready) => Some(ready.vmid),
+            Report::Failed { error } => error.vmid,
         };
         self.fake.finish_all();
         match self.fake.vms_named(NAME)[..] {
@@ -155,9 +156,9 @@ impl Ground {
         }
     }
 
-    /// A run with `--ensure` succeeds with the only VM, which stays the only one.
-    pub(super) fn expect_ensured(&self, words: &str) -> Result<Ready, String> {
-        let seen = self.run(&format!("--ensure {words}"));
+    /// A run with `--ensure` that succeeds with the only VM, which remains the only one.
+    pub(super) fn expect_ensured(&self, arguments: &str) -> Result<Ready, String> {
+        let seen = self.run(&format!("--ensure {arguments}"));
         let ready = self.expect_ready(&seen)?;
         self.fake.finish_all();
         match self.fake.vms_named(NAME)[..] {
@@ -166,53 +167,53 @@ impl Ground {
         }
     }
 
-    /// How many clones were asked for.
+    /// The number of clone requests.
     pub(super) fn posts(&self) -> usize {
         let journal = self.fake.journal();
         let posts = journal.iter().filter(|line| line.starts_with("POST"));
         posts.count()
     }
 
-    /// Everything one needs to understand what went wrong.
-    pub(super) fn account(&self) -> String {
+    /// Everything needed to understand a failure.
+    pub(super) fn details(&self) -> String {
         format!(
-            "{}journal:\n{}claim:\n{}",
-            self.diary.lock().expect("no panic").join(""),
+            "{}journal:\n{}record:\n{}",
+            self.outputs.lock().expect("no panic").join(""),
             without_repetitions(&self.fake.journal()),
-            self.state.claim(NAME),
+            self.state.record(NAME),
         )
     }
 }
 
 fn without_repetitions(journal: &[String]) -> String {
     let runs = journal.chunk_by(|line, next| line == next);
-    let told = runs.map(|run| match run {
+    let text = runs.map(|run| match run {
         [line] => format!("  {line}\n"),
         run => format!("  {} ({} times)\n", run[0], run.len()),
     });
-    told.collect()
+    text.collect()
 }
 
-fn create(template: &str, words: &str) -> String {
+fn create(template: &str, arguments: &str) -> String {
     let mut line = format!("proxmox vm create {NAME} {template} --json");
-    // Longer than anything takes, on a busy machine too; a test that needs an end names it.
+    // Longer than anything takes, even on a busy machine; a test that needs the limit sets it.
     let options = [
         ("--poll-interval", "0.01"),
         ("--timeout", "20"),
         ("--request-timeout", "10"),
     ];
     for (option, seconds) in options {
-        if !words.split(' ').any(|word| word == option) {
+        if !arguments.split(' ').any(|argument| argument == option) {
             line = format!("{line} {option} {seconds}");
         }
     }
-    format!("{line} {words}").trim_end().to_owned()
+    format!("{line} {arguments}").trim_end().to_owned()
 }
 
-/// Runs spend most of their time waiting for their next look.
+/// Runs spend most of their time waiting between polls.
 const WORKERS: usize = 8;
 
-/// Tries them all, a few at a time, and tells of all that went wrong.
+/// Tries all cases, a few at a time, and reports all failures.
 pub(super) fn try_all<C: Sync>(
     what: &str,
     cases: &[C],
@@ -226,8 +227,8 @@ pub(super) fn try_all<C: Sync>(
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
                     if let Err(why) = attempt(case) {
-                        let told = format!("=== {}\n{why}", describe(case));
-                        failures.lock().expect("no panic").push(told);
+                        let text = format!("=== {}\n{why}", describe(case));
+                        failures.lock().expect("no panic").push(text);
                     }
                 }
             });
@@ -238,7 +239,7 @@ pub(super) fn try_all<C: Sync>(
     writeln!(out, "tried {} {what}", cases.len()).expect("stdout");
     assert!(
         failures.is_empty(),
-        "{} of {} went wrong\n{}",
+        "{} of {} failed\n{}",
         failures.len(),
         cases.len(),
         failures.join("\n"),
