@@ -35,7 +35,7 @@ use crate::say::vm::Existing;
 /// if that will do.
 pub fn create(run: &Run) -> Result<Existing, Failure> {
     let order = &run.order;
-    run.progress.note(&format!(
+    run.progress().note(&format!(
         "Creating VM '{}' from template '{}'...",
         order.name, order.template
     ));

@@ -15,7 +15,7 @@ use crate::say::hint::refusal::ChangedVm;
 use crate::say::hint::{hint_for_change, hint_for_task, with_more};
 use crate::say::stage::{RESUME, Stage, Step, StepTask, Unfinished};
 use crate::say::vm::{Existing, Vm};
-use crate::ui::progress::{Activity, Progress};
+use crate::ui::progress::Activity;
 use crate::wait::refusal::{is_outdated, passes_by_itself};
 use crate::wait::server::{Server, is_no_such_task};
 use crate::wait::task::{self, how_to_read_log};
@@ -26,8 +26,6 @@ use crate::wait::{BackOff, Budget, GaveUp, Look};
 pub struct Engine<'r> {
     /// The server, and the time there is.
     pub server: Server<'r>,
-    /// Reports what is done, and what is certain.
-    pub progress: &'r Progress,
     /// Hides secrets in the server's words, which may repeat what it was sent.
     pub mask: &'r dyn Fn(String) -> String,
     /// The pool of a VM that this command created.
@@ -114,7 +112,7 @@ impl<'r> Taking<'r> {
             };
             // What goes on for the same reason is told once.
             if told.as_ref() != Some(&note) {
-                self.engine.progress.note(&note);
+                self.engine.server.progress.note(&note);
                 told = Some(note);
             }
             if !back_off.pause() {
@@ -226,7 +224,7 @@ impl<'r> Taking<'r> {
         if !self.is_announced {
             self.is_announced = true;
             let existing = &self.unfinished.existing;
-            self.engine.progress.doing(existing, activity);
+            self.engine.server.progress.doing(existing, activity);
         }
     }
 
@@ -326,7 +324,7 @@ impl<'r> Taking<'r> {
         self.unfinished.task = StepTask::Running(upid.clone());
         self.tell_stage();
         let (server, mask) = (self.engine.server, self.engine.mask);
-        let status = match task::wait(server, &upid, true, self.engine.progress) {
+        let status = match task::wait(server, &upid, true) {
             Ok(ended) => ended.status,
             Err(GaveUp::Failed(error)) if is_no_such_task(&error) => {
                 let why = format!("the server does not know the task any more: {upid}");
@@ -374,7 +372,7 @@ impl<'r> Taking<'r> {
 
     fn tell_stage(&self) {
         let stage = Stage::SettingUp(self.unfinished.clone());
-        self.engine.progress.at(stage);
+        self.engine.server.progress.at(stage);
     }
 }
 

@@ -282,7 +282,7 @@ fn an_interrupted_run_says_what_is_there(#[case] requests: usize, #[case] what: 
     let seen = run.wait();
     let expected = format!(
         "VM 100 'web-1' was created on node 'pve1', but {what}: interrupted\n\
-         Hint: the same command with --ensure goes on with it\n"
+         Hint: run the same command with --ensure to resume\n"
     );
     assert!(seen.stderr.ends_with(&expected), "{}", seen.stderr);
     assert_eq!(seen.exit, Some(130));
@@ -319,7 +319,7 @@ fn a_run_that_is_interrupted_while_a_task_runs_says_how_to_wait_for_it() {
     run.signal(Signal::INT);
     let seen = run.wait();
     let expected = "VM 100 'web-1' was created on node 'pve1', but it is still being started: interrupted\n\
-         Hint: the same command with --ensure goes on with it; to wait only: homelab proxmox task \
+         Hint: run the same command with --ensure to resume; to wait only: homelab proxmox task \
          wait 'UPID:pve1:00000002:00000014:6B000002:qmstart:100:root@pam!cli:'\n";
     assert!(seen.stderr.ends_with(expected), "{}", seen.stderr);
 }

@@ -36,14 +36,16 @@ fn fake(faults: &Value) -> FakePve {
 #[case::between_the_request_and_its_answer(
     json!([{"request": 3, "hang": true}]), 3,
     "interrupted; VM 100 'web-1' on node 'pve1' may or may not be in the making",
-    "the same command with --ensure goes on with it",
+    "run the same command with --ensure to resume",
     1,
 )]
 #[case::while_the_clone_runs(
     json!([]), 6,
     "interrupted; the clone to VM 100 'web-1' on node 'pve1' is still running",
-    "the same command with --ensure goes on with it; to wait only: homelab proxmox task wait \
-     'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'",
+    "run the same command with --ensure to resume; to wait only: homelab proxmox task wait \
+     'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'; to cancel the clone: 'Stop' in the web \
+     interface's task list, or, as root on node 'pve1': pvesh delete \
+     '/nodes/pve1/tasks/UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'",
     1,
 )]
 fn a_run_says_what_goes_on_without_it(
@@ -79,8 +81,8 @@ fn a_script_reads_it_too() {
     run.signal(Signal::TERM);
     let expected = concat!(
         r#"{"error":{"kind":"interrupted","message":"interrupted; VM 100 'web-1' on node 'pve1' "#,
-        r#"may or may not be in the making","hint":"the same command with --ensure goes on with "#,
-        r#"it","vmid":100,"upid":null,"node":"pve1","started":"unknown"}}"#,
+        r#"may or may not be in the making","hint":"run the same command with --ensure to "#,
+        r#"resume","vmid":100,"upid":null,"node":"pve1","started":"unknown"}}"#,
         "\n"
     );
     let seen = run.wait();

@@ -80,7 +80,7 @@ fn waiting_for_the_first_run_takes_no_longer_than_the_budget() {
         "{CREATING}Waiting for another run that makes the same VM...\n\
          Failed to create VM: Timed out after 0.2 s; waiting for process {}, which is making VM \
          'web-1'\n\
-         Hint: the same command with --ensure goes on with it\n",
+         Hint: run the same command with --ensure to resume\n",
         process::id()
     );
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));

@@ -6,6 +6,7 @@
 //! - `addresses`: what guest agents report, of many VMs and of one that moves
 //! - `ledger`: the files in which runs on one host leave records for each other
 //! - `interrupted`: Ctrl-C and `kill`
+//! - `outages`: a server that stops answering while a run waits
 //! - `terminal`: the line that changes, and what is left of it
 //! - `trust`: TLS with the right and the wrong server, for each way to trust one
 //! - `hosts`: several hosts, some of them dead
@@ -44,6 +45,7 @@ mod house;
 mod interrupted;
 mod ledger;
 mod limits;
+mod outages;
 mod proxies;
 mod readme;
 mod recorded;

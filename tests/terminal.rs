@@ -3,6 +3,7 @@
 mod frame;
 mod interrupted;
 mod narrower;
+mod outage;
 mod session;
 mod silent;
 

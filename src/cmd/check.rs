@@ -145,6 +145,7 @@ fn check_server(
     let server = Server {
         pve: &pve,
         budget: Budget::for_one_try(&session.clock),
+        progress: session.progress(),
     };
     check_quorum(&hosts, tell);
     let guests = Guests::read(server, &|_| true).map_err(failed("guests"))?;

@@ -33,8 +33,9 @@ pub fn run(session: &Session, words: &TaskWait) -> Result<Success, Failure> {
     let server = Server {
         pve: &pve,
         budget: session.budget(words.timeout, words.poll_interval),
+        progress: session.progress(),
     };
-    let ended = wait(server, upid, true, session.progress());
+    let ended = wait(server, upid, true);
     let ended = ended.map_err(|gave_up| not_seen(upid, gave_up, words.timeout.0.as_secs_f64()))?;
     session.progress().at(Stage::Ended(upid.clone()));
     let warnings = match &ended.status {

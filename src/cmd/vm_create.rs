@@ -49,10 +49,10 @@ pub fn run(session: &Session, words: &VmCreate) -> Result<Success, Failure> {
         server: Server {
             pve: &pve,
             budget: session.budget(words.timeout, words.poll_interval),
+            progress: session.progress(),
         },
         hosts: hosts.map(|endpoint| endpoint.host.to_string()).collect(),
         state: &state,
-        progress: session.progress(),
     })?;
     let Vm { vmid, name, node } = &existing.vm;
     let addresses = existing.addresses.as_ref();

@@ -30,7 +30,7 @@ impl Attempt<'_> {
             // Who names the VMID knows which VM is meant, even if another one has its name.
             let (name, doubts) = (&self.run.order.name, self.doubts());
             let warning = format!("another VM may be named '{name}': {doubts}");
-            self.run.progress.warning(&warning);
+            self.run.progress().warning(&warning);
         }
         let template = self.find_template()?;
         self.check_template(&template)?;
@@ -100,7 +100,7 @@ impl Attempt<'_> {
             _ if error.delivery() == Delivery::Unknown => {
                 let vmid = vm.vmid;
                 if self.is_first(format!("lost answer {vmid}")) {
-                    self.run.progress.note(&format!(
+                    self.run.progress().note(&format!(
                         "No answer to the clone ({error}); looking what becomes of VM {vmid}..."
                     ));
                 }
@@ -160,7 +160,7 @@ impl Attempt<'_> {
                     && is_first
                 {
                     let note = format!("Trying again until this passes: {words}");
-                    self.run.progress.note(&note);
+                    self.run.progress().note(&note);
                 }
                 self.back_off.pause()
             }
@@ -208,7 +208,7 @@ impl Attempt<'_> {
                 None => "; trying another one...",
                 Some(_) => "",
             };
-            self.run.progress.note(&format!("{lost}{more}"));
+            self.run.progress().note(&format!("{lost}{more}"));
         }
         if is_lost && !self.cloning.is_taken_over {
             self.choice.lost(vmid);
@@ -216,7 +216,7 @@ impl Attempt<'_> {
         if may_come && !is_lost {
             let warning =
                 format!("the clone to VM {vmid}, which got no answer, may still be created");
-            self.run.progress.warning(&warning);
+            self.run.progress().warning(&warning);
         }
         self.cloning = Cloning::default();
         self.view = View::default();
@@ -237,7 +237,7 @@ impl Attempt<'_> {
             Record::None | Record::Finished(_) => Existing::found(vm, config),
             Record::Created(_) => {
                 let note = format!("Resuming VM {}, which an earlier run created...", vm.vmid);
-                self.run.progress.note(&note);
+                self.run.progress().note(&note);
                 self.existing(vm, config)
             }
             Record::Asked(..) => {

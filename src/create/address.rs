@@ -369,7 +369,7 @@ mod tests {
         assert_ended(story, expected);
     }
 
-    const SLOW: &str = "; the same command with --ensure goes on with it, with a longer --timeout if it \
+    const SLOW: &str = "; run the same command with --ensure to resume, with a longer --timeout if it \
                         starts slowly";
 
     #[rstest]

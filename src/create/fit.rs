@@ -83,7 +83,7 @@ pub const AGENT_OFF: &str = "if it is installed in the guest, --set agent=1 enab
 pub fn tell_if_elsewhere(run: &Run, vm: &Vm) {
     let target = run.order.options.target.as_ref();
     if let Some(target) = target.filter(|target| **target != vm.node) {
-        run.progress.note(&format!(
+        run.progress().note(&format!(
             "{vm} stays there, though --node asks for '{target}'; to move it, on node '{}': qm migrate {} \
              {}",
             vm.node,
@@ -104,7 +104,7 @@ pub fn tell_if_from_another_template(run: &Run, vm: &Vm, record: &Record) {
         && name != asked
         && vmid.to_string() != *asked
     {
-        run.progress.note(&format!(
+        run.progress().note(&format!(
             "{vm} was created from template {vmid} '{name}' and stays so, though '{asked}' was asked for"
         ));
     }
@@ -113,7 +113,7 @@ pub fn tell_if_from_another_template(run: &Run, vm: &Vm, record: &Record) {
 /// A password among the arguments is warned of each time: other users can see it each time.
 pub fn warn_of_exposed_password(run: &Run) {
     if run.order.setup.settings.exposes_password() {
-        run.progress.warning(
+        run.progress().warning(
             "every user of this machine can see the password in --set cipassword=…; --set \
              cipassword=@FILE reads it from a file",
         );
@@ -129,7 +129,7 @@ fn warn_of_ineffective(
     for mut ineffective in run.order.setup.settings.ineffective(config) {
         ineffective.keys.retain(|key| is_meant(key));
         if !ineffective.keys.is_empty() {
-            run.progress.warning(&ineffective.warning(of));
+            run.progress().warning(&ineffective.warning(of));
         }
     }
 }

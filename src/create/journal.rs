@@ -21,7 +21,7 @@ impl Drop for Journal<'_> {
     /// Not while a signal is answered: its answer may remove the file too, and the path be another run's
     /// by then.
     fn drop(&mut self) {
-        let _stage = self.run.progress.stage();
+        let _stage = self.run.progress().stage();
         self.ledger = Ledger::without_file();
     }
 }
@@ -37,11 +37,11 @@ impl<'r> Journal<'r> {
                 Ok(Lock::Ours(ledger, written)) => Ok(Look::Done((ledger, written))),
                 Ok(Lock::HeldBy(process)) if run.order.ensure => {
                     if holder.is_none() {
-                        run.progress
+                        run.progress()
                             .note("Waiting for another run that makes the same VM...");
                     }
                     holder = Some(process);
-                    run.progress.at(Stage::BehindAnotherRun(process));
+                    run.progress().at(Stage::BehindAnotherRun(process));
                     Ok(Look::NotYet)
                 }
                 // It is just about to say who it is.
@@ -61,7 +61,7 @@ impl<'r> Journal<'r> {
                 held(&run.order.name, holder.flatten(), Some(seconds))
             }
         })?;
-        run.progress.at(Stage::NothingStarted);
+        run.progress().at(Stage::NothingStarted);
         let mut journal = Journal { run, ledger };
         match journal.ledger.record() {
             Record::Asked(begun, _) if !run.is_of_this_cluster(&begun.hosts) => {
@@ -69,7 +69,7 @@ impl<'r> Journal<'r> {
                 return Err(begun_elsewhere(&vm, &begun.hosts, journal.path()));
             }
             Record::Asked(begun, _) => {
-                run.progress
+                run.progress()
                     .at(Stage::Undecided(run.vm(begun.vmid, &begun.node)));
                 // It is clear which VMID is meant, so nothing need be written down about it.
                 journal.warn_of(written);
@@ -100,7 +100,7 @@ impl<'r> Journal<'r> {
     /// is not recorded could never be found again.
     pub fn announce(&mut self, intent: Intent) -> Result<(), Failure> {
         let stage = Stage::Undecided(self.run.vm(intent.vmid, &intent.node));
-        self.run.progress.at(stage);
+        self.run.progress().at(stage);
         if self.record().intent() != Some(&intent) {
             let written = self.ledger.write(Event::Intent(intent));
             written.or_else(|error| self.go_without(&error))?;
@@ -110,7 +110,7 @@ impl<'r> Journal<'r> {
 
     /// Records an event, and tells what is certain from then on.
     pub fn tell(&mut self, event: Event, stage: Stage) {
-        self.run.progress.at(stage);
+        self.run.progress().at(stage);
         let written = self.ledger.write(event);
         self.warn_of(written);
     }
@@ -137,7 +137,7 @@ impl<'r> Journal<'r> {
     /// What cannot be written down any more changes nothing at the server.
     fn warn_of(&self, written: Result<(), ledger::Error>) {
         if let Err(error) = written {
-            self.run.progress.warning(&chain(&error));
+            self.run.progress().warning(&chain(&error));
         }
     }
 
@@ -147,7 +147,7 @@ impl<'r> Journal<'r> {
         if self.run.order.ensure && self.run.order.vmid.is_none() {
             return Err(no_ledger(source));
         }
-        self.run.progress.warning(&format!(
+        self.run.progress().warning(&format!(
             "other runs on this host will not know of this one: {}",
             chain(source)
         ));

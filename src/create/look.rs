@@ -62,13 +62,13 @@ impl<'r> Attempt<'r> {
         };
         if self.run.order.ensure && Owner::of(&sight) == Owner::InTheMaking {
             let stage = self.stage_unless_given_up(Stage::Inspecting(vm.clone()));
-            self.run.progress.at(stage);
+            self.run.progress().at(stage);
             let running = self.running_clone(&sight, Some(&template), vm.vmid);
             self.view.running =
                 running.map_err(|source| not_read("cannot list the clones", source))?;
             if self.is_first("namesake") {
                 let note = format!("Waiting for whoever is making VM {}...", vm.vmid);
-                self.run.progress.note(&note);
+                self.run.progress().note(&note);
             }
         }
         self.view.vm = Some(vm);
@@ -100,7 +100,7 @@ impl<'r> Attempt<'r> {
             let found = read.and_then(|()| self.find_template_of(begun));
             found.map_err(|error| self.before_seen_again(error))?;
             if self.differences(begun).is_empty() {
-                self.run.progress.note(&format!(
+                self.run.progress().note(&format!(
                     "An earlier run has begun to make VM {}; seeing that to its end...",
                     vm.vmid
                 ));
@@ -133,7 +133,7 @@ impl<'r> Attempt<'r> {
             self.view.saw(None, now);
             return Ok(());
         }
-        self.run.progress.at(Stage::Undecided(vm.clone()));
+        self.run.progress().at(Stage::Undecided(vm.clone()));
         let template = self.template.as_ref();
         let template = template.filter(|template| template.vmid == begun.template);
         self.look_at(&vm, template.cloned().as_ref(), true)
@@ -152,7 +152,7 @@ impl<'r> Attempt<'r> {
         is_finished: bool,
     ) -> Result<(), Failure> {
         let vm = self.vm_of(begun);
-        self.run.progress.at(Stage::Inspecting(vm.clone()));
+        self.run.progress().at(Stage::Inspecting(vm.clone()));
         self.look_at(&vm, None, false)
             .map_err(|source| created_unseen(&vm, None, Some(&source)))?;
         if !is_finished && matches!(self.view.sight, Some(Sight::Ours(..))) {
@@ -166,11 +166,11 @@ impl<'r> Attempt<'r> {
 
     /// Polls the clone's task until it has ended.
     fn watch_task(&mut self, vm: &Vm, upid: Upid) -> Result<(), Failure> {
-        let (server, progress) = (self.run.server, self.run.progress);
+        let (server, progress) = (self.run.server, self.run.progress());
         let stage = Stage::Cloning(vm.clone(), upid.clone());
         progress.at(stage.clone());
         progress.cloning(|| self.count_disks());
-        let waited = task::wait(server, &upid, !self.cloning.is_taken_over, progress);
+        let waited = task::wait(server, &upid, !self.cloning.is_taken_over);
         self.cloning.is_watched = true;
         let Ended {
             status,
@@ -205,7 +205,7 @@ impl<'r> Attempt<'r> {
     }
 
     fn task_ended(&mut self, vm: &Vm, upid: Upid, status: ExitStatus) {
-        let (server, progress) = (self.run.server, self.run.progress);
+        let (server, progress) = (self.run.server, self.run.progress());
         let is_taken_over = self.cloning.is_taken_over;
         self.cloning.answer = match status {
             ExitStatus::Ok | ExitStatus::Warnings(_) => {
@@ -322,7 +322,7 @@ impl<'r> Attempt<'r> {
         let template = template.clone();
         self.other_templates = others;
         if let Some(warning) = &warning {
-            self.run.progress.warning(warning);
+            self.run.progress().warning(warning);
         }
         self.template = Some(template.clone());
         Ok(template)

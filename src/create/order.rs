@@ -78,11 +78,14 @@ pub struct Run<'a> {
     pub hosts: Vec<String>,
     /// The directory of the ledger.
     pub state: &'a Path,
-    /// Reports what is done, and what is certain.
-    pub progress: &'a Progress,
 }
 
 impl Run<'_> {
+    /// Reports what is done, and what is certain.
+    pub fn progress(&self) -> &Progress {
+        self.server.progress
+    }
+
     /// The VM that is asked for, at this place.
     pub fn vm(&self, vmid: Vmid, node: &Node) -> Vm {
         Vm {

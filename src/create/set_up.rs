@@ -43,7 +43,6 @@ fn take_steps(
     let mask = |words| setup.settings.masked_in(words);
     let engine = Engine {
         server: run.server,
-        progress: run.progress,
         mask: &mask,
         pool: run.order.options.pool.as_ref(),
     };
@@ -73,7 +72,7 @@ fn take_steps(
             let finished = Event::Finished(existing.vm.vmid);
             attempt.journal.tell(finished, stage);
         }
-        _ => run.progress.at(stage),
+        _ => run.progress().at(stage),
     }
     Ok(existing)
 }
@@ -122,7 +121,10 @@ fn configure(
     for (key, wanted) in kept {
         let hash = note.hashes.get(key);
         if hash.is_some_and(|hash| !wanted.has_hash(hash)) {
-            engine.progress.warning(&not_changed(key, &existing.vm));
+            engine
+                .server
+                .progress
+                .warning(&not_changed(key, &existing.vm));
         }
     }
     let hashes: Vec<_> = sent

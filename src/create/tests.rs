@@ -46,11 +46,11 @@ fn create_at(server: &ServerGuard) -> Seen {
                 total: words.timeout.0,
                 interval: words.poll_interval.0,
             },
+            progress: &Progress::new(Verbosity::Quiet),
         },
         hosts: vec!["pve.lan:8006".into()],
         // There can be no ledger, which a run without --ensure does not need.
         state: Path::new("/dev/null/state"),
-        progress: &Progress::new(Verbosity::Quiet),
     });
     Seen {
         ended,

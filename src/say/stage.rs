@@ -182,7 +182,7 @@ impl Stage {
                 RESUME.to_owned()
             }
             Stage::SettingUp(unfinished) => unfinished.hint(),
-            Stage::Cloning(_, upid) => resume_or_wait(upid),
+            Stage::Cloning(_, upid) => format!("{}; {}", resume_or_wait(upid), how_to_cancel(upid)),
             Stage::Waiting(upid) => format!("to go on waiting: {}", task_wait(upid)),
             Stage::Ended(upid) => format!("to see how it ended: {}", task_wait(upid)),
             Stage::Done(_) => "nothing is left to do".to_owned(),
@@ -221,11 +221,22 @@ pub fn process_name(process: Option<u32>) -> String {
 }
 
 /// How to resume.
-pub const RESUME: &str = "the same command with --ensure goes on with it";
+pub const RESUME: &str = "run the same command with --ensure to resume";
 
 /// How to continue while a task is running.
 fn resume_or_wait(task: &Upid) -> String {
     format!("{RESUME}; to wait only: {}", task_wait(task))
+}
+
+/// How to cancel a running clone.
+fn how_to_cancel(task: &Upid) -> String {
+    let node = task.node();
+    let path = format!("/nodes/{node}/tasks/{}", task.as_str());
+    format!(
+        "to cancel the clone: 'Stop' in the web interface's task list, or, as root on node '{node}': \
+         pvesh delete {}",
+        word(&path)
+    )
 }
 
 fn task_wait(task: &Upid) -> String {

@@ -6,6 +6,7 @@
 //! - What goes on by itself is watched to the end: only a clear refusal ends it.
 
 use crate::pve::{self, Delivery, Met, Pve};
+use crate::ui::progress::Progress;
 use crate::wait::{Budget, Forgiven, GaveUp, Look, Patience};
 
 /// A server, and the time there is for repeating requests.
@@ -15,6 +16,8 @@ pub struct Server<'a> {
     pub pve: &'a Pve,
     /// Nothing is repeated once it is used up.
     pub budget: Budget<'a>,
+    /// Reports that it does not answer, and that it answers again.
+    pub progress: &'a Progress,
 }
 
 /// The result of one look among several.
@@ -34,7 +37,9 @@ impl Server<'_> {
         question: impl Fn(&Pve) -> Result<T, pve::Error>,
     ) -> Result<T, pve::Error> {
         let forgiven = self.forgiving(Purpose::Prepare);
-        self.budget.try_until_done(forgiven, || question(self.pve))
+        self.budget
+            .try_until_done(forgiven, || self.heard(question(self.pve)))
+            .inspect_err(|_| self.progress.gave_up())
     }
 
     /// Requests a change.
@@ -43,7 +48,9 @@ impl Server<'_> {
         request: impl Fn(&Pve) -> Result<T, pve::Error>,
     ) -> Result<T, pve::Error> {
         let forgiven = self.forgiving(Purpose::Change);
-        self.budget.try_until_done(forgiven, || request(self.pve))
+        self.budget
+            .try_until_done(forgiven, || self.heard(request(self.pve)))
+            .inspect_err(|_| self.progress.gave_up())
     }
 
     /// Looks until done. What `goes_on` by itself is watched whether or not it can be seen; else the looks
@@ -54,7 +61,9 @@ impl Server<'_> {
         mut look: impl FnMut(&Pve) -> Result<Look<T>, pve::Error>,
     ) -> Result<T, GaveUp<pve::Error>> {
         let forgiven = self.forgiving(Purpose::of_look(goes_on));
-        self.budget.look_until_done(forgiven, || look(self.pve))
+        self.budget
+            .look_until_done(forgiven, || self.heard(look(self.pve)))
+            .inspect_err(|_| self.progress.gave_up())
     }
 
     /// Judges one look among several that the caller takes, at something that goes on by itself or not.
@@ -65,7 +74,7 @@ impl Server<'_> {
         patience: &mut Patience,
         look: Result<T, pve::Error>,
     ) -> Result<Glance<T>, pve::Error> {
-        match look {
+        match self.heard(look) {
             Ok(seen) => {
                 *patience = Patience::default();
                 Ok(Glance::Saw(seen))
@@ -73,14 +82,64 @@ impl Server<'_> {
             Err(error) => match self.forgiving(Purpose::of_look(goes_on))(&error) {
                 Forgiven::AsIfNotLooked => Ok(Glance::CutShort(error)),
                 forgiven if patience.lasts(&self.budget, forgiven) => Ok(Glance::Failed(error)),
-                _ => Err(error),
+                _ => {
+                    self.progress.gave_up();
+                    Err(error)
+                }
             },
         }
     }
 
     fn forgiving(&self, purpose: Purpose) -> impl Fn(&pve::Error) -> Forgiven {
-        move |error| forgiven(purpose, error, self.pve.met())
+        move |error| {
+            let forgiven = forgiven(purpose, error, self.pve.met());
+            if forgiven != Forgiven::Not
+                && let Some((who, why)) = unanswered(error)
+            {
+                self.progress.no_answer(&who, &why);
+            }
+            forgiven
+        }
     }
+
+    /// Reports that the server answers, if it does.
+    fn heard<T>(&self, result: Result<T, pve::Error>) -> Result<T, pve::Error> {
+        if let Ok(_) | Err(pve::Error::Refused { .. }) = result {
+            self.progress.answered();
+        }
+        result
+    }
+}
+
+/// Which host or node has not answered, and why, if that is how a request failed.
+fn unanswered(error: &pve::Error) -> Option<(String, String)> {
+    use pve::Error::{LostBehind, NoAnswer, NoneReached, Undelivered, Unreachable, Unusable};
+
+    let who = match error {
+        Undelivered { behind, .. } | LostBehind { behind, .. } => match &behind.node {
+            Some(node) => format!("node '{node}'"),
+            None => behind.host.name().to_owned(),
+        },
+        Unreachable { host, .. }
+        | NoAnswer {
+            host,
+            cut_short: false,
+            ..
+        }
+        | Unusable {
+            host,
+            status: 502..=504,
+            ..
+        } => host.name().to_owned(),
+        NoneReached { .. } => return Some(("the cluster".to_owned(), error.to_string())),
+        _ => return None,
+    };
+    let why = match error {
+        NoAnswer { cause, .. } => cause.clone(),
+        error => error.without_host(),
+    };
+    let why = why.split(" (os error").next().unwrap_or_default();
+    Some((who, why.to_owned()))
 }
 
 /// What a request is for.

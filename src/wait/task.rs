@@ -3,7 +3,6 @@
 use crate::pve;
 use crate::pve::types::{ExitStatus, TaskStatus, Upid};
 use crate::say::shell::word;
-use crate::ui::progress::Progress;
 use crate::wait::server::Server;
 use crate::wait::{GaveUp, Look};
 
@@ -21,12 +20,7 @@ pub struct Ended {
 /// Polls a task until it has ended. Failed looks at one that `goes_on` are forgiven to the end, because it
 /// runs whether or not it can be seen. One that may belong to another token, or to a node that is gone, is
 /// given up after as long as a daemon takes to restart.
-pub fn wait(
-    server: Server,
-    upid: &Upid,
-    goes_on: bool,
-    progress: &Progress,
-) -> Result<Ended, GaveUp<pve::Error>> {
+pub fn wait(server: Server, upid: &Upid, goes_on: bool) -> Result<Ended, GaveUp<pve::Error>> {
     let mut before_first_look = true;
     let mut lines_read = 0;
     server.look(goes_on, |pve| {
@@ -37,7 +31,7 @@ pub fn wait(
             }));
         }
         before_first_look = false;
-        progress.follow_log(|| {
+        server.progress.follow_log(|| {
             // What cannot be read now is read with the next look.
             let lines = pve.task_log(upid, lines_read).unwrap_or_default();
             lines_read += lines.len();
