@@ -117,13 +117,13 @@ impl<'p> Guests<'p> {
     }
 
     /// The VMs of this name, as far as that is known without asking nodes.
-    pub fn vms_with_row_named(&self, name: &str) -> impl Iterator<Item = &Guest> {
+    pub fn vms_named_in_rows(&self, name: &str) -> impl Iterator<Item = &Guest> {
         let is_meant = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
         self.known().filter(is_meant)
     }
 
     /// The VMs that have this name in the list of their node. May ask nodes.
-    pub fn vms_behind_rows_named(&self, name: &str) -> impl Iterator<Item = &Guest> {
+    pub fn vms_named_on_nodes(&self, name: &str) -> impl Iterator<Item = &Guest> {
         let is_meant = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
         self.of_nodes().vms.values().filter(is_meant)
     }

@@ -7,7 +7,7 @@
 //! - What passes by itself is asked for again, with growing pauses; after a lost answer the configuration
 //!   is read before anything is asked again. So each request must have the same effect twice as once.
 
-use crate::guests::owner::Sight;
+use crate::guests::owner::VmidState;
 use crate::pve::types::{ExitStatus, Guest, Pool, Upid};
 use crate::pve::{self, Delivery, Pve, VmConfig};
 use crate::say::failure::{Failure, Kind, Started, chain, kind_of};
@@ -147,16 +147,16 @@ impl<'r> Taking<'r> {
         let until = budget.clock.elapsed() + budget.a_restart();
         let is_early = || budget.clock.elapsed() < until;
         let found = self.read(|pve, vm| {
-            Ok(match Sight::of(pve, vm, None)? {
-                Sight::Ours(vm, config) => Look::Done(Ok((vm, config))),
-                Sight::Anothers(guest) => Look::Done(Err(self.cause_of(pve, &guest)?)),
+            Ok(match VmidState::of(pve, vm, None)? {
+                VmidState::Ours(vm, config) => Look::Done(Ok((vm, config))),
+                VmidState::Another(guest) => Look::Done(Err(self.cause_of(pve, &guest)?)),
                 // This says which privilege is missing.
-                Sight::Hidden | Sight::Appeared if is_early() => {
+                VmidState::Hidden | VmidState::Appeared if is_early() => {
                     pve.vm_config(&vm.node, vm.vmid).map(|_| Look::NotYet)?
                 }
                 // The configuration of a new or moved VM may not have reached every node yet.
                 _ if is_early() => Look::NotYet,
-                Sight::InTheMaking { .. } => Look::Done(Err(Cause::Gone {
+                VmidState::BeingCreated { .. } => Look::Done(Err(Cause::Gone {
                     vmid_has: Some("a VM that is being created".to_owned()),
                 })),
                 _ => Look::Done(Err(Cause::Gone { vmid_has: None })),
@@ -372,7 +372,7 @@ impl<'r> Taking<'r> {
 
     fn tell_stage(&self) {
         let stage = Stage::SettingUp(self.unfinished.clone());
-        self.engine.server.progress.at(stage);
+        self.engine.server.progress.set_stage(stage);
     }
 }
 

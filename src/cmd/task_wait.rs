@@ -26,7 +26,7 @@ pub fn run(session: &Session, words: &TaskWait) -> Result<Success, Failure> {
     session.check_output_options("task wait")?;
     let upid = &words.upid;
     let access = session.configuration()?.access;
-    session.progress().at(Stage::Waiting(upid.clone()));
+    session.progress().set_stage(Stage::Waiting(upid.clone()));
     session.answer_signals(|| {});
     let pve = session.client(&access, Some(words.timeout.0));
     let pve = pve.map_err(|error| Failure::of_request(&error))?;
@@ -37,7 +37,7 @@ pub fn run(session: &Session, words: &TaskWait) -> Result<Success, Failure> {
     };
     let ended = wait(server, upid, true);
     let ended = ended.map_err(|gave_up| not_seen(upid, gave_up, words.timeout.0.as_secs_f64()))?;
-    session.progress().at(Stage::Ended(upid.clone()));
+    session.progress().set_stage(Stage::Ended(upid.clone()));
     let warnings = match &ended.status {
         ExitStatus::Ok => Vec::new(),
         ExitStatus::Warnings(_) => warnings(server, upid),

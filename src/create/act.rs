@@ -9,7 +9,7 @@ use super::failure::{
 use super::fit::{check_template, tell_if_elsewhere, tell_if_from_another_template};
 use super::half_made::half_made;
 use crate::guests::local_drives::local_drives;
-use crate::guests::owner::Sight;
+use crate::guests::owner::VmidState;
 use crate::guests::{Guests, listed};
 use crate::ledger::{Event, Intent, Record};
 use crate::pve::types::{Guest, Vmid};
@@ -193,7 +193,7 @@ impl Attempt<'_> {
         self.journal.tell(Event::Failed(vmid), stage);
         let lost = match (&self.view.sight, &self.cloning.answer) {
             _ if begun.is_none() => None,
-            (Some(Sight::Anothers(_)), _) => Some(format!("VMID {vmid} went to another guest")),
+            (Some(VmidState::Another(_)), _) => Some(format!("VMID {vmid} went to another guest")),
             (_, Answer::Taken(_)) if self.cloning.undecided => None,
             (_, Answer::Taken(words) | Answer::LeftOver(words)) => {
                 Some(format!("VMID {vmid} cannot be used ({words})"))
@@ -227,7 +227,7 @@ impl Attempt<'_> {
     pub fn take(&mut self) -> Option<Existing> {
         let record = self.journal.record().clone();
         let (vm, config) = match (self.view.sight.take(), record.intent()) {
-            (Some(Sight::Ours(vm, config)), _) => (vm, Some(config)),
+            (Some(VmidState::Ours(vm, config)), _) => (vm, Some(config)),
             (_, Some(intent)) => (self.vm_of(intent), None),
             (_, None) => return None,
         };
@@ -256,7 +256,7 @@ impl Attempt<'_> {
             Refusal::NameMayBeTaken => name_may_be_taken(&order.name, &self.doubts()),
             Refusal::Ambiguous => ambiguous(&order.name, &self.holders),
             Refusal::Exists => {
-                if let (Some(Sight::Ours(vm, config)), true) =
+                if let (Some(VmidState::Ours(vm, config)), true) =
                     (&self.view.sight, self.holders.is_empty())
                 {
                     let guest = config.clone().into_guest(vm.vmid, vm.node.clone());
@@ -267,9 +267,9 @@ impl Attempt<'_> {
             Refusal::VmidTaken(vmid) => {
                 let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
                 match &self.view.sight {
-                    Some(Sight::Anothers(guest)) => vmid_taken(vmid, Ok(guest)),
+                    Some(VmidState::Another(guest)) => vmid_taken(vmid, Ok(guest)),
                     Some(sight) => vmid_taken(vmid, row.ok_or(sight)),
-                    None => vmid_taken(vmid, row.ok_or(&Sight::Appeared)),
+                    None => vmid_taken(vmid, row.ok_or(&VmidState::Appeared)),
                 }
             }
             Refusal::AskedOtherwise(begun) => {
@@ -348,7 +348,7 @@ impl Attempt<'_> {
             _ => None,
         };
         let is_ours = matches!(self.journal.record(), Record::Asked(..));
-        let sight = self.view.sight.as_ref().unwrap_or(&Sight::Appeared);
+        let sight = self.view.sight.as_ref().unwrap_or(&VmidState::Appeared);
         let doubt = self.cloning.doubt.as_ref();
         half_made(vm, sight, is_ours, failed, doubt, self.journal.path())
     }
@@ -363,10 +363,10 @@ impl Attempt<'_> {
     pub fn time_is_up(&mut self) -> Failure {
         let seconds = self.run.server.budget.seconds();
         match (&self.view.sight, &self.view.running, &self.view.vm) {
-            (Some(Sight::InTheMaking { .. } | Sight::Appeared), None, Some(vm)) => {
+            (Some(VmidState::BeingCreated { .. } | VmidState::Appeared), None, Some(vm)) => {
                 return self.half_made(vm);
             }
-            (Some(Sight::InTheMaking { is_named: true }), Some(upid), Some(vm)) => {
+            (Some(VmidState::BeingCreated { is_named: true }), Some(upid), Some(vm)) => {
                 let stage = Stage::Cloning(vm.clone(), upid.clone());
                 return timed_out(seconds, &stage, None, None);
             }

@@ -8,7 +8,7 @@ use super::failure::{Doubt, before_seen_again, is_out_of_time, may_still_come, n
 use super::journal::Journal;
 use super::order::Run;
 use crate::guests::Guests;
-use crate::guests::owner::Sight;
+use crate::guests::owner::VmidState;
 use crate::guests::vmid::Choice;
 use crate::ledger::{Growth, Intent, Record};
 use crate::pve::types::{Guest, Upid};
@@ -80,7 +80,7 @@ pub struct View {
     /// The VM that it may be, where it was last looked for.
     pub vm: Option<Vm>,
     /// What the last good look found.
-    pub sight: Option<Sight>,
+    pub sight: Option<VmidState>,
     /// Why the last look failed, if it did.
     pub unseen: Option<Box<pve::Error>>,
     /// The clone that was running when the VM was first seen to be in the making.
@@ -260,7 +260,7 @@ impl<'r> Attempt<'r> {
 
 impl View {
     /// A look has worked at this time of the run; it found this, or there was nothing to look at.
-    pub fn saw(&mut self, sight: Option<Sight>, now: Duration) {
+    pub fn saw(&mut self, sight: Option<VmidState>, now: Duration) {
         self.sight = sight;
         self.is_blind = false;
         self.unseen = None;
@@ -287,14 +287,14 @@ impl View {
 
 impl Owner {
     /// What the decision table is told of a sight.
-    pub fn of(sight: &Sight) -> Owner {
+    pub fn of(sight: &VmidState) -> Owner {
         match sight {
-            Sight::Free => Owner::Free,
-            Sight::Ours(..) => Owner::Ours,
-            Sight::Anothers(_) => Owner::Anothers,
-            Sight::InTheMaking { .. } | Sight::Appeared => Owner::InTheMaking,
-            Sight::Incomplete(_) => Owner::Incomplete,
-            Sight::Hidden => Owner::Hidden,
+            VmidState::Free => Owner::Free,
+            VmidState::Ours(..) => Owner::Ours,
+            VmidState::Another(_) => Owner::Anothers,
+            VmidState::BeingCreated { .. } | VmidState::Appeared => Owner::InTheMaking,
+            VmidState::Incomplete(_) => Owner::Incomplete,
+            VmidState::Hidden => Owner::Hidden,
         }
     }
 }

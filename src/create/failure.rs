@@ -5,7 +5,7 @@ use std::path::Path;
 use snafu::Snafu;
 
 use super::order::{Order, Run};
-use crate::guests::owner::Sight;
+use crate::guests::owner::VmidState;
 use crate::guests::template::NotFound;
 use crate::ledger::{self, Intent, Mode};
 use crate::pve;
@@ -339,10 +339,10 @@ pub fn ambiguous(name: &VmName, holders: &[Guest]) -> Failure {
 }
 
 /// The VMID that was asked for is another guest's.
-pub fn vmid_taken(vmid: Vmid, guest: Result<&Guest, &Sight>) -> Failure {
+pub fn vmid_taken(vmid: Vmid, guest: Result<&Guest, &VmidState>) -> Failure {
     let by = match guest {
         Ok(guest) => guest.to_string(),
-        Err(Sight::Hidden) => "a guest that this token cannot see".to_owned(),
+        Err(VmidState::Hidden) => "a guest that this token cannot see".to_owned(),
         Err(_) => "a VM that is being made".to_owned(),
     };
     let words = format!("VMID {vmid} is taken by {by}");

@@ -3,20 +3,20 @@
 use std::path::Path;
 
 use super::failure::{Doubt, Failed, remove};
-use crate::guests::owner::Sight;
+use crate::guests::owner::VmidState;
 use crate::say::failure::{Failure, Kind, Started};
 use crate::say::hint::hint_for_task;
 use crate::say::vm::Vm;
 
-fn how_to_clear(vm: &Vm, sight: &Sight, path: Option<&Path>) -> String {
+fn how_to_clear(vm: &Vm, sight: &VmidState, path: Option<&Path>) -> String {
     let Vm { vmid, node, .. } = vm;
     match (sight, path) {
-        (Sight::Incomplete(_), Some(path)) => format!(
+        (VmidState::Incomplete(_), Some(path)) => format!(
             "it was changed since, or was left half made and unlocked; to take it as it is: {}, then the \
              same command with --ensure",
             remove(path)
         ),
-        (Sight::Incomplete(_), None) => format!(
+        (VmidState::Incomplete(_), None) => format!(
             "it was changed since, or was left half made and unlocked; the same command with --ensure and \
              --vmid {vmid} takes it as it is"
         ),
@@ -31,7 +31,7 @@ fn how_to_clear(vm: &Vm, sight: &Sight, path: Option<&Path>) -> String {
 /// A VM was left half made, or may have been. `is_ours` where this command has asked for it.
 pub fn half_made(
     vm: &Vm,
-    sight: &Sight,
+    sight: &VmidState,
     is_ours: bool,
     failed: Option<Failed>,
     doubt: Option<&Doubt>,
@@ -40,11 +40,11 @@ pub fn half_made(
     let Vm { vmid, node, .. } = vm;
     let unseen = "locked by a clone that this token cannot see, or half made";
     let words = match (sight, &failed) {
-        (Sight::Incomplete(disks), _) => format!("{vm} lacks what its template has: {disks}"),
-        (Sight::InTheMaking { is_named: true }, Some(_)) => {
+        (VmidState::Incomplete(disks), _) => format!("{vm} lacks what its template has: {disks}"),
+        (VmidState::BeingCreated { is_named: true }, Some(_)) => {
             format!("{vm} was left half made, and locked")
         }
-        (Sight::InTheMaking { is_named: true }, None) => format!("{vm} is {unseen}"),
+        (VmidState::BeingCreated { is_named: true }, None) => format!("{vm} is {unseen}"),
         (_, Some(_)) => {
             format!("VM {vmid} on node '{node}' was left half made, locked and without its name")
         }
@@ -58,7 +58,7 @@ pub fn half_made(
     }
     let is_named = !matches!(
         sight,
-        Sight::InTheMaking { is_named: false } | Sight::Appeared
+        VmidState::BeingCreated { is_named: false } | VmidState::Appeared
     );
     let started = match (is_named, is_ours) {
         _ if failed.is_some() => Started::Yes,

@@ -41,7 +41,7 @@ impl<'r> Journal<'r> {
                             .note("Waiting for another run that makes the same VM...");
                     }
                     holder = Some(process);
-                    run.progress().at(Stage::BehindAnotherRun(process));
+                    run.progress().set_stage(Stage::BehindAnotherRun(process));
                     Ok(Look::NotYet)
                 }
                 // It is just about to say who it is.
@@ -61,7 +61,7 @@ impl<'r> Journal<'r> {
                 held(&run.order.name, holder.flatten(), Some(seconds))
             }
         })?;
-        run.progress().at(Stage::NothingStarted);
+        run.progress().set_stage(Stage::NothingStarted);
         let mut journal = Journal { run, ledger };
         match journal.ledger.record() {
             Record::Asked(begun, _) if !run.is_of_this_cluster(&begun.hosts) => {
@@ -70,7 +70,7 @@ impl<'r> Journal<'r> {
             }
             Record::Asked(begun, _) => {
                 run.progress()
-                    .at(Stage::Undecided(run.vm(begun.vmid, &begun.node)));
+                    .set_stage(Stage::Undecided(run.vm(begun.vmid, &begun.node)));
                 // It is clear which VMID is meant, so nothing need be written down about it.
                 journal.warn_of(written);
                 return Ok(journal);
@@ -100,7 +100,7 @@ impl<'r> Journal<'r> {
     /// is not recorded could never be found again.
     pub fn announce(&mut self, intent: Intent) -> Result<(), Failure> {
         let stage = Stage::Undecided(self.run.vm(intent.vmid, &intent.node));
-        self.run.progress().at(stage);
+        self.run.progress().set_stage(stage);
         if self.record().intent() != Some(&intent) {
             let written = self.ledger.write(Event::Intent(intent));
             written.or_else(|error| self.go_without(&error))?;
@@ -110,7 +110,7 @@ impl<'r> Journal<'r> {
 
     /// Records an event, and tells what is certain from then on.
     pub fn tell(&mut self, event: Event, stage: Stage) {
-        self.run.progress().at(stage);
+        self.run.progress().set_stage(stage);
         let written = self.ledger.write(event);
         self.warn_of(written);
     }

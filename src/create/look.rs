@@ -5,7 +5,7 @@ use super::decide::{Answer, Lasting, Namesake, Owner};
 use super::failure::{
     Doubt, Failed, created_unseen, is_out_of_time, lost_sight, no_template, not_read, timed_out,
 };
-use crate::guests::owner::{Sight, may_run, running_clone};
+use crate::guests::owner::{VmidState, may_run, running_clone};
 use crate::guests::template::{Found, find_template};
 use crate::guests::{Doubt as Unread, Guests};
 use crate::ledger::{Intent, Record};
@@ -62,7 +62,7 @@ impl<'r> Attempt<'r> {
         };
         if self.run.order.ensure && Owner::of(&sight) == Owner::InTheMaking {
             let stage = self.stage_unless_given_up(Stage::Inspecting(vm.clone()));
-            self.run.progress().at(stage);
+            self.run.progress().set_stage(stage);
             let running = self.running_clone(&sight, Some(&template), vm.vmid);
             self.view.running =
                 running.map_err(|source| not_read("cannot list the clones", source))?;
@@ -78,14 +78,14 @@ impl<'r> Attempt<'r> {
     }
 
     /// Who has the VMID of `--vmid`: that the list does not show it says nothing.
-    fn look_at_choice(&self, vmid: Vmid, template: &Guest) -> Result<(Vm, Sight), Failure> {
+    fn look_at_choice(&self, vmid: Vmid, template: &Guest) -> Result<(Vm, VmidState), Failure> {
         let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
         let vm = self.run.vm(vmid, &row.unwrap_or(template).node);
         let sight = self.run.server.ask(|pve| {
             if row.is_none() && pve.is_free(vmid)? {
-                return Ok(Sight::Free);
+                return Ok(VmidState::Free);
             }
-            Sight::of(pve, &vm, None)
+            VmidState::of(pve, &vm, None)
         });
         let sight =
             sight.map_err(|source| not_read(format!("cannot tell who has VMID {vmid}"), source))?;
@@ -133,7 +133,7 @@ impl<'r> Attempt<'r> {
             self.view.saw(None, now);
             return Ok(());
         }
-        self.run.progress().at(Stage::Undecided(vm.clone()));
+        self.run.progress().set_stage(Stage::Undecided(vm.clone()));
         let template = self.template.as_ref();
         let template = template.filter(|template| template.vmid == begun.template);
         self.look_at(&vm, template.cloned().as_ref(), true)
@@ -152,10 +152,10 @@ impl<'r> Attempt<'r> {
         is_finished: bool,
     ) -> Result<(), Failure> {
         let vm = self.vm_of(begun);
-        self.run.progress().at(Stage::Inspecting(vm.clone()));
+        self.run.progress().set_stage(Stage::Inspecting(vm.clone()));
         self.look_at(&vm, None, false)
             .map_err(|source| created_unseen(&vm, None, Some(&source)))?;
-        if !is_finished && matches!(self.view.sight, Some(Sight::Ours(..))) {
+        if !is_finished && matches!(self.view.sight, Some(VmidState::Ours(..))) {
             let read = self.read_guests().map(drop);
             let found = read.and_then(|()| self.find_template_of(begun));
             found.map_err(|error| self.before_seen_again(error))?;
@@ -168,7 +168,7 @@ impl<'r> Attempt<'r> {
     fn watch_task(&mut self, vm: &Vm, upid: Upid) -> Result<(), Failure> {
         let (server, progress) = (self.run.server, self.run.progress());
         let stage = Stage::Cloning(vm.clone(), upid.clone());
-        progress.at(stage.clone());
+        progress.set_stage(stage.clone());
         progress.cloning(|| self.count_disks());
         let waited = task::wait(server, &upid, !self.cloning.is_taken_over);
         self.cloning.is_watched = true;
@@ -211,7 +211,7 @@ impl<'r> Attempt<'r> {
             ExitStatus::Ok | ExitStatus::Warnings(_) => {
                 if !is_taken_over {
                     let existing = self.existing(vm.clone(), None);
-                    progress.at(self.run.stage_of(existing));
+                    progress.set_stage(self.run.stage_of(existing));
                 }
                 // Read before it is recorded as created: if this run is killed, the next one reads them.
                 if let ExitStatus::Warnings(_) = status {
@@ -232,7 +232,7 @@ impl<'r> Attempt<'r> {
                 Answer::Unknown
             }
             ExitStatus::Failed(words) => {
-                progress.at(Stage::Undecided(vm.clone()));
+                progress.set_stage(Stage::Undecided(vm.clone()));
                 match self.answer_of(&words) {
                     Some(answer) => answer,
                     // How an earlier run's task has failed does not say what this one would do.
@@ -262,14 +262,14 @@ impl<'r> Attempt<'r> {
     ) -> Result<(), pve::Error> {
         let server = self.run.server;
         self.view.vm = Some(vm.clone());
-        let looked = Sight::of(server.pve, vm, template).and_then(|sight| {
+        let looked = VmidState::of(server.pve, vm, template).and_then(|sight| {
             let running = self.running_clone(&sight, template, vm.vmid)?;
             Ok((sight, running))
         });
         match server.glance(goes_on, &mut self.view.patience, looked)? {
             Glance::Saw((sight, running)) => {
                 // While a clone to a hidden VMID runs, nothing is settled.
-                if sight == Sight::Hidden && running.is_some() {
+                if sight == VmidState::Hidden && running.is_some() {
                     self.view.since = None;
                 }
                 self.view.running = running;
@@ -342,13 +342,13 @@ impl<'r> Attempt<'r> {
 
     /// The VMs that have the name indeed, at another VMID than `except`: a reused VMID keeps the dead
     /// guest's name in its row for seconds, and only the VM's configuration is the truth.
-    fn find_holders(&self, except: Option<Vmid>) -> Result<Vec<(Guest, Vm, Sight)>, Failure> {
+    fn find_holders(&self, except: Option<Vmid>) -> Result<Vec<(Guest, Vm, VmidState)>, Failure> {
         let name = &self.run.order.name;
         let holder = |guest: &Guest| {
             let vm = self.run.vm(guest.vmid, &guest.node);
             let sight = self.run.server.ask(|pve| {
-                let sight = Sight::of(pve, &vm, None)?;
-                if sight == Sight::Appeared {
+                let sight = VmidState::of(pve, &vm, None)?;
+                if sight == VmidState::Appeared {
                     // If that is still refused, its name cannot be told.
                     pve.vm_config(&vm.node, vm.vmid)?;
                 }
@@ -361,8 +361,8 @@ impl<'r> Attempt<'r> {
                 failure
             })?;
             let has_name = match sight {
-                Sight::Ours(..) | Sight::Appeared => true,
-                Sight::InTheMaking { is_named } => is_named,
+                VmidState::Ours(..) | VmidState::Appeared => true,
+                VmidState::BeingCreated { is_named } => is_named,
                 _ => false,
             };
             Ok(has_name.then(|| (guest.clone(), vm, sight)))
@@ -374,9 +374,9 @@ impl<'r> Attempt<'r> {
         let Some(guests) = &self.guests else {
             return Ok(Vec::new());
         };
-        let found: Vec<_> = holders(&mut guests.vms_with_row_named(name.as_str()))?;
+        let found: Vec<_> = holders(&mut guests.vms_named_in_rows(name.as_str()))?;
         if found.is_empty() {
-            return holders(&mut guests.vms_behind_rows_named(name.as_str()));
+            return holders(&mut guests.vms_named_on_nodes(name.as_str()));
         }
         Ok(found)
     }
@@ -408,7 +408,7 @@ impl<'r> Attempt<'r> {
     /// the VM was first seen to be in the making, as long as it runs.
     fn running_clone(
         &self,
-        sight: &Sight,
+        sight: &VmidState,
         template: Option<&Guest>,
         vmid: Vmid,
     ) -> Result<Option<Upid>, pve::Error> {

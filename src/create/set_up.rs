@@ -72,7 +72,7 @@ fn take_steps(
             let finished = Event::Finished(existing.vm.vmid);
             attempt.journal.tell(finished, stage);
         }
-        _ => run.progress().at(stage),
+        _ => run.progress().set_stage(stage),
     }
     Ok(existing)
 }

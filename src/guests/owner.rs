@@ -7,15 +7,15 @@ use crate::wait::server::is_no_such_task;
 
 /// What one look at a VMID finds, for whom a VM of some name is ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Sight {
+pub enum VmidState {
     /// No guest at all.
     Free,
     /// Our VM, whole, where it is now, with its configuration.
     Ours(Vm, VmConfig),
     /// Another guest.
-    Anothers(Guest),
+    Another(Guest),
     /// A VM that a clone works on, or has left so. Without a name it may become anybody's.
-    InTheMaking {
+    BeingCreated {
         /// Whether it has our name already.
         is_named: bool,
     },
@@ -27,33 +27,33 @@ pub enum Sight {
     Hidden,
 }
 
-impl Sight {
+impl VmidState {
     /// One look. `template` is given for a VM that this program has asked for: it must have that
     /// template's disks. A row is never believed: a reused VMID has the dead guest's name there. But it
     /// tells where a VM is now that was moved, be it from a node that does not answer any more.
-    pub fn of(pve: &Pve, vm: &Vm, template: Option<&Guest>) -> Result<Sight, pve::Error> {
-        let judge = |config, node: &Node| Sight::of_config(pve, vm, template, config, node);
+    pub fn of(pve: &Pve, vm: &Vm, template: Option<&Guest>) -> Result<VmidState, pve::Error> {
+        let judge = |config, node: &Node| VmidState::of_config(pve, vm, template, config, node);
         let failure = match pve.vm_config(&vm.node, vm.vmid) {
             Ok(Some(config)) => return judge(config, &vm.node),
             Ok(None) => None,
             Err(error) => Some(error),
         };
         if pve.is_free(vm.vmid)? {
-            return Ok(Sight::Free);
+            return Ok(VmidState::Free);
         }
         let may_not_see = matches!(failure, Some(pve::Error::Refused { status: 403, .. }));
         let guest = pve.guests(&|guest| guest.vmid == vm.vmid)?.guests.pop();
         match (guest, failure) {
-            (Some(guest), _) if guest.is_container() => Ok(Sight::Anothers(guest)),
+            (Some(guest), _) if guest.is_container() => Ok(VmidState::Another(guest)),
             (Some(guest), _) if guest.node != vm.node => {
                 match pve.vm_config(&guest.node, vm.vmid)? {
                     Some(config) => judge(config, &guest.node),
-                    None => Ok(Sight::Appeared),
+                    None => Ok(VmidState::Appeared),
                 }
             }
-            (None, failure) if may_not_see || failure.is_none() => Ok(Sight::Hidden),
+            (None, failure) if may_not_see || failure.is_none() => Ok(VmidState::Hidden),
             (_, Some(failure)) if !may_not_see => Err(failure),
-            _ => Ok(Sight::Appeared),
+            _ => Ok(VmidState::Appeared),
         }
     }
 
@@ -63,15 +63,15 @@ impl Sight {
         template: Option<&Guest>,
         config: VmConfig,
         node: &Node,
-    ) -> Result<Sight, pve::Error> {
+    ) -> Result<VmidState, pve::Error> {
         let is_named = config.name.as_deref() == Some(vm.name.as_str());
         // What is being made may fail and be gone, and then the VMID is not another's for good.
         if config.is_being_made() {
-            return Ok(Sight::InTheMaking { is_named });
+            return Ok(VmidState::BeingCreated { is_named });
         }
         if config.template || !is_named {
             let guest = config.into_guest(vm.vmid, node.clone());
-            return Ok(Sight::Anothers(guest));
+            return Ok(VmidState::Another(guest));
         }
         let template = match template {
             Some(Guest { vmid, node, .. }) => pve.vm_config(node, *vmid)?,
@@ -87,9 +87,9 @@ impl Sight {
                 node: node.clone(),
                 ..vm.clone()
             };
-            Sight::Ours(vm, config)
+            VmidState::Ours(vm, config)
         } else {
-            Sight::Incomplete(missing)
+            VmidState::Incomplete(missing)
         })
     }
 }

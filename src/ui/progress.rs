@@ -51,7 +51,7 @@ impl Progress {
         }
     }
 
-    /// What is certain now. While the returned guard is held, [`Progress::at`] waits.
+    /// What is certain now. While the returned guard is held, [`Progress::set_stage`] waits.
     pub fn stage(&self) -> MutexGuard<'_, Stage> {
         lock(&self.stage)
     }
@@ -67,7 +67,7 @@ impl Progress {
     }
 
     /// Sets what is certain from now on, if the run should end before the next call.
-    pub fn at(&self, stage: Stage) {
+    pub fn set_stage(&self, stage: Stage) {
         *self.stage() = stage;
     }
 
