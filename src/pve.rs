@@ -27,7 +27,7 @@ pub use self::http::connection::Endpoint;
 pub use self::http::error::{Behind, Delivery, Error, Unreached, is_no_quorum};
 pub use self::http::host::{Host, parse_hosts, parse_port, parse_urls};
 pub use self::http::proxy::Proxy;
-pub use self::http::{Access, Event, Met, Presented, Pve, escaped};
+pub use self::http::{Access, Contact, Event, Presented, Pve, escaped};
 pub use self::interfaces::{
     Address, Addresses, AgentError, Card, Family, Interface, Reason, Report, addresses,
 };
@@ -124,8 +124,12 @@ impl Pve {
     pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
         match self.get(&of_vm(node, vmid, "config"), "a VM's configuration") {
             Err(Error::Refused {
-                status: 500, words, ..
-            }) if words.starts_with("Configuration file") && words.ends_with("does not exist") => {
+                status: 500,
+                message,
+                ..
+            }) if message.starts_with("Configuration file")
+                && message.ends_with("does not exist") =>
+            {
                 Ok(None)
             }
             other => other.map(Some),
@@ -151,8 +155,10 @@ impl Pve {
         let path = format!("/cluster/nextid?vmid={vmid}");
         match self.read(&path, false, |_| Ok(true)) {
             Err(Error::Refused {
-                status: 400, words, ..
-            }) if words.contains("already exists") => Ok(false),
+                status: 400,
+                message,
+                ..
+            }) if message.contains("already exists") => Ok(false),
             other => other,
         }
     }
@@ -241,8 +247,10 @@ impl Pve {
         match self.get(&path, "a guest's interfaces") {
             Ok(Answer { result }) => Ok(result),
             Err(Error::Refused {
-                status: 500, words, ..
-            }) => Ok(Report::Unavailable(words)),
+                status: 500,
+                message,
+                ..
+            }) => Ok(Report::Unavailable(message)),
             Err(error) => Err(error),
         }
     }

@@ -293,7 +293,7 @@ impl<'r> Taking<'r> {
     }
 
     fn masked(&self, error: pve::Error) -> pve::Error {
-        error.map_words(self.engine.mask)
+        error.map_message(self.engine.mask)
     }
 
     fn ask(&mut self, request: &Request) -> Result<Outcome, Cause> {
@@ -307,7 +307,7 @@ impl<'r> Taking<'r> {
             Err(error) => self.masked(error),
         };
         let refused = match &error {
-            pve::Error::Refused { words, .. } => self.temporary(words),
+            pve::Error::Refused { message, .. } => self.temporary(message),
             pve::Error::NoQuorum {
                 is_another_left: true,
                 ..

@@ -110,8 +110,8 @@ impl Attempt<'_> {
                 });
                 Answer::Unknown
             }
-            pve::Error::Refused { words, .. } => {
-                let answer = self.answer_of(words);
+            pve::Error::Refused { message, .. } => {
+                let answer = self.answer_of(message);
                 answer.unwrap_or_else(|| Answer::Refused(Box::new(error)))
             }
             pve::Error::NoQuorum {

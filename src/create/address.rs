@@ -119,7 +119,7 @@ impl Wait<'_> {
 
     fn judge_error(&mut self, error: &AgentError, now: Duration) -> Look<Ended> {
         let hint = hint_for_agent(error);
-        let words = format!("its guest agent says: {}", error.words);
+        let words = format!("its guest agent says: {}", error.message);
         let is_final = match error.reason {
             Reason::Disabled | Reason::Unknown => true,
             Reason::Frozen => false,

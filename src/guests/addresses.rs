@@ -31,7 +31,7 @@ pub fn find_addresses(pve: &Pve, vms: &[&Guest], from: &[IpFrom]) -> Found {
     let found = Mutex::new(Found::default());
     thread::scope(|scope| {
         for _ in 0..AT_ONCE.min(running.len()) {
-            let pve = pve.another();
+            let pve = pve.duplicate();
             let (next, found, running) = (&next, &found, &running);
             scope.spawn(move || {
                 while let Some(vm) = running.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -68,7 +68,7 @@ fn addresses_of(pve: &Pve, vm: &Guest, from: &[IpFrom]) -> Result<Addresses, Str
         }
         Report::Refused(error) => Err(format!(
             "its guest agent says: {}; {}",
-            error.words,
+            error.message,
             hint_for_agent(&error)
         )),
         Report::Unavailable(_) => Ok(Addresses::default()),

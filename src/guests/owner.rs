@@ -66,7 +66,7 @@ impl VmidState {
     ) -> Result<VmidState, pve::Error> {
         let is_named = config.name.as_deref() == Some(vm.name.as_str());
         // What is being made may fail and be gone, and then the VMID is not another's for good.
-        if config.is_being_made() {
+        if config.is_being_created() {
             return Ok(VmidState::BeingCreated { is_named });
         }
         if config.template || !is_named {

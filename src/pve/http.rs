@@ -62,7 +62,7 @@ pub type Observer = Box<dyn Fn(Event) + Send>;
 
 /// How far the servers have accepted this client.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Met {
+pub enum Contact {
     /// No server has answered yet as Proxmox VE does.
     NotYet,
     /// A server has answered.
@@ -79,7 +79,7 @@ pub struct Pve {
     connections: Vec<Connection>,
     /// The one to ask first: whose host answered last, or the next one if that did not answer.
     first: Cell<usize>,
-    met: Cell<Met>,
+    contact: Cell<Contact>,
     observer: Observer,
     /// The hosts that the observer knows were passed over, and whether for distrust.
     passed_over: RefCell<BTreeSet<(Host, bool)>>,
@@ -110,7 +110,7 @@ impl Pve {
             deadline,
             connections: connections.collect(),
             first: Cell::new(0),
-            met: Cell::new(Met::NotYet),
+            contact: Cell::new(Contact::NotYet),
             observer: Box::new(|_| {}),
             passed_over: RefCell::default(),
             without_quorum: RefCell::default(),
@@ -124,11 +124,11 @@ impl Pve {
 
     /// Another client for another thread. It begins with the host that answered last, and has no
     /// observer.
-    pub fn another(&self) -> Pve {
+    pub fn duplicate(&self) -> Pve {
         Pve {
-            connections: self.connections.iter().map(Connection::another).collect(),
+            connections: self.connections.iter().map(Connection::duplicate).collect(),
             first: self.first.clone(),
-            met: self.met.clone(),
+            contact: self.contact.clone(),
             ..Pve::unchecked(&self.access, self.deadline)
         }
     }
@@ -139,8 +139,8 @@ impl Pve {
     }
 
     /// How far the servers have accepted this client since it was created.
-    pub fn met(&self) -> Met {
-        self.met.get()
+    pub fn contact(&self) -> Contact {
+        self.contact.get()
     }
 
     /// What the first host presented last, if it was asked over TLS.
@@ -202,11 +202,11 @@ impl Pve {
         read: impl FnOnce(&Answer) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let result = self.first_answer(request).and_then(|answer| read(&answer));
-        let met = result.as_ref().map_or_else(met, |_| Met::Accepted);
-        self.met.set(self.met.get().max(met));
+        let contact = result.as_ref().map_or_else(contact, |_| Contact::Accepted);
+        self.contact.set(self.contact.get().max(contact));
         result.map_err(|error| match error {
-            Error::Refused { words, .. } if request.is_change() && is_no_quorum(&words) => {
-                self.no_quorum(words)
+            Error::Refused { message, .. } if request.is_change() && is_no_quorum(&message) => {
+                self.no_quorum(message)
             }
             error => error,
         })
@@ -214,7 +214,7 @@ impl Pve {
 
     /// The host that answered has no quorum. From now on the next one is asked first, if it has not
     /// said so too.
-    fn no_quorum(&self, words: String) -> Error {
+    fn no_quorum(&self, message: String) -> Error {
         let (count, last) = (self.connections.len(), self.first.get());
         let mut without_quorum = self.without_quorum.borrow_mut();
         let is_new = without_quorum.insert(last);
@@ -226,7 +226,7 @@ impl Pve {
         let asked = asked.map(|index| self.connections[*index].endpoint.host.clone());
         let error = Error::NoQuorum {
             asked: asked.collect(),
-            words,
+            message,
             is_another_left: next.is_some(),
         };
         if let Some(next) = next {
@@ -326,15 +326,15 @@ impl Pve {
     }
 }
 
-fn met(error: &Error) -> Met {
+fn contact(error: &Error) -> Contact {
     match error {
-        Error::Refused { status, .. } if *status != 401 => Met::Accepted,
-        Error::Unexpected { .. } => Met::Accepted,
+        Error::Refused { status, .. } if *status != 401 => Contact::Accepted,
+        Error::Unexpected { .. } => Contact::Accepted,
         Error::Refused { .. } | Error::Undelivered { .. } | Error::LostBehind { .. } => {
-            Met::Answered
+            Contact::Answered
         }
-        Error::NoneReached { each } => each.iter().map(met).max().unwrap_or(Met::NotYet),
-        _ => Met::NotYet,
+        Error::NoneReached { each } => each.iter().map(contact).max().unwrap_or(Contact::NotYet),
+        _ => Contact::NotYet,
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Report {
     Interfaces(Vec<Interface>),
     /// The agent answered with an error.
     Refused(AgentError),
-    /// The server could not ask the agent, in its own words: the VM or the agent is not running.
+    /// The server could not ask the agent, in its own message: the VM or the agent is not running.
     Unavailable(String),
 }
 
@@ -37,8 +37,8 @@ pub struct Interface {
 pub struct AgentError {
     /// Why, as far as it can be told.
     pub reason: Reason,
-    /// In the agent's words.
-    pub words: String,
+    /// In the agent's message.
+    pub message: String,
 }
 
 /// Why a guest agent refuses a command.
@@ -82,21 +82,21 @@ impl From<&Value> for Interface {
 
 impl From<&Value> for AgentError {
     fn from(error: &Value) -> AgentError {
-        const WORDS_AT_MOST: usize = 300;
+        const MAX_MESSAGE_CHARS: usize = 300;
 
-        let words = error["desc"].as_str().map(str::trim);
-        let words = words.map_or_else(|| error.to_string(), str::to_owned);
-        let reason = if words.contains("frozen") {
+        let message = error["desc"].as_str().map(str::trim);
+        let message = message.map_or_else(|| error.to_string(), str::to_owned);
+        let reason = if message.contains("frozen") {
             Reason::Frozen
-        } else if words.contains("disabled") || words.contains("not allowed") {
+        } else if message.contains("disabled") || message.contains("not allowed") {
             Reason::Disabled
         } else if error["class"] == "CommandNotFound" {
             Reason::Unknown
         } else {
             Reason::Failed
         };
-        let words = words.chars().take(WORDS_AT_MOST).collect();
-        AgentError { reason, words }
+        let message = message.chars().take(MAX_MESSAGE_CHARS).collect();
+        AgentError { reason, message }
     }
 }
 
@@ -355,10 +355,10 @@ mod tests {
     fn an_error_of_the_agent_is_kept_in_its_own_words(
         #[case] error: Value,
         #[case] reason: Reason,
-        #[case] words: &str,
+        #[case] message: &str,
     ) {
-        let words = words.to_owned();
-        let expected = Report::Refused(AgentError { reason, words });
+        let message = message.to_owned();
+        let expected = Report::Refused(AgentError { reason, message });
         assert_eq!(Report::from(json!({"error": error})), expected);
     }
 }

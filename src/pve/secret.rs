@@ -72,10 +72,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The position of the first token's secret in `words`.
-pub fn find_secret(words: &str) -> Option<usize> {
-    (0..words.len()).find(|start| {
-        let text = words.get(*start..start + LENGTH);
+/// The position of the first token's secret in `message`.
+pub fn find_secret(message: &str) -> Option<usize> {
+    (0..message.len()).find(|start| {
+        let text = message.get(*start..start + LENGTH);
         text.is_some_and(|text| Secret::of_token(text).is_some())
     })
 }
@@ -86,12 +86,12 @@ pub fn find_secret(words: &str) -> Option<usize> {
 pub struct Masked(String);
 
 impl<T: Into<String>> From<T> for Masked {
-    fn from(words: T) -> Masked {
-        let mut words: String = words.into();
-        while let Some(start) = find_secret(&words) {
-            words.replace_range(start..start + LENGTH, "(secret)");
+    fn from(message: T) -> Masked {
+        let mut message: String = message.into();
+        while let Some(start) = find_secret(&message) {
+            message.replace_range(start..start + LENGTH, "(secret)");
         }
-        Masked(words)
+        Masked(message)
     }
 }
 

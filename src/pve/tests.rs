@@ -187,7 +187,7 @@ fn a_guest_agents_error_comes_with_status_200() {
     });
     let error = AgentError {
         reason: Reason::Disabled,
-        words: "Command guest-network-get-interfaces has been disabled".to_owned(),
+        message: "Command guest-network-get-interfaces has been disabled".to_owned(),
     };
     assert_eq!(report.unwrap(), Report::Refused(error));
 }
@@ -198,7 +198,7 @@ fn an_incomplete_vm_has_a_lock_and_lacks_its_disk() {
         pve.vm_config(&node("pve1"), Vmid(222))
     });
     let config = config.unwrap().unwrap();
-    assert!(config.is_being_made());
+    assert!(config.is_being_created());
     assert_eq!(
         (config.name.as_deref(), config.disks()),
         (Some("killed"), BTreeSet::new())

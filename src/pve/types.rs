@@ -274,7 +274,7 @@ impl fmt::Display for ExitStatus {
             ExitStatus::Ok => f.write_str("OK"),
             ExitStatus::Warnings(count) => write!(f, "WARNINGS: {count}"),
             ExitStatus::Unexpected => f.write_str("unexpected status"),
-            ExitStatus::Failed(words) => f.write_str(words),
+            ExitStatus::Failed(message) => f.write_str(message),
         }
     }
 }
@@ -426,7 +426,7 @@ mod tests {
 
     #[rstest]
     #[case::empty("")]
-    #[case::words("hello")]
+    #[case::message("hello")]
     #[case::no_node("UPID::000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:")]
     #[case::cut("UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000")]
     #[case::no_hex("UPID:pve1:xyz:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:")]

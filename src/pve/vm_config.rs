@@ -86,7 +86,7 @@ impl VmConfig {
 
     /// Whether a task is creating it, or has left it incomplete. All other locks are of operations
     /// on complete VMs.
-    pub fn is_being_made(&self) -> bool {
+    pub fn is_being_created(&self) -> bool {
         matches!(self.lock.as_deref(), Some("clone" | "create"))
     }
 

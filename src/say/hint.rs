@@ -33,9 +33,9 @@ pub fn hint_for_one_of(hosts: usize, error: &Error) -> Option<String> {
         Error::NoQuorum { .. } => NO_QUORUM.to_owned(),
         Error::Refused {
             status,
-            words,
+            message,
             token,
-        } => return refusal::for_refusal(*status, words, token),
+        } => return refusal::for_refusal(*status, message, token),
     })
 }
 
@@ -44,9 +44,9 @@ pub fn hint_for_clone(error: &Error, clone: &RefusedClone) -> Option<String> {
     match error {
         Error::Refused {
             status,
-            words,
+            message,
             token,
-        } => refusal::for_clone(*status, words, token, clone),
+        } => refusal::for_clone(*status, message, token, clone),
         error => hint_for(error),
     }
 }
@@ -56,9 +56,9 @@ pub fn hint_for_change(error: &Error, vm: &ChangedVm) -> Option<String> {
     match error {
         Error::Refused {
             status,
-            words,
+            message,
             token,
-        } => refusal::for_change(*status, words, token, vm),
+        } => refusal::for_change(*status, message, token, vm),
         error => hint_for(error),
     }
 }
@@ -135,7 +135,7 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
             let hint = "check the name (PROXMOX_HOST, --host); what this machine knows of it";
             return format!("{hint}: getent hosts {}", host.name());
         }
-        Unreached::Proxy { proxy, words } => return for_proxy(host, proxy, words),
+        Unreached::Proxy { proxy, message } => return for_proxy(host, proxy, message),
         Unreached::NotLoopback => "leave http:// out of the host, to speak TLS",
         Unreached::NotTls | Unreached::CutInTls => {
             "Proxmox VE speaks TLS on port 8006; check the port (PROXMOX_PORT, --host), which may be \

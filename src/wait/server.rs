@@ -5,7 +5,7 @@
 //! - A change is requested again only if the server certainly did not receive the request.
 //! - What goes on by itself is watched to the end: only a clear refusal ends it.
 
-use crate::pve::{self, Delivery, Met, Pve};
+use crate::pve::{self, Contact, Delivery, Pve};
 use crate::ui::progress::Progress;
 use crate::wait::{Budget, Forgiven, GaveUp, Look, Patience};
 
@@ -92,7 +92,7 @@ impl Server<'_> {
 
     fn forgiving(&self, purpose: Purpose) -> impl Fn(&pve::Error) -> Forgiven {
         move |error| {
-            let forgiven = forgiven(purpose, error, self.pve.met());
+            let forgiven = forgiven(purpose, error, self.pve.contact());
             if forgiven != Forgiven::Not
                 && let Some((who, why)) = unanswered(error)
             {
@@ -164,16 +164,16 @@ impl Purpose {
 }
 
 /// A server that has never answered is probably the wrong one; one that has may be restarting a daemon.
-fn forgiven(purpose: Purpose, error: &pve::Error, met: Met) -> Forgiven {
+fn forgiven(purpose: Purpose, error: &pve::Error, contact: Contact) -> Forgiven {
     use Purpose::{Change, Watch};
     use pve::Error::{
         LostBehind, NoAnswer, NoQuorum, NoTimeLeft, NoneReached, Refused, Tls, Undelivered,
         Unexpected, Unreachable, Untrusted, Unusable,
     };
 
-    let has_answered = met > Met::NotYet;
+    let has_answered = contact > Contact::NotYet;
     let passes = match (purpose, error) {
-        (_, Refused { status: 401, .. }) => met == Met::Accepted,
+        (_, Refused { status: 401, .. }) => contact == Contact::Accepted,
         (Change, _) => error.delivery() == Delivery::NotDelivered && has_answered,
         (_, NoTimeLeft { .. }) => return Forgiven::AsIfNotLooked,
         (_, NoAnswer { cut_short, .. }) if *cut_short => return Forgiven::AsIfNotLooked,
@@ -185,7 +185,7 @@ fn forgiven(purpose: Purpose, error: &pve::Error, met: Met) -> Forgiven {
         (_, Unreachable { .. } | Untrusted { .. }) => has_answered,
         (_, NoneReached { each }) => each
             .iter()
-            .any(|error| forgiven(purpose, error, met) == Forgiven::WhileADaemonRestarts),
+            .any(|error| forgiven(purpose, error, contact) == Forgiven::WhileADaemonRestarts),
         (_, Undelivered { .. } | LostBehind { .. } | NoAnswer { .. }) => true,
         (_, Unusable { status, .. }) => *status >= 500,
         (_, Refused { status, .. }) => *status == 500,
@@ -199,12 +199,12 @@ fn forgiven(purpose: Purpose, error: &pve::Error, met: Met) -> Forgiven {
 
 /// Whether the cluster has no node of the name that was asked for.
 pub fn is_unknown_node(error: &pve::Error) -> bool {
-    matches!(error, pve::Error::Refused { status: 500, words, .. } if words.starts_with("hostname lookup '"))
+    matches!(error, pve::Error::Refused { status: 500, message, .. } if message.starts_with("hostname lookup '"))
 }
 
 /// Whether the server does not know a task, or, after a restart, does not know it yet.
 pub fn is_no_such_task(error: &pve::Error) -> bool {
-    matches!(error, pve::Error::Refused { status: 400, words, .. } if words.contains("no such task"))
+    matches!(error, pve::Error::Refused { status: 400, message, .. } if message.contains("no such task"))
 }
 
 #[cfg(test)]
@@ -217,7 +217,7 @@ mod tests {
     fn refused(status: u16, words: &str) -> pve::Error {
         pve::Error::Refused {
             status,
-            words: words.to_owned(),
+            message: words.to_owned(),
             token: TokenId {
                 user: "root".to_owned(),
                 realm: "pam".to_owned(),
@@ -277,9 +277,9 @@ mod tests {
     const TO_THE_END: Forgiven = Forgiven::ToTheEnd;
     const NOT_LOOKED: Forgiven = Forgiven::AsIfNotLooked;
 
-    fn assert_forgiven(error: &pve::Error, met: Met, expected: [Forgiven; 3]) {
+    fn assert_forgiven(error: &pve::Error, contact: Contact, expected: [Forgiven; 3]) {
         let purposes = [Purpose::Prepare, Purpose::Change, Purpose::Watch];
-        let seen = purposes.map(|purpose| forgiven(purpose, error, met));
+        let seen = purposes.map(|purpose| forgiven(purpose, error, contact));
         assert_eq!(seen, expected);
     }
 
@@ -301,7 +301,7 @@ mod tests {
         #[case] error: pve::Error,
         #[case] expected: [Forgiven; 3],
     ) {
-        assert_forgiven(&error, Met::Accepted, expected);
+        assert_forgiven(&error, Contact::Accepted, expected);
     }
 
     #[rstest]
@@ -313,16 +313,16 @@ mod tests {
         #[case] error: pve::Error,
         #[case] expected: [Forgiven; 3],
     ) {
-        assert_forgiven(&error, Met::NotYet, expected);
+        assert_forgiven(&error, Contact::NotYet, expected);
     }
 
     #[rstest]
-    #[case::never_accepted(Met::Answered, NOT)]
-    #[case::accepted_before(Met::Accepted, AWHILE)]
+    #[case::never_accepted(Contact::Answered, NOT)]
+    #[case::accepted_before(Contact::Accepted, AWHILE)]
     fn a_token_that_was_accepted_does_not_become_wrong(
-        #[case] met: Met,
+        #[case] contact: Contact,
         #[case] expected: Forgiven,
     ) {
-        assert_forgiven(&refused(401, ""), met, [expected; 3]);
+        assert_forgiven(&refused(401, ""), contact, [expected; 3]);
     }
 }

@@ -9,7 +9,7 @@ use crate::pve::http::host::Host;
 use crate::pve::types::{Node, Token};
 
 /// Far more than the longest message of Proxmox VE; a longer one is another server's.
-const WORDS_AT_MOST: usize = 2000;
+const MAX_MESSAGE_CHARS: usize = 2000;
 
 /// An answer as it was received, except that the token's secret is masked.
 pub struct Answer<'a> {
@@ -34,7 +34,7 @@ impl Answer<'_> {
         if !(595..=599).contains(&status) {
             return Ok(self);
         }
-        let reason = excerpt(&self.reason, WORDS_AT_MOST);
+        let reason = excerpt(&self.reason, MAX_MESSAGE_CHARS);
         let (host, node) = (self.host.clone(), node_of(path));
         let behind = Behind { host, node };
         Err(match status {
@@ -83,16 +83,16 @@ impl Answer<'_> {
 
     /// The error for an answer that is not 200.
     fn refusal(&self) -> Error {
-        let words = match (self.status, serde_json::from_str(&self.body)) {
+        let message = match (self.status, serde_json::from_str(&self.body)) {
             (401, _) if self.body.is_empty() => self.reason.clone(),
-            (400 | 401 | 403 | 500 | 501, Ok(refusal)) => words_of(&refusal, &self.reason),
+            (400 | 401 | 403 | 500 | 501, Ok(refusal)) => message_of(&refusal, &self.reason),
             _ => return self.not_proxmox(),
         };
         // Masked again, for JSON can escape the secret; and before half of it is cut off.
-        let words = self.token.secret.masked_in(words);
+        let message = self.token.secret.masked_in(message);
         Error::Refused {
             status: self.status,
-            words: excerpt(&words, WORDS_AT_MOST),
+            message: excerpt(&message, MAX_MESSAGE_CHARS),
             token: self.token.id.clone(),
         }
     }
@@ -153,9 +153,9 @@ struct Envelope<'a> {
     errors: Value,
 }
 
-/// The server's words: `message`, or before Proxmox VE 8.4 the reason phrase, and `errors` about single
+/// The server's message: `message`, or before Proxmox VE 8.4 the reason phrase, and `errors` about single
 /// parameters.
-fn words_of(refusal: &Envelope, reason: &str) -> String {
+fn message_of(refusal: &Envelope, reason: &str) -> String {
     let message = refusal.message.as_str().map_or(reason, str::trim);
     let Value::Object(errors) = &refusal.errors else {
         return message.to_owned();

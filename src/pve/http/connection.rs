@@ -98,7 +98,7 @@ impl Connection {
     }
 
     /// Another connection to the same host, for another thread.
-    pub fn another(&self) -> Connection {
+    pub fn duplicate(&self) -> Connection {
         Connection {
             dialer: self.dialer.clone(),
             ..Connection::to(self.endpoint.clone(), self.token.clone())
@@ -252,47 +252,47 @@ impl Connection {
             };
         }
         let time = seconds(limit.time.min(CONNECT_TIMEOUT));
-        let words = match error {
+        let message = match error {
             ureq::Error::Timeout(Timeout::Resolve) => format!("no answer within {time}"),
             ureq::Error::Timeout(_) if traced.is_handshake_begun => {
                 format!("it accepted the connection, but did not begin TLS within {time}")
             }
             ureq::Error::Timeout(_) => format!("no connection within {time}"),
             ureq::Error::Io(error) => {
-                let words = error.to_string();
-                let words = words.strip_prefix("failed to lookup address information: ");
-                words.map_or_else(|| error.to_string(), str::to_owned)
+                let message = error.to_string();
+                let message = message.strip_prefix("failed to lookup address information: ");
+                message.map_or_else(|| error.to_string(), str::to_owned)
             }
-            ureq::Error::ConnectProxyFailed(words) => proxy_words(words),
+            ureq::Error::ConnectProxyFailed(message) => proxy_message(message),
             other => other.to_string(),
         };
         if is_timeout(error) && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
-            let tried = Some((host, words));
+            let tried = Some((host, message));
             return Error::NoTimeLeft { tried };
         }
         if let Some(proxy) = proxy.filter(|_| !traced.is_handshake_begun) {
-            let why = Unreached::Proxy { proxy, words };
+            let why = Unreached::Proxy { proxy, message };
             return Error::Unreachable { host, why };
         }
         let why = match tls::handshake_failure(error) {
             _ if !host.tls() && !traced.is_on_loopback() => Unreached::NotLoopback,
-            _ if traced.is_lookup_failed => Unreached::Name { words },
+            _ if traced.is_lookup_failed => Unreached::Name { message },
             Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
             Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
                 Unreached::NothingInCommon
             }
-            Some(_) => Unreached::Handshake { words },
+            Some(_) => Unreached::Handshake { message },
             None if is_cut(error) && host.tls() => Unreached::CutInTls,
-            None => Unreached::Connection { words },
+            None => Unreached::Connection { message },
         };
         Error::Unreachable { host, why }
     }
 }
 
 /// `it responded 403` for ureq's `proxy server responded 403/403`.
-fn proxy_words(words: &str) -> String {
-    let words = words.split('/').next().unwrap_or(words);
-    words.replace("proxy server", "it")
+fn proxy_message(message: &str) -> String {
+    let message = message.split('/').next().unwrap_or(message);
+    message.replace("proxy server", "it")
 }
 
 fn is_timeout(error: &ureq::Error) -> bool {

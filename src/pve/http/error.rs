@@ -21,14 +21,14 @@ pub enum Error {
     /// The run's deadline passed before the request could be sent. `tried` is the host that did not
     /// answer in time, and how.
     #[snafu(display("{}", match tried {
-        Some((host, words)) => format!("cannot reach {host}: {words}"),
+        Some((host, message)) => format!("cannot reach {host}: {message}"),
         None => "no time was left to ask".to_owned(),
     }))]
     NoTimeLeft { tried: Option<(Host, String)> },
 
     /// Nothing of the request has left this machine.
     #[snafu(display("{}", match why {
-        Unreached::Name { words } => format!("cannot resolve {}: {words}", host.name()),
+        Unreached::Name { message } => format!("cannot resolve {}: {message}", host.name()),
         why => format!("cannot reach {host}: {why}"),
     }))]
     Unreachable { host: Host, why: Unreached },
@@ -81,11 +81,11 @@ pub enum Error {
     Unexpected { host: Host, what: String },
 
     /// Nodes without quorum refused a change; nothing was changed.
-    #[snafu(display("the cluster has no quorum (asked {}): {words}", listed_hosts(asked)))]
+    #[snafu(display("the cluster has no quorum (asked {}): {message}", listed_hosts(asked)))]
     NoQuorum {
         /// The hosts that refused it, the last one last.
         asked: Vec<Host>,
-        words: String,
+        message: String,
         /// Whether the next request goes to a host that has not refused a change so far. That one may
         /// know of guests that the others have not heard of.
         is_another_left: bool,
@@ -93,13 +93,13 @@ pub enum Error {
 
     /// The server refused the request, for this reason.
     #[snafu(display("{}", if *status == 401 {
-        format!("401 {words} (as {token})")
+        format!("401 {message} (as {token})")
     } else {
-        words.clone()
+        message.clone()
     }))]
     Refused {
         status: u16,
-        words: String,
+        message: String,
         /// Who was refused.
         token: TokenId,
     },
@@ -119,19 +119,19 @@ fn listed_hosts(hosts: &[Host]) -> String {
     hosts.join(", ")
 }
 
-/// Whether a node says in these words that it changes nothing because it has lost the quorum. The
+/// Whether a node says in these message that it changes nothing because it has lost the quorum. The
 /// configurations of guests cannot be written then.
-pub fn is_no_quorum(words: &str) -> bool {
-    let is_read_only = words.contains("unable to open file '/etc/pve/");
-    words.contains("no quorum") || is_read_only && words.contains("Permission denied")
+pub fn is_no_quorum(message: &str) -> bool {
+    let is_read_only = message.contains("unable to open file '/etc/pve/");
+    message.contains("no quorum") || is_read_only && message.contains("Permission denied")
 }
 
 /// Why nothing was sent.
 #[derive(Clone, PartialEq, Eq, Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Unreached {
-    #[snafu(display("cannot be resolved: {words}"))]
-    Name { words: String },
+    #[snafu(display("cannot be resolved: {message}"))]
+    Name { message: String },
 
     /// http:// is for loopback only, and the name resolved to another machine.
     #[snafu(display(
@@ -139,11 +139,11 @@ pub enum Unreached {
     ))]
     NotLoopback,
 
-    #[snafu(display("{words}"))]
-    Connection { words: String },
+    #[snafu(display("{message}"))]
+    Connection { message: String },
 
-    #[snafu(display("proxy {proxy} ({}): {words}", proxy.origin()))]
-    Proxy { proxy: Proxy, words: String },
+    #[snafu(display("proxy {proxy} ({}): {message}", proxy.origin()))]
+    Proxy { proxy: Proxy, message: String },
 
     #[snafu(display("the server there does not speak TLS"))]
     NotTls,
@@ -158,8 +158,8 @@ pub enum Unreached {
     ))]
     NothingInCommon,
 
-    #[snafu(display("the TLS handshake failed: {words}"))]
-    Handshake { words: String },
+    #[snafu(display("the TLS handshake failed: {message}"))]
+    Handshake { message: String },
 }
 
 /// Where pveproxy wanted to forward a request.
@@ -177,8 +177,8 @@ impl Error {
         match self {
             // The other messages contain their host.
             Error::Undelivered { behind, .. } => format!("{} says {self}", behind.host),
-            Error::NoQuorum { asked, words, .. } if let Some(host) = asked.last() => {
-                format!("{host} has no quorum: {words}")
+            Error::NoQuorum { asked, message, .. } if let Some(host) = asked.last() => {
+                format!("{host} has no quorum: {message}")
             }
             error => error.to_string(),
         }
@@ -199,14 +199,14 @@ impl Error {
         }
     }
 
-    /// This error with the server's words replaced.
-    pub fn map_words(mut self, map: impl Fn(String) -> String) -> Error {
-        if let Error::Refused { words, .. }
-        | Error::NoQuorum { words, .. }
-        | Error::Unusable { what: words, .. }
-        | Error::Unexpected { what: words, .. } = &mut self
+    /// This error with the server's message replaced.
+    pub fn map_message(mut self, map: impl Fn(String) -> String) -> Error {
+        if let Error::Refused { message, .. }
+        | Error::NoQuorum { message, .. }
+        | Error::Unusable { what: message, .. }
+        | Error::Unexpected { what: message, .. } = &mut self
         {
-            *words = map(mem::take(words));
+            *message = map(mem::take(message));
         }
         self
     }
