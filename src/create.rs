@@ -17,14 +17,14 @@ mod failure;
 mod fit;
 mod half_made;
 mod journal;
-mod look;
+mod observe;
 mod order;
 mod set_up;
 
 pub use self::order::{Order, Run};
 
 use self::attempt::Attempt;
-use self::decide::{Action, Pause, Wish, decide};
+use self::decide::{Action, Pause, Policy, decide};
 use self::fit::warn_of_exposed_password;
 use self::journal::Journal;
 use self::set_up::set_up;
@@ -47,14 +47,14 @@ pub fn create(run: &Run) -> Result<Existing, Failure> {
 }
 
 fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Failure> {
-    let wish = Wish {
+    let policy = Policy {
         ensure: attempt.run.order.ensure,
         vmid: attempt.run.order.vmid,
     };
     loop {
-        attempt.look()?;
-        match decide(wish, attempt.journal.record(), &attempt.seen()) {
-            Action::Clone => attempt.clone_anew()?,
+        attempt.observe()?;
+        match decide(policy, attempt.journal.record(), &attempt.seen()) {
+            Action::Clone => attempt.clone_new()?,
             Action::CloneAgain(vmid) => attempt.clone_again(vmid)?,
             Action::Wait(pause) => attempt.wait(pause)?,
             Action::Forget(vmid) => attempt.forget(vmid),

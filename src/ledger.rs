@@ -154,7 +154,7 @@ impl Ledger {
     pub fn lock(directory: &Path, name: &VmName) -> Result<Lock, Error> {
         let path = path_of(directory, name);
         let unusable = |source| Error::unusable(&path, source);
-        make_directory(directory).map_err(|source| Error::unusable(directory, source))?;
+        create_directory(directory).map_err(|source| Error::unusable(directory, source))?;
         let (mut file, is_locked) = open(&path).map_err(unusable)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(unusable)?;
@@ -343,10 +343,10 @@ fn path_of(directory: &Path, name: &VmName) -> PathBuf {
 
 /// Does once what every run does there, and leaves nothing but the directory behind. No VM's name begins
 /// with a dot.
-pub fn try_out(directory: &Path) -> Result<(), Error> {
+pub fn probe(directory: &Path) -> Result<(), Error> {
     let path = directory.join(format!(".try-{}", std::process::id()));
     let tried = || {
-        make_directory(directory)?;
+        create_directory(directory)?;
         let (mut file, _) = open(&path)?;
         file.write_all(b"\n")?;
         file.sync_data()
@@ -388,7 +388,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 /// With mode 0700, as far as it does not exist yet.
-fn make_directory(directory: &Path) -> io::Result<()> {
+fn create_directory(directory: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = directory
         .ancestors()
         .take_while(|ancestor| !ancestor.is_dir())

@@ -16,10 +16,10 @@ use crate::say::hint::{hint_for_change, hint_for_task, with_more};
 use crate::say::stage::{RESUME, Stage, Step, StepTask, Unfinished};
 use crate::say::vm::{Existing, Vm};
 use crate::ui::progress::Activity;
-use crate::wait::refusal::{is_outdated, passes_by_itself};
+use crate::wait::refusal::{is_outdated, is_temporary};
 use crate::wait::server::{Server, is_no_such_task};
 use crate::wait::task::{self, how_to_read_log};
-use crate::wait::{BackOff, Budget, GaveUp, Look};
+use crate::wait::{BackOff, Budget, GaveUp, Poll};
 
 /// Takes steps.
 #[derive(Clone, Copy)]
@@ -36,7 +36,7 @@ pub struct Engine<'r> {
 pub type Request<'q> = Box<dyn Fn(&Pve, &Vm) -> Result<Option<Upid>, pve::Error> + 'q>;
 
 /// A step that is being taken.
-pub struct Taking<'r> {
+pub struct ActiveStep<'r> {
     engine: Engine<'r>,
     unfinished: Unfinished,
     is_announced: bool,
@@ -48,7 +48,7 @@ pub struct Taking<'r> {
 enum Outcome {
     Done,
     /// Something is locked or slow for a moment.
-    Passes(String),
+    Temporary(String),
     /// The configuration has changed since it was read.
     Outdated(String),
     /// The host had no quorum. The next one is asked from now on.
@@ -64,9 +64,9 @@ impl<'r> Engine<'r> {
         self,
         existing: &mut Existing,
         step: Step,
-        take: impl FnOnce(&mut Taking<'r>) -> Result<T, Cause>,
+        take: impl FnOnce(&mut ActiveStep<'r>) -> Result<T, Cause>,
     ) -> Result<T, Failure> {
-        let mut taking = Taking {
+        let mut active = ActiveStep {
             engine: self,
             unfinished: Unfinished {
                 existing: existing.clone(),
@@ -76,15 +76,15 @@ impl<'r> Engine<'r> {
             is_announced: false,
             is_undecided: false,
         };
-        taking.tell_stage();
-        let taken = take(&mut taking);
-        let taken = taken.map_err(|cause| cause.failure(&taking.unfinished, self.pool));
-        *existing = taking.unfinished.existing;
+        active.report_stage();
+        let taken = take(&mut active);
+        let taken = taken.map_err(|cause| cause.failure(&active.unfinished, self.pool));
+        *existing = active.unfinished.existing;
         taken
     }
 }
 
-impl<'r> Taking<'r> {
+impl<'r> ActiveStep<'r> {
     /// Asks for what `missing` finds missing, until it finds nothing or the server has done it. Whether
     /// anything was asked for.
     pub fn until_done<'q>(
@@ -92,13 +92,13 @@ impl<'r> Taking<'r> {
         mut missing: impl FnMut(&mut Self) -> Result<Option<Request<'q>>, Cause>,
     ) -> Result<bool, Cause> {
         let mut back_off = BackOff::new(&self.engine.server.budget);
-        let (mut has_asked, mut told) = (false, None);
+        let (mut has_asked, mut last_note) = (false, None);
         while let Some(request) = missing(self)? {
             has_asked = true;
             let (note, why) = match self.ask(&request)? {
                 Outcome::Done => return Ok(true),
                 Outcome::NoQuorum => continue,
-                Outcome::Passes(why) => (format!("Trying again until this passes: {why}"), why),
+                Outcome::Temporary(why) => (format!("Trying again until this passes: {why}"), why),
                 Outcome::Outdated(why) => (
                     format!("The configuration has changed meanwhile ({why}); reading it again..."),
                     why,
@@ -111,9 +111,9 @@ impl<'r> Taking<'r> {
                 }
             };
             // What goes on for the same reason is told once.
-            if told.as_ref() != Some(&note) {
+            if last_note.as_ref() != Some(&note) {
                 self.engine.server.progress.note(&note);
-                told = Some(note);
+                last_note = Some(note);
             }
             if !back_off.pause() {
                 return Err(self.time_is_up(Some(why)));
@@ -144,22 +144,22 @@ impl<'r> Taking<'r> {
             return Ok(config.clone());
         }
         let budget = self.budget();
-        let until = budget.clock.elapsed() + budget.a_restart();
+        let until = budget.clock.elapsed() + budget.restart_time();
         let is_early = || budget.clock.elapsed() < until;
         let found = self.read(|pve, vm| {
             Ok(match VmidState::of(pve, vm, None)? {
-                VmidState::Ours(vm, config) => Look::Done(Ok((vm, config))),
-                VmidState::Another(guest) => Look::Done(Err(self.cause_of(pve, &guest)?)),
+                VmidState::Ours(vm, config) => Poll::Done(Ok((vm, config))),
+                VmidState::Another(guest) => Poll::Done(Err(self.cause_of(pve, &guest)?)),
                 // This says which privilege is missing.
                 VmidState::Hidden | VmidState::Appeared if is_early() => {
-                    pve.vm_config(&vm.node, vm.vmid).map(|_| Look::NotYet)?
+                    pve.vm_config(&vm.node, vm.vmid).map(|_| Poll::NotYet)?
                 }
                 // The configuration of a new or moved VM may not have reached every node yet.
-                _ if is_early() => Look::NotYet,
-                VmidState::BeingCreated { .. } => Look::Done(Err(Cause::Gone {
+                _ if is_early() => Poll::NotYet,
+                VmidState::BeingCreated { .. } => Poll::Done(Err(Cause::Gone {
                     vmid_has: Some("a VM that is being created".to_owned()),
                 })),
-                _ => Look::Done(Err(Cause::Gone { vmid_has: None })),
+                _ => Poll::Done(Err(Cause::Gone { vmid_has: None })),
             })
         });
         let (vm, config) = found??;
@@ -184,7 +184,7 @@ impl<'r> Taking<'r> {
     }
 
     /// Why the VM is not there any more, if that can be seen.
-    pub fn loss(&mut self) -> Option<Cause> {
+    pub fn why_gone(&mut self) -> Option<Cause> {
         let cause = self.read_config_again().err()?;
         matches!(cause, Cause::Gone { .. } | Cause::State { .. }).then_some(cause)
     }
@@ -216,7 +216,7 @@ impl<'r> Taking<'r> {
 
     /// Whether the VM runs.
     pub fn is_running(&self) -> Result<bool, Cause> {
-        self.read(|pve, vm| pve.is_running(&vm.node, vm.vmid).map(Look::Done))
+        self.read(|pve, vm| pve.is_running(&vm.node, vm.vmid).map(Poll::Done))
     }
 
     /// Reports what is being done, once.
@@ -231,22 +231,22 @@ impl<'r> Taking<'r> {
     /// Looks until done, however long looks fail.
     pub fn watch<T>(
         &self,
-        mut look: impl FnMut(&Pve, &Vm) -> Result<Look<T>, pve::Error>,
+        mut look: impl FnMut(&Pve, &Vm) -> Result<Poll<T>, pve::Error>,
     ) -> Result<T, GaveUp<pve::Error>> {
-        self.engine.server.look(true, |pve| look(pve, self.vm()))
+        self.engine.server.poll(true, |pve| look(pve, self.vm()))
     }
 
     /// What came of a request that may have been carried out is looked for to the end.
     fn read<T>(
         &self,
-        mut look: impl FnMut(&Pve, &Vm) -> Result<Look<T>, pve::Error>,
+        mut look: impl FnMut(&Pve, &Vm) -> Result<Poll<T>, pve::Error>,
     ) -> Result<T, Cause> {
         let server = self.engine.server;
-        let seen = server.look(self.is_undecided, |pve| look(pve, self.vm()));
+        let seen = server.poll(self.is_undecided, |pve| look(pve, self.vm()));
         seen.map_err(|gave_up| match gave_up {
-            _ if self.is_undecided => self.not_seen(gave_up),
-            GaveUp::TimeIsUp(None) => self.time_is_up(None),
-            GaveUp::TimeIsUp(Some(error)) | GaveUp::Failed(error) => self.not_done(error),
+            _ if self.is_undecided => self.outcome_unknown(gave_up),
+            GaveUp::TimedOut(None) => self.time_is_up(None),
+            GaveUp::TimedOut(Some(error)) | GaveUp::Failed(error) => self.request_failed(error),
         })
     }
 
@@ -254,12 +254,12 @@ impl<'r> Taking<'r> {
     pub fn time_is_up(&self, last: Option<String>) -> Cause {
         let seconds = self.engine.server.budget.seconds();
         match last {
-            Some(words) if self.is_undecided => Cause::NotKnown {
+            Some(words) if self.is_undecided => Cause::OutcomeUnknown {
                 seconds: Some(seconds),
                 why: words,
                 error: None,
             },
-            last => Cause::TimeIsUp {
+            last => Cause::TimedOut {
                 seconds,
                 last,
                 hint: None,
@@ -268,14 +268,14 @@ impl<'r> Taking<'r> {
     }
 
     /// Something was asked for, and the looks at what came of it ended like this.
-    pub fn not_seen(&self, gave_up: GaveUp<pve::Error>) -> Cause {
+    pub fn outcome_unknown(&self, gave_up: GaveUp<pve::Error>) -> Cause {
         let (seconds, error) = match gave_up {
-            GaveUp::TimeIsUp(None) => return self.time_is_up(None),
-            GaveUp::TimeIsUp(Some(error)) => (Some(self.engine.server.budget.seconds()), error),
+            GaveUp::TimedOut(None) => return self.time_is_up(None),
+            GaveUp::TimedOut(Some(error)) => (Some(self.engine.server.budget.seconds()), error),
             GaveUp::Failed(error) => (None, error),
         };
         let error = self.masked(error);
-        Cause::NotKnown {
+        Cause::OutcomeUnknown {
             seconds,
             why: error.to_string(),
             error: Some(Box::new(error)),
@@ -283,7 +283,7 @@ impl<'r> Taking<'r> {
     }
 
     /// The server has refused, or has not answered.
-    pub fn not_done(&self, error: pve::Error) -> Cause {
+    pub fn request_failed(&self, error: pve::Error) -> Cause {
         let error = self.masked(error);
         if self.engine.server.budget.left().is_zero() && error.delivery() != Delivery::Refused {
             return self.time_is_up(Some(error.to_string()));
@@ -317,12 +317,12 @@ impl<'r> Taking<'r> {
             }
             _ => None,
         };
-        refused.ok_or_else(|| self.not_done(error))
+        refused.ok_or_else(|| self.request_failed(error))
     }
 
     fn wait_for(&mut self, upid: Upid) -> Result<Outcome, Cause> {
         self.unfinished.task = StepTask::Running(upid.clone());
-        self.tell_stage();
+        self.report_stage();
         let (server, mask) = (self.engine.server, self.engine.mask);
         let status = match task::wait(server, &upid, true) {
             Ok(ended) => ended.status,
@@ -334,10 +334,10 @@ impl<'r> Taking<'r> {
             Err(GaveUp::Failed(error)) => {
                 return Ok(Outcome::Unknown(self.masked(error).to_string()));
             }
-            Err(gave_up) => return Err(self.not_seen(gave_up)),
+            Err(gave_up) => return Err(self.outcome_unknown(gave_up)),
         };
         self.unfinished.task = StepTask::Ended(upid.clone());
-        self.tell_stage();
+        self.report_stage();
         match status {
             ExitStatus::Ok => Ok(Outcome::Done),
             ExitStatus::Warnings(_) => {
@@ -366,11 +366,11 @@ impl<'r> Taking<'r> {
             return Some(Outcome::Outdated(words.to_owned()));
         }
         let is_running = format!("VM {} already running", self.vm().vmid);
-        let passes = passes_by_itself(words) || words.contains(&is_running);
-        passes.then(|| Outcome::Passes(words.to_owned()))
+        let passes = is_temporary(words) || words.contains(&is_running);
+        passes.then(|| Outcome::Temporary(words.to_owned()))
     }
 
-    fn tell_stage(&self) {
+    fn report_stage(&self) {
         let stage = Stage::SettingUp(self.unfinished.clone());
         self.engine.server.progress.set_stage(stage);
     }
@@ -394,7 +394,7 @@ pub enum Cause {
         log: Vec<String>,
     },
     /// The budget has ended.
-    TimeIsUp {
+    TimedOut {
         /// All of it.
         seconds: f64,
         /// What was in the way at last, if that is known.
@@ -403,7 +403,7 @@ pub enum Cause {
         hint: Option<String>,
     },
     /// It was asked for, and what came of it was not seen.
-    NotKnown {
+    OutcomeUnknown {
         /// The whole budget, if it has ended.
         seconds: Option<f64>,
         /// What was in the way.
@@ -447,7 +447,7 @@ fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
 }
 
 /// What to do about a refused change before the VM can be resumed.
-fn how_to_go_on(refused: &pve::Error, existing: &Existing, pool: Option<&Pool>) -> String {
+fn how_to_resume(refused: &pve::Error, existing: &Existing, pool: Option<&Pool>) -> String {
     let vm = ChangedVm {
         vmid: existing.vm.vmid,
         node: &existing.vm.node,
@@ -476,7 +476,7 @@ impl Cause {
             Cause::Request { source } => (
                 kind_of(&source),
                 format!("{}: {}", step.failed(), chain(&*source)),
-                how_to_go_on(&source, &unfinished.existing, pool),
+                how_to_resume(&source, &unfinished.existing, pool),
             ),
             Cause::Task {
                 upid,
@@ -490,7 +490,7 @@ impl Cause {
                 let hint = format!("{hint}; once that is mended, {RESUME}");
                 (Kind::TaskFailed, words, hint)
             }
-            Cause::TimeIsUp {
+            Cause::TimedOut {
                 seconds,
                 last,
                 hint,
@@ -500,7 +500,7 @@ impl Cause {
                 let hint = hint.unwrap_or_else(|| unfinished.hint());
                 (Kind::Timeout, words, hint)
             }
-            Cause::NotKnown {
+            Cause::OutcomeUnknown {
                 seconds,
                 why,
                 error,

@@ -245,7 +245,7 @@ fn check_hidden_guests(guests: &Guests, server: Server) -> Result<Finding, pve::
 /// Checks whether runs on this host can leave records for each other.
 fn check_state_directory(directory: &Path, tell: Tell) {
     let check = format!("state directory {}", directory.display());
-    tell(match ledger::try_out(directory) {
+    tell(match ledger::probe(directory) {
         Ok(()) => Finding::ok(check, "it can be written, and files in it locked"),
         Err(error) => {
             let hint = "this user must be able to write there, or HOMELAB_STATE_DIR names another directory";

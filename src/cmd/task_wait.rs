@@ -77,7 +77,7 @@ fn failed(upid: &Upid, kind: Kind, message: String) -> Failure {
 fn not_seen(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failure {
     let stage = Stage::Waiting(upid.clone());
     let failure = match gave_up {
-        GaveUp::TimeIsUp(unseen) => {
+        GaveUp::TimedOut(unseen) => {
             let words = stage.as_last_seen(unseen.as_ref());
             let doubt = unseen
                 .as_ref()

@@ -3,10 +3,10 @@
 use super::attempt::{Attempt, Cloning, View};
 use super::decide::{Answer, Namesake, Owner, Pause, Refusal};
 use super::failure::{
-    Doubt, ambiguous, begun_otherwise, busy, clone_refused, created_unseen, exists, hidden,
-    name_may_be_taken, not_read, task_failed, timed_out, vmid_taken, with_other_templates,
+    Doubt, ambiguous, busy, clone_refused, created_unseen, exists, hidden, name_may_be_taken,
+    not_read, other_clone_pending, task_failed, timed_out, vmid_taken, with_other_templates,
 };
-use super::fit::{check_template, tell_if_elsewhere, tell_if_from_another_template};
+use super::fit::{check_template, note_if_elsewhere, note_if_from_another_template};
 use super::half_made::half_made;
 use crate::guests::local_drives::local_drives;
 use crate::guests::owner::VmidState;
@@ -21,12 +21,12 @@ use crate::say::vm::{Existing, Vm};
 
 impl Attempt<'_> {
     /// Asks for a clone to `--vmid` or to a free VMID.
-    pub fn clone_anew(&mut self) -> Result<(), Failure> {
+    pub fn clone_new(&mut self) -> Result<(), Failure> {
         let may_exist = matches!(
             self.namesake,
             Namesake::MayBeOffline | Namesake::MayBeHidden
         );
-        if may_exist && self.is_first("hidden namesake") {
+        if may_exist && self.first_time("hidden namesake") {
             // Who names the VMID knows which VM is meant, even if another one has its name.
             let (name, doubts) = (&self.run.order.name, self.doubts());
             let warning = format!("another VM may be named '{name}': {doubts}");
@@ -49,7 +49,7 @@ impl Attempt<'_> {
             self.check_template(&template)?;
             Ok(template)
         });
-        let template = found.map_err(|error| self.before_seen_again(error))?;
+        let template = found.map_err(|error| self.before_resuming(error))?;
         self.ask(&template, vmid)
     }
 
@@ -70,7 +70,7 @@ impl Attempt<'_> {
             hosts: run.hosts.clone(),
             growth: self.growth.clone().unwrap_or_default(),
         };
-        self.journal.announce(intent)?;
+        self.journal.write_intent(intent)?;
         self.cloning.upid = None;
         self.cloning.warnings.clear();
         let asked = run.server.ask_for_change(|pve| {
@@ -82,24 +82,24 @@ impl Attempt<'_> {
         let error = match asked {
             Ok(upid) => {
                 let stage = Stage::Cloning(vm, upid.clone());
-                self.journal.tell(Event::Upid(upid.clone()), stage);
+                self.journal.write(Event::Upid(upid.clone()), stage);
                 self.cloning.upid = Some(upid);
                 self.cloning.is_watched = false;
-                self.cloning.is_taken_over = false;
+                self.cloning.is_from_earlier_run = false;
                 self.cloning.answer = Answer::Unknown;
                 return Ok(());
             }
             Err(error) => error,
         };
-        self.not_begun(&vm, error);
+        self.clone_not_accepted(&vm, error);
         Ok(())
     }
 
-    fn not_begun(&mut self, vm: &Vm, error: pve::Error) {
+    fn clone_not_accepted(&mut self, vm: &Vm, error: pve::Error) {
         self.cloning.answer = match &error {
             _ if error.delivery() == Delivery::Unknown => {
                 let vmid = vm.vmid;
-                if self.is_first(format!("lost answer {vmid}")) {
+                if self.first_time(format!("lost answer {vmid}")) {
                     self.run.progress().note(&format!(
                         "No answer to the clone ({error}); looking what becomes of VM {vmid}..."
                     ));
@@ -155,9 +155,9 @@ impl Attempt<'_> {
         let is_time_left = match pause {
             Pause::Interval => self.pauses.pause(self.run.server.budget.interval),
             Pause::BackOff => {
-                let is_first = self.is_first("lock");
+                let first_time = self.first_time("lock");
                 if let Answer::Taken(words) | Answer::Passes(words) = &self.cloning.answer
-                    && is_first
+                    && first_time
                 {
                     let note = format!("Trying again until this passes: {words}");
                     self.run.progress().note(&note);
@@ -190,8 +190,8 @@ impl Attempt<'_> {
             self.given_up.clone_from(&begun);
         }
         let stage = self.stage_unless_given_up(Stage::NothingStarted);
-        self.journal.tell(Event::Failed(vmid), stage);
-        let lost = match (&self.view.sight, &self.cloning.answer) {
+        self.journal.write(Event::Failed(vmid), stage);
+        let lost = match (&self.view.state, &self.cloning.answer) {
             _ if begun.is_none() => None,
             (Some(VmidState::Another(_)), _) => Some(format!("VMID {vmid} went to another guest")),
             (_, Answer::Taken(_)) if self.cloning.undecided => None,
@@ -202,7 +202,7 @@ impl Attempt<'_> {
         };
         let is_lost = lost.is_some();
         if let Some(lost) = lost
-            && self.is_first(format!("lost {vmid}"))
+            && self.first_time(format!("lost {vmid}"))
         {
             let more = match self.run.order.vmid {
                 None => "; trying another one...",
@@ -210,7 +210,7 @@ impl Attempt<'_> {
             };
             self.run.progress().note(&format!("{lost}{more}"));
         }
-        if is_lost && !self.cloning.is_taken_over {
+        if is_lost && !self.cloning.is_from_earlier_run {
             self.choice.lost(vmid);
         }
         if may_come && !is_lost {
@@ -220,19 +220,19 @@ impl Attempt<'_> {
         }
         self.cloning = Cloning::default();
         self.view = View::default();
-        self.asks_otherwise = false;
+        self.asks_for_other = false;
     }
 
     /// The VM that exists; none if nothing was seen of it after all.
     pub fn take(&mut self) -> Option<Existing> {
         let record = self.journal.record().clone();
-        let (vm, config) = match (self.view.sight.take(), record.intent()) {
+        let (vm, config) = match (self.view.state.take(), record.intent()) {
             (Some(VmidState::Ours(vm, config)), _) => (vm, Some(config)),
             (_, Some(intent)) => (self.vm_of(intent), None),
             (_, None) => return None,
         };
-        tell_if_elsewhere(self.run, &vm);
-        tell_if_from_another_template(self.run, &vm, &record);
+        note_if_elsewhere(self.run, &vm);
+        note_if_from_another_template(self.run, &vm, &record);
         Some(match record {
             Record::None | Record::Finished(_) => Existing::found(vm, config),
             Record::Created(_) => {
@@ -243,7 +243,7 @@ impl Attempt<'_> {
             Record::Asked(..) => {
                 let existing = self.existing(vm, config);
                 let stage = self.run.stage_of(existing.clone());
-                self.journal.tell(Event::Created(existing.vm.vmid), stage);
+                self.journal.write(Event::Created(existing.vm.vmid), stage);
                 existing
             }
         })
@@ -257,7 +257,7 @@ impl Attempt<'_> {
             Refusal::Ambiguous => ambiguous(&order.name, &self.holders),
             Refusal::Exists => {
                 if let (Some(VmidState::Ours(vm, config)), true) =
-                    (&self.view.sight, self.holders.is_empty())
+                    (&self.view.state, self.holders.is_empty())
                 {
                     let guest = config.clone().into_guest(vm.vmid, vm.node.clone());
                     self.holders.push(guest);
@@ -266,20 +266,20 @@ impl Attempt<'_> {
             }
             Refusal::VmidTaken(vmid) => {
                 let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
-                match &self.view.sight {
+                match &self.view.state {
                     Some(VmidState::Another(guest)) => vmid_taken(vmid, Ok(guest)),
-                    Some(sight) => vmid_taken(vmid, row.ok_or(sight)),
+                    Some(state) => vmid_taken(vmid, row.ok_or(state)),
                     None => vmid_taken(vmid, row.ok_or(&VmidState::Appeared)),
                 }
             }
-            Refusal::AskedOtherwise(begun) => {
+            Refusal::OtherClone(begun) => {
                 let asked = self.differences(&begun).join(", ");
                 let started = match self.journal.record() {
                     Record::Created(_) => Started::Yes,
                     _ => Started::Unknown,
                 };
                 let (vm, facts) = (self.vm_of(&begun), self.facts_of(&begun, started));
-                begun_otherwise(order, &vm, &begun, &asked, facts, self.journal.path())
+                other_clone_pending(order, &vm, &begun, &asked, facts, self.journal.path())
             }
             Refusal::Hidden(begun) => {
                 let was_created = !matches!(self.journal.record(), Record::Asked(..));
@@ -297,7 +297,7 @@ impl Attempt<'_> {
         let answer = std::mem::take(&mut self.cloning.answer);
         let is_seen = matches!(
             self.seen().owner,
-            Owner::NotLooked | Owner::Free | Owner::Anothers
+            Owner::NotChecked | Owner::Free | Owner::Another
         );
         let is_over = match answer {
             Answer::Unknown | Answer::Due | Answer::Done => false,
@@ -310,7 +310,7 @@ impl Attempt<'_> {
         };
         if is_over && !undecided {
             let stage = self.stage_unless_given_up(Stage::NothingStarted);
-            self.journal.tell(Event::Failed(vm.vmid), stage);
+            self.journal.write(Event::Failed(vm.vmid), stage);
         }
         let failure = match answer {
             Answer::Refused(source) => {
@@ -348,21 +348,21 @@ impl Attempt<'_> {
             _ => None,
         };
         let is_ours = matches!(self.journal.record(), Record::Asked(..));
-        let sight = self.view.sight.as_ref().unwrap_or(&VmidState::Appeared);
+        let state = self.view.state.as_ref().unwrap_or(&VmidState::Appeared);
         let doubt = self.cloning.doubt.as_ref();
-        half_made(vm, sight, is_ours, failed, doubt, self.journal.path())
+        half_made(vm, state, is_ours, failed, doubt, self.journal.path())
     }
 
     fn timed_out(&self, stage: &Stage) -> Failure {
         let seconds = self.run.server.budget.seconds();
         let doubt = self.cloning.doubt.as_ref();
-        timed_out(seconds, stage, self.view.unseen.as_deref(), doubt)
+        timed_out(seconds, stage, self.view.last_error.as_deref(), doubt)
     }
 
     /// The budget has ended before it was clear what there is.
     pub fn time_is_up(&mut self) -> Failure {
         let seconds = self.run.server.budget.seconds();
-        match (&self.view.sight, &self.view.running, &self.view.vm) {
+        match (&self.view.state, &self.view.running, &self.view.vm) {
             (Some(VmidState::BeingCreated { .. } | VmidState::Appeared), None, Some(vm)) => {
                 return self.half_made(vm);
             }
@@ -372,7 +372,7 @@ impl Attempt<'_> {
             }
             _ => {}
         }
-        let unseen = self.view.unseen.as_deref();
+        let unseen = self.view.last_error.as_deref();
         match (self.journal.record().clone(), &self.view.vm) {
             (Record::Asked(begun, _), _) => self.clone_failed(&begun),
             (Record::None, Some(vm)) => self.timed_out(&Stage::Inspecting(vm.clone())),

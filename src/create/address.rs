@@ -13,18 +13,18 @@ use crate::pve::{Address, Addresses, AgentError, Card, Interface, Reason, Report
 use crate::say::stage::{RESUME, Step};
 use crate::settings::ip_from::{Fit, IpFrom, choose, expected};
 use crate::settings::setup::no_agent;
-use crate::steps::{Cause, Taking};
+use crate::steps::{ActiveStep, Cause};
 use crate::ui::progress::Activity;
-use crate::wait::{GaveUp, Look};
+use crate::wait::{GaveUp, Poll};
 
 /// Waits for an address that `--ip-from` names, or without it for one of the first network card.
-pub fn address(taking: &mut Taking, from: &[IpFrom]) -> Result<Addresses, Cause> {
-    let config = taking.config()?;
-    let budget = taking.budget();
+pub fn address(active: &mut ActiveStep, from: &[IpFrom]) -> Result<Addresses, Cause> {
+    let config = active.config()?;
+    let budget = active.budget();
     let mut wait = Wait {
         from,
         cards: config.cards(),
-        a_while: budget.a_while(),
+        settling_time: budget.settling_time(),
         good: None,
         in_trouble_since: None,
         last: None,
@@ -32,31 +32,31 @@ pub fn address(taking: &mut Taking, from: &[IpFrom]) -> Result<Addresses, Cause>
     if !config.has_agent() {
         return Err(wait.without_agent());
     }
-    taking.announce(&Activity::AwaitingAddress);
+    active.announce(&Activity::AwaitingAddress);
     loop {
-        let seen = taking.watch(|pve, vm| {
+        let seen = active.watch(|pve, vm| {
             let report = pve.interfaces(&vm.node, vm.vmid)?;
             Ok(wait.judge(report, budget.clock.elapsed()))
         });
         let unseen = match seen {
             Ok(Ended::Found(addresses)) => {
                 // Unless the guest is another VM's by now.
-                return taking.loss().map_or(Ok(addresses), Err);
+                return active.why_gone().map_or(Ok(addresses), Err);
             }
-            Ok(Ended::Failed(cause)) => return Err(taking.loss().unwrap_or(cause)),
+            Ok(Ended::Failed(cause)) => return Err(active.why_gone().unwrap_or(cause)),
             // It may have moved. The wait goes on where it is now.
-            Ok(Ended::VmNotThere) => {
-                taking.read_config_again()?;
+            Ok(Ended::VmMissing) => {
+                active.read_config_again()?;
                 continue;
             }
-            Err(GaveUp::Failed(error)) => return Err(taking.not_done(error)),
-            Err(GaveUp::TimeIsUp(unseen)) => unseen.map(|error| (error.to_string(), None)),
+            Err(GaveUp::Failed(error)) => return Err(active.request_failed(error)),
+            Err(GaveUp::TimedOut(unseen)) => unseen.map(|error| (error.to_string(), None)),
         };
         if let Some((addresses, _)) = wait.good {
             return Ok(addresses);
         }
         let (last, hint) = unseen.or(wait.last).unzip();
-        return Err(Cause::TimeIsUp {
+        return Err(Cause::TimedOut {
             seconds: budget.seconds(),
             last,
             hint: hint.flatten(),
@@ -68,14 +68,14 @@ pub fn address(taking: &mut Taking, from: &[IpFrom]) -> Result<Addresses, Cause>
 enum Ended {
     Found(Addresses),
     Failed(Cause),
-    VmNotThere,
+    VmMissing,
 }
 
 /// A wait for an address.
 struct Wait<'f> {
     from: &'f [IpFrom],
     cards: Vec<Card>,
-    a_while: Duration,
+    settling_time: Duration,
     /// An address that is good, and since when there has been one.
     good: Option<(Addresses, Duration)>,
     /// Since when each answer has been one that ends the wait after a while.
@@ -86,7 +86,7 @@ struct Wait<'f> {
 
 impl Wait<'_> {
     /// Whether an answer ends the wait. `now` is the time since the run began.
-    fn judge(&mut self, report: Report, now: Duration) -> Look<Ended> {
+    fn judge(&mut self, report: Report, now: Duration) -> Poll<Ended> {
         match report {
             Report::Interfaces(interfaces) => {
                 self.in_trouble_since = None;
@@ -97,7 +97,7 @@ impl Wait<'_> {
         }
     }
 
-    fn judge_interfaces(&mut self, interfaces: &[Interface], now: Duration) -> Look<Ended> {
+    fn judge_interfaces(&mut self, interfaces: &[Interface], now: Duration) -> Poll<Ended> {
         let ips = addresses(interfaces, &self.cards);
         let chosen = choose(self.from, &self.cards, &ips);
         let (fit, ip) = match chosen {
@@ -110,14 +110,14 @@ impl Wait<'_> {
         };
         let since = self.good.as_ref().map_or(now, |(_, since)| *since);
         let found = Addresses { ip: Some(ip), ips };
-        if fit == Fit::Best || now >= since + self.a_while {
-            return Look::Done(Ended::Found(found));
+        if fit == Fit::Best || now >= since + self.settling_time {
+            return Poll::Done(Ended::Found(found));
         }
         self.good = Some((found, since));
-        Look::NotYet
+        Poll::NotYet
     }
 
-    fn judge_error(&mut self, error: &AgentError, now: Duration) -> Look<Ended> {
+    fn judge_error(&mut self, error: &AgentError, now: Duration) -> Poll<Ended> {
         let hint = hint_for_agent(error);
         let words = format!("its guest agent says: {}", error.message);
         let is_final = match error.reason {
@@ -128,16 +128,16 @@ impl Wait<'_> {
         if !is_final {
             return self.not_yet(words, hint);
         }
-        Look::Done(Ended::Failed(Cause::State {
+        Poll::Done(Ended::Failed(Cause::State {
             words: format!("{}: {words}", Step::Address.failed()),
             hint: format!("{hint}; then {RESUME}"),
         }))
     }
 
     /// The server's own words where it could not ask the agent.
-    fn judge_words(&mut self, words: String, now: Duration) -> Look<Ended> {
+    fn judge_words(&mut self, words: String, now: Duration) -> Poll<Ended> {
         if words.starts_with("No QEMU guest agent configured") {
-            return Look::Done(Ended::Failed(self.without_agent()));
+            return Poll::Done(Ended::Failed(self.without_agent()));
         }
         let is_off = words.starts_with("VM ") && words.ends_with(" is not running");
         let is_not_there = words.starts_with("Configuration file");
@@ -145,12 +145,12 @@ impl Wait<'_> {
             self.in_trouble_since = None;
         } else if self.is_long_in_trouble(now) {
             self.in_trouble_since = None;
-            return Look::Done(if is_not_there {
-                Ended::VmNotThere
+            return Poll::Done(if is_not_there {
+                Ended::VmMissing
             } else {
                 Ended::Failed(Cause::State {
                     words: "it does not run, so nobody can tell its address".to_owned(),
-                    hint: why_off(),
+                    hint: check_console(),
                 })
             });
         }
@@ -159,13 +159,13 @@ impl Wait<'_> {
     }
 
     fn is_long_in_trouble(&mut self, now: Duration) -> bool {
-        now >= *self.in_trouble_since.get_or_insert(now) + self.a_while
+        now >= *self.in_trouble_since.get_or_insert(now) + self.settling_time
     }
 
-    fn not_yet(&mut self, words: String, hint: &str) -> Look<Ended> {
+    fn not_yet(&mut self, words: String, hint: &str) -> Poll<Ended> {
         let hint = format!("{hint}; {RESUME}, with a longer --timeout if it starts slowly");
         self.last = Some((words, Some(hint)));
-        Look::NotYet
+        Poll::NotYet
     }
 
     /// What the guest has instead of what is expected, and what to do about it.
@@ -222,7 +222,7 @@ fn listed(ips: &[Address]) -> String {
 }
 
 /// What to do about a VM that does not stay up.
-pub fn why_off() -> String {
+pub fn check_console() -> String {
     format!("see on its console why it went off; {RESUME}")
 }
 
@@ -244,7 +244,7 @@ mod tests {
         Wait {
             from,
             cards: vec![card("net0", MACS[0], ipconfig0), card("net1", MACS[1], "")],
-            a_while: Duration::from_secs(10),
+            settling_time: Duration::from_secs(10),
             good: None,
             in_trouble_since: None,
             last: None,
@@ -290,12 +290,12 @@ mod tests {
             .flat_map(|(times, words)| [words].repeat(*times));
         for (look, words) in looks.enumerate() {
             let now = Duration::from_secs(2) * u32::try_from(look).unwrap();
-            if let Look::Done(ended) = wait.judge(report(words), now) {
+            if let Poll::Done(ended) = wait.judge(report(words), now) {
                 let words = match ended {
                     Ended::Found(found) => found.ip.unwrap().to_string(),
                     Ended::Failed(Cause::State { words, .. }) => words,
                     Ended::Failed(cause) => panic!("{cause:?}"),
-                    Ended::VmNotThere => "not there".to_owned(),
+                    Ended::VmMissing => "not there".to_owned(),
                 };
                 return Some((look + 1, words));
             }
@@ -396,14 +396,14 @@ mod tests {
     )]
     fn an_address_that_is_not_taken_is_named(
         #[case] ipconfig0: &str,
-        #[case] told: &str,
+        #[case] reported: &str,
         #[case] words: &str,
         #[case] hint: &str,
     ) {
         let mut wait = wait(&[], ipconfig0);
         assert!(matches!(
-            wait.judge(report(told), Duration::ZERO),
-            Look::NotYet
+            wait.judge(report(reported), Duration::ZERO),
+            Poll::NotYet
         ));
         assert_eq!(
             wait.last,
@@ -417,7 +417,7 @@ mod tests {
         let mut wait = wait(&[], "");
         assert!(matches!(
             wait.judge(report(&many.join(", ")), Duration::ZERO),
-            Look::NotYet
+            Poll::NotYet
         ));
         let (words, _) = wait.last.unwrap();
         assert!(

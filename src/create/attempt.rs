@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::decide::{Answer, Lasting, Namesake, Owner, Seen};
-use super::failure::{Doubt, before_seen_again, is_out_of_time, may_still_come, nothing_started};
+use super::decide::{Age, Answer, Namesake, Owner, Seen};
+use super::failure::{
+    Doubt, before_resuming, is_out_of_time, may_still_be_created, nothing_started,
+};
 use super::journal::Journal;
 use super::order::Run;
 use crate::guests::Guests;
@@ -42,7 +44,7 @@ pub struct Attempt<'r> {
     /// What they are to the VMID in question.
     pub namesake: Namesake,
     /// Whether the order asks for something else than what the record says was begun.
-    pub asks_otherwise: bool,
+    pub asks_for_other: bool,
     /// The VMIDs that were lost to other guests.
     pub choice: Choice,
     /// The VM that was given up last although a request without an answer may still create it.
@@ -52,7 +54,7 @@ pub struct Attempt<'r> {
     /// The pauses that grow.
     pub back_off: BackOff<'r>,
     /// Notes that are said once.
-    told: BTreeSet<String>,
+    noted: BTreeSet<String>,
 }
 
 /// What is known of the clone to the VMID of the record.
@@ -63,7 +65,7 @@ pub struct Cloning {
     /// Whether some request may still be carried out. It stays so when a later request is answered.
     pub undecided: bool,
     /// Whether only an earlier run has asked so far.
-    pub is_taken_over: bool,
+    pub is_from_earlier_run: bool,
     /// Its task, the last one.
     pub upid: Option<Upid>,
     /// Whether that task was seen to end.
@@ -80,9 +82,9 @@ pub struct View {
     /// The VM that it may be, where it was last looked for.
     pub vm: Option<Vm>,
     /// What the last good look found.
-    pub sight: Option<VmidState>,
+    pub state: Option<VmidState>,
     /// Why the last look failed, if it did.
-    pub unseen: Option<Box<pve::Error>>,
+    pub last_error: Option<Box<pve::Error>>,
     /// The clone that was running when the VM was first seen to be in the making.
     pub running: Option<Upid>,
     /// Whether the look of this turn saw nothing.
@@ -99,7 +101,7 @@ impl<'r> Attempt<'r> {
         let budget = run.server.budget;
         let mut cloning = Cloning::default();
         if let Record::Asked(_, upid) = journal.record() {
-            (cloning.undecided, cloning.is_taken_over) = (true, true);
+            (cloning.undecided, cloning.is_from_earlier_run) = (true, true);
             cloning.upid.clone_from(upid);
         }
         Attempt {
@@ -112,37 +114,37 @@ impl<'r> Attempt<'r> {
             other_templates: Vec::new(),
             growth: None,
             holders: Vec::new(),
-            namesake: Namesake::NotLooked,
-            asks_otherwise: false,
+            namesake: Namesake::NotChecked,
+            asks_for_other: false,
             choice: Choice::default(),
             given_up: None,
             pauses: budget.pauses(),
             back_off: BackOff::new(&budget),
-            told: BTreeSet::new(),
+            noted: BTreeSet::new(),
         }
     }
 
     /// What the decision table is told of the last look.
     pub fn seen(&self) -> Seen<'_> {
         Seen {
-            asks_otherwise: self.asks_otherwise,
+            asks_for_other: self.asks_for_other,
             answer: &self.cloning.answer,
             undecided: self.cloning.undecided,
             owner: self.view.owner(),
-            lasting: self.lasting(),
+            age: self.age(),
             clone_runs: self.view.running.is_some(),
             namesake: self.namesake,
         }
     }
 
-    fn lasting(&self) -> Lasting {
+    fn age(&self) -> Age {
         let budget = self.run.server.budget;
         let now = budget.clock.elapsed();
         let since = self.view.since.map_or(now, |(_, since)| since);
         match now.saturating_sub(since) {
-            lasting if lasting >= budget.a_restart() => Lasting::ARestart,
-            lasting if lasting >= budget.a_while() => Lasting::AWhile,
-            _ => Lasting::Briefly,
+            age if age >= budget.restart_time() => Age::PastRestart,
+            age if age >= budget.settling_time() => Age::Settled,
+            _ => Age::New,
         }
     }
 
@@ -170,7 +172,7 @@ impl<'r> Attempt<'r> {
             Refusal::LeftOver if self.run.order.vmid.is_none() => {
                 Some(Answer::LeftOver(words.to_owned()))
             }
-            Refusal::Passes => Some(Answer::Passes(words.to_owned())),
+            Refusal::Temporary => Some(Answer::Passes(words.to_owned())),
             Refusal::LeftOver | Refusal::Final => None,
         }
     }
@@ -186,7 +188,7 @@ impl<'r> Attempt<'r> {
     }
 
     /// The VM that a request without an answer may still create.
-    fn may_come(&self) -> Option<Vm> {
+    fn pending_clone(&self) -> Option<Vm> {
         match self.journal.record() {
             Record::Asked(begun, _) if self.cloning.undecided => Some(self.vm_of(begun)),
             _ => self.given_up.clone(),
@@ -201,32 +203,32 @@ impl<'r> Attempt<'r> {
     /// A failure before there is a VM, which may be that the budget has ended.
     pub fn before_the_vm(&self, failure: Failure) -> Failure {
         if !is_out_of_time(self.run, &failure) {
-            return self.with_what_may_come(failure);
+            return self.with_pending_clone(failure);
         }
-        match self.may_come() {
+        match self.pending_clone() {
             None => nothing_started(failure, self.run.server.budget.seconds()),
             Some(vm) => Failure {
                 kind: Kind::Timeout,
-                ..may_still_come(&vm, failure)
+                ..may_still_be_created(&vm, failure)
             },
         }
     }
 
     /// A failure, which must not sound as if nothing was started while a request without an answer may still
     /// create a VM.
-    pub fn with_what_may_come(&self, failure: Failure) -> Failure {
-        match self.may_come() {
-            Some(vm) if failure.facts.started == Started::No => may_still_come(&vm, failure),
+    pub fn with_pending_clone(&self, failure: Failure) -> Failure {
+        match self.pending_clone() {
+            Some(vm) if failure.facts.started == Started::No => may_still_be_created(&vm, failure),
             _ => failure,
         }
     }
 
     /// A failure before it is clear what became of an earlier run's clone, or whether this order goes on
     /// with its VM.
-    pub fn before_seen_again(&self, failure: Failure) -> Failure {
+    pub fn before_resuming(&self, failure: Failure) -> Failure {
         let record = self.journal.record();
         let (begun, started, path) = match record {
-            Record::Asked(begun, _) if self.cloning.is_taken_over => {
+            Record::Asked(begun, _) if self.cloning.is_from_earlier_run => {
                 (begun, Started::Unknown, self.journal.path())
             }
             Record::Created(begun) => (begun, Started::Yes, None),
@@ -234,7 +236,7 @@ impl<'r> Attempt<'r> {
         };
         let facts = self.facts_of(begun, started);
         let late = is_out_of_time(self.run, &failure).then(|| self.run.server.budget.seconds());
-        before_seen_again(
+        before_resuming(
             begun.template,
             &self.vm_of(begun),
             facts,
@@ -253,17 +255,17 @@ impl<'r> Attempt<'r> {
     }
 
     /// Whether this is to be told for the first time.
-    pub fn is_first(&mut self, what: impl Into<String>) -> bool {
-        self.told.insert(what.into())
+    pub fn first_time(&mut self, what: impl Into<String>) -> bool {
+        self.noted.insert(what.into())
     }
 }
 
 impl View {
     /// A look has worked at this time of the run; it found this, or there was nothing to look at.
-    pub fn saw(&mut self, sight: Option<VmidState>, now: Duration) {
-        self.sight = sight;
+    pub fn observed(&mut self, state: Option<VmidState>, now: Duration) {
+        self.state = state;
         self.is_blind = false;
-        self.unseen = None;
+        self.last_error = None;
         let owner = self.owner();
         if self.since.is_none_or(|(before, _)| before != owner) {
             self.since = Some((owner, now));
@@ -273,26 +275,26 @@ impl View {
     /// A look has failed, for this reason if that is new.
     pub fn failed(&mut self, why: Option<Box<pve::Error>>) {
         self.is_blind = true;
-        self.unseen = why.or(self.unseen.take());
+        self.last_error = why.or(self.last_error.take());
     }
 
     fn owner(&self) -> Owner {
-        match &self.sight {
+        match &self.state {
             _ if self.is_blind => Owner::Unknown,
-            None => Owner::NotLooked,
-            Some(sight) => Owner::of(sight),
+            None => Owner::NotChecked,
+            Some(state) => Owner::of(state),
         }
     }
 }
 
 impl Owner {
-    /// What the decision table is told of a sight.
-    pub fn of(sight: &VmidState) -> Owner {
-        match sight {
+    /// What the decision table is told of a state.
+    pub fn of(state: &VmidState) -> Owner {
+        match state {
             VmidState::Free => Owner::Free,
             VmidState::Ours(..) => Owner::Ours,
-            VmidState::Another(_) => Owner::Anothers,
-            VmidState::BeingCreated { .. } | VmidState::Appeared => Owner::InTheMaking,
+            VmidState::Another(_) => Owner::Another,
+            VmidState::BeingCreated { .. } | VmidState::Appeared => Owner::BeingCreated,
             VmidState::Incomplete(_) => Owner::Incomplete,
             VmidState::Hidden => Owner::Hidden,
         }

@@ -9,7 +9,7 @@ use crate::pve::types::Vmid;
 
 /// What the user said about VMs that exist.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Wish {
+pub struct Policy {
     /// `--ensure`: one of that name is a success.
     pub ensure: bool,
     /// `--vmid`: this one is meant.
@@ -21,7 +21,7 @@ pub struct Wish {
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// Whether the order asks for something else than what the record says was begun.
-    pub asks_otherwise: bool,
+    pub asks_for_other: bool,
     /// What came of the last request for the clone.
     pub answer: &'a Answer,
     /// Whether some request for the clone got no usable answer, and may still be carried out, whatever
@@ -30,7 +30,7 @@ pub struct Seen<'a> {
     /// Who has the VMID in question.
     pub owner: Owner,
     /// For how long that has been so.
-    pub lasting: Lasting,
+    pub age: Age,
     /// Whether a clone is running that may become the VM at that VMID, as far as this token can see.
     pub clone_runs: bool,
     /// Whether other VMs have the name.
@@ -66,16 +66,16 @@ pub enum Answer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
     /// Nobody had to look.
-    NotLooked,
+    NotChecked,
     /// No guest.
     Free,
     /// A VM that is as good as ours, whoever made it: it has the name and the template's disks, is no
     /// template, and no clone locks it.
     Ours,
     /// Another guest.
-    Anothers,
+    Another,
     /// A VM that is locked by a clone, with or without our name.
-    InTheMaking,
+    BeingCreated,
     /// Our name and no such lock, but it lacks disks of the template.
     Incomplete,
     /// A guest that this token may not see.
@@ -86,13 +86,13 @@ pub enum Owner {
 
 /// How long something has been so.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Lasting {
+pub enum Age {
     /// Shorter than a while.
-    Briefly,
+    New,
     /// For 5 intervals (10 s by default): a VM that was asked for should be visible by then.
-    AWhile,
+    Settled,
     /// For 15 intervals (30 s by default): as long as a daemon may take to restart.
-    ARestart,
+    PastRestart,
 }
 
 /// Which VMs have the name, apart from the one at the VMID in question of a record.
@@ -100,7 +100,7 @@ pub enum Lasting {
 pub enum Namesake {
     /// Nobody had to look.
     #[default]
-    NotLooked,
+    NotChecked,
     /// None was seen, and nothing can hide one.
     None,
     /// None was seen, but a node that is offline may have one, which the user accepts.
@@ -153,7 +153,7 @@ pub enum Refusal {
     /// The VMID that was asked for is another guest's.
     VmidTaken(Vmid),
     /// An earlier run has begun something else.
-    AskedOtherwise(Intent),
+    OtherClone(Intent),
     /// The server has refused the clone, or its task has failed.
     CloneFailed(Intent),
     /// The VM was left half made.
@@ -163,39 +163,37 @@ pub enum Refusal {
 }
 
 /// What to do.
-pub fn decide(wish: Wish, record: &Record, seen: &Seen) -> Action {
+pub fn decide(policy: Policy, record: &Record, seen: &Seen) -> Action {
     match record {
-        Record::None => nothing_recorded(wish, seen),
+        Record::None => nothing_recorded(policy, seen),
         Record::Asked(begun, _) => asked(begun, seen),
         Record::Created(begun) => created(begun, seen),
-        Record::Finished(begun) => finished(wish, begun, seen),
+        Record::Finished(begun) => finished(policy, begun, seen),
     }
 }
 
-fn nothing_recorded(wish: Wish, seen: &Seen) -> Action {
+fn nothing_recorded(policy: Policy, seen: &Seen) -> Action {
     let with_ensure = |action, otherwise| {
-        if wish.ensure {
+        if policy.ensure {
             action
         } else {
             Action::Refuse(otherwise)
         }
     };
     let look_again = Action::Wait(Pause::Interval);
-    match (seen.namesake, wish.vmid, seen.owner) {
+    match (seen.namesake, policy.vmid, seen.owner) {
         (Namesake::MayBeHidden, None, _) => Action::Refuse(Refusal::NameMayBeTaken),
         (Namesake::Elsewhere, ..) => Action::Refuse(Refusal::Exists),
         // Which of them `--vmid` chooses matters with --ensure only.
         (Namesake::Several, ..) => with_ensure(Action::Refuse(Refusal::Ambiguous), Refusal::Exists),
         (_, _, Owner::Ours) => with_ensure(Action::Take, Refusal::Exists),
-        (Namesake::One, _, Owner::InTheMaking) => with_ensure(look_again, Refusal::Exists),
-        (_, Some(vmid), Owner::InTheMaking) => with_ensure(look_again, Refusal::VmidTaken(vmid)),
-        (_, Some(vmid), Owner::Anothers | Owner::Hidden) => {
-            Action::Refuse(Refusal::VmidTaken(vmid))
-        }
+        (Namesake::One, _, Owner::BeingCreated) => with_ensure(look_again, Refusal::Exists),
+        (_, Some(vmid), Owner::BeingCreated) => with_ensure(look_again, Refusal::VmidTaken(vmid)),
+        (_, Some(vmid), Owner::Another | Owner::Hidden) => Action::Refuse(Refusal::VmidTaken(vmid)),
         (
             Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden,
             _,
-            Owner::Free | Owner::NotLooked,
+            Owner::Free | Owner::NotChecked,
         ) => Action::Clone,
         _ => look_again,
     }
@@ -203,69 +201,65 @@ fn nothing_recorded(wish: Wish, seen: &Seen) -> Action {
 
 fn asked(begun: &Intent, seen: &Seen) -> Action {
     use Answer::{Done, Due, Failed, LeftOver, NoQuorum, Passes, Refused, Taken};
-    use Owner::{Anothers, Free, Hidden, InTheMaking, Incomplete, NotLooked, Ours, Unknown};
+    use Owner::{Another, BeingCreated, Free, Hidden, Incomplete, NotChecked, Ours, Unknown};
 
     let vmid = begun.vmid;
-    let for_a_while = seen.lasting >= Lasting::AWhile;
+    let is_settled = seen.age >= Age::Settled;
     let refuse = |refusal: fn(Intent) -> Refusal| Action::Refuse(refusal(begun.clone()));
     match (seen.answer, seen.owner) {
-        (_, Anothers) | (NoQuorum | LeftOver(_), _) => Action::Forget(vmid),
-        _ if seen.asks_otherwise => refuse(Refusal::AskedOtherwise),
+        (_, Another) | (NoQuorum | LeftOver(_), _) => Action::Forget(vmid),
+        _ if seen.asks_for_other => refuse(Refusal::OtherClone),
         // Only a lock on a free VMID passes; whatever else is there was made by somebody else. While
         // undecided, our own request may be what took it.
         (Taken(_), Free) if !seen.undecided => Action::Wait(Pause::BackOff),
-        (Taken(_), NotLooked | Ours | Incomplete | InTheMaking | Hidden) if !seen.undecided => {
+        (Taken(_), NotChecked | Ours | Incomplete | BeingCreated | Hidden) if !seen.undecided => {
             Action::Forget(vmid)
         }
-        (_, Ours) | (Done, NotLooked) => Action::Take,
+        (_, Ours) | (Done, NotChecked) => Action::Take,
         // Where this token sees no VMs, the word of the task is all there is.
-        (Done, Hidden) if !seen.clone_runs && for_a_while => Action::Take,
+        (Done, Hidden) if !seen.clone_runs && is_settled => Action::Take,
         (Refused(_), _) | (Failed(_), Free) => refuse(Refusal::CloneFailed),
-        (Failed(_), Hidden) if !seen.clone_runs && for_a_while => refuse(Refusal::CloneFailed),
+        (Failed(_), Hidden) if !seen.clone_runs && is_settled => refuse(Refusal::CloneFailed),
         (Passes(_), _) => Action::Wait(Pause::BackOff),
         (Due, _) if !seen.undecided => match seen.namesake {
             Namesake::None | Namesake::MayBeOffline => Action::CloneAgain(vmid),
-            Namesake::NotLooked => Action::Wait(Pause::Interval),
+            Namesake::NotChecked => Action::Wait(Pause::Interval),
             // Somebody else may have made one in the meantime.
             _ => Action::Forget(vmid),
         },
         (_, Incomplete) => refuse(Refusal::HalfMade),
-        (Failed(_), InTheMaking) if !seen.undecided && !seen.clone_runs && for_a_while => {
+        (Failed(_), BeingCreated) if !seen.undecided && !seen.clone_runs && is_settled => {
             refuse(Refusal::HalfMade)
         }
-        (_, Hidden) if !seen.clone_runs && for_a_while => refuse(Refusal::Hidden),
-        (_, Free) => match (seen.namesake, seen.lasting) {
-            (_, Lasting::Briefly) | (Namesake::NotLooked, _) => Action::Wait(Pause::Interval),
+        (_, Hidden) if !seen.clone_runs && is_settled => refuse(Refusal::Hidden),
+        (_, Free) => match (seen.namesake, seen.age) {
+            (_, Age::New) | (Namesake::NotChecked, _) => Action::Wait(Pause::Interval),
             (Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden, _) => {
                 Action::CloneAgain(vmid)
             }
             // Never ask again while the name is taken: that would make a second VM of the name.
-            (_, Lasting::AWhile) => Action::Wait(Pause::Interval),
+            (_, Age::Settled) => Action::Wait(Pause::Interval),
             // A request that has not arrived by now is taken for lost.
-            (_, Lasting::ARestart) => Action::Forget(vmid),
+            (_, Age::PastRestart) => Action::Forget(vmid),
         },
-        (_, NotLooked | InTheMaking | Hidden | Unknown) => Action::Wait(Pause::Interval),
+        (_, NotChecked | BeingCreated | Hidden | Unknown) => Action::Wait(Pause::Interval),
     }
 }
 
 fn created(begun: &Intent, seen: &Seen) -> Action {
     match seen.owner {
-        Owner::Free | Owner::Anothers => Action::Forget(begun.vmid),
-        Owner::Ours if seen.asks_otherwise => {
-            Action::Refuse(Refusal::AskedOtherwise(begun.clone()))
-        }
+        Owner::Free | Owner::Another => Action::Forget(begun.vmid),
+        Owner::Ours if seen.asks_for_other => Action::Refuse(Refusal::OtherClone(begun.clone())),
         Owner::Ours => Action::Take,
-        Owner::Hidden if seen.lasting >= Lasting::AWhile => {
-            Action::Refuse(Refusal::Hidden(begun.clone()))
-        }
+        Owner::Hidden if seen.age >= Age::Settled => Action::Refuse(Refusal::Hidden(begun.clone())),
         _ => Action::Wait(Pause::Interval),
     }
 }
 
-fn finished(wish: Wish, begun: &Intent, seen: &Seen) -> Action {
-    let is_meant = wish.vmid.is_none_or(|vmid| vmid == begun.vmid);
+fn finished(policy: Policy, begun: &Intent, seen: &Seen) -> Action {
+    let is_meant = policy.vmid.is_none_or(|vmid| vmid == begun.vmid);
     match seen.owner {
-        Owner::Ours if wish.ensure && is_meant => Action::Take,
+        Owner::Ours if policy.ensure && is_meant => Action::Take,
         Owner::Ours => Action::Refuse(Refusal::Exists),
         _ => created(begun, seen),
     }

@@ -64,7 +64,7 @@ pub fn nothing_started(because: Failure, seconds: f64) -> Failure {
 }
 
 /// The failure while a request without an answer may still create this VM.
-pub fn may_still_come(vm: &Vm, failed: Failure) -> Failure {
+pub fn may_still_be_created(vm: &Vm, failed: Failure) -> Failure {
     let message = format!("{failed}; the clone to {vm}, which got no answer, may still be created");
     let facts = match failed.facts.vmid {
         Some(_) => Facts {
@@ -82,7 +82,7 @@ pub fn may_still_come(vm: &Vm, failed: Failure) -> Failure {
 
 /// The failure while it is not clear what became of an earlier run's clone, or whether this command goes
 /// on with its VM: it must not sound as if there was none.
-pub fn before_seen_again(
+pub fn before_resuming(
     template: Vmid,
     vm: &Vm,
     facts: Facts,
@@ -202,7 +202,7 @@ fn or_remove(path: Option<&Path>) -> String {
 }
 
 /// Another run holds the ledger; `waited` is for how long this one has waited, in seconds.
-pub fn held(name: &VmName, holder: Option<u32>, waited: Option<f64>) -> Failure {
+pub fn name_locked(name: &VmName, holder: Option<u32>, waited: Option<f64>) -> Failure {
     let process = process_name(holder);
     match waited {
         None => {
@@ -248,7 +248,7 @@ pub fn no_template(source: &NotFound) -> Failure {
 }
 
 /// An earlier run has begun another clone to this VM.
-pub fn begun_otherwise(
+pub fn other_clone_pending(
     order: &Order,
     vm: &Vm,
     begun: &Intent,
@@ -291,7 +291,7 @@ pub fn begun_otherwise(
 }
 
 /// An earlier run has begun this VM at servers that this run does not speak to.
-pub fn begun_elsewhere(vm: &Vm, hosts: &[String], path: Option<&Path>) -> Failure {
+pub fn pending_elsewhere(vm: &Vm, hosts: &[String], path: Option<&Path>) -> Failure {
     let words = format!(
         "an earlier run has begun to make VM {} '{}' at another server, {}, and has not seen its end",
         vm.vmid,
@@ -409,7 +409,7 @@ pub fn with_other_templates(failure: Failure, others: &[String]) -> Failure {
 }
 
 /// What goes on cannot be looked at any more.
-pub fn lost_sight(stage: &Stage, source: &pve::Error) -> Failure {
+pub fn outcome_unseen(stage: &Stage, source: &pve::Error) -> Failure {
     let what = match stage {
         Stage::Cloning(vm, _) => format!("how the clone to {vm} ends, it may still be running"),
         stage => format!("what becomes of it: {stage}"),

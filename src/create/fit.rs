@@ -80,7 +80,7 @@ pub const AGENT_OFF: &str = "if it is installed in the guest, --set agent=1 enab
 
 /// A VM that exists stays where it is, even if another node was asked for. No warning: it may have been
 /// moved on purpose, and then a quiet run would say so every night.
-pub fn tell_if_elsewhere(run: &Run, vm: &Vm) {
+pub fn note_if_elsewhere(run: &Run, vm: &Vm) {
     let target = run.order.options.target.as_ref();
     if let Some(target) = target.filter(|target| **target != vm.node) {
         run.progress().note(&format!(
@@ -95,7 +95,7 @@ pub fn tell_if_elsewhere(run: &Run, vm: &Vm) {
 
 /// A VM is not cloned again, even if another template was asked for. Of a VM that is not finished yet that
 /// was refused before.
-pub fn tell_if_from_another_template(run: &Run, vm: &Vm, record: &Record) {
+pub fn note_if_from_another_template(run: &Run, vm: &Vm, record: &Record) {
     let Record::Finished(begun) = record else {
         return;
     };

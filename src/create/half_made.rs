@@ -8,9 +8,9 @@ use crate::say::failure::{Failure, Kind, Started};
 use crate::say::hint::hint_for_task;
 use crate::say::vm::Vm;
 
-fn how_to_clear(vm: &Vm, sight: &VmidState, path: Option<&Path>) -> String {
+fn how_to_clear(vm: &Vm, state: &VmidState, path: Option<&Path>) -> String {
     let Vm { vmid, node, .. } = vm;
-    match (sight, path) {
+    match (state, path) {
         (VmidState::Incomplete(_), Some(path)) => format!(
             "it was changed since, or was left half made and unlocked; to take it as it is: {}, then the \
              same command with --ensure",
@@ -31,7 +31,7 @@ fn how_to_clear(vm: &Vm, sight: &VmidState, path: Option<&Path>) -> String {
 /// A VM was left half made, or may have been. `is_ours` where this command has asked for it.
 pub fn half_made(
     vm: &Vm,
-    sight: &VmidState,
+    state: &VmidState,
     is_ours: bool,
     failed: Option<Failed>,
     doubt: Option<&Doubt>,
@@ -39,7 +39,7 @@ pub fn half_made(
 ) -> Failure {
     let Vm { vmid, node, .. } = vm;
     let unseen = "locked by a clone that this token cannot see, or half made";
-    let words = match (sight, &failed) {
+    let words = match (state, &failed) {
         (VmidState::Incomplete(disks), _) => format!("{vm} lacks what its template has: {disks}"),
         (VmidState::BeingCreated { is_named: true }, Some(_)) => {
             format!("{vm} was left half made, and locked")
@@ -52,12 +52,12 @@ pub fn half_made(
             format!("VM {vmid} on node '{node}' is {unseen}, and does not tell whose it is")
         }
     };
-    let mut hint = how_to_clear(vm, sight, path);
+    let mut hint = how_to_clear(vm, state, path);
     if let Some(first) = failed.as_ref().and_then(|it| hint_for_task(&it.words)) {
         hint = format!("{first}; then, {hint}");
     }
     let is_named = !matches!(
-        sight,
+        state,
         VmidState::BeingCreated { is_named: false } | VmidState::Appeared
     );
     let started = match (is_named, is_ours) {

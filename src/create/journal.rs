@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::failure::{begun_elsewhere, damaged, held, no_ledger};
+use super::failure::{damaged, name_locked, no_ledger, pending_elsewhere};
 use super::order::Run;
 use crate::ledger::{self, Event, Intent, Ledger, Lock, Note, Record};
 use crate::pve::types::Vmid;
 use crate::say::failure::{Failure, chain};
 use crate::say::stage::Stage;
-use crate::wait::{Forgiven, GaveUp, Look};
+use crate::wait::{GaveUp, Poll, Retry};
 
 /// The ledger of the VM's name, locked for this run.
 pub struct Journal<'r> {
@@ -30,11 +30,11 @@ impl<'r> Journal<'r> {
     /// Locks the ledger, with `--ensure` once the run that holds it has ended. To be called before the
     /// first request, so that what is read afterwards is newer than what that run has done.
     pub fn open(run: &'r Run<'r>) -> Result<Journal<'r>, Failure> {
-        let (mut holder, mut is_second_look) = (None, false);
-        let locked = run.server.budget.look_until_done(
-            |_| Forgiven::Not,
+        let (mut holder, mut is_second_try) = (None, false);
+        let locked = run.server.budget.poll_until_done(
+            |_| Retry::Never,
             || match Ledger::lock(run.state, &run.order.name) {
-                Ok(Lock::Ours(ledger, written)) => Ok(Look::Done((ledger, written))),
+                Ok(Lock::Ours(ledger, written)) => Ok(Poll::Done((ledger, written))),
                 Ok(Lock::HeldBy(process)) if run.order.ensure => {
                     if holder.is_none() {
                         run.progress()
@@ -42,23 +42,23 @@ impl<'r> Journal<'r> {
                     }
                     holder = Some(process);
                     run.progress().set_stage(Stage::BehindAnotherRun(process));
-                    Ok(Look::NotYet)
+                    Ok(Poll::NotYet)
                 }
                 // It is just about to say who it is.
-                Ok(Lock::HeldBy(None)) if !is_second_look => {
-                    is_second_look = true;
-                    Ok(Look::NotYet)
+                Ok(Lock::HeldBy(None)) if !is_second_try => {
+                    is_second_try = true;
+                    Ok(Poll::NotYet)
                 }
-                Ok(Lock::HeldBy(holder)) => Err(held(&run.order.name, holder, None)),
+                Ok(Lock::HeldBy(holder)) => Err(name_locked(&run.order.name, holder, None)),
                 Err(ledger::Error::Damaged { path, source }) => Err(damaged(&path, &source)),
-                Err(source) => Ok(Look::Done((Ledger::without_file(), Err(source)))),
+                Err(source) => Ok(Poll::Done((Ledger::without_file(), Err(source)))),
             },
         );
         let (ledger, written) = locked.map_err(|gave_up| match gave_up {
             GaveUp::Failed(error) => error,
-            GaveUp::TimeIsUp(_) => {
+            GaveUp::TimedOut(_) => {
                 let seconds = run.server.budget.seconds();
-                held(&run.order.name, holder.flatten(), Some(seconds))
+                name_locked(&run.order.name, holder.flatten(), Some(seconds))
             }
         })?;
         run.progress().set_stage(Stage::NothingStarted);
@@ -66,7 +66,7 @@ impl<'r> Journal<'r> {
         match journal.ledger.record() {
             Record::Asked(begun, _) if !run.is_of_this_cluster(&begun.hosts) => {
                 let vm = run.vm(begun.vmid, &begun.node);
-                return Err(begun_elsewhere(&vm, &begun.hosts, journal.path()));
+                return Err(pending_elsewhere(&vm, &begun.hosts, journal.path()));
             }
             Record::Asked(begun, _) => {
                 run.progress()
@@ -82,7 +82,7 @@ impl<'r> Journal<'r> {
             }
             _ => {}
         }
-        written.or_else(|error| journal.go_without(&error))?;
+        written.or_else(|error| journal.continue_without(&error))?;
         Ok(journal)
     }
 
@@ -98,18 +98,18 @@ impl<'r> Journal<'r> {
 
     /// Records that a clone is going to be asked for, unless that is the record already. A request that
     /// is not recorded could never be found again.
-    pub fn announce(&mut self, intent: Intent) -> Result<(), Failure> {
+    pub fn write_intent(&mut self, intent: Intent) -> Result<(), Failure> {
         let stage = Stage::Undecided(self.run.vm(intent.vmid, &intent.node));
         self.run.progress().set_stage(stage);
         if self.record().intent() != Some(&intent) {
             let written = self.ledger.write(Event::Intent(intent));
-            written.or_else(|error| self.go_without(&error))?;
+            written.or_else(|error| self.continue_without(&error))?;
         }
         Ok(())
     }
 
     /// Records an event, and tells what is certain from then on.
-    pub fn tell(&mut self, event: Event, stage: Stage) {
+    pub fn write(&mut self, event: Event, stage: Stage) {
         self.run.progress().set_stage(stage);
         let written = self.ledger.write(event);
         self.warn_of(written);
@@ -129,7 +129,7 @@ impl<'r> Journal<'r> {
     }
 
     /// Notes something about a VM.
-    pub fn note(&mut self, note: Note) {
+    pub fn write_note(&mut self, note: Note) {
         let written = self.ledger.write(Event::Note(note));
         self.warn_of(written);
     }
@@ -142,8 +142,8 @@ impl<'r> Journal<'r> {
     }
 
     /// `--ensure` promises something about the runs before and after this one, which takes a record of
-    /// them or a VMID to look at. Without it the user is promised less, and is told.
-    fn go_without(&self, source: &ledger::Error) -> Result<(), Failure> {
+    /// them or a VMID to look at. Without it the user is promised less, and is noted.
+    fn continue_without(&self, source: &ledger::Error) -> Result<(), Failure> {
         if self.run.order.ensure && self.run.order.vmid.is_none() {
             return Err(no_ledger(source));
         }

@@ -11,20 +11,20 @@ const BACK_OFF: Action = Action::Wait(Pause::BackOff);
 
 /// Nothing was seen, and nothing looked at.
 const NOTHING: Seen = Seen {
-    asks_otherwise: false,
+    asks_for_other: false,
     answer: &Answer::Unknown,
     undecided: false,
-    owner: Owner::NotLooked,
-    lasting: Lasting::Briefly,
+    owner: Owner::NotChecked,
+    age: Age::New,
     clone_runs: false,
     namesake: Namesake::None,
 };
 
-const WITHOUT_ENSURE: Wish = Wish {
+const WITHOUT_ENSURE: Policy = Policy {
     ensure: false,
     vmid: None,
 };
-const WITH_ENSURE: Wish = Wish {
+const WITH_ENSURE: Policy = Policy {
     ensure: true,
     vmid: None,
 };
@@ -61,16 +61,16 @@ fn refuse(refusal: fn(Intent) -> Refusal) -> Action {
 
 /// Without `--vmid`; what is done without and with `--ensure`.
 #[rstest]
-#[case::no_namesake(Namesake::None, Owner::NotLooked, Action::Clone, Action::Clone)]
+#[case::no_namesake(Namesake::None, Owner::NotChecked, Action::Clone, Action::Clone)]
 #[case::one_may_be_hidden(
     Namesake::MayBeHidden,
-    Owner::NotLooked,
+    Owner::NotChecked,
     Action::Refuse(Refusal::NameMayBeTaken),
     Action::Refuse(Refusal::NameMayBeTaken)
 )]
 #[case::one_may_be_on_a_node_whose_being_offline_is_accepted(
     Namesake::MayBeOffline,
-    Owner::NotLooked,
+    Owner::NotChecked,
     Action::Clone,
     Action::Clone
 )]
@@ -82,13 +82,13 @@ fn refuse(refusal: fn(Intent) -> Refusal) -> Action {
 )]
 #[case::one_in_the_making(
     Namesake::One,
-    Owner::InTheMaking,
+    Owner::BeingCreated,
     Action::Refuse(Refusal::Exists),
     LOOK_AGAIN
 )]
 #[case::several(
     Namesake::Several,
-    Owner::NotLooked,
+    Owner::NotChecked,
     Action::Refuse(Refusal::Exists),
     Action::Refuse(Refusal::Ambiguous)
 )]
@@ -104,8 +104,8 @@ fn without_a_record(
         ..NOTHING
     };
     for (ensure, expected) in [(false, expected), (true, with_ensure)] {
-        let wish = Wish { ensure, vmid: None };
-        assert_eq!(decide(wish, &Record::None, &seen), expected, "{ensure}");
+        let policy = Policy { ensure, vmid: None };
+        assert_eq!(decide(policy, &Record::None, &seen), expected, "{ensure}");
     }
 }
 
@@ -120,7 +120,7 @@ fn without_a_record(
 )]
 #[case::anothers(
     Namesake::None,
-    Owner::Anothers,
+    Owner::Another,
     Action::Refuse(Refusal::VmidTaken(N)),
     Action::Refuse(Refusal::VmidTaken(N))
 )]
@@ -132,7 +132,7 @@ fn without_a_record(
 )]
 #[case::in_the_making(
     Namesake::None,
-    Owner::InTheMaking,
+    Owner::BeingCreated,
     Action::Refuse(Refusal::VmidTaken(N)),
     LOOK_AGAIN
 )]
@@ -150,7 +150,7 @@ fn without_a_record(
 )]
 #[case::namesake_at_another_vmid(
     Namesake::Elsewhere,
-    Owner::NotLooked,
+    Owner::NotChecked,
     Action::Refuse(Refusal::Exists),
     Action::Refuse(Refusal::Exists)
 )]
@@ -167,33 +167,33 @@ fn without_a_record_and_with_a_vmid(
     };
     for (ensure, expected) in [(false, expected), (true, with_ensure)] {
         let vmid = Some(N);
-        let wish = Wish { ensure, vmid };
-        assert_eq!(decide(wish, &Record::None, &seen), expected, "{ensure}");
+        let policy = Policy { ensure, vmid };
+        assert_eq!(decide(policy, &Record::None, &seen), expected, "{ensure}");
     }
 }
 
 /// While no answer to a request is missing.
 #[rstest]
-#[case::done(Answer::Done, Owner::NotLooked, Action::Take)]
+#[case::done(Answer::Done, Owner::NotChecked, Action::Take)]
 #[case::done_and_hidden_just_now(Answer::Done, Owner::Hidden, LOOK_AGAIN)]
-#[case::refused(refused(), Owner::NotLooked, refuse(Refusal::CloneFailed))]
-#[case::refused_without_quorum(Answer::NoQuorum, Owner::NotLooked, Action::Forget(N))]
-#[case::locked(passes(), Owner::NotLooked, BACK_OFF)]
-#[case::after_a_lock(Answer::Due, Owner::NotLooked, Action::CloneAgain(N))]
-#[case::taken_and_any_vmid_will_do(taken(), Owner::NotLooked, Action::Forget(N))]
+#[case::refused(refused(), Owner::NotChecked, refuse(Refusal::CloneFailed))]
+#[case::refused_without_quorum(Answer::NoQuorum, Owner::NotChecked, Action::Forget(N))]
+#[case::locked(passes(), Owner::NotChecked, BACK_OFF)]
+#[case::after_a_lock(Answer::Due, Owner::NotChecked, Action::CloneAgain(N))]
+#[case::taken_and_any_vmid_will_do(taken(), Owner::NotChecked, Action::Forget(N))]
 #[case::taken_for_a_moment(taken(), Owner::Free, BACK_OFF)]
-#[case::taken_by_another(taken(), Owner::Anothers, Action::Forget(N))]
-#[case::taken_by_a_clone(taken(), Owner::InTheMaking, Action::Forget(N))]
+#[case::taken_by_another(taken(), Owner::Another, Action::Forget(N))]
+#[case::taken_by_a_clone(taken(), Owner::BeingCreated, Action::Forget(N))]
 #[case::taken_by_a_vm_of_the_name(taken(), Owner::Ours, Action::Forget(N))]
 #[case::taken_by_an_incomplete_vm_of_the_name(taken(), Owner::Incomplete, Action::Forget(N))]
 #[case::taken_and_not_seen(taken(), Owner::Unknown, LOOK_AGAIN)]
 #[case::taken_by_a_hidden_guest(taken(), Owner::Hidden, Action::Forget(N))]
 #[case::failed_and_gone(failed(), Owner::Free, refuse(Refusal::CloneFailed))]
 #[case::failed_and_there_all_the_same(failed(), Owner::Ours, Action::Take)]
-#[case::failed_and_anothers_now(failed(), Owner::Anothers, Action::Forget(N))]
+#[case::failed_and_anothers_now(failed(), Owner::Another, Action::Forget(N))]
 #[case::failed_and_hidden_just_now(failed(), Owner::Hidden, LOOK_AGAIN)]
 #[case::failed_and_not_seen(failed(), Owner::Unknown, LOOK_AGAIN)]
-#[case::failed_and_being_cleaned_up(failed(), Owner::InTheMaking, LOOK_AGAIN)]
+#[case::failed_and_being_cleaned_up(failed(), Owner::BeingCreated, LOOK_AGAIN)]
 fn asked_and_answered(
     #[case] answer: Answer,
     #[case] owner: Owner,
@@ -205,14 +205,14 @@ fn asked_and_answered(
         owner,
         ..NOTHING
     };
-    let wish = Wish { ensure, vmid: None };
+    let policy = Policy { ensure, vmid: None };
     let record = Record::Asked(intent(), None);
-    assert_eq!(decide(wish, &record, &seen), expected);
+    assert_eq!(decide(policy, &record, &seen), expected);
 }
 
 /// While the request waited for a lock, somebody else may have created a VM of the name.
 #[rstest]
-#[case::nobody_has_looked(Namesake::NotLooked, LOOK_AGAIN)]
+#[case::nobody_has_looked(Namesake::NotChecked, LOOK_AGAIN)]
 #[case::none(Namesake::None, Action::CloneAgain(N))]
 #[case::one_may_be_hidden(Namesake::MayBeHidden, Action::Forget(N))]
 #[case::one_may_be_offline(Namesake::MayBeOffline, Action::CloneAgain(N))]
@@ -229,22 +229,18 @@ fn asked_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expected
 
 /// A request got no usable answer, be it this run's or an earlier one's.
 #[rstest]
-#[case::ours(Owner::Ours, Lasting::Briefly, Action::Take)]
-#[case::in_the_making(Owner::InTheMaking, Lasting::ARestart, LOOK_AGAIN)]
-#[case::not_seen(Owner::Unknown, Lasting::ARestart, LOOK_AGAIN)]
-#[case::free_for_less_than_a_while(Owner::Free, Lasting::Briefly, LOOK_AGAIN)]
-#[case::free_for_a_while(Owner::Free, Lasting::AWhile, Action::CloneAgain(N))]
-#[case::anothers(Owner::Anothers, Lasting::Briefly, Action::Forget(N))]
-#[case::hidden_just_now(Owner::Hidden, Lasting::Briefly, LOOK_AGAIN)]
-#[case::hidden_for_a_while(Owner::Hidden, Lasting::AWhile, refuse(Refusal::Hidden))]
-#[case::without_disks_of_its_template(
-    Owner::Incomplete,
-    Lasting::Briefly,
-    refuse(Refusal::HalfMade)
-)]
+#[case::ours(Owner::Ours, Age::New, Action::Take)]
+#[case::in_the_making(Owner::BeingCreated, Age::PastRestart, LOOK_AGAIN)]
+#[case::outcome_unknown(Owner::Unknown, Age::PastRestart, LOOK_AGAIN)]
+#[case::free_for_less_than_a_while(Owner::Free, Age::New, LOOK_AGAIN)]
+#[case::free_for_a_while(Owner::Free, Age::Settled, Action::CloneAgain(N))]
+#[case::anothers(Owner::Another, Age::New, Action::Forget(N))]
+#[case::hidden_just_now(Owner::Hidden, Age::New, LOOK_AGAIN)]
+#[case::hidden_for_a_while(Owner::Hidden, Age::Settled, refuse(Refusal::Hidden))]
+#[case::without_disks_of_its_template(Owner::Incomplete, Age::New, refuse(Refusal::HalfMade))]
 fn asked_and_undecided(
     #[case] owner: Owner,
-    #[case] lasting: Lasting,
+    #[case] age: Age,
     #[case] expected: Action,
     #[values(Answer::Unknown, taken())] answer: Answer,
 ) {
@@ -252,7 +248,7 @@ fn asked_and_undecided(
         answer: &answer,
         undecided: true,
         owner,
-        lasting,
+        age,
         ..NOTHING
     };
     let record = Record::Asked(intent(), None);
@@ -283,7 +279,7 @@ fn asked_and_answered_and_hidden_for_a_while(
     let seen = Seen {
         answer: &answer,
         owner: Owner::Hidden,
-        lasting: Lasting::AWhile,
+        age: Age::Settled,
         clone_runs,
         ..NOTHING
     };
@@ -298,8 +294,8 @@ fn asked_and_undecided_while_nobody_has_looked_for_namesakes() {
     let seen = Seen {
         undecided: true,
         owner: Owner::Free,
-        lasting: Lasting::ARestart,
-        namesake: Namesake::NotLooked,
+        age: Age::PastRestart,
+        namesake: Namesake::NotChecked,
         ..NOTHING
     };
     let record = Record::Asked(intent(), None);
@@ -308,17 +304,17 @@ fn asked_and_undecided_while_nobody_has_looked_for_namesakes() {
 
 /// Never ask again while the name is taken.
 #[rstest]
-#[case::for_a_while(Lasting::AWhile, LOOK_AGAIN)]
-#[case::for_as_long_as_a_daemon_restarts(Lasting::ARestart, Action::Forget(N))]
+#[case::for_a_while(Age::Settled, LOOK_AGAIN)]
+#[case::for_as_long_as_a_daemon_restarts(Age::PastRestart, Action::Forget(N))]
 fn asked_and_undecided_while_another_vm_has_the_name(
-    #[case] lasting: Lasting,
+    #[case] age: Age,
     #[case] expected: Action,
     #[values(Namesake::One, Namesake::Several, Namesake::Elsewhere)] namesake: Namesake,
 ) {
     let seen = Seen {
         undecided: true,
         owner: Owner::Free,
-        lasting,
+        age,
         namesake,
         ..NOTHING
     };
@@ -337,8 +333,8 @@ fn failed_and_still_locked_after_a_while(
 ) {
     let seen = Seen {
         answer: &failed(),
-        owner: Owner::InTheMaking,
-        lasting: Lasting::AWhile,
+        owner: Owner::BeingCreated,
+        age: Age::Settled,
         undecided,
         clone_runs,
         ..NOTHING
@@ -352,7 +348,7 @@ fn hidden_while_a_clone_to_it_runs_is_waited_for() {
     let seen = Seen {
         undecided: true,
         owner: Owner::Hidden,
-        lasting: Lasting::ARestart,
+        age: Age::PastRestart,
         clone_runs: true,
         ..NOTHING
     };
@@ -365,19 +361,15 @@ fn hidden_while_a_clone_to_it_runs_is_waited_for() {
 #[case::asked_and_ours(
     Record::Asked(intent(), None),
     Owner::Ours,
-    refuse(Refusal::AskedOtherwise)
+    refuse(Refusal::OtherClone)
 )]
 #[case::asked_and_free(
     Record::Asked(intent(), None),
     Owner::Free,
-    refuse(Refusal::AskedOtherwise)
+    refuse(Refusal::OtherClone)
 )]
-#[case::asked_and_anothers(Record::Asked(intent(), None), Owner::Anothers, Action::Forget(N))]
-#[case::created_and_ours(
-    Record::Created(intent()),
-    Owner::Ours,
-    refuse(Refusal::AskedOtherwise)
-)]
+#[case::asked_and_anothers(Record::Asked(intent(), None), Owner::Another, Action::Forget(N))]
+#[case::created_and_ours(Record::Created(intent()), Owner::Ours, refuse(Refusal::OtherClone))]
 #[case::created_and_gone(Record::Created(intent()), Owner::Free, Action::Forget(N))]
 fn an_order_that_asks_for_something_else(
     #[case] record: Record,
@@ -385,7 +377,7 @@ fn an_order_that_asks_for_something_else(
     #[case] expected: Action,
 ) {
     let seen = Seen {
-        asks_otherwise: true,
+        asks_for_other: true,
         undecided: true,
         owner,
         ..NOTHING
@@ -404,11 +396,11 @@ fn an_order_that_asks_for_something_else(
 )]
 #[case::created_and_anothers(
     Record::Created(intent()),
-    Owner::Anothers,
+    Owner::Another,
     Action::Forget(N),
     Action::Forget(N)
 )]
-#[case::created_and_locked(Record::Created(intent()), Owner::InTheMaking, LOOK_AGAIN, LOOK_AGAIN)]
+#[case::created_and_locked(Record::Created(intent()), Owner::BeingCreated, LOOK_AGAIN, LOOK_AGAIN)]
 #[case::created_and_not_seen(Record::Created(intent()), Owner::Unknown, LOOK_AGAIN, LOOK_AGAIN)]
 #[case::finished_and_ours(
     Record::Finished(intent()),
@@ -424,7 +416,7 @@ fn an_order_that_asks_for_something_else(
 )]
 #[case::finished_and_anothers(
     Record::Finished(intent()),
-    Owner::Anothers,
+    Owner::Another,
     Action::Forget(N),
     Action::Forget(N)
 )]
@@ -436,18 +428,18 @@ fn created_or_finished(
 ) {
     let seen = Seen { owner, ..NOTHING };
     for (ensure, expected) in [(false, expected), (true, with_ensure)] {
-        let wish = Wish { ensure, vmid: None };
-        assert_eq!(decide(wish, &record, &seen), expected, "{ensure}");
+        let policy = Policy { ensure, vmid: None };
+        assert_eq!(decide(policy, &record, &seen), expected, "{ensure}");
     }
 }
 
 #[rstest]
-#[case::just_now(Lasting::Briefly, LOOK_AGAIN)]
-#[case::for_a_while(Lasting::AWhile, refuse(Refusal::Hidden))]
-fn a_created_vm_that_is_hidden(#[case] lasting: Lasting, #[case] expected: Action) {
+#[case::just_now(Age::New, LOOK_AGAIN)]
+#[case::for_a_while(Age::Settled, refuse(Refusal::Hidden))]
+fn a_created_vm_that_is_hidden(#[case] age: Age, #[case] expected: Action) {
     let seen = Seen {
         owner: Owner::Hidden,
-        lasting,
+        age,
         ..NOTHING
     };
     for record in [Record::Created(intent()), Record::Finished(intent())] {
@@ -462,10 +454,10 @@ fn a_finished_vm_and_another_vmid() {
         owner: Owner::Ours,
         ..NOTHING
     };
-    let wish = Wish {
+    let policy = Policy {
         ensure: true,
         vmid: Some(Vmid(102)),
     };
-    let decided = decide(wish, &Record::Finished(intent()), &seen);
+    let decided = decide(policy, &Record::Finished(intent()), &seen);
     assert_eq!(decided, Action::Refuse(Refusal::Exists));
 }

@@ -1,9 +1,9 @@
 //! The looks by which a run learns what there is.
 
 use super::attempt::{Attempt, View};
-use super::decide::{Answer, Lasting, Namesake, Owner};
+use super::decide::{Age, Answer, Namesake, Owner};
 use super::failure::{
-    Doubt, Failed, created_unseen, is_out_of_time, lost_sight, no_template, not_read, timed_out,
+    Doubt, Failed, created_unseen, is_out_of_time, no_template, not_read, outcome_unseen, timed_out,
 };
 use crate::guests::owner::{VmidState, may_run, running_clone};
 use crate::guests::template::{Found, find_template};
@@ -15,29 +15,29 @@ use crate::say::failure::Failure;
 use crate::say::stage::Stage;
 use crate::say::vm::Vm;
 use crate::wait::GaveUp;
-use crate::wait::server::{Glance, is_no_such_task};
+use crate::wait::server::{Judged, is_no_such_task};
 use crate::wait::task::{self, Ended};
 
 impl<'r> Attempt<'r> {
     /// Looks at whatever the decision of this turn depends on.
-    pub fn look(&mut self) -> Result<(), Failure> {
+    pub fn observe(&mut self) -> Result<(), Failure> {
         match self.journal.record().clone() {
-            Record::None => match self.look_for_the_name() {
+            Record::None => match self.observe_name() {
                 // The end of the budget cut the look short: what was seen before still holds.
-                Err(failure) if self.view.sight.is_some() && is_out_of_time(self.run, &failure) => {
+                Err(failure) if self.view.state.is_some() && is_out_of_time(self.run, &failure) => {
                     self.view.failed(None);
                     Ok(())
                 }
                 looked => looked,
             },
-            Record::Asked(begun, _) => self.look_at_what_was_asked(&begun),
-            Record::Created(begun) => self.look_at_what_was_created(&begun, false),
-            Record::Finished(begun) => self.look_at_what_was_created(&begun, true),
+            Record::Asked(begun, _) => self.observe_requested_clone(&begun),
+            Record::Created(begun) => self.observe_created_vm(&begun, false),
+            Record::Finished(begun) => self.observe_created_vm(&begun, true),
         }
     }
 
     /// The list, the VMs that have the name, and who has the VMID of `--vmid`.
-    fn look_for_the_name(&mut self) -> Result<(), Failure> {
+    fn observe_name(&mut self) -> Result<(), Failure> {
         self.read_guests()?;
         let template = self.find_template()?;
         let found = self.find_holders(None)?;
@@ -46,59 +46,63 @@ impl<'r> Attempt<'r> {
             .iter()
             .filter(|(guest, ..)| vmid.is_none_or(|vmid| vmid == guest.vmid));
         let (namesake, looked) = match (meant.next(), meant.next()) {
-            (Some((_, vm, sight)), None) => (Namesake::One, Some((vm.clone(), sight.clone()))),
+            (Some((_, vm, state)), None) => (Namesake::One, Some((vm.clone(), state.clone()))),
             (Some(_), Some(_)) => (Namesake::Several, None),
             (None, _) if !found.is_empty() => (Namesake::Elsewhere, None),
             (None, _) => {
-                let chosen = vmid.map(|vmid| self.look_at_choice(vmid, &template));
+                let chosen = vmid.map(|vmid| self.observe_chosen_vmid(vmid, &template));
                 (self.unseen_namesake(), chosen.transpose()?)
             }
         };
         self.namesake = namesake;
         self.holders = found.into_iter().map(|(guest, ..)| guest).collect();
-        let Some((vm, sight)) = looked else {
+        let Some((vm, state)) = looked else {
             self.view = View::default();
             return Ok(());
         };
-        if self.run.order.ensure && Owner::of(&sight) == Owner::InTheMaking {
+        if self.run.order.ensure && Owner::of(&state) == Owner::BeingCreated {
             let stage = self.stage_unless_given_up(Stage::Inspecting(vm.clone()));
             self.run.progress().set_stage(stage);
-            let running = self.running_clone(&sight, Some(&template), vm.vmid);
+            let running = self.running_clone(&state, Some(&template), vm.vmid);
             self.view.running =
                 running.map_err(|source| not_read("cannot list the clones", source))?;
-            if self.is_first("namesake") {
+            if self.first_time("namesake") {
                 let note = format!("Waiting for whoever is making VM {}...", vm.vmid);
                 self.run.progress().note(&note);
             }
         }
         self.view.vm = Some(vm);
         let now = self.run.server.budget.clock.elapsed();
-        self.view.saw(Some(sight), now);
+        self.view.observed(Some(state), now);
         Ok(())
     }
 
     /// Who has the VMID of `--vmid`: that the list does not show it says nothing.
-    fn look_at_choice(&self, vmid: Vmid, template: &Guest) -> Result<(Vm, VmidState), Failure> {
+    fn observe_chosen_vmid(
+        &self,
+        vmid: Vmid,
+        template: &Guest,
+    ) -> Result<(Vm, VmidState), Failure> {
         let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
         let vm = self.run.vm(vmid, &row.unwrap_or(template).node);
-        let sight = self.run.server.ask(|pve| {
+        let state = self.run.server.ask(|pve| {
             if row.is_none() && pve.is_free(vmid)? {
                 return Ok(VmidState::Free);
             }
             VmidState::of(pve, &vm, None)
         });
-        let sight =
-            sight.map_err(|source| not_read(format!("cannot tell who has VMID {vmid}"), source))?;
-        Ok((vm, sight))
+        let state =
+            state.map_err(|source| not_read(format!("cannot tell who has VMID {vmid}"), source))?;
+        Ok((vm, state))
     }
 
     /// The task, then who has the VMID, then whether the name is taken, as far as each matters.
-    fn look_at_what_was_asked(&mut self, begun: &Intent) -> Result<(), Failure> {
+    fn observe_requested_clone(&mut self, begun: &Intent) -> Result<(), Failure> {
         let vm = self.vm_of(begun);
-        if self.cloning.is_taken_over && self.guests.is_none() {
+        if self.cloning.is_from_earlier_run && self.guests.is_none() {
             let read = self.read_guests().map(drop);
             let found = read.and_then(|()| self.find_template_of(begun));
-            found.map_err(|error| self.before_seen_again(error))?;
+            found.map_err(|error| self.before_resuming(error))?;
             if self.differences(begun).is_empty() {
                 self.run.progress().note(&format!(
                     "An earlier run has begun to make VM {}; seeing that to its end...",
@@ -106,21 +110,22 @@ impl<'r> Attempt<'r> {
                 ));
             }
         }
-        self.asks_otherwise = self.cloning.is_taken_over && !self.differences(begun).is_empty();
+        self.asks_for_other =
+            self.cloning.is_from_earlier_run && !self.differences(begun).is_empty();
         if let Some(upid) = self.cloning.upid.clone()
             && !self.cloning.is_watched
-            && !self.asks_otherwise
+            && !self.asks_for_other
         {
             self.watch_task(&vm, upid)?;
         }
-        self.namesake = Namesake::NotLooked;
+        self.namesake = Namesake::NotChecked;
         if matches!(self.cloning.answer, Answer::Due) {
             // The request has waited for a lock, and the list is older than that.
-            self.look_for_namesakes(vm.vmid);
+            self.find_namesakes(vm.vmid);
         }
-        let must_look = match self.cloning.answer {
+        let must_observe = match self.cloning.answer {
             Answer::Unknown | Answer::Failed(_) => true,
-            Answer::Done => self.cloning.is_taken_over,
+            Answer::Done => self.cloning.is_from_earlier_run,
             Answer::Taken(_) => self.cloning.undecided || self.run.order.vmid.is_some(),
             Answer::Due
             | Answer::LeftOver(_)
@@ -128,38 +133,34 @@ impl<'r> Attempt<'r> {
             | Answer::NoQuorum
             | Answer::Refused(_) => false,
         };
-        if !must_look {
+        if !must_observe {
             let now = self.run.server.budget.clock.elapsed();
-            self.view.saw(None, now);
+            self.view.observed(None, now);
             return Ok(());
         }
         self.run.progress().set_stage(Stage::Undecided(vm.clone()));
         let template = self.template.as_ref();
         let template = template.filter(|template| template.vmid == begun.template);
-        self.look_at(&vm, template.cloned().as_ref(), true)
-            .map_err(|source| lost_sight(&Stage::Undecided(vm.clone()), &source))?;
+        self.observe_vmid(&vm, template.cloned().as_ref(), true)
+            .map_err(|source| outcome_unseen(&Stage::Undecided(vm.clone()), &source))?;
         let seen = self.seen();
-        if seen.owner == Owner::Free && seen.lasting >= Lasting::AWhile {
-            self.look_for_namesakes(vm.vmid);
+        if seen.owner == Owner::Free && seen.age >= Age::Settled {
+            self.find_namesakes(vm.vmid);
         }
         Ok(())
     }
 
     /// Whether a VM that an earlier run has created is still there.
-    fn look_at_what_was_created(
-        &mut self,
-        begun: &Intent,
-        is_finished: bool,
-    ) -> Result<(), Failure> {
+    fn observe_created_vm(&mut self, begun: &Intent, is_finished: bool) -> Result<(), Failure> {
         let vm = self.vm_of(begun);
         self.run.progress().set_stage(Stage::Inspecting(vm.clone()));
-        self.look_at(&vm, None, false)
+        self.observe_vmid(&vm, None, false)
             .map_err(|source| created_unseen(&vm, None, Some(&source)))?;
-        if !is_finished && matches!(self.view.sight, Some(VmidState::Ours(..))) {
+        if !is_finished && matches!(self.view.state, Some(VmidState::Ours(..))) {
             let read = self.read_guests().map(drop);
             let found = read.and_then(|()| self.find_template_of(begun));
-            found.map_err(|error| self.before_seen_again(error))?;
-            self.asks_otherwise = !self.differences(begun).is_empty();
+            found.map_err(|error| self.before_resuming(error))?;
+            self.asks_for_other = !self.differences(begun).is_empty();
         }
         Ok(())
     }
@@ -170,20 +171,22 @@ impl<'r> Attempt<'r> {
         let stage = Stage::Cloning(vm.clone(), upid.clone());
         progress.set_stage(stage.clone());
         progress.cloning(|| self.count_disks());
-        let waited = task::wait(server, &upid, !self.cloning.is_taken_over);
+        let waited = task::wait(server, &upid, !self.cloning.is_from_earlier_run);
         self.cloning.is_watched = true;
         let Ended {
             status,
-            before_first_look,
+            before_first_poll,
         } = match waited {
             Ok(ended) => ended,
-            Err(GaveUp::TimeIsUp(unseen)) => {
+            Err(GaveUp::TimedOut(unseen)) => {
                 let seconds = server.budget.seconds();
                 return Err(timed_out(seconds, &stage, unseen.as_ref(), None));
             }
             // The task may be another token's, or of a node that is down, gone or set up anew.
-            Err(GaveUp::Failed(error)) if self.cloning.is_taken_over || is_no_such_task(&error) => {
-                if !self.cloning.is_taken_over {
+            Err(GaveUp::Failed(error))
+                if self.cloning.is_from_earlier_run || is_no_such_task(&error) =>
+            {
+                if !self.cloning.is_from_earlier_run {
                     progress.note(&format!(
                         "The server does not know the clone's task any more ({upid}); looking what \
                          becomes of VM {}...",
@@ -194,11 +197,11 @@ impl<'r> Attempt<'r> {
                 self.cloning.answer = Answer::Unknown;
                 return Ok(());
             }
-            Err(GaveUp::Failed(source)) => return Err(lost_sight(&stage, &source)),
+            Err(GaveUp::Failed(source)) => return Err(outcome_unseen(&stage, &source)),
         };
-        if !before_first_look {
+        if !before_first_poll {
             // Its VM cannot have been destroyed since.
-            self.cloning.is_taken_over = false;
+            self.cloning.is_from_earlier_run = false;
         }
         self.task_ended(vm, upid, status);
         Ok(())
@@ -206,10 +209,10 @@ impl<'r> Attempt<'r> {
 
     fn task_ended(&mut self, vm: &Vm, upid: Upid, status: ExitStatus) {
         let (server, progress) = (self.run.server, self.run.progress());
-        let is_taken_over = self.cloning.is_taken_over;
+        let is_from_earlier_run = self.cloning.is_from_earlier_run;
         self.cloning.answer = match status {
             ExitStatus::Ok | ExitStatus::Warnings(_) => {
-                if !is_taken_over {
+                if !is_from_earlier_run {
                     let existing = self.existing(vm.clone(), None);
                     progress.set_stage(self.run.stage_of(existing));
                 }
@@ -221,7 +224,7 @@ impl<'r> Attempt<'r> {
             }
             ExitStatus::Unexpected => {
                 self.cloning.undecided = true;
-                if !is_taken_over {
+                if !is_from_earlier_run {
                     progress.note(&format!(
                         "The worker of the clone died, or its node went down ({upid}); looking what \
                          becomes of VM {}...",
@@ -236,7 +239,7 @@ impl<'r> Attempt<'r> {
                 match self.answer_of(&words) {
                     Some(answer) => answer,
                     // How an earlier run's task has failed does not say what this one would do.
-                    None if is_taken_over => Answer::Unknown,
+                    None if is_from_earlier_run => Answer::Unknown,
                     None => {
                         let log = task::last_lines(server, &upid);
                         Answer::Failed(Failed { upid, words, log })
@@ -254,32 +257,33 @@ impl<'r> Attempt<'r> {
     }
 
     /// One look at a VMID. An error if looking again is no use.
-    fn look_at(
+    fn observe_vmid(
         &mut self,
         vm: &Vm,
         template: Option<&Guest>,
-        goes_on: bool,
+        is_ongoing: bool,
     ) -> Result<(), pve::Error> {
         let server = self.run.server;
         self.view.vm = Some(vm.clone());
-        let looked = VmidState::of(server.pve, vm, template).and_then(|sight| {
-            let running = self.running_clone(&sight, template, vm.vmid)?;
-            Ok((sight, running))
+        let looked = VmidState::of(server.pve, vm, template).and_then(|state| {
+            let running = self.running_clone(&state, template, vm.vmid)?;
+            Ok((state, running))
         });
-        match server.glance(goes_on, &mut self.view.patience, looked)? {
-            Glance::Saw((sight, running)) => {
+        match server.judge(is_ongoing, &mut self.view.patience, looked)? {
+            Judged::Answered((state, running)) => {
                 // While a clone to a hidden VMID runs, nothing is settled.
-                if sight == VmidState::Hidden && running.is_some() {
+                if state == VmidState::Hidden && running.is_some() {
                     self.view.since = None;
                 }
                 self.view.running = running;
-                self.view.saw(Some(sight), server.budget.clock.elapsed());
+                self.view
+                    .observed(Some(state), server.budget.clock.elapsed());
             }
             // That there was no time says less than what was seen before, or why nothing was.
-            Glance::CutShort(_) if self.view.sight.is_some() || self.view.unseen.is_some() => {
+            Judged::CutShort(_) if self.view.state.is_some() || self.view.last_error.is_some() => {
                 self.view.failed(None);
             }
-            Glance::Failed(error) | Glance::CutShort(error) => {
+            Judged::Failed(error) | Judged::CutShort(error) => {
                 self.view.failed(Some(Box::new(error)));
             }
         }
@@ -346,26 +350,26 @@ impl<'r> Attempt<'r> {
         let name = &self.run.order.name;
         let holder = |guest: &Guest| {
             let vm = self.run.vm(guest.vmid, &guest.node);
-            let sight = self.run.server.ask(|pve| {
-                let sight = VmidState::of(pve, &vm, None)?;
-                if sight == VmidState::Appeared {
-                    // If that is still refused, its name cannot be told.
+            let state = self.run.server.ask(|pve| {
+                let state = VmidState::of(pve, &vm, None)?;
+                if state == VmidState::Appeared {
+                    // If that is still refused, its name cannot be noted.
                     pve.vm_config(&vm.node, vm.vmid)?;
                 }
-                Ok(sight)
+                Ok(state)
             });
-            let sight = sight.map_err(|source| {
+            let state = state.map_err(|source| {
                 let what = format!("cannot tell whether VM {} is named '{name}'", vm.vmid);
                 let mut failure = not_read(what, source);
                 failure.facts.vmid = Some(vm.vmid);
                 failure
             })?;
-            let has_name = match sight {
+            let has_name = match state {
                 VmidState::Ours(..) | VmidState::Appeared => true,
                 VmidState::BeingCreated { is_named } => is_named,
                 _ => false,
             };
-            Ok(has_name.then(|| (guest.clone(), vm, sight)))
+            Ok(has_name.then(|| (guest.clone(), vm, state)))
         };
         let holders = |vms: &mut dyn Iterator<Item = &Guest>| {
             let vms = vms.filter(|guest| Some(guest.vmid) != except);
@@ -383,7 +387,7 @@ impl<'r> Attempt<'r> {
 
     /// Whether another VM than the one at this VMID has the name by now. Where that cannot be found out
     /// this time, the look counts as failed.
-    fn look_for_namesakes(&mut self, except: Vmid) {
+    fn find_namesakes(&mut self, except: Vmid) {
         let read = self.read_guests().map(drop);
         let found = read.and_then(|()| self.find_holders(Some(except)));
         match found {
@@ -408,18 +412,18 @@ impl<'r> Attempt<'r> {
     /// the VM was first seen to be in the making, as long as it runs.
     fn running_clone(
         &self,
-        sight: &VmidState,
+        state: &VmidState,
         template: Option<&Guest>,
         vmid: Vmid,
     ) -> Result<Option<Upid>, pve::Error> {
         let pve = self.run.server.pve;
         let before = self.view.since.map(|(owner, _)| owner);
-        match (Owner::of(sight), before, template) {
-            (Owner::InTheMaking, Some(Owner::InTheMaking), _) => {
+        match (Owner::of(state), before, template) {
+            (Owner::BeingCreated, Some(Owner::BeingCreated), _) => {
                 let running = self.view.running.clone();
                 Ok(running.filter(|upid| may_run(pve, upid)))
             }
-            (Owner::InTheMaking | Owner::Hidden, _, Some(template)) => {
+            (Owner::BeingCreated | Owner::Hidden, _, Some(template)) => {
                 running_clone(pve, template, vmid)
             }
             _ => Ok(None),
