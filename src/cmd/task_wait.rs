@@ -78,7 +78,7 @@ fn not_seen(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failure {
     let stage = Stage::Waiting(upid.clone());
     let failure = match gave_up {
         GaveUp::TimedOut(unseen) => {
-            let words = stage.as_last_seen(unseen.as_ref());
+            let words = stage.after_last_poll(unseen.as_ref());
             let doubt = unseen
                 .as_ref()
                 .map(|_| "if the UPID and its node are right, ");

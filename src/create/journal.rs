@@ -1,4 +1,4 @@
-//! The ledger and the progress told in one call, so that they cannot disagree.
+//! Updates the ledger and the progress in one call, so that they cannot disagree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,8 +18,8 @@ pub struct Journal<'r> {
 }
 
 impl Drop for Journal<'_> {
-    /// Not while a signal is answered: its answer may remove the file too, and the path be another run's
-    /// by then.
+    /// Waits while a signal is handled: the handler may remove the file too, and then another run may already have
+    /// a new one at the path.
     fn drop(&mut self) {
         let _stage = self.run.progress().stage();
         self.ledger = Ledger::without_file();
@@ -27,8 +27,8 @@ impl Drop for Journal<'_> {
 }
 
 impl<'r> Journal<'r> {
-    /// Locks the ledger, with `--ensure` once the run that holds it has ended. To be called before the
-    /// first request, so that what is read afterwards is newer than what that run has done.
+    /// Locks the ledger; with `--ensure`, waits until a run that holds the lock has ended. Must be called before
+    /// the first request, so that everything is read after that run's last change.
     pub fn open(run: &'r Run<'r>) -> Result<Journal<'r>, Failure> {
         let (mut holder, mut is_second_try) = (None, false);
         let locked = run.server.budget.poll_until_done(
@@ -38,13 +38,13 @@ impl<'r> Journal<'r> {
                 Ok(Lock::HeldBy(process)) if run.order.ensure => {
                     if holder.is_none() {
                         run.progress()
-                            .note("Waiting for another run that makes the same VM...");
+                            .note("Waiting for another run that is creating the same VM...");
                     }
                     holder = Some(process);
                     run.progress().set_stage(Stage::BehindAnotherRun(process));
                     Ok(Poll::NotYet)
                 }
-                // It is just about to say who it is.
+                // It has the lock and is about to write its process id.
                 Ok(Lock::HeldBy(None)) if !is_second_try => {
                     is_second_try = true;
                     Ok(Poll::NotYet)
@@ -64,19 +64,19 @@ impl<'r> Journal<'r> {
         run.progress().set_stage(Stage::NothingStarted);
         let mut journal = Journal { run, ledger };
         match journal.ledger.record() {
-            Record::Asked(begun, _) if !run.is_of_this_cluster(&begun.hosts) => {
-                let vm = run.vm(begun.vmid, &begun.node);
-                return Err(pending_elsewhere(&vm, &begun.hosts, journal.path()));
+            Record::Requested(intent, _) if !run.is_of_this_cluster(&intent.hosts) => {
+                let vm = run.vm(intent.vmid, &intent.node);
+                return Err(pending_elsewhere(&vm, &intent.hosts, journal.path()));
             }
-            Record::Asked(begun, _) => {
+            Record::Requested(intent, _) => {
                 run.progress()
-                    .set_stage(Stage::Undecided(run.vm(begun.vmid, &begun.node)));
-                // It is clear which VMID is meant, so nothing need be written down about it.
+                    .set_stage(Stage::Undecided(run.vm(intent.vmid, &intent.node)));
+                // The VMID is recorded already, so this run can do without writing.
                 journal.warn_of(written);
                 return Ok(journal);
             }
-            Record::Created(begun) | Record::Finished(begun)
-                if !run.is_of_this_cluster(&begun.hosts) =>
+            Record::Created(intent) | Record::Finished(intent)
+                if !run.is_of_this_cluster(&intent.hosts) =>
             {
                 journal.ledger.set_aside();
             }
@@ -86,18 +86,18 @@ impl<'r> Journal<'r> {
         Ok(journal)
     }
 
-    /// What was begun and done so far.
+    /// What was requested and done so far.
     pub fn record(&self) -> &Record {
         self.ledger.record()
     }
 
-    /// The file, for a user who has to remove it.
+    /// The file, if a user has to remove it.
     pub fn path(&self) -> Option<&Path> {
         self.ledger.path()
     }
 
-    /// Records that a clone is going to be asked for, unless that is the record already. A request that
-    /// is not recorded could never be found again.
+    /// Records that a clone is about to be requested, unless it is recorded already. A later run could not find
+    /// a request that is not recorded.
     pub fn write_intent(&mut self, intent: Intent) -> Result<(), Failure> {
         let stage = Stage::Undecided(self.run.vm(intent.vmid, &intent.node));
         self.run.progress().set_stage(stage);
@@ -108,14 +108,14 @@ impl<'r> Journal<'r> {
         Ok(())
     }
 
-    /// Records an event, and tells what is certain from then on.
+    /// Records an event, and sets what is certain from then on.
     pub fn write(&mut self, event: Event, stage: Stage) {
         self.run.progress().set_stage(stage);
         let written = self.ledger.write(event);
         self.warn_of(written);
     }
 
-    /// What is noted about a VM, to be added to.
+    /// The note about a VM; an empty one if there is none.
     pub fn note_of(&self, vmid: Vmid) -> Note {
         let note = self.ledger.note_of(vmid);
         let note = note.filter(|note| self.run.is_of_this_cluster(&note.hosts));
@@ -128,13 +128,13 @@ impl<'r> Journal<'r> {
         })
     }
 
-    /// Notes something about a VM.
+    /// Replaces the note about a VM.
     pub fn write_note(&mut self, note: Note) {
         let written = self.ledger.write(Event::Note(note));
         self.warn_of(written);
     }
 
-    /// What cannot be written down any more changes nothing at the server.
+    /// A failure to record what the server has done is a warning: the VM exists nevertheless.
     fn warn_of(&self, written: Result<(), ledger::Error>) {
         if let Err(error) = written {
             self.run.progress().warning(&chain(&error));
@@ -148,7 +148,7 @@ impl<'r> Journal<'r> {
             return Err(no_ledger(source));
         }
         self.run.progress().warning(&format!(
-            "other runs on this host will not know of this one: {}",
+            "other runs on this host will not know about this one: {}",
             chain(source)
         ));
         Ok(())

@@ -1,4 +1,4 @@
-//! The looks by which a run learns what there is.
+//! How a run observes the state on the server.
 
 use super::attempt::{Attempt, View};
 use super::decide::{Age, Answer, Namesake, Owner};
@@ -19,24 +19,24 @@ use crate::wait::server::{Judged, is_no_such_task};
 use crate::wait::task::{self, Ended};
 
 impl<'r> Attempt<'r> {
-    /// Looks at whatever the decision of this turn depends on.
+    /// Reads the state that the decision of this turn depends on.
     pub fn observe(&mut self) -> Result<(), Failure> {
         match self.journal.record().clone() {
             Record::None => match self.observe_name() {
-                // The end of the budget cut the look short: what was seen before still holds.
+                // The time limit cut it short: the state observed before still holds.
                 Err(failure) if self.view.state.is_some() && is_out_of_time(self.run, &failure) => {
                     self.view.failed(None);
                     Ok(())
                 }
-                looked => looked,
+                observed => observed,
             },
-            Record::Asked(begun, _) => self.observe_requested_clone(&begun),
-            Record::Created(begun) => self.observe_created_vm(&begun, false),
-            Record::Finished(begun) => self.observe_created_vm(&begun, true),
+            Record::Requested(intent, _) => self.observe_requested_clone(&intent),
+            Record::Created(intent) => self.observe_created_vm(&intent, false),
+            Record::Finished(intent) => self.observe_created_vm(&intent, true),
         }
     }
 
-    /// The list, the VMs that have the name, and who has the VMID of `--vmid`.
+    /// Reads the guests, finds the VMs that have the name, and checks the VMID of `--vmid`.
     fn observe_name(&mut self) -> Result<(), Failure> {
         self.read_guests()?;
         let template = self.find_template()?;
@@ -45,7 +45,7 @@ impl<'r> Attempt<'r> {
         let mut meant = found
             .iter()
             .filter(|(guest, ..)| vmid.is_none_or(|vmid| vmid == guest.vmid));
-        let (namesake, looked) = match (meant.next(), meant.next()) {
+        let (namesake, observed) = match (meant.next(), meant.next()) {
             (Some((_, vm, state)), None) => (Namesake::One, Some((vm.clone(), state.clone()))),
             (Some(_), Some(_)) => (Namesake::Several, None),
             (None, _) if !found.is_empty() => (Namesake::Elsewhere, None),
@@ -56,7 +56,7 @@ impl<'r> Attempt<'r> {
         };
         self.namesake = namesake;
         self.holders = found.into_iter().map(|(guest, ..)| guest).collect();
-        let Some((vm, state)) = looked else {
+        let Some((vm, state)) = observed else {
             self.view = View::default();
             return Ok(());
         };
@@ -67,7 +67,10 @@ impl<'r> Attempt<'r> {
             self.view.running =
                 running.map_err(|source| not_read("cannot list the clones", source))?;
             if self.first_time("namesake") {
-                let note = format!("Waiting for whoever is making VM {}...", vm.vmid);
+                let note = format!(
+                    "Waiting for another run or user to finish creating VM {}...",
+                    vm.vmid
+                );
                 self.run.progress().note(&note);
             }
         }
@@ -77,7 +80,7 @@ impl<'r> Attempt<'r> {
         Ok(())
     }
 
-    /// Who has the VMID of `--vmid`: that the list does not show it says nothing.
+    /// Checks which guest has the VMID of `--vmid`. The list alone does not prove that it is free.
     fn observe_chosen_vmid(
         &self,
         vmid: Vmid,
@@ -91,36 +94,37 @@ impl<'r> Attempt<'r> {
             }
             VmidState::of(pve, &vm, None)
         });
-        let state =
-            state.map_err(|source| not_read(format!("cannot tell who has VMID {vmid}"), source))?;
+        let state = state.map_err(|source| {
+            not_read(format!("cannot tell which guest has VMID {vmid}"), source)
+        })?;
         Ok((vm, state))
     }
 
-    /// The task, then who has the VMID, then whether the name is taken, as far as each matters.
-    fn observe_requested_clone(&mut self, begun: &Intent) -> Result<(), Failure> {
-        let vm = self.vm_of(begun);
+    /// Checks the task, then which guest has the VMID, then whether the name is taken, each only if it matters.
+    fn observe_requested_clone(&mut self, intent: &Intent) -> Result<(), Failure> {
+        let vm = self.vm_of(intent);
         if self.cloning.is_from_earlier_run && self.guests.is_none() {
             let read = self.read_guests().map(drop);
-            let found = read.and_then(|()| self.find_template_of(begun));
+            let found = read.and_then(|()| self.find_template_of(intent));
             found.map_err(|error| self.before_resuming(error))?;
-            if self.differences(begun).is_empty() {
+            if self.differences(intent).is_empty() {
                 self.run.progress().note(&format!(
-                    "An earlier run has begun to make VM {}; seeing that to its end...",
+                    "An earlier run began creating VM {}; resuming it...",
                     vm.vmid
                 ));
             }
         }
-        self.asks_for_other =
-            self.cloning.is_from_earlier_run && !self.differences(begun).is_empty();
+        self.requests_other =
+            self.cloning.is_from_earlier_run && !self.differences(intent).is_empty();
         if let Some(upid) = self.cloning.upid.clone()
-            && !self.cloning.is_watched
-            && !self.asks_for_other
+            && !self.cloning.is_polled
+            && !self.requests_other
         {
-            self.watch_task(&vm, upid)?;
+            self.poll_task(&vm, upid)?;
         }
         self.namesake = Namesake::NotChecked;
         if matches!(self.cloning.answer, Answer::Due) {
-            // The request has waited for a lock, and the list is older than that.
+            // The list was read before the pause that waited for a lock.
             self.find_namesakes(vm.vmid);
         }
         let must_observe = match self.cloning.answer {
@@ -129,7 +133,7 @@ impl<'r> Attempt<'r> {
             Answer::Taken(_) => self.cloning.undecided || self.run.order.vmid.is_some(),
             Answer::Due
             | Answer::LeftOver(_)
-            | Answer::Passes(_)
+            | Answer::Temporary(_)
             | Answer::NoQuorum
             | Answer::Refused(_) => false,
         };
@@ -140,7 +144,7 @@ impl<'r> Attempt<'r> {
         }
         self.run.progress().set_stage(Stage::Undecided(vm.clone()));
         let template = self.template.as_ref();
-        let template = template.filter(|template| template.vmid == begun.template);
+        let template = template.filter(|template| template.vmid == intent.template);
         self.observe_vmid(&vm, template.cloned().as_ref(), true)
             .map_err(|source| outcome_unseen(&Stage::Undecided(vm.clone()), &source))?;
         let seen = self.seen();
@@ -150,46 +154,45 @@ impl<'r> Attempt<'r> {
         Ok(())
     }
 
-    /// Whether a VM that an earlier run has created is still there.
-    fn observe_created_vm(&mut self, begun: &Intent, is_finished: bool) -> Result<(), Failure> {
-        let vm = self.vm_of(begun);
+    /// Checks whether a VM that an earlier run created still exists.
+    fn observe_created_vm(&mut self, intent: &Intent, is_finished: bool) -> Result<(), Failure> {
+        let vm = self.vm_of(intent);
         self.run.progress().set_stage(Stage::Inspecting(vm.clone()));
         self.observe_vmid(&vm, None, false)
             .map_err(|source| created_unseen(&vm, None, Some(&source)))?;
         if !is_finished && matches!(self.view.state, Some(VmidState::Ours(..))) {
             let read = self.read_guests().map(drop);
-            let found = read.and_then(|()| self.find_template_of(begun));
+            let found = read.and_then(|()| self.find_template_of(intent));
             found.map_err(|error| self.before_resuming(error))?;
-            self.asks_for_other = !self.differences(begun).is_empty();
+            self.requests_other = !self.differences(intent).is_empty();
         }
         Ok(())
     }
 
     /// Polls the clone's task until it has ended.
-    fn watch_task(&mut self, vm: &Vm, upid: Upid) -> Result<(), Failure> {
+    fn poll_task(&mut self, vm: &Vm, upid: Upid) -> Result<(), Failure> {
         let (server, progress) = (self.run.server, self.run.progress());
         let stage = Stage::Cloning(vm.clone(), upid.clone());
         progress.set_stage(stage.clone());
         progress.cloning(|| self.count_disks());
         let waited = task::wait(server, &upid, !self.cloning.is_from_earlier_run);
-        self.cloning.is_watched = true;
+        self.cloning.is_polled = true;
         let Ended {
             status,
             before_first_poll,
         } = match waited {
             Ok(ended) => ended,
-            Err(GaveUp::TimedOut(unseen)) => {
+            Err(GaveUp::TimedOut(error)) => {
                 let seconds = server.budget.seconds();
-                return Err(timed_out(seconds, &stage, unseen.as_ref(), None));
+                return Err(timed_out(seconds, &stage, error.as_ref(), None));
             }
-            // The task may be another token's, or of a node that is down, gone or set up anew.
+            // The task may be another token's, or its node may be down, removed or reinstalled.
             Err(GaveUp::Failed(error))
                 if self.cloning.is_from_earlier_run || is_no_such_task(&error) =>
             {
                 if !self.cloning.is_from_earlier_run {
                     progress.note(&format!(
-                        "The server does not know the clone's task any more ({upid}); looking what \
-                         becomes of VM {}...",
+                        "The server no longer knows the clone's task ({upid}); checking VM {}...",
                         vm.vmid
                     ));
                 }
@@ -200,7 +203,7 @@ impl<'r> Attempt<'r> {
             Err(GaveUp::Failed(source)) => return Err(outcome_unseen(&stage, &source)),
         };
         if !before_first_poll {
-            // Its VM cannot have been destroyed since.
+            // It ended just now, so its VM was not destroyed since.
             self.cloning.is_from_earlier_run = false;
         }
         self.task_ended(vm, upid, status);
@@ -216,7 +219,7 @@ impl<'r> Attempt<'r> {
                     let existing = self.existing(vm.clone(), None);
                     progress.set_stage(self.run.stage_of(existing));
                 }
-                // Read before it is recorded as created: if this run is killed, the next one reads them.
+                // Read before the VM is recorded as created, so that the next run reads them if this one is killed.
                 if let ExitStatus::Warnings(_) = status {
                     self.cloning.warnings = task::warnings(server, &upid);
                 }
@@ -226,37 +229,36 @@ impl<'r> Attempt<'r> {
                 self.cloning.undecided = true;
                 if !is_from_earlier_run {
                     progress.note(&format!(
-                        "The worker of the clone died, or its node went down ({upid}); looking what \
-                         becomes of VM {}...",
+                        "The clone's worker died or its node went down ({upid}); checking VM {}...",
                         vm.vmid
                     ));
                     self.cloning.doubt = Some(Doubt::WorkerDied { upid });
                 }
                 Answer::Unknown
             }
-            ExitStatus::Failed(words) => {
+            ExitStatus::Failed(status) => {
                 progress.set_stage(Stage::Undecided(vm.clone()));
-                match self.answer_of(&words) {
+                match self.answer_of(&status) {
                     Some(answer) => answer,
-                    // How an earlier run's task has failed does not say what this one would do.
+                    // Why an earlier run's task failed does not mean that a new one would fail.
                     None if is_from_earlier_run => Answer::Unknown,
                     None => {
                         let log = task::last_lines(server, &upid);
-                        Answer::Failed(Failed { upid, words, log })
+                        Answer::Failed(Failed { upid, status, log })
                     }
                 }
             }
         };
     }
 
-    /// How many disks are copied, if that can be known.
+    /// The number of disks that are copied, if it can be read.
     fn count_disks(&self) -> Option<usize> {
         let Guest { vmid, node, .. } = self.template.as_ref()?;
         let config = self.run.server.pve.vm_config(node, *vmid);
         config.ok().flatten().map(|config| config.disks().len())
     }
 
-    /// One look at a VMID. An error if looking again is no use.
+    /// Checks a VMID once. An error if the check is not to be repeated.
     fn observe_vmid(
         &mut self,
         vm: &Vm,
@@ -265,13 +267,13 @@ impl<'r> Attempt<'r> {
     ) -> Result<(), pve::Error> {
         let server = self.run.server;
         self.view.vm = Some(vm.clone());
-        let looked = VmidState::of(server.pve, vm, template).and_then(|state| {
+        let result = VmidState::of(server.pve, vm, template).and_then(|state| {
             let running = self.running_clone(&state, template, vm.vmid)?;
             Ok((state, running))
         });
-        match server.judge(is_ongoing, &mut self.view.patience, looked)? {
+        match server.judge(is_ongoing, &mut self.view.patience, result)? {
             Judged::Answered((state, running)) => {
-                // While a clone to a hidden VMID runs, nothing is settled.
+                // While a clone to a hidden VMID runs, the state may still change.
                 if state == VmidState::Hidden && running.is_some() {
                     self.view.since = None;
                 }
@@ -279,7 +281,7 @@ impl<'r> Attempt<'r> {
                 self.view
                     .observed(Some(state), server.budget.clock.elapsed());
             }
-            // That there was no time says less than what was seen before, or why nothing was.
+            // The state observed before, or the error before, says more than that there was no time.
             Judged::CutShort(_) if self.view.state.is_some() || self.view.last_error.is_some() => {
                 self.view.failed(None);
             }
@@ -290,7 +292,7 @@ impl<'r> Attempt<'r> {
         Ok(())
     }
 
-    /// All templates, and whatever may have the name or the VMID that is asked for.
+    /// Reads the list of guests: the templates, and those that may have the requested name or VMID.
     fn read_guests(&mut self) -> Result<&Guests<'r>, Failure> {
         let order = &self.run.order;
         let template: Option<Vmid> = order.template.parse().ok();
@@ -305,7 +307,7 @@ impl<'r> Attempt<'r> {
         Ok(self.guests.insert(guests))
     }
 
-    /// The template, looked for once in a run.
+    /// The template; found once in a run.
     pub fn find_template(&mut self) -> Result<Guest, Failure> {
         if let Some(template) = &self.template {
             return Ok(template.clone());
@@ -332,20 +334,20 @@ impl<'r> Attempt<'r> {
         Ok(template)
     }
 
-    /// The template of the order. None is no error where that of the record is gone: its VM may exist all
-    /// the same.
-    fn find_template_of(&mut self, begun: &Intent) -> Result<(), Failure> {
+    /// Finds the template of the order. It may be missing if the template of the record is: the VM may exist
+    /// nevertheless.
+    fn find_template_of(&mut self, intent: &Intent) -> Result<(), Failure> {
         let found = self.find_template().map(drop);
         let guests = self.guests.as_ref();
-        let recorded = guests.and_then(|guests| guests.with_vmid(begun.template));
+        let recorded = guests.and_then(|guests| guests.with_vmid(intent.template));
         match recorded {
             Some(recorded) if recorded.is_vm_template() => found,
             _ => Ok(()),
         }
     }
 
-    /// The VMs that have the name indeed, at another VMID than `except`: a reused VMID keeps the dead
-    /// guest's name in its row for seconds, and only the VM's configuration is the truth.
+    /// The VMs that have the name, without the one with VMID `except`. Their configurations decide: for some
+    /// seconds the list shows a reused VMID with the name of the removed guest.
     fn find_holders(&self, except: Option<Vmid>) -> Result<Vec<(Guest, Vm, VmidState)>, Failure> {
         let name = &self.run.order.name;
         let holder = |guest: &Guest| {
@@ -385,8 +387,8 @@ impl<'r> Attempt<'r> {
         Ok(found)
     }
 
-    /// Whether another VM than the one at this VMID has the name by now. Where that cannot be found out
-    /// this time, the look counts as failed.
+    /// Checks whether another VM than the one with VMID `except` has the name now. If that cannot be read, the check
+    /// of this turn counts as failed.
     fn find_namesakes(&mut self, except: Vmid) {
         let read = self.read_guests().map(drop);
         let found = read.and_then(|()| self.find_holders(Some(except)));
@@ -408,8 +410,8 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    /// The clone that works on what was seen at a VMID, if this token may see it: the one that ran when
-    /// the VM was first seen to be in the making, as long as it runs.
+    /// The running clone that may create the VM with this VMID, if this token may see it: the one that was running
+    /// when the VM was first observed as being created, as long as it runs.
     fn running_clone(
         &self,
         state: &VmidState,
