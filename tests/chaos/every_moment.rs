@@ -1,4 +1,4 @@
-//! A run is ended at each of its requests. Then a second run puts it right.
+//! A run is ended at each of its requests. Then a second run must succeed.
 
 use serde_json::{Value, json};
 
@@ -10,9 +10,9 @@ use crate::homelab::{Running, Signal};
 struct Case<'a> {
     situation: &'a Situation,
     request: usize,
-    /// Whether the request was acted upon when the run ended.
+    /// Whether the server carried out the request before the run ended.
     acted: bool,
-    /// Whether the clones that were begun are done before the second run looks.
+    /// Whether started clones have ended before the second run begins.
     settled: bool,
 }
 
@@ -56,8 +56,8 @@ fn for_each_case(
         let ground = Ground::new(case.situation.setup.clone(), [fault]);
         let running = ground.start(case.situation.words);
         ground.fake.wait_for_requests(case.request);
-        let went = attempt(case, &ground, running).and_then(|()| second_run(case, &ground));
-        went.map_err(|why| format!("{why}\n{}", ground.account()))
+        let result = attempt(case, &ground, running).and_then(|()| second_run(case, &ground));
+        result.map_err(|why| format!("{why}\n{}", ground.account()))
     });
 }
 
@@ -82,7 +82,7 @@ fn one_vm_after_a_kill_at_any_request() {
 }
 
 #[test]
-fn one_vm_after_a_signal_at_any_request_and_a_word_about_it() {
+fn one_vm_after_a_signal_at_any_request_which_is_reported() {
     for_each_case("signals", |_, ground, running| {
         running.signal(Signal::TERM);
         let seen = running.wait();
@@ -95,10 +95,10 @@ fn one_vm_after_a_signal_at_any_request_and_a_word_about_it() {
     });
 }
 
-/// Without `--ensure`, by somebody who does not know how far the first run came.
+/// Without `--ensure`, as if the user did not know how far the first run got.
 #[test]
-fn one_vm_when_the_same_is_typed_again_after_a_kill_at_any_request() {
-    for_each_case("kills and second tries", |case, ground, running| {
+fn one_vm_when_the_command_is_repeated_after_a_kill_at_any_request() {
+    for_each_case("kills and repeated commands", |case, ground, running| {
         ground.remember("killed", &running.kill());
         let seen = ground.run(case.situation.words);
         if ground.expect_ready_or_failure(&seen)? || !case.situation.sees {
@@ -106,7 +106,7 @@ fn one_vm_when_the_same_is_typed_again_after_a_kill_at_any_request() {
         }
         match ground.expect_failure(&seen)?.kind.as_str() {
             "already_exists" => Ok(()),
-            kind => Err(format!("typed again, it said: {kind}")),
+            kind => Err(format!("repeated, it reported: {kind}")),
         }
     });
 }

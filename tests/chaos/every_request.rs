@@ -1,4 +1,4 @@
-//! Each kind of mishap befalls each request of a run. Then a second run puts it right.
+//! Each kind of fault happens at each request of a run. Then a second run must succeed.
 
 use serde_json::{Value, json};
 
@@ -10,26 +10,26 @@ use crate::fake_pve::Fault;
 
 struct Case<'a> {
     situation: &'a Situation,
-    /// Which requests they befall.
+    /// The faults and their requests.
     mishaps: Vec<(usize, Mishap)>,
     between: Between,
-    /// A clone that was accepted goes on, whatever befalls a single look at it.
+    /// Whether the run must succeed: a single failed poll does not end a clone that was accepted.
     is_survived: bool,
 }
 
 /// What happens between the two runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Between {
-    /// All clones are carried to their end.
+    /// All clones end.
     AllEnds,
-    /// The daemon wakes up; what it has kept begins while the second run looks.
+    /// The daemon wakes up and carries out the requests that it has kept, while the second run is polling.
     DaemonWakes,
-    /// Everything is still going on while the second run looks.
+    /// Everything continues while the second run is polling.
     Nothing,
 }
 
 #[test]
-fn one_vm_whatever_befalls_whichever_request() {
+fn one_vm_after_any_fault_at_any_request() {
     let situations = situations::all();
     let mut cases = Vec::new();
     for situation in &situations {
@@ -44,9 +44,9 @@ fn one_vm_whatever_befalls_whichever_request() {
     try_them(&cases);
 }
 
-/// A clone was asked for, nobody knows with what success, and the looks that shall tell fail too.
+/// The outcome of the clone request is unknown, and polls for it fail as well.
 #[test]
-fn one_vm_when_trouble_does_not_come_alone() {
+fn one_vm_after_two_faults() {
     let situations = situations::all();
     let slow = situations.iter().find(|one| one.name == "slow clones");
     let slow = slow.expect("that situation");
@@ -63,10 +63,10 @@ fn one_vm_when_trouble_does_not_come_alone() {
     try_them(&cases);
 }
 
-/// Killed while the clone was asked for; the run that takes it over has its own troubles, and the
-/// third one puts it right.
+/// The first run is killed during the clone request, the second one has a fault of its own, and the third one
+/// must succeed.
 #[test]
-fn one_vm_when_the_second_run_is_in_trouble_too() {
+fn one_vm_when_the_second_run_has_a_fault_too() {
     let setup = cluster(json!({"clone_steps": {"appears": 2, "named": 5, "done": 7}}));
     let post = number_of_post(&setup);
     let mut cases = Vec::new();
@@ -94,13 +94,13 @@ fn one_vm_when_the_second_run_is_in_trouble_too() {
             let running = ground.start("");
             ground.fake.wait_for_requests(post);
             ground.remember("killed", &running.kill());
-            let went = ground
+            let result = ground
                 .expect_at_most_one_so_far(mishaps::patience(mishap.is_silence))
                 .and_then(|()| {
                     ground.fake.wait_until_it_accepts();
                     ground.expect_ensured("").map(|_| ())
                 });
-            went.map_err(|why| format!("{why}\n{}", ground.account()))
+            result.map_err(|why| format!("{why}\n{}", ground.account()))
         },
     );
 }
@@ -147,8 +147,8 @@ fn befall(case: &Case) -> Result<(), String> {
     let faults = case.mishaps.iter();
     let faults = faults.map(|(request, mishap)| Fault::at_request(*request, mishap.fault.clone()));
     let ground = Ground::new(case.situation.setup.clone(), faults);
-    let went = two_runs(&ground, case);
-    went.map_err(|why| format!("{why}\n{}", ground.account()))
+    let result = two_runs(&ground, case);
+    result.map_err(|why| format!("{why}\n{}", ground.account()))
 }
 
 fn two_runs(ground: &Ground, case: &Case) -> Result<(), String> {
@@ -158,7 +158,7 @@ fn two_runs(ground: &Ground, case: &Case) -> Result<(), String> {
     let seen = ground.run(format!("{patience} {words}").trim());
     let has_succeeded = ground.expect_ready_or_failure(&seen)?;
     if case.is_survived && !has_succeeded {
-        return Err("one look failed, and the run gave up".to_owned());
+        return Err("one poll failed, and the run gave up".to_owned());
     }
 
     ground.fake.wait_until_it_accepts();
@@ -172,7 +172,7 @@ fn two_runs(ground: &Ground, case: &Case) -> Result<(), String> {
     }
     let ready = ground.expect_ensured(words)?;
     if has_succeeded && ready.created {
-        return Err("both runs say that they have made it".to_owned());
+        return Err("both runs report that they created it".to_owned());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A fake and a state directory, and runs that make the VM `web-1` there.
+//! A fake server, a state directory, and runs that create the VM `web-1` there.
 
 use std::io::{self, Write};
 use std::sync::Mutex;
@@ -18,7 +18,7 @@ pub(super) struct Ground {
     pub(super) fake: FakePve,
     pub(super) state: StateDir,
     token: String,
-    /// What each run printed, for the case that one goes wrong.
+    /// The output of each run, for the report of a failed test.
     diary: Mutex<Vec<String>>,
 }
 
@@ -41,43 +41,43 @@ impl Ground {
         homelab.with_rights_of(&self.token)
     }
 
-    pub(super) fn start(&self, words: &str) -> Running {
-        self.homelab().start(&create(TEMPLATE, words))
+    pub(super) fn start(&self, options: &str) -> Running {
+        self.homelab().start(&create(TEMPLATE, options))
     }
 
-    /// Dies in the write that makes its claim longer than that.
+    /// A run that dies in the write that makes its ledger longer than that.
     pub(super) fn run_limited(&self, bytes: u64) -> Seen {
         let seen = self.homelab().with_files_up_to(bytes);
         let seen = seen.run(&create(TEMPLATE, ""));
-        self.remember("dies when it has written enough", &seen);
+        self.remember("killed by its file size limit", &seen);
         seen
     }
 
-    /// Cannot make its claim longer than that.
-    pub(super) fn start_on_full_disk(&self, bytes: u64, words: &str) -> Running {
+    /// A run that cannot make its ledger longer than that.
+    pub(super) fn start_on_full_disk(&self, bytes: u64, options: &str) -> Running {
         let homelab = self.homelab().with_a_disk_of(bytes);
-        homelab.start(&create(TEMPLATE, words))
+        homelab.start(&create(TEMPLATE, options))
     }
 
-    pub(super) fn run(&self, words: &str) -> Seen {
-        self.run_from(TEMPLATE, words)
+    pub(super) fn run(&self, options: &str) -> Seen {
+        self.run_from(TEMPLATE, options)
     }
 
-    pub(super) fn run_from(&self, template: &str, words: &str) -> Seen {
-        let seen = self.homelab().run(&create(template, words));
-        self.remember(words, &seen);
+    pub(super) fn run_from(&self, template: &str, options: &str) -> Seen {
+        let seen = self.homelab().run(&create(template, options));
+        self.remember(options, &seen);
         seen
     }
 
-    pub(super) fn remember(&self, words: &str, seen: &Seen) {
+    pub(super) fn remember(&self, options: &str, seen: &Seen) {
         let entry = format!(
-            "run '{words}': exit {:?}\n{}{}",
+            "run '{options}': exit {:?}\n{}{}",
             seen.exit, seen.stderr, seen.stdout
         );
         self.diary.lock().expect("no panic").push(entry);
     }
 
-    /// Exactly one VM of the name, and this one said to be ready.
+    /// Expects exactly one VM of the name, and that the run reports it as ready.
     pub(super) fn expect_ready(&self, seen: &Seen) -> Result<Ready, String> {
         let ready = match read(seen)? {
             Said::Ready(ready) => ready,
@@ -86,7 +86,7 @@ impl Ground {
         let vms = self.fake.vms_named(NAME);
         if vms != [ready.vmid] || ready.name != NAME {
             return Err(format!(
-                "said that VM {} is ready; there are {vms:?}",
+                "reported VM {} as ready; there are {vms:?}",
                 ready.vmid
             ));
         }
@@ -94,14 +94,14 @@ impl Ground {
         let vm = &cluster.guests[&ready.vmid];
         if vm.lock().is_some() || !vm.config.contains_key("scsi0") {
             return Err(format!(
-                "VM {} was said to be ready and is half made",
+                "VM {} was reported as ready and is unfinished",
                 ready.vmid
             ));
         }
         Ok(ready)
     }
 
-    /// An error that holds nothing back: at most one VM, and if there is one, that it was begun.
+    /// Expects an error and at most one VM; if there is one, the error must report that it was started.
     pub(super) fn expect_failure(&self, seen: &Seen) -> Result<Failure, String> {
         let failure = match read(seen)? {
             Said::Ready(ready) => return Err(format!("succeeded with VM {}", ready.vmid)),
@@ -119,7 +119,7 @@ impl Ground {
         Ok(failure)
     }
 
-    /// Whether it is ready.
+    /// Expects one of both. Whether the VM is ready.
     pub(super) fn expect_ready_or_failure(&self, seen: &Seen) -> Result<bool, String> {
         if seen.exit == Some(0) {
             self.expect_ready(seen).map(|_| true)
@@ -128,9 +128,9 @@ impl Ground {
         }
     }
 
-    /// A run with `--ensure` that may not succeed, but speaks sense and makes no second VM.
-    pub(super) fn expect_at_most_one_so_far(&self, words: &str) -> Result<(), String> {
-        let seen = self.run(&format!("--ensure {words}"));
+    /// A run with `--ensure` that may fail, but must report the truth and create no second VM.
+    pub(super) fn expect_at_most_one_so_far(&self, options: &str) -> Result<(), String> {
+        let seen = self.run(&format!("--ensure {options}"));
         if let Said::Ready(_) = read(&seen)? {
             return self.expect_ready(&seen).map(|_| ());
         }
@@ -140,9 +140,9 @@ impl Ground {
         }
     }
 
-    /// A run with `--ensure` that may not succeed, but names the VM and makes no second one.
-    pub(super) fn expect_at_most_one(&self, words: &str) -> Result<(), String> {
-        let said = read(&self.run(&format!("--ensure {words}")))?;
+    /// A run with `--ensure` that may fail, but must report the VM and create no second one.
+    pub(super) fn expect_at_most_one(&self, options: &str) -> Result<(), String> {
+        let said = read(&self.run(&format!("--ensure {options}")))?;
         let named = match said {
             Said::Ready(ready) => Some(ready.vmid),
             Said::Failed { error } => error.vmid,
@@ -155,9 +155,9 @@ impl Ground {
         }
     }
 
-    /// A run with `--ensure` succeeds with the only VM, which stays the only one.
-    pub(super) fn expect_ensured(&self, words: &str) -> Result<Ready, String> {
-        let seen = self.run(&format!("--ensure {words}"));
+    /// A run with `--ensure` that must succeed with the only VM.
+    pub(super) fn expect_ensured(&self, options: &str) -> Result<Ready, String> {
+        let seen = self.run(&format!("--ensure {options}"));
         let ready = self.expect_ready(&seen)?;
         self.fake.finish_all();
         match self.fake.vms_named(NAME)[..] {
@@ -166,20 +166,20 @@ impl Ground {
         }
     }
 
-    /// How many clones were asked for.
+    /// The number of requested clones.
     pub(super) fn posts(&self) -> usize {
         let journal = self.fake.journal();
         let posts = journal.iter().filter(|line| line.starts_with("POST"));
         posts.count()
     }
 
-    /// Everything one needs to understand what went wrong.
+    /// All that is known, for the report of a failed test.
     pub(super) fn account(&self) -> String {
         format!(
-            "{}journal:\n{}claim:\n{}",
+            "{}journal:\n{}ledger:\n{}",
             self.diary.lock().expect("no panic").join(""),
             without_repetitions(&self.fake.journal()),
-            self.state.claim(NAME),
+            self.state.ledger(NAME),
         )
     }
 }
@@ -193,26 +193,26 @@ fn without_repetitions(journal: &[String]) -> String {
     told.collect()
 }
 
-fn create(template: &str, words: &str) -> String {
+fn create(template: &str, options: &str) -> String {
     let mut line = format!("proxmox vm create {NAME} {template} --json");
-    // Longer than anything takes, on a busy machine too; a test that needs an end names it.
-    let options = [
+    // Long enough for a busy machine; a test that needs a shorter limit sets it.
+    let defaults = [
         ("--poll-interval", "0.01"),
         ("--timeout", "20"),
         ("--request-timeout", "10"),
     ];
-    for (option, seconds) in options {
-        if !words.split(' ').any(|word| word == option) {
+    for (option, seconds) in defaults {
+        if !options.split(' ').any(|word| word == option) {
             line = format!("{line} {option} {seconds}");
         }
     }
-    format!("{line} {words}").trim_end().to_owned()
+    format!("{line} {options}").trim_end().to_owned()
 }
 
-/// Runs spend most of their time waiting for their next look.
+/// Runs spend most of their time pausing between polls.
 const WORKERS: usize = 8;
 
-/// Tries them all, a few at a time, and tells of all that went wrong.
+/// Tries all cases, a few at a time, and reports all failures.
 pub(super) fn try_all<C: Sync>(
     what: &str,
     cases: &[C],
@@ -226,8 +226,8 @@ pub(super) fn try_all<C: Sync>(
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
                     if let Err(why) = attempt(case) {
-                        let told = format!("=== {}\n{why}", describe(case));
-                        failures.lock().expect("no panic").push(told);
+                        let report = format!("=== {}\n{why}", describe(case));
+                        failures.lock().expect("no panic").push(report);
                     }
                 }
             });
@@ -238,7 +238,7 @@ pub(super) fn try_all<C: Sync>(
     writeln!(out, "tried {} {what}", cases.len()).expect("stdout");
     assert!(
         failures.is_empty(),
-        "{} of {} went wrong\n{}",
+        "{} of {} failed\n{}",
         failures.len(),
         cases.len(),
         failures.join("\n"),

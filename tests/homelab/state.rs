@@ -21,7 +21,7 @@ impl StateDir {
     }
 
     /// What runs have written down about the VM of this name.
-    pub(crate) fn claim(&self, name: &str) -> String {
+    pub(crate) fn ledger(&self, name: &str) -> String {
         let file = self.path.join(format!("{name}.jsonl"));
         let bytes = std::fs::read(file).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

@@ -10,7 +10,7 @@ const CTRL_C: u8 = 3;
 #[rstest]
 #[case::narrow(40)]
 #[case::wide(120)]
-fn ctrl_c_leaves_the_plain_lines(#[case] columns: u16) {
+fn ctrl_c_leaves_only_plain_lines(#[case] columns: u16) {
     let fake = stuck();
     let mut session = Session::start(at(&fake), columns, CREATE);
     session.until(&["disk 1 of 2"]);
@@ -25,6 +25,6 @@ fn ctrl_c_leaves_the_plain_lines(#[case] columns: u16) {
                 qmclone:9000:root@pam!cli:'";
     assert_eq!(left.screen, [CREATING, message, hint]);
     assert_eq!((left.exit, left.stdout.as_str()), (Some(130), ""));
-    // And it goes on as it was before, with long lines folded.
+    // Afterwards, the terminal wraps long lines again.
     assert!(left.raw.rfind("\x1b[?7h") > left.raw.rfind("\x1b[?7l"));
 }

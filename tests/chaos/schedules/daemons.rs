@@ -1,4 +1,4 @@
-//! A daemon hangs, and carries out what it was asked for when nobody expects it any more.
+//! A daemon hangs, and carries out requests when nobody expects it any more.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ fn hanging() -> Ground {
     Ground::new(setup, [every_post_is_kept()])
 }
 
-/// After a run that could only end with its budget, and had asked at least once.
+/// After a run that requested a clone and ended at its time limit.
 fn after_a_timeout() -> Ground {
     let ground = hanging();
     let seen = ground.run("--timeout 1.2");
@@ -21,7 +21,7 @@ fn after_a_timeout() -> Ground {
     ground
 }
 
-/// After a run that was killed while it looked what had become of its clone.
+/// After a run that was killed while it checked the outcome of its clone.
 fn after_a_kill() -> Ground {
     let ground = hanging();
     let running = ground.start("");
@@ -51,9 +51,9 @@ fn it_wakes_up_between_two_runs_and_is_done() {
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
-/// Without `--ensure` the same request takes the clone over, too.
+/// Without `--ensure`, the same command resumes as well.
 #[test]
-fn it_wakes_up_and_the_same_command_is_typed_again() {
+fn it_wakes_up_and_the_command_is_repeated() {
     let ground = after_a_timeout();
     ground.fake.wake();
     let seen = ground.run("");
@@ -62,7 +62,7 @@ fn it_wakes_up_and_the_same_command_is_typed_again() {
 }
 
 #[test]
-fn it_wakes_up_while_the_second_run_looks() {
+fn it_wakes_up_while_the_second_run_polls() {
     for requests in 1..12 {
         let ground = after_a_kill();
         let before = ground.fake.journal().len();
@@ -78,7 +78,7 @@ fn it_wakes_up_while_the_second_run_looks() {
     }
 }
 
-/// Nothing is carried out at all, as if the daemon had been killed instead.
+/// Nothing is carried out, as if the daemon had been killed.
 #[test]
 fn it_never_wakes_up_and_another_one_is_started() {
     let ground = after_a_kill();
@@ -88,9 +88,9 @@ fn it_never_wakes_up_and_another_one_is_started() {
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
-/// Asked for another template, or another VMID, while the first clone may still come.
+/// Another template or VMID is requested while the first clone may still be created.
 #[test]
-fn something_else_is_refused_until_the_first_clone_is_seen_to_its_end() {
+fn another_order_is_refused_until_the_first_clone_is_finished() {
     let ground = Ground::new(
         cluster(json!({
             "guests": [

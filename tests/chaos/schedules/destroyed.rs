@@ -1,4 +1,4 @@
-//! The VM that a run has made is destroyed by somebody, and the same is asked for again.
+//! Another user destroys the VM that a run created, and the command is repeated.
 
 use rstest::rstest;
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::{FIRST, cluster, must, number_of_post};
 use crate::chaos::ground::{Ground, NAME};
 use crate::fake_pve::Fault;
 
-fn made() -> Ground {
+fn created() -> Ground {
     let setup = cluster(json!({}));
     let ground = Ground::new(setup, []);
     let ready = must(&ground, ground.expect_ensured(""));
@@ -16,8 +16,8 @@ fn made() -> Ground {
 }
 
 #[test]
-fn it_is_made_anew() {
-    let ground = made();
+fn it_is_created_again() {
+    let ground = created();
     ground.fake.cluster().remove(FIRST);
     let ready = must(&ground, ground.expect_ensured(""));
     assert!(ready.created);
@@ -26,8 +26,8 @@ fn it_is_made_anew() {
 #[rstest]
 #[case::a_vm(json!({"name": "db-1"}))]
 #[case::a_template_of_our_name(json!({"name": NAME, "template": 1}))]
-fn its_vmid_is_anothers_by_now(#[case] config: serde_json::Value) {
-    let ground = made();
+fn its_vmid_belongs_to_another_guest_now(#[case] config: serde_json::Value) {
+    let ground = created();
     {
         let mut cluster = ground.fake.cluster();
         let vm = cluster.guests.get_mut(&FIRST).unwrap();
@@ -38,9 +38,9 @@ fn its_vmid_is_anothers_by_now(#[case] config: serde_json::Value) {
     assert_ne!(ready.vmid, FIRST);
 }
 
-/// Killed before it could say so.
+/// The run was killed before it reported the VM.
 #[test]
-fn it_was_never_seen_to_its_end() {
+fn it_was_never_finished() {
     let setup = cluster(json!({}));
     let hang = Fault::at_request(number_of_post(&setup), json!({"hang": "after"}));
     let ground = Ground::new(setup.clone(), [hang]);

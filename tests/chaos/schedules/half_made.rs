@@ -1,4 +1,4 @@
-//! A clone breaks off and leaves half a VM behind, which only root can remove.
+//! A clone breaks off and leaves an unfinished VM, which only root can remove.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::chaos::ground::{Ground, NAME};
      Permission denied"
 )]
 #[case::worker_killed("unexpected status")]
-fn half_a_vm_is_never_taken_for_a_whole_one(#[case] exit: &str) {
+fn an_unfinished_vm_is_never_used(#[case] exit: &str) {
     let ground = Ground::new(
         cluster(json!({
             "clone_exit": [exit, "OK"],
@@ -45,18 +45,18 @@ fn half_a_vm_is_never_taken_for_a_whole_one(#[case] exit: &str) {
     assert_eq!(ground.posts(), 2, "{}", ground.account());
 }
 
-/// `qm unlock 101` alone makes it look like any other VM, but for the disk that it lacks.
+/// After `qm unlock 101` it differs from other VMs only in the disk that it lacks.
 #[test]
-fn half_a_vm_is_told_by_its_disks_once_it_is_unlocked() {
+fn an_unfinished_vm_is_recognized_by_its_disks_once_it_is_unlocked() {
     let setup = cluster(json!({"clone_exit": ["unexpected status", "OK"]}));
     let ground = Ground::new(setup, []);
     let seen = ground.run("--timeout 1.2");
     must(&ground, ground.expect_failure(&seen));
     {
         let mut cluster = ground.fake.cluster();
-        let half = cluster.guests.get_mut(&FIRST).expect("the half VM");
-        half.config.remove("lock");
-        half.config.remove("scsi0");
+        let unfinished = cluster.guests.get_mut(&FIRST).expect("the unfinished VM");
+        unfinished.config.remove("lock");
+        unfinished.config.remove("scsi0");
     }
     let seen = ground.run("--ensure");
     let failure = must(&ground, ground.expect_failure(&seen));
@@ -69,7 +69,7 @@ fn half_a_vm_is_told_by_its_disks_once_it_is_unlocked() {
 }
 
 #[test]
-fn a_vm_that_somebody_else_made_may_have_other_disks_than_the_template() {
+fn a_vm_of_another_user_may_have_other_disks_than_the_template() {
     let setup = cluster(json!({"guests": [
         {"vmid": FIRST, "name": NAME},
         {"vmid": 9000, "name": "debian-12", "template": true},

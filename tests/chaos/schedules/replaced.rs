@@ -10,7 +10,7 @@ use crate::fake_pve::{Cluster, Fault};
 
 const SET_UP: &str = "--set cores=4 --resize scsi0=32G --start";
 
-/// What another user does while request number `request` of a run hangs, and what the run says.
+/// Another user acts while the request with this number hangs. Returns what the run reports.
 fn meanwhile(words: &str, request: usize, act: impl FnOnce(&mut Cluster)) -> (Ground, Value) {
     let fault = Fault::at_request(request, json!({"hang": true}));
     let ground = Ground::new(cluster(json!({})), [fault]);
@@ -30,7 +30,7 @@ fn changes(ground: &Ground) -> Vec<String> {
     changes
 }
 
-/// What a run says of its VM after that.
+/// Checks what the run reports about its VM.
 #[track_caller]
 fn assert_said(ground: &Ground, said: &Value, what: &str, started: &str) {
     let message = format!("VM {FIRST} '{NAME}' was created on node 'pve1', but {what}");
@@ -55,37 +55,37 @@ fn a_vm_of_another_user_at_the_same_vmid_is_not_changed(
         cluster.add_stranger(FIRST, 0, name, false, false);
     });
     let what = format!(
-        "somebody has destroyed it, and its VMID now belongs to VM {FIRST} '{name}' on node 'pve1', which \
+        "it was destroyed, and its VMID now belongs to VM {FIRST} '{name}' on node 'pve1', which \
          was not changed"
     );
     assert_said(&ground, &said, &what, "no");
     assert_eq!(changes(&ground), [""; 0], "{}", ground.account());
 }
 
-/// It is still there, so it is not reported as gone.
+/// It still exists, so it is not reported as destroyed.
 #[test]
-fn a_vm_that_was_renamed_in_mid_run_is_not_changed() {
+fn a_vm_that_was_renamed_during_the_run_is_not_changed() {
     let request = number_of_post(&cluster(json!({}))) + 4;
     let (ground, said) = meanwhile(SET_UP, request, |cluster| {
         cluster.guests.get_mut(&FIRST).expect("the VM").config["name"] = json!("db-1");
     });
-    let what = "somebody has renamed it to 'db-1'; it was not changed any more";
+    let what = "it was renamed to 'db-1', so nothing more was changed";
     assert_said(&ground, &said, what, "yes");
     assert_eq!(changes(&ground), [""; 0], "{}", ground.account());
 }
 
 #[test]
-fn a_vm_that_was_destroyed_in_mid_run_is_reported_as_gone_and_then_created_anew() {
+fn a_vm_that_was_destroyed_during_the_run_is_reported_and_then_created_again() {
     let request = number_of_post(&cluster(json!({}))) + 4;
     let (ground, said) = meanwhile(SET_UP, request, |cluster| {
         cluster.remove(FIRST);
     });
-    assert_said(&ground, &said, "somebody has destroyed it since", "no");
+    assert_said(&ground, &said, "it was destroyed", "no");
     assert!(must(&ground, ground.expect_ensured(SET_UP)).created);
 }
 
 #[test]
-fn a_vm_that_moves_in_mid_run_is_followed_to_its_node() {
+fn a_vm_that_is_migrated_during_the_run_is_found_on_its_node() {
     let nodes = json!({"nodes": ["pve1", "pve2"]});
     let request = number_of_post(&cluster(nodes.clone())) + 4;
     let fault = Fault::at_request(request, json!({"hang": true}));
@@ -98,11 +98,11 @@ fn a_vm_that_moves_in_mid_run_is_followed_to_its_node() {
     assert_eq!(ground.fake.cluster().guests[&FIRST].status, "running");
 }
 
-/// The template was in a backup when the clone was asked for first.
+/// The template was locked by a backup at the first clone request.
 #[rstest]
 #[case::without_ensure("", "already_exists", None)]
 #[case::with_ensure("--ensure", "", Some(150))]
-fn a_clone_that_waited_for_a_lock_is_not_asked_for_again_once_the_name_is_taken(
+fn a_clone_that_waited_for_a_lock_is_not_repeated_once_the_name_is_taken(
     #[case] words: &str,
     #[case] kind: &str,
     #[case] found: Option<u32>,

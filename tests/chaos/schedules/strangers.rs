@@ -1,4 +1,4 @@
-//! Strangers take our VMID, or leave us a row of the dead.
+//! Other users take our VMID, or the list shows a removed guest's row.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::{FIRST, cluster, every_post_is_kept, must, number_of_post};
 use crate::chaos::ground::{Ground, NAME};
 use crate::fake_pve::{Cluster, Fault};
 
-/// The first POST's answer is lost. When it is carried out at last, a stranger has the VMID.
+/// The first POST's answer is lost. When it is carried out, another user's guest has the VMID.
 #[test]
 fn a_stranger_takes_the_vmid_before_the_lost_request_is_carried_out() {
     let setup = |strangers: u32| {
@@ -17,7 +17,7 @@ fn a_stranger_takes_the_vmid_before_the_lost_request_is_carried_out() {
         }))
     };
     let post = number_of_post(&setup(0));
-    // Further ones take the VMIDs that are asked for next, each in another way.
+    // More guests take the VMIDs that are requested next, each in another way.
     for strangers in 1..=4 {
         let late = json!({"status": 596, "reason": "Connection timed out", "after": 1});
         let fault = Fault::at_request(post, json!({"late": late}));
@@ -29,7 +29,7 @@ fn a_stranger_takes_the_vmid_before_the_lost_request_is_carried_out() {
     }
 }
 
-/// The same, after the first run has given up.
+/// As above, after the first run has given up.
 #[test]
 fn a_stranger_takes_the_vmid_between_two_runs() {
     let setup = cluster(json!({"strangers_every": 1, "strangers_at_most": 1}));
@@ -43,7 +43,7 @@ fn a_stranger_takes_the_vmid_between_two_runs() {
 }
 
 #[test]
-fn a_stranger_in_the_way_of_every_other_request() {
+fn a_stranger_takes_the_vmid_of_every_second_request() {
     let ground = Ground::new(
         cluster(json!({
             "nodes": ["pve1", "pve2"],
@@ -59,10 +59,9 @@ fn a_stranger_in_the_way_of_every_other_request() {
     assert_eq!(ground.fake.cluster().races, [2, 2, 2, 2]);
 }
 
-/// The only VMID that will do is lost in each of the four shapes, first without and then with
-/// `--ensure`: no other one is taken.
+/// The VMID of `--vmid` is taken in each of the four ways, without and with `--ensure`: no other one is used.
 #[test]
-fn a_stranger_takes_the_vmid_of_choice() {
+fn a_stranger_takes_the_chosen_vmid() {
     let ground = Ground::new(
         cluster(json!({
             "nodes": ["pve1", "pve2"],
@@ -83,9 +82,9 @@ fn a_stranger_takes_the_vmid_of_choice() {
     assert_eq!(ground.fake.vms_named(NAME), [0; 0]);
 }
 
-/// A row is a hint: the VM is not ours although its row says so.
+/// A row is only a hint: the VM is not ours although its row has our name.
 #[test]
-fn a_row_of_a_dead_guest_of_our_name_is_not_our_vm() {
+fn a_row_of_a_removed_guest_of_our_name_is_not_our_vm() {
     for template in [false, true] {
         let setup = cluster(json!({
             "guests": [
@@ -102,9 +101,9 @@ fn a_row_of_a_dead_guest_of_our_name_is_not_our_vm() {
     }
 }
 
-/// The other way round: ours, and its row has a dead guest's name, or its template flag.
+/// The VM is ours although its row has a removed guest's name or template flag.
 #[test]
-fn our_vm_bears_the_row_of_a_dead_guest() {
+fn our_vm_has_the_row_of_a_removed_guest() {
     for template in [false, true] {
         let setup = cluster(json!({
             "dead_rows": {"101": {"name": "debian-12", "template": template}},
@@ -119,9 +118,9 @@ fn our_vm_bears_the_row_of_a_dead_guest() {
     }
 }
 
-/// A stranger's clone to the VMID that we have lost sight of, nameless for as long as it copies.
+/// Another user clones to the VMID whose outcome is unknown. That clone has no name until it is copied.
 #[test]
-fn a_stranger_clones_to_the_vmid_while_we_look() {
+fn a_stranger_clones_to_the_vmid_while_we_poll() {
     let setup = cluster(json!({
         "dead_rows": {"101": {"name": NAME}},
         "strangers_every": 2,
@@ -129,7 +128,7 @@ fn a_stranger_clones_to_the_vmid_while_we_look() {
     }));
     let post = number_of_post(&setup);
     for after in 1..8 {
-        // The first stranger comes with the second POST that is acted upon.
+        // The first stranger comes with the second POST that is carried out.
         let late = json!({"status": 596, "reason": "Connection timed out", "after": after});
         let fault = Fault::at_request(post, json!({"late": late}));
         let ground = Ground::new(setup.clone(), [fault]);
@@ -139,10 +138,10 @@ fn a_stranger_clones_to_the_vmid_while_we_look() {
     }
 }
 
-/// A stranger's clone has the VMID, under its own name, and comes to nothing. Then the VMID is free
-/// for the request whose answer was lost.
+/// Another user's clone has the VMID, under its own name, and fails. Then the VMID is free for the request whose
+/// answer was lost.
 #[test]
-fn a_stranger_that_fails_gives_the_vmid_back() {
+fn a_stranger_s_failed_clone_frees_the_vmid() {
     let setup = cluster(json!({}));
     let late = json!({"late": {"status": 596, "reason": "Connection timed out"}});
     let post = number_of_post(&setup);
@@ -150,7 +149,7 @@ fn a_stranger_that_fails_gives_the_vmid_back() {
     let running = ground.start("");
     ground.fake.wait_for_requests(post);
     ground.fake.cluster().add_half_made_stranger(FIRST);
-    // Some looks later it is still there.
+    // Some polls later it still exists.
     ground.fake.wait_for_requests(post + 10);
     ground.fake.cluster().remove(FIRST);
     ground.fake.wake();
@@ -169,10 +168,10 @@ pub(super) fn give_our_name(cluster: &mut Cluster, vmid: u32) {
     }
 }
 
-/// The first run is killed with its request on the way; then somebody else makes a VM of that name. To ask
-/// again would make a second one.
+/// The first run is killed with its request on the way; then another user creates a VM of that name. Repeating the
+/// request would create a second one.
 #[test]
-fn the_clone_is_not_asked_for_again_while_another_vm_has_the_name() {
+fn the_clone_is_not_requested_again_while_another_vm_has_the_name() {
     let setup = cluster(json!({"guests": [
         {"vmid": 150, "name": "db-1"},
         {"vmid": 9000, "name": "debian-12", "template": true},
@@ -188,9 +187,9 @@ fn the_clone_is_not_asked_for_again_while_another_vm_has_the_name() {
     assert_eq!(ground.posts(), posts, "{}", ground.account());
 }
 
-/// It moves from one node to the other between the list and the look at its configuration.
+/// It is migrated between the read of the list and that of its configuration.
 #[test]
-fn a_vm_that_moves_meanwhile_is_found_by_its_name() {
+fn a_vm_that_is_migrated_meanwhile_is_found_by_its_name() {
     let setup = cluster(json!({
         "nodes": ["pve1", "pve2"],
         "guests": [

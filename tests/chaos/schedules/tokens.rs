@@ -1,4 +1,4 @@
-//! Tokens that may clone and not look, and the answer to their clone is lost.
+//! Tokens that may clone but not see their VMs, and the answer to their clone is lost.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn steps() -> [Value; 3] {
 }
 
 #[test]
-fn a_token_that_sees_its_vm_in_the_end_waits_for_it() {
+fn a_token_that_sees_its_vm_late_waits_for_it() {
     for steps in steps() {
         let ground = answer_lost("late", &steps);
         let seen = ground.run("");
@@ -34,9 +34,9 @@ fn a_token_that_sees_its_vm_in_the_end_waits_for_it() {
     }
 }
 
-/// It cannot know whose VM that is, says so, and takes no other VMID, however often it is asked.
+/// It cannot know whose VM that is, reports that, and uses no other VMID, however often the command is repeated.
 #[test]
-fn a_token_that_never_sees_it_says_so_and_clones_no_other() {
+fn a_token_that_never_sees_it_reports_that_and_clones_no_other() {
     for steps in steps() {
         let ground = answer_lost("blind", &steps);
         for words in ["", "", "--ensure", "--ensure"] {
@@ -54,9 +54,9 @@ fn a_token_that_never_sees_it_says_so_and_clones_no_other() {
     }
 }
 
-/// Nothing is lost: the task it has started tells it all it needs.
+/// The answer is not lost, so the task is known, which is enough.
 #[test]
-fn a_token_that_never_sees_it_needs_not_when_it_gets_its_answer() {
+fn a_token_that_never_sees_it_succeeds_if_it_knows_the_task() {
     let ground = Ground::new(
         cluster(json!({
             "tokens": {"cloner@pve!cli": "blind"},
@@ -69,9 +69,9 @@ fn a_token_that_never_sees_it_needs_not_when_it_gets_its_answer() {
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
-/// Killed while it looked at its task: the next run knows the task, and needs no more than that.
+/// The first run is killed while it polls its task. The next run knows the task, which is enough.
 #[test]
-fn a_token_that_never_sees_it_takes_over_the_task_of_a_killed_run() {
+fn a_token_that_never_sees_it_resumes_the_task_of_a_killed_run() {
     let setup = cluster(json!({
         "tokens": {"cloner@pve!cli": "blind"},
         "clone_steps": {"appears": 1, "named": 4, "done": 8},

@@ -1,4 +1,4 @@
-//! Two POSTs of ours are on their way to one VMID, and either may win.
+//! Two of our POSTs request the same VMID, and either may win.
 
 use serde_json::{Value, json};
 
@@ -8,12 +8,12 @@ use crate::fake_pve::Fault;
 
 struct Case {
     rights: &'static str,
-    /// When a worker begins, and for how long it copies then.
+    /// When a worker starts, and for how long it copies.
     appears: u32,
     copying: u32,
-    /// What becomes of the first clone that gets to copying.
+    /// How the first clone that copies ends.
     first_exit: &'static str,
-    /// For how many requests the first POST is kept; for ever without a number.
+    /// For how many requests the first POST is kept; without a number, until the daemon is woken.
     kept: Option<usize>,
 }
 
@@ -45,9 +45,9 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The first one's answer is lost, and it is carried out around the time of the second.
+/// The answer to the first request is lost, and it is carried out at about the time of the second one.
 #[test]
-fn whichever_of_our_two_requests_wins() {
+fn one_vm_whichever_of_two_requests_wins() {
     let describe = |case: &Case| {
         let Case {
             rights,
@@ -93,15 +93,15 @@ fn race(ground: &Ground, first_exit: &str) -> Result<(), String> {
         }
         true
     };
-    // Not before the VM is there may the other one be carried out, too.
+    // The other request may only be carried out once the VM exists.
     let ready = ground.expect_ensured("")?;
     if is_ready == ready.created || ready.vmid != FIRST {
-        return Err(format!("the second run says: {ready:?}"));
+        return Err(format!("the second run reports: {ready:?}"));
     }
     Ok(())
 }
 
-/// Neither run gets an answer, and what both have asked for is carried out at once.
+/// Neither run gets an answer, and the requests of both are carried out at once.
 #[test]
 fn the_requests_of_two_runs_are_carried_out_together() {
     let ground = Ground::new(
