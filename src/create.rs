@@ -31,7 +31,7 @@ use self::set_up::set_up;
 use crate::say::failure::Failure;
 use crate::say::vm::Existing;
 
-/// Returns the requested VM: created by this run or by an earlier one, or, with `--ensure`, by somebody else.
+/// Returns the requested VM: created by this run or by an earlier one, or, with `--ensure`, by another user.
 pub fn create(run: &Run) -> Result<Existing, Failure> {
     let order = &run.order;
     run.progress().note(&format!(
@@ -52,7 +52,7 @@ fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Failure> {
     };
     loop {
         attempt.observe()?;
-        match decide(policy, attempt.journal.record(), &attempt.seen()) {
+        match decide(policy, attempt.journal.record(), &attempt.observed()) {
             Action::Clone => attempt.clone_new()?,
             Action::CloneAgain(vmid) => attempt.clone_again(vmid)?,
             Action::Wait(pause) => attempt.wait(pause)?,

@@ -134,7 +134,8 @@ pub struct Ledger {
     file: Option<(File, PathBuf)>,
     record: Record,
     notes: BTreeMap<Vmid, Note>,
-    /// Why nothing is written any more: a line could not be written, and later ones would be misread without it.
+    /// Why nothing is written any more: a line could not be written, and later ones would be misread without
+    /// it.
     broken: Option<String>,
     /// Whether the file is about another cluster; this run then keeps it unchanged.
     is_set_aside: bool,
@@ -359,8 +360,8 @@ pub fn probe(directory: &Path) -> Result<(), Error> {
     written
 }
 
-/// Opens the file at this path and tries to lock it. Whether this process has locked it. If the file was removed
-/// between opening and locking it, the new file at the path is opened.
+/// Opens the file at this path and tries to lock it. Whether this process has locked it. If the file was
+/// removed between opening and locking it, the new file at the path is opened.
 fn open(path: &Path) -> io::Result<(File, bool)> {
     loop {
         let file = OpenOptions::new()

@@ -513,11 +513,8 @@ impl Cause {
                 let kind = seconds.map_or(Kind::OutcomeUnknown, |_| Kind::Timeout);
                 let after = seconds.map(after).unwrap_or_default();
                 let message = format!("{after}{}: {why}", step.unknown());
-                (
-                    kind,
-                    message,
-                    with_more(unfinished.hint(), error.as_deref()),
-                )
+                let hint = with_more(unfinished.hint(), error.as_deref());
+                (kind, message, hint)
             }
             Cause::Gone { vmid_has } => {
                 let may_be_renamed = vmid_has.is_some() && unfinished.existing.identity.is_none();

@@ -1,5 +1,5 @@
-//! The addresses that guest agents report: `vm list --ip` asks several agents at once, so that a slow one does not
-//! delay the others; `vm create --wait-ip` waits for an address even if the VM is migrated.
+//! The addresses that guest agents report: `vm list --ip` asks several agents at once, so that a slow one
+//! does not delay the others; `vm create --wait-ip` waits for an address even if the VM is migrated.
 
 use rstest::rstest;
 use serde_json::json;

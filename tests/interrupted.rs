@@ -156,8 +156,8 @@ fn a_signal_while_a_failure_is_printed_changes_nothing() {
 const MOMENTS: u32 = 100;
 const CLONE: &str = "UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:";
 
-/// Message, document and exit code agree, whether the signal or the result ends the run. Only if the last request
-/// is a poll of a task may something be called ongoing.
+/// Message, document and exit code agree, whether the signal or the result ends the run. Only if the last
+/// request is a poll of a task may something be called ongoing.
 #[rstest]
 #[case::nothing_is_started("create VM", "vm create web-1 nosuch", json!({}), 1, 1, false)]
 #[case::the_vm_exists("create VM", "vm create web-1 debian-12", json!({}), 4, 0, true)]

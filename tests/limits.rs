@@ -81,8 +81,8 @@ fn a_very_long_message_is_cut(#[case] body: Value, #[case] reason: &str) {
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
 }
 
-/// Proxies and their error pages may repeat the request. The token's secret is never printed; besides, the output
-/// of every run in these tests is searched for it.
+/// Proxies and their error pages may repeat the request. The token's secret is never printed; besides, the
+/// output of every run in these tests is searched for it.
 #[rstest]
 #[case::in_the_reason(json!({"status": 520, "reason": "no upstream for SECRET"}), "520 no upstream for (secret)")]
 #[case::in_a_header(

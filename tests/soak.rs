@@ -73,8 +73,8 @@ fn one_vm_in_random_schedules() {
     panic!("{told}\nschedules {seeds:?} went wrong; again: make soak SEED={seed}");
 }
 
-/// Plays a schedule. Returns what is wrong with the outcome, and all that is known about it. What a busy machine
-/// may cause counts only if it happens three times.
+/// Plays a schedule. Returns what is wrong with the outcome, and all that is known about it. What a busy
+/// machine may cause counts only if it happens three times.
 fn attempt(seed: u64) -> (Vec<String>, String) {
     let schedule = Schedule::of(seed);
     let mut tries = 0;

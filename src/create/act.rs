@@ -3,7 +3,7 @@
 use super::attempt::{Attempt, Cloning, View};
 use super::decide::{Answer, Namesake, Owner, Pause, Refusal};
 use super::failure::{
-    Doubt, ambiguous, busy, clone_refused, created_unseen, exists, hidden, name_may_be_taken,
+    Doubt, ambiguous, busy, clone_refused, created_unchecked, exists, hidden, name_may_be_taken,
     not_read, other_clone_pending, task_failed, timed_out, vmid_taken, with_other_templates,
 };
 use super::fit::{check_template, note_ignored_places};
@@ -320,13 +320,13 @@ impl Attempt<'_> {
         let vm = self.vm_of(intent);
         let (template, undecided) = (intent.template, self.cloning.undecided);
         let answer = std::mem::take(&mut self.cloning.answer);
-        let is_seen = matches!(
-            self.seen().owner,
+        let is_visible = matches!(
+            self.observed().owner,
             Owner::NotChecked | Owner::Free | Owner::Another
         );
         let is_over = match answer {
             Answer::Unknown | Answer::Due | Answer::Done => false,
-            Answer::Failed(_) => is_seen,
+            Answer::Failed(_) => is_visible,
             Answer::Taken(_)
             | Answer::LeftOver(_)
             | Answer::Temporary(_)
@@ -349,7 +349,7 @@ impl Attempt<'_> {
                 };
                 clone_refused(&clone, &vm, undecided, source)
             }
-            Answer::Failed(failed) => task_failed(&vm, undecided, is_seen, failed),
+            Answer::Failed(failed) => task_failed(&vm, undecided, is_visible, failed),
             Answer::Taken(message) | Answer::Temporary(message) if !undecided => {
                 return busy(template, &vm, &message, self.run.server.budget.seconds());
             }
@@ -401,7 +401,7 @@ impl Attempt<'_> {
         match (self.journal.record().clone(), &self.view.vm) {
             (Record::Requested(intent, _), _) => self.clone_failed(&intent),
             (Record::None, Some(vm)) => self.timed_out_at(&Stage::Inspecting(vm.clone())),
-            (_, Some(vm)) => created_unseen(vm, Some(seconds), error),
+            (_, Some(vm)) => created_unchecked(vm, Some(seconds), error),
             (_, None) => self.timed_out_at(&Stage::NothingStarted),
         }
     }

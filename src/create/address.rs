@@ -252,7 +252,7 @@ mod tests {
         }
     }
 
-    /// A report as a text: `eth0 10.0.0.5, docker0 172.17.0.1`, or why there is no list.
+    /// A report from a text: `eth0 10.0.0.5, docker0 172.17.0.1`, or the name of an error.
     fn report(text: &str) -> Report {
         let refused = |class: &str, message: &str| {
             let error = json!({"class": class, "desc": message});

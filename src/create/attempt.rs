@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::decide::{Age, Answer, Namesake, Owner, Seen};
+use super::decide::{Age, Answer, Namesake, Observed, Owner};
 use super::failure::{
     Doubt, before_resuming, is_out_of_time, may_still_be_created, nothing_started,
 };
@@ -125,8 +125,8 @@ impl<'r> Attempt<'r> {
     }
 
     /// The observed state, for the decision table.
-    pub fn seen(&self) -> Seen<'_> {
-        Seen {
+    pub fn observed(&self) -> Observed<'_> {
+        Observed {
             requests_other: self.requests_other,
             answer: &self.cloning.answer,
             undecided: self.cloning.undecided,
@@ -213,8 +213,8 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    /// Completes a failure: while a request without an answer may still create a VM, it must not say that nothing
-    /// was started.
+    /// Completes a failure: while a request without an answer may still create a VM, it must not say that
+    /// nothing was started.
     pub fn with_pending_clone(&self, failure: Failure) -> Failure {
         match self.pending_clone() {
             Some(vm) if failure.facts.started == Started::No => may_still_be_created(&vm, failure),
@@ -222,8 +222,8 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    /// A failure before the outcome of an earlier run's clone is known, or before it is known whether this order
-    /// can resume with its VM.
+    /// A failure before the outcome of an earlier run's clone is known, or before it is known whether this
+    /// order can resume with its VM.
     pub fn before_resuming(&self, failure: Failure) -> Failure {
         let record = self.journal.record();
         let (intent, started, path) = match record {
@@ -261,7 +261,7 @@ impl<'r> Attempt<'r> {
 
 impl View {
     /// A check at this time of the run has succeeded with this result, or no check was needed.
-    pub fn observed(&mut self, state: Option<VmidState>, now: Duration) {
+    pub fn succeeded(&mut self, state: Option<VmidState>, now: Duration) {
         self.state = state;
         self.is_blind = false;
         self.last_error = None;

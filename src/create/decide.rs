@@ -18,7 +18,7 @@ pub struct Policy {
 /// The observed state. The VMID in question is that of the record; without a record that of the only VM of the
 /// name, or else that of `--vmid`.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct Observed<'a> {
     /// Whether the order requests another clone than the record.
     pub requests_other: bool,
     /// The outcome of the last request for the clone.
@@ -48,8 +48,8 @@ pub enum Answer {
     Done,
     /// It was refused, or its task has failed, because the VMID is taken. The server's message.
     Taken(String),
-    /// Its task has failed because of a volume that an earlier guest with the VMID has left. The task's exit status.
-    /// As long as that volume exists, every request for the VMID fails.
+    /// Its task has failed because of a volume that an earlier guest with the VMID has left. The task's exit
+    /// status. As long as that volume exists, every request for the VMID fails.
     LeftOver(String),
     /// It was refused, or its task has failed, for a temporary reason. The server's message.
     Temporary(String),
@@ -162,16 +162,16 @@ pub enum Refusal {
 }
 
 /// Decides what to do.
-pub fn decide(policy: Policy, record: &Record, seen: &Seen) -> Action {
+pub fn decide(policy: Policy, record: &Record, observed: &Observed) -> Action {
     match record {
-        Record::None => nothing_recorded(policy, seen),
-        Record::Requested(intent, _) => asked(intent, seen),
-        Record::Created(intent) => created(intent, seen),
-        Record::Finished(intent) => finished(policy, intent, seen),
+        Record::None => nothing_recorded(policy, observed),
+        Record::Requested(intent, _) => requested(intent, observed),
+        Record::Created(intent) => created(intent, observed),
+        Record::Finished(intent) => finished(policy, intent, observed),
     }
 }
 
-fn nothing_recorded(policy: Policy, seen: &Seen) -> Action {
+fn nothing_recorded(policy: Policy, observed: &Observed) -> Action {
     let with_ensure = |action, otherwise| {
         if policy.ensure {
             action
@@ -180,7 +180,7 @@ fn nothing_recorded(policy: Policy, seen: &Seen) -> Action {
         }
     };
     let observe_again = Action::Wait(Pause::Interval);
-    match (seen.namesake, policy.vmid, seen.owner) {
+    match (observed.namesake, policy.vmid, observed.owner) {
         (Namesake::MayBeHidden, None, _) => Action::Refuse(Refusal::NameMayBeTaken),
         (Namesake::Elsewhere, ..) => Action::Refuse(Refusal::Exists),
         // `--vmid` chooses among them, which matters with --ensure only.
@@ -200,71 +200,75 @@ fn nothing_recorded(policy: Policy, seen: &Seen) -> Action {
     }
 }
 
-fn asked(intent: &Intent, seen: &Seen) -> Action {
+fn requested(intent: &Intent, observed: &Observed) -> Action {
     use Answer::{Done, Due, Failed, LeftOver, NoQuorum, Refused, Taken, Temporary};
     use Owner::{Another, BeingCreated, Free, Hidden, Incomplete, NotChecked, Ours, Unknown};
 
     let vmid = intent.vmid;
-    let is_settled = seen.age >= Age::Settled;
+    let is_settled = observed.age >= Age::Settled;
     let refuse = |refusal: fn(Intent) -> Refusal| Action::Refuse(refusal(intent.clone()));
-    match (seen.answer, seen.owner) {
+    match (observed.answer, observed.owner) {
         (_, Another) | (NoQuorum | LeftOver(_), _) => Action::Forget(vmid),
-        _ if seen.requests_other => refuse(Refusal::OtherClone),
-        // Only a lock on a free VMID is temporary; any guest with the VMID was created by somebody else. While
+        _ if observed.requests_other => refuse(Refusal::OtherClone),
+        // Only a lock on a free VMID is temporary; any guest with the VMID was created by another user. While
         // undecided, it may be our own earlier request that has taken the VMID.
-        (Taken(_), Free) if !seen.undecided => Action::Wait(Pause::BackOff),
-        (Taken(_), NotChecked | Ours | Incomplete | BeingCreated | Hidden) if !seen.undecided => {
+        (Taken(_), Free) if !observed.undecided => Action::Wait(Pause::BackOff),
+        (Taken(_), NotChecked | Ours | Incomplete | BeingCreated | Hidden)
+            if !observed.undecided =>
+        {
             Action::Forget(vmid)
         }
         (_, Ours) | (Done, NotChecked) => Action::Take,
         // If this token sees no VMs, the task is the only evidence.
-        (Done, Hidden) if !seen.clone_runs && is_settled => Action::Take,
+        (Done, Hidden) if !observed.clone_runs && is_settled => Action::Take,
         (Refused(_), _) | (Failed(_), Free) => refuse(Refusal::CloneFailed),
-        (Failed(_), Hidden) if !seen.clone_runs && is_settled => refuse(Refusal::CloneFailed),
+        (Failed(_), Hidden) if !observed.clone_runs && is_settled => refuse(Refusal::CloneFailed),
         (Temporary(_), _) => Action::Wait(Pause::BackOff),
-        (Due, _) if !seen.undecided => match seen.namesake {
+        (Due, _) if !observed.undecided => match observed.namesake {
             Namesake::None | Namesake::MayBeOffline => Action::CloneAgain(vmid),
             Namesake::NotChecked => Action::Wait(Pause::Interval),
-            // Somebody else may have created one in the meantime.
+            // Another user may have created one in the meantime.
             _ => Action::Forget(vmid),
         },
         (_, Incomplete) => refuse(Refusal::HalfMade),
-        (Failed(_), BeingCreated) if !seen.undecided && !seen.clone_runs && is_settled => {
+        (Failed(_), BeingCreated) if !observed.undecided && !observed.clone_runs && is_settled => {
             refuse(Refusal::HalfMade)
         }
-        (_, Hidden) if !seen.clone_runs && is_settled => refuse(Refusal::Hidden),
-        (_, Free) => match (seen.namesake, seen.age) {
+        (_, Hidden) if !observed.clone_runs && is_settled => refuse(Refusal::Hidden),
+        (_, Free) => match (observed.namesake, observed.age) {
             (_, Age::New) | (Namesake::NotChecked, _) => Action::Wait(Pause::Interval),
             (Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden, _) => {
                 Action::CloneAgain(vmid)
             }
             // Never repeat the request while the name is taken: that could create a second VM of the name.
             (_, Age::Settled) => Action::Wait(Pause::Interval),
-            // A request that was not carried out by now is assumed to be lost.
+            // A request that has not been carried out until now is assumed to be lost.
             (_, Age::PastRestart) => Action::Forget(vmid),
         },
         (_, NotChecked | BeingCreated | Hidden | Unknown) => Action::Wait(Pause::Interval),
     }
 }
 
-fn created(intent: &Intent, seen: &Seen) -> Action {
-    match seen.owner {
+fn created(intent: &Intent, observed: &Observed) -> Action {
+    match observed.owner {
         Owner::Free | Owner::Another => Action::Forget(intent.vmid),
-        Owner::Ours if seen.requests_other => Action::Refuse(Refusal::OtherClone(intent.clone())),
+        Owner::Ours if observed.requests_other => {
+            Action::Refuse(Refusal::OtherClone(intent.clone()))
+        }
         Owner::Ours => Action::Take,
-        Owner::Hidden if seen.age >= Age::Settled => {
+        Owner::Hidden if observed.age >= Age::Settled => {
             Action::Refuse(Refusal::Hidden(intent.clone()))
         }
         _ => Action::Wait(Pause::Interval),
     }
 }
 
-fn finished(policy: Policy, intent: &Intent, seen: &Seen) -> Action {
+fn finished(policy: Policy, intent: &Intent, observed: &Observed) -> Action {
     let is_meant = policy.vmid.is_none_or(|vmid| vmid == intent.vmid);
-    match seen.owner {
+    match observed.owner {
         Owner::Ours if policy.ensure && is_meant => Action::Take,
         Owner::Ours => Action::Refuse(Refusal::Exists),
-        _ => created(intent, seen),
+        _ => created(intent, observed),
     }
 }
 

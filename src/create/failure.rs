@@ -354,9 +354,9 @@ pub fn vmid_taken(vmid: Vmid, guest: Result<&Guest, &VmidState>) -> Failure {
 }
 
 /// The clone's task has failed.
-pub fn task_failed(vm: &Vm, undecided: bool, is_seen: bool, failed: Failed) -> Failure {
+pub fn task_failed(vm: &Vm, undecided: bool, is_visible: bool, failed: Failed) -> Failure {
     let Failed { upid, status, log } = failed;
-    let (more, hint) = match (undecided, is_seen) {
+    let (more, hint) = match (undecided, is_visible) {
         (true, _) => (
             "; an earlier request may still create the VM",
             RESUME.to_owned(),
@@ -374,7 +374,7 @@ pub fn task_failed(vm: &Vm, undecided: bool, is_seen: bool, failed: Failed) -> F
         }
     };
     let message = format!("Task failed: {status}{more}");
-    let started = if undecided || !is_seen {
+    let started = if undecided || !is_visible {
         Started::Unknown
     } else {
         Started::No
@@ -441,7 +441,7 @@ pub fn timed_out(
 
 /// Whether a VM that an earlier run created still exists cannot be read; `seconds` is the time limit, if it was
 /// reached.
-pub fn created_unseen(vm: &Vm, seconds: Option<f64>, error: Option<&pve::Error>) -> Failure {
+pub fn created_unchecked(vm: &Vm, seconds: Option<f64>, error: Option<&pve::Error>) -> Failure {
     let after = seconds.map(|seconds| format!("Timed out after {seconds} s; "));
     let why = error.map(|error| format!(": {error}"));
     let message = format!(

@@ -38,18 +38,18 @@ pub fn half_made(
     path: Option<&Path>,
 ) -> Failure {
     let Vm { vmid, node, .. } = vm;
-    let unseen = "locked by a clone that this token cannot see, or its clone was left unfinished";
+    let locked = "locked by a clone that this token cannot see, or its clone was left unfinished";
     let message = match (state, &failed) {
         (VmidState::Incomplete(disks), _) => format!("{vm} lacks disks of its template: {disks}"),
         (VmidState::BeingCreated { is_named: true }, Some(_)) => {
             format!("{vm} was left unfinished and locked")
         }
-        (VmidState::BeingCreated { is_named: true }, None) => format!("{vm} is {unseen}"),
+        (VmidState::BeingCreated { is_named: true }, None) => format!("{vm} is {locked}"),
         (_, Some(_)) => {
             format!("VM {vmid} on node '{node}' was left unfinished, locked and without its name")
         }
         (_, None) => {
-            format!("VM {vmid} on node '{node}' has no name yet; it is {unseen}")
+            format!("VM {vmid} on node '{node}' has no name yet; it is {locked}")
         }
     };
     let mut hint = how_to_clear(vm, state, path);

@@ -18,8 +18,8 @@ pub struct Journal<'r> {
 }
 
 impl Drop for Journal<'_> {
-    /// Waits while a signal is handled: the handler may remove the file too, and then another run may already have
-    /// a new one at the path.
+    /// Waits while a signal is handled: the handler may remove the file too, and then another run may already
+    /// have a new one at the path.
     fn drop(&mut self) {
         let _stage = self.run.progress().stage();
         self.ledger = Ledger::without_file();
@@ -27,8 +27,8 @@ impl Drop for Journal<'_> {
 }
 
 impl<'r> Journal<'r> {
-    /// Locks the ledger; with `--ensure`, waits until a run that holds the lock has ended. Must be called before
-    /// the first request, so that everything is read after that run's last change.
+    /// Locks the ledger; with `--ensure`, waits until a run that holds the lock has ended. Must be called
+    /// before the first request, so that everything is read after that run's last change.
     pub fn open(run: &'r Run<'r>) -> Result<Journal<'r>, Failure> {
         let (mut holder, mut is_second_try) = (None, false);
         let locked = run.server.budget.poll_until_done(
@@ -141,8 +141,8 @@ impl<'r> Journal<'r> {
         }
     }
 
-    /// `--ensure` promises something about the runs before and after this one, which takes a record of
-    /// them or a VMID to look at. Without it the user is promised less, and is noted.
+    /// `--ensure` requires a record of earlier runs, or a VMID to check. Without `--ensure`, a run continues
+    /// without a record, with a warning.
     fn continue_without(&self, source: &ledger::Error) -> Result<(), Failure> {
         if self.run.order.ensure && self.run.order.vmid.is_none() {
             return Err(no_ledger(source));

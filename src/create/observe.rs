@@ -3,7 +3,8 @@
 use super::attempt::{Attempt, View};
 use super::decide::{Age, Answer, Namesake, Owner};
 use super::failure::{
-    Doubt, Failed, created_unseen, is_out_of_time, no_template, not_read, outcome_unseen, timed_out,
+    Doubt, Failed, created_unchecked, is_out_of_time, no_template, not_read, outcome_unseen,
+    timed_out,
 };
 use crate::guests::owner::{VmidState, may_run, running_clone};
 use crate::guests::template::{Found, find_template};
@@ -51,7 +52,7 @@ impl<'r> Attempt<'r> {
             (None, _) if !found.is_empty() => (Namesake::Elsewhere, None),
             (None, _) => {
                 let chosen = vmid.map(|vmid| self.observe_chosen_vmid(vmid, &template));
-                (self.unseen_namesake(), chosen.transpose()?)
+                (self.no_visible_namesake(), chosen.transpose()?)
             }
         };
         self.namesake = namesake;
@@ -61,8 +62,8 @@ impl<'r> Attempt<'r> {
             return Ok(());
         };
         if self.run.order.ensure && Owner::of(&state) == Owner::BeingCreated {
-            let stage = self.stage_unless_given_up(Stage::Inspecting(vm.clone()));
-            self.run.progress().set_stage(stage);
+            let inspecting = self.stage_unless_given_up(Stage::Inspecting(vm.clone()));
+            self.run.progress().set_stage(inspecting);
             let running = self.running_clone(&state, Some(&template), vm.vmid);
             self.view.running =
                 running.map_err(|source| not_read("cannot list the clones", source))?;
@@ -76,7 +77,7 @@ impl<'r> Attempt<'r> {
         }
         self.view.vm = Some(vm);
         let now = self.run.server.budget.clock.elapsed();
-        self.view.observed(Some(state), now);
+        self.view.succeeded(Some(state), now);
         Ok(())
     }
 
@@ -139,7 +140,7 @@ impl<'r> Attempt<'r> {
         };
         if !must_observe {
             let now = self.run.server.budget.clock.elapsed();
-            self.view.observed(None, now);
+            self.view.succeeded(None, now);
             return Ok(());
         }
         self.run.progress().set_stage(Stage::Undecided(vm.clone()));
@@ -147,8 +148,8 @@ impl<'r> Attempt<'r> {
         let template = template.filter(|template| template.vmid == intent.template);
         self.observe_vmid(&vm, template.cloned().as_ref(), true)
             .map_err(|source| outcome_unseen(&Stage::Undecided(vm.clone()), &source))?;
-        let seen = self.seen();
-        if seen.owner == Owner::Free && seen.age >= Age::Settled {
+        let now = self.observed();
+        if now.owner == Owner::Free && now.age >= Age::Settled {
             self.find_namesakes(vm.vmid);
         }
         Ok(())
@@ -159,7 +160,7 @@ impl<'r> Attempt<'r> {
         let vm = self.vm_of(intent);
         self.run.progress().set_stage(Stage::Inspecting(vm.clone()));
         self.observe_vmid(&vm, None, false)
-            .map_err(|source| created_unseen(&vm, None, Some(&source)))?;
+            .map_err(|source| created_unchecked(&vm, None, Some(&source)))?;
         if !is_finished && matches!(self.view.state, Some(VmidState::Ours(..))) {
             let read = self.read_guests().map(drop);
             let found = read.and_then(|()| self.find_template_of(intent));
@@ -219,7 +220,8 @@ impl<'r> Attempt<'r> {
                     let existing = self.existing(vm.clone(), None);
                     progress.set_stage(self.run.stage_of(existing));
                 }
-                // Read before the VM is recorded as created, so that the next run reads them if this one is killed.
+                // Read before the VM is recorded as created, so that the next run reads them if this one is
+                // killed.
                 if let ExitStatus::Warnings(_) = status {
                     self.cloning.warnings = task::warnings(server, &upid);
                 }
@@ -279,7 +281,7 @@ impl<'r> Attempt<'r> {
                 }
                 self.view.running = running;
                 self.view
-                    .observed(Some(state), server.budget.clock.elapsed());
+                    .succeeded(Some(state), server.budget.clock.elapsed());
             }
             // The state observed before, or the error before, says more than that there was no time.
             Judged::CutShort(_) if self.view.state.is_some() || self.view.last_error.is_some() => {
@@ -307,7 +309,7 @@ impl<'r> Attempt<'r> {
         Ok(self.guests.insert(guests))
     }
 
-    /// The template; found once in a run.
+    /// Finds the template of the order, once in a run.
     pub fn find_template(&mut self) -> Result<Guest, Failure> {
         if let Some(template) = &self.template {
             return Ok(template.clone());
@@ -355,7 +357,7 @@ impl<'r> Attempt<'r> {
             let state = self.run.server.ask(|pve| {
                 let state = VmidState::of(pve, &vm, None)?;
                 if state == VmidState::Appeared {
-                    // If that is still refused, its name cannot be noted.
+                    // If its configuration still cannot be read, that is the failure.
                     pve.vm_config(&vm.node, vm.vmid)?;
                 }
                 Ok(state)
@@ -387,19 +389,19 @@ impl<'r> Attempt<'r> {
         Ok(found)
     }
 
-    /// Checks whether another VM than the one with VMID `except` has the name now. If that cannot be read, the check
-    /// of this turn counts as failed.
+    /// Checks whether another VM than the one with VMID `except` has the name now. If that cannot be read,
+    /// the check of this turn counts as failed.
     fn find_namesakes(&mut self, except: Vmid) {
         let read = self.read_guests().map(drop);
         let found = read.and_then(|()| self.find_holders(Some(except)));
         match found {
-            Ok(found) if found.is_empty() => self.namesake = self.unseen_namesake(),
+            Ok(found) if found.is_empty() => self.namesake = self.no_visible_namesake(),
             Ok(_) => self.namesake = Namesake::Elsewhere,
             Err(error) => self.view.failed(error.request),
         }
     }
 
-    fn unseen_namesake(&self) -> Namesake {
+    fn no_visible_namesake(&self) -> Namesake {
         let doubts = self.guests.as_ref().map(Guests::doubts);
         let doubts = doubts.unwrap_or_default();
         let is_offline = |doubt: &Unread| matches!(doubt, Unread::Offline(_));
@@ -410,8 +412,8 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    /// The running clone that may create the VM with this VMID, if this token may see it: the one that was running
-    /// when the VM was first observed as being created, as long as it runs.
+    /// The running clone that may create the VM with this VMID, if this token may see it: the one that was
+    /// running when the VM was first observed as being created, as long as it runs.
     fn running_clone(
         &self,
         state: &VmidState,

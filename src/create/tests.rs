@@ -58,8 +58,8 @@ fn create_at(server: &ServerGuard) -> Seen {
     }
 }
 
-/// A server that has the template and answers `status` for the clone's task. It refuses one of the four requests
-/// if `refused` is its number; then the mocks expect no later request.
+/// A server that has the template and answers `status` for the clone's task. It refuses one of the four
+/// requests if `refused` is its number; then the mocks expect no later request.
 fn server_with(status: &str, refused: Option<usize>) -> (ServerGuard, Vec<Mock>) {
     let template = r#"[{"vmid":9000,"type":"qemu","node":"pve1","name":"debian-12","template":1}]"#;
     let upid = format!(r#""{UPID}""#);

@@ -297,8 +297,8 @@ fn the_lock_of_a_removed_file_does_not_count() {
         });
         let (file, is_locked) = open(&directory.file()).unwrap();
         if is_locked {
-            let there = fs::metadata(directory.file()).unwrap().ino();
-            assert_eq!(file.metadata().unwrap().ino(), there);
+            let current = fs::metadata(directory.file()).unwrap().ino();
+            assert_eq!(file.metadata().unwrap().ino(), current);
         }
         drop(file);
         other.join().unwrap();
@@ -308,14 +308,14 @@ fn the_lock_of_a_removed_file_does_not_count() {
 #[test]
 fn the_next_run_reads_the_resolved_size() {
     let directory = Directory::new();
-    let mut asked = intent(101);
+    let mut requested = intent(101);
     let (by, to) = (Size(8 << 30), Size(10 << 30));
-    asked.growth.insert("scsi0".into(), Growth { by, to });
+    requested.growth.insert("scsi0".into(), Growth { by, to });
     directory
         .lock()
-        .write(Event::Intent(asked.clone()))
+        .write(Event::Intent(requested.clone()))
         .unwrap();
-    assert_eq!(directory.record(), Record::Requested(asked, None));
+    assert_eq!(directory.record(), Record::Requested(requested, None));
 }
 
 /// The last release wrote the sizes of the template's disks as a note after the intent.

@@ -199,7 +199,7 @@ fn retry(purpose: Purpose, error: &pve::Error, contact: Contact) -> Retry {
     }
 }
 
-/// Whether the cluster has no node of the name that was asked for.
+/// Whether the cluster has no node with the name in the request's path.
 pub fn is_unknown_node(error: &pve::Error) -> bool {
     matches!(error, pve::Error::Refused { status: 500, message, .. } if message.starts_with("hostname lookup '"))
 }
@@ -216,10 +216,10 @@ mod tests {
     use crate::pve::{Behind, Unreached};
     use rstest::rstest;
 
-    fn refused(status: u16, words: &str) -> pve::Error {
+    fn refused(status: u16, message: &str) -> pve::Error {
         pve::Error::Refused {
             status,
-            message: words.to_owned(),
+            message: message.to_owned(),
             token: TokenId {
                 user: "root".to_owned(),
                 realm: "pam".to_owned(),

@@ -68,8 +68,8 @@ pub(super) fn doubtful() -> Vec<Mishap> {
     all().into_iter().filter(is_doubtful).collect()
 }
 
-/// The options for a short wait if no answer comes. In other cases a short limit would be another fault on a busy
-/// machine.
+/// The options for a short wait if no answer comes. In other cases a short limit would be another fault on a
+/// busy machine.
 pub(super) fn patience(is_silence: bool) -> &'static str {
     if is_silence {
         "--request-timeout 0.3"

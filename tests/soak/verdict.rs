@@ -120,8 +120,8 @@ fn says_nothing(error: &Failure) -> bool {
     error.started == "no" || error.message.contains("nothing was started")
 }
 
-/// A success must report a complete VM of that name with all that was requested, unless others have changed it since
-/// the last check.
+/// A success must report a complete VM of that name with all that was requested, unless others have changed
+/// it since the last check.
 fn wrong_in_success(
     director: &Director,
     cluster: &Cluster,
@@ -295,8 +295,8 @@ pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
     }
 }
 
-/// Whether a clone was carried out so late that its run had to assume it lost: another guest had its VMID in the
-/// meantime, or others had the name for longer than a daemon may take to restart.
+/// Whether a clone was carried out so late that its run had to assume it lost: another guest had its VMID in
+/// the meantime, or others had the name for longer than a daemon may take to restart.
 fn came_too_late(director: &Director, made: &Made) -> bool {
     let run = &director.runs[made.run];
     let mut posts = run.posts.iter().rev();

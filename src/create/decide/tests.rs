@@ -10,7 +10,7 @@ const OBSERVE_AGAIN: Action = Action::Wait(Pause::Interval);
 const BACK_OFF: Action = Action::Wait(Pause::BackOff);
 
 /// Nothing was observed.
-const NOTHING: Seen = Seen {
+const NOTHING: Observed = Observed {
     requests_other: false,
     answer: &Answer::Unknown,
     undecided: false,
@@ -98,14 +98,18 @@ fn without_a_record(
     #[case] expected: Action,
     #[case] with_ensure: Action,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         owner,
         namesake,
         ..NOTHING
     };
     for (ensure, expected) in [(false, expected), (true, with_ensure)] {
         let policy = Policy { ensure, vmid: None };
-        assert_eq!(decide(policy, &Record::None, &seen), expected, "{ensure}");
+        assert_eq!(
+            decide(policy, &Record::None, &observed),
+            expected,
+            "{ensure}"
+        );
     }
 }
 
@@ -160,7 +164,7 @@ fn without_a_record_and_with_a_vmid(
     #[case] expected: Action,
     #[case] with_ensure: Action,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         owner,
         namesake,
         ..NOTHING
@@ -168,7 +172,11 @@ fn without_a_record_and_with_a_vmid(
     for (ensure, expected) in [(false, expected), (true, with_ensure)] {
         let vmid = Some(N);
         let policy = Policy { ensure, vmid };
-        assert_eq!(decide(policy, &Record::None, &seen), expected, "{ensure}");
+        assert_eq!(
+            decide(policy, &Record::None, &observed),
+            expected,
+            "{ensure}"
+        );
     }
 }
 
@@ -200,17 +208,17 @@ fn requested_and_answered(
     #[case] expected: Action,
     #[values(false, true)] ensure: bool,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         answer: &answer,
         owner,
         ..NOTHING
     };
     let policy = Policy { ensure, vmid: None };
     let record = Record::Requested(intent(), None);
-    assert_eq!(decide(policy, &record, &seen), expected);
+    assert_eq!(decide(policy, &record, &observed), expected);
 }
 
-/// While the request waited for a lock, somebody else may have created a VM of the name.
+/// While the request waited for a lock, another user may have created a VM of the name.
 #[rstest]
 #[case::not_checked(Namesake::NotChecked, OBSERVE_AGAIN)]
 #[case::none(Namesake::None, Action::CloneAgain(N))]
@@ -218,13 +226,13 @@ fn requested_and_answered(
 #[case::one_may_be_offline(Namesake::MayBeOffline, Action::CloneAgain(N))]
 #[case::one(Namesake::Elsewhere, Action::Forget(N))]
 fn requested_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expected: Action) {
-    let seen = Seen {
+    let observed = Observed {
         answer: &Answer::Due,
         namesake,
         ..NOTHING
     };
     let record = Record::Requested(intent(), None);
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), expected);
 }
 
 /// A request of this run or of an earlier one got no usable answer.
@@ -244,7 +252,7 @@ fn requested_and_undecided(
     #[case] expected: Action,
     #[values(Answer::Unknown, taken())] answer: Answer,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         answer: &answer,
         undecided: true,
         owner,
@@ -252,19 +260,19 @@ fn requested_and_undecided(
         ..NOTHING
     };
     let record = Record::Requested(intent(), None);
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), expected);
 }
 
 /// A volume of an earlier guest makes every request for its VMID fail.
 #[rstest]
 fn requested_and_a_volume_is_left_over(#[values(false, true)] undecided: bool) {
-    let seen = Seen {
+    let observed = Observed {
         answer: &Answer::LeftOver("disk image 'vm-101-cloudinit.qcow2' already exists".into()),
         undecided,
         ..NOTHING
     };
     let record = Record::Requested(intent(), None);
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), Action::Forget(N));
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), Action::Forget(N));
 }
 
 /// If this token sees no VMs, the task is the only evidence.
@@ -276,7 +284,7 @@ fn requested_and_answered_and_hidden_for_the_settling_time(
     #[case] expected: Action,
     #[values(false, true)] clone_runs: bool,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         answer: &answer,
         owner: Owner::Hidden,
         age: Age::Settled,
@@ -285,13 +293,13 @@ fn requested_and_answered_and_hidden_for_the_settling_time(
     };
     let record = Record::Requested(intent(), None);
     let expected = if clone_runs { OBSERVE_AGAIN } else { expected };
-    assert_eq!(decide(WITHOUT_ENSURE, &record, &seen), expected);
+    assert_eq!(decide(WITHOUT_ENSURE, &record, &observed), expected);
 }
 
 /// The name is checked before the request is repeated.
 #[test]
 fn requested_and_undecided_before_the_name_was_checked() {
-    let seen = Seen {
+    let observed = Observed {
         undecided: true,
         owner: Owner::Free,
         age: Age::PastRestart,
@@ -299,7 +307,7 @@ fn requested_and_undecided_before_the_name_was_checked() {
         ..NOTHING
     };
     let record = Record::Requested(intent(), None);
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), OBSERVE_AGAIN);
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), OBSERVE_AGAIN);
 }
 
 /// A request is never repeated while the name is taken.
@@ -311,7 +319,7 @@ fn requested_and_undecided_while_another_vm_has_the_name(
     #[case] expected: Action,
     #[values(Namesake::One, Namesake::Several, Namesake::Elsewhere)] namesake: Namesake,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         undecided: true,
         owner: Owner::Free,
         age,
@@ -319,7 +327,7 @@ fn requested_and_undecided_while_another_vm_has_the_name(
         ..NOTHING
     };
     let record = Record::Requested(intent(), None);
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), expected);
 }
 
 #[rstest]
@@ -331,7 +339,7 @@ fn failed_and_still_locked_after_the_settling_time(
     #[case] clone_runs: bool,
     #[case] expected: Action,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         answer: &failed(),
         owner: Owner::BeingCreated,
         age: Age::Settled,
@@ -340,12 +348,12 @@ fn failed_and_still_locked_after_the_settling_time(
         ..NOTHING
     };
     let record = Record::Requested(intent(), None);
-    assert_eq!(decide(WITHOUT_ENSURE, &record, &seen), expected);
+    assert_eq!(decide(WITHOUT_ENSURE, &record, &observed), expected);
 }
 
 #[test]
 fn a_hidden_vmid_is_awaited_while_a_clone_to_it_runs() {
-    let seen = Seen {
+    let observed = Observed {
         undecided: true,
         owner: Owner::Hidden,
         age: Age::PastRestart,
@@ -353,7 +361,7 @@ fn a_hidden_vmid_is_awaited_while_a_clone_to_it_runs() {
         ..NOTHING
     };
     let record = Record::Requested(intent(), None);
-    assert_eq!(decide(WITHOUT_ENSURE, &record, &seen), OBSERVE_AGAIN);
+    assert_eq!(decide(WITHOUT_ENSURE, &record, &observed), OBSERVE_AGAIN);
 }
 
 /// Another template, storage, pool …
@@ -380,13 +388,13 @@ fn an_order_that_requests_another_clone(
     #[case] owner: Owner,
     #[case] expected: Action,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         requests_other: true,
         undecided: true,
         owner,
         ..NOTHING
     };
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), expected);
 }
 
 /// Without and with `--ensure`.
@@ -440,10 +448,10 @@ fn created_or_finished(
     #[case] expected: Action,
     #[case] with_ensure: Action,
 ) {
-    let seen = Seen { owner, ..NOTHING };
+    let observed = Observed { owner, ..NOTHING };
     for (ensure, expected) in [(false, expected), (true, with_ensure)] {
         let policy = Policy { ensure, vmid: None };
-        assert_eq!(decide(policy, &record, &seen), expected, "{ensure}");
+        assert_eq!(decide(policy, &record, &observed), expected, "{ensure}");
     }
 }
 
@@ -451,20 +459,20 @@ fn created_or_finished(
 #[case::just(Age::New, OBSERVE_AGAIN)]
 #[case::for_the_settling_time(Age::Settled, refuse(Refusal::Hidden))]
 fn a_created_vm_that_is_hidden(#[case] age: Age, #[case] expected: Action) {
-    let seen = Seen {
+    let observed = Observed {
         owner: Owner::Hidden,
         age,
         ..NOTHING
     };
     for record in [Record::Created(intent()), Record::Finished(intent())] {
-        assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
+        assert_eq!(decide(WITH_ENSURE, &record, &observed), expected);
     }
 }
 
 /// `--vmid` with another VMID does not choose that VM.
 #[test]
 fn a_finished_vm_and_another_vmid() {
-    let seen = Seen {
+    let observed = Observed {
         owner: Owner::Ours,
         ..NOTHING
     };
@@ -472,6 +480,6 @@ fn a_finished_vm_and_another_vmid() {
         ensure: true,
         vmid: Some(Vmid(102)),
     };
-    let decided = decide(policy, &Record::Finished(intent()), &seen);
+    let decided = decide(policy, &Record::Finished(intent()), &observed);
     assert_eq!(decided, Action::Refuse(Refusal::Exists));
 }

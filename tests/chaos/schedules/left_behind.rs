@@ -134,7 +134,7 @@ fn a_vm_that_was_not_reported_does_not_satisfy_another_order(
     assert_eq!((ready.vmid, ground.posts()), (FIRST, 0), "{said}");
 }
 
-/// The node result down while the first disk was copied, so the VM has no name.
+/// The node went down while the first disk was copied, so the VM has no name.
 #[test]
 fn an_unfinished_vm_without_a_name_is_not_used() {
     let setup = json!({"guests": [

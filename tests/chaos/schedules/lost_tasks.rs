@@ -1,5 +1,5 @@
-//! The task of an accepted clone cannot be polled to its end: its worker died, its node result down, or the server
-//! no longer knows it. Then only the VMID shows the outcome.
+//! The task of an accepted clone cannot be polled to its end: its worker died, its node went down, or the
+//! server no longer knows it. Then only the VMID shows the outcome.
 
 use rstest::rstest;
 use serde_json::{Value, json};

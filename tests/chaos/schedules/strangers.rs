@@ -138,8 +138,8 @@ fn a_stranger_clones_to_the_vmid_while_we_poll() {
     }
 }
 
-/// Another user's clone has the VMID, under its own name, and fails. Then the VMID is free for the request whose
-/// answer was lost.
+/// Another user's clone has the VMID, under its own name, and fails. Then the VMID is free for the request
+/// whose answer was lost.
 #[test]
 fn a_stranger_s_failed_clone_frees_the_vmid() {
     let setup = cluster(json!({}));
@@ -168,8 +168,8 @@ pub(super) fn give_our_name(cluster: &mut Cluster, vmid: u32) {
     }
 }
 
-/// The first run is killed with its request on the way; then another user creates a VM of that name. Repeating the
-/// request would create a second one.
+/// The first run is killed with its request on the way; then another user creates a VM of that name.
+/// Repeating the request would create a second one.
 #[test]
 fn the_clone_is_not_requested_again_while_another_vm_has_the_name() {
     let setup = cluster(json!({"guests": [

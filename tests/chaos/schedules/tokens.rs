@@ -34,7 +34,8 @@ fn a_token_that_sees_its_vm_late_waits_for_it() {
     }
 }
 
-/// It cannot know whose VM that is, reports that, and uses no other VMID, however often the command is repeated.
+/// It cannot know whose VM that is, reports that, and uses no other VMID, however often the command is
+/// repeated.
 #[test]
 fn a_token_that_never_sees_it_reports_that_and_clones_no_other() {
     for steps in steps() {
