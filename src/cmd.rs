@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "the one place that ends a run")]
 
 mod check;
+pub mod complete;
 mod signals;
 mod task_wait;
 mod template_list;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use console::Term;
 use serde::Serialize;
 
-use crate::cli::{Noun, Proxmox, Seconds, TaskVerb, TemplateVerb, VmVerb};
+use crate::cli::{Noun, Proxmox, Seconds, TaskVerb, TemplateVerb, VmVerb, WrongUsage};
 use crate::config::{self, Configuration};
 use crate::pve::{self, Access, Event, Pve};
 use crate::say::failure::{Facts, Failure, Kind};
@@ -79,10 +80,32 @@ pub fn print_and_exit(text: String) -> ! {
     }))
 }
 
-/// Exits because the command line is wrong; `lines` say so on stderr, `failure` in JSON.
-pub fn exit_with_wrong_usage(lines: &[String], failure: &Failure, json: bool) -> ! {
-    End::quiet(json).print_failure(lines, failure);
+/// Exits because the command line is wrong.
+pub fn exit_with_wrong_usage(wrong: &WrongUsage, json: bool) -> ! {
+    let failure = wrong.failure();
+    End::quiet(json).print_failure(&wrong.lines(), &failure);
     exit(code_of(failure.kind))
+}
+
+/// To how many columns texts on stdout are wrapped.
+pub fn columns() -> usize {
+    const IN_A_PIPE: u16 = 80;
+    const AT_MOST: u16 = 100;
+    let terminal = io::stdout().is_terminal().then(|| Term::stdout().size().1);
+    terminal.unwrap_or(IN_A_PIPE).min(AT_MOST).into()
+}
+
+/// What options, environment and file say together.
+fn configuration(options: &Proxmox) -> Result<Configuration, config::Error> {
+    let flags = config::Flags {
+        host: options.host.clone(),
+        config: options.config.clone(),
+        ca_file: options.ca_file.clone(),
+        fingerprint: options.fingerprint.clone(),
+        insecure: options.insecure,
+        request_timeout: options.request_timeout.map(|Seconds(timeout)| timeout),
+    };
+    config::load(&flags, &|name| std::env::var_os(name))
 }
 
 /// What a verb runs with.
@@ -107,17 +130,7 @@ impl Session<'_> {
 
     /// What was configured, with warnings on stderr where that may not be what was meant.
     pub fn configuration(&self) -> Result<Configuration, Failure> {
-        let options = self.connection;
-        let flags = config::Flags {
-            host: options.host.clone(),
-            config: options.config.clone(),
-            ca_file: options.ca_file.clone(),
-            fingerprint: options.fingerprint.clone(),
-            insecure: options.insecure,
-            request_timeout: options.request_timeout.map(|Seconds(timeout)| timeout),
-        };
-        let configuration = config::load(&flags, &|name| std::env::var_os(name))
-            .map_err(|error| of_config(&error))?;
+        let configuration = configuration(self.connection).map_err(|error| of_config(&error))?;
         for warning in &configuration.warnings {
             warn(warning);
         }

@@ -220,7 +220,7 @@ fn a_relative_size_of_a_vm_that_was_created_without_one_is_an_error() {
     let expected = "Creating VM 'web-1' from template 'debian-12'...\n\
         VM 100 'web-1' already exists on node 'pve1', but cannot grow \
         disk scsi0 by 8G: its original size is unknown\n\
-        Hint: give the whole size: --resize scsi0=SIZE\n";
+        Hint: give the full size: --resize scsi0=SIZE\n";
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(1), expected));
     assert_eq!(fake.journal(), ["GET /nodes/pve1/qemu/100/config"]);
 }

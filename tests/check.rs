@@ -136,8 +136,10 @@ fn without_a_configuration_the_state_directory_is_all_there_is_to_check() {
     let seen = Homelab::alone().in_state(&state).run("proxmox check");
     let expected = format!(
         "FAIL  configuration: missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, \
-         PROXMOX_TOKEN_SECRET; set them in the environment, or in lower case and without PROXMOX_ \
-         under \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)\n\
+         PROXMOX_TOKEN_SECRET; set them in the environment, or in the configuration file \
+         (~/.config/homelab/config.json by default), which looks like {{\"proxmox\": {{\"host\": \
+         \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\", \"token_secret\": \"…\"}}}}; \
+         'homelab proxmox check' shows all settings and where they come from\n\
          ok    state directory {}: it can be written, and files in it locked\n",
         state.path()
     );

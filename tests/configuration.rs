@@ -49,7 +49,7 @@ fn json_for(fake: &FakePve) -> String {
 fn all_that_is_missing_is_said_at_once() {
     let expected = "\
 Failed to create VM: missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET
-Hint: set them in the environment, or in lower case and without PROXMOX_ under \"proxmox\" in the configuration file (~/.config/homelab/config.json by default)
+Hint: set them in the environment, or in the configuration file (~/.config/homelab/config.json by default), which looks like {\"proxmox\": {\"host\": \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\", \"token_secret\": \"…\"}}; 'homelab proxmox check' shows all settings and where they come from
 ";
     let seen = Homelab::alone().run("proxmox vm create web-1 debian-12");
     assert_eq!(seen, refused(expected));
@@ -60,8 +60,11 @@ fn scripts_are_told_too() {
     let seen = Homelab::alone().with_token().run("proxmox vm list --json");
     let expected = concat!(
         r#"{"error":{"kind":"config","message":"missing settings: PROXMOX_HOST","#,
-        r#""hint":"set them in the environment, or in lower case and without PROXMOX_ under "#,
-        r#"\"proxmox\" in the configuration file (~/.config/homelab/config.json by default)","#,
+        r#""hint":"set them in the environment, or in the configuration file "#,
+        r#"(~/.config/homelab/config.json by default), which looks like {\"proxmox\": "#,
+        r#"{\"host\": \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\", "#,
+        r#"\"token_secret\": \"…\"}}; 'homelab proxmox check' shows all settings and where they "#,
+        r#"come from","#,
         r#""vmid":null,"upid":null,"node":null,"started":"no"}}"#,
         "\n"
     );
@@ -79,8 +82,8 @@ fn a_bad_value_is_named_by_its_origin() {
 fn a_bad_flag_is_named_as_such() {
     let fake = FakePve::start(Setup::default());
     let seen = Homelab::at(&fake).run("proxmox template list --host http://192.0.2.1");
-    let expected = "Failed to list templates: --host: http:// would send the token in clear; \
-                    only loopback may be asked that way\n";
+    let expected = "Failed to list templates: --host: http:// would send the token \
+                    unencrypted, so it is allowed only for loopback addresses\n";
     assert_eq!(seen, refused(expected));
     assert_eq!(fake.journal(), [""; 0]);
 }
@@ -121,8 +124,8 @@ fn a_file_that_is_asked_for_is_the_only_one() {
 fn a_file_that_is_asked_for_must_be_there() {
     let seen = Homelab::alone().run("proxmox template list --config nowhere.json");
     let expected = "Failed to list templates: cannot read the configuration file \
-                    'nowhere.json': No such file or directory (os error 2)\nHint: --config and \
-                    HOMELAB_CONFIG name the file to read; under sudo, HOME may be somebody else's\n";
+                    'nowhere.json': No such file or directory (os error 2)\nHint: --config or \
+                    HOMELAB_CONFIG names the file to read; under sudo, HOME may be another user's\n";
     assert_eq!(seen, refused(expected));
 }
 
@@ -131,8 +134,9 @@ fn a_file_of_another_kind_says_where_it_went_wrong() {
     let homelab = Homelab::alone();
     write(&homelab.home().join("my.json"), "{\"proxmox\":\n[]}", 0o600);
     let seen = homelab.run("proxmox template list --config my.json");
-    let expected =
-        "Failed to list templates: 'my.json', line 2, column 0: there is no object \"proxmox\"\n";
+    let expected = "Failed to list templates: 'my.json': it has no object \"proxmox\"\n\
+         Hint: a configuration file looks like {\"proxmox\": {\"host\": \"pve.lan\", \"user\": \
+         \"homelab@pve\", \"token_key\": \"cli\", \"token_secret\": \"…\"}}\n";
     assert_eq!(seen, refused(expected));
 }
 
@@ -156,7 +160,7 @@ fn a_file_with_a_secret_is_nobody_elses(#[case] mode: u32, #[case] others_can: O
     let seen = homelab.run("proxmox template list --config my.json");
     let refusal = |can: &str| {
         refused(&format!(
-            "Failed to list templates: 'my.json' holds a secret (token_secret) and every user of this \
+            "Failed to list templates: 'my.json' contains a secret (token_secret), and all users of this \
              machine can {can} it\nHint: {}\n",
             how_to_hide("my.json")
         ))
@@ -186,7 +190,7 @@ fn a_secret_file_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) {
         .env("PROXMOX_TOKEN_SECRET_FILE", "token");
     write(&homelab.home().join("token"), &format!("{SECRET}\n"), mode);
     let refusal = format!(
-        "Failed to list templates: 'token' holds a secret (PROXMOX_TOKEN_SECRET_FILE) and every user \
+        "Failed to list templates: 'token' contains a secret (PROXMOX_TOKEN_SECRET_FILE), and all users \
          of this machine can read it\nHint: {}\n",
         how_to_hide("token")
     );

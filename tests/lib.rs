@@ -21,8 +21,11 @@
 //! - `homelab`: whatever a run writes, no secret is in it
 //! - `skipped`: tests that need what a machine may lack
 //! - `completions`: what bash, zsh and fish offer, and a user at a terminal
+//! - `help`: the pages of `--help`, and the manual
+//! - `usage`: wrong usage, and what to type instead
 //! - `house`: the structure of `src`: rooms, imports, file lengths
 //! - `readme`: what the README shows is what happens
+//! - `manual`: the topics of the manual: their format and size, and that what they name exists
 
 #![allow(
     clippy::unwrap_used,
@@ -39,12 +42,14 @@ mod configuration;
 mod crowd;
 mod demo;
 mod fake_pve;
+mod help;
 mod homelab;
 mod hosts;
 mod house;
 mod interrupted;
 mod ledger;
 mod limits;
+mod manual;
 mod outages;
 mod proxies;
 mod readme;
@@ -57,4 +62,5 @@ mod soak;
 mod terminal;
 mod today;
 mod trust;
+mod usage;
 mod wire;

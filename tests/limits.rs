@@ -38,18 +38,9 @@ const TRY_AGAIN: &str = "if it speaks TLS there, leave http:// out of the host; 
                          pvedaemon; --request-timeout allows more time";
 
 #[rstest]
-#[case::headers(
-    "headers",
-    "HOST did not answer as Proxmox VE does: headers without end"
-)]
-#[case::reason(
-    "reason",
-    "HOST did not answer as Proxmox VE does: headers without end"
-)]
-#[case::interim(
-    "interim",
-    "HOST did not answer as Proxmox VE does: headers without end"
-)]
+#[case::headers("headers", "HOST did not answer as Proxmox VE does: endless headers")]
+#[case::reason("reason", "HOST did not answer as Proxmox VE does: endless headers")]
+#[case::interim("interim", "HOST did not answer as Proxmox VE does: endless headers")]
 #[case::body("body", "HOST did not answer as Proxmox VE does: more than 64 MiB")]
 #[case::small_body_that_unpacks("bomb", "HOST did not answer as Proxmox VE does: more than 64 MiB")]
 fn an_endless_answer_is_refused(#[case] flood: &str, #[case] what: &str) {

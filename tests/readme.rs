@@ -1,11 +1,11 @@
 //! What the README shows is what happens.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::demo;
 use crate::fake_pve::{FakePve, Setup, unrelated_ca_pem};
 use crate::homelab::{Homelab, secrets};
+use crate::manual;
 
 const README: &str = include_str!("../README.md");
 
@@ -45,46 +45,39 @@ fn the_first_check_ends_as_it_is_shown() {
         .unwrap();
     let line = line.replace(&format!("127.0.0.1:{}", fake.port()), "pve.lan:8006");
     let shown = block_behind("## First run against a real cluster");
+    let shown = shown.replace("\n      ", " ");
     let (shown, _) = shown.split_once("3F:7A:…").unwrap();
     assert_eq!(line.get(..shown.len()), Some(shown));
 }
 
-/// The first cells of the tables that begin with `` `beginning ``, as far as their first space.
-fn table_cells(beginning: &str) -> BTreeSet<&'static str> {
-    let cells = README.lines().filter_map(|line| line.strip_prefix("| `"));
-    let names = cells.filter_map(|cell| cell.split(['`', ' ']).next());
-    names.filter(|name| name.starts_with(beginning)).collect()
-}
-
 #[test]
-fn the_options_are_those_of_the_help_and_no_others() {
-    let levels = ["proxmox", "proxmox vm create"];
-    let helps = levels.map(|level| Homelab::alone().run(&format!("{level} --help")).stdout);
-    let options: BTreeSet<&str> = helps
-        .iter()
-        .flat_map(|help| help.lines())
-        .filter_map(|line| line.strip_prefix("  "))
-        .filter(|line| line.starts_with("--"))
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
-    assert_eq!(table_cells("--"), options);
+fn the_readme_is_short() {
+    assert!(README.lines().count() <= 180);
 }
 
-/// The names in a table of the source.
-fn names_in(table: &str) -> BTreeSet<&'static str> {
-    let source = include_str!("../src/config/layer.rs");
-    let (_, table) = source.split_once(&format!("{table}: ")).unwrap();
-    let (table, _) = table.split_once("];").unwrap();
-    let texts = table.split('"');
-    texts.filter(|text| text.starts_with("PROXMOX_")).collect()
-}
-
+/// What has to be typed on a node is printed twice, for those who have only the program.
 #[test]
-fn every_setting_is_in_the_readme_and_ours_are_in_the_table() {
-    assert_eq!(table_cells("PROXMOX_"), names_in("OWN_NAMES"));
-    let foreign = names_in("FOREIGN_NAMES");
-    assert_eq!(foreign.len(), 5);
-    for name in foreign {
-        assert!(README.contains(&format!("`{name}`")), "{name} is missing");
-    }
+fn the_commands_for_a_node_are_those_of_the_manual() {
+    let commands = |text: &str| {
+        let text = text.replace("\\\n", "");
+        let lines = text.lines().map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.join(" ")
+        });
+        let is_of_node = |line: &String| {
+            let tools = [
+                "pveum role",
+                "pveum user add",
+                "pveum acl modify",
+                "pveum user token add",
+            ];
+            let tools = tools
+                .into_iter()
+                .chain(["image=", "wget ", "virt-customize -a", "qm "]);
+            tools.into_iter().any(|tool| line.starts_with(tool))
+        };
+        lines.filter(is_of_node).collect::<Vec<String>>()
+    };
+    let manual = ["permissions", "templates"].map(manual::topic).concat();
+    assert_eq!(commands(README), commands(&manual));
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use argh::FromArgs;
 use mockito::{Mock, Server, ServerGuard};
 use rstest::rstest;
 
 use super::*;
-use crate::cli::{self, Noun, Proxmox, Topic, Vm, VmVerb};
+use crate::cli::VmCreate;
 use crate::pve::tests::client_of;
 use crate::pve::types::{Node, Vmid};
 use crate::say::vm;
@@ -26,16 +27,7 @@ struct Seen {
 
 /// Runs `vm create web-1 debian-12` with the default time limit and poll interval.
 fn create_at(server: &ServerGuard) -> Seen {
-    let arguments = ["proxmox", "vm", "create", "web-1", "debian-12"].map(str::to_owned);
-    let Some(Topic::Proxmox(Proxmox {
-        noun: Noun::Vm(Vm {
-            verb: VmVerb::Create(arguments),
-        }),
-        ..
-    })) = cli::parse(&arguments).unwrap().topic
-    else {
-        panic!("these arguments create a VM");
-    };
+    let arguments = VmCreate::from_args(&["create"], &["web-1", "debian-12"]).unwrap();
     let clock = JumpingClock::default();
     let ended = create(&Run {
         order: Order::of(arguments.vm_name.as_str(), &arguments.template_name),

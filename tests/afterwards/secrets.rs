@@ -134,7 +134,7 @@ fn a_password_file_that_all_users_can_read_is_refused() {
         exit: Some(2),
         stdout: String::new(),
         stderr:
-            "Failed to create VM: 'password' holds a secret (cipassword) and every user of this \
+            "Failed to create VM: 'password' contains a secret (cipassword), and all users of this \
                  machine can read it\nHint: chmod o= password; if it is mounted read-only, set its mode in the mount (0440; Kubernetes: \
                  defaultMode), or use a private copy: install -m 600 password COPY\n"
                 .to_owned(),

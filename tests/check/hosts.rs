@@ -231,7 +231,7 @@ fn what_answers_instead_of_proxmox_is_told_apart_from_the_way_to_it() {
             "ok    state directory STATE",
         ]
     );
-    let line = "FAIL  answer of 127.0.0.1:PORT: it is not Proxmox VE's: 200 OK, text/html; check that \
+    let line = "FAIL  answer of 127.0.0.1:PORT: not from Proxmox VE: 200 OK, text/html; check that \
                 PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE itself, not of a proxy or another \
                 service";
     assert_eq!(lines[3], line);
