@@ -6,6 +6,7 @@
 //! - `addresses`: what guest agents report, for many VMs and for one that moves
 //! - `ledger`: the files in which runs on one host leave records for each other
 //! - `interrupted`: Ctrl-C and `kill`
+//! - `outages`: a server that stops answering while a run waits
 //! - `terminal`: the progress line, and what remains of it
 //! - `trust`: TLS with the right and the wrong server, for each way to verify it
 //! - `hosts`: several hosts, some of them dead
@@ -49,6 +50,7 @@ mod interrupted;
 mod ledger;
 mod limits;
 mod manual;
+mod outages;
 mod proxies;
 mod readme;
 mod recorded;

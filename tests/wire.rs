@@ -152,7 +152,7 @@ fn no_request_runs_past_the_timeout() {
     // The tenths of a second that were left for this request; without --timeout it would be 40 s.
     let expected = format!(
         "Failed to create VM: Timed out after 0.9 s; the clone to VM 100 'web-1' on node 'pve1' \
-         may still be running; the last look failed: no answer from 127.0.0.1:{}: no complete \
+         may still be running; the last poll failed: no answer from 127.0.0.1:{}: no complete \
          response within 0.",
         fake.port()
     );

@@ -147,6 +147,7 @@ fn check_server(
     let server = Server {
         pve: &pve,
         budget: Budget::for_one_try(&session.clock),
+        progress: session.progress(),
     };
     check_quorum(&hosts, report);
     let guests = Guests::read(server, &|_| true).map_err(failed("guests"))?;
@@ -246,7 +247,7 @@ fn check_hidden_guests(guests: &Guests, server: Server) -> Result<Finding, pve::
 /// Checks whether runs on this host can leave records for each other.
 fn check_state_directory(directory: &Path, report: Report) {
     let check = format!("state directory {}", directory.display());
-    report(match ledger::try_out(directory) {
+    report(match ledger::probe(directory) {
         Ok(()) => Finding::ok(check, "it is writable, and files in it can be locked"),
         Err(error) => {
             let hint =

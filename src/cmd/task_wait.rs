@@ -33,8 +33,9 @@ pub fn run(session: &Session, arguments: &TaskWait) -> Result<Success, Failure> 
     let server = Server {
         pve: &pve,
         budget: session.budget(arguments.timeout, arguments.poll_interval),
+        progress: session.progress(),
     };
-    let ended = wait(server, upid, true, session.progress());
+    let ended = wait(server, upid, true);
     let ended = ended
         .map_err(|gave_up| not_waited_for(upid, gave_up, arguments.timeout.0.as_secs_f64()))?;
     session.progress().set_stage(Stage::Ended(upid.clone()));
@@ -77,8 +78,8 @@ fn failed(upid: &Upid, kind: Kind, message: String) -> Failure {
 fn not_waited_for(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failure {
     let stage = Stage::Waiting(upid.clone());
     let failure = match gave_up {
-        GaveUp::TimeIsUp(last_error) => {
-            let certain = stage.as_last_seen(last_error.as_ref());
+        GaveUp::TimedOut(last_error) => {
+            let certain = stage.after_last_poll(last_error.as_ref());
             let doubt = last_error
                 .as_ref()
                 .map(|_| "if the UPID and its node are right, ");

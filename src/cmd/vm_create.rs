@@ -49,10 +49,10 @@ pub fn run(session: &Session, arguments: &VmCreate) -> Result<Success, Failure> 
         server: Server {
             pve: &pve,
             budget: session.budget(arguments.timeout, arguments.poll_interval),
+            progress: session.progress(),
         },
         hosts: hosts.map(|endpoint| endpoint.host.to_string()).collect(),
         state: &state,
-        progress: session.progress(),
     })?;
     let Vm { vmid, name, node } = &existing.vm;
     let addresses = existing.addresses.as_ref();

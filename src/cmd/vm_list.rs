@@ -103,6 +103,7 @@ pub fn list(
     let server = Server {
         pve: &pve,
         budget: Budget::for_one_try(&session.clock),
+        progress: session.progress(),
     };
     let guests = Guests::read(server, &is_meant).map_err(|error| Failure::of_request(&error))?;
     let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();

@@ -3,6 +3,7 @@
 mod activity;
 mod copying;
 mod live;
+mod outage;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::thread;
 pub use self::activity::Activity;
 
 use self::live::{Live, TICK, erase};
+use self::outage::Outage;
 use crate::say::stage::Stage;
 use crate::say::vm::Existing;
 use crate::ui::text::clean;
@@ -35,6 +37,7 @@ pub struct Progress {
     stage: Mutex<Stage>,
     /// The progress line, while there is one. Locked while these methods print.
     live: Arc<Mutex<Option<Live>>>,
+    outage: Mutex<Outage>,
 }
 
 impl Progress {
@@ -44,6 +47,7 @@ impl Progress {
             verbosity,
             stage: Mutex::new(Stage::NothingStarted),
             live: Arc::default(),
+            outage: Mutex::default(),
         }
     }
 
@@ -124,6 +128,40 @@ impl Progress {
             if let Some(live) = &mut *lock(&self.live) {
                 live.log(&lines);
             }
+        }
+    }
+
+    /// A host or a node did not answer a poll that will be repeated. The third time in a row is reported.
+    pub fn no_answer(&self, who: &str, why: &str) {
+        if lock(&self.outage).failed(who) {
+            self.notice(&[
+                format!("{who} does not answer ({why}); still waiting"),
+                format!("{who} does not answer; still waiting"),
+            ]);
+        }
+    }
+
+    /// A poll was answered. The end of an outage is reported if the outage was.
+    pub fn answered(&self) {
+        let ended = lock(&self.outage).ended();
+        let notice = ended.map(|who| format!("{who} answers again"));
+        self.notice(notice.as_slice());
+    }
+
+    /// Polls are not repeated any more.
+    pub fn gave_up(&self) {
+        lock(&self.outage).ended();
+        self.notice(&[]);
+    }
+
+    /// Shows a notice about the server in the progress line, or prints it if there is none. `texts` say the
+    /// same, the longest first; none ends the notice.
+    fn notice(&self, texts: &[String]) {
+        if let Some(live) = &mut *lock(&self.live) {
+            return live.notice(texts);
+        }
+        if let Some(text) = texts.first() {
+            self.note(text);
         }
     }
 

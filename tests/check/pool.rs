@@ -77,7 +77,7 @@ fn a_missing_privilege_for_a_later_step_is_granted_on_the_pool() {
     let last = seen.stderr.lines().last().unwrap();
     let hint = format!(
         "Hint: on a node, as root: pveum acl modify /pool/clients --tokens 'homelab@pve!cli' --roles \
-         PVEVMAdmin{OR_FOR_ITS_USER}; then the same command with --ensure goes on with it"
+         PVEVMAdmin{OR_FOR_ITS_USER}; then run the same command with --ensure to resume"
     );
     assert_eq!((seen.exit, last), (Some(1), hint.as_str()));
     fake.pveum(command_in(last));

@@ -1,4 +1,4 @@
-//! Plays a schedule with the real program, then checks that a clean run with `--ensure` succeeds.
+//! Plays a schedule with the real program, then runs it once more with `--ensure` and without faults.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::director::{Director, DirectorWatcher, Ended, Run, lock};
+use super::director::{Director, Ended, Eyes, Run, lock};
 use super::schedule::{Order, Schedule, token};
 use super::verdict::{self, IN_TIME};
 use crate::fake_pve::{Cluster, FakePve, Setup};
@@ -15,8 +15,7 @@ use crate::homelab::{Homelab, Seen, Signal, StateDir};
 
 /// A run that exceeds its timeout by this much hangs.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// Long enough for a clean run on a busy machine, and short enough for one that must wait for its time
-/// limit.
+/// Long enough for a clean run on a busy machine, and short enough if it has to wait until its time limit.
 const CLEAN_TIMEOUTS: [f64; 2] = [1.5, 8.0];
 
 type End = (usize, Seen);
@@ -25,16 +24,16 @@ struct Scene {
     fake: FakePve,
     state: StateDir,
     director: Arc<Mutex<Director>>,
-    /// Ended runs, by number.
+    /// Receives the numbers of runs that have ended.
     ends: (Sender<End>, Receiver<End>),
 }
 
-/// The violations, and all details.
+/// Returns what is wrong, if anything, and all that is known about it.
 pub(super) fn play(schedule: &Schedule) -> (Vec<String>, String) {
     let setup: Setup = serde_json::from_value(schedule.cluster.clone()).expect("a setup");
     let fake = FakePve::start(setup);
     let director = Arc::new(Mutex::new(Director::of(schedule, &fake.cluster())));
-    fake.watch(DirectorWatcher(director.clone()));
+    fake.watch(Eyes(director.clone()));
     let state = StateDir::new();
     let scene = Scene {
         fake,
@@ -51,12 +50,12 @@ pub(super) fn play(schedule: &Schedule) -> (Vec<String>, String) {
     let cluster = scene.fake.cluster();
     let mut director = lock(&scene.director);
     verdict::at_the_end(&mut director, &cluster);
-    let details = details(&director, &cluster);
-    (std::mem::take(&mut director.violations), details)
+    let account = account(&director, &cluster);
+    (std::mem::take(&mut director.violations), account)
 }
 
 impl Scene {
-    /// Each run begins at a certain request of the one before, or when that has ended.
+    /// Starts each run at a request of the run before, or when that has ended.
     fn play_all(&self, count: usize) {
         for next in 0..count {
             loop {
@@ -96,11 +95,11 @@ impl Scene {
             Some(bytes) => homelab.with_disk_size(bytes),
             None => homelab,
         };
-        let running = homelab.start(&order.command_line());
+        let running = homelab.start(&order.line());
         let process = running.process().try_into().ok().and_then(Pid::from_raw);
         let process = pidfd_open(process.expect("a process"), PidfdFlags::empty());
         director.runs[run].process = Some(process.expect("Linux 5.3"));
-        director.runs[run].started = Some(Instant::now());
+        director.runs[run].begun = Some(Instant::now());
         let ends = self.ends.0.clone();
         thread::spawn(move || ends.send((run, running.wait())));
     }
@@ -110,7 +109,7 @@ impl Scene {
             let cluster = self.fake.cluster();
             let mut director = lock(&self.director);
             let at = director.now;
-            let started = director.runs[run].started.expect("it was started");
+            let begun = director.runs[run].begun.expect("the run has begun");
             director.log.push(format!(
                 "     run {run} ends: {:?} {}",
                 seen.exit,
@@ -119,7 +118,7 @@ impl Scene {
             director.runs[run].ended = Some(Ended {
                 seen,
                 at,
-                after: started.elapsed(),
+                after: begun.elapsed(),
             });
             verdict::of_run(&mut director, &cluster, run);
             return;
@@ -128,8 +127,7 @@ impl Scene {
         for run in 0..director.runs.len() {
             let it = &director.runs[run];
             let most = Duration::from_secs_f64(it.order.timeout) + PATIENCE;
-            let hangs =
-                it.is_running() && it.started.is_some_and(|started| started.elapsed() > most);
+            let hangs = it.is_running() && it.begun.is_some_and(|begun| begun.elapsed() > most);
             if hangs && it.ended_by != Some(Signal::KILL) && director.end(run, Signal::KILL) {
                 director.violate(format!("run {run} did not end {IN_TIME} and hangs"));
             }
@@ -141,21 +139,21 @@ impl Scene {
         let mut director = lock(&self.director);
         director.end_faults(&mut cluster);
         drop(cluster);
-        director.log.push(format!(
-            "     faults end; everything is finished: {settles}"
-        ));
+        director
+            .log
+            .push(format!("     faults end; everything finishes: {settles}"));
         if settles {
             drop(director);
             self.fake.finish_all();
             let cluster = self.fake.cluster();
             let mut director = lock(&self.director);
             director.check_strangers(&cluster);
-            director.record_new_vms(&cluster);
-            director.record_state(&cluster);
+            director.note_new_vms(&cluster);
+            director.remember(&cluster);
         }
     }
 
-    /// A run that times out on a busy machine gets more time before it is judged.
+    /// A run that is late on a busy machine gets more time before it is judged.
     fn clean_run(&self, order: &Order) {
         for timeout in CLEAN_TIMEOUTS {
             let order = Order {
@@ -181,24 +179,24 @@ impl Scene {
     }
 }
 
-fn details(director: &Director, cluster: &Cluster) -> String {
-    let mut details = Vec::new();
+fn account(director: &Director, cluster: &Cluster) -> String {
+    let mut account = Vec::new();
     for (number, run) in director.runs.iter().enumerate() {
-        details.push(format!("run {number}: {}", run.order.command_line()));
+        account.push(format!("run {number}: {}", run.order.line()));
         if let Some(Ended { seen, after, .. }) = &run.ended {
-            details.push(format!("exit {:?} after {after:?}", seen.exit));
-            details.push(format!("{}{}", seen.stderr, seen.stdout));
+            account.push(format!("exit {:?} after {after:?}", seen.exit));
+            account.push(format!("{}{}", seen.stderr, seen.stdout));
         }
     }
-    details.push("journal:".to_owned());
-    details.extend(director.log.iter().cloned());
+    account.push("journal:".to_owned());
+    account.extend(director.log.iter().cloned());
     for guest in cluster.guests.values() {
         let config = serde_json::to_string(&guest.config).expect("JSON");
         let (vmid, node, maker) = (guest.vmid, &guest.node, &guest.maker);
-        details.push(format!(
+        account.push(format!(
             "{vmid} on {node}, by {maker:?}, {}: {config}",
             guest.status
         ));
     }
-    details.join("\n")
+    account.join("\n")
 }

@@ -1,6 +1,7 @@
 //! The progress line at the bottom of a terminal.
 //!
 //! - It shows the activity, its progress, and the time since the line first appeared.
+//! - While the server does not answer, a notice takes the place of the activity.
 //! - Each frame is a single write that erases the previous frame and leaves the cursor at the start of the
 //!   line. Anything written next, even `^C`, overwrites the line.
 //! - If the window becomes narrower, the terminal wraps the line. All of it is still after the cursor, so
@@ -20,6 +21,7 @@ use crate::ui::text::clean;
 pub(super) const TICK: Duration = Duration::from_millis(250);
 /// In a narrower window a bar would be too short to be useful.
 const MIN_WIDTH_FOR_BAR: usize = 64;
+const MIN_BAR: usize = 8;
 
 const ERASE: &str = "\r\x1b[J";
 /// Stops the terminal from wrapping a frame that is too long for a window just made narrower.
@@ -31,6 +33,8 @@ pub(super) struct Live {
     text: String,
     percent: Option<usize>,
     copying: Option<Copying>,
+    /// Shown instead of the words: the same in several lengths, the longest first.
+    notice: Vec<String>,
 }
 
 impl Live {
@@ -40,6 +44,7 @@ impl Live {
             text: String::new(),
             percent: None,
             copying: None,
+            notice: Vec::new(),
         }
     }
 
@@ -67,12 +72,21 @@ impl Live {
         self.draw();
     }
 
+    /// Shows this instead of the words, in the longest form that fits; the words again if there is none.
+    pub(super) fn notice(&mut self, texts: &[String]) {
+        if self.notice != texts {
+            self.notice = texts.to_vec();
+            self.draw();
+        }
+    }
+
     pub(super) fn draw(&self) {
         // A terminal may wrap a line that fills it.
         let width = usize::from(Term::stderr().size().1).max(2) - 1;
         let seconds = self.started.elapsed().as_secs();
         let time = format!("{}:{:02}", seconds / 60, seconds % 60);
-        write_frame(fitted(&self.text, self.percent, &time, width).trim_end());
+        let text = longest_that_fits(&self.notice, width).unwrap_or(&self.text);
+        write_frame(fitted(text, self.percent, &time, width).trim_end());
     }
 }
 
@@ -88,6 +102,12 @@ fn write_frame(line: &str) {
     let _ = io::stderr().write_all(frame.as_bytes());
 }
 
+/// The longest of these texts that fits, or the shortest.
+fn longest_that_fits(texts: &[String], width: usize) -> Option<&String> {
+    let fits = |text: &&String| text.chars().count() <= width;
+    texts.iter().find(fits).or(texts.last())
+}
+
 /// Fits a line into `width`: the text takes precedence over the time, and both over the bar.
 fn fitted(text: &str, percent: Option<usize>, time: &str, width: usize) -> String {
     let length = text.chars().count();
@@ -96,7 +116,7 @@ fn fitted(text: &str, percent: Option<usize>, time: &str, width: usize) -> Strin
     };
     // Brackets, and a second space on each side of the text.
     match percent.zip(room.checked_sub(4)) {
-        Some((percent, inner)) if width >= MIN_WIDTH_FOR_BAR => {
+        Some((percent, inner)) if width >= MIN_WIDTH_FOR_BAR && inner >= MIN_BAR => {
             format!("[{}] {text}  {time}", bar(percent, inner))
         }
         _ => format!("{text}{:room$} {time}", ""),

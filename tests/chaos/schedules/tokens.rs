@@ -1,4 +1,4 @@
-//! Tokens that may clone but not see their VMs, and lose the answer to their clone request.
+//! Tokens that may clone but not see their VMs, and the answer to their clone is lost.
 
 use serde_json::{Value, json};
 
@@ -34,19 +34,20 @@ fn a_token_that_sees_its_vm_late_waits_for_it() {
     }
 }
 
-/// It cannot know whose VM that is, reports that, and uses no other VMID, however often it is run.
+/// It cannot know whose VM that is, reports that, and uses no other VMID, however often the command is
+/// repeated.
 #[test]
-fn a_token_that_never_sees_it_reports_that_and_creates_no_other() {
+fn a_token_that_never_sees_it_reports_that_and_clones_no_other() {
     for steps in steps() {
         let testbed = answer_lost("blind", &steps);
-        for arguments in ["", "", "--ensure", "--ensure"] {
-            let seen = testbed.run(arguments);
+        for words in ["", "", "--ensure", "--ensure"] {
+            let seen = testbed.run(words);
             let failure = must(&testbed, testbed.expect_failure(&seen));
             assert_eq!(
                 (failure.kind.as_str(), failure.vmid),
                 ("outcome_unknown", Some(FIRST)),
                 "{}",
-                testbed.details()
+                testbed.account()
             );
         }
         testbed.fake.finish_all();
@@ -54,14 +55,14 @@ fn a_token_that_never_sees_it_reports_that_and_creates_no_other() {
             testbed.fake.vms_named(NAME),
             [FIRST],
             "{}",
-            testbed.details()
+            testbed.account()
         );
     }
 }
 
-/// No answer is lost: the task shows everything it needs.
+/// The answer is not lost, so the task is known, which is enough.
 #[test]
-fn a_token_that_never_sees_it_succeeds_if_it_gets_its_answer() {
+fn a_token_that_never_sees_it_succeeds_if_it_knows_the_task() {
     let testbed = Testbed::new(
         cluster(json!({
             "tokens": {"cloner@pve!cli": "blind"},
@@ -74,18 +75,18 @@ fn a_token_that_never_sees_it_succeeds_if_it_gets_its_answer() {
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
-/// The first run is killed while it polls its task: the next run knows the task, which is enough.
+/// The first run is killed while it polls its task. The next run knows the task, which is enough.
 #[test]
 fn a_token_that_never_sees_it_resumes_the_task_of_a_killed_run() {
     let setup = cluster(json!({
         "tokens": {"cloner@pve!cli": "blind"},
         "clone_steps": {"appears": 1, "named": 4, "done": 8},
     }));
-    let poll = number_of_post(&setup) + 1;
-    let hang = Fault::at_request(poll, json!({"hang": true}));
+    let look = number_of_post(&setup) + 1;
+    let hang = Fault::at_request(look, json!({"hang": true}));
     let testbed = Testbed::new(setup, [hang]);
     let running = testbed.start("");
-    testbed.fake.wait_for_requests(poll);
+    testbed.fake.wait_for_requests(look);
     testbed.remember("killed", &running.kill());
     let ready = must(&testbed, testbed.expect_ensured(""));
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
