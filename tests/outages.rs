@@ -17,7 +17,7 @@ const OUTAGE: &str = "127.0.0.1 does not answer (Connection refused); still wait
 fn fake() -> FakePve {
     let setup = json!({
         "guests": [{"vmid": 9000, "name": "debian-12", "template": true}],
-        "clone_looks": 6,
+        "clone_polls": 6,
         "faults": [{"request": 7, "refuse_ms": 600}],
     });
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
@@ -39,7 +39,7 @@ fn an_outage_during_a_clone_is_reported_once(#[case] flag: &str, #[case] stderr:
 fn an_outage_while_a_task_is_awaited_is_reported_once() {
     let setup = json!({
         "guests": [{"vmid": 9000, "name": "debian-12", "template": true}],
-        "clone_looks": 9,
+        "clone_polls": 9,
         "faults": [{"request": 9, "refuse_ms": 600}],
     });
     let fake = FakePve::start(serde_json::from_value::<Setup>(setup).unwrap());

@@ -237,8 +237,8 @@ pub fn damaged(path: &Path, source: &ledger::Unreadable) -> Failure {
 pub fn no_ledger(source: &ledger::Error) -> Failure {
     let why = chain(source);
     let message = format!("cannot keep other runs from creating the same VM: {why}");
-    let hint = "give this user write permission there, or set HOMELAB_STATE_DIR to another directory; or \
-                choose the VMID with --vmid N";
+    let hint = "make it writable for this user, or set HOMELAB_STATE_DIR to another directory; or choose the VMID \
+                with --vmid N";
     failure(Kind::Failed, message, hint, Facts::default())
 }
 

@@ -20,7 +20,7 @@ use crate::ui::text::clean;
 /// How much a run reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verbosity {
-    /// The progress line, for somebody at a terminal.
+    /// A progress line, for a terminal.
     Live,
     /// One line per step, for a log file or a pipe.
     Steps,
@@ -33,9 +33,9 @@ pub enum Verbosity {
 /// Reports a run on stderr.
 pub struct Progress {
     verbosity: Verbosity,
-    /// What is certain now, for an end in the middle of the run.
+    /// What is certain now, in case the run is interrupted.
     stage: Mutex<Stage>,
-    /// The progress line, while there is one. Locked while anything is printed through these lines.
+    /// The progress line, while there is one. Locked while these methods print.
     live: Arc<Mutex<Option<Live>>>,
     outage: Mutex<Outage>,
 }
@@ -56,8 +56,8 @@ impl Progress {
         lock(&self.stage)
     }
 
-    /// Removes the progress line and locks these lines for the end of the run. While the returned guard is
-    /// held, nothing else is printed through them, and a second caller waits.
+    /// Removes the progress line and locks the output for the end of the run. While the returned guard is
+    /// held, these methods print nothing, and a second caller waits.
     pub fn lock_for_the_end(&self) -> impl Drop + '_ {
         let mut live = lock(&self.live);
         if live.take().is_some() {
@@ -66,7 +66,7 @@ impl Progress {
         live
     }
 
-    /// Sets what is certain from now on, if the run should end before the next call.
+    /// Sets what is certain until the next call, in case the run ends before that.
     pub fn set_stage(&self, stage: Stage) {
         *self.stage() = stage;
     }
@@ -95,8 +95,8 @@ impl Progress {
         self.say(&format!("Warning: {text}"));
     }
 
-    /// An activity begins. The owner of a VM that existed before this command may not expect a change,
-    /// so it is announced also where steps are not.
+    /// Reports that an activity begins. A change to a VM that existed before this command is announced even
+    /// where steps are not: its owner may not expect it.
     pub fn doing(&self, existing: &Existing, activity: &Activity) {
         let is_announced = match self.verbosity {
             Verbosity::Steps => true,
@@ -112,16 +112,16 @@ impl Progress {
         }
     }
 
-    /// The template's disks are being copied. `count` finds out how many, and is called only if that is
-    /// going to be shown.
+    /// Reports that the template's disks are being copied. `count` returns their number, and is called only
+    /// if that is shown.
     pub fn cloning(&self, count: impl FnOnce() -> Option<usize>) {
         if self.verbosity == Verbosity::Live {
             self.show(&Activity::Cloning(count()));
         }
     }
 
-    /// The current task has a log. `read` reads its new lines, and is called only if they are going to
-    /// be shown.
+    /// Reports the progress of the current task. `read` reads new lines of its log, and is called only if
+    /// they are shown.
     pub fn follow_log(&self, read: impl FnOnce() -> Vec<String>) {
         if self.verbosity == Verbosity::Live {
             let lines = read();
@@ -174,8 +174,8 @@ impl Progress {
     }
 }
 
-/// Redraws the progress line until it is removed. If no thread can be started, the line changes only
-/// with each event.
+/// Redraws the progress line until it is removed. If no thread can be started, the line is redrawn only
+/// when something happens.
 fn keep_drawing(live: Arc<Mutex<Option<Live>>>) {
     let _ = thread::Builder::new().spawn(move || {
         loop {
@@ -197,8 +197,8 @@ pub fn warn(text: &str) {
     say(&format!("Warning: {text}"));
 }
 
-/// Prints one line on stderr; foreign text in it cannot forge another line. If stderr is closed nobody
-/// is reading, and the VM matters more.
+/// Prints one line on stderr; text from the server in it cannot forge another line. A closed stderr is
+/// ignored, because the VM matters more.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{}", clean(line));
 }

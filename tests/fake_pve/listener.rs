@@ -1,4 +1,4 @@
-//! The port: who comes in, and when nobody can.
+//! The listening port: accepting connections, and refusing them for a while.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use super::shared::Shared;
 /// Longer than anything here takes, so that a broken test ends.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) struct Door {
+pub(super) struct Listener {
     port: Port,
     state: Mutex<State>,
     opened: Condvar,
@@ -41,8 +41,8 @@ struct Connection {
     thread: JoinHandle<()>,
 }
 
-impl Door {
-    /// Nobody listens there yet.
+impl Listener {
+    /// Not listening yet.
     pub(super) fn of(port: Port) -> Self {
         Self {
             port,
@@ -56,8 +56,8 @@ impl Door {
         self.port.address()
     }
 
-    /// Ignores poisoning: the fake is closed while a failed test unwinds, and a second panic would
-    /// abort the whole run.
+    /// Ignores poisoning: the fake is closed while a failed test unwinds, and a second panic would abort
+    /// the whole run.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,7 +68,7 @@ impl Door {
         connections.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does nothing when it is open, or closed for good.
+    /// Does nothing if it is open, or closed for good.
     pub(super) fn open(&self, shared: &Arc<Shared>) {
         let mut state = self.state();
         if matches!(*state, State::Shut) {
@@ -77,7 +77,7 @@ impl Door {
         }
     }
 
-    /// Lets nobody in and everybody out but one, who is still to be answered.
+    /// Stops listening and closes all connections but one, which is still to be answered.
     pub(super) fn close(&self, except: Option<SocketAddr>) {
         let mut state = self.state();
         if matches!(*state, State::Open(_))
@@ -93,7 +93,7 @@ impl Door {
         }
     }
 
-    /// The port refuses from now on, and accepts again when the pause is over.
+    /// Refuses connections from now on, and accepts them again after the pause.
     pub(super) fn close_for(
         &self,
         pause: Duration,
@@ -104,7 +104,7 @@ impl Door {
         let shared = shared.clone();
         thread::spawn(move || {
             thread::sleep(pause);
-            shared.door.open(&shared);
+            shared.listener.open(&shared);
         });
     }
 
@@ -117,7 +117,7 @@ impl Door {
         assert!(matches!(*state, State::Open(_)), "the port still refuses");
     }
 
-    /// Waits for every thread; an error when one of them has panicked.
+    /// Waits for every thread; an error if one of them panicked.
     pub(super) fn close_for_good(&self) -> thread::Result<()> {
         let listening = std::mem::replace(&mut *self.state(), State::ForGood);
         let mut ended = match listening {
@@ -131,14 +131,14 @@ impl Door {
         ended
     }
 
-    fn let_in(&self, tcp: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
+    fn accept(&self, tcp: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
         let peer = tcp.peer_addr()?;
         let tcp = Arc::new(tcp);
         let handle = Arc::downgrade(&tcp);
         shared.connections.fetch_add(1, Ordering::SeqCst);
         let shared = shared.clone();
         let thread = thread::spawn(move || {
-            // Clients hang up, time out and refuse certificates: their affair.
+            // Clients may hang up, time out or refuse the certificate.
             let _ended = connection::serve(tcp, &shared);
         });
         let mut connections = self.connections();
@@ -180,7 +180,7 @@ fn listen(listener: TcpListener, shared: &Arc<Shared>) -> State {
                 if closing.load(Ordering::SeqCst) {
                     break;
                 }
-                let _gone_already = tcp.and_then(|tcp| shared.door.let_in(tcp, &shared));
+                let _gone_already = tcp.and_then(|tcp| shared.listener.accept(tcp, &shared));
             }
         })
     };
@@ -200,11 +200,11 @@ mod tests {
 
     #[test]
     fn closes_after_a_panic_that_held_its_locks() {
-        let door = Door::of(Port::on(Ipv4Addr::LOCALHOST));
+        let listener = Listener::of(Port::on(Ipv4Addr::LOCALHOST));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let _both = (door.state(), door.connections());
+            let _both = (listener.state(), listener.connections());
             panic!("while both are locked");
         }));
-        assert!(panicked.is_err() && door.close_for_good().is_ok());
+        assert!(panicked.is_err() && listener.close_for_good().is_ok());
     }
 }

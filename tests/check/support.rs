@@ -1,4 +1,4 @@
-//! The cluster that is checked, and how to read what is found.
+//! The cluster to check, and functions to read the findings.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::homelab::{Homelab, Seen, StateDir};
 pub(super) const CHECK: &str = "proxmox check debian-12";
 pub(super) const TOKEN: &str = "homelab@pve!cli";
 
-/// What a token needs for all that is checked.
+/// The privileges that a token needs to pass every check.
 pub(super) const PRIVILEGES: [(&str, &[&str]); 4] = [
     ("/vms/9000", &["VM.Clone", "VM.Audit"]),
     (
@@ -30,21 +30,22 @@ pub(super) const PRIVILEGES: [(&str, &[&str]); 4] = [
     ("/sdn/zones/localnetwork", &["SDN.Use"]),
 ];
 
-pub(super) const FOR_ITS_USER: &str = "warn  privilege separation: where the token has none, or its user lacks the \
-                            privilege too: the same with --users homelab@pve instead of --tokens …";
+pub(super) const FOR_ITS_USER: &str = "warn  privilege separation: if the token has none, or its user lacks \
+                                       the privilege too, also run the command with --users homelab@pve \
+                                       instead of --tokens …";
 
-pub(super) const OR_FOR_ITS_USER: &str = "; where the token has no privilege separation, or its user lacks it \
-                               too: the same with --users homelab@pve instead of --tokens …";
+pub(super) const OR_FOR_ITS_USER: &str = "; if the token has no privilege separation, or its user lacks it \
+                                          too, also run it with --users homelab@pve instead of --tokens …";
 
-pub(super) const IT_REPLACES: &str = "; it replaces what the token has there from above";
+pub(super) const IT_REPLACES: &str = "; it replaces the roles that the token inherits there";
 
-/// What to type, as it is said.
-pub(super) fn line_in(text: &str) -> &str {
+/// The command that a finding or a hint proposes.
+pub(super) fn command_in(text: &str) -> &str {
     let (_, line) = text.split_once("as root: ").unwrap();
     line.split(';').next().unwrap().trim()
 }
 
-/// The privileges of a token that has all but this one on this path.
+/// All privileges of a token but this one on this path.
 pub(super) fn all_but(lacking: Option<(&str, &str)>) -> Value {
     let paths = PRIVILEGES.iter().map(|(path, privileges)| {
         let is_left = |privilege: &&&str| lacking != Some((path, privilege));
@@ -69,10 +70,10 @@ pub(super) fn fake(setup: Value) -> FakePve {
 }
 
 pub(super) fn at(fake: &FakePve, state: &StateDir) -> Homelab {
-    Homelab::at(fake).with_rights_of(TOKEN).in_state(state)
+    Homelab::at(fake).with_token_id(TOKEN).in_state(state)
 }
 
-/// What was found, with what differs from run to run replaced.
+/// The findings, with what differs from run to run replaced.
 pub(super) fn lines(seen: &Seen, fake: &FakePve, state: &StateDir) -> Vec<String> {
     let text = seen
         .stdout
@@ -81,7 +82,7 @@ pub(super) fn lines(seen: &Seen, fake: &FakePve, state: &StateDir) -> Vec<String
     text.lines().map(str::to_owned).collect()
 }
 
-pub(super) fn that_are(verdict: &str, lines: &[String]) -> Vec<String> {
+pub(super) fn with_verdict(verdict: &str, lines: &[String]) -> Vec<String> {
     let lines = lines.iter().filter(|line| line.starts_with(verdict));
     lines.cloned().collect()
 }

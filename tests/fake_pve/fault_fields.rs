@@ -1,4 +1,4 @@
-//! Faults as stories write them.
+//! Faults as written in stories.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use serde::Deserialize;
 use super::faults::{Closing, Fault, LateAnswer, Mishap, ScriptedAnswer, ScriptedJson, Victim};
 use super::floods::Flood;
 
-/// A fault as it is written. What must not stand together is sorted out in `try_from`,
-/// because serde cannot both flatten an enum and refuse unknown fields.
+/// A fault as written. `try_from` rejects combinations, because serde cannot both flatten an enum and
+/// refuse unknown fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FaultWords {
+pub(super) struct FaultFields {
     on: Option<String>,
     nth: Option<usize>,
     request: Option<usize>,
@@ -21,7 +21,7 @@ pub(super) struct FaultWords {
     truncate: Option<usize>,
     reset_after: Option<usize>,
     slow_ms: Option<u64>,
-    hang: Option<HangWord>,
+    hang: Option<HangField>,
     late: Option<LateAnswer>,
     flood: Option<Flood>,
     /// Milliseconds between two bytes.
@@ -29,10 +29,10 @@ pub(super) struct FaultWords {
     refuse_ms: Option<u64>,
 }
 
-/// `true`, or `"after"` the request was acted upon.
+/// `true`, or `"after"` for a request that is executed first.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(untagged)]
-enum HangWord {
+enum HangField {
     Whether(bool),
     When(HangAfter),
 }
@@ -43,7 +43,7 @@ enum HangAfter {
     After,
 }
 
-impl HangWord {
+impl HangField {
     fn mishap(self) -> Option<Mishap> {
         match self {
             Self::Whether(hang) => hang.then_some(Mishap::Hang { acted: false }),
@@ -52,31 +52,31 @@ impl HangWord {
     }
 }
 
-impl TryFrom<FaultWords> for Fault {
+impl TryFrom<FaultFields> for Fault {
     type Error = &'static str;
 
-    fn try_from(words: FaultWords) -> Result<Self, Self::Error> {
-        let victim = match (words.on, words.request, words.nth) {
-            (Some(_), None, _) if words.refuse_ms.is_some() => {
-                return Err("`refuse_ms` must know its request before that comes");
+    fn try_from(fields: FaultFields) -> Result<Self, Self::Error> {
+        let victim = match (fields.on, fields.request, fields.nth) {
+            (Some(_), None, _) if fields.refuse_ms.is_some() => {
+                return Err("`refuse_ms` needs `request`");
             }
             (Some(on), None, nth) => Victim::Line { on, nth },
             (None, Some(request), None) => Victim::Request(request),
             _ => return Err("a fault needs `on`, which may have `nth`, or `request`"),
         };
-        let drip = words.drip.map(Duration::from_millis);
-        let refuse = words.refuse_ms.map(Duration::from_millis);
-        let slow = words.slow_ms.map(Duration::from_millis);
+        let drip = fields.drip.map(Duration::from_millis);
+        let refuse = fields.refuse_ms.map(Duration::from_millis);
+        let slow = fields.slow_ms.map(Duration::from_millis);
         let mishaps = [
-            words.answer.map(Mishap::Answer),
-            words.json.map(Mishap::Json),
-            words.close.map(Mishap::Close),
-            words.truncate.map(Mishap::Truncate),
-            words.reset_after.map(Mishap::ResetAfter),
+            fields.answer.map(Mishap::Answer),
+            fields.json.map(Mishap::Json),
+            fields.close.map(Mishap::Close),
+            fields.truncate.map(Mishap::Truncate),
+            fields.reset_after.map(Mishap::ResetAfter),
             slow.map(Mishap::Slow),
-            words.hang.and_then(HangWord::mishap),
-            words.late.map(Mishap::Late),
-            words.flood.map(Mishap::Flood),
+            fields.hang.and_then(HangField::mishap),
+            fields.late.map(Mishap::Late),
+            fields.flood.map(Mishap::Flood),
             drip.map(Mishap::Drip),
             refuse.map(Mishap::Refuse),
         ];

@@ -1,4 +1,4 @@
-//! A port that refuses for a while.
+//! A port that refuses connections for a while.
 
 use std::io::ErrorKind;
 use std::net::{Ipv6Addr, TcpStream};
@@ -25,7 +25,7 @@ fn is_refused(fake: &FakePve) -> bool {
 }
 
 #[test]
-fn a_port_is_given_up_and_taken_again() {
+fn a_port_is_closed_and_opened_again() {
     let fake = FakePve::start(Setup::default());
     let mut client = connect(&fake);
     client.get("/version").unwrap();
@@ -37,7 +37,7 @@ fn a_port_is_given_up_and_taken_again() {
 }
 
 #[test]
-fn a_port_that_refuses_is_not_free() {
+fn a_port_that_refuses_stays_reserved() {
     let fake = FakePve::start(Setup::default());
     fake.refuse_connections();
     let other = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
@@ -47,19 +47,19 @@ fn a_port_that_refuses_is_not_free() {
 }
 
 #[test]
-fn it_listens_on_ipv6_where_a_test_wants_that() {
+fn it_listens_on_ipv6_if_requested() {
     let fake = FakePve::start_at(Setup::default(), Ipv6Addr::LOCALHOST);
     assert_eq!(fake.url(), format!("http://[::1]:{}", fake.port()));
     assert_eq!(get(&fake, "/version").status, 200);
 }
 
 #[test]
-fn nobody_listens_before_a_request_that_shall_be_refused() {
+fn the_port_is_closed_before_a_request_that_is_to_be_refused() {
     let fake = with_pause_before(2);
     let mut idle = connect(&fake);
     let mut client = connect(&fake);
     let reply = client.get("/version").unwrap();
-    // Sent while the port refuses already, so that its reader can rely on that.
+    // The answer is sent while the port already refuses, so its reader can rely on that.
     assert_eq!(reply.headers_named("Connection"), ["Connection: close"]);
     assert!(is_refused(&fake));
     assert!(idle.is_closed());
@@ -68,7 +68,7 @@ fn nobody_listens_before_a_request_that_shall_be_refused() {
 }
 
 #[test]
-fn the_very_first_request_can_be_refused() {
+fn the_first_request_can_be_refused() {
     let fake = with_pause_before(1);
     assert!(is_refused(&fake));
     fake.wait_until_it_accepts();
@@ -76,13 +76,13 @@ fn the_very_first_request_can_be_refused() {
 }
 
 #[test]
-fn a_pause_must_know_its_request() {
+fn a_pause_needs_the_number_of_its_request() {
     let fault: Result<Fault, _> = serde_json::from_value(json!({"on": "GET", "refuse_ms": 30}));
     assert!(fault.is_err());
 }
 
 #[test]
-fn requests_are_waited_for_also_when_their_journal_was_taken() {
+fn requests_whose_journal_was_taken_still_count() {
     let fake = FakePve::start(Setup::default());
     get(&fake, "/version");
     fake.take_journal();

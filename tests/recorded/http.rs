@@ -1,4 +1,4 @@
-//! How the fake behaves where no single recording can show it.
+//! HTTP behaviour of the fake that no single recording shows.
 
 use std::io::Read;
 
@@ -24,7 +24,7 @@ fn a_success_keeps_the_connection_open() {
 #[case::today(json!({}), "9.2.11", "9.2")]
 #[case::an_old_one(json!({"version": "8.4.14"}), "8.4.14", "8.4")]
 #[case::an_older_one(json!({"version": "7.4-17"}), "7.4-17", "7.4")]
-fn tells_the_version_it_was_given(
+fn reports_the_version_of_the_setup(
     #[case] story: Value,
     #[case] version: &str,
     #[case] release: &str,
@@ -97,7 +97,10 @@ fn compresses_for_clients_that_accept_it(#[case] accepts: &str, #[case] compress
     "data": null,
     "errors": {"name": "invalid format - value does not look like a valid DNS name\n"},
 }))]
-fn an_old_server_leaves_the_words_to_the_reason_phrase(#[case] form: &str, #[case] body: Value) {
+fn an_old_server_sends_the_message_only_in_the_reason_phrase(
+    #[case] form: &str,
+    #[case] body: Value,
+) {
     let fake = with(json!({"reason_only": true})).fake;
     assert_eq!(post(&fake, CLONE, form).json(), body);
 }
@@ -109,7 +112,7 @@ fn an_old_server_leaves_the_words_to_the_reason_phrase(#[case] form: &str, #[cas
     "0\r\n\r\n",
     "chunked transfer encoding not supported"
 )]
-fn refuses_bodies_it_cannot_take(#[case] header: &str, #[case] body: &str, #[case] words: &str) {
+fn refuses_unsupported_bodies(#[case] header: &str, #[case] body: &str, #[case] reason: &str) {
     let fake = with(json!({})).fake;
     let authorization = format!("Authorization: PVEAPIToken={TOKEN}={SECRET}");
     let mut client = connect(&fake);
@@ -118,7 +121,7 @@ fn refuses_bodies_it_cannot_take(#[case] header: &str, #[case] body: &str, #[cas
         body,
     );
     let reply = client.reply().unwrap();
-    assert_eq!((reply.status, &*reply.reason), (501, words));
+    assert_eq!((reply.status, &*reply.reason), (501, reason));
 }
 
 #[test]
@@ -130,7 +133,7 @@ fn splits_forms_at_semicolons_and_cuts_values_at_a_second_equals_sign() {
 }
 
 #[test]
-fn the_journal_decodes_paths_and_the_target_stays_raw() {
+fn the_journal_decodes_paths_and_keeps_the_raw_target() {
     let fake = with(json!({})).fake;
     get(&fake, "/nodes/pve1/tasks/UPID%3Ax/log?limit=0");
     let line = "GET /nodes/pve1/tasks/UPID:x/log?limit=0";
@@ -147,7 +150,7 @@ fn the_journal_decodes_paths_and_the_target_stays_raw() {
 }
 
 #[test]
-fn the_journal_decodes_forms_and_tells_values_apart() {
+fn the_journal_decodes_forms_and_separates_values() {
     let fake = template_only().fake;
     let path = "/nodes/pve1/qemu/9000/config";
     put(
@@ -169,8 +172,8 @@ fn the_journal_decodes_forms_and_tells_values_apart() {
 }
 
 #[test]
-fn a_clone_runs_for_as_many_looks_as_it_was_told() {
-    let fake = template_and("clone_looks", json!(2)).fake;
+fn a_clone_runs_for_the_requested_number_of_polls() {
+    let fake = template_and("clone_polls", json!(2)).fake;
     let upid = post(&fake, CLONE, "newid=100&name=web-1").json();
     let path = format!(
         "/nodes/pve1/tasks/{}/status",
@@ -181,14 +184,14 @@ fn a_clone_runs_for_as_many_looks_as_it_was_told() {
 }
 
 #[test]
-fn a_clone_that_fails_cleans_up_and_its_vmid_can_be_had_again() {
+fn a_clone_that_fails_cleans_up_and_frees_its_vmid() {
     let fake = template_and("clone_exit", json!(["clone failed: no", "OK"])).fake;
     let seen = [(); 2].map(|()| {
         let upid = post(&fake, CLONE, "newid=100&name=web-1").json();
         let upid = upid["data"].as_str().unwrap();
         let status = get(&fake, &format!("/nodes/pve1/tasks/{upid}/status")).json();
-        let is_there = fake.cluster().guests.contains_key(&100);
-        (status["data"]["exitstatus"].clone(), is_there)
+        let exists = fake.cluster().guests.contains_key(&100);
+        (status["data"]["exitstatus"].clone(), exists)
     });
     assert_eq!(
         seen,
