@@ -132,7 +132,7 @@ fn several_agents_that_refuse_are_one_warning_and_the_others_are_shown() {
 }
 
 #[test]
-fn at_most_eight_agents_are_asked_at_once() {
+fn eight_agents_are_asked_at_once_and_no_more() {
     let guests: Vec<_> = (100..110)
         .map(|vmid| json!({"vmid": vmid, "name": format!("vm-{vmid}"), "status": "running"}))
         .collect();
@@ -195,7 +195,7 @@ fn a_vm_that_is_destroyed_during_the_wait_is_reported_as_destroyed() {
 #[rstest]
 #[case::off("stopped")]
 #[case::on("running")]
-fn the_wait_ends_if_another_vm_has_the_vmid(#[case] status: &str) {
+fn a_vm_of_another_user_at_the_same_vmid_is_not_waited_for(#[case] status: &str) {
     let fake = booting_vm();
     let run = Homelab::at(&fake).start(&format!("{WEB_1} --ip-from 0.0.0.0/0"));
     fake.wait_for_requests(4);

@@ -213,7 +213,7 @@ fn a_relative_size_of_a_vm_that_was_created_without_one_is_an_error() {
             {"vmid": 9000, "name": "debian-12", "template": true},
         ],
     }));
-    let state = state_of_finished_vm(&fake);
+    let state = left_behind_finished(&fake);
     let seen = Homelab::at(&fake)
         .in_state(&state)
         .run(&format!("{CREATE} --ensure --resize scsi0=+8G"));
@@ -229,9 +229,9 @@ const ALL: &str = " --set cores=4 --resize scsi0=32G --wait-ip";
 
 /// The request at which a run is killed, and the changes that are left for the next run.
 #[rstest]
-#[case::before_the_configuration(6, &["PUT config", "PUT resize", "POST start"])]
-#[case::during_the_configuration(7, &["PUT resize", "POST start"])]
-#[case::while_the_disk_grows(9, &["POST start"])]
+#[case::before_it_is_configured(6, &["PUT config", "PUT resize", "POST start"])]
+#[case::while_it_is_configured(7, &["PUT resize", "POST start"])]
+#[case::while_its_disk_grows(9, &["POST start"])]
 #[case::while_it_starts(13, &[])]
 #[case::while_waiting_for_the_address(17, &[])]
 fn a_killed_run_is_resumed(#[case] requests: usize, #[case] left: &[&str]) {
@@ -380,7 +380,7 @@ fn a_fault_at_any_request_leads_to_the_same_vm(#[case] fault: serde_json::Value)
     const RELATIVE: &str = " --set cores=4 --set net0=virtio,bridge=vmbr1 --set scsi1=data:8 \
                             --resize scsi0=+6G --wait-ip --ensure";
     for request in 1..=16 {
-        let mut fault = fault.clone();
+        let mut fault = mishap.clone();
         fault["request"] = json!(request);
         let fake = fake(&json!({"faults": [fault]}));
         let state = StateDir::new();

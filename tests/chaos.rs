@@ -1,6 +1,6 @@
 //! Exactly one VM, whatever fails and whenever it fails.
 //!
-//! - `every_request`: each kind of fault at each request of a run
+//! - `every_request`: each kind of mishap to each request of a run
 //! - `every_moment`: `kill -9` and SIGTERM at each request
 //! - `every_byte`: `kill -9` and a full disk at each byte written to the ledger
 //! - `schedules`: the worst orders of events

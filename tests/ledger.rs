@@ -1,4 +1,4 @@
-//! The ledger files through which runs on one host know of each other.
+//! The files in which runs on one host leave records for each other.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -50,7 +50,7 @@ fn at(fake: &FakePve) -> Homelab {
     Homelab::at(fake).env("TERM", "xterm")
 }
 
-/// The bar and the text after it, of `[====>   ]  37%  12.0 GiB of 32.0 GiB  disk 1 of 2  0:12`.
+/// `[====>   ]  37%  12.0 GiB of 32.0 GiB  disk 1 of 2  0:12`: the bar, and what follows it.
 fn bar_of(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix('[')?.split_once(']')
 }

@@ -125,7 +125,7 @@ fn a_value_from_a_file_is_masked_in_the_failure_of_a_task() {
 }
 
 #[test]
-fn a_password_file_that_all_users_can_read_is_refused() {
+fn a_password_that_everybody_can_read_is_refused() {
     let fake = fake(&json!({}));
     let homelab = Homelab::at(&fake).with_file("password", "hunter2\n");
     let path = homelab.home().join("password");

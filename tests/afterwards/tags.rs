@@ -57,7 +57,7 @@ fn tags_are_added_to_those_of_an_existing_vm() {
 
 /// A run that resumes with a new VM gives it exactly the requested tags.
 #[test]
-fn the_template_s_tags_are_replaced_by_a_run_that_resumes() {
+fn tags_of_the_template_are_replaced_by_the_run_that_resumes_a_killed_one() {
     let template = json!({"vmid": 9000, "name": "debian-12", "template": true, "config": {"tags": "template"}});
     let fake = fake(&json!({"guests": [template], "faults": [{"request": 6, "hang": "after"}]}));
     let state = StateDir::new();

@@ -1,4 +1,4 @@
-//! The faults that may happen at a request.
+//! What may happen to a request.
 
 use serde_json::{Value, json};
 

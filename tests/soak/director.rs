@@ -118,7 +118,7 @@ impl Watcher for Eyes {
 }
 
 pub(super) fn lock(director: &Mutex<Director>) -> MutexGuard<'_, Director> {
-    director.lock().expect("no thread panicked")
+    director.lock().expect("no thread panicked over it")
 }
 
 impl Run {

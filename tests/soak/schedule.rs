@@ -58,7 +58,7 @@ pub(super) struct Order {
 pub(super) struct Event {
     pub(super) run: usize,
     pub(super) at: Kind,
-    /// The number of the request of this kind, from 1.
+    /// Which request of this kind, counted from 1.
     pub(super) nth: usize,
     pub(super) what: What,
 }

@@ -73,7 +73,7 @@ pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) 
         }
         (None, Ok(Said::Failed { error })) => {
             if seen.exit != Some(1) || error.kind == "interrupted" {
-                wrong.push(format!("was not interrupted, and reports {error:?}"));
+                wrong.push(format!("was not interrupted, and says {error:?}"));
             }
             wrong.extend(wrong_in_failure(cluster, number, &error));
             wrong.extend(ended_too_early(run, *after, &error));
@@ -152,7 +152,7 @@ fn wrong_in_success(
         ));
     }
     if ready.node != guest.node {
-        wrong.push(format!("reports that VM {vmid} is on node {}", ready.node));
+        wrong.push(format!("says that VM {vmid} is on node {}", ready.node));
     }
     // Another run of the same name may have begun since.
     let is_last = director.runs.iter().enumerate().all(|(other, it)| {
@@ -210,7 +210,7 @@ fn missing(order: &Order, guest: &Guest) -> Vec<String> {
     missing
 }
 
-/// A clean run must succeed, unless a person must decide something.
+/// A clean run succeeds, unless a person must decide something.
 pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: usize) {
     let run = &director.runs[number];
     let order = &run.order;

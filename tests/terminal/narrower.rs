@@ -1,4 +1,4 @@
-//! A window that becomes narrower or wider while the bar is shown.
+//! A window that is made narrower or wider while the bar is shown.
 
 use serde_json::json;
 

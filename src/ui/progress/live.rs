@@ -33,7 +33,7 @@ pub(super) struct Live {
     text: String,
     percent: Option<usize>,
     copying: Option<Copying>,
-    /// Shown instead of the words: the same in several lengths, the longest first.
+    /// Shown instead of the text: the same in several lengths, the longest first.
     notice: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ impl Live {
         self.draw();
     }
 
-    /// Shows this instead of the words, in the longest form that fits; the words again if there is none.
+    /// Shows this instead of the text, in the longest form that fits; the text again if there is none.
     pub(super) fn notice(&mut self, texts: &[String]) {
         if self.notice != texts {
             self.notice = texts.to_vec();

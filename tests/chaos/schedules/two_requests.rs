@@ -96,7 +96,7 @@ fn race(testbed: &Testbed, first_exit: &str) -> Result<(), String> {
     // The other request may only be carried out once the VM exists.
     let ready = testbed.expect_ensured("")?;
     if is_ready == ready.created || ready.vmid != FIRST {
-        return Err(format!("the second run reports: {ready:?}"));
+        return Err(format!("the second run says: {ready:?}"));
     }
     Ok(())
 }
