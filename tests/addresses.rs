@@ -1,5 +1,5 @@
-//! The addresses that guest agents report: `vm list --ip` asks several agents at once, so that a slow one
-//! does not delay the others; `vm create --wait-ip` waits for an address even if the VM is migrated.
+//! The addresses that guest agents report. `vm list --ip` asks several agents at once, so that a slow one
+//! does not delay the others; `vm create --wait-ip` waits for one, even if the VM moves.
 
 use rstest::rstest;
 use serde_json::json;
@@ -17,7 +17,7 @@ fn sorted_requests(fake: &FakePve) -> Vec<String> {
     requests
 }
 
-/// Five VMs: running, stopped, without an agent, and with an agent that does not answer.
+/// Five VMs in different states.
 fn some_vms(faults: &serde_json::Value) -> FakePve {
     fake(json!({
         "guests": [
@@ -34,7 +34,7 @@ fn some_vms(faults: &serde_json::Value) -> FakePve {
 }
 
 #[test]
-fn each_running_vm_is_shown_with_the_address_that_its_agent_reports() {
+fn each_running_vm_is_shown_with_the_address_its_agent_reports() {
     let fake = some_vms(&json!([]));
     let seen = Homelab::at(&fake).run("proxmox vm list --ip");
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
@@ -47,7 +47,7 @@ VMID  Name     Status   Node  IP
 104   booting  running  pve1  -
 ";
     assert_eq!(seen.stdout, expected);
-    // No request for a VM that is stopped, nor to an agent that is not enabled.
+    // No request is sent for a VM that is off, nor to an agent that is not configured.
     let expected = [
         "GET /cluster/resources?type=vm",
         "GET /nodes/pve1/qemu/100/agent/network-get-interfaces",
@@ -89,12 +89,11 @@ fn without_the_option_no_address_is_requested_or_shown() {
 }
 
 #[test]
-fn an_agent_that_does_not_answer_is_a_warning_and_the_others_are_shown() {
+fn an_agent_that_cannot_be_asked_is_a_warning_and_the_others_are_shown() {
     let fake = some_vms(&json!([{"on": "GET /nodes/pve1/qemu/100/agent", "hang": true}]));
     let seen = Homelab::at(&fake).run("proxmox vm list --ip --request-timeout 0.5");
     let warning = format!(
-        "Warning: the address of VM 100 cannot be asked for: no answer from {}: no complete \
-         response within 0.5 s; ",
+        "Warning: cannot get the address of VM 100: no answer from {}: no complete response within 0.5 s; ",
         fake.address()
     );
     assert!(seen.stderr.starts_with(&warning), "{}", seen.stderr);
@@ -112,7 +111,7 @@ fn an_agent_that_does_not_answer_is_a_warning_and_the_others_are_shown() {
 }
 
 #[test]
-fn several_agents_that_refuse_are_one_warning_and_the_others_are_shown() {
+fn one_of_several_agents_that_refuse_is_named_and_the_others_are_shown() {
     let error = json!({"class": "CommandNotFound", "desc": "Command x has been disabled"});
     let refuses = |vmid: u32| {
         json!({"on": format!("GET /nodes/pve1/qemu/{vmid}/agent"),
@@ -120,8 +119,8 @@ fn several_agents_that_refuse_are_one_warning_and_the_others_are_shown() {
     };
     let fake = some_vms(&json!([refuses(101), refuses(104)]));
     let seen = Homelab::at(&fake).run("proxmox vm list --ip");
-    let warning = "Warning: the address of VM 101 and of 1 more cannot be asked for: its guest agent says: \
-                   Command x has been disabled; in the guest, allow guest-network-get-interfaces ";
+    let warning = "Warning: cannot get the address of VM 101 and 1 more: its guest agent says: Command x \
+                   has been disabled; in the guest, allow guest-network-get-interfaces ";
     assert!(seen.stderr.starts_with(warning), "{}", seen.stderr);
     let shown: Vec<&str> = seen.stdout.lines().skip(1).take(2).collect();
     let expected = [
@@ -141,7 +140,7 @@ fn eight_agents_are_asked_at_once_and_no_more() {
         .collect();
     let fake = fake(json!({"guests": guests, "faults": silent}));
     let run = Homelab::at(&fake).start("proxmox vm list --ip");
-    // The list, and of eight VMs the configuration and the agent: then all wait.
+    // The list, then the configuration and the agent of eight VMs: then all wait.
     fake.wait_for_requests(1 + 8 + 8);
     run.kill();
     let requests = sorted_requests(&fake);
@@ -164,10 +163,10 @@ fn booting_vm() -> FakePve {
 }
 
 #[test]
-fn a_vm_that_is_migrated_during_the_wait_is_asked_on_its_new_node() {
+fn a_vm_that_moves_while_a_run_waits_for_its_address_is_asked_on_its_new_node() {
     let fake = booting_vm();
     let run = Homelab::at(&fake).start(WEB_1);
-    // The list, the configuration, the status, and the agent for the first time.
+    // The list, the configuration, the status, and the first request to the agent.
     fake.wait_for_requests(4);
     let mut cluster = fake.cluster();
     cluster.guests.get_mut(&101).unwrap().node = "pve2".to_owned();
@@ -179,7 +178,7 @@ fn a_vm_that_is_migrated_during_the_wait_is_asked_on_its_new_node() {
 }
 
 #[test]
-fn a_vm_that_is_destroyed_during_the_wait_is_reported_as_destroyed() {
+fn a_vm_that_is_destroyed_while_a_run_waits_for_its_address_is_reported_as_gone() {
     let fake = booting_vm();
     let run = Homelab::at(&fake).start(WEB_1);
     fake.wait_for_requests(4);
@@ -191,7 +190,7 @@ fn a_vm_that_is_destroyed_during_the_wait_is_reported_as_destroyed() {
     assert_eq!(seen.exit, Some(1));
 }
 
-/// The other VM is stopped, or its agent reports an address.
+/// The other VM is off, or its agent reports an address.
 #[rstest]
 #[case::off("stopped")]
 #[case::on("running")]

@@ -2,7 +2,7 @@
 //!
 //! - `every_request`: each kind of mishap to each request of a run
 //! - `every_moment`: `kill -9` and SIGTERM at each request
-//! - `every_byte`: `kill -9` and a full disk at each byte written to the ledger
+//! - `every_byte`: `kill -9` and a full disk in each write to the record
 //! - `schedules`: the worst orders of events
 
 mod every_byte;

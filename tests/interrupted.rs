@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::chaos::report::{Said, read};
+use crate::chaos::report::{Report, read};
 use crate::fake_pve::{FakePve, Setup};
 use crate::homelab::{Homelab, Seen, Signal, StateDir, secrets};
 
-/// The capacity of a pipe in bytes.
+/// How many bytes a pipe holds.
 const PIPE_HOLDS: usize = 65536;
 const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
 
@@ -69,12 +69,12 @@ fn an_interrupted_run_reports_what_continues_without_it(
         ),
     };
     assert_eq!(run.wait(), expected);
-    // A run that started nothing leaves no file.
+    // A run that started nothing leaves no file behind.
     assert_eq!(fs::read_dir(state.path()).unwrap().count(), files);
 }
 
 #[test]
-fn an_interruption_is_reported_in_json() {
+fn an_interrupted_run_prints_a_json_document() {
     let fake = fake(&json!([{"request": 3, "hang": true}]));
     let run = Homelab::at(&fake).start(&format!("{CREATE} --json"));
     fake.wait_for_requests(3);
@@ -108,8 +108,7 @@ fn waiting_for_a_task_can_be_interrupted() {
     assert_eq!((seen.exit, seen.stderr), (Some(130), expected));
 }
 
-/// The pipe of stderr is full after the first line and nobody reads it, so the answer to the first signal
-/// hangs.
+/// Nobody reads stderr, and its pipe holds only the first line, so that handling the first signal blocks.
 #[test]
 fn a_second_signal_ends_the_run_at_once() {
     let first_line = "Creating VM 'web-1' from template 'debian-12'...\n";
@@ -120,14 +119,14 @@ fn a_second_signal_ends_the_run_at_once() {
     let mut run = Homelab::at(&fake).start_into(CREATE, Stdio::piped(), stderr);
     fake.wait_for_requests(1);
     run.signal(Signal::INT);
-    // Signals that arrive together may count as one, so they are repeated.
+    // The order of two simultaneous signals is undefined, so signals are sent until one is the second.
     while !run.has_ended() {
         run.signal(Signal::TERM);
     }
     assert_eq!(run.wait().exit, Some(143));
-    let mut said = Vec::new();
-    unread.read_to_end(&mut said).unwrap();
-    secrets::expect_none("stderr", &said);
+    let mut rest = Vec::new();
+    unread.read_to_end(&mut rest).unwrap();
+    secrets::expect_none("stderr", &rest);
 }
 
 /// The run has printed its message and blocks while it writes its JSON document to a full pipe.
@@ -138,8 +137,8 @@ fn a_signal_while_a_failure_is_printed_changes_nothing() {
         let (mut unread, mut stdout) = io::pipe().unwrap();
         let mut filling = vec![b' '; PIPE_HOLDS];
         stdout.write_all(&filling).unwrap();
-        let words = "proxmox vm create web-1 nosuch --json";
-        let mut run = Homelab::at(&fake).start_into(words, stdout, Stdio::piped());
+        let arguments = "proxmox vm create web-1 nosuch --json";
+        let mut run = Homelab::at(&fake).start_into(arguments, stdout, Stdio::piped());
         run.wait_for_stderr("Hint: ");
         run.signal(Signal::TERM);
         unread.read_exact(&mut filling).unwrap();
@@ -152,15 +151,15 @@ fn a_signal_while_a_failure_is_printed_changes_nothing() {
     }
 }
 
-/// How many moments are tried, every 20 µs after the last request.
+/// The number of runs; each gets its signal 20 µs later after the last request than the one before.
 const MOMENTS: u32 = 100;
 const CLONE: &str = "UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:";
 
-/// Message, document and exit code agree, whether the signal or the result ends the run. Only if the last
-/// request is a poll of a task may something be called ongoing.
+/// Whether the signal or its own result ends the run: message, document and exit code agree. Unless the
+/// last request polls a task, nothing is reported as still running.
 #[rstest]
 #[case::nothing_is_started("create VM", "vm create web-1 nosuch", json!({}), 1, 1, false)]
-#[case::the_vm_exists("create VM", "vm create web-1 debian-12", json!({}), 4, 0, true)]
+#[case::the_vm_is_created("create VM", "vm create web-1 debian-12", json!({}), 4, 0, true)]
 #[case::the_clone_fails(
     "create VM", "vm create web-1 debian-12", json!({"clone_exit": "no space"}), 7, 1, false
 )]
@@ -176,7 +175,7 @@ const CLONE: &str = "UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!
 )]
 fn a_signal_around_the_end_of_a_run_gives_one_end(
     #[case] verb: &str,
-    #[case] words: &str,
+    #[case] arguments: &str,
     #[case] mut setup: Value,
     #[case] requests: usize,
     #[case] exit: i32,
@@ -187,11 +186,11 @@ fn a_signal_around_the_end_of_a_run_gives_one_end(
     let mut exits = BTreeSet::new();
     for moment in 0..MOMENTS {
         let fake = FakePve::start(setup.clone());
-        if words.starts_with("task") {
+        if arguments.starts_with("task") {
             Homelab::at(&fake).run("proxmox vm create web-1 debian-12");
         }
         let before = fake.take_journal().len();
-        let run = Homelab::at(&fake).start(&format!("proxmox {words} --json"));
+        let run = Homelab::at(&fake).start(&format!("proxmox {arguments} --json"));
         fake.wait_for_requests(before + requests);
         let moment = Instant::now() + moment * Duration::from_micros(20);
         while Instant::now() < moment {}
@@ -209,13 +208,13 @@ fn expect_one_end(seen: &Seen, verb: &str, exit: i32, may_go_on: bool) -> Result
     let ends = |line: &&str| !line.starts_with("Creating VM ") && !line.starts_with("Warning: ");
     let lines: Vec<&str> = seen.stderr.lines().filter(ends).collect();
     let error = match (read(seen)?, seen.exit) {
-        (Said::Ready(_), Some(0)) if exit == 0 && lines.is_empty() => return Ok(()),
-        (Said::Failed { error }, Some(143)) if error.kind == "interrupted" => error,
-        (Said::Failed { error }, Some(1)) if exit == 1 && error.kind != "interrupted" => error,
-        _ => return Err("exit code, document and message disagree".to_owned()),
+        (Report::Ready(_), Some(0)) if exit == 0 && lines.is_empty() => return Ok(()),
+        (Report::Failed { error }, Some(143)) if error.kind == "interrupted" => error,
+        (Report::Failed { error }, Some(1)) if exit == 1 && error.kind != "interrupted" => error,
+        _ => return Err("exit code, document and message do not agree".to_owned()),
     };
     if !may_go_on && error.message.contains(" still ") {
-        return Err("what has ended is called ongoing".to_owned());
+        return Err("something that has ended is reported as still running".to_owned());
     }
     let mut expected = vec![error.message.clone()];
     if !error.message.starts_with("VM ") {

@@ -18,7 +18,7 @@ fn fake() -> FakePve {
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
 }
 
-/// Locks the ledger with this process, as long as the file is open.
+/// This process holds the lock as long as the file is open.
 fn held(state: &StateDir) -> File {
     let mut file = File::create(format!("{}/web-1.jsonl", state.path())).unwrap();
     file.lock().unwrap();
@@ -28,7 +28,7 @@ fn held(state: &StateDir) -> File {
 }
 
 #[test]
-fn the_second_run_names_the_first_one() {
+fn the_second_run_names_the_process_of_the_first() {
     let (fake, state) = (fake(), StateDir::new());
     let _held = held(&state);
     let this = process::id();
@@ -50,13 +50,13 @@ fn the_second_run_names_the_first_one() {
 }
 
 #[test]
-fn the_second_run_sends_no_request_before_the_first_one_has_ended() {
+fn the_second_run_waits_for_the_first_before_it_reads_anything() {
     let (fake, state) = (fake(), StateDir::new());
     let held = held(&state);
     let homelab = Homelab::at(&fake).in_state(&state);
     let mut run = homelab.start(&format!("{CREATE} --ensure"));
     run.wait_for_stderr("Waiting for another run that is creating the same VM...");
-    // What is read before the first run has ended may be outdated.
+    // Anything read before the first run has ended would be outdated.
     assert_eq!(fake.journal(), [""; 0]);
     drop(held);
     let seen = run.wait();
@@ -70,7 +70,7 @@ fn the_second_run_sends_no_request_before_the_first_one_has_ended() {
 }
 
 #[test]
-fn the_wait_for_the_first_run_ends_at_the_time_limit() {
+fn waiting_for_the_first_run_ends_at_the_time_limit() {
     let (fake, state) = (fake(), StateDir::new());
     let _held = held(&state);
     let seen = Homelab::at(&fake)
@@ -87,7 +87,7 @@ fn the_wait_for_the_first_run_ends_at_the_time_limit() {
 }
 
 #[test]
-fn runs_that_create_other_vms_do_not_wait() {
+fn runs_for_other_vms_do_not_wait() {
     let (fake, state) = (fake(), StateDir::new());
     let _held = held(&state);
     let homelab = Homelab::at(&fake).in_state(&state);
@@ -105,11 +105,11 @@ fn a_process_that_has_ended_is_not_named() {
     let run = json!({"run": {"process": ended.id(), "time": 1_795_420_071}});
     writeln!(held, "{run}").unwrap();
     let seen = Homelab::at(&fake).in_state(&state).run(CREATE);
-    let said = format!(
+    let expected = format!(
         "{CREATING}Failed to create VM: another process is creating VM 'web-1'\n\
          Hint: --ensure waits until it has ended, then uses or creates the VM\n"
     );
-    assert_eq!((seen.exit, seen.stderr), (Some(1), said));
+    assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
 }
 
 /// The files in the state directory, by name.
@@ -123,10 +123,10 @@ fn files(state: &StateDir) -> Vec<String> {
 #[case::no_such_template("web-1 nosuch", &[])]
 #[case::no_such_storage("web-1 debian-12 --storage nosuch", &[])]
 #[case::the_vm_exists("db-1 debian-12", &[])]
-#[case::the_vm_exists_and_that_is_a_success("db-1 debian-12 --ensure", &[])]
+#[case::the_vm_exists_and_is_used("db-1 debian-12 --ensure", &[])]
 #[case::it_was_created("web-1 debian-12", &["web-1.jsonl"])]
-fn only_what_the_next_run_needs_stays_in_the_state_directory(
-    #[case] words: &str,
+fn only_files_that_the_next_run_needs_remain_in_the_state_directory(
+    #[case] arguments: &str,
     #[case] expected: &[&str],
 ) {
     let setup = json!({"guests": [
@@ -136,12 +136,14 @@ fn only_what_the_next_run_needs_stays_in_the_state_directory(
     let fake = FakePve::start(serde_json::from_value::<Setup>(setup).unwrap());
     let state = StateDir::new();
     let homelab = Homelab::at(&fake).in_state(&state);
-    homelab.run(&format!("proxmox vm create {words} --poll-interval 0.01"));
+    homelab.run(&format!(
+        "proxmox vm create {arguments} --poll-interval 0.01"
+    ));
     assert_eq!(files(&state), expected);
 }
 
-/// The first run removes its file when it ends. The second run, which waits for the lock, must not lock the
-/// removed file.
+/// The first run removes its file when it ends; the second one, which waits for the lock, must not treat
+/// the lock of the removed file as its own.
 #[test]
 fn a_run_that_waits_gets_the_lock_of_a_file_that_exists() {
     let setup = json!({"guests": [], "faults": [{"request": 1, "hang": true}]});

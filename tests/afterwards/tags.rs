@@ -1,4 +1,4 @@
-//! Tags: a new VM gets exactly the requested ones, an existing VM keeps its own as well.
+//! Tags: exactly the requested ones on a new VM, added to the existing ones of an older VM.
 
 use serde_json::json;
 
@@ -19,17 +19,17 @@ fn set_tags(fake: &FakePve, vmid: u32, tags: &str) {
     cluster.guests.get_mut(&vmid).unwrap().config["tags"] = json!(tags);
 }
 
-/// A tag that was added to a finished VM is kept. The tags of the template are not copied to the clone.
+/// Tags that somebody added to a finished VM remain; those of a template do not apply to its clones.
 #[test]
-fn a_new_vm_has_exactly_the_requested_tags_and_keeps_later_ones() {
+fn tags_are_exactly_the_requested_ones_on_a_new_vm_and_are_added_later() {
     let fake = fake(&json!({"guests": [
         {"vmid": 9000, "name": "debian-12", "template": true, "config": {"tags": "template"}},
     ]}));
     let state = StateDir::new();
     let run = |tags: &str| {
         let homelab = Homelab::at(&fake).in_state(&state);
-        let words = format!("{CREATE} --ensure --set tags={tags} --quiet");
-        let seen = homelab.run(&words);
+        let arguments = format!("{CREATE} --ensure --set tags={tags} --quiet");
+        let seen = homelab.run(&arguments);
         assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
     };
     run("Web,db");
@@ -41,9 +41,9 @@ fn a_new_vm_has_exactly_the_requested_tags_and_keeps_later_ones() {
     assert_eq!(tags(&fake), "backup;db;prod;web");
 }
 
-/// A VM that no run on this host created belongs to another user.
+/// A VM that no run on this host created belongs to somebody else.
 #[test]
-fn tags_are_added_to_those_of_an_existing_vm() {
+fn tags_are_added_to_those_of_a_vm_that_existed_before() {
     let fake = fake(&json!({"guests": [
         {"vmid": 100, "name": "web-1", "config": {"tags": "prod"}},
         {"vmid": 9000, "name": "debian-12", "template": true},
@@ -55,18 +55,18 @@ fn tags_are_added_to_those_of_an_existing_vm() {
     assert_eq!(tags(&fake), "prod;web");
 }
 
-/// A run that resumes with a new VM gives it exactly the requested tags.
+/// The run that resumes a new VM still gives it exactly the requested tags.
 #[test]
 fn tags_of_the_template_are_replaced_by_the_run_that_resumes_a_killed_one() {
     let template = json!({"vmid": 9000, "name": "debian-12", "template": true, "config": {"tags": "template"}});
     let fake = fake(&json!({"guests": [template], "faults": [{"request": 6, "hang": "after"}]}));
     let state = StateDir::new();
-    let words = format!("{CREATE} --ensure --set tags=web");
-    let first = Homelab::at(&fake).in_state(&state).start(&words);
+    let arguments = format!("{CREATE} --ensure --set tags=web");
+    let first = Homelab::at(&fake).in_state(&state).start(&arguments);
     fake.wait_for_requests(6);
     first.kill();
     assert_eq!(tags(&fake), "template");
-    let seen = Homelab::at(&fake).in_state(&state).run(&words);
+    let seen = Homelab::at(&fake).in_state(&state).run(&arguments);
     assert_eq!(
         (seen.exit, tags(&fake)),
         (Some(0), "web".to_owned()),

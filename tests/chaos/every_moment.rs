@@ -1,4 +1,4 @@
-//! A run is ended at each of its requests. Then a second run must succeed.
+//! A run is ended at each of its requests; a second run recovers.
 
 use serde_json::{Value, json};
 
@@ -10,9 +10,9 @@ use crate::homelab::{Running, Signal};
 struct Case<'a> {
     situation: &'a Situation,
     request: usize,
-    /// Whether the server carried out the request before the run ended.
+    /// Whether the server executed the request before the run ended.
     acted: bool,
-    /// Whether started clones have ended before the second run begins.
+    /// Whether the clones in progress finish before the second run starts.
     settled: bool,
 }
 
@@ -24,7 +24,7 @@ fn for_each_case(
     let mut cases = Vec::new();
     for situation in &situations {
         let testbed = Testbed::new(situation.setup.clone(), []);
-        testbed.run(situation.words);
+        testbed.run(situation.arguments);
         for request in 1..=testbed.fake.journal().len() {
             for (acted, settled) in [(false, true), (false, false), (true, true), (true, false)] {
                 cases.push(Case {
@@ -54,10 +54,10 @@ fn for_each_case(
         };
         let fault = Fault::at_request(case.request, json!({"hang": hang}));
         let testbed = Testbed::new(case.situation.setup.clone(), [fault]);
-        let running = testbed.start(case.situation.words);
+        let running = testbed.start(case.situation.arguments);
         testbed.fake.wait_for_requests(case.request);
-        let result = attempt(case, &testbed, running).and_then(|()| second_run(case, &testbed));
-        result.map_err(|why| format!("{why}\n{}", testbed.account()))
+        let went = attempt(case, &testbed, running).and_then(|()| second_run(case, &testbed));
+        went.map_err(|why| format!("{why}\n{}", testbed.details()))
     });
 }
 
@@ -65,11 +65,11 @@ fn second_run(case: &Case, testbed: &Testbed) -> Result<(), String> {
     if case.settled {
         testbed.fake.finish_all();
     }
-    let words = case.situation.words;
+    let arguments = case.situation.arguments;
     if case.situation.sees {
-        testbed.expect_ensured(words).map(|_| ())
+        testbed.expect_ensured(arguments).map(|_| ())
     } else {
-        testbed.expect_at_most_one(words)
+        testbed.expect_at_most_one(arguments)
     }
 }
 
@@ -82,7 +82,7 @@ fn one_vm_after_a_kill_at_any_request() {
 }
 
 #[test]
-fn one_vm_after_a_signal_at_any_request_which_is_reported() {
+fn one_vm_and_an_error_message_after_a_signal_at_any_request() {
     for_each_case("signals", |_, testbed, running| {
         running.signal(Signal::TERM);
         let seen = running.wait();
@@ -95,18 +95,18 @@ fn one_vm_after_a_signal_at_any_request_which_is_reported() {
     });
 }
 
-/// Without `--ensure`, as if the user did not know how far the first run got.
+/// Without `--ensure`, as typed by a user who does not know how far the first run got.
 #[test]
-fn one_vm_when_the_command_is_repeated_after_a_kill_at_any_request() {
-    for_each_case("kills and repeated commands", |case, testbed, running| {
+fn one_vm_when_the_same_command_is_run_again_after_a_kill_at_any_request() {
+    for_each_case("kills and second tries", |case, testbed, running| {
         testbed.remember("killed", &running.kill());
-        let seen = testbed.run(case.situation.words);
+        let seen = testbed.run(case.situation.arguments);
         if testbed.expect_ready_or_failure(&seen)? || !case.situation.sees {
             return Ok(());
         }
         match testbed.expect_failure(&seen)?.kind.as_str() {
             "already_exists" => Ok(()),
-            kind => Err(format!("repeated, it reported: {kind}")),
+            kind => Err(format!("the second run failed with: {kind}")),
         }
     });
 }

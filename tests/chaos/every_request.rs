@@ -1,4 +1,4 @@
-//! Each kind of fault happens at each request of a run. Then a second run must succeed.
+//! Each request of a run suffers each kind of mishap; a second run recovers.
 
 use serde_json::{Value, json};
 
@@ -10,26 +10,26 @@ use crate::fake_pve::Fault;
 
 struct Case<'a> {
     situation: &'a Situation,
-    /// The faults and their requests.
+    /// The requests that suffer them.
     mishaps: Vec<(usize, Mishap)>,
     between: Between,
-    /// Whether the run must succeed: a single failed poll does not end a clone that was accepted.
+    /// An accepted clone continues, whatever happens to a single poll.
     is_survived: bool,
 }
 
 /// What happens between the two runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Between {
-    /// All clones end.
+    /// All clones finish.
     AllEnds,
-    /// The daemon wakes up and carries out the requests that it has kept, while the second run is polling.
+    /// The daemon wakes up; the requests it has kept start while the second run polls.
     DaemonWakes,
-    /// Everything continues while the second run is polling.
+    /// Everything is still running while the second run polls.
     Nothing,
 }
 
 #[test]
-fn one_vm_after_any_fault_at_any_request() {
+fn one_vm_whatever_happens_to_any_request() {
     let situations = situations::all();
     let mut cases = Vec::new();
     for situation in &situations {
@@ -44,9 +44,9 @@ fn one_vm_after_any_fault_at_any_request() {
     try_them(&cases);
 }
 
-/// The outcome of the clone request is unknown, and polls for it fail as well.
+/// The outcome of a clone request is unknown, and the polls to find out fail too.
 #[test]
-fn one_vm_after_two_faults() {
+fn one_vm_after_two_mishaps_in_one_run() {
     let situations = situations::all();
     let slow = situations.iter().find(|one| one.name == "slow clones");
     let slow = slow.expect("that situation");
@@ -63,10 +63,10 @@ fn one_vm_after_two_faults() {
     try_them(&cases);
 }
 
-/// The first run is killed during the clone request, the second one has a fault of its own, and the third one
-/// must succeed.
+/// The first run is killed during its clone request, the run that resumes it has mishaps of its own, and
+/// the third one recovers.
 #[test]
-fn one_vm_when_the_second_run_has_a_fault_too() {
+fn one_vm_when_the_second_run_has_mishaps_too() {
     let setup = cluster(json!({"clone_steps": {"appears": 2, "named": 5, "done": 7}}));
     let post = number_of_post(&setup);
     let mut cases = Vec::new();
@@ -94,13 +94,13 @@ fn one_vm_when_the_second_run_has_a_fault_too() {
             let running = testbed.start("");
             testbed.fake.wait_for_requests(post);
             testbed.remember("killed", &running.kill());
-            let result = testbed
+            let went = testbed
                 .expect_at_most_one_so_far(mishaps::patience(mishap.is_silence))
                 .and_then(|()| {
                     testbed.fake.wait_until_it_accepts();
                     testbed.expect_ensured("").map(|_| ())
                 });
-            result.map_err(|why| format!("{why}\n{}", testbed.account()))
+            went.map_err(|why| format!("{why}\n{}", testbed.details()))
         },
     );
 }
@@ -126,9 +126,9 @@ fn add_cases<'a>(
 
 fn requests_without_mishap(situation: &Situation) -> Vec<String> {
     let testbed = Testbed::new(situation.setup.clone(), []);
-    let seen = testbed.run(situation.words);
+    let seen = testbed.run(situation.arguments);
     let ready = testbed.expect_ready(&seen);
-    ready.unwrap_or_else(|why| panic!("{}: {why}\n{}", situation.name, testbed.account()));
+    ready.unwrap_or_else(|why| panic!("{}: {why}\n{}", situation.name, testbed.details()));
     testbed.fake.journal()
 }
 
@@ -140,22 +140,22 @@ fn try_them(cases: &[Case]) {
         let (situation, between) = (case.situation.name, case.between);
         format!("{situation}: {}; then {between:?}", mishaps.join(", "))
     };
-    try_all("combinations of mishaps", cases, describe, befall);
+    try_all("combinations of mishaps", cases, describe, inject);
 }
 
-fn befall(case: &Case) -> Result<(), String> {
+fn inject(case: &Case) -> Result<(), String> {
     let faults = case.mishaps.iter();
     let faults = faults.map(|(request, mishap)| Fault::at_request(*request, mishap.fault.clone()));
     let testbed = Testbed::new(case.situation.setup.clone(), faults);
-    let result = two_runs(&testbed, case);
-    result.map_err(|why| format!("{why}\n{}", testbed.account()))
+    let went = two_runs(&testbed, case);
+    went.map_err(|why| format!("{why}\n{}", testbed.details()))
 }
 
 fn two_runs(testbed: &Testbed, case: &Case) -> Result<(), String> {
-    let words = case.situation.words;
+    let arguments = case.situation.arguments;
     let is_silent = case.mishaps.iter().any(|(_, mishap)| mishap.is_silence);
     let patience = mishaps::patience(is_silent);
-    let seen = testbed.run(format!("{patience} {words}").trim());
+    let seen = testbed.run(format!("{patience} {arguments}").trim());
     let has_succeeded = testbed.expect_ready_or_failure(&seen)?;
     if case.is_survived && !has_succeeded {
         return Err("one poll failed, and the run gave up".to_owned());
@@ -168,11 +168,11 @@ fn two_runs(testbed: &Testbed, case: &Case) -> Result<(), String> {
         Between::Nothing => {}
     }
     if !case.situation.sees {
-        return testbed.expect_at_most_one(words);
+        return testbed.expect_at_most_one(arguments);
     }
-    let ready = testbed.expect_ensured(words)?;
+    let ready = testbed.expect_ensured(arguments)?;
     if has_succeeded && ready.created {
-        return Err("both runs report that they created it".to_owned());
+        return Err("both runs claim to have created it".to_owned());
     }
     Ok(())
 }

@@ -31,14 +31,14 @@ pub(super) fn post_in(journal: &[String]) -> usize {
     post.expect("a clone was requested") + 1
 }
 
-/// A daemon that hangs from the first POST on, and carries out none of them before it is woken.
+/// A daemon that hangs from the first POST on and executes none of them until it is woken.
 fn every_post_is_kept() -> Fault {
     let late = json!({"status": 596, "reason": "Connection timed out"});
     serde_json::from_value(json!({"on": "POST", "late": late})).expect("a fault")
 }
 
-/// Fails with all that is known.
+/// Panics with all details.
 #[track_caller]
-fn must<T>(testbed: &Testbed, result: Result<T, String>) -> T {
-    result.unwrap_or_else(|why| panic!("{why}\n{}", testbed.account()))
+fn must<T>(testbed: &Testbed, went: Result<T, String>) -> T {
+    went.unwrap_or_else(|why| panic!("{why}\n{}", testbed.details()))
 }

@@ -1,17 +1,18 @@
-//! Clusters, and options of the command.
+//! Clusters and commands to start from.
 
 use serde_json::{Value, json};
 
 pub(super) struct Situation {
     pub(super) name: &'static str,
     pub(super) setup: Value,
-    /// The options, without names and times.
-    pub(super) words: &'static str,
-    /// Whether the token may be unable to see the outcome of its clone.
+    /// Arguments besides names and intervals.
+    pub(super) arguments: &'static str,
+    /// A token that sees no VM may be unable to find out what became of its clone.
     pub(super) sees: bool,
 }
 
-/// A cluster with a router, a template and quick clones, and with `more`.
+/// A router, a template, clones that finish quickly whether or not they are polled, and these further
+/// settings.
 pub(super) fn cluster(more: Value) -> Value {
     let mut setup = json!({
         "guests": [
@@ -27,13 +28,13 @@ pub(super) fn cluster(more: Value) -> Value {
     setup
 }
 
-/// Clones whose configuration appears late, whose name appears later, and which end later still.
+/// The configuration appears late, the name later, and the end later still.
 pub(super) fn slow_clones() -> Value {
     json!({"appears": 3, "named": 6, "done": 9})
 }
 
 pub(super) fn all() -> Vec<Situation> {
-    let veiled = json!([
+    let nameless = json!([
         {"vmid": 100, "name": "router", "status": "running", "row": "nameless"},
         {"vmid": 9000, "name": "debian-12", "template": true, "row": "nameless"},
     ]);
@@ -41,19 +42,19 @@ pub(super) fn all() -> Vec<Situation> {
         Situation {
             name: "plain",
             setup: cluster(json!({})),
-            words: "",
+            arguments: "",
             sees: true,
         },
         Situation {
-            name: "with a VMID of choice",
+            name: "with a chosen VMID",
             setup: cluster(json!({})),
-            words: "--vmid 150",
+            arguments: "--vmid 150",
             sees: true,
         },
         Situation {
             name: "slow clones",
             setup: cluster(json!({"clone_steps": slow_clones()})),
-            words: "",
+            arguments: "",
             sees: true,
         },
         Situation {
@@ -62,13 +63,13 @@ pub(super) fn all() -> Vec<Situation> {
                 "tokens": {"cloner@pve!cli": "late"},
                 "clone_steps": {"appears": 1, "named": 2, "done": 4},
             })),
-            words: "",
+            arguments: "",
             sees: true,
         },
         Situation {
             name: "rows without names",
-            setup: cluster(json!({"guests": veiled})),
-            words: "",
+            setup: cluster(json!({"guests": nameless})),
+            arguments: "",
             sees: true,
         },
         Situation {
@@ -77,7 +78,7 @@ pub(super) fn all() -> Vec<Situation> {
                 "tokens": {"cloner@pve!cli": "blind"},
                 "clone_steps": {"appears": 1, "named": 2, "done": 4},
             })),
-            words: "",
+            arguments: "",
             sees: false,
         },
     ]

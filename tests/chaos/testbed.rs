@@ -1,4 +1,4 @@
-//! A fake server, a state directory, and runs that create the VM `web-1` there.
+//! A fake server and a state directory, and runs that create the VM `web-1` there.
 
 use std::io::{self, Write};
 use std::sync::Mutex;
@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use super::report::{Failure, Ready, Said, read};
+use super::report::{Failure, Ready, Report, read};
 use crate::fake_pve::{FakePve, Fault, Setup, TOKEN};
 use crate::homelab::{Homelab, Running, Seen, StateDir};
 
@@ -18,8 +18,8 @@ pub(super) struct Testbed {
     pub(super) fake: FakePve,
     pub(super) state: StateDir,
     token: String,
-    /// The output of each run, for the report of a failed test.
-    diary: Mutex<Vec<String>>,
+    /// The output of each run, printed if the test fails.
+    outputs: Mutex<Vec<String>>,
 }
 
 impl Testbed {
@@ -32,7 +32,7 @@ impl Testbed {
             fake: FakePve::start(setup),
             state: StateDir::new(),
             token,
-            diary: Mutex::new(Vec::new()),
+            outputs: Mutex::new(Vec::new()),
         }
     }
 
@@ -41,47 +41,47 @@ impl Testbed {
         homelab.with_token_id(&self.token)
     }
 
-    pub(super) fn start(&self, options: &str) -> Running {
-        self.homelab().start(&create(TEMPLATE, options))
+    pub(super) fn start(&self, arguments: &str) -> Running {
+        self.homelab().start(&create(TEMPLATE, arguments))
     }
 
-    /// A run that dies in the write that makes its ledger longer than that.
+    /// Is killed in the write that makes its record longer than this.
     pub(super) fn run_limited(&self, bytes: u64) -> Seen {
         let seen = self.homelab().with_file_size_limit(bytes);
         let seen = seen.run(&create(TEMPLATE, ""));
-        self.remember("killed by its file size limit", &seen);
+        self.remember("killed at the file size limit", &seen);
         seen
     }
 
-    /// A run that cannot make its ledger longer than that.
-    pub(super) fn start_on_full_disk(&self, bytes: u64, options: &str) -> Running {
+    /// Cannot make its record longer than this.
+    pub(super) fn start_on_full_disk(&self, bytes: u64, arguments: &str) -> Running {
         let homelab = self.homelab().with_disk_size(bytes);
-        homelab.start(&create(TEMPLATE, options))
+        homelab.start(&create(TEMPLATE, arguments))
     }
 
-    pub(super) fn run(&self, options: &str) -> Seen {
-        self.run_from(TEMPLATE, options)
+    pub(super) fn run(&self, arguments: &str) -> Seen {
+        self.run_from(TEMPLATE, arguments)
     }
 
-    pub(super) fn run_from(&self, template: &str, options: &str) -> Seen {
-        let seen = self.homelab().run(&create(template, options));
-        self.remember(options, &seen);
+    pub(super) fn run_from(&self, template: &str, arguments: &str) -> Seen {
+        let seen = self.homelab().run(&create(template, arguments));
+        self.remember(arguments, &seen);
         seen
     }
 
-    pub(super) fn remember(&self, options: &str, seen: &Seen) {
+    pub(super) fn remember(&self, arguments: &str, seen: &Seen) {
         let entry = format!(
-            "run '{options}': exit {:?}\n{}{}",
+            "run '{arguments}': exit {:?}\n{}{}",
             seen.exit, seen.stderr, seen.stdout
         );
-        self.diary.lock().expect("no panic").push(entry);
+        self.outputs.lock().expect("no panic").push(entry);
     }
 
-    /// Expects exactly one VM of the name, and that the run reports it as ready.
+    /// Expects exactly one VM with the name, reported as ready.
     pub(super) fn expect_ready(&self, seen: &Seen) -> Result<Ready, String> {
         let ready = match read(seen)? {
-            Said::Ready(ready) => ready,
-            Said::Failed { error } => return Err(format!("failed: {error:?}")),
+            Report::Ready(ready) => ready,
+            Report::Failed { error } => return Err(format!("failed: {error:?}")),
         };
         let vms = self.fake.vms_named(NAME);
         if vms != [ready.vmid] || ready.name != NAME {
@@ -94,18 +94,19 @@ impl Testbed {
         let vm = &cluster.guests[&ready.vmid];
         if vm.lock().is_some() || !vm.config.contains_key("scsi0") {
             return Err(format!(
-                "VM {} was reported as ready and is unfinished",
+                "VM {} was reported as ready and is incomplete",
                 ready.vmid
             ));
         }
         Ok(ready)
     }
 
-    /// Expects an error and at most one VM; if there is one, the error must report that it was started.
+    /// Expects a complete error: at most one VM, and if there is one, the error says that its creation was
+    /// started.
     pub(super) fn expect_failure(&self, seen: &Seen) -> Result<Failure, String> {
         let failure = match read(seen)? {
-            Said::Ready(ready) => return Err(format!("succeeded with VM {}", ready.vmid)),
-            Said::Failed { error } => error,
+            Report::Ready(ready) => return Err(format!("succeeded with VM {}", ready.vmid)),
+            Report::Failed { error } => error,
         };
         let vms = self.fake.vms_named(NAME);
         let is_honest = match vms[..] {
@@ -114,12 +115,12 @@ impl Testbed {
             _ => false,
         };
         if !is_honest || failure.kind.is_empty() {
-            return Err(format!("there are {vms:?}; said: {failure:?}"));
+            return Err(format!("there are {vms:?}; reported: {failure:?}"));
         }
         Ok(failure)
     }
 
-    /// Expects one of both. Whether the VM is ready.
+    /// Whether it is ready; fails as the two above.
     pub(super) fn expect_ready_or_failure(&self, seen: &Seen) -> Result<bool, String> {
         if seen.exit == Some(0) {
             self.expect_ready(seen).map(|_| true)
@@ -128,10 +129,10 @@ impl Testbed {
         }
     }
 
-    /// A run with `--ensure` that may fail, but must report the truth and create no second VM.
-    pub(super) fn expect_at_most_one_so_far(&self, options: &str) -> Result<(), String> {
-        let seen = self.run(&format!("--ensure {options}"));
-        if let Said::Ready(_) = read(&seen)? {
+    /// A run with `--ensure` that may fail, but with a usable report, and creates no second VM.
+    pub(super) fn expect_at_most_one_so_far(&self, arguments: &str) -> Result<(), String> {
+        let seen = self.run(&format!("--ensure {arguments}"));
+        if let Report::Ready(_) = read(&seen)? {
             return self.expect_ready(&seen).map(|_| ());
         }
         match self.fake.vms_named(NAME)[..] {
@@ -140,12 +141,12 @@ impl Testbed {
         }
     }
 
-    /// A run with `--ensure` that may fail, but must report the VM and create no second one.
-    pub(super) fn expect_at_most_one(&self, options: &str) -> Result<(), String> {
-        let said = read(&self.run(&format!("--ensure {options}")))?;
+    /// A run with `--ensure` that may fail, but names the VM and creates no second one.
+    pub(super) fn expect_at_most_one(&self, arguments: &str) -> Result<(), String> {
+        let said = read(&self.run(&format!("--ensure {arguments}")))?;
         let named = match said {
-            Said::Ready(ready) => Some(ready.vmid),
-            Said::Failed { error } => error.vmid,
+            Report::Ready(ready) => Some(ready.vmid),
+            Report::Failed { error } => error.vmid,
         };
         self.fake.finish_all();
         match self.fake.vms_named(NAME)[..] {
@@ -155,9 +156,9 @@ impl Testbed {
         }
     }
 
-    /// A run with `--ensure` that must succeed with the only VM.
-    pub(super) fn expect_ensured(&self, options: &str) -> Result<Ready, String> {
-        let seen = self.run(&format!("--ensure {options}"));
+    /// A run with `--ensure` that succeeds with the only VM, which remains the only one.
+    pub(super) fn expect_ensured(&self, arguments: &str) -> Result<Ready, String> {
+        let seen = self.run(&format!("--ensure {arguments}"));
         let ready = self.expect_ready(&seen)?;
         self.fake.finish_all();
         match self.fake.vms_named(NAME)[..] {
@@ -166,18 +167,18 @@ impl Testbed {
         }
     }
 
-    /// The number of requested clones.
+    /// The number of clone requests.
     pub(super) fn posts(&self) -> usize {
         let journal = self.fake.journal();
         let posts = journal.iter().filter(|line| line.starts_with("POST"));
         posts.count()
     }
 
-    /// All that is known, for the report of a failed test.
-    pub(super) fn account(&self) -> String {
+    /// Everything needed to understand a failure.
+    pub(super) fn details(&self) -> String {
         format!(
-            "{}journal:\n{}ledger:\n{}",
-            self.diary.lock().expect("no panic").join(""),
+            "{}journal:\n{}record:\n{}",
+            self.outputs.lock().expect("no panic").join(""),
             without_repetitions(&self.fake.journal()),
             self.state.record(NAME),
         )
@@ -186,30 +187,30 @@ impl Testbed {
 
 fn without_repetitions(journal: &[String]) -> String {
     let runs = journal.chunk_by(|line, next| line == next);
-    let told = runs.map(|run| match run {
+    let text = runs.map(|run| match run {
         [line] => format!("  {line}\n"),
         run => format!("  {} ({} times)\n", run[0], run.len()),
     });
-    told.collect()
+    text.collect()
 }
 
-fn create(template: &str, options: &str) -> String {
+fn create(template: &str, arguments: &str) -> String {
     let mut line = format!("proxmox vm create {NAME} {template} --json");
-    // Long enough for a busy machine; a test that needs a shorter limit sets it.
-    let defaults = [
+    // Longer than anything takes, even on a busy machine; a test that needs the limit sets it.
+    let options = [
         ("--poll-interval", "0.01"),
         ("--timeout", "20"),
         ("--request-timeout", "10"),
     ];
-    for (option, seconds) in defaults {
-        if !options.split(' ').any(|word| word == option) {
+    for (option, seconds) in options {
+        if !arguments.split(' ').any(|argument| argument == option) {
             line = format!("{line} {option} {seconds}");
         }
     }
-    format!("{line} {options}").trim_end().to_owned()
+    format!("{line} {arguments}").trim_end().to_owned()
 }
 
-/// Runs spend most of their time pausing between polls.
+/// Runs spend most of their time waiting between polls.
 const WORKERS: usize = 8;
 
 /// Tries all cases, a few at a time, and reports all failures.
@@ -226,8 +227,8 @@ pub(super) fn try_all<C: Sync>(
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
                     if let Err(why) = attempt(case) {
-                        let report = format!("=== {}\n{why}", describe(case));
-                        failures.lock().expect("no panic").push(report);
+                        let text = format!("=== {}\n{why}", describe(case));
+                        failures.lock().expect("no panic").push(text);
                     }
                 }
             });

@@ -1,21 +1,21 @@
-//! One state of the progress line.
+//! One frame of the progress line.
 
 use avt::{Cursor, Terminal};
 
-/// Begins a frame: the terminal wraps no line from here on.
+/// Line wrap is off from here on …
 pub(super) const BEGIN: &str = "\x1b[?7l";
-/// Ends a frame: wrapping is on again, and the cursor is at the start of the line.
+/// … to here, where the cursor returns to the start of the line.
 pub(super) const END: &str = "\x1b[?7h\r";
 const ERASE: &str = "\r\x1b[J";
 
 pub(super) struct Frame {
-    /// The text of the line.
+    /// The text that replaces the previous line.
     pub(super) text: String,
     written: String,
 }
 
 impl Frame {
-    /// Reads a frame from its begin to its end.
+    /// The frame in `written`, from its begin to its end.
     pub(super) fn of(written: &str) -> Frame {
         let text = written
             .strip_prefix(BEGIN)
@@ -27,19 +27,20 @@ impl Frame {
         }
     }
 
-    /// Whether it is shorter than a line, because some terminals wrap a full line.
+    /// Whether it fits, even on a terminal that wraps a full line.
     pub(super) fn fits(&self, columns: u16) -> bool {
         self.text.chars().count() < usize::from(columns)
     }
 
-    /// Checks that it replaces the frame before, in one row, and leaves the cursor where the next one begins.
+    /// Expects that it replaces the previous frame, in one row, and leaves the cursor where the next one
+    /// begins.
     pub(super) fn expect_tidy(&self, columns: u16, (before, terminal): (Cursor, &Terminal)) {
         let Frame { text, written } = self;
         assert!(self.fits(columns), "wider than {columns}: {text:?}");
         assert!(!text.contains(char::is_control), "{written:?}");
         assert!(
             written.starts_with(ERASE) || *written == self.text,
-            "something is written before the last frame is erased: {written:?}"
+            "something is written before the previous frame is erased: {written:?}"
         );
         let (_, row) = before.position().expect("a cursor");
         assert_eq!(terminal.cursor().position(), Some((0, row)), "{written:?}");

@@ -25,6 +25,6 @@ fn ctrl_c_leaves_only_plain_lines(#[case] columns: u16) {
                 qmclone:9000:root@pam!cli:'";
     assert_eq!(left.screen, [CREATING, message, hint]);
     assert_eq!((left.exit, left.stdout.as_str()), (Some(130), ""));
-    // Afterwards, the terminal wraps long lines again.
+    // The terminal wraps long lines again, as before.
     assert!(left.raw.rfind("\x1b[?7h") > left.raw.rfind("\x1b[?7l"));
 }

@@ -1,4 +1,4 @@
-//! A run at a terminal, and what the terminal shows.
+//! A run at a terminal, and what it shows there.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,8 +19,7 @@ const ROWS: u16 = 12;
 /// How long a test waits for expected output before it fails.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A run whose stderr is a terminal; its stdout is a pipe, so that what the terminal shows comes
-/// from stderr alone.
+/// A run whose stderr is a terminal; its stdout is a pipe, so the terminal shows only stderr.
 pub(super) struct Session {
     child: Child,
     /// Its home must outlive it.
@@ -29,26 +28,26 @@ pub(super) struct Session {
     arriving: Receiver<Vec<u8>>,
     /// Output that is not a complete frame yet.
     pending: String,
-    /// The whole output.
+    /// All output.
     raw: String,
     terminal: Terminal,
     columns: u16,
-    /// Whether no frame can arrive any more that was written before the window became narrower.
+    /// False while frames written before the window became narrower may still arrive.
     is_settled: bool,
     frames: Vec<Frame>,
 }
 
-/// The result of a run.
-pub(super) struct Left {
+/// The outcome of a run.
+pub(super) struct Outcome {
     pub(super) exit: Option<i32>,
     pub(super) stdout: String,
-    /// The lines of the screen; lines that the terminal has wrapped are joined.
+    /// The lines of the screen as the program wrote them: a line that the terminal wrapped is one line.
     pub(super) screen: Vec<String>,
     pub(super) raw: String,
     pub(super) frames: Vec<Frame>,
 }
 
-/// The output of programs to a terminal, until none has it open any more.
+/// The output of programs to a terminal, until no program has it open.
 pub(crate) fn output_of(pty: &Pty) -> Receiver<Vec<u8>> {
     let reading = pty.as_fd().try_clone_to_owned().expect("one more handle");
     let (sender, arriving) = channel();
@@ -64,10 +63,10 @@ pub(crate) fn output_of(pty: &Pty) -> Receiver<Vec<u8>> {
 }
 
 impl Session {
-    pub(super) fn start(homelab: Homelab, columns: u16, command: &str) -> Session {
+    pub(super) fn start(homelab: Homelab, columns: u16, arguments: &str) -> Session {
         let (pty, pts) = open().expect("a terminal");
         pty.resize(Size::new(ROWS, columns)).expect("a size");
-        let (child, homelab) = homelab.start_at(pts, command);
+        let (child, homelab) = homelab.start_at(pts, arguments);
         let arriving = output_of(&pty);
         Session {
             child,
@@ -76,7 +75,7 @@ impl Session {
             arriving,
             pending: String::new(),
             raw: String::new(),
-            // Lines that a narrower window scrolls out are kept.
+            // Lines that a narrower window scrolls out are still needed.
             terminal: Terminal::with_scrollback(columns.into(), ROWS.into(), None).expect("a size"),
             columns,
             is_settled: true,
@@ -89,7 +88,7 @@ impl Session {
         self.until_one(|frame| texts.iter().all(|text| frame.text.contains(text)))
     }
 
-    /// Reads until there is such a frame.
+    /// Reads until there is a matching frame, even if several arrive together.
     pub(super) fn until_one(&mut self, is_meant: impl Fn(&Frame) -> bool) -> &Frame {
         let deadline = Instant::now() + PATIENCE;
         let mut checked = self.frames.len();
@@ -98,11 +97,11 @@ impl Session {
                 return &self.frames[checked + found];
             }
             checked = self.frames.len();
-            assert!(self.take_in(deadline), "it ended: {:?}", self.raw);
+            assert!(self.receive(deadline), "it ended: {:?}", self.raw);
         }
     }
 
-    /// Changes the width of the window.
+    /// Sets the width of the window.
     pub(super) fn resize(&mut self, columns: u16) {
         self.pty.resize(Size::new(ROWS, columns)).expect("a size");
         self.terminal.resize(columns.into(), ROWS.into());
@@ -115,9 +114,9 @@ impl Session {
     }
 
     /// Reads to the end.
-    pub(super) fn end(mut self) -> Left {
+    pub(super) fn end(mut self) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
-        while self.take_in(deadline) {}
+        while self.receive(deadline) {}
         let rest = std::mem::take(&mut self.pending);
         assert!(!rest.contains(BEGIN), "a frame has no end: {rest:?}");
         self.terminal.feed(rest.as_str());
@@ -127,13 +126,13 @@ impl Session {
         secrets::expect_none("stdout", stdout.as_bytes());
         secrets::expect_none("the terminal", self.raw.as_bytes());
         let mut screen: Vec<String> = Vec::new();
-        let mut is_folded = false;
+        let mut is_wrapped = false;
         for line in self.terminal.screen().all_lines() {
-            match screen.last_mut().filter(|_| is_folded) {
+            match screen.last_mut().filter(|_| is_wrapped) {
                 Some(last) => last.push_str(&line.text()),
                 None => screen.push(line.text()),
             }
-            is_folded = line.is_wrapped();
+            is_wrapped = line.is_wrapped();
         }
         for line in &mut screen {
             line.truncate(line.trim_end().len());
@@ -141,7 +140,7 @@ impl Session {
         while screen.last().is_some_and(String::is_empty) {
             screen.pop();
         }
-        Left {
+        Outcome {
             exit: self.child.wait().expect("a process of ours").code(),
             stdout,
             screen,
@@ -150,8 +149,8 @@ impl Session {
         }
     }
 
-    /// Reads the next output. False at the end.
-    fn take_in(&mut self, deadline: Instant) -> bool {
+    /// Reads new output; false at the end.
+    fn receive(&mut self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let bytes = match self.arriving.recv_timeout(left) {
             Ok(bytes) => bytes,
@@ -160,23 +159,23 @@ impl Session {
                 return false;
             }
         };
-        // All expected output is ASCII, so no character is cut in two.
+        // Only ASCII is expected, so no character is split.
         let text = String::from_utf8_lossy(&bytes);
         self.raw.push_str(&text);
         self.pending.push_str(&text);
         while let Some(end) = self.pending.find(END) {
             let rest = self.pending.split_off(end + END.len());
             let piece = std::mem::replace(&mut self.pending, rest);
-            self.take_in_frame(&piece);
+            self.receive_frame(&piece);
         }
         true
     }
 
-    /// Reads a frame and the lines before it.
-    fn take_in_frame(&mut self, piece: &str) {
+    /// Handles a frame and the text before it.
+    fn receive_frame(&mut self, piece: &str) {
         let begin = piece.find(BEGIN).expect("a frame has a begin");
-        let (said, written) = piece.split_at(begin);
-        self.terminal.feed(said);
+        let (before, written) = piece.split_at(begin);
+        self.terminal.feed(before);
         let place = self.terminal.cursor();
         self.terminal.feed(written);
         let frame = Frame::of(written);
@@ -189,7 +188,7 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// Ends the run of a failed test.
+    /// Ends a run that a test has given up.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

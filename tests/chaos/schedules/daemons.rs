@@ -1,4 +1,4 @@
-//! A daemon hangs, and carries out requests when nobody expects it any more.
+//! A daemon hangs, and executes requests long after their clients gave up.
 
 use serde_json::json;
 
@@ -11,17 +11,17 @@ fn hanging() -> Testbed {
     Testbed::new(setup, [every_post_is_kept()])
 }
 
-/// After a run that requested a clone and ended at its time limit.
+/// After a run that could only time out, and sent at least one clone request.
 fn after_a_timeout() -> Testbed {
     let testbed = hanging();
     let seen = testbed.run("--timeout 1.2");
     let failure = must(&testbed, testbed.expect_failure(&seen));
-    let told = (failure.vmid, failure.started.as_str());
-    assert_eq!(told, (Some(FIRST), "unknown"), "{}", testbed.account());
+    let reported = (failure.vmid, failure.started.as_str());
+    assert_eq!(reported, (Some(FIRST), "unknown"), "{}", testbed.details());
     testbed
 }
 
-/// After a run that was killed while it checked the outcome of its clone.
+/// After a run that was killed while it checked what became of its clone.
 fn after_a_kill() -> Testbed {
     let testbed = hanging();
     let running = testbed.start("");
@@ -51,9 +51,9 @@ fn it_wakes_up_between_two_runs_and_is_done() {
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
-/// Without `--ensure`, the same command resumes as well.
+/// Without `--ensure` the same command resumes the clone too.
 #[test]
-fn it_wakes_up_and_the_command_is_repeated() {
+fn it_wakes_up_and_the_same_command_is_run_again() {
     let testbed = after_a_timeout();
     testbed.fake.wake();
     let seen = testbed.run("");
@@ -78,7 +78,7 @@ fn it_wakes_up_while_the_second_run_polls() {
     }
 }
 
-/// Nothing is carried out, as if the daemon had been killed.
+/// Nothing is executed at all, as if the daemon had been killed instead.
 #[test]
 fn it_never_wakes_up_and_another_one_is_started() {
     let testbed = after_a_kill();
@@ -88,9 +88,9 @@ fn it_never_wakes_up_and_another_one_is_started() {
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
-/// Another template or VMID is requested while the first clone may still be created.
+/// Another template, or another VMID, is requested while the first clone may still start.
 #[test]
-fn another_order_is_refused_until_the_first_clone_is_finished() {
+fn another_request_is_refused_until_the_first_clone_has_finished() {
     let testbed = Testbed::new(
         cluster(json!({
             "guests": [
@@ -103,13 +103,13 @@ fn another_order_is_refused_until_the_first_clone_is_finished() {
     let seen = testbed.run("--timeout 1.2");
     must(&testbed, testbed.expect_failure(&seen));
     testbed.fake.wake();
-    for words in ["", "--ensure"] {
-        let seen = testbed.run_from("ubuntu-24.04", words);
+    for arguments in ["", "--ensure"] {
+        let seen = testbed.run_from("ubuntu-24.04", arguments);
         let failure = must(&testbed, testbed.expect_failure(&seen));
-        assert_eq!(failure.kind, "in_progress", "{}", testbed.account());
-        let seen = testbed.run(format!("--vmid 150 {words}").trim_end());
+        assert_eq!(failure.kind, "in_progress", "{}", testbed.details());
+        let seen = testbed.run(format!("--vmid 150 {arguments}").trim_end());
         let failure = must(&testbed, testbed.expect_failure(&seen));
-        assert_eq!(failure.kind, "in_progress", "{}", testbed.account());
+        assert_eq!(failure.kind, "in_progress", "{}", testbed.details());
     }
     must(&testbed, testbed.expect_ensured(""));
     let cluster = testbed.fake.cluster();

@@ -1,4 +1,4 @@
-//! Another user destroys the VM that a run created, and the command is repeated.
+//! Somebody destroys the VM that a run created, and the same command is run again.
 
 use rstest::rstest;
 use serde_json::json;
@@ -38,9 +38,9 @@ fn its_vmid_belongs_to_another_guest_now(#[case] config: serde_json::Value) {
     assert_ne!(ready.vmid, FIRST);
 }
 
-/// The run was killed before it reported the VM.
+/// The first run is killed before it could report the VM.
 #[test]
-fn it_was_never_finished() {
+fn the_run_that_created_it_was_killed() {
     let setup = cluster(json!({}));
     let hang = Fault::at_request(number_of_post(&setup), json!({"hang": "after"}));
     let testbed = Testbed::new(setup.clone(), [hang]);

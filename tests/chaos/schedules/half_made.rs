@@ -1,4 +1,4 @@
-//! A clone breaks off and leaves an unfinished VM, which only root can remove.
+//! A clone fails and leaves an incomplete VM behind, which only root can remove.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::chaos::testbed::{NAME, Testbed};
      Permission denied"
 )]
 #[case::worker_killed("unexpected status")]
-fn an_unfinished_vm_is_never_used(#[case] exit: &str) {
+fn an_incomplete_vm_is_never_taken_for_a_complete_one(#[case] exit: &str) {
     let testbed = Testbed::new(
         cluster(json!({
             "clone_exit": [exit, "OK"],
@@ -22,54 +22,59 @@ fn an_unfinished_vm_is_never_used(#[case] exit: &str) {
         })),
         [],
     );
-    for words in [
+    for arguments in [
         "--timeout 1.2",
         "--timeout 1.2 --ensure",
         "--timeout 1.2 --ensure",
     ] {
-        let seen = testbed.run(words);
+        let seen = testbed.run(arguments);
         let failure = must(&testbed, testbed.expect_failure(&seen));
         assert_eq!(
             (failure.kind.as_str(), failure.vmid),
             ("half_made", Some(FIRST)),
             "{}",
-            testbed.account()
+            testbed.details()
         );
         assert_eq!(testbed.fake.vms_named(NAME), [FIRST]);
     }
-    assert_eq!(testbed.posts(), 1, "{}", testbed.account());
+    assert_eq!(testbed.posts(), 1, "{}", testbed.details());
     // `qm unlock 101 && qm destroy 101`, by root.
     testbed.fake.cluster().remove(FIRST);
     let ready = must(&testbed, testbed.expect_ensured(""));
     assert!(ready.created);
-    assert_eq!(testbed.posts(), 2, "{}", testbed.account());
+    assert_eq!(testbed.posts(), 2, "{}", testbed.details());
 }
 
-/// After `qm unlock 101` it differs from other VMs only in the disk that it lacks.
+/// After `qm unlock 101`, only its missing disk distinguishes it from other VMs.
 #[test]
-fn an_unfinished_vm_is_recognized_by_its_disks_once_it_is_unlocked() {
+fn an_unlocked_incomplete_vm_is_recognized_by_its_disks() {
     let setup = cluster(json!({"clone_exit": ["unexpected status", "OK"]}));
     let testbed = Testbed::new(setup, []);
     let seen = testbed.run("--timeout 1.2");
     must(&testbed, testbed.expect_failure(&seen));
     {
         let mut cluster = testbed.fake.cluster();
-        let unfinished = cluster.guests.get_mut(&FIRST).expect("the unfinished VM");
-        unfinished.config.remove("lock");
-        unfinished.config.remove("scsi0");
+        let half = cluster.guests.get_mut(&FIRST).expect("the incomplete VM");
+        half.config.remove("lock");
+        half.config.remove("scsi0");
     }
     let seen = testbed.run("--ensure");
     let failure = must(&testbed, testbed.expect_failure(&seen));
-    let told = (failure.kind.as_str(), failure.vmid);
-    assert_eq!(told, ("half_made", Some(FIRST)), "{}", testbed.account());
+    let reported = (failure.kind.as_str(), failure.vmid);
+    assert_eq!(
+        reported,
+        ("half_made", Some(FIRST)),
+        "{}",
+        testbed.details()
+    );
     // As the hint says.
     fs::remove_file(format!("{}/{NAME}.jsonl", testbed.state.path())).unwrap();
     assert_eq!(found(&testbed), json!([FIRST, false]));
-    assert_eq!(testbed.posts(), 1, "{}", testbed.account());
+    assert_eq!(testbed.posts(), 1, "{}", testbed.details());
 }
 
 #[test]
-fn a_vm_of_another_user_may_have_other_disks_than_the_template() {
+fn a_vm_that_somebody_else_created_may_have_other_disks_than_the_template() {
     let setup = cluster(json!({"guests": [
         {"vmid": FIRST, "name": NAME},
         {"vmid": 9000, "name": "debian-12", "template": true},

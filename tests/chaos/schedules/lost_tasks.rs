@@ -1,5 +1,5 @@
-//! The task of an accepted clone cannot be polled to its end: its worker died, its node went down, or the
-//! server no longer knows it. Then only the VMID shows the outcome.
+//! The task of an accepted clone cannot be followed to its end: its worker died, its node went down, or it
+//! was forgotten. Then only the VMID shows the outcome.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn worker_died() -> Value {
 }
 
 /// The answer to every poll of the task's status.
-fn polls_find(mut found: Value) -> Fault {
+fn polls_return(mut found: Value) -> Fault {
     found["on"] = json!("GET /nodes/pve1/tasks/UPID");
     serde_json::from_value(found).expect("a fault")
 }
@@ -30,7 +30,7 @@ fn the_clone_continues_and_is_ours(
 ) {
     let testbed = Testbed::new(
         cluster(json!({"clone_steps": {"appears": 0, "named": done / 2, "done": done}})),
-        [polls_find(found)],
+        [polls_return(found)],
     );
     let seen = testbed.run("");
     let ready = must(&testbed, testbed.expect_ready(&seen));
@@ -38,7 +38,7 @@ fn the_clone_continues_and_is_ours(
     must(&testbed, testbed.expect_ensured(""));
 }
 
-/// The server has removed the unfinished clone.
+/// The server has removed what existed of it.
 #[rstest]
 fn nothing_is_left_and_the_same_vmid_is_requested_again(
     #[values(no_such_task(), worker_died())] found: Value,
@@ -48,7 +48,7 @@ fn nothing_is_left_and_the_same_vmid_is_requested_again(
             "clone_exit": ["clone failed: interrupted by signal", "OK"],
             "clone_steps": {"appears": 0, "named": 1, "done": 2},
         })),
-        [polls_find(found)],
+        [polls_return(found)],
     );
     let seen = testbed.run("");
     let ready = must(&testbed, testbed.expect_ready(&seen));

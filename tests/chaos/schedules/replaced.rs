@@ -10,16 +10,16 @@ use crate::fake_pve::{Cluster, Fault};
 
 const SET_UP: &str = "--set cores=4 --resize scsi0=32G --start";
 
-/// Another user acts while the request with this number hangs. Returns what the run reports.
-fn meanwhile(words: &str, request: usize, act: impl FnOnce(&mut Cluster)) -> (Testbed, Value) {
+/// Runs a command while another user acts during request number `request`; returns its JSON document too.
+fn meanwhile(arguments: &str, request: usize, act: impl FnOnce(&mut Cluster)) -> (Testbed, Value) {
     let fault = Fault::at_request(request, json!({"hang": true}));
     let testbed = Testbed::new(cluster(json!({})), [fault]);
-    let running = testbed.start(&format!("--request-timeout 0.3 {words}"));
+    let running = testbed.start(&format!("--request-timeout 0.3 {arguments}"));
     testbed.fake.wait_for_requests(request);
     drop(testbed.fake.take_journal());
     act(&mut testbed.fake.cluster());
     let seen = running.wait();
-    testbed.remember(words, &seen);
+    testbed.remember(arguments, &seen);
     let document = serde_json::from_str(&seen.stdout).expect("one document");
     (testbed, document)
 }
@@ -30,14 +30,14 @@ fn changes(testbed: &Testbed) -> Vec<String> {
     changes
 }
 
-/// Checks what the run reports about its VM.
+/// Asserts how the run reports its VM after that.
 #[track_caller]
-fn assert_said(testbed: &Testbed, said: &Value, what: &str, started: &str) {
-    let message = format!("VM {FIRST} '{NAME}' was created on node 'pve1', but {what}");
-    let error = &said["error"];
+fn assert_reported(testbed: &Testbed, report: &Value, state: &str, started: &str) {
+    let message = format!("VM {FIRST} '{NAME}' was created on node 'pve1', but {state}");
+    let error = &report["error"];
     let seen = (&error["message"], &error["started"]);
     let expected = (&json!(message), &json!(started));
-    assert_eq!(seen, expected, "{}", testbed.account());
+    assert_eq!(seen, expected, "{}", testbed.details());
 }
 
 /// The requests after the clone's POST are: its status, the configuration, PUT, the configuration, PUT
@@ -50,42 +50,42 @@ fn a_vm_of_another_user_at_the_same_vmid_is_not_changed(
     #[values("db-1", NAME)] name: &str,
 ) {
     let request = number_of_post(&cluster(json!({}))) + after_post;
-    let (testbed, said) = meanwhile(SET_UP, request, |cluster| {
+    let (testbed, report) = meanwhile(SET_UP, request, |cluster| {
         cluster.remove(FIRST);
         cluster.add_stranger(FIRST, 0, name, false, false);
     });
-    let what = format!(
+    let state = format!(
         "it was destroyed, and its VMID now belongs to VM {FIRST} '{name}' on node 'pve1', which \
          was not changed"
     );
-    assert_said(&testbed, &said, &what, "no");
-    assert_eq!(changes(&testbed), [""; 0], "{}", testbed.account());
+    assert_reported(&testbed, &report, &state, "no");
+    assert_eq!(changes(&testbed), [""; 0], "{}", testbed.details());
 }
 
-/// It still exists, so it is not reported as destroyed.
+/// It still exists, so it is not reported as gone.
 #[test]
-fn a_vm_that_was_renamed_during_the_run_is_not_changed() {
+fn a_vm_that_was_renamed_during_a_run_is_not_changed() {
     let request = number_of_post(&cluster(json!({}))) + 4;
-    let (testbed, said) = meanwhile(SET_UP, request, |cluster| {
+    let (testbed, report) = meanwhile(SET_UP, request, |cluster| {
         cluster.guests.get_mut(&FIRST).expect("the VM").config["name"] = json!("db-1");
     });
-    let what = "it was renamed to 'db-1', so nothing more was changed";
-    assert_said(&testbed, &said, what, "yes");
-    assert_eq!(changes(&testbed), [""; 0], "{}", testbed.account());
+    let state = "it was renamed to 'db-1', so nothing more was changed";
+    assert_reported(&testbed, &report, state, "yes");
+    assert_eq!(changes(&testbed), [""; 0], "{}", testbed.details());
 }
 
 #[test]
-fn a_vm_that_was_destroyed_during_the_run_is_reported_and_then_created_again() {
+fn a_vm_that_was_destroyed_during_a_run_is_reported_as_gone_and_then_created_again() {
     let request = number_of_post(&cluster(json!({}))) + 4;
-    let (testbed, said) = meanwhile(SET_UP, request, |cluster| {
+    let (testbed, report) = meanwhile(SET_UP, request, |cluster| {
         cluster.remove(FIRST);
     });
-    assert_said(&testbed, &said, "it was destroyed", "no");
+    assert_reported(&testbed, &report, "it was destroyed", "no");
     assert!(must(&testbed, testbed.expect_ensured(SET_UP)).created);
 }
 
 #[test]
-fn a_vm_that_is_migrated_during_the_run_is_found_on_its_node() {
+fn a_vm_that_moves_during_a_run_is_followed_to_its_node() {
     let nodes = json!({"nodes": ["pve1", "pve2"]});
     let request = number_of_post(&cluster(nodes.clone())) + 4;
     let fault = Fault::at_request(request, json!({"hang": true}));
@@ -102,8 +102,8 @@ fn a_vm_that_is_migrated_during_the_run_is_found_on_its_node() {
 #[rstest]
 #[case::without_ensure("", "already_exists", None)]
 #[case::with_ensure("--ensure", "", Some(150))]
-fn a_clone_that_waited_for_a_lock_is_not_repeated_once_the_name_is_taken(
-    #[case] words: &str,
+fn a_clone_that_waited_for_a_lock_is_not_requested_again_once_the_name_is_taken(
+    #[case] arguments: &str,
     #[case] kind: &str,
     #[case] found: Option<u32>,
 ) {
@@ -120,18 +120,18 @@ fn a_clone_that_waited_for_a_lock_is_not_repeated_once_the_name_is_taken(
         {"vmid": 9000, "name": "debian-12", "template": true},
     ]}));
     let testbed = Testbed::new(setup, faults);
-    let running = testbed.start(&format!("--request-timeout 0.3 {words}"));
+    let running = testbed.start(&format!("--request-timeout 0.3 {arguments}"));
     testbed.fake.wait_for_requests(post + 1);
     give_our_name(&mut testbed.fake.cluster(), 150);
     let seen = running.wait();
-    testbed.remember(words, &seen);
-    let said: Value = serde_json::from_str(&seen.stdout).expect("one document");
-    assert_eq!(said["error"]["kind"].as_str().unwrap_or_default(), kind);
+    testbed.remember(arguments, &seen);
+    let report: Value = serde_json::from_str(&seen.stdout).expect("one document");
+    assert_eq!(report["error"]["kind"].as_str().unwrap_or_default(), kind);
     assert_eq!(
-        said["vmid"].as_u64(),
+        report["vmid"].as_u64(),
         found.map(u64::from),
         "{}",
-        testbed.account()
+        testbed.details()
     );
-    assert_eq!(testbed.posts(), 1, "{}", testbed.account());
+    assert_eq!(testbed.posts(), 1, "{}", testbed.details());
 }

@@ -1,4 +1,4 @@
-//! Other users take our VMID, or the list shows a removed guest's row.
+//! Other users ("strangers") take our VMID, or leave a deleted guest's row there.
 
 use serde_json::json;
 
@@ -6,9 +6,9 @@ use super::{FIRST, cluster, every_post_is_kept, must, number_of_post};
 use crate::chaos::testbed::{NAME, Testbed};
 use crate::fake_pve::{Cluster, Fault};
 
-/// The first POST's answer is lost. When it is carried out, another user's guest has the VMID.
+/// The answer to the first POST is lost. By the time it is executed, a stranger has the VMID.
 #[test]
-fn a_stranger_takes_the_vmid_before_the_lost_request_is_carried_out() {
+fn a_stranger_takes_the_vmid_before_the_lost_request_is_executed() {
     let setup = |strangers: u32| {
         cluster(json!({
             "clone_steps": {"appears": 1, "named": 3, "done": 5},
@@ -17,7 +17,7 @@ fn a_stranger_takes_the_vmid_before_the_lost_request_is_carried_out() {
         }))
     };
     let post = number_of_post(&setup(0));
-    // More guests take the VMIDs that are requested next, each in another way.
+    // Further strangers take the VMIDs that are requested next, each in another way.
     for strangers in 1..=4 {
         let late = json!({"status": 596, "reason": "Connection timed out", "after": 1});
         let fault = Fault::at_request(post, json!({"late": late}));
@@ -29,7 +29,7 @@ fn a_stranger_takes_the_vmid_before_the_lost_request_is_carried_out() {
     }
 }
 
-/// As above, after the first run has given up.
+/// A stranger takes the VMID after the first run has given up.
 #[test]
 fn a_stranger_takes_the_vmid_between_two_runs() {
     let setup = cluster(json!({"strangers_every": 1, "strangers_at_most": 1}));
@@ -43,7 +43,7 @@ fn a_stranger_takes_the_vmid_between_two_runs() {
 }
 
 #[test]
-fn a_stranger_takes_the_vmid_of_every_second_request() {
+fn a_stranger_wins_every_other_request() {
     let testbed = Testbed::new(
         cluster(json!({
             "nodes": ["pve1", "pve2"],
@@ -59,7 +59,8 @@ fn a_stranger_takes_the_vmid_of_every_second_request() {
     assert_eq!(testbed.fake.cluster().races, [2, 2, 2, 2]);
 }
 
-/// The VMID of `--vmid` is taken in each of the four ways, without and with `--ensure`: no other one is used.
+/// The only acceptable VMID is lost in each of the four ways, first without and then with `--ensure`; no
+/// other VMID is used.
 #[test]
 fn a_stranger_takes_the_chosen_vmid() {
     let testbed = Testbed::new(
@@ -75,16 +76,16 @@ fn a_stranger_takes_the_chosen_vmid() {
             let vmid = 150 + testbed.fake.cluster().races.iter().sum::<usize>();
             let seen = testbed.run(&format!("--vmid {vmid}{ensure}"));
             let failure = must(&testbed, testbed.expect_failure(&seen));
-            assert_eq!(failure.kind, "vmid_taken", "{}", testbed.account());
+            assert_eq!(failure.kind, "vmid_taken", "{}", testbed.details());
         }
     }
     assert_eq!(testbed.fake.cluster().races, [2, 2, 2, 2]);
     assert_eq!(testbed.fake.vms_named(NAME), [0; 0]);
 }
 
-/// A row is only a hint: the VM is not ours although its row has our name.
+/// A row is only a hint: the VM is not ours although its row says so.
 #[test]
-fn a_row_of_a_removed_guest_of_our_name_is_not_our_vm() {
+fn a_row_of_a_deleted_guest_with_our_name_is_not_our_vm() {
     for template in [false, true] {
         let setup = cluster(json!({
             "guests": [
@@ -92,18 +93,18 @@ fn a_row_of_a_removed_guest_of_our_name_is_not_our_vm() {
                 {"vmid": 9000, "name": "debian-12", "template": true},
             ],
         }));
-        for words in ["", "--ensure"] {
+        for arguments in ["", "--ensure"] {
             let testbed = Testbed::new(setup.clone(), []);
-            let seen = testbed.run(words);
+            let seen = testbed.run(arguments);
             let ready = must(&testbed, testbed.expect_ready(&seen));
             assert_eq!((ready.created, ready.vmid), (true, 100));
         }
     }
 }
 
-/// The VM is ours although its row has a removed guest's name or template flag.
+/// The opposite case: the VM is ours, but its row has a deleted guest's name or its template flag.
 #[test]
-fn our_vm_has_the_row_of_a_removed_guest() {
+fn our_vm_is_found_despite_the_row_of_a_deleted_guest() {
     for template in [false, true] {
         let setup = cluster(json!({
             "dead_rows": {"101": {"name": "debian-12", "template": template}},
@@ -118,7 +119,7 @@ fn our_vm_has_the_row_of_a_removed_guest() {
     }
 }
 
-/// Another user clones to the VMID whose outcome is unknown. That clone has no name until it is copied.
+/// A stranger clones to the VMID of our lost request; its VM has no name while it copies.
 #[test]
 fn a_stranger_clones_to_the_vmid_while_we_poll() {
     let setup = cluster(json!({
@@ -128,7 +129,7 @@ fn a_stranger_clones_to_the_vmid_while_we_poll() {
     }));
     let post = number_of_post(&setup);
     for after in 1..8 {
-        // The first stranger comes with the second POST that is carried out.
+        // The first stranger comes with the second POST that is executed.
         let late = json!({"status": 596, "reason": "Connection timed out", "after": after});
         let fault = Fault::at_request(post, json!({"late": late}));
         let testbed = Testbed::new(setup.clone(), [fault]);
@@ -138,10 +139,10 @@ fn a_stranger_clones_to_the_vmid_while_we_poll() {
     }
 }
 
-/// Another user's clone has the VMID, under its own name, and fails. Then the VMID is free for the request
+/// A stranger's clone has the VMID, under its own name, and fails. Then the VMID is free for the request
 /// whose answer was lost.
 #[test]
-fn a_stranger_s_failed_clone_frees_the_vmid() {
+fn a_stranger_whose_clone_fails_gives_the_vmid_back() {
     let setup = cluster(json!({}));
     let late = json!({"late": {"status": 596, "reason": "Connection timed out"}});
     let post = number_of_post(&setup);
@@ -149,13 +150,13 @@ fn a_stranger_s_failed_clone_frees_the_vmid() {
     let running = testbed.start("");
     testbed.fake.wait_for_requests(post);
     testbed.fake.cluster().add_half_made_stranger(FIRST);
-    // Some polls later it still exists.
+    // It still exists some polls later.
     testbed.fake.wait_for_requests(post + 10);
     testbed.fake.cluster().remove(FIRST);
     testbed.fake.wake();
     let seen = running.wait();
     let ready = must(&testbed, testbed.expect_ready(&seen));
-    assert_eq!(ready.vmid, FIRST, "{}", testbed.account());
+    assert_eq!(ready.vmid, FIRST, "{}", testbed.details());
     must(&testbed, testbed.expect_ensured(""));
 }
 
@@ -168,8 +169,8 @@ pub(super) fn give_our_name(cluster: &mut Cluster, vmid: u32) {
     }
 }
 
-/// The first run is killed with its request on the way; then another user creates a VM of that name.
-/// Repeating the request would create a second one.
+/// The first run is killed during its clone request; then somebody else creates a VM with that name.
+/// Another request would create a second one.
 #[test]
 fn the_clone_is_not_requested_again_while_another_vm_has_the_name() {
     let setup = cluster(json!({"guests": [
@@ -184,12 +185,12 @@ fn the_clone_is_not_requested_again_while_another_vm_has_the_name() {
     let seen = testbed.run("--ensure");
     let ready = must(&testbed, testbed.expect_ready(&seen));
     assert_eq!((ready.vmid, ready.created), (150, false));
-    assert_eq!(testbed.posts(), posts, "{}", testbed.account());
+    assert_eq!(testbed.posts(), posts, "{}", testbed.details());
 }
 
-/// It is migrated between the read of the list and that of its configuration.
+/// It moves from one node to the other after the list was read and before its configuration is.
 #[test]
-fn a_vm_that_is_migrated_meanwhile_is_found_by_its_name() {
+fn a_vm_that_moves_during_a_run_is_found_by_its_name() {
     let setup = cluster(json!({
         "nodes": ["pve1", "pve2"],
         "guests": [
@@ -209,6 +210,6 @@ fn a_vm_that_is_migrated_meanwhile_is_found_by_its_name() {
     let seen = running.wait();
     let ready = must(&testbed, testbed.expect_ready(&seen));
     let found = (ready.vmid, ready.node.as_str(), ready.created);
-    assert_eq!(found, (FIRST, "pve1", false), "{}", testbed.account());
-    assert_eq!(testbed.posts(), 0, "{}", testbed.account());
+    assert_eq!(found, (FIRST, "pve1", false), "{}", testbed.details());
+    assert_eq!(testbed.posts(), 0, "{}", testbed.details());
 }

@@ -1,4 +1,4 @@
-//! Tokens that may clone but not see their VMs, and the answer to their clone is lost.
+//! Tokens that may clone but not see their VMs, and lose the answer to their clone request.
 
 use serde_json::{Value, json};
 
@@ -34,20 +34,19 @@ fn a_token_that_sees_its_vm_late_waits_for_it() {
     }
 }
 
-/// It cannot know whose VM that is, reports that, and uses no other VMID, however often the command is
-/// repeated.
+/// It cannot know whose VM that is, reports that, and uses no other VMID, however often it is run.
 #[test]
-fn a_token_that_never_sees_it_reports_that_and_clones_no_other() {
+fn a_token_that_never_sees_it_reports_that_and_creates_no_other() {
     for steps in steps() {
         let testbed = answer_lost("blind", &steps);
-        for words in ["", "", "--ensure", "--ensure"] {
-            let seen = testbed.run(words);
+        for arguments in ["", "", "--ensure", "--ensure"] {
+            let seen = testbed.run(arguments);
             let failure = must(&testbed, testbed.expect_failure(&seen));
             assert_eq!(
                 (failure.kind.as_str(), failure.vmid),
                 ("outcome_unknown", Some(FIRST)),
                 "{}",
-                testbed.account()
+                testbed.details()
             );
         }
         testbed.fake.finish_all();
@@ -55,14 +54,14 @@ fn a_token_that_never_sees_it_reports_that_and_clones_no_other() {
             testbed.fake.vms_named(NAME),
             [FIRST],
             "{}",
-            testbed.account()
+            testbed.details()
         );
     }
 }
 
-/// The answer is not lost, so the task is known, which is enough.
+/// No answer is lost: the task shows everything it needs.
 #[test]
-fn a_token_that_never_sees_it_succeeds_if_it_knows_the_task() {
+fn a_token_that_never_sees_it_succeeds_if_it_gets_its_answer() {
     let testbed = Testbed::new(
         cluster(json!({
             "tokens": {"cloner@pve!cli": "blind"},
@@ -75,18 +74,18 @@ fn a_token_that_never_sees_it_succeeds_if_it_knows_the_task() {
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
-/// The first run is killed while it polls its task. The next run knows the task, which is enough.
+/// The first run is killed while it polls its task: the next run knows the task, which is enough.
 #[test]
 fn a_token_that_never_sees_it_resumes_the_task_of_a_killed_run() {
     let setup = cluster(json!({
         "tokens": {"cloner@pve!cli": "blind"},
         "clone_steps": {"appears": 1, "named": 4, "done": 8},
     }));
-    let look = number_of_post(&setup) + 1;
-    let hang = Fault::at_request(look, json!({"hang": true}));
+    let poll = number_of_post(&setup) + 1;
+    let hang = Fault::at_request(poll, json!({"hang": true}));
     let testbed = Testbed::new(setup, [hang]);
     let running = testbed.start("");
-    testbed.fake.wait_for_requests(look);
+    testbed.fake.wait_for_requests(poll);
     testbed.remember("killed", &running.kill());
     let ready = must(&testbed, testbed.expect_ensured(""));
     assert_eq!((ready.vmid, ready.created), (FIRST, true));

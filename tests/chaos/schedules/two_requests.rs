@@ -1,4 +1,4 @@
-//! Two of our POSTs request the same VMID, and either may win.
+//! Two POSTs of ours compete for one VMID, and either may win.
 
 use serde_json::{Value, json};
 
@@ -8,12 +8,12 @@ use crate::fake_pve::Fault;
 
 struct Case {
     rights: &'static str,
-    /// When a worker starts, and for how long it copies.
+    /// When a worker begins, and for how long it then copies.
     appears: u32,
     copying: u32,
-    /// How the first clone that copies ends.
+    /// The exit status of the first clone that starts copying.
     first_exit: &'static str,
-    /// For how many requests the first POST is kept; without a number, until the daemon is woken.
+    /// For how many requests the first POST is kept; without a number, until the test wakes the daemon.
     kept: Option<usize>,
 }
 
@@ -45,9 +45,9 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The answer to the first request is lost, and it is carried out at about the time of the second one.
+/// The answer to the first one is lost, and it is executed around the time of the second.
 #[test]
-fn one_vm_whichever_of_two_requests_wins() {
+fn one_vm_whichever_of_our_two_requests_wins() {
     let describe = |case: &Case| {
         let Case {
             rights,
@@ -66,7 +66,7 @@ fn one_vm_whichever_of_two_requests_wins() {
         let late = json!({"status": 596, "reason": "Connection timed out", "after": late});
         let fault = Fault::at_request(number_of_post(&setup), json!({"late": late}));
         let testbed = Testbed::new(setup, [fault]);
-        race(&testbed, case.first_exit).map_err(|why| format!("{why}\n{}", testbed.account()))
+        race(&testbed, case.first_exit).map_err(|why| format!("{why}\n{}", testbed.details()))
     });
 }
 
@@ -93,7 +93,7 @@ fn race(testbed: &Testbed, first_exit: &str) -> Result<(), String> {
         }
         true
     };
-    // The other request may only be carried out once the VM exists.
+    // Only when the VM exists may the other request be executed too.
     let ready = testbed.expect_ensured("")?;
     if is_ready == ready.created || ready.vmid != FIRST {
         return Err(format!("the second run says: {ready:?}"));
@@ -101,15 +101,15 @@ fn race(testbed: &Testbed, first_exit: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Neither run gets an answer, and the requests of both are carried out at once.
+/// Neither run gets an answer, and both requests are executed at once.
 #[test]
-fn the_requests_of_two_runs_are_carried_out_together() {
+fn the_requests_of_two_runs_are_executed_together() {
     let testbed = Testbed::new(
         cluster(json!({"clone_steps": {"appears": 2, "named": 4, "done": 8}})),
         [every_post_is_kept()],
     );
-    for words in ["--timeout 1.2", "--timeout 1.2 --ensure"] {
-        let seen = testbed.run(words);
+    for arguments in ["--timeout 1.2", "--timeout 1.2 --ensure"] {
+        let seen = testbed.run(arguments);
         must(&testbed, testbed.expect_failure(&seen));
     }
     testbed.fake.wake();
