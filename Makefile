@@ -53,7 +53,7 @@ build: tools ## make target/release/homelab for this machine
 	cargo build --release --locked
 
 # Left out is what only a debugger could use, for a panic aborts and no symbols are kept: tables for
-# unwinding, a tenth of the size. Relocations are packed where the C library unpacks them, glibc since
+# unwinding, a tenth of the size; only the start files of musl need theirs. Relocations are packed where the C library unpacks them, glibc since
 # 2.36. A C compiler for musl is what the cryptography takes.
 NO_UNWINDING := target/no-unwinding.ld
 STATIC_FLAGS := -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,$(NO_UNWINDING)
@@ -61,7 +61,7 @@ PACKED := -C link-arg=-Wl,-z,pack-relative-relocs
 
 static: tools ## make target/homelab-ARCH-linux, which needs no library of the host
 	@mkdir -p target
-	@echo 'SECTIONS { /DISCARD/ : { *(.eh_frame) } } INSERT AFTER .text;' > $(NO_UNWINDING)
+	@echo 'SECTIONS { /DISCARD/ : { *(EXCLUDE_FILE(*crt*.o) .eh_frame) } } INSERT AFTER .text;' > $(NO_UNWINDING)
 	@if test -d "$$(rustc --print target-libdir --target $(MUSL))" && \
 		{ test $(HOST) = $(MUSL) || command -v $(ARCH)-linux-musl-gcc || command -v musl-gcc; } \
 		>/dev/null; then \
