@@ -1,4 +1,5 @@
-//! Options over environment over a JSON file, merged setting by setting.
+//! Merges options, environment variables and a JSON file, setting by setting. Options take precedence over
+//! the environment, and the environment over the file.
 
 mod configuration;
 mod error;
@@ -19,10 +20,11 @@ pub use self::error::Error;
 pub use self::foreign::ignored;
 
 use self::file::{find_file, layer_of_file};
+use self::foreign::replacements;
 use self::layer::{FOREIGN_NAMES, Field, Layer, OWN_NAMES};
 use self::proxy::Proxies;
 
-/// The options of the command line that say how to reach the server.
+/// The command-line options that say how to reach the server.
 #[derive(Clone, Default)]
 pub struct Flags {
     /// `--host`
@@ -39,14 +41,14 @@ pub struct Flags {
     pub request_timeout: Option<Duration>,
 }
 
-/// Looks up a variable of the environment.
+/// Looks up an environment variable.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 
-/// Longer than the 30 s after which the server answers "596 Connection timed out", so that this
-/// answer is not missed.
+/// Longer than the 30 s after which the server answers "596 Connection timed out", so that this answer
+/// arrives in time.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// How to reach the servers, from all sources together.
+/// Loads the configuration from all sources.
 pub fn load(flags: &Flags, environment: Environment) -> Result<Configuration, Error> {
     let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
     let mut settings = layer_of_flags(flags)?;
@@ -57,11 +59,12 @@ pub fn load(flags: &Flags, environment: Environment) -> Result<Configuration, Er
     }
     let request_timeout = flags.request_timeout.unwrap_or(REQUEST_TIMEOUT);
     let proxies = Proxies::of(&environment);
-    settings.into_configuration(file.map(|file| file.path), request_timeout, &proxies)
+    let (path, ignored) = (file.map(|file| file.path), replacements(&environment));
+    settings.into_configuration(path, request_timeout, &proxies, ignored)
 }
 
-/// Where runs keep records for each other: `HOMELAB_STATE_DIR`, else `homelab` in the user's state
-/// directory, else, for a user without a home, in the system's.
+/// The directory of the records that runs keep for later runs: `HOMELAB_STATE_DIR`, or else `homelab` in the
+/// user's state directory, or `/var/lib/homelab` for a user without a home directory.
 ///
 /// A relative path is refused, because it would depend on the working directory.
 pub fn state_directory(environment: Environment) -> Result<PathBuf, Error> {
@@ -99,7 +102,7 @@ fn layer_of_flags(flags: &Flags) -> Result<Layer, Error> {
     layer.consistent()
 }
 
-/// An empty variable is not set: a crontab cannot unset one in any other way.
+/// An empty variable counts as not set, because a crontab cannot unset variables.
 fn layer_of_environment(environment: Environment) -> Result<Layer, Error> {
     let mut layer = Layer::default();
     for (name, field) in OWN_NAMES.into_iter().chain(FOREIGN_NAMES) {

@@ -27,7 +27,7 @@ pub use self::http::connection::Endpoint;
 pub use self::http::error::{Behind, Delivery, Error, Unreached, is_no_quorum};
 pub use self::http::host::{Host, parse_hosts, parse_port, parse_urls};
 pub use self::http::proxy::Proxy;
-pub use self::http::{Access, Event, Met, Presented, Pve, escaped};
+pub use self::http::{Access, Contact, Event, Presented, Pve, escaped};
 pub use self::interfaces::{
     Address, Addresses, AgentError, Card, Family, Interface, Reason, Report, addresses,
 };
@@ -62,23 +62,23 @@ impl Pve {
         })
     }
 
-    /// `GET /access/permissions?path={path}`. This token's effective privileges on that path:
-    /// including inherited ones, and reduced by privilege separation.
+    /// `GET /access/permissions?path={path}`. This token's effective privileges on `path`,
+    /// including inherited ones, reduced by privilege separation.
     pub fn permissions_on(&self, path: &str) -> Result<Permissions, Error> {
         let path = format!("/access/permissions?path={}", escaped(path));
-        self.get(&path, "privileges by their paths")
+        self.get(&path, "privileges by path")
     }
 
     /// `GET /access/permissions`. This token's effective privileges on all paths that appear in the
-    /// ACL; paths on which it has none are left out.
+    /// ACL; paths on which it has none are omitted.
     pub fn permissions(&self) -> Result<Permissions, Error> {
-        self.get("/access/permissions", "privileges by their paths")
+        self.get("/access/permissions", "privileges by path")
     }
 
-    /// `GET /cluster/status`. Whether the cluster has a quorum, as the node that answers sees it. Needs
-    /// Sys.Audit on `/`.
+    /// `GET /cluster/status`. Whether the cluster has a quorum, according to the node that answers.
+    /// Needs Sys.Audit on `/`.
     pub fn cluster_status(&self) -> Result<ClusterStatus, Error> {
-        let rows: Vec<StatusRow> = self.get("/cluster/status", "the status of a cluster")?;
+        let rows: Vec<StatusRow> = self.get("/cluster/status", "a cluster status")?;
         Ok(rows.into())
     }
 
@@ -89,13 +89,13 @@ impl Pve {
     }
 
     /// `GET /nodes/{node}/storage`. The storages that the node may use. Those on which the token has
-    /// neither Datastore.Audit nor Datastore.AllocateSpace are left out.
+    /// neither Datastore.Audit nor Datastore.AllocateSpace are omitted.
     pub fn storages(&self, node: &Node) -> Result<Vec<StorageStatus>, Error> {
         let path = format!("/nodes/{}/storage", escaped(&node.0));
         self.get(&path, "a list of storages")
     }
 
-    /// `GET /pools`. Only the pools on which the token has Pool.Audit.
+    /// `GET /pools`. The pools on which the token has Pool.Audit.
     pub fn pools(&self) -> Result<Vec<Pool>, Error> {
         #[derive(Deserialize)]
         struct Row {
@@ -105,14 +105,14 @@ impl Pve {
         Ok(rows.into_iter().map(|row| row.poolid).collect())
     }
 
-    /// `GET /cluster/resources?type=vm`. Only guests on which the token has VM.Audit, and of those the
-    /// ones that `keep` accepts. Name, status and template flag come from a cache: absent for up to
-    /// 10 s after a clone and on nodes that are down; for a reused VMID those of the deleted guest.
+    /// `GET /cluster/resources?type=vm`. The guests on which the token has VM.Audit and that `keep`
+    /// accepts. Name, status and template flag come from a cache: they are absent for up to 10 s after
+    /// a clone and on nodes that are offline, and for a reused VMID they may be the deleted guest's.
     pub fn guests(&self, keep: Keep) -> Result<GuestList, Error> {
         self.list_guests("/cluster/resources?type=vm", None, keep)
     }
 
-    /// `GET /nodes/{node}/qemu`. The server reads the configurations themselves, so VMs have their
+    /// `GET /nodes/{node}/qemu`. The server reads the configurations, not a cache, so VMs have their
     /// names here even while they are being cloned.
     pub fn vms_of_node(&self, node: &Node, keep: Keep) -> Result<GuestList, Error> {
         let path = format!("/nodes/{}/qemu", escaped(&node.0));
@@ -124,16 +124,20 @@ impl Pve {
     pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
         match self.get(&of_vm(node, vmid, "config"), "a VM's configuration") {
             Err(Error::Refused {
-                status: 500, words, ..
-            }) if words.starts_with("Configuration file") && words.ends_with("does not exist") => {
+                status: 500,
+                message,
+                ..
+            }) if message.starts_with("Configuration file")
+                && message.ends_with("does not exist") =>
+            {
                 Ok(None)
             }
             other => other.map(Some),
         }
     }
 
-    /// `GET /cluster/nextid`. The lowest free VMID within the range that the administrator set. Guests
-    /// that this token cannot see count too. The VMID is not reserved.
+    /// `GET /cluster/nextid`. The lowest free VMID within the range that the administrator configured,
+    /// considering also guests that this token cannot see. The VMID is not reserved.
     pub fn next_vmid(&self) -> Result<Vmid, Error> {
         self.read("/cluster/nextid", false, |data| {
             // The server sends a string; a number is accepted too.
@@ -145,21 +149,23 @@ impl Pve {
         })
     }
 
-    /// `GET /cluster/nextid?vmid={vmid}`. Whether no guest has this VMID, whether or not this token can
-    /// see it. The server answers 400 if the VMID is taken.
+    /// `GET /cluster/nextid?vmid={vmid}`. Whether the VMID is free, considering also guests that this
+    /// token cannot see. The server answers 400 if it is taken.
     pub fn is_free(&self, vmid: Vmid) -> Result<bool, Error> {
         let path = format!("/cluster/nextid?vmid={vmid}");
         match self.read(&path, false, |_| Ok(true)) {
             Err(Error::Refused {
-                status: 400, words, ..
-            }) if words.contains("already exists") => Ok(false),
+                status: 400,
+                message,
+                ..
+            }) if message.contains("already exists") => Ok(false),
             other => other,
         }
     }
 
-    /// `POST /nodes/{node}/qemu/{template}/clone`. A full clone needs `full=1`: by default the clone of
-    /// a template is linked. The task runs on `node`, the template's. If the VMID is taken, either the
-    /// request or the task fails.
+    /// `POST /nodes/{node}/qemu/{template}/clone`. A full clone needs `full=1`: the default for a
+    /// template is a linked clone. The task runs on `node`, the template's node. If the VMID is taken,
+    /// either the request or the task fails.
     pub fn clone_vm(
         &self,
         node: &Node,
@@ -181,9 +187,9 @@ impl Pve {
         self.change(Method::POST, &path, &form, upid)
     }
 
-    /// `PUT /nodes/{node}/qemu/{vmid}/config`. Changes options synchronously; with a `digest` only if
-    /// the configuration still has it. One 400 lists all invalid options. A network card that is sent
-    /// without its hardware address gets a new one.
+    /// `PUT /nodes/{node}/qemu/{vmid}/config`. Sets options synchronously. With a `digest`, the
+    /// server refuses the change if the configuration has changed since. One 400 lists all invalid options.
+    /// A network card that is sent without its MAC address gets a new one.
     pub fn configure(
         &self,
         node: &Node,
@@ -194,9 +200,10 @@ impl Pve {
         self.change(Method::PUT, &path, options, |_| Ok(()))
     }
 
-    /// `PUT /nodes/{node}/qemu/{vmid}/resize`. The size is absolute, so the request may be repeated; with a
-    /// `digest` only if the configuration still has it. If there is no such disk, or it is larger already,
-    /// only the task fails. Before Proxmox VE 8 there is no task; the answer comes once it is done.
+    /// `PUT /nodes/{node}/qemu/{vmid}/resize`. The size is absolute, so the request may be repeated. With
+    /// a `digest`, the server refuses it if the configuration has changed since. If the disk does not exist
+    /// or is larger, the request succeeds and the task fails. Before Proxmox VE 8 there is no task: the
+    /// server answers once the disk is resized.
     pub fn resize_disk(
         &self,
         node: &Node,
@@ -214,15 +221,15 @@ impl Pve {
         })
     }
 
-    /// `POST /nodes/{node}/qemu/{vmid}/status/start`. If the VM does not exist or is running already,
-    /// only the task fails.
+    /// `POST /nodes/{node}/qemu/{vmid}/status/start`. If the VM does not exist or is already running,
+    /// the request succeeds and the task fails.
     pub fn start_vm(&self, node: &Node, vmid: Vmid) -> Result<Upid, Error> {
         let path = of_vm(node, vmid, "status/start");
         self.change(Method::POST, &path, &[], upid)
     }
 
-    /// `GET /nodes/{node}/qemu/{vmid}/status/current`. Whether the VM is running, from QEMU itself,
-    /// where lists lag.
+    /// `GET /nodes/{node}/qemu/{vmid}/status/current`. Whether the VM is running, according to QEMU;
+    /// lists lag behind.
     pub fn is_running(&self, node: &Node, vmid: Vmid) -> Result<bool, Error> {
         let path = of_vm(node, vmid, "status/current");
         let Status { status, .. } = self.get(&path, "a VM's status")?;
@@ -230,8 +237,8 @@ impl Pve {
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`. The guest's network interfaces as
-    /// its agent reports them. An error of the agent itself comes with status 200; 500 after 3 s if the
-    /// agent is not running.
+    /// its agent reports them. An error from the agent comes with status 200; if the agent is not running,
+    /// 500 after 3 s.
     pub fn interfaces(&self, node: &Node, vmid: Vmid) -> Result<Report, Error> {
         #[derive(Deserialize)]
         struct Answer {
@@ -241,13 +248,15 @@ impl Pve {
         match self.get(&path, "a guest's interfaces") {
             Ok(Answer { result }) => Ok(result),
             Err(Error::Refused {
-                status: 500, words, ..
-            }) => Ok(Report::Unavailable(words)),
+                status: 500,
+                message,
+                ..
+            }) => Ok(Report::Unavailable(message)),
             Err(error) => Err(error),
         }
     }
 
-    /// `GET /nodes/{node}/tasks/{upid}/status`. Without Sys.Audit a token sees only its own tasks.
+    /// `GET /nodes/{node}/tasks/{upid}/status`. Without Sys.Audit a token can read only its own tasks.
     pub fn task_status(&self, upid: &Upid) -> Result<TaskStatus, Error> {
         self.read(&of_task(upid, "status"), false, |data| {
             let Status { status, exitstatus } = parsed(data, "a task's status")?;
@@ -260,8 +269,8 @@ impl Pve {
         })
     }
 
-    /// `GET /nodes/{node}/tasks/{upid}/log`. The lines of the log from index `start`, the oldest first.
-    /// For an unknown task the server returns one line that says so.
+    /// `GET /nodes/{node}/tasks/{upid}/log`. The log lines from index `start`, oldest first. For an
+    /// unknown task the server returns one line that says so.
     pub fn task_log(&self, upid: &Upid, start: usize) -> Result<Vec<String>, Error> {
         #[derive(Deserialize)]
         struct Line {
@@ -272,13 +281,13 @@ impl Pve {
             start => format!("log?start={start}&limit=0"),
         };
         self.read(&of_task(upid, &lines), true, |data| {
-            let lines: Vec<Line> = parsed(data, "the lines of a log")?;
+            let lines: Vec<Line> = parsed(data, "log lines")?;
             Ok(lines.into_iter().map(|line| line.t).collect())
         })
     }
 
-    /// `GET /nodes/{node}/tasks`. The running clone tasks of a template. Without Sys.Audit a token sees
-    /// only its own tasks.
+    /// `GET /nodes/{node}/tasks`. The running clone tasks of a template. Without Sys.Audit a token
+    /// sees only its own tasks.
     pub fn running_clones_of(&self, template: Vmid, node: &Node) -> Result<Vec<Upid>, Error> {
         #[derive(Deserialize)]
         struct Task {
@@ -293,11 +302,11 @@ impl Pve {
     }
 }
 
-/// What the status of a VM and that of a task have in common.
+/// The status of a VM or of a task.
 #[derive(Deserialize)]
 struct Status {
     status: String,
-    /// Only of a task that has stopped.
+    /// Only for a task that has stopped.
     exitstatus: Option<String>,
 }
 

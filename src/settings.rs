@@ -1,4 +1,4 @@
-//! Options of a VM: `--set` and `--ssh-key`, and whether they are set already.
+//! VM options from `--set` and `--ssh-key`, and which of them a VM already has.
 
 mod check;
 pub mod cloud_init;
@@ -16,11 +16,12 @@ use std::path::{Path, PathBuf};
 
 use snafu::{OptionExt, ResultExt, ensure};
 
-use self::check::check;
+use self::check::{check, check_case};
 use self::compare::{asks_for_new_volume, is_same, to_send};
 pub use self::error::Error;
 use self::error::{
-    GivenTwiceSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu, PrivateKeySnafu, ReadSnafu,
+    GivenTwiceSnafu, NoFileNameSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu,
+    PrivateKeySnafu, ReadSnafu,
 };
 use self::options::{PASSWORD, SSH_KEYS};
 use self::public_keys::{is_private_key, public_keys};
@@ -29,7 +30,7 @@ use crate::config::small_file::SmallFile;
 use crate::pve::secret::Secret;
 use crate::pve::{VmConfig, property};
 
-/// The options to set, in the order in which they were given.
+/// The options to set, in the order of the arguments.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Settings(Vec<Setting>);
 
@@ -42,22 +43,25 @@ pub struct Setting {
     is_from_file: bool,
 }
 
-/// An option whose current value is not the wanted one.
+/// An option whose current value differs from the requested one.
 #[derive(Debug)]
 pub struct Change {
     /// Its name in Proxmox VE.
     pub key: String,
     /// The value to send.
     pub value: Secret,
-    /// How to show it: `cores=4 (was 1)`, or only the name.
+    /// The text that messages show: `cores=4 (was 1)`, or only the name.
     pub shown: String,
 }
 
 impl Settings {
-    /// The options that `--set` and `--ssh-key` ask for, with the files that they name. Sends no
-    /// request.
+    /// Parses `--set` and `--ssh-key` and reads the files that they name. Sends no request.
     pub fn gather(set: &[String], ssh_keys: &[PathBuf]) -> Result<Settings, Error> {
-        let settings: Result<Vec<Setting>, _> = set.iter().map(|it| Setting::parse(it)).collect();
+        let numbers = (1..).map(|number| (set.len() > 1).then_some(number));
+        let settings = set.iter().zip(numbers);
+        let settings: Result<Vec<Setting>, _> = settings
+            .map(|(text, number)| Setting::parse(text, number))
+            .collect();
         let mut settings = settings?;
         if !ssh_keys.is_empty() {
             settings.push(Setting {
@@ -83,7 +87,7 @@ impl Settings {
         self.0.iter().map(|setting| setting.key.as_str())
     }
 
-    /// The wanted value of an option, if it is to be set.
+    /// The requested value of an option, if it is to be set.
     pub fn value_of(&self, key: &str) -> Option<&str> {
         let setting = self.0.iter().find(|setting| setting.key == key)?;
         Some(setting.value.expose())
@@ -94,40 +98,40 @@ impl Settings {
         self.0.iter().any(|it| property::is_net(&it.key))
     }
 
-    /// The drives to set, each with its wanted value.
+    /// The drives to set, each with its requested value.
     pub fn drives(&self) -> impl Iterator<Item = (&str, &str)> {
         let drives = self.0.iter().filter(|it| property::is_drive(&it.key));
         drives.map(|drive| (drive.key.as_str(), drive.value.expose()))
     }
 
-    /// Whether the password is among the program's arguments, which every user of the machine can see.
+    /// Whether the password is a command-line argument, which all users of this machine can see.
     pub fn exposes_password(&self) -> bool {
         let mut settings = self.0.iter();
         settings.any(|it| it.key == PASSWORD && !it.is_from_file)
     }
 
-    /// The options whose current value is not the wanted one. A value that cannot be read counts as
-    /// wanted if its option is in `known`, the ones that are known to have been set. In a VM that is not
-    /// `new`, other users may have added tags, which are kept.
+    /// The options whose current value differs from the requested one. A value that cannot be read counts
+    /// as equal if its option is in `known`: the options that are known to have been set. Unless the VM is
+    /// `new`, its other tags are kept, because users may have added them.
     pub fn changes(&self, current: &VmConfig, known: &BTreeSet<String>, new: bool) -> Vec<Change> {
         let changes = self.0.iter().filter_map(|setting| {
-            let (key, wanted) = (setting.key.as_str(), setting.value.expose());
+            let (key, requested) = (setting.key.as_str(), setting.value.expose());
             let value = current.option(key);
-            let wanted = match value {
-                Some(value) if key == TAGS && !new => &with_tags_of(wanted, value),
-                _ => wanted,
+            let requested = match value {
+                Some(value) if key == TAGS && !new => &with_tags_of(requested, value),
+                _ => requested,
             };
             let is_set = match value {
                 Some(value) if is_hidden(value) => known.contains(key),
-                Some(value) => is_same(key, wanted, value),
+                Some(value) => is_same(key, requested, value),
                 None => false,
             };
-            (!is_set).then(|| setting.change(wanted, value))
+            (!is_set).then(|| setting.change(requested, value))
         });
         changes.collect()
     }
 
-    /// The options that cannot be read back after they were set, with their wanted values: the password,
+    /// The options that cannot be read back after they were set, with their requested values: the password,
     /// and those that the current configuration hides.
     pub fn unreadable<'s>(
         &'s self,
@@ -137,22 +141,26 @@ impl Settings {
         settings.filter(|(key, _)| *key == PASSWORD || current.option(key).is_some_and(is_hidden))
     }
 
-    /// A text of the server without the values that may be secrets.
-    pub fn masked_in(&self, words: String) -> String {
+    /// A text from the server with all values that may be secret masked.
+    pub fn masked_in(&self, text: String) -> String {
         let secrets = self.0.iter().filter(|setting| !setting.is_shown());
-        secrets.fold(words, |words, secret| secret.value.masked_in(words))
+        secrets.fold(text, |text, secret| secret.value.masked_in(text))
     }
 }
 
 impl Setting {
-    fn parse(words: &str) -> Result<Setting, Error> {
-        // A text without `=` may be a secret whose key was forgotten.
-        let (key, given) = words.split_once('=').context(NotAnAssignmentSnafu)?;
-        ensure!(is_key(key), NotAnAssignmentSnafu);
-        if let Some(instead) = what_to_take_instead(key) {
+    /// `number` is the argument's position if there are several. Errors do not contain an argument without
+    /// `=`: it may be a secret whose key was forgotten.
+    fn parse(argument: &str, number: Option<usize>) -> Result<Setting, Error> {
+        let assignment = argument.split_once('=');
+        let (key, given) = assignment.context(NotAnAssignmentSnafu { number })?;
+        check_case(key)?;
+        ensure!(is_key(key), NotAnAssignmentSnafu { number });
+        if let Some(instead) = alternative_to(key) {
             return NotForSetSnafu { key, instead }.fail();
         }
         let (text, is_from_file) = match given.strip_prefix('@') {
+            Some("") => return NoFileNameSnafu { key }.fail(),
             Some(path) => (value_in_file(key, Path::new(path))?, true),
             None => (given.to_owned(), false),
         };
@@ -160,7 +168,7 @@ impl Setting {
             SSH_KEYS => public_keys::in_text(&text, "--set sshkeys")?,
             _ => text,
         };
-        // The server would remove the option.
+        // The server would remove an option with an empty value.
         ensure!(!text.trim().is_empty(), NoValueSnafu { key });
         let origin = format!("--set {key}");
         ensure!(!is_private_key(&text), PrivateKeySnafu { origin });
@@ -182,7 +190,7 @@ impl Setting {
         let is_short = |text: &str| text.chars().count() <= 60 && !text.contains('\n');
         let shown = match current {
             _ if !self.is_shown() || !is_short(value) => key.clone(),
-            // A free text may have come from a file in an earlier run, and be a secret.
+            // A free text may be a secret that an earlier run read from a file.
             Some(current) if is_short(current) && !is_free_text(key) => {
                 format!("{key}={value} (was {current})")
             }
@@ -196,7 +204,7 @@ impl Setting {
     }
 }
 
-/// The contents of a file without the line break at its end, which editors add.
+/// The contents of a file without the final line break, which editors add.
 fn value_in_file(key: &str, path: &Path) -> Result<String, Error> {
     let what = format!("--set {key}");
     let file = SmallFile::read(path).context(ReadSnafu { what, path })?;
@@ -207,12 +215,12 @@ fn value_in_file(key: &str, path: &Path) -> Result<String, Error> {
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
-/// Whether the server answered asterisks instead of the value.
+/// Whether the server returned asterisks instead of the value.
 fn is_hidden(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte == b'*')
 }
 
-/// Whether any text is a value of this option.
+/// Whether the option accepts any text.
 fn is_free_text(key: &str) -> bool {
     matches!(
         key,
@@ -225,26 +233,34 @@ fn is_key(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(is_fine)
 }
 
-/// What to use instead, for parameters of the request that are not options of a VM, and for options
-/// that are set in another way.
-fn what_to_take_instead(key: &str) -> Option<&'static str> {
+/// What to use instead of a request parameter that is not a VM option, or of an option that is set in another
+/// way.
+fn alternative_to(key: &str) -> Option<&'static str> {
     Some(match key {
         "name" => "the VM's name is the first argument",
         "vmid" => "use --vmid",
         "node" => "use --node",
-        "template" => "to make a template of a VM, on its node: qm template VMID",
-        "lock" | "digest" | "skiplock" | "force" | "background_delay" => {
-            "this is not an option of a VM"
-        }
+        "template" => "to convert a VM into a template, on its node: qm template VMID",
+        "lock" | "digest" | "skiplock" | "force" | "background_delay" => "this is not a VM option",
         "delete" | "revert" => "to remove an option, on the VM's node: qm set VMID --delete OPTION",
         "meta" | "vmgenid" | "vmstate" | "parent" | "snaptime" | "runningmachine" => {
             "only the server sets this"
         }
-        // It would read back as ide2.
+        // The server stores it as ide2.
         "cdrom" => "use ide2, with media=cdrom",
-        _ if property::is_numbered(key, &["unused"]) => "this is a disk that was detached",
+        _ if property::is_numbered(key, &["unused"]) => "this is a detached disk",
         _ => return None,
     })
+}
+
+/// Whether Proxmox VE 9 has a VM option of that name.
+pub fn is_option(name: &str) -> bool {
+    options::kind_of(name).is_some()
+}
+
+/// The names of all VM options; of a numbered one only the first: `net0`.
+pub fn option_names() -> impl Iterator<Item = String> {
+    options::names()
 }
 
 #[cfg(test)]

@@ -4,18 +4,24 @@ mod shell;
 mod terminal;
 
 use rstest::rstest;
+use serde_json::json;
 
+use crate::fake_pve::{FakePve, Setup};
 use crate::homelab::{Homelab, Seen};
 use shell::{Shell, User};
 
+fn fake(setup: serde_json::Value) -> FakePve {
+    FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
+}
+
 /// What stands behind `homelab`, and all that can stand in place of its last word.
 #[rstest]
-#[case::topics("", "completions proxmox")]
+#[case::first_words("", "completions help proxmox version")]
 #[case::half_a_topic("pro", "proxmox")]
 #[case::nouns("proxmox ", "check task template vm")]
 #[case::verbs("proxmox vm ", "create list")]
 #[case::no_arguments("proxmox template list ", "")]
-#[case::no_files_for_arguments("proxmox check ", "")]
+#[case::no_server("proxmox check ", "")]
 #[case::unknown_beginning("proxmox x", "")]
 #[case::behind_a_call_for_help("proxmox help vm ", "create list")]
 #[case::options_of_the_root("--", "--help --version")]
@@ -57,6 +63,10 @@ use shell::{Shell, User};
 #[case::files_for_output("completions bash > c", "ca.pem config.json")]
 #[case::no_files_behind_two_dashes("proxmox check -- --config=", "")]
 #[case::choices("completions ", "bash fish zsh")]
+#[case::help_topics("help tru", "trust")]
+#[case::settings("proxmox vm create a b --set cpul", "cpulimit=")]
+#[case::settings_behind_equals("proxmox vm create a b --set=cpul", "cpulimit=")]
+#[case::addresses("proxmox vm list --ip-from ", "ipv4 ipv6 net0 net1")]
 #[case::half_a_choice("completions z", "zsh")]
 #[case::choices_behind_two_dashes("completions -- ", "bash fish zsh")]
 #[case::only_one_choice("completions bash ", "")]
@@ -71,6 +81,62 @@ fn the_shells_offer(
         let offered = user.candidates(&format!("homelab {line}"));
         assert_eq!(offered, words.collect::<Vec<_>>());
     }
+}
+
+/// What the server in the environment knows, and the requests that it takes to know it.
+#[rstest]
+#[case::template("proxmox vm create web-1 deb", "debian-12", &["GET /cluster/resources?type=vm"])]
+#[case::template_to_check("proxmox check ", "debian-12 ubuntu", &["GET /cluster/resources?type=vm"])]
+#[case::storage(
+    "proxmox vm create a b --storage local",
+    "local",
+    &["GET /nodes", "GET /nodes/pve1/storage"]
+)]
+#[case::pool("proxmox vm create a b --pool=", "clients", &["GET /pools"])]
+#[case::node("proxmox vm create a b --node ", "pve1 pve2", &["GET /nodes"])]
+#[case::another_host("proxmox --host 127.0.0.1:1 check ", "", &[])]
+fn the_shells_offer_names_of_the_server(
+    #[case] line: &str,
+    #[case] expected: &str,
+    #[case] requests: &[&str],
+    #[values(Shell::Bash, Shell::Zsh, Shell::Fish)] shell: Shell,
+) {
+    let fake = fake(json!({
+        "nodes": ["pve1", "pve2"],
+        "guests": [
+            {"vmid": 9000, "name": "debian-12", "template": true},
+            {"vmid": 9001, "name": "ubuntu", "template": true, "node": "pve2"},
+            {"vmid": 100, "name": "db-1"}
+        ]
+    }));
+    if let Some(user) = User::of(shell) {
+        let offered = user.at(&fake.url()).candidates(&format!("homelab {line}"));
+        assert_eq!(offered.join(" "), expected);
+        assert_eq!(fake.journal(), requests);
+    }
+}
+
+/// Neither an answer that never comes nor one that is a refusal is seen at the prompt.
+#[rstest]
+#[case::silence(json!({"on": "GET", "hang": true}))]
+#[case::refusal(json!({"on": "GET", "answer": {"status": 401, "reason": "No ticket"}}))]
+fn a_server_that_gives_no_names_is_no_error_at_the_prompt(#[case] fault: serde_json::Value) {
+    let fake = fake(json!({"faults": [fault]}));
+    let seen = Homelab::at(&fake).run_arguments(&["__complete", "fish", "proxmox", "check", ""]);
+    let expected = Seen {
+        exit: Some(0),
+        stdout: String::new(),
+        stderr: String::new(),
+    };
+    assert_eq!(seen, expected);
+}
+
+#[rstest]
+#[case::bash(Shell::Bash)]
+#[case::zsh(Shell::Zsh)]
+#[case::fish(Shell::Fish)]
+fn a_script_is_a_stub_of_at_most_15_lines(#[case] shell: Shell) {
+    assert!(shell.script().lines().count() <= 15);
 }
 
 #[rstest]
@@ -103,10 +169,10 @@ fn half_the_keys_are_enough_at_a_terminal(#[case] shell: Shell) {
 #[rstest]
 fn commands_are_described(#[values(Shell::Zsh, Shell::Fish)] shell: Shell) {
     let expected = [
-        ("check", "Look at everything that a run depends on"),
-        ("task", "Tasks of a server"),
-        ("template", "Templates of virtual machines"),
-        ("vm", "Virtual machines"),
+        ("check", "Check everything that creating a VM depends on"),
+        ("task", "Wait for a task of the server"),
+        ("template", "List templates"),
+        ("vm", "List and create virtual machines"),
     ];
     let expected = expected.map(|(name, description)| (name.to_owned(), description.to_owned()));
     if let Some(user) = User::of(shell) {

@@ -1,4 +1,4 @@
-//! Many runs at once, on a cluster where everybody is in everybody's way.
+//! Many runs at once, on a cluster with races for VMIDs and locks.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use crate::homelab::{Homelab, Running, StateDir};
 
 const RUNS: usize = 32;
 
-fn nasty() -> FakePve {
+fn contended() -> FakePve {
     let setup = json!({
         "nodes": ["pve1", "pve2"],
         "guests": [
             {"vmid": 100, "name": "router", "node": "pve2"},
             {"vmid": 9000, "name": "debian-12", "template": true},
         ],
-        // Each of the runs looks once or twice before a worker begins.
+        // Each run polls once or twice before its clone's worker starts.
         "clone_steps": {"appears": 40, "named": 120, "done": 200},
         "copying_at_once": 12,
         "strangers_every": 12,
@@ -26,8 +26,8 @@ fn nasty() -> FakePve {
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
 }
 
-fn create(name: &str, words: &str) -> String {
-    format!("proxmox vm create {name} debian-12 --json --poll-interval 0.02 --timeout 40{words}")
+fn create(name: &str, options: &str) -> String {
+    format!("proxmox vm create {name} debian-12 --json --poll-interval 0.02 --timeout 40{options}")
 }
 
 fn ready(running: Running) -> Ready {
@@ -39,8 +39,8 @@ fn ready(running: Running) -> Ready {
 }
 
 #[test]
-fn a_crowd_gets_a_vm_each() {
-    let fake = nasty();
+fn each_of_many_runs_gets_a_vm() {
+    let fake = contended();
     let state = StateDir::new();
     let names: Vec<String> = (1..=RUNS).map(|number| format!("web-{number}")).collect();
     let start = |name: &String| Homelab::at(&fake).in_state(&state).start(&create(name, ""));
@@ -63,8 +63,8 @@ fn a_crowd_gets_a_vm_each() {
     assert!(races.iter().all(|times| *times > 0), "{races:?}");
 }
 
-/// The clones of this name that were asked for, without those that failed because somebody held
-/// a lock for a moment.
+/// The number of clones of this name that were requested, without those that failed because of a temporary
+/// lock.
 fn requests_that_count(fake: &FakePve, name: &str) -> usize {
     let parameter = format!("name={name}&");
     let journal = fake.journal();
@@ -78,11 +78,11 @@ fn requests_that_count(fake: &FakePve, name: &str) -> usize {
 }
 
 #[test]
-fn a_crowd_that_wants_the_same_vm_gets_one() {
-    let fake = nasty();
+fn many_runs_for_the_same_vm_create_one() {
+    let fake = contended();
     let state = StateDir::new();
-    let words = create("web-1", " --ensure");
-    let start = |_| Homelab::at(&fake).in_state(&state).start(&words);
+    let command = create("web-1", " --ensure");
+    let start = |_| Homelab::at(&fake).in_state(&state).start(&command);
     let running: Vec<Running> = (0..16).map(start).collect();
     let ready: Vec<Ready> = running.into_iter().map(ready).collect();
 

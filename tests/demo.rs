@@ -3,7 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a demo that panics has failed"
+    reason = "a demo that cannot continue has failed"
 )]
 #![allow(dead_code, reason = "the example and the tests use different parts")]
 
@@ -68,31 +68,31 @@ fn main() -> io::Result<()> {
     }
     let mut out = io::stdout();
     if out.is_terminal() && io::stderr().is_terminal() {
-        return show(&program, &mut out, Audience::Terminal);
+        return show(&program, &mut out, Output::Terminal);
     }
-    show(&program, &mut out, Audience::Readers)
+    show(&program, &mut out, Output::Pipe)
 }
 
 /// Where the output goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Audience {
-    /// It is stored, and read later.
-    Readers,
-    /// The program writes to the terminal itself.
+pub(crate) enum Output {
+    /// To a file or a pipe.
+    Pipe,
+    /// To a terminal, with the progress line.
     Terminal,
 }
 
-/// Runs the commands and prints each with what it prints.
-pub(crate) fn show(program: &Path, out: &mut dyn Write, audience: Audience) -> io::Result<()> {
+/// Runs the commands, and prints each with its output.
+pub(crate) fn show(program: &Path, out: &mut dyn Write, output: Output) -> io::Result<()> {
     let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
     let state = State::beside(program);
     let settings = settings(&fake, &state);
     for command in COMMANDS.into_iter().chain([TO_AN_ADDRESS]) {
         writeln!(out, "$ {command}")?;
         out.flush()?;
-        match audience {
-            Audience::Readers => run(program, command, &settings, out)?,
-            Audience::Terminal => {
+        match output {
+            Output::Pipe => run(program, command, &settings, out)?,
+            Output::Terminal => {
                 if command == TO_AN_ADDRESS {
                     slow_down(&fake, POLLS_WHEN_SHOWN);
                 }
@@ -106,9 +106,9 @@ pub(crate) fn show(program: &Path, out: &mut dyn Write, audience: Audience) -> i
 fn slow_down(fake: &FakePve, polls: u32) {
     let setup = &mut fake.cluster().setup;
     setup.clone_steps = None;
-    setup.clone_looks = polls;
-    setup.task_looks = 1;
-    setup.agent.looks = 1;
+    setup.clone_polls = polls;
+    setup.task_polls = 1;
+    setup.agent.polls = 1;
 }
 
 /// A temporary folder with the key and the records of the runs, instead of the user's home.
@@ -127,7 +127,7 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        let _already_removed = std::fs::remove_dir_all(&self.0);
+        let _may_not_exist = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -135,19 +135,19 @@ const STATE_DIR: &str = "HOMELAB_STATE_DIR";
 
 type Settings = [(&'static str, String); 5];
 
-/// stdout and stderr through one pipe, so that their lines keep their order.
+/// Sends stdout and stderr through one pipe, so that their lines keep their order.
 fn run(program: &Path, command: &str, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
     let (mut shown, pipe) = io::pipe()?;
     let mut process = prepared(program, command, settings);
     process.stdout(pipe.try_clone()?).stderr(pipe);
     let mut child = process.spawn()?;
-    // The command holds the pipe's writing ends: reading would never end.
+    // It holds the writing ends, which would keep the pipe open.
     drop(process);
     io::copy(&mut shown, out)?;
     expect_success(command, child.wait()?)
 }
 
-/// With the progress line, which needs a terminal.
+/// Runs it with the progress line, which needs a terminal.
 fn run_at_terminal(program: &Path, command: &str, settings: &Settings) -> io::Result<()> {
     let mut process = prepared(program, command, settings);
     let term = std::env::var_os("TERM").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Several hosts: who is asked, and what is said when none can be.
+//! Several hosts: which one is used, and the error if none can be.
 
 use std::net::Ipv4Addr;
 
@@ -22,7 +22,7 @@ fn fake() -> FakePve {
     FakePve::start(setup(&json!({})))
 }
 
-/// A port that nobody listens on, as long as the tests run.
+/// A port that nobody listens on while the tests run.
 fn dead() -> String {
     let port = Port::on(Ipv4Addr::LOCALHOST);
     let url = format!("http://{}", port.address());
@@ -35,12 +35,10 @@ fn at(hosts: &[&str]) -> Homelab {
     homelab.env("PROXMOX_HOST", &hosts.join(","))
 }
 
-/// A dead one is told of, once in a run.
+/// The note about a host that cannot be reached, printed once in a run.
 fn passed_over(url: &str) -> String {
     let host = url.trim_start_matches("http://");
-    format!(
-        "cannot reach {host}: Connection refused (os error 111); another host is asked instead\n"
-    )
+    format!("cannot reach {host}: Connection refused (os error 111); trying another host\n")
 }
 
 fn listed() -> Seen {
@@ -52,7 +50,7 @@ fn listed() -> Seen {
 }
 
 #[test]
-fn the_first_one_that_can_be_reached_is_asked() {
+fn the_first_host_that_can_be_reached_is_used() {
     let (first, second, third) = (dead(), fake(), fake());
     let seen = at(&[&first, &second.url(), &third.url()]).run(LIST);
     let stderr = passed_over(&first);
@@ -61,7 +59,7 @@ fn the_first_one_that_can_be_reached_is_asked() {
 }
 
 #[test]
-fn who_has_answered_is_asked_first_for_the_rest_of_the_run() {
+fn the_host_that_answered_is_tried_first_for_the_rest_of_the_run() {
     let (first, second, third) = (dead(), fake(), fake());
     let homelab = at(&[&first, &second.url(), &third.url()]);
     let seen = homelab.run(&format!("{CREATE} --verbose"));
@@ -75,7 +73,7 @@ fn who_has_answered_is_asked_first_for_the_rest_of_the_run() {
 }
 
 #[test]
-fn a_quiet_run_does_not_say_who_is_down() {
+fn a_quiet_run_does_not_report_unreachable_hosts() {
     let (first, second) = (dead(), fake());
     let seen = at(&[&first, &second.url()]).run(&format!("{CREATE} --quiet"));
     let seen = (seen.exit, seen.stdout.as_str(), seen.stderr.as_str());
@@ -84,7 +82,7 @@ fn a_quiet_run_does_not_say_who_is_down() {
 
 #[test]
 fn a_clone_that_was_never_sent_goes_to_the_next_host() {
-    // It answers twice, and before the clone its port refuses.
+    // Answers twice, and refuses the connection for the clone.
     let one = json!({"faults": [{"request": 3, "refuse_ms": 60_000}]});
     let one = FakePve::start(setup(&one));
     let two = fake();
@@ -97,14 +95,14 @@ fn a_clone_that_was_never_sent_goes_to_the_next_host() {
 }
 
 #[test]
-fn a_clone_that_the_proxy_could_not_hand_on_goes_to_the_next_host() {
+fn a_clone_that_pveproxy_could_not_forward_goes_to_the_next_host() {
     let refusal = json!({"status": 595, "reason": "No route to host"});
     let one = json!({"faults": [{"on": "POST", "answer": refusal}]});
     let (one, two) = (FakePve::start(setup(&one)), fake());
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     let stderr = format!(
-        "Creating VM 'web-1' from template 'debian-12'...\n127.0.0.1:{} says 595 No route to host; \
-         another host is asked instead\n",
+        "Creating VM 'web-1' from template 'debian-12'...\n127.0.0.1:{} answered 595 No route to host; \
+         trying another host\n",
         one.port()
     );
     let stdout = "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned();
@@ -116,12 +114,12 @@ fn a_clone_that_the_proxy_could_not_hand_on_goes_to_the_next_host() {
     assert_eq!(seen, expected);
 }
 
-/// The clone was carried out, its answer got lost, and then the host is gone. The other node belongs
-/// to the same cluster, so whoever asks it again for another VMID has two VMs.
+/// The clone may have been carried out before its answer was lost and the host went down. The other node
+/// belongs to the same cluster, so requesting another clone there could create a second VM.
 #[rstest]
 #[case::carried_out("lost")]
 #[case::not_carried_out("before")]
-fn a_clone_whose_answer_is_lost_is_seen_to_its_end_through_the_next_host(#[case] closing: &str) {
+fn a_clone_whose_answer_is_lost_is_completed_through_the_next_host(#[case] closing: &str) {
     let faults = json!({"faults": [
         {"on": "POST", "close": closing},
         {"request": 4, "refuse_ms": 60_000},
@@ -142,9 +140,9 @@ fn a_clone_whose_answer_is_lost_is_seen_to_its_end_through_the_next_host(#[case]
     assert_eq!(cluster.guests.len(), 2);
 }
 
-/// So it is the other host that is asked next, and not the one that hangs.
+/// The next request goes to the other host, not to the one that hangs.
 #[test]
-fn a_host_that_does_not_answer_is_not_asked_first_again() {
+fn a_host_that_does_not_answer_is_not_tried_first_again() {
     let one = FakePve::start(setup(&json!({"faults": [{"on": "POST", "close": "lost"}]})));
     let two = FakePve::start_beside(&one, &[]);
     at(&[&one.url(), &two.url()]).run(CREATE);
@@ -153,11 +151,11 @@ fn a_host_that_does_not_answer_is_not_asked_first_again() {
 }
 
 #[test]
-fn what_only_reads_is_asked_of_the_next_host_when_no_answer_comes() {
+fn a_read_without_an_answer_goes_to_the_next_host() {
     let one = json!({"faults": [{"on": "GET", "close": "lost"}]});
     let (one, two) = (FakePve::start(setup(&one)), fake());
     let stderr = format!(
-        "no answer from 127.0.0.1:{}: the connection was cut; another host is asked instead\n",
+        "no answer from 127.0.0.1:{}: the connection was cut; trying another host\n",
         one.port()
     );
     let seen = at(&[&one.url(), &two.url()]).run(LIST);
@@ -165,7 +163,7 @@ fn what_only_reads_is_asked_of_the_next_host_when_no_answer_comes() {
 }
 
 #[test]
-fn a_no_is_an_answer() {
+fn a_refusal_is_not_repeated_on_another_host() {
     let one = json!({"faults": [{"on": "GET", "answer": {
         "status": 500, "reason": "x", "body": "{\"data\":null,\"message\":\"not today\\n\"}"
     }}]});
@@ -178,7 +176,7 @@ fn a_no_is_an_answer() {
 }
 
 #[test]
-fn with_all_of_them_dead_each_is_named_with_its_reason() {
+fn if_no_host_can_be_reached_each_is_named_with_its_reason() {
     let (one, two) = (dead(), dead());
     let hang = json!({"faults": [{"on": "GET", "hang": true}]});
     let three = FakePve::start(setup(&hang));
@@ -203,7 +201,7 @@ fn with_all_of_them_dead_each_is_named_with_its_reason() {
 }
 
 #[test]
-fn scripts_are_told_that_none_can_be_reached() {
+fn in_json_the_kind_is_unreachable_if_no_host_can_be_reached() {
     let seen = at(&[&dead(), &dead()]).run(&format!("{CREATE} --json"));
     let kind = r#"{"error":{"kind":"unreachable","#;
     assert_eq!(
@@ -234,7 +232,7 @@ fn each_host_has_its_pin_or_all_have_one_authority(#[case] by_pins: bool) {
     assert_eq!((one.journal().len(), two.journal().len()), (1, 0));
 }
 
-/// That a node is down is what the others are there for; that somebody may sit in its place is not.
+/// Several hosts are given because one may be down; that one is not trusted may be an attack.
 #[test]
 fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
     let (one, two) = (
@@ -245,13 +243,13 @@ fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
     let homelab = at(&[&one.url(), &two.url()]).env("PROXMOX_FINGERPRINT", &pins.join(","));
     let seen = homelab.run(LIST);
     let warning = format!(
-        "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; the \
-         fingerprint it presents is {}; another host is asked instead; the node may have got a new \
-         certificate: compare that fingerprint with the one that 'pvenode cert info' shows on the \
-         node for pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it \
-         is the same: give it this host's place in PROXMOX_FINGERPRINT, which takes one for each \
-         host, in their order: {} (or --fingerprint, or \"fingerprint\" in the file: where the pin \
-         stands now); if it is not, another machine is answering in its place\n",
+        "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; the fingerprint it \
+         presents is {}; trying another host; the node may have a new certificate: compare that fingerprint \
+         with the one that 'pvenode cert info' on the node shows for pveproxy-ssl.pem, or for pve-ssl.pem \
+         if there is no such file (not for pve-root-ca.pem); if they match: put it in this host's position \
+         in PROXMOX_FINGERPRINT, which takes one fingerprint per host, in the same order: {} (or \
+         --fingerprint, or \"fingerprint\" in the file: where the pin is set now); if they differ, another \
+         machine is answering in its place\n",
         one.port(),
         two.fingerprint(),
         one.fingerprint(),
@@ -268,7 +266,7 @@ fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
 }
 
 #[test]
-fn with_none_of_them_trusted_it_is_said_what_to_do() {
+fn if_no_host_is_trusted_the_hint_says_what_to_do() {
     let (one, two) = (
         FakePve::start_tls(setup(&json!({}))),
         FakePve::start_tls(setup(&json!({}))),
@@ -296,16 +294,16 @@ fn without_quorum() -> FakePve {
 
 fn has_no_quorum(fake: &FakePve) -> String {
     format!(
-        "127.0.0.1:{} has no quorum: cluster not ready - no quorum?; another host is asked instead\n",
+        "127.0.0.1:{} has no quorum: cluster not ready - no quorum?; trying another host\n",
         fake.port()
     )
 }
 
 const CREATING: &str = "Creating VM 'web-1' from template 'debian-12'...\n";
 
-/// What a node without quorum says about guests may be old.
+/// A node without quorum may have outdated information about guests.
 #[test]
-fn a_clone_refused_without_quorum_is_decided_anew_through_the_next_host() {
+fn a_clone_refused_without_quorum_is_decided_again_through_the_next_host() {
     let (one, two) = (without_quorum(), fake());
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     let expected = Seen {
@@ -336,7 +334,7 @@ fn a_vm_that_only_the_host_with_quorum_knows_is_not_created_again() {
 }
 
 #[test]
-fn with_no_quorum_anywhere_each_host_that_was_asked_is_named() {
+fn if_no_host_has_quorum_each_host_that_was_tried_is_named() {
     let (one, two) = (without_quorum(), without_quorum());
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     let stderr = format!(
@@ -358,9 +356,9 @@ fn with_no_quorum_anywhere_each_host_that_was_asked_is_named() {
     assert_eq!((posts(&one), posts(&two)), (1, 1));
 }
 
-/// It is not asked over and over again while the other host is down.
+/// It is not tried repeatedly while the other host is down.
 #[test]
-fn a_host_without_quorum_is_asked_for_a_change_twice_at_most() {
+fn a_host_without_quorum_gets_a_change_at_most_twice() {
     let (one, two) = (without_quorum(), dead());
     let seen = at(&[&one.url(), &two]).run(CREATE);
     let failure = format!(
@@ -372,9 +370,9 @@ fn a_host_without_quorum_is_asked_for_a_change_twice_at_most() {
     assert_eq!((seen.exit, lines[3], posts(&one)), (Some(1), &*failure, 2));
 }
 
-/// The server writes option by option, so some may be set.
+/// The server writes options one by one, so some may have been set.
 #[test]
-fn settings_refused_without_quorum_are_looked_at_and_asked_for_through_the_next_host() {
+fn settings_refused_without_quorum_are_checked_and_sent_again_through_the_next_host() {
     let words = "unable to open file '/etc/pve/nodes/pve1/qemu-server/100.conf.tmp.227' - Permission \
                  denied";
     let body = json!({"data": null, "message": format!("{words}\n")}).to_string();
@@ -386,8 +384,8 @@ fn settings_refused_without_quorum_are_looked_at_and_asked_for_through_the_next_
         exit: Some(0),
         stdout: "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned(),
         stderr: format!(
-            "{CREATING}Configuring VM 100: cores=4 (was 1)...\n127.0.0.1:{} has no quorum: {words}; \
-             another host is asked instead\n",
+            "{CREATING}Configuring VM 100: cores=4 (was 1)...\n127.0.0.1:{} has no quorum: {words}; trying \
+             another host\n",
             one.port()
         ),
     };

@@ -1,4 +1,4 @@
-//! Answers without end: a clear message within the time there is, and no more memory than that takes.
+//! Endless answers: a clear message within the time limit, and a bounded use of memory.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::fake_pve::{FakePve, Prebuilt};
 use crate::homelab::{Homelab, Seen};
 
-/// Address space in bytes, with that of threads and libraries. The answers are of a gigabyte.
+/// Address space in bytes, including threads and libraries. The answers have a gigabyte.
 const MEMORY: u64 = 400 << 20;
 /// Address space in bytes for a run that reads a list, excluding the list.
 const MEMORY_BESIDE_A_LIST: u64 = 24 << 20;
@@ -38,42 +38,33 @@ const TRY_AGAIN: &str = "if it speaks TLS there, leave http:// out of the host; 
                          pvedaemon; --request-timeout allows more time";
 
 #[rstest]
-#[case::headers(
-    "headers",
-    "HOST did not answer as Proxmox VE does: headers without end"
-)]
-#[case::reason(
-    "reason",
-    "HOST did not answer as Proxmox VE does: headers without end"
-)]
-#[case::interim(
-    "interim",
-    "HOST did not answer as Proxmox VE does: headers without end"
-)]
+#[case::headers("headers", "HOST did not answer as Proxmox VE does: endless headers")]
+#[case::reason("reason", "HOST did not answer as Proxmox VE does: endless headers")]
+#[case::interim("interim", "HOST did not answer as Proxmox VE does: endless headers")]
 #[case::body("body", "HOST did not answer as Proxmox VE does: more than 64 MiB")]
 #[case::small_body_that_unpacks("bomb", "HOST did not answer as Proxmox VE does: more than 64 MiB")]
-fn a_flood_is_no_answer(#[case] flood: &str, #[case] what: &str) {
+fn an_endless_answer_is_refused(#[case] flood: &str, #[case] what: &str) {
     let fake = fake(json!({"flood": flood}));
     let seen = Homelab::at(&fake)
-        .with_memory(MEMORY)
+        .with_memory_limit(MEMORY)
         .run("proxmox template list");
     assert_eq!(seen, not_listed(&fake, what, ANOTHER_SERVICE));
 }
 
-/// A byte now and then is a sign of life, and no answer.
+/// A byte now and then does not count as an answer.
 #[test]
-fn a_body_that_never_ends_is_given_up_however_slow_it_is() {
+fn a_slow_endless_body_ends_at_the_request_timeout() {
     let fake = fake(json!({"drip": 20}));
     let seen = Homelab::at(&fake).run("proxmox template list --request-timeout 0.3");
     let what = "no answer from HOST: no complete response within 0.3 s";
     assert_eq!(seen, not_listed(&fake, what, TRY_AGAIN));
 }
 
-/// What is a mebibyte long was not written for anybody to read.
+/// A message of a mebibyte is not meant to be read.
 #[rstest]
 #[case::message(json!({"data": null, "message": "x".repeat(1 << 20)}), "z")]
 #[case::reason(json!({"data": null}), &"x".repeat(3000))]
-fn words_without_end_are_cut_off(#[case] body: Value, #[case] reason: &str) {
+fn a_very_long_message_is_cut(#[case] body: Value, #[case] reason: &str) {
     let body = body.to_string();
     let fake = fake(json!({"answer": {"status": 500, "reason": reason, "body": body}}));
     let seen = Homelab::at(&fake).run("proxmox template list");
@@ -81,8 +72,8 @@ fn words_without_end_are_cut_off(#[case] body: Value, #[case] reason: &str) {
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
 }
 
-/// Proxies and their error pages repeat what they were sent. The token's secret stays out of what is
-/// shown, as it does everywhere: each run's output is searched for it.
+/// Proxies and their error pages may repeat the request. The token's secret is never printed; besides, the
+/// output of every run in these tests is searched for it.
 #[rstest]
 #[case::in_the_reason(json!({"status": 520, "reason": "no upstream for SECRET"}), "520 no upstream for (secret)")]
 #[case::in_a_header(
@@ -117,17 +108,16 @@ fn a_secret_in_a_good_answer_is_not_shown(#[case] before: &str, #[case] shown: &
     );
 }
 
-/// Whoever sends a hundred thousand rows that are none must not get a hundred thousand complaints
-/// kept.
+/// Of a hundred thousand invalid rows, not every complaint is kept.
 #[rstest]
 #[case::rows("[", "0,", "0]")]
 #[case::objects("[", "{},", "{}]")]
-fn rows_that_are_none_cost_nothing(#[case] open: &str, #[case] row: &str, #[case] close: &str) {
+fn invalid_rows_need_no_memory(#[case] open: &str, #[case] row: &str, #[case] close: &str) {
     let rows = row.repeat((8 << 20) / row.len());
     let body = format!("{{\"data\":{open}{rows}{close}}}");
     let fake = fake(json!({"answer": {"status": 200, "reason": "OK", "body": body}}));
     let seen = Homelab::at(&fake)
-        .with_memory(MEMORY)
+        .with_memory_limit(MEMORY)
         .run("proxmox template list");
     assert_eq!(
         (seen.exit, seen.stdout.as_str()),
@@ -138,10 +128,10 @@ fn rows_that_are_none_cost_nothing(#[case] open: &str, #[case] row: &str, #[case
 }
 
 #[test]
-fn complaints_in_a_good_answer_are_not_even_read() {
+fn errors_in_a_successful_answer_are_not_read() {
     let body = format!("{{\"data\":[],\"errors\":[{}0]}}", "0,".repeat(1 << 20));
     let fake = fake(json!({"answer": {"status": 200, "reason": "OK", "body": body}}));
-    let homelab = Homelab::at(&fake).with_memory(MEMORY);
+    let homelab = Homelab::at(&fake).with_memory_limit(MEMORY);
     let seen = homelab.run("proxmox template list");
     assert_eq!(
         (seen.exit, seen.stdout.as_str()),
@@ -152,11 +142,11 @@ fn complaints_in_a_good_answer_are_not_even_read() {
 #[rstest]
 #[case::message(r#"{"data":null,"message":[ROWS]}"#)]
 #[case::errors(r#"{"data":null,"errors":[ROWS]}"#)]
-fn complaints_without_end_cost_nothing(#[case] body: &str) {
+fn endless_errors_need_no_memory(#[case] body: &str) {
     let body = body.replace("ROWS", &("0,".repeat(1 << 20) + "0"));
     let fake = fake(json!({"answer": {"status": 500, "reason": "enough", "body": body}}));
     let seen = Homelab::at(&fake)
-        .with_memory(MEMORY)
+        .with_memory_limit(MEMORY)
         .run("proxmox template list");
     assert_eq!(
         (seen.exit, seen.stderr.as_str()),
@@ -170,12 +160,12 @@ fn complaints_without_end_cost_nothing(#[case] body: &str) {
     "--config /dev/zero",
     "cannot read the configuration file '/dev/zero': it is longer than 1 MiB"
 )]
-fn a_device_without_end_is_no_file(#[case] option: &str, #[case] what: &str) {
+fn an_endless_device_is_not_read_as_a_file(#[case] option: &str, #[case] what: &str) {
     let homelab = Homelab::alone()
         .with_token()
         .env("PROXMOX_HOST", "127.0.0.1:1");
     let seen = homelab
-        .with_memory(MEMORY)
+        .with_memory_limit(MEMORY)
         .run(&format!("proxmox template list {option}"));
     let line = format!("Failed to list templates: {what}");
     assert_eq!(
@@ -185,7 +175,7 @@ fn a_device_without_end_is_no_file(#[case] option: &str, #[case] what: &str) {
 }
 
 #[test]
-fn a_secret_that_would_be_cut_in_two_is_not_shown() {
+fn a_secret_that_would_be_cut_is_not_shown() {
     let secret = crate::fake_pve::SECRET.replace('-', "\\u002d");
     let body = format!(
         r#"{{"data":null,"message":"{}{secret}"}}"#,
@@ -200,7 +190,7 @@ fn a_secret_that_would_be_cut_in_two_is_not_shown() {
 #[rstest]
 #[case::as_it_is("-")]
 #[case::escaped("\\u002d")]
-fn a_secret_in_the_servers_words_is_not_shown(#[case] hyphen: &str) {
+fn a_secret_in_the_server_s_message_is_not_shown(#[case] hyphen: &str) {
     let secret = crate::fake_pve::SECRET.replace('-', hyphen);
     let message = format!("token PVEAPIToken=root@pam!cli={secret} is no good\\n");
     let body = format!(r#"{{"data":null,"message":"{message}"}}"#);
@@ -210,7 +200,7 @@ fn a_secret_in_the_servers_words_is_not_shown(#[case] hyphen: &str) {
     assert_eq!(seen.stderr, expected);
 }
 
-/// The buffer that a list of 18 MB is read into may grow to twice its length.
+/// The buffer for a list of 18 MB may grow to twice its length.
 #[rstest]
 #[case::list("template list", "49980")]
 #[case::create("vm create web-1 guest-49980.example.org", "50100")]
@@ -222,7 +212,7 @@ fn memory_for_a_long_list_is_bounded_by_its_length(#[case] words: &str, #[case] 
     let list = Prebuilt::guests(50_000, 1);
     let memory = MEMORY_BESIDE_A_LIST + 2 * list.length() as u64;
     fake.cluster().prebuilt = Some(list);
-    let homelab = Homelab::at(&fake).with_memory(memory);
+    let homelab = Homelab::at(&fake).with_memory_limit(memory);
     let seen = homelab.run(&format!("proxmox {words}"));
     assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
     assert!(seen.stdout.contains(vmid), "{}", seen.stdout);

@@ -1,4 +1,4 @@
-//! Proxies: one that the environment names, and one in front of the server.
+//! Forward proxies from the environment, and reverse proxies in front of the server.
 
 mod connect;
 mod head;
@@ -13,7 +13,7 @@ use connect::ConnectProxy;
 
 const LIST: &str = "proxmox template list";
 const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
-/// Nobody but a proxy knows it.
+/// Only a proxy can resolve it.
 const HOST: &str = "pve.invalid";
 
 fn setup() -> Setup {
@@ -37,7 +37,7 @@ fn not_listed(stderr: String) -> Seen {
     }
 }
 
-/// A run that knows the fake by the name that only the proxy knows.
+/// A run that uses the host name that only the proxy can resolve.
 fn at(fake: &FakePve, proxy: &str) -> Homelab {
     let homelab = Homelab::alone().with_token().env("PROXMOX_HOST", HOST);
     homelab
@@ -45,16 +45,16 @@ fn at(fake: &FakePve, proxy: &str) -> Homelab {
         .env("HTTPS_PROXY", proxy)
 }
 
-fn refused(proxy: &ConnectProxy, words: &str, hint: &str) -> Seen {
+fn refused(proxy: &ConnectProxy, message: &str, hint: &str) -> Seen {
     not_listed(format!(
-        "Failed to list templates: cannot reach {HOST}:8006: proxy {} (HTTPS_PROXY): {words}\n\
+        "Failed to list templates: cannot reach {HOST}:8006: proxy {} (HTTPS_PROXY): {message}\n\
          Hint: {hint}; to reach {HOST} without the proxy: NO_PROXY={HOST}\n",
         proxy.address()
     ))
 }
 
 #[test]
-fn a_host_is_asked_through_the_proxy_of_the_environment() {
+fn a_host_is_reached_through_the_proxy_of_the_environment() {
     let fake = FakePve::start_tls(setup());
     let proxy = ConnectProxy::to(fake.address(), &[200]);
     let seen = at(&fake, &format!("http://ann:s3cret@{}", proxy.address())).run(LIST);
@@ -77,9 +77,9 @@ fn a_vm_is_created_through_a_proxy() {
     assert_eq!((seen.exit, seen.stdout.as_str()), (Some(0), created));
 }
 
-/// The proxy sees the certificate's owner no better than anybody else in between.
+/// A proxy could otherwise impersonate the server.
 #[test]
-fn through_a_proxy_the_certificate_is_verified_all_the_same() {
+fn the_certificate_is_verified_through_a_proxy_too() {
     let [fake, other] = [(); 2].map(|()| FakePve::start_tls(setup()));
     let proxy = ConnectProxy::to(other.address(), &[200]);
     let seen = at(&fake, &proxy.address().to_string()).run(LIST);
@@ -92,7 +92,7 @@ fn through_a_proxy_the_certificate_is_verified_all_the_same() {
 
 #[rstest]
 #[case::forbidden(&[403], "it responded 403", "check HTTPS_PROXY")]
-#[case::host_unknown_there(&[502], "it responded 502", "check HTTPS_PROXY")]
+#[case::unknown_host(&[502], "it responded 502", "check HTTPS_PROXY")]
 #[case::without_a_password(
     &[407],
     "it responded 407",
@@ -100,14 +100,14 @@ fn through_a_proxy_the_certificate_is_verified_all_the_same() {
 )]
 fn a_proxy_that_does_not_connect_is_named(
     #[case] status: &'static [u16],
-    #[case] words: &str,
+    #[case] message: &str,
     #[case] hint: &str,
 ) {
     let fake = FakePve::start_tls(setup());
     let proxy = ConnectProxy::to(fake.address(), status);
     let hint = hint.replace("ADDRESS", &proxy.address().to_string());
     let seen = at(&fake, &proxy.address().to_string()).run(LIST);
-    assert_eq!(seen, refused(&proxy, words, &hint));
+    assert_eq!(seen, refused(&proxy, message, &hint));
 }
 
 #[test]
@@ -123,15 +123,15 @@ fn a_proxy_that_cannot_be_reached_is_named() {
     assert_eq!(at(&fake, &address.to_string()).run(LIST), expected);
 }
 
-/// Nothing of the clone has left this machine then.
+/// No part of the clone request has left this machine in that case.
 #[test]
-fn a_clone_that_the_proxy_did_not_let_through_goes_to_the_next_host() {
+fn a_clone_that_the_proxy_refused_goes_to_the_next_host() {
     let closing = Setup {
         close_every: true,
         ..setup()
     };
     let (one, two) = (FakePve::start_tls(closing), FakePve::start_tls(setup()));
-    // For the list and for the next VMID.
+    // 200 for the list and the next VMID, 403 for the clone.
     let proxy = ConnectProxy::to(one.address(), &[200, 200, 403]);
     let pins = [one.fingerprint(), two.fingerprint()].join(",");
     let hosts = format!("{HOST},127.0.0.1:{}", two.port());
@@ -141,7 +141,7 @@ fn a_clone_that_the_proxy_did_not_let_through_goes_to_the_next_host() {
     let seen = homelab.run(CREATE);
     let stderr = format!(
         "Creating VM 'web-1' from template 'debian-12'...\ncannot reach {HOST}:8006: proxy {} \
-         (HTTPS_PROXY): it responded 403; another host is asked instead\n",
+         (HTTPS_PROXY): it responded 403; trying another host\n",
         proxy.address()
     );
     let created = "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned();
@@ -159,7 +159,7 @@ fn a_clone_that_the_proxy_did_not_let_through_goes_to_the_next_host() {
 }
 
 #[test]
-fn this_machine_is_asked_without_the_proxy() {
+fn loopback_is_reached_without_the_proxy() {
     let fake = FakePve::start_tls(setup());
     let proxy = ConnectProxy::to(fake.address(), &[403]);
     let homelab = at(&fake, &proxy.address().to_string());
@@ -169,31 +169,31 @@ fn this_machine_is_asked_without_the_proxy() {
 }
 
 #[test]
-fn a_host_that_no_proxy_names_is_asked_without_the_proxy() {
+fn a_host_in_no_proxy_is_reached_without_the_proxy() {
     let fake = FakePve::start_tls(setup());
     let proxy = ConnectProxy::to(fake.address(), &[200]);
     let homelab = at(&fake, &proxy.address().to_string()).env("NO_PROXY", ".invalid");
-    // Nobody else knows the name.
+    // Only the proxy can resolve the name.
     assert_eq!(homelab.run(LIST).exit, Some(1));
     assert_eq!(proxy.asked().len(), 0);
 }
 
 #[rstest]
-#[case::another_kind("socks5://127.0.0.1:9", "only proxies with http:// are supported")]
-#[case::no_url("http://", "it is not the URL of a proxy")]
-fn a_proxy_that_cannot_be_used_is_said_to_be_ignored(#[case] url: &str, #[case] why: &str) {
+#[case::unsupported_scheme("socks5://127.0.0.1:9", "only proxies with http:// are supported")]
+#[case::not_a_url("http://", "it is not a proxy URL")]
+fn a_proxy_that_cannot_be_used_is_ignored_with_a_warning(#[case] url: &str, #[case] why: &str) {
     let fake = FakePve::start_tls(setup());
     let hosts = format!("127.0.0.1:{},{HOST}", fake.port());
     let pins = [fake.fingerprint(), fake.fingerprint()].join(",");
     let homelab = at(&fake, url)
         .env("PROXMOX_HOST", &hosts)
         .env("PROXMOX_FINGERPRINT", &pins);
-    let stderr = format!("Warning: HTTPS_PROXY is ignored: {why}; hosts are asked directly\n");
+    let stderr = format!("Warning: HTTPS_PROXY is ignored: {why}; connecting without a proxy\n");
     assert_eq!(homelab.run(LIST), Seen { stderr, ..listed() });
 }
 
 #[test]
-fn check_says_which_proxy_is_used() {
+fn check_shows_the_proxy() {
     let fake = FakePve::start_tls(setup());
     let proxy = ConnectProxy::to(fake.address(), &[200]);
     let seen = at(&fake, &proxy.address().to_string()).run("proxmox check");
@@ -208,11 +208,11 @@ fn check_says_which_proxy_is_used() {
             seen.stdout
         );
     }
-    // It has no address here.
+    // This machine does not resolve the name.
     assert!(!seen.stdout.contains(&format!("name {HOST}")));
 }
 
-/// A run that knows the fake by the address of a reverse proxy in front of it, and that address.
+/// A run that reaches the fake through a reverse proxy, and the proxy's address.
 fn behind_a_proxy(fake: &FakePve) -> (Homelab, String) {
     let address = reverse::in_front_of(fake.address());
     let url = format!("http://{address}/pve/");
@@ -222,7 +222,7 @@ fn behind_a_proxy(fake: &FakePve) -> (Homelab, String) {
 }
 
 #[test]
-fn a_reverse_proxy_may_want_a_path_in_front_and_have_manners_of_its_own() {
+fn a_vm_is_created_through_a_reverse_proxy_with_a_path() {
     let fake = FakePve::start(setup());
     let (homelab, _) = behind_a_proxy(&fake);
     let seen = homelab.run(CREATE);
@@ -230,9 +230,9 @@ fn a_reverse_proxy_may_want_a_path_in_front_and_have_manners_of_its_own() {
     assert_eq!((seen.exit, seen.stdout.as_str()), (Some(0), created));
 }
 
-/// The server's words are in the body too, since Proxmox VE 8.4.
+/// Since Proxmox VE 8.4, the server's message is also in the body.
 #[test]
-fn behind_a_reverse_proxy_the_servers_words_are_shown_and_not_its_reason_phrase() {
+fn behind_a_reverse_proxy_the_servers_message_is_read_from_the_body() {
     let fake = FakePve::start(setup());
     let (homelab, _) = behind_a_proxy(&fake);
     let seen = homelab.run(&format!("{CREATE} --storage nosuch"));
@@ -252,7 +252,7 @@ fn with_answer(status: u16, body: Option<&str>) -> FakePve {
 }
 
 #[test]
-fn a_status_that_has_lost_its_reason_is_shown_without_one() {
+fn a_status_without_a_reason_phrase_is_shown_as_such() {
     let fake = with_answer(595, None);
     let (homelab, address) = behind_a_proxy(&fake);
     let expected = not_listed(format!(
@@ -265,7 +265,7 @@ fn a_status_that_has_lost_its_reason_is_shown_without_one() {
 #[rstest]
 #[case::server_is_down(502, "Bad Gateway")]
 #[case::server_is_slow(504, "Gateway Timeout")]
-fn an_answer_of_the_proxy_itself_is_told_apart(#[case] status: u16, #[case] reason: &str) {
+fn an_answer_of_the_proxy_itself_is_distinguished(#[case] status: u16, #[case] reason: &str) {
     let fake = with_answer(status, Some("<html>"));
     let (homelab, address) = behind_a_proxy(&fake);
     let expected = not_listed(format!(

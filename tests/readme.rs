@@ -1,16 +1,16 @@
-//! What the README shows is what happens.
+//! What the README shows is what the program does.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::demo;
 use crate::fake_pve::{FakePve, Setup, unrelated_ca_pem};
 use crate::homelab::{Homelab, secrets};
+use crate::manual;
 
 const README: &str = include_str!("../README.md");
 
-/// The text of the first code block behind `heading`.
-fn block_behind(heading: &str) -> &'static str {
+/// The text of the first code block after `heading`.
+fn block_after(heading: &str) -> &'static str {
     let (_, rest) = README
         .split_once(&format!("\n{heading}\n"))
         .unwrap_or_else(|| panic!("the README has no '{heading}'"));
@@ -20,19 +20,19 @@ fn block_behind(heading: &str) -> &'static str {
 }
 
 #[test]
-fn the_session_is_what_the_demo_shows() {
+fn the_session_is_the_output_of_the_demo() {
     let mut shown = Vec::new();
     let program = Path::new(env!("CARGO_BIN_EXE_homelab"));
-    demo::show(program, &mut shown, demo::Audience::Readers).unwrap();
+    demo::show(program, &mut shown, demo::Output::Pipe).unwrap();
     secrets::expect_none("the demo", &shown);
     assert_eq!(
         String::from_utf8(shown).unwrap(),
-        block_behind("## A session")
+        block_after("## A session")
     );
 }
 
 #[test]
-fn the_first_check_ends_as_it_is_shown() {
+fn the_first_check_fails_as_shown() {
     let fake = FakePve::start_tls(Setup::default());
     let seen = Homelab::at(&fake)
         .env("SSL_CERT_FILE", "ca.pem")
@@ -44,47 +44,40 @@ fn the_first_check_ends_as_it_is_shown() {
         .find(|line| line.starts_with("FAIL"))
         .unwrap();
     let line = line.replace(&format!("127.0.0.1:{}", fake.port()), "pve.lan:8006");
-    let shown = block_behind("## First run against a real cluster");
+    let shown = block_after("## First run against a real cluster");
+    let shown = shown.replace("\n      ", " ");
     let (shown, _) = shown.split_once("3F:7A:…").unwrap();
     assert_eq!(line.get(..shown.len()), Some(shown));
 }
 
-/// The first cells of the tables that begin with `` `beginning ``, as far as their first space.
-fn table_cells(beginning: &str) -> BTreeSet<&'static str> {
-    let cells = README.lines().filter_map(|line| line.strip_prefix("| `"));
-    let names = cells.filter_map(|cell| cell.split(['`', ' ']).next());
-    names.filter(|name| name.starts_with(beginning)).collect()
-}
-
 #[test]
-fn the_options_are_those_of_the_help_and_no_others() {
-    let levels = ["proxmox", "proxmox vm create"];
-    let helps = levels.map(|level| Homelab::alone().run(&format!("{level} --help")).stdout);
-    let options: BTreeSet<&str> = helps
-        .iter()
-        .flat_map(|help| help.lines())
-        .filter_map(|line| line.strip_prefix("  "))
-        .filter(|line| line.starts_with("--"))
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
-    assert_eq!(table_cells("--"), options);
+fn the_readme_is_short() {
+    assert!(README.lines().count() <= 180);
 }
 
-/// The names in a table of the source.
-fn names_in(table: &str) -> BTreeSet<&'static str> {
-    let source = include_str!("../src/config/layer.rs");
-    let (_, table) = source.split_once(&format!("{table}: ")).unwrap();
-    let (table, _) = table.split_once("];").unwrap();
-    let texts = table.split('"');
-    texts.filter(|text| text.starts_with("PROXMOX_")).collect()
-}
-
+/// What has to be typed on a node is printed twice, for those who have only the program.
 #[test]
-fn every_setting_is_in_the_readme_and_ours_are_in_the_table() {
-    assert_eq!(table_cells("PROXMOX_"), names_in("OWN_NAMES"));
-    let foreign = names_in("FOREIGN_NAMES");
-    assert_eq!(foreign.len(), 5);
-    for name in foreign {
-        assert!(README.contains(&format!("`{name}`")), "{name} is missing");
-    }
+fn the_commands_for_a_node_are_those_of_the_manual() {
+    let commands = |text: &str| {
+        let text = text.replace("\\\n", "");
+        let lines = text.lines().map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.join(" ")
+        });
+        let is_of_node = |line: &String| {
+            let tools = [
+                "pveum role",
+                "pveum user add",
+                "pveum acl modify",
+                "pveum user token add",
+            ];
+            let tools = tools
+                .into_iter()
+                .chain(["image=", "wget ", "virt-customize -a", "qm "]);
+            tools.into_iter().any(|tool| line.starts_with(tool))
+        };
+        lines.filter(is_of_node).collect::<Vec<String>>()
+    };
+    let manual = ["permissions", "templates"].map(manual::topic).concat();
+    assert_eq!(commands(README), commands(&manual));
 }

@@ -1,13 +1,13 @@
 //! Exactly one VM in random schedules of runs, faults and other users.
 //!
 //! Each schedule follows from a seed: a cluster, one to four runs of the real program that may overlap,
-//! be killed or be interrupted, faults of single requests, and other users who create, delete, move and
-//! rename VMs at the worst moments. Nothing is placed by the clock: everything happens at a certain
-//! request of a certain run. When all trouble is over, a clean run with `--ensure` must succeed or say
-//! what a person must decide.
+//! be killed or interrupted, faults at single requests, and other users who create, delete, migrate and
+//! rename VMs at the worst moments. Nothing depends on the clock: everything happens at a certain request of
+//! a certain run. When all faults are over, a clean run with `--ensure` must succeed or report what a person
+//! must decide.
 //!
-//! - `SOAK_SEED=N`: that schedule only, with all that happened
-//! - `SOAK_FROM=N`, `SOAK_COUNT=N`: so many schedules from that seed on
+//! - `SOAK_SEED=N`: only that schedule, with all that happened
+//! - `SOAK_FROM=N`, `SOAK_COUNT=N`: that many schedules, from that seed on
 
 mod director;
 mod play;
@@ -26,7 +26,7 @@ use self::verdict::IN_TIME;
 /// Few enough for every `make test`.
 const COUNT: u64 = 200;
 const WORKERS: usize = 4;
-/// After so many failures there is nothing to be learnt from more.
+/// The test ends after this many failures.
 const MOST_FAILURES: usize = 20;
 
 #[test]
@@ -73,8 +73,8 @@ fn one_vm_in_random_schedules() {
     panic!("{told}\nschedules {seeds:?} went wrong; again: make soak SEED={seed}");
 }
 
-/// What is wrong with a schedule's outcome, and all that is known about it. What may be wrong only
-/// because the machine is busy is believed once it was seen three times.
+/// Plays a schedule. Returns what is wrong with the outcome, and all that is known about it. What a busy
+/// machine may cause counts only if it happens three times.
 fn attempt(seed: u64) -> (Vec<String>, String) {
     let schedule = Schedule::of(seed);
     let mut tries = 0;

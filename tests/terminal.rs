@@ -1,8 +1,9 @@
-//! The line that changes while a VM is made, seen at a real terminal, and what is left of it.
+//! The progress line at a real terminal, and what is left on the screen afterwards.
 
 mod frame;
 mod interrupted;
 mod narrower;
+mod outage;
 mod session;
 mod silent;
 
@@ -17,11 +18,11 @@ use session::{Left, Session};
 const CREATE: &str = "proxmox vm create a t --resize scsi0=+1G --wait-ip --poll-interval 0.05";
 const CREATING: &str = "Creating VM 'a' from template 't'...";
 const CREATED: &str = "Successfully created VM 101 'a' on node 'pve1' at 10.0.0.5\n";
-const LOOK: &str = "GET /nodes/pve1/tasks/UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:\
+const POLL: &str = "GET /nodes/pve1/tasks/UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:\
                     root@pam!cli:/status";
 
-/// Copies two disks, and takes its time for that and for all that comes after it.
-fn slow(faults: &Value, looks: u32) -> FakePve {
+/// A server that copies two disks slowly and is slow in the steps after that.
+fn slow(faults: &Value, polls: u32) -> FakePve {
     let setup = json!({
         "guests": [
             {"vmid": 100, "name": "router"},
@@ -32,33 +33,32 @@ fn slow(faults: &Value, looks: u32) -> FakePve {
             }},
         ],
         "clone_log": "growing",
-        "clone_looks": looks,
-        "task_looks": 3,
-        "agent": {"looks": 3},
+        "clone_polls": polls,
+        "task_polls": 3,
+        "agent": {"polls": 3},
         "faults": faults,
     });
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
 }
 
-/// Hangs in the middle of the first disk.
+/// A server that hangs in the middle of the first disk.
 fn stuck() -> FakePve {
-    slow(&json!([{"on": LOOK, "nth": 3, "hang": true}]), 6)
+    slow(&json!([{"on": POLL, "nth": 3, "hang": true}]), 6)
 }
 
 fn at(fake: &FakePve) -> Homelab {
     Homelab::at(fake).env("TERM", "xterm")
 }
 
-/// `[====>   ]  37%  12.0 GiB of 32.0 GiB  disk 1 of 2  0:12`: the bar, and what follows it.
+/// The bar and the text after it, of `[====>   ]  37%  12.0 GiB of 32.0 GiB  disk 1 of 2  0:12`.
 fn bar_of(text: &str) -> Option<(&str, &str)> {
-    let (bar, words) = text.strip_prefix('[')?.split_once(']')?;
-    Some((bar, words))
+    text.strip_prefix('[')?.split_once(']')
 }
 
 #[rstest]
 #[case::narrow(40)]
 #[case::wide(120)]
-fn a_line_that_changes_fits_and_leaves_nothing_behind(#[case] columns: u16) {
+fn the_progress_line_fits_and_leaves_nothing_behind(#[case] columns: u16) {
     let fake = slow(&json!([]), 6);
     let left = Session::start(at(&fake), columns, CREATE).end();
     assert_eq!(left.screen, [CREATING]);
@@ -76,7 +76,7 @@ fn a_line_that_changes_fits_and_leaves_nothing_behind(#[case] columns: u16) {
     );
 }
 
-/// What is done, one after the other, without what changes in it.
+/// The activities that were shown, without bars, amounts and times.
 fn shown(left: &Left) -> Vec<String> {
     let mut shown: Vec<String> = Vec::new();
     for frame in &left.frames {
@@ -84,7 +84,7 @@ fn shown(left: &Left) -> Vec<String> {
         if words.is_empty() {
             continue;
         }
-        // Of a disk no time is shown at a narrow terminal.
+        // A narrow terminal shows no time beside the amount of a disk.
         let words = match words.trim().rsplit_once(' ') {
             Some((words, time)) if time.starts_with("0:") => words,
             _ => words,
@@ -126,7 +126,7 @@ fn a_wide_terminal_shows_a_bar_that_grows() {
 }
 
 #[test]
-fn a_narrow_terminal_shows_the_words_alone() {
+fn a_narrow_terminal_shows_no_bar() {
     let fake = slow(&json!([]), 6);
     let left = Session::start(at(&fake), 40, CREATE).end();
     let copying: Vec<_> = left
@@ -143,11 +143,11 @@ fn a_narrow_terminal_shows_the_words_alone() {
 }
 
 #[test]
-fn the_log_of_a_clone_is_read_from_where_it_was_left_off() {
+fn each_poll_reads_only_the_new_lines_of_the_log() {
     let fake = slow(&json!([]), 6);
     Session::start(at(&fake), 120, CREATE).end();
     let journal = fake.journal();
-    let (log, _) = LOOK.rsplit_once('/').expect("a path");
+    let (log, _) = POLL.rsplit_once('/').expect("a path");
     let starts: Vec<usize> = journal
         .iter()
         .filter_map(|line| line.strip_prefix(log)?.strip_prefix("/log?"))
@@ -156,10 +156,10 @@ fn the_log_of_a_clone_is_read_from_where_it_was_left_off() {
             Some(start) => start["start=".len()..start.len() - 1]
                 .parse()
                 .expect("a number"),
-            None => panic!("only a part is asked for: {query}"),
+            None => panic!("the query has a limit: {query}"),
         })
         .collect();
-    assert_eq!(starts.len(), 6, "one for each look that finds it running");
+    assert_eq!(starts.len(), 6, "one for each poll that finds it running");
     assert_eq!(starts[0], 0);
     assert!(starts.is_sorted_by(|one, other| one < other), "{starts:?}");
 }

@@ -1,5 +1,5 @@
-//! TLS with certificates made as Proxmox VE makes them: each way to trust one, with the right server
-//! and with the wrong one.
+//! TLS with certificates like those of Proxmox VE: each way to trust one, with the right server and with a
+//! wrong one.
 
 use std::fs;
 use std::net::ToSocketAddrs;
@@ -22,8 +22,8 @@ fn fake() -> FakePve {
     FakePve::start_tls(setup())
 }
 
-/// A run with `pem` in the file `ca.pem` of its working directory, and no certificates of the
-/// system that a test may depend on.
+/// A run with `pem` in the file `ca.pem` of its working directory, and without the system's
+/// certificates.
 fn with_file(fake: &FakePve, pem: &str) -> Homelab {
     let homelab = Homelab::at(fake)
         .env("SSL_CERT_FILE", "/nonexistent")
@@ -48,7 +48,7 @@ fn not_listed(reason: &str) -> Seen {
     }
 }
 
-/// The message of a certificate that is not trusted, for this reason, and what to do then.
+/// The error for a certificate that is not trusted, with this reason and hint.
 fn not_trusted(fake: &FakePve, reason: &str, hint: &str) -> Seen {
     let (port, presented) = (fake.port(), fake.fingerprint());
     not_listed(&format!(
@@ -60,16 +60,16 @@ fn not_trusted(fake: &FakePve, reason: &str, hint: &str) -> Seen {
 /// `instead` of what it was trusted by.
 fn compare(fake: &FakePve, instead: &str) -> String {
     format!(
-        "compare that fingerprint with the one that 'pvenode cert info' shows on the node for \
-         pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the \
-         same: PROXMOX_FINGERPRINT={}{instead}",
+        "compare that fingerprint with the one that 'pvenode cert info' on the node shows for \
+         pveproxy-ssl.pem, or for pve-ssl.pem if there is no such file (not for pve-root-ca.pem); if they \
+         match: PROXMOX_FINGERPRINT={}{instead}",
         fake.fingerprint()
     )
 }
 
 fn pin_or_authority(fake: &FakePve, instead: &str) -> String {
     format!(
-        "{}; or copy /etc/pve/pve-root-ca.pem from the node, and PROXMOX_CA_FILE=that copy",
+        "{}; or copy /etc/pve/pve-root-ca.pem from the node and set PROXMOX_CA_FILE to the copy",
         compare(fake, instead)
     )
 }
@@ -80,7 +80,7 @@ const UNKNOWN_AUTHORITY: &str =
     "its certificate is signed by an authority that is not trusted here";
 
 #[test]
-fn the_clusters_own_authority_is_trusted_when_named() {
+fn the_clusters_own_authority_is_trusted_as_ca_file() {
     let fake = fake();
     let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
     assert_eq!(seen.run(LIST), listed());
@@ -89,7 +89,7 @@ fn the_clusters_own_authority_is_trusted_when_named() {
 #[rstest]
 #[case::by_name("localhost")]
 #[case::by_address("127.0.0.1")]
-fn the_name_in_the_certificate_counts(#[case] name: &str) {
+fn the_host_must_be_named_in_the_certificate(#[case] name: &str) {
     if (name, 0).to_socket_addrs().is_err() {
         skipped::say(&format!("{name} does not resolve"));
         return;
@@ -103,7 +103,7 @@ fn the_name_in_the_certificate_counts(#[case] name: &str) {
 #[rstest]
 #[case::by_its_authority(true)]
 #[case::by_its_pin(false)]
-fn an_ipv6_address_is_as_good_as_another(#[case] by_authority: bool) {
+fn an_ipv6_address_is_accepted(#[case] by_authority: bool) {
     let fake = FakePve::start_tls_at(setup(), std::net::Ipv6Addr::LOCALHOST);
     let homelab = with_file(&fake, fake.ca_pem());
     let homelab = if by_authority {
@@ -132,14 +132,14 @@ fn a_byte_order_mark_before_the_authority_is_ignored() {
 }
 
 #[test]
-fn scripts_are_told_that_it_is_not_trusted() {
+fn in_json_the_kind_is_untrusted() {
     let fake = fake();
     let seen = with_file(&fake, &unrelated_ca_pem()).run("proxmox vm list --json --ca-file ca.pem");
     assert!(seen.stdout.starts_with(r#"{"error":{"kind":"untrusted","#));
 }
 
 #[test]
-fn the_systems_authorities_are_trusted_otherwise() {
+fn without_settings_the_systems_authorities_are_trusted() {
     let fake = fake();
     let homelab = with_file(&fake, fake.ca_pem()).env("SSL_CERT_FILE", "ca.pem");
     assert_eq!(homelab.run(LIST), listed());
@@ -149,7 +149,7 @@ fn the_systems_authorities_are_trusted_otherwise() {
 }
 
 #[test]
-fn a_system_without_authorities_says_so_and_what_was_presented() {
+fn on_a_system_without_authorities_the_error_says_so() {
     let fake = fake();
     let reason = "its certificate cannot be verified, because this system has no trusted certificate \
                   authorities";
@@ -159,7 +159,7 @@ fn a_system_without_authorities_says_so_and_what_was_presented() {
 }
 
 #[rstest]
-#[case::as_it_is_shown(|pin: String| pin)]
+#[case::as_proxmox_shows_it(|pin: String| pin)]
 #[case::in_lower_case(|pin: String| pin.to_lowercase())]
 #[case::without_colons(|pin: String| pin.replace(':', ""))]
 fn a_pinned_certificate_needs_no_authority_and_no_name(
@@ -175,7 +175,7 @@ fn a_pinned_certificate_needs_no_authority_and_no_name(
 }
 
 #[test]
-fn a_pin_may_stand_in_the_configuration_file() {
+fn a_pin_can_be_set_in_the_configuration_file() {
     let fake = fake();
     let homelab = with_file(&fake, "");
     let json = format!(
@@ -191,25 +191,25 @@ fn a_pin_may_stand_in_the_configuration_file() {
 fn another_certificate_than_the_pinned_one_is_refused_and_nothing_is_sent() {
     let [fake, other] = [(); 2].map(|()| fake());
     let pin = other.fingerprint();
-    // Also where its authority would be trusted.
+    // Even if its authority is trusted.
     let seen = with_file(&fake, fake.ca_pem())
         .env("SSL_CERT_FILE", "ca.pem")
         .env("PROXMOX_FINGERPRINT", &pin)
         .run(LIST);
     let reason = format!("its certificate is not the pinned one, {pin}");
     let hint = format!(
-        "the node may have got a new certificate: {}; if it is not, another machine is answering in \
-         its place",
+        "the node may have a new certificate: {}; if they differ, another machine is answering in its \
+         place",
         compare(
             &fake,
-            " (or --fingerprint, or \"fingerprint\" in the file: where the pin stands now)"
+            " (or --fingerprint, or \"fingerprint\" in the file: where the pin is set now)"
         )
     );
     assert_eq!(seen, not_trusted(&fake, &reason, &hint));
     assert_eq!(fake.journal(), [""; 0]);
 }
 
-/// The certificate is public; the pin is worth nothing without proof that the server has its key.
+/// Certificates are public, so a pin is worthless without proof that the server has the key.
 #[rstest]
 #[case::pinned("PROXMOX_FINGERPRINT")]
 #[case::its_authority_trusted("PROXMOX_CA_FILE")]
@@ -227,8 +227,8 @@ fn a_stolen_certificate_is_refused_and_nothing_is_sent(#[case] trust: &str) {
         .run(LIST);
     let expected = not_trusted(
         &impostor,
-        "it presented a certificate without having its key",
-        "another machine may be answering in its place: find out before you go on; nothing was sent",
+        "it does not hold the private key of the certificate it presented",
+        "another machine may be answering in its place; find out before you continue; nothing was sent",
     );
     let stderr = seen.stderr.split_inclusive('\n');
     let stderr: String = stderr
@@ -241,7 +241,7 @@ fn a_stolen_certificate_is_refused_and_nothing_is_sent(#[case] trust: &str) {
 #[rstest]
 #[case::by_its_authority(None)]
 #[case::by_its_pin(Some("pin"))]
-fn an_expired_certificate_is_none(#[case] pin: Option<&str>) {
+fn an_expired_certificate_is_refused(#[case] pin: Option<&str>) {
     let fake = FakePve::start_tls_as(setup(), Shown::Expired);
     let homelab = with_file(&fake, fake.ca_pem());
     let homelab = match pin {
@@ -253,28 +253,28 @@ fn an_expired_certificate_is_none(#[case] pin: Option<&str>) {
         today()
     );
     let hint = "if the clock is right, on the node: pvecm updatecerts --force && systemctl restart \
-                pveproxy; then pin or trust what it has";
+                pveproxy; then pin or trust the new certificate";
     assert_eq!(homelab.run(LIST), not_trusted(&fake, &reason, hint));
 }
 
 #[test]
-fn a_certificate_from_the_future_points_at_the_clock() {
+fn for_a_certificate_that_is_not_valid_yet_the_hint_mentions_the_clock() {
     let fake = FakePve::start_tls_as(setup(), Shown::NotValidYet);
     let reason = format!(
         "its certificate is not valid before 2090-01-01; this machine's clock says {}",
         today()
     );
-    let hint = "set the clock of this machine, or that of the node and there: pvecm updatecerts \
-                --force && systemctl restart pveproxy";
+    let hint = "correct the clock of this machine; or correct the clock of the node, and then on the node: \
+                pvecm updatecerts --force && systemctl restart pveproxy";
     let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
     assert_eq!(seen.run(LIST), not_trusted(&fake, &reason, hint));
 }
 
 #[test]
-fn a_certificate_for_other_names_says_which() {
+fn the_names_of_a_certificate_for_other_hosts_are_shown() {
     let fake = FakePve::start_tls_as(setup(), Shown::OtherNames);
     let hint = format!(
-        "ask it by one of its names (PROXMOX_HOST, --host); or {}",
+        "use one of its names (PROXMOX_HOST, --host); or {}",
         compare(&fake, NOT_BY_FILE)
     );
     let reason = "its certificate is for other names: pve9.lan, 192.0.2.9";
@@ -283,7 +283,7 @@ fn a_certificate_for_other_names_says_which() {
 }
 
 #[test]
-fn a_certificate_that_has_signed_itself_is_said_to() {
+fn a_self_signed_certificate_is_reported_as_such() {
     let fake = FakePve::start_tls_as(setup(), Shown::SelfSigned);
     let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
     let reason = "its certificate is self-signed";
@@ -305,9 +305,9 @@ fn a_server_that_does_not_send_its_intermediate_authority_has_an_incomplete_chai
     let reason = "its certificate was issued by Lab Servers (Lab), and the chain is incomplete: the \
                   server did not send the certificate of that authority, which is not trusted here";
     let hint = format!(
-        "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate and then \
-         those of all intermediate authorities; or, if Lab Servers (Lab) is a root authority: \
-         PROXMOX_CA_FILE=its certificate; or {}",
+        "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate, followed by \
+         those of all intermediate authorities; or, if Lab Servers (Lab) is a root authority: set \
+         PROXMOX_CA_FILE to its certificate; or {}",
         compare(&fake, NOT_BY_FILE)
     );
     assert_eq!(seen.run(LIST), not_trusted(&fake, reason, &hint));
@@ -320,15 +320,15 @@ fn an_authority_that_is_not_trusted_is_named() {
     let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
     let reason = format!("{UNKNOWN_AUTHORITY}: Lab Root (Lab)");
     let hint = format!(
-        "PROXMOX_CA_FILE=the certificate of Lab Root (Lab); or {}",
+        "set PROXMOX_CA_FILE to the certificate of Lab Root (Lab); or {}",
         compare(&fake, NOT_BY_FILE)
     );
     assert_eq!(seen.run(LIST), not_trusted(&fake, &reason, &hint));
 }
 
-/// A server whose key is P-521, Ed448 or RSA-PSS presents no certificate, but an alert.
+/// A server whose key is P-521, Ed448 or RSA-PSS sends an alert instead of its certificate.
 #[test]
-fn a_server_whose_key_cannot_be_verified_is_said_to_need_another_kind_of_key() {
+fn for_a_server_with_an_unsupported_key_the_hint_says_to_replace_its_certificate() {
     use std::io::{Read, Write};
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -347,11 +347,11 @@ fn a_server_whose_key_cannot_be_verified_is_said_to_need_another_kind_of_key() {
         .run(LIST);
     server.join().unwrap();
     let expected = not_listed(&format!(
-        "cannot reach {address}: the TLS handshake failed: server and client have no kind of key or cipher \
-         in common; this program can verify RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519\n\
-         Hint: replace the server's certificate by one with another kind of key; what it has now, on the \
-         node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, if there is no \
-         such file)"
+        "cannot reach {address}: the TLS handshake failed: server and client have no key type or cipher in \
+         common; this program supports RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519\nHint: \
+         replace the server's certificate with one that has another type of key; to see the current one, on \
+         the node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, if there \
+         is no such file)"
     ));
     assert_eq!(seen, expected);
 }
@@ -360,7 +360,7 @@ fn a_server_whose_key_cannot_be_verified_is_said_to_need_another_kind_of_key() {
 #[case::by_flag(None, "--insecure")]
 #[case::by_name(Some(("PROXMOX_REJECT_UNAUTHORIZED", "false")), "PROXMOX_REJECT_UNAUTHORIZED")]
 #[case::by_another_tools_name(Some(("PROXMOX_VE_INSECURE", "true")), "PROXMOX_VE_INSECURE")]
-fn anyone_is_trusted_on_demand_and_with_a_warning(
+fn any_server_is_trusted_on_request_with_a_warning(
     #[case] setting: Option<(&str, &str)>,
     #[case] origin: &str,
     #[values(Shown::Good, Shown::Expired, Shown::OtherNames, Shown::SelfSigned)] shown: Shown,
@@ -379,7 +379,7 @@ fn anyone_is_trusted_on_demand_and_with_a_warning(
 }
 
 #[test]
-fn a_quiet_run_is_warned_too() {
+fn a_quiet_run_prints_the_warning_too() {
     let fake = fake();
     let seen = with_file(&fake, "").run("proxmox vm create web-1 debian-12 --quiet --insecure");
     let warning = "Warning: the server's certificate is not verified (--insecure): anyone in between \
@@ -389,7 +389,7 @@ fn a_quiet_run_is_warned_too() {
 }
 
 #[test]
-fn a_vm_is_made_over_tls() {
+fn a_vm_is_created_over_tls() {
     let fake = fake();
     let homelab = with_file(&fake, fake.ca_pem());
     let seen = homelab.run("proxmox vm create web-1 debian-12 --ca-file ca.pem");
@@ -409,13 +409,13 @@ fn badly_configured(reason: &str, hint: &str) -> Seen {
     }
 }
 
-const AUTHORITY_IS: &str = "PROXMOX_CA_FILE and --ca-file take the certificate of the cluster's \
+const AUTHORITY_IS: &str = "PROXMOX_CA_FILE and --ca-file expect the certificate of the cluster's \
                             authority, which is /etc/pve/pve-root-ca.pem on each node";
 
 #[rstest]
 #[case::empty("", "CA file 'ca.pem' contains no PEM certificate")]
-#[case::something_else("hello", "CA file 'ca.pem' contains no PEM certificate")]
-#[case::cut(
+#[case::other_text("hello", "CA file 'ca.pem' contains no PEM certificate")]
+#[case::truncated(
     "-----BEGIN CERTIFICATE-----\nAAAA\n",
     "CA file 'ca.pem': it is damaged"
 )]
@@ -427,7 +427,7 @@ const AUTHORITY_IS: &str = "PROXMOX_CA_FILE and --ca-file take the certificate o
     "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     "CA file 'ca.pem': it contains a damaged certificate"
 )]
-fn a_ca_file_must_hold_a_certificate(#[case] pem: &str, #[case] reason: &str) {
+fn a_ca_file_must_contain_a_certificate(#[case] pem: &str, #[case] reason: &str) {
     let fake = fake();
     let seen = with_file(&fake, pem).run("proxmox template list --ca-file ca.pem");
     assert_eq!(seen, badly_configured(reason, AUTHORITY_IS));
@@ -436,7 +436,7 @@ fn a_ca_file_must_hold_a_certificate(#[case] pem: &str, #[case] reason: &str) {
 #[rstest]
 #[case::missing("no.pem", "No such file or directory (os error 2)")]
 #[case::folder(".", "Is a directory (os error 21)")]
-fn a_ca_file_must_be_one_that_can_be_read(#[case] path: &str, #[case] reason: &str) {
+fn a_ca_file_must_be_readable(#[case] path: &str, #[case] reason: &str) {
     let fake = fake();
     let seen = with_file(&fake, "").run(&format!("proxmox template list --ca-file {path}"));
     let reason = format!("CA file '{path}': {reason}");
@@ -444,9 +444,9 @@ fn a_ca_file_must_be_one_that_can_be_read(#[case] path: &str, #[case] reason: &s
 }
 
 #[rstest]
-#[case::of_an_authority(Shown::Good)]
-#[case::of_itself(Shown::SelfSigned)]
-fn the_nodes_own_certificate_is_no_authoritys(#[case] shown: Shown) {
+#[case::signed_by_an_authority(Shown::Good)]
+#[case::self_signed(Shown::SelfSigned)]
+fn the_nodes_own_certificate_is_not_accepted_as_an_authority(#[case] shown: Shown) {
     let fake = FakePve::start_tls_as(setup(), shown);
     let seen = with_file(&fake, fake.leaf_pem()).env("PROXMOX_CA_FILE", "ca.pem");
     let reason =
@@ -461,15 +461,15 @@ fn the_nodes_own_certificate_is_no_authoritys(#[case] shown: Shown) {
 }
 
 #[test]
-fn a_server_is_trusted_whose_authority_stands_beside_other_certificates() {
+fn a_ca_file_may_contain_other_certificates_too() {
     let fake = fake();
     let chain = format!("{}{}", fake.leaf_pem(), fake.ca_pem());
     let seen = with_file(&fake, &chain).env("PROXMOX_CA_FILE", "ca.pem");
     assert_eq!(seen.run(LIST), listed());
 }
 
-const CHECK_THE_PORT: &str = "Proxmox VE speaks TLS on port 8006; check the port (PROXMOX_PORT, \
-                              --host), which may be one of plain HTTP or of another service";
+const CHECK_THE_PORT: &str = "Proxmox VE uses TLS on port 8006; check the port (PROXMOX_PORT, --host): it \
+                              may belong to plain HTTP or to another service";
 
 #[test]
 fn https_on_a_port_without_tls_says_so() {
@@ -485,7 +485,7 @@ fn https_on_a_port_without_tls_says_so() {
 }
 
 #[test]
-fn a_port_that_answers_in_clear_is_said_to_speak_no_tls() {
+fn a_port_that_answers_unencrypted_is_reported_as_not_speaking_tls() {
     use std::io::{Read, Write};
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -503,7 +503,7 @@ fn a_port_that_answers_in_clear_is_said_to_speak_no_tls() {
         .run(LIST);
     server.join().unwrap();
     let expected = not_listed(&format!(
-        "cannot reach {address}: the server there does not speak TLS\nHint: {CHECK_THE_PORT}"
+        "cannot reach {address}: the server on that port does not speak TLS\nHint: {CHECK_THE_PORT}"
     ));
     assert_eq!(seen, expected);
 }
@@ -515,20 +515,20 @@ fn http_on_a_port_with_tls_says_so() {
     let homelab = Homelab::at(&fake).env("PROXMOX_HOST", &format!("http://{address}"));
     let expected = not_listed(&format!(
         "{address} did not answer as Proxmox VE does: 301 Moved Permanently, to \
-         https://{address}/api2/json/cluster/resources?type=vm\n\
-         Hint: http:// was spoken where https:// is; leave http:// out of the host"
+         https://{address}/api2/json/cluster/resources?type=vm\nHint: that port expects https://; remove \
+         http:// from the host"
     ));
     assert_eq!(homelab.run(LIST), expected);
 }
 
-/// A store of authorities without end, which nobody who pins a certificate has a use for.
+/// The certificate store is endless, so that reading it would fail the test.
 #[test]
 fn with_a_pin_no_authorities_are_read() {
     let fake = FakePve::start_tls(Setup::default());
     let seen = Homelab::at(&fake)
         .env("PROXMOX_FINGERPRINT", &fake.fingerprint())
         .env("SSL_CERT_FILE", "/dev/zero")
-        .with_memory(400 << 20)
+        .with_memory_limit(400 << 20)
         .run("proxmox template list");
     assert_eq!(
         (seen.exit, seen.stdout.as_str()),

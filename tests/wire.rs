@@ -1,13 +1,11 @@
-//! What no story can say: connections, compression, big clusters, pipes and endings.
+//! What a story cannot express: connections, compression, big clusters, closed pipes and deadlines.
 
 use std::fs::OpenOptions;
 use std::io;
 use std::net::Ipv4Addr;
 
-use rstest::rstest;
-
 use crate::fake_pve::{FakePve, Port, SECRET, Setup};
-use crate::homelab::{Homelab, Seen};
+use crate::homelab::Homelab;
 
 const CREATE: &str = "proxmox vm create web-1 debian-12";
 
@@ -44,7 +42,7 @@ fn every_request_carries_the_token_and_a_body_its_length() {
 }
 
 #[test]
-fn a_task_is_asked_for_with_its_upid_escaped() {
+fn the_upid_is_escaped_in_the_path_of_a_task() {
     let fake = fake("");
     Homelab::at(&fake).run(CREATE);
     let target = &fake.headers_seen()[3].target;
@@ -61,7 +59,7 @@ fn a_compressed_answer_is_read() {
 }
 
 #[test]
-fn a_big_cluster_is_no_obstacle() {
+fn a_big_cluster_is_handled() {
     let fake = fake(r#""pad_guests":100000"#);
     let seen = Homelab::at(&fake).run("proxmox vm list");
     assert_eq!((seen.exit, seen.stdout.lines().count()), (Some(0), 100_001));
@@ -73,7 +71,7 @@ fn a_big_cluster_is_no_obstacle() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_closed_stdout_is_not_a_failure() {
     let fake = fake(r#""pad_guests":10000"#);
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
@@ -94,7 +92,7 @@ VM 100 'web-1' was created on node 'pve1', but the result cannot be written: No 
 }
 
 #[test]
-fn a_port_that_nobody_listens_on_is_named() {
+fn the_host_and_port_that_cannot_be_reached_are_named() {
     let port = Port::on(Ipv4Addr::LOCALHOST);
     let free = port.address();
     let seen = Homelab::alone()
@@ -117,7 +115,7 @@ fn a_port_that_nobody_listens_on_is_named() {
 
 #[test]
 fn a_host_whose_name_cannot_be_resolved_is_named() {
-    // What the resolver says depends on the machine, so only what is ours is compared.
+    // The resolver's message depends on the machine, so it is not compared.
     let seen = Homelab::alone()
         .with_token()
         .env("PROXMOX_HOST", "nosuch.invalid")
@@ -129,56 +127,56 @@ fn a_host_whose_name_cannot_be_resolved_is_named() {
         (seen.exit, lines[0].get(..beginning.len())),
         (Some(1), Some(beginning))
     );
-    let hint = "Hint: check the name (PROXMOX_HOST, --host); what this machine knows of it: getent \
-                hosts nosuch.invalid";
+    let hint = "Hint: check the name (PROXMOX_HOST, --host); to see what it resolves to on this machine: \
+                getent hosts nosuch.invalid";
     assert_eq!(lines[1..], [hint]);
 }
 
 #[test]
-fn a_server_that_says_nothing_is_waited_for_as_long_as_it_may_take() {
+fn a_request_without_an_answer_fails_after_request_timeout() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/resources","hang":true}]"#);
     let seen = Homelab::at(&fake).run("proxmox vm list --request-timeout 0.2");
     let expected = format!(
-        "Failed to list VMs: no answer from 127.0.0.1:{}: no complete response within 0.2 s\n\
-         Hint: if it speaks TLS there, leave http:// out of the host; else try it again; if it stays \
-         so, on that node: systemctl status pveproxy pvedaemon; --request-timeout allows more time\n",
+        "Failed to list VMs: no answer from 127.0.0.1:{}: no complete response within 0.2 s\nHint: if that \
+         port uses TLS, remove http:// from the host; otherwise try again; if it still does not answer, on \
+         that node: systemctl status pveproxy pvedaemon; --request-timeout allows more time\n",
         fake.port()
     );
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
 }
 
 #[test]
-fn no_request_outlives_the_budget() {
+fn no_request_runs_past_the_timeout() {
     let fake = fake(r#""faults":[{"on":"GET /nodes/pve1/tasks/","hang":true}]"#);
     let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9"));
-    // Whatever tenth of a second is left for the look; without a budget it would be 40 s.
-    let words = format!(
+    // The tenths of a second that were left for this request; without --timeout it would be 40 s.
+    let expected = format!(
         "Failed to create VM: Timed out after 0.9 s; the clone to VM 100 'web-1' on node 'pve1' \
-         may still be running; the last look failed: no answer from 127.0.0.1:{}: no complete \
+         may still be running; the last poll failed: no answer from 127.0.0.1:{}: no complete \
          response within 0.",
         fake.port()
     );
     let line = seen.stderr.lines().nth(1).unwrap();
-    let beginning = line.get(..words.len());
-    assert_eq!((seen.exit, beginning), (Some(1), Some(words.as_str())));
+    let beginning = line.get(..expected.len());
+    assert_eq!((seen.exit, beginning), (Some(1), Some(expected.as_str())));
 }
 
 #[test]
-fn a_budget_that_ends_before_the_clone_says_that_nothing_was_started() {
+fn a_timeout_before_the_clone_says_that_nothing_was_started() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/nextid","hang":true}]"#);
     let seen = Homelab::at(&fake).run(&format!("{CREATE} --timeout 0.9 --json"));
-    let words = format!(
+    let expected = format!(
         "Failed to create VM: Timed out after 0.9 s; nothing was started: cannot get a free VMID: \
          no answer from 127.0.0.1:{}: no complete response within 0.",
         fake.port()
     );
     let line = seen.stderr.lines().nth(1).unwrap();
-    let beginning = line.get(..words.len());
-    assert_eq!((seen.exit, beginning), (Some(1), Some(words.as_str())));
+    let beginning = line.get(..expected.len());
+    assert_eq!((seen.exit, beginning), (Some(1), Some(expected.as_str())));
     assert!(seen.stdout.starts_with(r#"{"error":{"kind":"timeout","#));
 }
 
-/// The time it took is different each time.
+/// Replaces the durations, which differ from run to run.
 fn without_milliseconds(text: &str) -> Vec<String> {
     let lines = text.lines().map(|line| {
         let words = line.split(' ').collect::<Vec<_>>();
@@ -200,10 +198,10 @@ fn without_milliseconds(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_request_is_told_in_a_line_on_demand() {
+fn verbose_prints_a_line_for_each_request() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/nextid","nth":1,"close":"before"}]"#);
-    let words = format!("{CREATE} --verbose --quiet --poll-interval 0.01");
-    let seen = Homelab::at(&fake).run(&words);
+    let arguments = format!("{CREATE} --verbose --quiet --poll-interval 0.01");
+    let seen = Homelab::at(&fake).run(&arguments);
     let host = format!("127.0.0.1:{}", fake.port());
     let lines = [
         "HOST GET /cluster/resources?type=vm: 200 OK, N ms, 267 bytes",
@@ -222,7 +220,7 @@ fn each_request_is_told_in_a_line_on_demand() {
 }
 
 #[test]
-fn what_a_proxied_refusal_says_is_told_too() {
+fn verbose_prints_the_reason_of_a_proxied_refusal() {
     let fake =
         fake(r#""faults":[{"on":"GET","answer":{"status":595,"reason":"No route to host"}}]"#);
     let seen = Homelab::at(&fake).run("proxmox vm list --verbose");
@@ -233,101 +231,14 @@ fn what_a_proxied_refusal_says_is_told_too() {
     assert_eq!(without_milliseconds(&seen.stderr)[0], line);
 }
 
-#[rstest]
-#[case::root("--help", "Usage: homelab [--version] [<command>] [<args>]")]
-#[case::bare_help("help", "Usage: homelab [--version] [<command>] [<args>]")]
-#[case::topic(
-    "proxmox --help",
-    "Usage: homelab proxmox [--host <host>] [--config <file>] [--ca-file <file>] [--fingerprint \
-     <sha256>] [--insecure] [--request-timeout <seconds>] [--verbose] <command> [<args>]"
-)]
-#[case::templates(
-    "proxmox template -h",
-    "Usage: homelab proxmox template <command> [<args>]"
-)]
-#[case::template_list(
-    "proxmox template list --help",
-    "Usage: homelab proxmox template list [--json]"
-)]
-#[case::vms("proxmox vm --help", "Usage: homelab proxmox vm <command> [<args>]")]
-#[case::vm_list(
-    "proxmox vm list --help",
-    "Usage: homelab proxmox vm list [--ip] [--ip-from <netn|cidr...>] [--json]"
-)]
-#[case::vm_create(
-    "proxmox vm create --help",
-    "Usage: homelab proxmox vm create [--vmid <n>] [--ensure] [--ignore-offline] [--linked] [--storage <id>] \
-     [--pool <id>] [--node <name>] [--set <key=value...>] [--ssh-key <file...>] \
-     [--resize <disk=size...>] [--start] [--wait-ip] [--ip-from <netn|cidr...>] [--timeout <seconds>] [--poll-interval <seconds>] [--json] [--quiet] [--] <vm-name> <template-name>"
-)]
-#[case::tasks(
-    "proxmox task --help",
-    "Usage: homelab proxmox task <command> [<args>]"
-)]
-#[case::task_wait(
-    "proxmox task wait --help",
-    "Usage: homelab proxmox task wait [--timeout <seconds>] [--poll-interval <seconds>] [--json] \
-     [--quiet] [--] <upid>"
-)]
-fn every_level_explains_itself(#[case] words: &str, #[case] usage: &str) {
-    let seen = Homelab::alone().run(words);
-    assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
-    assert_eq!(seen.stdout.lines().next(), Some(usage));
-}
-
-#[test]
-fn check_explains_itself() {
-    let seen = Homelab::alone().run("proxmox check --help");
-    let usage = "Usage: homelab proxmox check [--pool <id>] [--storage <id>] [--json] [--] [<template-name>]";
-    assert_eq!(
-        (seen.exit, seen.stdout.lines().next()),
-        (Some(0), Some(usage))
-    );
-}
-
-#[test]
-fn the_help_of_create_says_which_template_is_taken_and_shows_what_comes_out() {
-    let help = Homelab::alone().run("proxmox vm create --help").stdout;
-    for said in [
-        "the next run with the same words sees to\n  its end",
-        "Among\n  templates of one name the one with the lowest VMID is taken",
-        "homelab proxmox vm create web-1 debian-12\n  Creating VM 'web-1' from template \
-         'debian-12'...\n  Successfully created VM 101 'web-1' on node 'pve1'\n",
-    ] {
-        assert!(help.contains(said), "{said}\nis not in\n{help}");
-    }
-}
-
-#[test]
-fn the_version_is_printed() {
-    let expected = Seen {
-        exit: Some(0),
-        stdout: format!("homelab {}\n", env!("CARGO_PKG_VERSION")),
-        stderr: String::new(),
-    };
-    assert_eq!(Homelab::alone().run("--version"), expected);
-}
-
-#[test]
-fn no_command_at_all_is_wrong_usage() {
-    let expected = Seen {
-        exit: Some(2),
-        stdout: String::new(),
-        stderr: "No command was given\nUsage: homelab [--version] [<command>] [<args>]\n\
-                 Hint: 'homelab --help' explains it\n"
-            .to_owned(),
-    };
-    assert_eq!(Homelab::alone().run_words(&[""; 0]), expected);
-}
-
 #[test]
 fn an_argument_that_is_not_utf8_is_wrong_usage() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
-    let seen = Homelab::alone().run_words(&[OsStr::from_bytes(b"prox\xffmox")]);
+    let seen = Homelab::alone().run_arguments(&[OsStr::from_bytes(b"prox\xffmox")]);
     assert_eq!(
         (seen.exit, seen.stderr.lines().next()),
-        (Some(2), Some("An argument is not UTF-8"))
+        (Some(2), Some("an argument is not UTF-8"))
     );
 }

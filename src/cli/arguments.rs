@@ -1,28 +1,35 @@
-//! Reads the command line by argh's description of the commands: what each argument is, in which
-//! order argh accepts them, and what was probably meant by an unknown one.
+//! Reads the command line by argh's description of the commands: what each word is, in which order argh
+//! accepts the words, and what is wrong with the first word that argh would refuse.
 //!
 //! argh accepts an option only directly after its own command, help only after everything else, and
 //! no `--option=value`. Users type connection options after the verb, use `=` as in most other
-//! tools, and ask for help wherever the cursor is.
+//! tools, and ask for help wherever the cursor is. Completion reads a line the same way.
 
 use std::iter;
 
-use argh::{CommandInfoWithArgs, FlagInfoKind};
+use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality, PositionalInfo};
 
-use super::level::{choices, levels};
-use crate::say::closest::closest;
+/// A command as argh describes it, with everything that can follow it.
+pub(super) type Command = CommandInfoWithArgs;
+
+/// An option or a switch.
+pub(super) type Flag = &'static FlagInfo<'static>;
 
 /// A command line, word by word.
 pub(super) struct Arguments<'a> {
     /// The program, then each command that was named, each below the one before it.
-    levels: Vec<&'a CommandInfoWithArgs>,
-    /// The index in `levels` of the command to run: the last one, unless an option lacks its value.
-    depth: usize,
+    pub(super) levels: Vec<&'a Command>,
     words: Vec<Word<'a>>,
-    asks_for_help: bool,
+    pub(super) asks_for_help: bool,
+    /// The first thing that is wrong, as far as it can be known without the values' types.
+    pub(super) problem: Option<Problem<'a>>,
+    /// The option whose value is missing at the end.
+    pub(super) awaits: Option<Flag>,
+    /// A `--` was read: no more options or commands.
+    pub(super) ended: bool,
 }
 
-/// An argument, or the name or value of an option.
+/// A positional argument, or the name or value of an option.
 struct Word<'a> {
     text: &'a str,
     /// The index in `levels` of the command that accepts it.
@@ -30,154 +37,285 @@ struct Word<'a> {
     kind: Kind,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Command,
-    Option,
+    Option(Flag),
+    Value(Flag),
     Positional,
-    /// An unexpected word, with those that are expected in its place.
-    Unknown(Vec<&'static str>),
+    Separator,
 }
 
+/// What is wrong with a command line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Problem<'a> {
+    UnknownCommand(&'a str),
+    /// An option, with the word that follows it or stands after its `=`.
+    UnknownOption(&'a str, Option<&'a str>),
+    Unexpected(&'a str),
+    /// A positional argument that is not one of its choices.
+    NotAChoice(&'a str, Positional),
+    GivenTwice(Flag),
+    MissingValue(Flag),
+    /// A switch with a value behind `=`.
+    SwitchWithValue(Flag),
+}
+
+/// A positional argument as argh describes it.
+pub(super) type Positional = &'static PositionalInfo<'static>;
+
 impl<'a> Arguments<'a> {
-    pub(super) fn read(root: &'a CommandInfoWithArgs, arguments: &'a [String]) -> Arguments<'a> {
+    pub(super) fn read(
+        root: &'a Command,
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> Arguments<'a> {
         let mut read = Arguments {
             levels: vec![root],
-            depth: 0,
             words: Vec::new(),
             asks_for_help: false,
+            problem: None,
+            awaits: None,
+            ended: false,
         };
-        let mut rest = arguments.iter().map(String::as_str);
+        let mut rest = arguments.into_iter().peekable();
         while let Some(argument) = rest.next() {
-            let takes_command = !read.levels[read.depth].commands.is_empty();
+            let commands = &read.command().commands;
+            let help_is_command = commands.iter().any(|command| command.name == "help");
             match argument {
+                _ if read.ended => read.add_positional(argument),
                 "--" => {
-                    let literal = iter::once(argument).chain(rest.by_ref());
-                    literal.for_each(|text| read.add(read.depth, Kind::Positional, text));
+                    read.ended = true;
+                    read.add(Kind::Separator, argument);
                 }
                 "-h" | "--help" => read.asks_for_help = true,
-                "help" if takes_command => read.asks_for_help = true,
-                _ if argument.starts_with('-') => read.add_option(argument, &mut rest),
-                _ if takes_command => read.add_command(argument),
+                "help" if !commands.is_empty() && !help_is_command => read.asks_for_help = true,
+                _ if argument.starts_with('-') && argument != "-" => {
+                    read.add_option(argument, &mut rest);
+                }
+                _ if !commands.is_empty() => read.add_command(argument),
                 _ => read.add_positional(argument),
             }
         }
         read
     }
 
-    fn add(&mut self, level: usize, kind: Kind, text: &'a str) {
+    /// The last command that was named.
+    pub(super) fn command(&self) -> &'a Command {
+        self.levels[self.levels.len() - 1]
+    }
+
+    /// The commands that were named: `homelab proxmox vm`.
+    pub(super) fn path(&self) -> String {
+        let names = self.levels.iter().map(|info| info.name);
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The options of the last command, then those of the commands above it.
+    pub(super) fn options(&self) -> impl Iterator<Item = Flag> {
+        self.options_by_level().map(|(_, flag)| flag)
+    }
+
+    fn options_by_level(&self) -> impl Iterator<Item = (usize, Flag)> {
+        let levels = self.levels.iter().enumerate().rev();
+        levels.flat_map(|(level, info)| {
+            let flags: &'static [FlagInfo<'static>] = info.flags;
+            flags.iter().map(move |flag| (level, flag))
+        })
+    }
+
+    /// Whether an option or switch was given.
+    pub(super) fn has(&self, flag: Flag) -> bool {
+        self.words
+            .iter()
+            .any(|word| word.kind == Kind::Option(flag))
+    }
+
+    /// The values of options, each with its option.
+    pub(super) fn values(&self) -> impl Iterator<Item = (Flag, &'a str)> {
+        self.words.iter().filter_map(|word| match word.kind {
+            Kind::Value(flag) => Some((flag, word.text)),
+            _ => None,
+        })
+    }
+
+    /// How many positional arguments there are.
+    pub(super) fn positionals(&self) -> usize {
+        let is_positional = |word: &&Word| word.kind == Kind::Positional;
+        self.words.iter().filter(is_positional).count()
+    }
+
+    /// The required positional arguments that are missing.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        let rest = self.command().positionals.iter().skip(self.positionals());
+        let required = rest.filter(|it| it.optionality == Optionality::Required);
+        required.map(|it| it.name).collect()
+    }
+
+    /// The words as argh accepts them: each option after its own command.
+    pub(super) fn in_argh_order(&self) -> Vec<&'a str> {
+        let mut words: Vec<&Word> = self.words.iter().collect();
+        words.sort_by_key(|word| word.level);
+        words.into_iter().map(|word| word.text).collect()
+    }
+
+    /// The connection options and their values.
+    pub(super) fn connection(&self) -> Vec<&'a str> {
+        let is_option =
+            |word: &&Word| word.level == 1 && matches!(word.kind, Kind::Option(_) | Kind::Value(_));
+        let options = self.words.iter().filter(is_option);
+        options.map(|word| word.text).collect()
+    }
+
+    fn add(&mut self, kind: Kind, text: &'a str) {
+        self.add_at(self.levels.len() - 1, kind, text);
+    }
+
+    fn add_at(&mut self, level: usize, kind: Kind, text: &'a str) {
         self.words.push(Word { text, level, kind });
     }
 
-    fn add_option(&mut self, argument: &'a str, rest: &mut impl Iterator<Item = &'a str>) {
+    fn refuse(&mut self, problem: Problem<'a>) {
+        self.problem.get_or_insert(problem);
+    }
+
+    fn add_option(
+        &mut self,
+        argument: &'a str,
+        rest: &mut iter::Peekable<impl Iterator<Item = &'a str>>,
+    ) {
         let (name, value) = match argument.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (argument, None),
         };
-        let flags = self.levels.iter().enumerate().rev();
-        let flags =
-            flags.flat_map(|(level, info)| info.flags.iter().map(move |flag| (level, flag)));
-        match flags.clone().find(|(_, flag)| flag.long == name) {
-            Some((level, flag)) if flag.kind == FlagInfoKind::Switch => {
-                // argh rejects a value here; at the last level, a request for help still comes first.
-                let level = if value.is_some() { self.depth } else { level };
-                self.add(level, Kind::Option, argument);
+        let name = if name == "-V" { "--version" } else { name };
+        let found = self.options_by_level().find(|(_, flag)| flag.long == name);
+        let Some((level, flag)) = found else {
+            let value = value.or_else(|| rest.peek().copied());
+            return self.refuse(Problem::UnknownOption(name, value));
+        };
+        if self.has(flag) && flag.optionality != Optionality::Repeating && takes_value(flag) {
+            self.refuse(Problem::GivenTwice(flag));
+        }
+        let value = if takes_value(flag) {
+            value.or_else(|| rest.next())
+        } else {
+            if value.is_some() {
+                self.refuse(Problem::SwitchWithValue(flag));
             }
-            Some((level, _)) => {
-                self.add(level, Kind::Option, name);
-                match value.or_else(|| rest.next()) {
-                    Some(value) => self.add(level, Kind::Option, value),
-                    // In argh's order the next command would follow, and be taken for the value.
-                    None => self.depth = level,
-                }
-            }
-            None => {
-                let known = flags.map(|(_, flag)| flag.long).chain(["--help"]).collect();
-                // The value may be a secret (`--token-secret=…`), and argh repeats what it rejects.
-                self.add(self.depth, Kind::Unknown(known), name);
-            }
+            return self.add_at(level, Kind::Option(flag), name);
+        };
+        if let Some(value) = value {
+            self.add_at(level, Kind::Option(flag), name);
+            self.add_at(level, Kind::Value(flag), value);
+        } else {
+            self.awaits = Some(flag);
+            self.refuse(Problem::MissingValue(flag));
         }
     }
 
     fn add_command(&mut self, argument: &'a str) {
-        let commands = &self.levels[self.depth].commands;
-        if let Some(command) = commands.iter().find(|command| command.name == argument) {
-            self.levels.push(&command.command);
-            self.depth += 1;
-            self.add(self.depth, Kind::Command, argument);
-        } else {
-            let known = commands.iter().map(|command| command.name).collect();
-            self.add(self.depth, Kind::Unknown(known), argument);
+        let commands = &self.command().commands;
+        match commands.iter().find(|command| command.name == argument) {
+            Some(command) => {
+                self.levels.push(&command.command);
+                self.add(Kind::Command, argument);
+            }
+            None => self.refuse(Problem::UnknownCommand(argument)),
         }
     }
 
     fn add_positional(&mut self, argument: &'a str) {
-        let is_positional = |word: &&Word| matches!(word.kind, Kind::Positional);
-        let index = self.words.iter().filter(is_positional).count();
-        let positional = self.levels[self.depth].positionals.get(index);
-        let kind = match positional.map(choices) {
-            Some(choices) if choices.is_empty() || choices.contains(&argument) => Kind::Positional,
-            choices => Kind::Unknown(choices.unwrap_or_default()),
-        };
-        self.add(self.depth, kind, argument);
+        match positional_at(self.command(), self.positionals()) {
+            None => self.refuse(Problem::Unexpected(argument)),
+            Some(positional) if !is_choice(positional, argument) => {
+                self.refuse(Problem::NotAChoice(argument, positional));
+            }
+            Some(_) => {}
+        }
+        self.add(Kind::Positional, argument);
     }
+}
 
-    /// The command that was named, as far as one was: `homelab proxmox vm`.
-    pub(super) fn command(&self) -> String {
-        let names = self.levels[..=self.depth].iter().map(|info| info.name);
-        names.collect::<Vec<_>>().join(" ")
-    }
+/// The positional argument with that index; the last one of some commands takes all that follow.
+pub(super) fn positional_at(command: &Command, index: usize) -> Option<Positional> {
+    let positionals: &'static [PositionalInfo<'static>] = command.positionals;
+    let last = positionals.last();
+    let last = last.filter(|last| last.optionality == Optionality::Repeating);
+    positionals.get(index).or(last)
+}
 
-    /// The arguments as argh accepts them: each option after its own command, or, if help is asked
-    /// for, only that after the command.
-    pub(super) fn in_argh_order(&self) -> Vec<&'a str> {
-        let is_kept = |word: &&Word| {
-            word.level < self.depth
-                || word.level == self.depth
-                    && (!self.asks_for_help || matches!(word.kind, Kind::Command))
-        };
-        let mut words: Vec<&Word> = self.words.iter().filter(is_kept).collect();
-        words.sort_by_key(|word| word.level);
-        let texts = words.into_iter().map(|word| word.text);
-        let help = self.asks_for_help.then_some("--help");
-        texts.chain(help).collect()
-    }
+/// `bash|zsh|fish` is a choice of three; no choices mean anything.
+pub(super) fn choices(positional: Positional) -> impl Iterator<Item = &'static str> {
+    let name = positional.name;
+    name.split('|').filter(move |_| name.contains('|'))
+}
 
-    /// The word, or the whole command, that was probably meant by the first unknown word.
-    pub(super) fn suggestion(&self) -> Option<String> {
-        let mut words = self.words.iter().enumerate();
-        let (index, word, known) = words.find_map(|(index, word)| match &word.kind {
-            Kind::Unknown(known) => Some((index, word, known)),
-            _ => None,
-        })?;
-        let close = closest(word.text, known.iter().copied()).map(str::to_owned);
-        let is_command = !self.levels[word.level].commands.is_empty();
-        close.or_else(|| is_command.then(|| self.only_command_with(&self.words[index..]))?)
-    }
+fn is_choice(positional: Positional, argument: &str) -> bool {
+    choices(positional).next().is_none() || choices(positional).any(|choice| choice == argument)
+}
 
-    /// The command whose path has the first of these words in it, and more of all of them than any
-    /// other such command: `homelab proxmox vm list` for `vm list` and for `proxmox list vm`.
-    fn only_command_with(&self, words: &[Word]) -> Option<String> {
-        let levels = levels(self.levels[0]).into_iter();
-        let verbs = levels.filter(|level| level.commands.is_empty());
-        let mut paths: Vec<String> = verbs.map(|level| level.path).collect();
-        let has = |path: &str, word: &Word| path.split(' ').skip(1).any(|name| name == word.text);
-        paths.retain(|path| has(path, &words[0]));
-        let count = |path: &String| words.iter().filter(|word| has(path, word)).count();
-        let most = paths.iter().map(count).max()?;
-        paths.retain(|path| count(path) == most);
-        paths.pop().filter(|_| paths.is_empty())
+/// Whether an option has a value, as opposed to a switch.
+pub(super) fn takes_value(flag: Flag) -> bool {
+    flag.kind != FlagInfoKind::Switch
+}
+
+/// `--timeout SECONDS`
+pub(super) fn with_value(flag: Flag) -> String {
+    match flag.kind {
+        FlagInfoKind::Switch => flag.long.to_owned(),
+        FlagInfoKind::Option { arg_name } => format!("{} {arg_name}", flag.long),
     }
+}
+
+/// All commands that can be run, by their words, each with its path.
+pub(super) fn runnable(root: &Command) -> Vec<(String, &Command)> {
+    let mut found = Vec::new();
+    let mut open = vec![(root.name.to_owned(), root)];
+    while let Some((path, info)) = open.pop() {
+        let commands = info.commands.iter().rev();
+        open.extend(commands.map(|it| (format!("{path} {}", it.name), &it.command)));
+        if info.commands.is_empty() {
+            found.push((path, info));
+        }
+    }
+    found
+}
+
+/// `Usage: homelab proxmox check [<template-name>] [options]`
+pub(super) fn usage_line(path: &str, command: &Command) -> String {
+    let mut words = vec![format!("Usage: {path}")];
+    words.extend(command.positionals.iter().map(placeholder));
+    if command.flags.iter().any(|flag| !is_help(flag)) {
+        words.push("[options]".to_owned());
+    }
+    if !command.commands.is_empty() {
+        words.push("<command>".to_owned());
+    }
+    words.join(" ")
+}
+
+pub(super) fn placeholder(positional: &PositionalInfo) -> String {
+    let name = positional.name;
+    match positional.optionality {
+        Optionality::Required => format!("<{name}>"),
+        Optionality::Optional => format!("[<{name}>]"),
+        Optionality::Repeating | Optionality::Greedy => format!("[<{name}>...]"),
+    }
+}
+
+pub(super) fn is_help(flag: &FlagInfo) -> bool {
+    flag.long == "--help"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::description;
+    use crate::cli::commands::description;
     use rstest::rstest;
 
     #[rstest]
     #[case::already_in_order("proxmox --host h vm list", "proxmox --host h vm list")]
-    #[case::behind_the_verb("proxmox vm list --host h", "proxmox --host h vm list")]
+    #[case::after_the_verb("proxmox vm list --host h", "proxmox --host h vm list")]
     #[case::between_positionals(
         "proxmox vm create a --insecure b --json",
         "proxmox --insecure vm create a b --json"
@@ -196,68 +334,39 @@ mod tests {
         "proxmox --host vm vm list",
         "proxmox --host vm vm list"
     )]
-    #[case::missing_value("proxmox vm list --host", "proxmox --host")]
-    #[case::switch_with_a_value("proxmox vm list --json=1", "proxmox vm list --json=1")]
-    #[case::unknown_option("proxmox vm list --nope=1", "proxmox vm list --nope")]
-    #[case::unknown_option_with_one_dash("proxmox vm list -p=1", "proxmox vm list -p")]
-    #[case::behind_two_dashes("proxmox vm create -- --host x", "proxmox vm create -- --host x")]
-    #[case::help("proxmox vm --help", "proxmox vm --help")]
-    #[case::help_comes_first("help proxmox vm create", "proxmox vm create --help")]
-    #[case::help_in_between("proxmox --help vm create a", "proxmox vm create --help")]
-    #[case::help_with_more("proxmox vm list --help --json", "proxmox vm list --help")]
-    #[case::help_with_a_switch_with_a_value("proxmox vm --help --insecure=1", "proxmox vm --help")]
+    #[case::after_two_dashes("proxmox vm create -- --host x", "proxmox vm create -- --host x")]
     #[case::a_vm_named_help("proxmox vm create help x", "proxmox vm create help x")]
     #[case::a_host_named_help("proxmox --host help vm list", "proxmox --host help vm list")]
-    #[case::unknown_command("proxmox vn list", "proxmox vn list")]
     fn options_move_to_their_own_command(#[case] typed: &str, #[case] expected: &str) {
-        let words: Vec<String> = typed.split(' ').map(str::to_owned).collect();
         let root = description();
-        let arguments = Arguments::read(&root, &words);
+        let arguments = Arguments::read(&root, typed.split(' '));
+        assert_eq!(arguments.problem, None);
         assert_eq!(arguments.in_argh_order().join(" "), expected);
     }
 
     #[rstest]
-    #[case::whole("proxmox vm create web-1", "homelab proxmox vm create")]
-    #[case::half("proxmox vm", "homelab proxmox vm")]
-    #[case::typo("proxmox vn list", "homelab proxmox")]
-    #[case::nothing("", "homelab")]
-    #[case::value_that_looks_like_one("proxmox --host template vm list", "homelab proxmox vm list")]
+    #[case::whole("proxmox vm create web-1", "homelab proxmox vm create", false)]
+    #[case::half("proxmox vm", "homelab proxmox vm", false)]
+    #[case::typo("proxmox vn list", "homelab proxmox", false)]
+    #[case::nothing("", "homelab", false)]
+    #[case::value_that_looks_like_one(
+        "proxmox --host template vm list",
+        "homelab proxmox vm list",
+        false
+    )]
+    #[case::help("proxmox vm --help", "homelab proxmox vm", true)]
+    #[case::help_of_a_group("proxmox help vm create", "homelab proxmox vm create", true)]
+    #[case::help_in_between("proxmox --help vm create a", "homelab proxmox vm create", true)]
+    #[case::help_with_more("proxmox vm list --help --nope", "homelab proxmox vm list", true)]
+    #[case::help_as_a_command("help cron", "homelab help", false)]
     fn the_command_is_recognized_as_far_as_it_was_typed(
         #[case] typed: &str,
-        #[case] expected: &str,
+        #[case] path: &str,
+        #[case] asks_for_help: bool,
     ) {
-        let words: Vec<String> = typed.split_whitespace().map(str::to_owned).collect();
         let root = description();
-        let arguments = Arguments::read(&root, &words);
-        assert_eq!(arguments.command(), expected);
-    }
-
-    #[rstest]
-    #[case::noun("proxmox vn list", Some("vm"))]
-    #[case::topic("proxmocks vm list", Some("proxmox"))]
-    #[case::verb("proxmox vm craete web-1 debian-12", Some("create"))]
-    #[case::option("proxmox vm create a b --timout 5", Some("--timeout"))]
-    #[case::option_with_its_value("proxmox vm create a b --timout=5", Some("--timeout"))]
-    #[case::option_of_a_level_above("proxmox vm create a b --hsot x", Some("--host"))]
-    #[case::option_before_the_command("proxmox --inscure vm list", Some("--insecure"))]
-    #[case::one_dash("proxmox vm create a b -timeout 5", Some("--timeout"))]
-    #[case::behind_a_word_that_is_rejected("proxmox vm list x --hsot", None)]
-    #[case::value_of_an_option("proxmox --host vn vm lst", Some("list"))]
-    #[case::level_left_out("vm list", Some("homelab proxmox vm list"))]
-    #[case::two_levels_left_out("create web-1 debian-12", Some("homelab proxmox vm create"))]
-    #[case::noun_left_out("proxmox create web-1 debian-12", Some("homelab proxmox vm create"))]
-    #[case::other_way_round("proxmox list vm", Some("homelab proxmox vm list"))]
-    #[case::one_of_two("proxmox list", None)]
-    #[case::shell("completions bsh", Some("bash"))]
-    #[case::nothing_like_it("proxmox frobnicate", None)]
-    #[case::nothing_like_that_option("proxmox vm list --frobnicate", None)]
-    #[case::arguments_may_be_anything("proxmox vm create lst vn", None)]
-    #[case::behind_two_dashes("proxmox vm create -- --timout", None)]
-    #[case::all_is_well("proxmox vm list --json", None)]
-    fn a_similar_word_is_suggested(#[case] typed: &str, #[case] expected: Option<&str>) {
-        let words: Vec<String> = typed.split(' ').map(str::to_owned).collect();
-        let root = description();
-        let arguments = Arguments::read(&root, &words);
-        assert_eq!(arguments.suggestion().as_deref(), expected);
+        let arguments = Arguments::read(&root, typed.split_whitespace());
+        let found = (arguments.path(), arguments.asks_for_help);
+        assert_eq!(found, (path.to_owned(), asks_for_help));
     }
 }

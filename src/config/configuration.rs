@@ -1,4 +1,4 @@
-//! The merged settings, if they are enough to reach a server.
+//! Turns the merged settings into a configuration, if none is missing.
 
 use std::iter;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use super::layer::Layer;
 use super::proxy::Proxies;
 use super::setting::{Setting, parsed};
 use super::small_file::SmallFile;
+use super::value::Servers;
 use crate::pve::secret::{Masked, Secret};
 use crate::pve::types::{Token, TokenId};
 use crate::pve::{Access, Endpoint, Host, Trust};
@@ -16,11 +17,11 @@ use crate::pve::{Access, Endpoint, Host, Trust};
 /// How to reach the servers, and where each setting came from.
 pub struct Configuration {
     pub access: Access,
-    /// Each setting, so that a user can find the wrong one.
+    /// Each setting with its origin, so that a user can find a wrong one.
     pub sources: Vec<Source>,
-    /// The file that was read, if there is one.
+    /// The configuration file that was read, if any.
     pub file: Option<PathBuf>,
-    /// What works, but may not be intended.
+    /// Warnings about settings that work but may be unintended.
     pub warnings: Vec<String>,
 }
 
@@ -30,20 +31,22 @@ pub struct Source {
     pub name: &'static str,
     /// Its value; empty for the secret.
     pub value: String,
-    /// The option, the name in the environment, or the file and its key.
+    /// The option, the environment variable, or the file and the key in it.
     pub origin: String,
 }
 
-/// The realm of root, the only user that Proxmox VE has from the start.
+/// The realm of root, the only user of a new Proxmox VE installation.
 const DEFAULT_REALM: &str = "pam";
 const BY_DEFAULT: &str = "by default";
 
 impl Layer {
+    /// `ignored` says which variables of other tools are set without effect.
     pub(super) fn into_configuration(
         self,
         file: Option<PathBuf>,
         request_timeout: Duration,
         proxies: &Proxies,
+        ignored: Vec<String>,
     ) -> Result<Configuration, Error> {
         let trusted = self.trusted().pop();
         let trusted = trusted.unwrap_or_else(|| Setting::new(vec![Trust::SystemRoots], BY_DEFAULT));
@@ -64,10 +67,10 @@ impl Layer {
             (servers, user, self.key, secret)
         else {
             let names = names.join(", ");
-            return MissingSnafu { names }.fail();
+            return MissingSnafu { names, ignored }.fail();
         };
         let default_port = port.as_ref().map(|port| port.value);
-        let mut hosts = servers.value.clone();
+        let mut hosts = servers.value.hosts.clone();
         for host in &mut hosts {
             host.port = host.port.or(default_port);
         }
@@ -101,7 +104,7 @@ impl Layer {
     }
 }
 
-/// The secret in a file that holds nothing else.
+/// Reads the secret from a file that contains nothing else.
 fn read_secret_file(setting: &Setting<PathBuf>) -> Result<Setting<Secret>, Error> {
     let (path, origin) = (&setting.value, &setting.origin);
     let file = SmallFile::read(path);
@@ -113,7 +116,7 @@ fn read_secret_file(setting: &Setting<PathBuf>) -> Result<Setting<Secret>, Error
     parsed(secret.ok_or(reason), origin)
 }
 
-/// Each host, whom to trust there, and through which proxy it is asked.
+/// Each host with the certificates to trust and the proxy to use.
 fn endpoints(
     hosts: &[Host],
     trusted: &Setting<Vec<Trust>>,
@@ -128,7 +131,7 @@ fn endpoints(
     Ok(endpoints.collect())
 }
 
-/// Whom to trust at each of the hosts.
+/// Which certificates to trust, for each host.
 fn trusts(trusted: &Setting<Vec<Trust>>, hosts: usize) -> Result<Vec<Trust>, Error> {
     let Setting { value, origin } = trusted;
     let pins = value.iter().filter(|trust| matches!(trust, Trust::Pin(_)));
@@ -154,8 +157,8 @@ fn shown(trusted: &[Trust]) -> String {
 }
 
 fn not_verified(hosts: &[Host], trusted: &Setting<Vec<Trust>>) -> Option<String> {
-    let is_warned_of = trusted.value.contains(&Trust::Anyone) && hosts.iter().any(Host::tls);
-    is_warned_of.then(|| {
+    let is_unverified = trusted.value.contains(&Trust::Anyone) && hosts.iter().any(Host::tls);
+    is_unverified.then(|| {
         format!(
             "the server's certificate is not verified ({}): anyone in between can read the token and \
              use it",
@@ -169,8 +172,8 @@ fn without_realm(user: &Setting<String>, realm: Option<&Setting<String>>) -> Opt
     // There is only one root.
     (realm.is_none() && user != "root").then(|| {
         format!(
-            "{origin}: '{user}' has no realm, so {user}@{DEFAULT_REALM} is assumed; if it is in \
-             another one, write it out, like {user}@pve"
+            "{origin}: '{user}' has no realm, so {user}@{DEFAULT_REALM} is used; if it is in \
+             another realm, write that too, like {user}@pve"
         )
     })
 }
@@ -187,7 +190,7 @@ impl<T> Setting<T> {
 
 fn sources_of_servers(
     hosts: &[Host],
-    servers: &Setting<Vec<Host>>,
+    servers: &Setting<Servers>,
     port: Option<Setting<u16>>,
 ) -> Vec<Source> {
     let names: Vec<String> = hosts.iter().map(Host::to_string).collect();

@@ -10,6 +10,9 @@ use crate::pve::NotAFingerprint;
 use crate::pve::secret::Masked;
 use crate::say::hint::SHOW_FINGERPRINT;
 
+/// A configuration file with the required settings.
+const EXAMPLE: &str = r#"{"proxmox": {"host": "pve.lan", "user": "homelab@pve", "token_key": "cli", "token_secret": "…"}}"#;
+
 /// An error in the configuration. No request has been sent.
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub(super)))]
@@ -30,7 +33,7 @@ pub enum Error {
         why: Masked,
     },
 
-    #[snafu(display("{origin}: {pins} for {hosts}; it takes one for each host, in the same order",
+    #[snafu(display("{origin}: {pins} for {hosts}; give one for each host, in the same order",
         pins = counted(*pins, "fingerprint"), hosts = counted(*hosts, "host")))]
     PinsAndHosts {
         origin: String,
@@ -39,7 +42,11 @@ pub enum Error {
     },
 
     #[snafu(display("missing settings: {names}"))]
-    Missing { names: String },
+    Missing {
+        names: String,
+        /// Variables of other tools that are set without effect, each with what to use instead.
+        ignored: Vec<String>,
+    },
 
     #[snafu(display("cannot read the configuration file '{}'", Masked::from(path.to_string_lossy())))]
     Read { path: PathBuf, source: io::Error },
@@ -48,11 +55,11 @@ pub enum Error {
     OpenToOthers { source: OpenToOthers },
 
     /// Without serde's message, which may quote the file.
-    #[snafu(display("'{}', line {line}, column {column}: {reason}", path.display()))]
+    #[snafu(display("'{}'{place}: {reason}", path.display()))]
     NotJson {
         path: PathBuf,
-        line: usize,
-        column: usize,
+        /// `, line 2, column 1`, or empty.
+        place: String,
         reason: &'static str,
     },
 }
@@ -65,15 +72,20 @@ impl Error {
     /// How to fix it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Missing { .. } => Some(
-                "set them in the environment, or in lower case and without PROXMOX_ under \"proxmox\" \
-                 in the configuration file (~/.config/homelab/config.json by default)"
-                    .to_owned(),
-            ),
+            Error::Missing { ignored, .. } => {
+                let set = format!(
+                    "set them in the environment, or in the configuration file \
+                     (~/.config/homelab/config.json by default), which looks like {EXAMPLE}; 'homelab \
+                     proxmox check' shows all settings and where they come from"
+                );
+                let hints = ignored.iter().chain([&set]).map(String::as_str);
+                Some(hints.collect::<Vec<_>>().join("; "))
+            }
+            Error::NotJson { .. } => Some(format!("a configuration file looks like {EXAMPLE}")),
             Error::Disagree { .. } => Some("remove one of them".to_owned()),
             Error::Read { source, .. } if source.kind() != ErrorKind::Other => Some(
-                "--config and HOMELAB_CONFIG name the file to read; under sudo, HOME may be somebody \
-                 else's"
+                "--config or HOMELAB_CONFIG names the file to read; under sudo, HOME may be another \
+                 user's"
                     .to_owned(),
             ),
             Error::OpenToOthers { source } => Some(source.hint()),

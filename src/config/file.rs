@@ -14,7 +14,7 @@ use super::layer::{Field, Layer, OWN_NAMES, key_in_file};
 use super::small_file::SmallFile;
 use crate::say::closest::closest;
 
-/// The file that the user names, else the first that exists in the usual places.
+/// The file that the user named, or else the first one that exists in the default places.
 pub(super) fn find_file(
     flag: Option<&Path>,
     environment: &dyn Fn(&str) -> Option<OsString>,
@@ -40,7 +40,7 @@ pub(super) fn find_file(
     Ok(None)
 }
 
-/// The settings in the file. An unknown key is an error: it may be a typo in an important one.
+/// The settings in the file. An unknown key is an error, because it may be a misspelled setting.
 pub(super) fn layer_of_file(file: &SmallFile) -> Result<Layer, Error> {
     let path = &file.path;
     let mut layer = Layer::default();
@@ -48,7 +48,7 @@ pub(super) fn layer_of_file(file: &SmallFile) -> Result<Layer, Error> {
         let origin = format!("'{}': {key}", path.display());
         let known = OWN_NAMES.iter().find(|(name, _)| key_in_file(name) == key);
         let Some(&(_, field)) = known else {
-            return Err(Error::invalid(&origin, &no_such_setting(&key)));
+            return Err(Error::invalid(&origin, &unknown_setting(&key)));
         };
         let text = match value {
             Value::Null => continue,
@@ -56,47 +56,58 @@ pub(super) fn layer_of_file(file: &SmallFile) -> Result<Layer, Error> {
             Value::Number(number) => number.to_string(),
             Value::Bool(flag) => flag.to_string(),
             Value::Array(_) if field == Field::Host => {
-                let reason = "several hosts are one text, separated by commas";
+                let reason = "write several hosts as one string, separated by commas";
                 return Err(Error::invalid(&origin, reason));
             }
-            _ => return Err(Error::invalid(&origin, "it is neither text nor number")),
+            _ => {
+                return Err(Error::invalid(
+                    &origin,
+                    "it must be a string, a number or a boolean",
+                ));
+            }
         };
         if field == Field::TokenSecret {
             file.ensure_private("token_secret")?;
         }
-        layer.set(field, &beside(path, field, &text), &origin)?;
+        layer.set(field, &resolved(path, field, &text), &origin)?;
     }
     layer.consistent()
 }
 
 fn parse(file: &SmallFile) -> Result<Map<String, Value>, Error> {
     #[derive(Deserialize)]
-    struct Topics {
+    struct Sections {
         proxmox: Map<String, Value>,
     }
-    let topics = serde_json::from_str(&file.text).map(|Topics { proxmox }| proxmox);
-    topics.map_err(|error| Error::NotJson {
+    let section = serde_json::from_str(&file.text).map(|Sections { proxmox }| proxmox);
+    section.map_err(|error| Error::NotJson {
         path: file.path.clone(),
-        line: error.line(),
-        column: error.column(),
+        place: match error.classify() {
+            // serde_json counts columns from 0 at the beginning of a line.
+            Category::Syntax => {
+                format!(", line {}, column {}", error.line(), error.column().max(1))
+            }
+            _ => String::new(),
+        },
         reason: match error.classify() {
-            Category::Data => "there is no object \"proxmox\"",
+            _ if file.text.trim().is_empty() => "the file is empty",
+            Category::Data => "it has no object \"proxmox\"",
             Category::Eof => "the JSON is incomplete",
-            Category::Syntax | Category::Io => "this is not JSON",
+            Category::Syntax | Category::Io => "this is not valid JSON",
         },
     })
 }
 
-fn no_such_setting(key: &str) -> String {
+fn unknown_setting(key: &str) -> String {
     let keys = OWN_NAMES.map(|(name, _)| key_in_file(name));
     match closest(key, keys.iter().map(String::as_str)) {
-        Some(name) => format!("there is no such setting; did you mean '{name}'?"),
-        None => "there is no such setting".to_owned(),
+        Some(name) => format!("unknown setting; did you mean '{name}'?"),
+        None => "unknown setting".to_owned(),
     }
 }
 
-/// A relative path in the file starts at the file's directory, not at the working directory.
-fn beside(config: &Path, field: Field, text: &str) -> String {
+/// A path relative to the configuration file's directory, not to the working directory.
+fn resolved(config: &Path, field: Field, text: &str) -> String {
     let text = text.trim();
     if !matches!(field, Field::CaFile | Field::TokenSecretFile) || text.is_empty() {
         return text.to_owned();

@@ -1,11 +1,13 @@
-//! Variables of the environment that look like connection settings and have no effect.
+//! Environment variables that look like connection settings but have no effect.
+
+use std::ffi::OsString;
 
 use super::layer::{FOREIGN_NAMES, OWN_NAMES};
 
-/// How the names of connection settings of this program and of other tools begin.
+/// The prefixes of connection settings of this program and of other tools.
 const PREFIXES: [&str; 3] = ["PROXMOX_", "PM_", "PVE_"];
 
-/// Names of other tools, and the names under which this program takes the same value.
+/// Variables of other tools that this program ignores, and the variables to use instead.
 const MEANT: [(&str, &str); 10] = [
     ("PM_API_TOKEN_ID", "PROXMOX_TOKEN_ID"),
     ("PM_API_TOKEN_SECRET", "PROXMOX_TOKEN_SECRET"),
@@ -19,16 +21,16 @@ const MEANT: [(&str, &str); 10] = [
     ("PROXMOX_VE_USERNAME", "PROXMOX_USER"),
 ];
 
-/// A variable that has no effect.
+/// An environment variable that has no effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ignored {
     /// Its name.
     pub name: String,
-    /// The name that takes its value, if there is one.
+    /// The variable to use instead, if there is one.
     pub meant: Option<&'static str>,
 }
 
-/// Those of the variables with these names that have no effect, in the order of their names.
+/// The variables among `names` that look like settings but have no effect, sorted by name.
 pub fn ignored(names: impl IntoIterator<Item = String>) -> Vec<Ignored> {
     let is_setting = |name: &String| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let names = names.into_iter();
@@ -44,6 +46,13 @@ pub fn ignored(names: impl IntoIterator<Item = String>) -> Vec<Ignored> {
     names.into_iter().map(with_meaning).collect()
 }
 
+/// For each known variable of another tool that is set without effect, what to use instead.
+pub(super) fn replacements(environment: &dyn Fn(&str) -> Option<OsString>) -> Vec<String> {
+    let set = MEANT.iter().filter(|(name, _)| environment(name).is_some());
+    set.map(|(name, meant)| format!("{name} is ignored: use {meant}"))
+        .collect()
+}
+
 fn is_understood(name: &str) -> bool {
     let mut understood = OWN_NAMES.iter().chain(&FOREIGN_NAMES);
     understood.any(|(known, _)| *known == name)
@@ -54,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_variables_that_look_like_settings_and_are_none_are_ignored_ones() {
+    fn only_unknown_variables_that_look_like_settings_are_listed_as_ignored() {
         let names = [
             "PATH",
             "PROXMOX_USERNAME",
@@ -78,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_meant_is_understood_and_what_is_ignored_is_not() {
+    fn replacements_are_understood_and_ignored_variables_are_not() {
         for (name, meant) in MEANT {
             assert_eq!(
                 (is_understood(name), is_understood(meant)),

@@ -1,20 +1,21 @@
-//! What one source sets, and what several sources set together.
+//! The settings of one source, or of several merged sources.
 
 use std::path::PathBuf;
 
 use super::error::{DisagreeSnafu, Error};
 use super::setting::{Paired, Setting, parsed, set};
 use super::value::{
-    parse_boolean, parse_pins, parse_realm, parse_secret, parse_token_key, parse_user, split_port,
+    Servers, parse_boolean, parse_pins, parse_realm, parse_secret, parse_token_key, parse_user,
+    split_port,
 };
 use crate::pve::secret::{Secret, find_secret};
 use crate::pve::{Host, Trust, parse_hosts, parse_port, parse_urls};
 
-/// What a setting is about.
+/// A setting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Field {
     Host,
-    /// The host, as other tools name it.
+    /// The host as in other tools, where a URL without a port has its scheme's default port.
     Url,
     Port,
     User,
@@ -33,7 +34,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// Whether messages may show its value: not a secret, nor a path, which they mask.
+    /// Whether messages show its value unmasked. Secrets are never shown, and paths are masked.
     fn is_shown(self) -> bool {
         !matches!(
             self,
@@ -42,7 +43,7 @@ impl Field {
     }
 }
 
-/// Our names for settings in the environment. The configuration file has them as `key_in_file`.
+/// This program's environment variables. `key_in_file` is the corresponding key in the configuration file.
 pub(super) const OWN_NAMES: [(&str, Field); 10] = [
     ("PROXMOX_HOST", Field::Host),
     ("PROXMOX_PORT", Field::Port),
@@ -56,7 +57,7 @@ pub(super) const OWN_NAMES: [(&str, Field); 10] = [
     ("PROXMOX_REJECT_UNAUTHORIZED", Field::RejectUnauthorized),
 ];
 
-/// Other tools' names for them in the environment.
+/// Environment variables of other tools that this program understands.
 pub(super) const FOREIGN_NAMES: [(&str, Field); 5] = [
     ("PROXMOX_URL", Field::Url),
     ("PROXMOX_TOKEN_ID", Field::TokenId),
@@ -70,10 +71,10 @@ pub(super) fn key_in_file(name: &str) -> String {
     name.trim_start_matches("PROXMOX_").to_ascii_lowercase()
 }
 
-/// All settings of one source, or of several merged.
+/// All settings of one source, or of several merged sources.
 #[derive(Default)]
 pub(super) struct Layer {
-    pub(super) servers: Paired<Vec<Host>, u16>,
+    pub(super) servers: Paired<Servers, u16>,
     pub(super) user: Paired<String, String>,
     pub(super) key: Option<Setting<String>>,
     pub(super) secret: Option<Setting<Secret>>,
@@ -84,7 +85,7 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// Sets `field` to what `text` means. `origin` is where the user wrote it.
+    /// Parses `text` and sets `field`. `origin` is where the user wrote it.
     pub(super) fn set(&mut self, field: Field, text: &str, origin: &str) -> Result<(), Error> {
         let text = text.trim();
         let invalid = |reason: &str| Err(Error::invalid(origin, reason));
@@ -93,21 +94,23 @@ impl Layer {
         }
         match field {
             Field::Host => {
-                let servers = parsed(parse_hosts(text), origin)?;
-                self.servers.set_whole(servers.map(split_port))
+                let hosts = parsed(parse_hosts(text), origin)?;
+                self.servers
+                    .set_whole(hosts.map(|hosts| split_port(hosts, text)))
             }
             Field::Url => {
-                let servers = parsed(parse_urls(text), origin)?;
-                self.servers.set_whole(servers.map(split_port))
+                let hosts = parsed(parse_urls(text), origin)?;
+                self.servers
+                    .set_whole(hosts.map(|hosts| split_port(hosts, text)))
             }
             Field::Port => set(&mut self.servers.part, parsed(parse_port(text), origin)?),
             Field::User => self.user.set_whole(parsed(parse_user(text), origin)?),
             Field::Realm => set(&mut self.user.part, parsed(parse_realm(text), origin)?),
             Field::TokenKey => set(&mut self.key, parsed(parse_token_key(text), origin)?),
             Field::TokenId => match text.rsplit_once('!') {
-                Some((user, _)) if !user.contains('@') => {
-                    invalid(&format!("'{text}' names no realm: USER@REALM!TOKENID"))
-                }
+                Some((user, _)) if !user.contains('@') => invalid(&format!(
+                    "'{text}' has no realm; expected USER@REALM!TOKENID"
+                )),
                 Some((user, key)) => {
                     self.set(Field::User, user, origin)?;
                     self.set(Field::TokenKey, key, origin)
@@ -121,7 +124,7 @@ impl Layer {
                     self.set(Field::TokenId, id, origin)?;
                     self.set(Field::TokenSecret, secret, origin)
                 }
-                _ => invalid("not of the form USER@REALM!TOKENID=SECRET"),
+                _ => invalid("expected USER@REALM!TOKENID=SECRET"),
             },
             Field::Fingerprint => {
                 let pins = parse_pins(text, origin)?;
@@ -139,8 +142,8 @@ impl Layer {
         }
     }
 
-    /// The settings that say whom to trust, of which there must not be two: a pin for each host, or
-    /// one rule for all of them.
+    /// The settings that say which certificates to trust, of which at most one may be set: a pin for each
+    /// host, or one rule for all hosts.
     pub(super) fn trusted(&self) -> Vec<Setting<Vec<Trust>>> {
         let ca_file = self.ca_file.clone();
         let ca_file = ca_file.map(|it| it.map(|path| vec![Trust::CaFile(path)]));
@@ -150,7 +153,7 @@ impl Layer {
         trusted.into_iter().flatten().collect()
     }
 
-    /// The layer, unless its settings contradict each other.
+    /// This layer, or an error if its settings contradict each other.
     pub(super) fn consistent(self) -> Result<Layer, Error> {
         self.servers.ensure_consistent()?;
         self.user.ensure_consistent()?;
@@ -161,10 +164,14 @@ impl Layer {
         }
         let trusted = self.trusted();
         if let [one, other, ..] = &trusted[..] {
-            return contradict(&one.origin, &other.origin, "both say whom to trust");
+            return contradict(
+                &one.origin,
+                &other.origin,
+                "both say which certificates to trust",
+            );
         }
         if let (Some(servers), [trusted]) = (&self.servers.whole, &trusted[..])
-            && !servers.value.iter().any(Host::tls)
+            && !servers.value.hosts.iter().any(Host::tls)
             && !trusted.value.contains(&Trust::Anyone)
         {
             let why = "with http:// there is no certificate to trust";
@@ -173,7 +180,7 @@ impl Layer {
         Ok(self)
     }
 
-    /// Takes what is not set here from a layer below.
+    /// Fills settings that are not set here from a layer of lower precedence.
     pub(super) fn fill_from(&mut self, lower: Layer) {
         self.servers.fill_from(lower.servers);
         self.user.fill_from(lower.user);
@@ -185,7 +192,7 @@ impl Layer {
         if self.trusted().is_empty() {
             self.pins = lower.pins;
             self.ca_file = lower.ca_file;
-            // No layer below turns off the verification that was asked for here.
+            // A lower layer must not disable the verification that this layer requires.
             self.verify = self.verify.take().or(lower.verify);
         }
     }

@@ -1,4 +1,4 @@
-//! The proxy that the environment names, and the hosts that are asked without it.
+//! The proxy that the environment names, and the hosts that are reached without it.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use crate::pve::network::Network;
 use crate::pve::{Host, Proxy};
 
-/// The first one that is set counts. Hosts with `http://` are on this machine and need no proxy.
+/// The first one that is set is used. Hosts with `http://` are on this machine and need no proxy.
 const NAMES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// What the environment says about proxies.
+/// The environment's proxy settings.
 pub(super) struct Proxies {
-    /// The proxy, or the variable that names none that can be used, and why.
+    /// The proxy, or why it is ignored.
     proxy: Option<Result<Proxy, String>>,
     exceptions: String,
 }
@@ -30,28 +30,28 @@ impl Proxies {
         }
     }
 
-    /// The proxy through which to ask this host.
+    /// The proxy through which to reach this host.
     pub(super) fn proxy_for(&self, host: &Host) -> Option<Proxy> {
         let proxy = self.proxy.as_ref()?.as_ref().ok()?;
-        self.is_for(host).then(|| proxy.clone())
+        self.applies_to(host).then(|| proxy.clone())
     }
 
-    /// That a proxy cannot be used, if any of the hosts would be asked through it.
+    /// Warns that a proxy is ignored, if any of the hosts would be reached through it.
     pub(super) fn warning(&self, hosts: &[Host]) -> Option<String> {
         let ignored = self.proxy.as_ref()?.as_ref().err()?;
-        let is_needed = hosts.iter().any(|host| self.is_for(host));
-        is_needed.then(|| format!("{ignored}; hosts are asked directly"))
+        let is_needed = hosts.iter().any(|host| self.applies_to(host));
+        is_needed.then(|| format!("{ignored}; connecting without a proxy"))
     }
 
-    fn is_for(&self, host: &Host) -> bool {
+    fn applies_to(&self, host: &Host) -> bool {
         let mut exceptions = self.exceptions.split([',', ' ']);
-        host.tls() && !host.is_loopback() && !exceptions.any(|entry| is_host(entry, host.name()))
+        host.tls() && !host.is_loopback() && !exceptions.any(|entry| matches(entry, host.name()))
     }
 }
 
-/// Whether an entry of `NO_PROXY` means this host: `*`, an address, a network like `10.0.0.0/8`, or a
-/// domain, with or without a dot in front.
-fn is_host(entry: &str, name: &str) -> bool {
+/// Whether an entry of `NO_PROXY` matches this host. An entry is `*`, an IP address, a network like
+/// `10.0.0.0/8`, or a domain, with or without a leading dot.
+fn matches(entry: &str, name: &str) -> bool {
     let (entry, name) = (entry.trim().to_ascii_lowercase(), name.to_ascii_lowercase());
     if entry == "*" {
         return true;
@@ -77,8 +77,8 @@ mod tests {
     #[case::domain("lan", "pve.lan", true)]
     #[case::domain_with_a_dot(".lan", "pve.lan", true)]
     #[case::domain_with_an_asterisk("*.lan", "pve.lan", true)]
-    #[case::end_of_a_name("ve.lan", "pve.lan", false)]
-    #[case::nothing("", "pve.lan", false)]
+    #[case::part_of_a_name("ve.lan", "pve.lan", false)]
+    #[case::empty("", "pve.lan", false)]
     #[case::dot(".", "pve.lan", false)]
     #[case::everything("*", "192.0.2.7", true)]
     #[case::address("192.0.2.7", "192.0.2.7", true)]
@@ -88,12 +88,16 @@ mod tests {
     #[case::network("10.0.0.0/8", "10.1.2.3", true)]
     #[case::another_network("10.0.0.0/8", "11.1.2.3", false)]
     #[case::network_not_at_a_byte("192.0.2.64/26", "192.0.2.127", true)]
-    #[case::next_to_that_network("192.0.2.64/26", "192.0.2.128", false)]
+    #[case::beyond_that_network("192.0.2.64/26", "192.0.2.128", false)]
     #[case::ipv6_network("2001:db8::/32", "2001:db8:1::7", true)]
-    #[case::network_of_the_other_family("::/0", "192.0.2.7", false)]
-    #[case::no_network("10.0.0.0/x", "10.1.2.3", false)]
-    fn an_entry_of_no_proxy_means(#[case] entry: &str, #[case] host: &str, #[case] expected: bool) {
-        assert_eq!(is_host(entry, host), expected);
+    #[case::network_of_another_family("::/0", "192.0.2.7", false)]
+    #[case::invalid_network("10.0.0.0/x", "10.1.2.3", false)]
+    fn an_entry_of_no_proxy_matches(
+        #[case] entry: &str,
+        #[case] host: &str,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(matches(entry, host), expected);
     }
 
     #[rstest]
@@ -104,10 +108,10 @@ mod tests {
     #[case::https_before_all(
         &[("ALL_PROXY", "http://a:1"), ("HTTPS_PROXY", "http://b")], Some("b:80 (HTTPS_PROXY)")
     )]
-    #[case::for_http_only(&[("http_proxy", "http://a:1")], None)]
+    #[case::http_proxy_is_not_for_https(&[("http_proxy", "http://a:1")], None)]
     #[case::an_exception(&[("HTTPS_PROXY", "a:1"), ("NO_PROXY", "x, pve.lan")], None)]
-    #[case::another_kind(&[("HTTPS_PROXY", "socks5://a:1")], None)]
-    fn the_proxy_for_a_host_is(#[case] set: &[(&str, &str)], #[case] expected: Option<&str>) {
+    #[case::unsupported_scheme(&[("HTTPS_PROXY", "socks5://a:1")], None)]
+    fn the_proxy_for_a_host_is_found(#[case] set: &[(&str, &str)], #[case] expected: Option<&str>) {
         let proxies = Proxies::of(&|name| {
             let (_, value) = set.iter().find(|(known, _)| *known == name)?;
             Some(OsString::from(value))

@@ -1,14 +1,15 @@
-//! Values that know where they came from: errors name it, and two names for one thing must agree.
+//! Values with their origin, which errors name. Two names for one setting must have the same value.
 
 use std::path::PathBuf;
 
 use snafu::ensure;
 
 use super::error::{DisagreeSnafu, Error};
+use super::value::Servers;
+use crate::pve::Trust;
 use crate::pve::secret::Secret;
-use crate::pve::{Host, Trust};
 
-/// A value, and the name of the option, the variable or the key of the file that it came from.
+/// A value and its origin: an option, an environment variable, or a file and a key in it.
 #[derive(Clone)]
 pub(super) struct Setting<T> {
     pub(super) value: T,
@@ -31,7 +32,7 @@ impl<T: PartialEq + Shown> Setting<T> {
     fn ensure_same(&self, other: &Setting<T>) -> Result<(), Error> {
         let why = match (self.value.shown(), other.value.shown()) {
             (Some(one), Some(other)) => format!("one says {one}, the other {other}"),
-            _ => "they are not the same".to_owned(),
+            _ => "their values differ".to_owned(),
         };
         let is_same = self.value == other.value;
         let (one, other) = (&self.origin, &other.origin);
@@ -40,7 +41,7 @@ impl<T: PartialEq + Shown> Setting<T> {
     }
 }
 
-/// What was parsed, or an error that names its origin.
+/// The parsed value, or an error that names its origin.
 pub(super) fn parsed<T>(
     value: Result<T, impl ToString>,
     origin: &str,
@@ -49,7 +50,7 @@ pub(super) fn parsed<T>(
     Ok(Setting::new(value, origin))
 }
 
-/// Sets what is not set yet. What is set must have the same value.
+/// Sets `slot`, or fails if it already has a different value.
 pub(super) fn set<T: PartialEq + Shown>(
     slot: &mut Option<Setting<T>>,
     setting: Setting<T>,
@@ -61,9 +62,9 @@ pub(super) fn set<T: PartialEq + Shown>(
     Ok(())
 }
 
-/// What an error shows of a value.
+/// How an error shows a value.
 pub(super) trait Shown {
-    /// Nothing of a secret, or of what would not help.
+    /// `None` for secrets, and for values that would not help.
     fn shown(&self) -> Option<String> {
         None
     }
@@ -86,21 +87,20 @@ impl Shown for u16 {
     }
 }
 
-impl Shown for Vec<Host> {
+impl Shown for Servers {
     fn shown(&self) -> Option<String> {
-        let hosts: Vec<String> = self.iter().map(Host::as_written).collect();
-        Some(format!("'{}'", hosts.join(",")))
+        Some(format!("'{}'", self.text))
     }
 }
 
-/// A value that can include a part which can also be set by itself: a host and its port, a user and
-/// its realm.
+/// A value that may include a part that can also be set separately: a host and its port, or a user and its
+/// realm.
 #[derive(Default)]
 pub(super) struct Paired<T, P> {
     pub(super) whole: Option<Setting<T>>,
-    /// The part that the whole included. They stay together: another host has another port.
+    /// The part that `whole` included. The two belong together: another host may have another port.
     included: Option<Setting<P>>,
-    /// The part that was set by itself.
+    /// The part that was set separately.
     pub(super) part: Option<Setting<P>>,
 }
 

@@ -1,4 +1,4 @@
-//! Small files that the user names: the configuration, secrets, public keys, values of options.
+//! Small files that the user names: the configuration, secrets, public keys, option values.
 
 use std::fs::File;
 use std::io;
@@ -10,17 +10,17 @@ use snafu::Snafu;
 use crate::pve::small_file;
 use crate::say::shell::word;
 
-/// A small file that was read.
+/// The contents of a small file.
 pub struct SmallFile {
     pub path: PathBuf,
     pub text: String,
-    /// What every user of this machine can do with it: `read`, `change`, or both.
+    /// What all users of this machine can do with it: `read`, `change`, or both.
     others_can: Option<&'static str>,
 }
 
 impl SmallFile {
-    /// Reads a file and its permissions. Both are those of the opened file, even if another one takes
-    /// its place meanwhile.
+    /// Reads a file and its permissions from one handle, so that both belong to the same file even if the
+    /// path is replaced meanwhile.
     pub fn read(path: &Path) -> io::Result<SmallFile> {
         let mut file = File::open(path)?;
         let text = String::from_utf8(small_file::read(&mut file)?)
@@ -40,8 +40,8 @@ impl SmallFile {
         })
     }
 
-    /// Fails if others can read the `secret` in this file, or change other settings in it, like the
-    /// server that the secret is sent to.
+    /// Fails if others can read the `secret` in this file, or change the file, for example the server to
+    /// which the secret is sent.
     pub fn ensure_private(&self, secret: &str) -> Result<(), OpenToOthers> {
         let Some(access) = self.others_can else {
             return Ok(());
@@ -54,10 +54,10 @@ impl SmallFile {
     }
 }
 
-/// A file with a secret that every user of this machine can use.
+/// A file with a secret is accessible to all users of this machine.
 #[derive(Debug, Snafu)]
 #[snafu(display(
-    "'{}' holds a secret ({secret}) and every user of this machine can {access} it",
+    "'{}' contains a secret ({secret}), and all users of this machine can {access} it",
     path.display()
 ))]
 pub struct OpenToOthers {
@@ -67,7 +67,7 @@ pub struct OpenToOthers {
 }
 
 impl OpenToOthers {
-    /// A container's secret is mounted read-only, so that `chmod` fails there.
+    /// Covers secrets that are mounted into containers read-only, where `chmod` fails.
     pub fn hint(&self) -> String {
         let path = self.path.to_string_lossy();
         let path = word(&path);

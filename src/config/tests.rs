@@ -1,4 +1,4 @@
-//! What the sources add up to; no server is involved.
+//! How the sources are merged, without a server.
 
 mod wrong;
 
@@ -22,7 +22,7 @@ const TWO_PINS: &str = "00112233445566778899AABBCCDDEEFF00112233445566778899AABB
                         FF112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF";
 const PIN_AND_EMPTY: &str = "00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF,";
 
-/// All that is needed, under our own names.
+/// All required settings, under this program's own names.
 #[fixture]
 fn whole() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
@@ -145,14 +145,14 @@ fn names_of_other_tools_are_accepted() {
     assert_eq!(access.endpoints[0].trust, Trust::Anyone);
 }
 
-/// Those tools ask exactly the URL that they are given.
+/// Other tools use exactly the URL that they are given.
 #[rstest]
 #[case::endpoint("PROXMOX_VE_ENDPOINT", "https://pve.lan/", "pve.lan:443")]
 #[case::url("PROXMOX_URL", "https://pve.lan/api2/json", "pve.lan:443")]
 #[case::port("PROXMOX_URL", "https://pve.lan:8006/api2/json", "pve.lan:8006")]
 #[case::path("PROXMOX_VE_ENDPOINT", "https://proxy.lan/pve/", "proxy.lan:443/pve")]
-#[case::our_own_name("PROXMOX_HOST", "https://pve.lan/", "pve.lan:8007")]
-fn a_url_of_another_tool_without_a_port_means_the_usual_port_of_https(
+#[case::this_programs_own_name("PROXMOX_HOST", "https://pve.lan/", "pve.lan:8007")]
+fn a_url_of_another_tool_without_a_port_means_port_443(
     mut whole: BTreeMap<&'static str, String>,
     #[case] name: &'static str,
     #[case] url: &str,
@@ -176,7 +176,7 @@ fn a_token_id_can_include_user_and_realm() {
     assert_eq!(token.id.to_string(), "bob@pve!ci");
 }
 
-/// The certificate settings of the file are about the hosts of the file.
+/// The certificate settings in the file are for the hosts in the file.
 #[rstest]
 fn a_ca_file_is_ignored_for_a_loopback_host(mut whole: BTreeMap<&'static str, String>) {
     whole.insert("PROXMOX_HOST", "http://127.0.0.1:8080".to_owned());
@@ -185,7 +185,7 @@ fn a_ca_file_is_ignored_for_a_loopback_host(mut whole: BTreeMap<&'static str, St
     assert_eq!(hosts(&access), ["127.0.0.1:8080"]);
 }
 
-/// This user may not be permitted to read it.
+/// The user may not be permitted to read it.
 #[rstest]
 fn a_secret_file_that_is_overridden_is_not_read(whole: BTreeMap<&'static str, String>) {
     let file = JsonFile::proxmox("unread", r#""token_secret_file":"/nonexistent""#);
@@ -238,8 +238,8 @@ fn a_port_in_an_address_belongs_to_it(mut whole: BTreeMap<&'static str, String>)
 
 #[rstest]
 #[case::one_port_for_all("pve1,pve2", Some("8007"), &["pve1:8007", "pve2:8007"])]
-#[case::a_port_of_its_own("pve1:443,pve2", Some("8007"), &["pve1:443", "pve2:8007"])]
-#[case::the_usual_port("pve1:443,pve2", None, &["pve1:443", "pve2:8006"])]
+#[case::one_host_with_a_port("pve1:443,pve2", Some("8007"), &["pve1:443", "pve2:8007"])]
+#[case::the_default_port("pve1:443,pve2", None, &["pve1:443", "pve2:8006"])]
 fn hosts_without_a_port_share_the_port_setting(
     mut whole: BTreeMap<&'static str, String>,
     #[case] list: &str,
@@ -269,16 +269,16 @@ fn each_host_has_its_own_fingerprint(mut whole: BTreeMap<&'static str, String>) 
     "the server's certificate is not verified (PROXMOX_VE_INSECURE): anyone in between can read the \
      token and use it",
 ])]
-#[case::insecure_on_this_machine(
+#[case::insecure_on_loopback(
     &[("PROXMOX_VE_INSECURE", "1"), ("PROXMOX_HOST", "http://127.0.0.1")], &[]
 )]
 #[case::user_without_a_realm(&[("PROXMOX_USER", "bob")], &[
-    "PROXMOX_USER: 'bob' has no realm, so bob@pam is assumed; if it is in another one, write it out, \
+    "PROXMOX_USER: 'bob' has no realm, so bob@pam is used; if it is in another realm, write that too, \
      like bob@pve",
 ])]
-#[case::realm_by_itself(&[("PROXMOX_USER", "bob"), ("PROXMOX_REALM", "pve")], &[])]
+#[case::separate_realm(&[("PROXMOX_USER", "bob"), ("PROXMOX_REALM", "pve")], &[])]
 #[case::there_is_only_one_root(&[("PROXMOX_USER", "root")], &[])]
-fn settings_that_may_be_unintended_are_warned_about(
+fn settings_that_may_be_unintended_cause_warnings(
     mut whole: BTreeMap<&'static str, String>,
     #[case] changes: &[(&'static str, &str)],
     #[case] expected: &[&str],
@@ -318,11 +318,16 @@ fn each_setting_names_its_origin(mut whole: BTreeMap<&'static str, String>) {
 
 #[rstest]
 #[case::ca_of_a_higher_source("ca.pem", None, r#""reject_unauthorized":false"#, "ca.pem")]
-#[case::strict_over_lax("", Some("true"), r#""reject_unauthorized":false"#, "system")]
-#[case::strict_keeps_the_ca("", Some("true"), r#""ca_file":"/file.pem""#, "/file.pem")]
-#[case::lax_over_a_ca("", Some("false"), r#""ca_file":"/file.pem""#, "anyone")]
-#[case::only_the_file("", None, r#""reject_unauthorized":"no""#, "anyone")]
-fn the_highest_source_decides_whom_to_trust(
+#[case::verification_over_no_verification(
+    "",
+    Some("true"),
+    r#""reject_unauthorized":false"#,
+    "system"
+)]
+#[case::verification_keeps_the_ca("", Some("true"), r#""ca_file":"/file.pem""#, "/file.pem")]
+#[case::no_verification_over_a_ca("", Some("false"), r#""ca_file":"/file.pem""#, "anyone")]
+#[case::file_alone("", None, r#""reject_unauthorized":"no""#, "anyone")]
+fn the_source_of_highest_precedence_decides_which_certificates_to_trust(
     mut whole: BTreeMap<&'static str, String>,
     #[case] ca_file: &str,
     #[case] reject: Option<&str>,
@@ -350,7 +355,7 @@ fn null_means_not_set(whole: BTreeMap<&'static str, String>) {
 }
 
 #[test]
-fn a_relative_path_in_the_file_starts_at_its_directory() {
+fn a_relative_path_in_the_file_is_relative_to_its_directory() {
     let secret = JsonFile::new("secret", &format!("{SECRET}\n"));
     let name = secret.0.file_name().unwrap().to_str().unwrap();
     let file = JsonFile::proxmox(
@@ -366,11 +371,11 @@ fn a_relative_path_in_the_file_starts_at_its_directory() {
 }
 
 #[rstest]
-#[case::named(
+#[case::set_explicitly(
     &[("HOMELAB_STATE_DIR", "/srv/claims"), ("XDG_STATE_HOME", "/x"), ("HOME", "/home/ops")],
     "/srv/claims"
 )]
-#[case::of_the_desktop(&[("XDG_STATE_HOME", "/x"), ("HOME", "/home/ops")], "/x/homelab")]
+#[case::xdg(&[("XDG_STATE_HOME", "/x"), ("HOME", "/home/ops")], "/x/homelab")]
 #[case::relative(
     &[("XDG_STATE_HOME", "x"), ("HOME", "/home/ops")],
     "/home/ops/.local/state/homelab"
@@ -379,8 +384,8 @@ fn a_relative_path_in_the_file_starts_at_its_directory() {
     &[("HOMELAB_STATE_DIR", ""), ("XDG_STATE_HOME", ""), ("HOME", "/home/ops")],
     "/home/ops/.local/state/homelab"
 )]
-#[case::nobody_at_home(&[], "/var/lib/homelab")]
-fn the_state_directory_is(#[case] set: &[(&str, &str)], #[case] expected: &str) {
+#[case::no_home(&[], "/var/lib/homelab")]
+fn the_state_directory_is_found(#[case] set: &[(&str, &str)], #[case] expected: &str) {
     let environment = |name: &str| {
         let (_, value) = set.iter().find(|(known, _)| *known == name)?;
         Some(OsString::from(value))

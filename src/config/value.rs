@@ -1,4 +1,4 @@
-//! What the text of a single setting may be. An error is the reason, without the setting's name.
+//! Parses the text of single settings. Errors are the reason alone, without the setting's name.
 
 use snafu::ResultExt;
 
@@ -6,16 +6,30 @@ use super::error::{Error, FingerprintSnafu};
 use crate::pve::secret::Secret;
 use crate::pve::{Host, Trust};
 
-/// The hosts, and the port of a single one. In a list a port belongs to its host.
-pub(super) fn split_port(mut hosts: Vec<Host>) -> (Vec<Host>, Option<u16>) {
+/// The hosts, and the text from which they were parsed.
+#[derive(Clone, Default)]
+pub(super) struct Servers {
+    pub(super) hosts: Vec<Host>,
+    pub(super) text: String,
+}
+
+impl PartialEq for Servers {
+    fn eq(&self, other: &Servers) -> bool {
+        self.hosts == other.hosts
+    }
+}
+
+/// The hosts, and the port if there is only one host. In a list, each port belongs to its host.
+pub(super) fn split_port(mut hosts: Vec<Host>, text: &str) -> (Servers, Option<u16>) {
     let port = match &mut hosts[..] {
         [only] => only.port.take(),
         _ => None,
     };
-    (hosts, port)
+    let text = text.to_owned();
+    (Servers { hosts, text }, port)
 }
 
-/// `root`, or `root@pam`: a user, with or without a realm.
+/// `root` or `root@pam`: a user name with or without a realm.
 pub(super) fn parse_user(text: &str) -> Result<(String, Option<String>), String> {
     if text.contains('!') {
         return Err(format!(

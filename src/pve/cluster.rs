@@ -5,10 +5,10 @@ use serde::Deserialize;
 use crate::pve::guest_list::flag;
 use crate::pve::types::Node;
 
-/// Whether a cluster can change anything, and which of its nodes are online.
+/// Whether a cluster has a quorum, and which of its nodes are online.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterStatus {
-    /// Always true for a server without a cluster.
+    /// Whether it has a quorum, without which nothing can be changed. Always true without a cluster.
     pub is_quorate: bool,
     /// All nodes.
     pub nodes: Vec<NodeStatus>,
@@ -19,7 +19,7 @@ pub struct ClusterStatus {
 pub struct NodeStatus {
     /// Its name.
     pub node: Node,
-    /// Whether the node that answers can see it.
+    /// Whether the node that answers can reach it.
     pub is_online: bool,
 }
 
@@ -29,7 +29,7 @@ pub struct StorageStatus {
     /// Its name.
     #[serde(rename = "storage")]
     pub name: String,
-    /// Whether all nodes see the same contents.
+    /// Whether all nodes see the same content.
     #[serde(default, deserialize_with = "flag")]
     pub shared: bool,
     /// Whether it may be used.
@@ -38,7 +38,7 @@ pub struct StorageStatus {
     /// Whether the node can reach it.
     #[serde(default = "yes", deserialize_with = "flag")]
     pub active: bool,
-    /// What it may hold: `images,iso`.
+    /// The content types that it accepts: `images,iso`.
     #[serde(default)]
     pub content: String,
 }
@@ -48,7 +48,7 @@ fn yes() -> bool {
 }
 
 impl StorageStatus {
-    /// Whether the disks of VMs may be stored there.
+    /// Whether it can hold VM disks.
     pub fn takes_disks(&self) -> bool {
         self.content.split(',').any(|kind| kind == "images")
     }

@@ -1,5 +1,5 @@
-//! Lists of guests, read leniently: numbers may arrive as strings and strings as numbers, and a row
-//! that cannot be read does not hide the others.
+//! Lists of guests, parsed leniently: numbers may arrive as strings and strings as numbers, and an
+//! unreadable row does not hide the others.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use crate::pve::secret::Secret;
 use crate::pve::types::{Guest, GuestKind, Node, Vmid};
 
-/// A guest list as far as it could be read.
+/// The readable part of a list of guests.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GuestList {
-    /// The guests to keep, sorted by VMID as a number; the server sorts by VMID as text.
+    /// The guests that were kept, sorted by VMID as a number; the server sorts by VMID as text.
     pub guests: Vec<Guest>,
     /// The VMIDs of all guests, sorted.
     pub vmids: Vec<Vmid>,
@@ -22,12 +22,11 @@ pub struct GuestList {
     pub first_unreadable: Option<String>,
 }
 
-/// Decides which guests a list keeps.
+/// Selects the guests that a list keeps.
 pub type Keep<'k> = &'k dyn Fn(&Guest) -> bool;
 
-/// Reads the rows of a list and keeps the guests that `keep` accepts. `of_node` is the node whose VMs
-/// `/nodes/{node}/qemu` lists: its rows have neither node nor type. Text that repeats `secret` is
-/// masked.
+/// Parses the rows of a list and keeps the guests that `keep` accepts. `of_node` is the node in
+/// `/nodes/{node}/qemu`, whose rows have neither node nor type. `secret` is masked in all text.
 pub fn read(rows: &[&RawValue], of_node: Option<&Node>, keep: Keep, secret: &Secret) -> GuestList {
     let mut list = GuestList::default();
     for (row, number) in rows.iter().zip(1..) {
@@ -50,7 +49,7 @@ pub fn read(rows: &[&RawValue], of_node: Option<&Node>, keep: Keep, secret: &Sec
     list
 }
 
-/// A row may contain the secret with JSON escapes, which masking the body does not find.
+/// Masking the body does not find a secret that is written with JSON escapes.
 fn masked(guest: Guest, secret: &Secret) -> Guest {
     let masked = |text: String| secret.masked_in(text);
     Guest {
@@ -62,12 +61,12 @@ fn masked(guest: Guest, secret: &Secret) -> Guest {
     }
 }
 
-/// Parses one row, or says what is wrong with it.
+/// Parses one row; the error says what is wrong with it.
 fn guest(row: &RawValue, of_node: Option<&Node>) -> Result<Guest, String> {
     let row: Row = serde_json::from_str(row.get()).map_err(|error| without_position(&error))?;
     let vmid = row.vmid.ok_or("no vmid")?;
     let number = vmid.parse();
-    let vmid = Vmid(number.map_err(|_| format!("'{vmid}' is no VMID"))?);
+    let vmid = Vmid(number.map_err(|_| format!("'{vmid}' is not a VMID"))?);
     let kind = match row.kind.as_deref() {
         Some("qemu") => GuestKind::Qemu,
         Some("lxc") => GuestKind::Lxc,
@@ -75,7 +74,7 @@ fn guest(row: &RawValue, of_node: Option<&Node>) -> Result<Guest, String> {
         None if of_node.is_some() => GuestKind::Qemu,
         None => return Err("no type".to_owned()),
     };
-    // Some lists show a VM whose configuration has no name yet as `VM 101`.
+    // Some lists show `VM 101` for a VM whose configuration has no name yet.
     let is_name = |name: &String| !name.is_empty() && *name != format!("VM {vmid}");
     let node = row.node.map(Node).or_else(|| of_node.cloned());
     Ok(Guest {
@@ -114,7 +113,7 @@ fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> 
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text)),
         Value::Number(number) => Ok(Some(number.to_string())),
-        other => Err(D::Error::custom(format!("{other} is no text"))),
+        other => Err(D::Error::custom(format!("{other} is not text"))),
     }
 }
 
@@ -125,11 +124,11 @@ pub fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
         Value::Bool(flag) => Ok(flag),
         Value::Number(number) => Ok(number.as_f64() != Some(0.0)),
         Value::String(text) => Ok(!matches!(text.as_str(), "" | "0")),
-        other => Err(D::Error::custom(format!("{other} is no yes or no"))),
+        other => Err(D::Error::custom(format!("{other} is not a boolean"))),
     }
 }
 
-/// The error without line and column, which `serde_json` counts within the row.
+/// The error without line and column, which are relative to the row.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let end = text.rfind(" at line ").unwrap_or(text.len());
@@ -161,9 +160,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case::text_for_a_number(r#"{"vmid":"101","type":"qemu","node":"pve1","template":"1"}"#)]
-    #[case::number_for_a_text(r#"{"vmid":101,"type":"qemu","node":"pve1","template":1}"#)]
-    #[case::truth_as_truth(r#"{"vmid":101,"type":"qemu","node":"pve1","template":true}"#)]
+    #[case::string_for_a_number(r#"{"vmid":"101","type":"qemu","node":"pve1","template":"1"}"#)]
+    #[case::number_for_a_flag(r#"{"vmid":101,"type":"qemu","node":"pve1","template":1}"#)]
+    #[case::boolean(r#"{"vmid":101,"type":"qemu","node":"pve1","template":true}"#)]
     fn numbers_and_strings_are_interchangeable(#[case] json: &str) {
         let expected = Guest {
             vmid: Vmid(101),
@@ -187,16 +186,16 @@ mod tests {
     #[case::no_vmid(r#"{"type":"qemu","node":"pve1"}"#, "no vmid")]
     #[case::no_type(r#"{"vmid":101,"node":"pve1"}"#, "no type")]
     #[case::no_node(r#"{"vmid":101,"type":"qemu"}"#, "no node")]
-    #[case::strange_type(
+    #[case::unknown_type(
         r#"{"vmid":101,"type":"openvz","node":"pve1"}"#,
         "type 'openvz' is neither qemu nor lxc"
     )]
-    #[case::vmid_is_a_word(r#"{"vmid":"x","type":"qemu"}"#, "'x' is no VMID")]
+    #[case::vmid_is_not_a_number(r#"{"vmid":"x","type":"qemu"}"#, "'x' is not a VMID")]
     #[case::name_is_a_list(
         r#"{"vmid":101,"type":"qemu","node":"pve1","name":[]}"#,
-        "[] is no text"
+        "[] is not text"
     )]
-    fn an_unreadable_row_says_why(#[case] json: &str, #[case] why: &str) {
+    fn the_error_about_an_unreadable_row_says_what_is_wrong(#[case] json: &str, #[case] why: &str) {
         assert_eq!(row(json), Err(format!("row 1: {why}")));
     }
 
@@ -204,10 +203,10 @@ mod tests {
     #[case::null("null")]
     #[case::number("7")]
     #[case::list("[]")]
-    #[case::twice_the_same_key(r#"{"vmid":1,"vmid":2}"#)]
-    fn an_unreadable_row_does_not_hide_the_others(#[case] strange: &str) {
+    #[case::duplicate_key(r#"{"vmid":1,"vmid":2}"#)]
+    fn an_unreadable_row_does_not_hide_the_others(#[case] unreadable: &str) {
         let good = r#"{"vmid":101,"type":"qemu","node":"pve1"}"#;
-        let list = list(&format!("[{strange},{good}]"));
+        let list = list(&format!("[{unreadable},{good}]"));
         assert_eq!((list.guests.len(), list.unreadable), (1, 1));
     }
 
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_a_node_needs_neither_type_nor_node() {
+    fn a_row_in_a_nodes_list_needs_neither_type_nor_node() {
         let json = r#"[{"vmid":284,"name":"VM 284","lock":"clone","status":"stopped"}]"#;
         let list = read(json, Some(&Node("pve1".into())), &|_| true);
         let expected = Guest {
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_guest_that_is_not_kept_only_the_vmid_is_kept() {
+    fn only_the_vmid_of_a_guest_that_is_filtered_out_is_kept() {
         let row = |vmid, flag| {
             format!(r#"{{"vmid":{vmid},"type":"qemu","node":"pve1","template":{flag}}}"#)
         };

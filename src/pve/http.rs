@@ -1,4 +1,4 @@
-//! Requests: each goes to one host after another until one gets it, and its answer is read.
+//! Sends each request to the hosts in turn until one of them answers.
 
 pub mod answer;
 pub mod connection;
@@ -32,40 +32,40 @@ use crate::pve::types::{Node, Token, TokenId};
 /// How to reach a cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Access {
-    /// Its servers, any of which will do, in the order in which they are asked.
+    /// Its servers, in the order in which they are tried. Any of them will do.
     pub endpoints: Vec<Endpoint>,
-    /// Who asks.
+    /// The API token.
     pub token: Token,
-    /// The time limit for one request. The server itself gives up after 30 s.
+    /// The time limit for one request. The server gives up after 30 s.
     pub request_timeout: Duration,
 }
 
-/// What a server presented in the handshake, trusted or not.
+/// The certificate that a server presented, trusted or not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Presented {
-    /// Of its certificate.
+    /// Its fingerprint.
     pub fingerprint: Fingerprint,
-    /// When the certificate expires, since 1970, if that can be read.
+    /// When it expires, since 1970, if that can be read.
     pub not_after: Option<Duration>,
 }
 
-/// What happens to requests.
+/// What happened to a request.
 pub enum Event<'e> {
-    /// A request was made: host, method, path and outcome, in one line.
+    /// It was sent, or failed: host, method, path and outcome, in one line.
     Exchange(&'e str),
-    /// A host was not asked or did not answer, for this reason, and another host did.
+    /// A host could not be used, for this reason, and another one is used instead.
     PassedOver(&'e Error),
 }
 
-/// Is notified of each event.
+/// Called with each event.
 pub type Observer = Box<dyn Fn(Event) + Send>;
 
 /// How far the servers have accepted this client.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Met {
-    /// No server has answered yet as Proxmox VE does.
+pub enum Contact {
+    /// No server has answered like Proxmox VE yet.
     NotYet,
-    /// A server has answered.
+    /// A server has answered like Proxmox VE.
     Answered,
     /// A server has accepted the token.
     Accepted,
@@ -77,23 +77,24 @@ pub struct Pve {
     deadline: Option<Instant>,
     /// One per endpoint, in the same order.
     connections: Vec<Connection>,
-    /// The one to ask first: whose host answered last, or the next one if that did not answer.
+    /// The connection to try first: to the host that answered last, or the next one if that host did not
+    /// answer.
     first: Cell<usize>,
-    met: Cell<Met>,
+    contact: Cell<Contact>,
     observer: Observer,
-    /// The hosts that the observer knows were passed over, and whether for distrust.
+    /// The hosts that the observer was told of, and whether because they are not trusted.
     passed_over: RefCell<BTreeSet<(Host, bool)>>,
-    /// Those of the connections whose hosts have refused a change for lack of quorum.
+    /// The connections whose hosts refused a change because they have no quorum.
     without_quorum: RefCell<BTreeSet<usize>>,
 }
 
 impl Pve {
-    /// Prepares a client; no request is sent. No later request outlives `deadline`.
+    /// Prepares a client without sending a request. No later request runs past `deadline`.
     pub fn new(access: &Access, deadline: Option<Instant>) -> Result<Pve, Error> {
         #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
         static_glibc::configure_host_lookup();
         let pve = Pve::unchecked(access, deadline);
-        // An unreadable CA file is reported before anything is begun.
+        // Reports an unreadable CA file before anything else is done.
         let mut connections = pve.connections.iter();
         if let Some(connection) = connections.find(|connection| connection.endpoint.host.tls()) {
             connection.agent()?;
@@ -110,7 +111,7 @@ impl Pve {
             deadline,
             connections: connections.collect(),
             first: Cell::new(0),
-            met: Cell::new(Met::NotYet),
+            contact: Cell::new(Contact::NotYet),
             observer: Box::new(|_| {}),
             passed_over: RefCell::default(),
             without_quorum: RefCell::default(),
@@ -122,28 +123,28 @@ impl Pve {
         Pve { observer, ..self }
     }
 
-    /// Another client for another thread. It begins with the host that answered last, and has no
+    /// A second client, for another thread. It starts with the host that answered last and has no
     /// observer.
-    pub fn another(&self) -> Pve {
+    pub fn duplicate(&self) -> Pve {
         Pve {
-            connections: self.connections.iter().map(Connection::another).collect(),
+            connections: self.connections.iter().map(Connection::duplicate).collect(),
             first: self.first.clone(),
-            met: self.met.clone(),
+            contact: self.contact.clone(),
             ..Pve::unchecked(&self.access, self.deadline)
         }
     }
 
-    /// Who asks.
+    /// The API token, without its secret.
     pub fn token(&self) -> &TokenId {
         &self.access.token.id
     }
 
     /// How far the servers have accepted this client since it was created.
-    pub fn met(&self) -> Met {
-        self.met.get()
+    pub fn contact(&self) -> Contact {
+        self.contact.get()
     }
 
-    /// What the first host presented last, if it was asked over TLS.
+    /// The certificate that the first host presented last, if it uses TLS.
     pub fn presented(&self) -> Option<Presented> {
         let traced = self.connections.first()?.trace.lock();
         let certificate = traced.certificate.as_ref()?;
@@ -168,8 +169,8 @@ impl Pve {
         self.read(path, false, |data| parsed(data, expected))
     }
 
-    /// `GET path`, whose answer may be long. `read` turns its `data` into the result, or says what it
-    /// expected.
+    /// `GET path`. `read` turns the answer's `data` into the result, or describes what it expected.
+    /// `is_long` allows an answer of many MiB.
     pub(super) fn read<T>(
         &self,
         path: &str,
@@ -179,7 +180,7 @@ impl Pve {
         self.request(&Request::get(path, is_long), |answer| answer.data(read))
     }
 
-    /// A request that changes something, with a form; without one for `DELETE`. `read` as for
+    /// A request that changes something, with a form unless it is a `DELETE`. `read` as in
     /// [`Pve::read`].
     pub(super) fn change<T>(
         &self,
@@ -202,19 +203,19 @@ impl Pve {
         read: impl FnOnce(&Answer) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let result = self.first_answer(request).and_then(|answer| read(&answer));
-        let met = result.as_ref().map_or_else(met, |_| Met::Accepted);
-        self.met.set(self.met.get().max(met));
+        let contact = result.as_ref().map_or_else(contact, |_| Contact::Accepted);
+        self.contact.set(self.contact.get().max(contact));
         result.map_err(|error| match error {
-            Error::Refused { words, .. } if request.is_change() && is_no_quorum(&words) => {
-                self.no_quorum(words)
+            Error::Refused { message, .. } if request.is_change() && is_no_quorum(&message) => {
+                self.no_quorum(message)
             }
             error => error,
         })
     }
 
-    /// The host that answered has no quorum. From now on the next one is asked first, if it has not
-    /// said so too.
-    fn no_quorum(&self, words: String) -> Error {
+    /// The error for a host without quorum. From now on the next host is tried first that has not
+    /// refused a change for the same reason.
+    fn no_quorum(&self, message: String) -> Error {
         let (count, last) = (self.connections.len(), self.first.get());
         let mut without_quorum = self.without_quorum.borrow_mut();
         let is_new = without_quorum.insert(last);
@@ -226,7 +227,7 @@ impl Pve {
         let asked = asked.map(|index| self.connections[*index].endpoint.host.clone());
         let error = Error::NoQuorum {
             asked: asked.collect(),
-            words,
+            message,
             is_another_left: next.is_some(),
         };
         if let Some(next) = next {
@@ -236,7 +237,7 @@ impl Pve {
         error
     }
 
-    /// `GET path` of a list of guests; `of_node` and `keep` as for [`guest_list::read`].
+    /// `GET path`, a list of guests; `of_node` and `keep` as in [`guest_list::read`].
     pub(super) fn list_guests(
         &self,
         path: &str,
@@ -299,7 +300,7 @@ impl Pve {
         answer.and_then(|answer| answer.unless_lost(path))
     }
 
-    /// Notifies the observer once of each host, and once more if the host is not trusted later.
+    /// Notifies the observer once of each host, and again if a host is not trusted later.
     fn notify_of_passed_over(&self, passed_over: &[(&Host, Error)]) {
         for (host, error) in passed_over {
             let is_distrusted = matches!(error, Error::Untrusted { .. });
@@ -310,7 +311,7 @@ impl Pve {
         }
     }
 
-    /// The time limit for the next request: no request outlives the run's deadline.
+    /// The time limit for the next request, which must not run past the deadline.
     fn limit(&self) -> Result<Limit, Error> {
         let timeout = self.access.request_timeout;
         let time = self.deadline.map_or(timeout, |deadline| {
@@ -326,30 +327,30 @@ impl Pve {
     }
 }
 
-fn met(error: &Error) -> Met {
+fn contact(error: &Error) -> Contact {
     match error {
-        Error::Refused { status, .. } if *status != 401 => Met::Accepted,
-        Error::Unexpected { .. } => Met::Accepted,
+        Error::Refused { status, .. } if *status != 401 => Contact::Accepted,
+        Error::Unexpected { .. } => Contact::Accepted,
         Error::Refused { .. } | Error::Undelivered { .. } | Error::LostBehind { .. } => {
-            Met::Answered
+            Contact::Answered
         }
-        Error::NoneReached { each } => each.iter().map(met).max().unwrap_or(Met::NotYet),
-        _ => Met::NotYet,
+        Error::NoneReached { each } => each.iter().map(contact).max().unwrap_or(Contact::NotYet),
+        _ => Contact::NotYet,
     }
 }
 
-/// Whether to ask the next host. That is safe if the first one never got the request, or if the
-/// request only reads.
+/// Whether to try the next host. That is safe if this one never received the request, or if the request
+/// only reads.
 fn another_may_get(request: &Request, error: &Error) -> bool {
     match error {
-        // The next host would not change these.
+        // The next host would fail in the same way.
         Error::Tls { .. } | Error::NoTimeLeft { .. } => false,
         Error::NoAnswer { cut_short, .. } => !request.is_change() && !cut_short,
         error => error.delivery() == Delivery::NotDelivered,
     }
 }
 
-/// `data` as a `T`, or else `expected`.
+/// `data` as a `T`, or `expected` as the error.
 pub fn parsed<'a, T: Deserialize<'a>>(
     data: &'a RawValue,
     expected: &'static str,
@@ -363,10 +364,10 @@ pub fn encode_form(form: &[(&str, &str)]) -> String {
     form.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
-/// `text` as one segment of a path or one value of a form or query.
+/// `text`, escaped as one path segment or as one value of a form or query.
 ///
-/// Proxmox's form parser also splits at `;` and cuts a value at a second `=`, so all bytes are escaped
-/// except those that never need to be.
+/// Proxmox's form parser also splits at `;` and cuts a value at a second `=`, so everything is escaped
+/// except the unreserved characters.
 pub fn escaped(text: &str) -> impl fmt::Display {
     const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')
@@ -385,10 +386,10 @@ mod tests {
     #[rstest]
     #[case::plain("web-1_a.b~c", "web-1_a.b~c")]
     #[case::upid("UPID:pve1:root@pam!cli:", "UPID%3Apve1%3Aroot%40pam%21cli%3A")]
-    #[case::what_a_form_splits_at("a=b&c;d", "a%3Db%26c%3Bd")]
-    #[case::space_is_no_plus("a b+c", "a%20b%2Bc")]
-    #[case::path("../x/y?z#", "..%2Fx%2Fy%3Fz%23")]
-    #[case::beyond_ascii("é", "%C3%A9")]
+    #[case::form_separators("a=b&c;d", "a%3Db%26c%3Bd")]
+    #[case::space_and_plus("a b+c", "a%20b%2Bc")]
+    #[case::path_and_query("../x/y?z#", "..%2Fx%2Fy%3Fz%23")]
+    #[case::non_ascii("é", "%C3%A9")]
     fn all_special_characters_are_escaped(#[case] text: &str, #[case] sent: &str) {
         assert_eq!(escaped(text).to_string(), sent);
     }

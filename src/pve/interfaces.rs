@@ -1,5 +1,5 @@
-//! A guest's network interfaces as its agent reports them, and on which of the VM's network cards each
-//! address is.
+//! A guest's network interfaces as its agent reports them, and the VM's network card that each address
+//! belongs to.
 
 use std::net::IpAddr;
 
@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use crate::pve::property::value_of;
 
-/// What came of asking a guest agent for the guest's interfaces. The owner of the guest controls the agent,
-/// so a report may be wrong or absurd.
+/// A guest agent's report of the guest's interfaces. The guest's owner controls the agent, so a report may
+/// be wrong or malformed.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(from = "Value")]
 pub enum Report {
-    /// The agent's list.
+    /// The list that the agent returned.
     Interfaces(Vec<Interface>),
     /// The agent answered with an error.
     Refused(AgentError),
-    /// The server could not ask the agent, in its own words: the VM or the agent is not running.
+    /// The server could not ask the agent, for this reason: the VM or the agent is not running.
     Unavailable(String),
 }
 
@@ -26,31 +26,31 @@ pub enum Report {
 pub struct Interface {
     /// The guest's name for it.
     pub name: Option<String>,
-    /// The hardware address in lower case; absent for interfaces that are no card.
+    /// The MAC address in lower case; absent for interfaces that have none.
     pub mac: Option<String>,
-    /// As the guest lists them.
+    /// In the order in which the guest lists them.
     pub addresses: Vec<IpAddr>,
 }
 
-/// A guest agent's own error.
+/// An error that a guest agent returned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AgentError {
-    /// Why, as far as it can be told.
+    /// Its category.
     pub reason: Reason,
-    /// In the agent's words.
-    pub words: String,
+    /// The agent's message.
+    pub message: String,
 }
 
-/// Why a guest agent refuses a command.
+/// Why a guest agent refused a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reason {
-    /// Its configuration disables it.
+    /// The agent's configuration disables the command.
     Disabled,
-    /// It does not have it.
+    /// The agent does not know the command.
     Unknown,
-    /// The guest's file systems are frozen for a backup, and until then most commands are disabled.
+    /// The guest's file systems are frozen for a backup, which disables most commands meanwhile.
     Frozen,
-    /// Something failed.
+    /// The command failed.
     Failed,
 }
 
@@ -67,7 +67,7 @@ impl From<Value> for Report {
 
 impl From<&Value> for Interface {
     fn from(entry: &Value) -> Interface {
-        // Indexing what is no object, or has no such key, gives null.
+        // Indexing a value that is not an object, or lacks the key, gives null.
         let addresses = entry["ip-addresses"].as_array().into_iter().flatten();
         let address = |address: &Value| address["ip-address"].as_str()?.parse().ok();
         Interface {
@@ -82,21 +82,21 @@ impl From<&Value> for Interface {
 
 impl From<&Value> for AgentError {
     fn from(error: &Value) -> AgentError {
-        const WORDS_AT_MOST: usize = 300;
+        const MAX_MESSAGE_CHARS: usize = 300;
 
-        let words = error["desc"].as_str().map(str::trim);
-        let words = words.map_or_else(|| error.to_string(), str::to_owned);
-        let reason = if words.contains("frozen") {
+        let message = error["desc"].as_str().map(str::trim);
+        let message = message.map_or_else(|| error.to_string(), str::to_owned);
+        let reason = if message.contains("frozen") {
             Reason::Frozen
-        } else if words.contains("disabled") || words.contains("not allowed") {
+        } else if message.contains("disabled") || message.contains("not allowed") {
             Reason::Disabled
         } else if error["class"] == "CommandNotFound" {
             Reason::Unknown
         } else {
             Reason::Failed
         };
-        let words = words.chars().take(WORDS_AT_MOST).collect();
-        AgentError { reason, words }
+        let message = message.chars().take(MAX_MESSAGE_CHARS).collect();
+        AgentError { reason, message }
     }
 }
 
@@ -105,15 +105,15 @@ impl From<&Value> for AgentError {
 pub struct Card {
     /// Its key: `net0`.
     pub key: String,
-    /// Its hardware address, in lower case.
+    /// Its MAC address, in lower case.
     pub mac: String,
-    /// What cloud-init configures for it; empty if cloud-init does not configure it.
+    /// What cloud-init configures for it; empty if nothing.
     pub ipconfig: String,
 }
 
 impl Card {
-    /// The static address that cloud-init configures: of a family, or, without one, IPv4 unless only IPv6
-    /// is configured. `None` if it is dynamic.
+    /// The static address that cloud-init configures; `None` if it is dynamic. Without a family: IPv4, or
+    /// IPv6 if only IPv6 is configured.
     pub fn static_address(&self, family: Option<Family>) -> Option<IpAddr> {
         let key = match family {
             Some(Family::V4) => "ip",
@@ -146,11 +146,11 @@ impl Family {
     }
 }
 
-/// An address of a guest that other machines may be able to use.
+/// An address of a guest that other machines may be able to reach.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Address {
-    /// The VM's network card that has it: `net0`; absent if only the guest knows the interface: a container
-    /// bridge, a tunnel.
+    /// The VM's network card that has it: `net0`; absent if the interface exists only inside the guest,
+    /// like a container bridge or a tunnel.
     pub card: Option<String>,
     /// The address.
     #[serde(rename = "address")]
@@ -162,14 +162,14 @@ pub struct Address {
 /// The addresses of a guest.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Addresses {
-    /// The one to reach it at, if there is one.
+    /// The one to use, if there is one.
     pub ip: Option<IpAddr>,
     /// All of them.
     pub ips: Vec<Address>,
 }
 
-/// The addresses that other machines may be able to use: in the order of the cards, IPv4 first, and at the
-/// end those of interfaces that are no card.
+/// The addresses that other machines may be able to reach, ordered by card, IPv4 before IPv6. Addresses that
+/// belong to no card come last.
 pub fn addresses(interfaces: &[Interface], cards: &[Card]) -> Vec<Address> {
     let place = |interface: &Interface| {
         let mut macs = cards.iter().map(|card| Some(&card.mac));
@@ -178,7 +178,7 @@ pub fn addresses(interfaces: &[Interface], cards: &[Card]) -> Vec<Address> {
     let mut placed: Vec<(usize, Address)> = Vec::new();
     for interface in interfaces {
         let place = place(interface);
-        let usable = interface.addresses.iter().copied().filter(is_for_others);
+        let usable = interface.addresses.iter().copied().filter(is_reachable);
         placed.extend(usable.map(|ip| {
             let address = Address {
                 card: place.map(|place| cards[place].key.clone()),
@@ -192,7 +192,7 @@ pub fn addresses(interfaces: &[Interface], cards: &[Card]) -> Vec<Address> {
     placed.into_iter().map(|(_, address)| address).collect()
 }
 
-fn is_for_others(address: &IpAddr) -> bool {
+fn is_reachable(address: &IpAddr) -> bool {
     let is_link_local = match address {
         IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
         IpAddr::V6(address) => address.is_unicast_link_local(),
@@ -218,7 +218,7 @@ mod tests {
         })
     }
 
-    /// `net0 10.0.0.5`, or the address alone if it is on no card.
+    /// `net0 10.0.0.5`, or only the address if it belongs to no card.
     fn shown(interfaces: &[(&str, &str)]) -> Vec<String> {
         let list = interfaces.iter().map(|(mac, addresses)| {
             let addresses = addresses.split(", ").map(|it| json!({"ip-address": it}));
@@ -226,7 +226,7 @@ mod tests {
             json!({"hardware-address": mac, "ip-addresses": addresses})
         });
         let Report::Interfaces(interfaces) = Report::from(list.collect::<Value>()) else {
-            panic!("no list");
+            panic!("not a list");
         };
         let found = addresses(&interfaces, &cards()).into_iter();
         let shown = found.map(|it| match it.card {
@@ -237,11 +237,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case::of_a_card(&[(FIRST, "10.0.0.5")], &["net0 10.0.0.5"])]
-    #[case::several(&[(FIRST, "10.0.0.5, 10.0.0.6")], &["net0 10.0.0.5", "net0 10.0.0.6"])]
+    #[case::address_of_a_card(&[(FIRST, "10.0.0.5")], &["net0 10.0.0.5"])]
+    #[case::several_addresses(&[(FIRST, "10.0.0.5, 10.0.0.6")], &["net0 10.0.0.5", "net0 10.0.0.6"])]
     #[case::upper_case(&[("BC:24:11:00:00:65", "10.0.0.5")], &["net0 10.0.0.5"])]
-    #[case::not_its_loopback(&[(FIRST, "127.0.0.1, ::1, 10.0.0.5")], &["net0 10.0.0.5"])]
-    #[case::not_a_link_local_one(&[(FIRST, "169.254.1.1, fe80::1")], &[])]
+    #[case::loopback_is_left_out(&[(FIRST, "127.0.0.1, ::1, 10.0.0.5")], &["net0 10.0.0.5"])]
+    #[case::link_local_is_left_out(&[(FIRST, "169.254.1.1, fe80::1")], &[])]
     #[case::ipv4_before_ipv6(
         &[(FIRST, "2001:db8::5, 10.0.0.5")],
         &["net0 10.0.0.5", "net0 2001:db8::5"]
@@ -250,16 +250,16 @@ mod tests {
         &[(SECOND, "10.1.0.5"), (FIRST, "2001:db8::5")],
         &["net0 2001:db8::5", "net1 10.1.0.5"]
     )]
-    // A bridge over a card, or a VLAN on it, has the card's hardware address.
-    #[case::of_two_interfaces_on_one_card(
+    // A bridge over a card, or a VLAN on it, has the card's MAC address.
+    #[case::two_interfaces_on_one_card(
         &[(FIRST, "10.0.0.5"), (FIRST, "10.2.0.5")],
         &["net0 10.0.0.5", "net0 10.2.0.5"]
     )]
-    #[case::a_bridge_inside_the_guest_is_no_card(
+    #[case::a_bridge_inside_the_guest_is_not_a_card(
         &[(BRIDGE, "172.17.0.1"), ("", "10.8.0.1"), (FIRST, "10.0.0.5")],
         &["net0 10.0.0.5", "172.17.0.1", "10.8.0.1"]
     )]
-    #[case::nothing_that_is_one(&[(FIRST, "0.0.0.0, 224.0.0.1, 255.255.255.255, ::")], &[])]
+    #[case::no_usable_address(&[(FIRST, "0.0.0.0, 224.0.0.1, 255.255.255.255, ::")], &[])]
     #[case::none(&[], &[])]
     fn each_usable_address_is_listed_with_its_card(
         #[case] interfaces: &[(&str, &str)],
@@ -335,7 +335,7 @@ mod tests {
         Reason::Disabled,
         "Command x has been disabled: the command is not allowed"
     )]
-    #[case::disabled_for_the_moment(
+    #[case::disabled_while_frozen(
         json!({"class": "CommandNotFound", "desc": "Command x has been disabled: the agent is in frozen state"}),
         Reason::Frozen,
         "Command x has been disabled: the agent is in frozen state"
@@ -345,20 +345,20 @@ mod tests {
         Reason::Unknown,
         "The command x has not been found"
     )]
-    #[case::something_else(
+    #[case::other_error(
         json!({"class": "GenericError", "desc": "failed to get MAC address of ens18: No such device\n"}),
         Reason::Failed,
         "failed to get MAC address of ens18: No such device"
     )]
-    #[case::of_another_form(json!("no"), Reason::Failed, "\"no\"")]
-    #[case::of_no_form(json!({"code": 7}), Reason::Failed, "{\"code\":7}")]
-    fn an_error_of_the_agent_is_kept_in_its_own_words(
+    #[case::not_an_object(json!("no"), Reason::Failed, "\"no\"")]
+    #[case::without_a_message(json!({"code": 7}), Reason::Failed, "{\"code\":7}")]
+    fn an_agents_error_is_classified_and_its_message_kept(
         #[case] error: Value,
         #[case] reason: Reason,
-        #[case] words: &str,
+        #[case] message: &str,
     ) {
-        let words = words.to_owned();
-        let expected = Report::Refused(AgentError { reason, words });
+        let message = message.to_owned();
+        let expected = Report::Refused(AgentError { reason, message });
         assert_eq!(Report::from(json!({"error": error})), expected);
     }
 }

@@ -10,23 +10,23 @@ use snafu::{OptionExt, Snafu, ensure};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Network {
     lowest: IpAddr,
-    /// How many bits its addresses have in common.
+    /// The prefix length in bits.
     length: u32,
 }
 
-/// Why a text is no network.
+/// Why a text is not a network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum NotANetwork {
-    #[snafu(display("this is no network"))]
+    #[snafu(display("not a network"))]
     Syntax,
 
-    #[snafu(display("the prefix is longer than an address"))]
+    #[snafu(display("the prefix is longer than the address"))]
     TooLong,
 }
 
 impl Network {
-    /// Whether an address is in it. None of the other family is.
+    /// Whether an address is in it. An address of the other family never is.
     pub fn contains(&self, address: IpAddr) -> bool {
         let is_same_family = address.is_ipv4() == self.lowest.is_ipv4();
         is_same_family && lowest(address, self.length) == self.lowest
@@ -67,7 +67,7 @@ fn bits_of(address: IpAddr) -> u32 {
     }
 }
 
-/// The lowest address of the network that has this address and a prefix of this length.
+/// The first address of the network that contains `address` and has a prefix of `length` bits.
 fn lowest(address: IpAddr, length: u32) -> IpAddr {
     let host_bits = bits_of(address) - length;
     match address {

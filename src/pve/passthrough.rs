@@ -1,20 +1,20 @@
-//! Devices of a node that a VM uses. A clone of the VM uses them too, so whoever clones it must be allowed
-//! to use them.
+//! Devices of a node that are passed through to a VM. A clone uses the same devices, so cloning needs
+//! permission to use them.
 
 use crate::pve::property::{bare_value, is_numbered, value_of};
 use crate::pve::vm_config::VmConfig;
 
-/// What the server asks for before it clones a VM with a device of its node.
+/// What the server requires to clone a VM that uses a device of its node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Passthrough {
-    /// No API token is enough, not even one of root@pam.
+    /// The root user itself: no API token suffices, not even one of root@pam.
     Root,
-    /// Mapping.Use on this path, which stands for the device.
+    /// Mapping.Use on this path, the device's resource mapping.
     Mapping(String),
 }
 
 impl VmConfig {
-    /// The options that use a device of the node, and what it takes to clone each.
+    /// The options that use a device of the node, each with what cloning it requires.
     pub fn passthrough(&self) -> Vec<(&str, Passthrough)> {
         let options = self.options_where(|_| true);
         options
@@ -60,14 +60,10 @@ mod tests {
     #[case::usb_device("usb0", "host=046d:c52b,usb3=1", Some("root"))]
     #[case::usb_port("usb1", "1-2", Some("root"))]
     #[case::usb_mapping("usb0", "mapping=dongle", Some("/mapping/usb/dongle"))]
-    #[case::usb_of_the_viewer("usb0", "spice", None)]
-    #[case::usb_of_the_viewer_with_its_key("usb0", "host=SPICE,usb3=1", None)]
-    #[case::random_numbers_of_the_kernel("rng0", "source=/dev/urandom", None)]
-    #[case::random_numbers_of_the_hardware(
-        "rng0",
-        "/dev/hwrng,period=1000",
-        Some("/mapping/hwrng")
-    )]
+    #[case::spice_usb("usb0", "spice", None)]
+    #[case::spice_usb_with_its_key("usb0", "host=SPICE,usb3=1", None)]
+    #[case::random_numbers_from_the_kernel("rng0", "source=/dev/urandom", None)]
+    #[case::random_numbers_from_hardware("rng0", "/dev/hwrng,period=1000", Some("/mapping/hwrng"))]
     #[case::directory("virtiofs0", "share,cache=auto", Some("/mapping/dir/share"))]
     #[case::directory_with_its_key("virtiofs0", "dirid=share", Some("/mapping/dir/share"))]
     #[case::disk("scsi0", "data:100/vm-100-disk-0.raw", None)]

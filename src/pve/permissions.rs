@@ -1,4 +1,4 @@
-//! What a token may do, and where.
+//! The privileges of a token.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 pub struct Permissions(BTreeMap<String, BTreeMap<String, Value>>);
 
 impl Permissions {
-    /// Whether the token has a privilege on a path that was asked about.
+    /// Whether the token has a privilege on a path, which must have been queried.
     pub fn have(&self, path: &str, privilege: &str) -> bool {
         let privileges = self.0.get(path);
         privileges.is_some_and(|privileges| privileges.contains_key(privilege))

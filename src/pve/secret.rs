@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use ring::pbkdf2;
 
-/// Slow enough for somebody who has the hash and tries passwords. Another number makes other hashes.
+/// Slows down guessing a password from its hash. Another number would invalidate existing hashes.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).unwrap();
 
 const LENGTH: usize = "00000000-0000-0000-0000-000000000000".len();
@@ -33,12 +33,12 @@ impl Secret {
         &self.0
     }
 
-    /// A hash that tells later whether a secret is the same, and not what it is: `SALT:HASH`.
+    /// A salted hash, `SALT:HASH`, which [`Secret::has_hash`] can compare with a secret later.
     pub fn hash(&self) -> String {
         self.salted(&format!("{:032x}", fastrand::u128(..)))
     }
 
-    /// Whether this hash is of the same secret.
+    /// Whether `hash` was computed from the same secret.
     pub fn has_hash(&self, hash: &str) -> bool {
         let salt = hash.split(':').next().unwrap_or_default();
         self.salted(salt) == hash
@@ -56,7 +56,7 @@ impl Secret {
         format!("{salt}:{:032x}", u128::from_be_bytes(hash))
     }
 
-    /// `text` with this secret masked: proxies repeat what they were sent.
+    /// `text` with this secret masked: error pages of proxies may repeat what they were sent.
     pub fn masked_in(&self, text: String) -> String {
         if text.contains(&self.0) {
             text.replace(&self.0, "(secret)")
@@ -72,26 +72,26 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The position of the first token's secret in `words`.
-pub fn find_secret(words: &str) -> Option<usize> {
-    (0..words.len()).find(|start| {
-        let text = words.get(*start..start + LENGTH);
-        text.is_some_and(|text| Secret::of_token(text).is_some())
+/// The position of the first token's secret in `text`.
+pub fn find_secret(text: &str) -> Option<usize> {
+    (0..text.len()).find(|start| {
+        let part = text.get(*start..start + LENGTH);
+        part.is_some_and(|part| Secret::of_token(part).is_some())
     })
 }
 
-/// A text with everything masked that looks like a token's secret. Users put whole tokens into the
-/// wrong setting, and cron mails the error about that.
+/// A text in which everything that looks like a token's secret is masked. Users put whole tokens into
+/// the wrong setting, and cron mails the error message.
 #[derive(Debug)]
 pub struct Masked(String);
 
 impl<T: Into<String>> From<T> for Masked {
-    fn from(words: T) -> Masked {
-        let mut words: String = words.into();
-        while let Some(start) = find_secret(&words) {
-            words.replace_range(start..start + LENGTH, "(secret)");
+    fn from(text: T) -> Masked {
+        let mut text: String = text.into();
+        while let Some(start) = find_secret(&text) {
+            text.replace_range(start..start + LENGTH, "(secret)");
         }
-        Masked(words)
+        Masked(text)
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_belongs_to_one_secret_and_is_another_each_time() {
+    fn a_hash_matches_only_its_secret_and_is_different_each_time() {
         let secret = |text: &str| Secret::new(text.to_owned());
         let (hash, again) = (secret("horse").hash(), secret("horse").hash());
         assert_ne!(hash, again);

@@ -1,4 +1,4 @@
-//! Sizes of disks.
+//! Disk sizes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,8 +13,7 @@ const UNITS: [(char, u64); 4] = [
     ('K', 1 << 10),
 ];
 
-/// The size of a disk, in bytes. As text it has Proxmox VE's notation: `32G`, `2252M`, where G is 2³⁰
-/// bytes.
+/// A disk size in bytes. Its text form is Proxmox VE's: `32G`, `2252M`, where G is 2³⁰ bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Size(pub u64);
@@ -31,7 +30,7 @@ impl Size {
     }
 }
 
-/// In the largest unit, up to G, that is exact.
+/// In the largest exact unit, up to G.
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Size(bytes) = self;
@@ -81,9 +80,9 @@ impl FromStr for Size {
     }
 }
 
-/// A text is not a disk size.
+/// The error for a text that is not a disk size.
 #[derive(Debug, PartialEq, Eq, Snafu)]
-#[snafu(display("a size is a number with K, M, G or T behind it: 32G"))]
+#[snafu(display("expected a number followed by K, M, G or T, like 32G"))]
 pub struct NotASize;
 
 #[cfg(test)]
@@ -93,12 +92,12 @@ mod tests {
 
     #[rstest]
     #[case::gibibytes("32G", Some("32G"))]
-    #[case::terabytes_are_said_in_g("2T", Some("2048G"))]
-    #[case::as_small_as_need_be("2252M", Some("2252M"))]
+    #[case::terabytes_are_written_in_g("2T", Some("2048G"))]
+    #[case::not_a_whole_number_of_g("2252M", Some("2252M"))]
     #[case::in_the_largest_unit("2048M", Some("2G"))]
     #[case::cloud_init_drive("4M", Some("4M"))]
     #[case::fraction("1.5G", Some("1536M"))]
-    #[case::fraction_that_does_not_end("0.3K", Some("307"))]
+    #[case::rounded_fraction("0.3K", Some("307"))]
     #[case::bytes("528384", Some("516K"))]
     #[case::odd_bytes("1025", Some("1025"))]
     #[case::nothing("0", Some("0"))]
@@ -108,15 +107,15 @@ mod tests {
     #[case::sign("+8G", None)]
     #[case::negative("-1G", None)]
     #[case::space("32 G", None)]
-    #[case::no_fraction("1.G", None)]
+    #[case::nothing_after_the_dot("1.G", None)]
     #[case::two_dots("1.2.3G", None)]
     #[case::empty("", None)]
-    #[case::beyond_measure("999999999999T", None)]
+    #[case::too_large("999999999999T", None)]
     fn a_size_is_parsed_and_written_as_proxmox_does(
         #[case] text: &str,
-        #[case] said: Option<&str>,
+        #[case] written: Option<&str>,
     ) {
         let size: Option<Size> = text.parse().ok();
-        assert_eq!(size.map(|size| size.to_string()).as_deref(), said);
+        assert_eq!(size.map(|size| size.to_string()).as_deref(), written);
     }
 }

@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-/// No such file is longer, and a device may have no end.
+/// The maximum length. No valid file is longer, but a device may be endless.
 const MAX_LENGTH: u64 = 1 << 20;
 
-/// What an open file contains, without the byte order mark that some editors begin it with.
+/// The contents of an open file, without the byte order mark that some editors write.
 pub fn read(file: &mut File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_LENGTH + 1).read_to_end(&mut bytes)?;

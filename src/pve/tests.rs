@@ -19,7 +19,7 @@ use recording::Recording;
 
 const SECRET: &str = "00000000-0000-0000-0000-000000000001";
 
-/// A client of a server that speaks from `fixtures/api`.
+/// A client of a server that replays `fixtures/api`.
 pub(crate) fn client_of(server: &ServerGuard) -> Pve {
     let access = Access {
         endpoints: vec![Endpoint {
@@ -40,7 +40,7 @@ pub(crate) fn client_of(server: &ServerGuard) -> Pve {
     Pve::new(&access, None).unwrap()
 }
 
-/// Answers the recorded request as recorded; mockito sends the usual reason phrase.
+/// Replays a recorded answer, but with the standard reason phrase: mockito cannot send another.
 fn replay(server: &mut ServerGuard, recording: &Recording) -> Mock {
     let path = format!("/api2/json{}", recording.path.replace(':', "%3A"));
     let path = path.replace('@', "%40").replace('!', "%21");
@@ -85,7 +85,7 @@ fn guests_are_read_from_the_list() {
 }
 
 #[test]
-fn a_vm_being_cloned_has_no_name_but_a_lock() {
+fn a_vm_being_cloned_has_a_lock_but_no_name() {
     let list = answered("resources-while-cloning", all_guests).unwrap();
     let clone = &list.guests[1];
     assert_eq!(
@@ -120,7 +120,7 @@ fn an_empty_list_is_accepted() {
 }
 
 #[test]
-fn a_node_knows_the_name_of_a_vm_being_cloned() {
+fn a_nodes_list_has_the_name_of_a_vm_being_cloned() {
     let list = answered("node-qemu-while-cloning", |pve| {
         pve.vms_of_node(&node("pve1"), &|_| true)
     });
@@ -141,7 +141,7 @@ fn a_configuration_is_read() {
         (config.name.as_deref(), config.template, config.lock.clone()),
         (Some("web-01"), false, None)
     );
-    // The drive for CDs, cloud-init's, is none.
+    // The cloud-init drive is not a disk.
     assert_eq!(config.disks(), BTreeSet::from(["scsi0".into()]));
     assert_eq!(config.storages(), BTreeSet::from(["data".into()]));
     assert_eq!(config.bridges(), BTreeSet::from(["vmbr0".into()]));
@@ -152,12 +152,12 @@ fn a_configuration_is_read() {
 }
 
 #[test]
-fn a_bridge_inside_a_guest_is_on_no_network_card() {
+fn a_bridge_inside_a_guest_belongs_to_no_network_card() {
     let report = answered("agent-interfaces-docker", |pve| {
         pve.interfaces(&node("pve1"), Vmid(283))
     });
     let Report::Interfaces(interfaces) = report.unwrap() else {
-        panic!("no list");
+        panic!("not a list");
     };
     let net0 = "virtio=BC:24:11:51:13:54,bridge=vmbr0".to_owned();
     let cards = VmConfig::of([("net0".to_owned(), net0)]).cards();
@@ -187,18 +187,18 @@ fn a_guest_agents_error_comes_with_status_200() {
     });
     let error = AgentError {
         reason: Reason::Disabled,
-        words: "Command guest-network-get-interfaces has been disabled".to_owned(),
+        message: "Command guest-network-get-interfaces has been disabled".to_owned(),
     };
     assert_eq!(report.unwrap(), Report::Refused(error));
 }
 
 #[test]
-fn an_incomplete_vm_has_a_lock_and_lacks_its_disk() {
+fn an_incomplete_vm_has_a_lock_and_no_disk() {
     let config = answered("worker-killed-config", |pve| {
         pve.vm_config(&node("pve1"), Vmid(222))
     });
     let config = config.unwrap().unwrap();
-    assert!(config.is_being_made());
+    assert!(config.is_being_created());
     assert_eq!(
         (config.name.as_deref(), config.disks()),
         (Some("killed"), BTreeSet::new())
@@ -222,12 +222,12 @@ fn a_vm_that_does_not_exist_has_no_configuration() {
 }
 
 #[test]
-fn nextid_is_a_number_in_a_string() {
+fn nextid_is_a_string_with_a_number() {
     assert_eq!(answered("nextid", Pve::next_vmid).unwrap(), Vmid(100));
 }
 
 #[test]
-fn a_clone_is_full_and_sends_no_other_options() {
+fn a_clone_is_full_by_default_and_sends_no_other_options() {
     let mut server = Server::new();
     let recording = Recording::load("clone-ok");
     let mock = replay(&mut server, &recording)
@@ -265,7 +265,7 @@ fn a_clone_is_full_and_sends_no_other_options() {
     "clone-bad-newid",
     "Parameter verification failed. newid: invalid format - value does not look like a valid VM ID"
 )]
-fn a_refused_clone_says_why_in_the_servers_words(#[case] name: &str, #[case] words: &str) {
+fn a_refused_clone_reports_the_servers_message(#[case] name: &str, #[case] message: &str) {
     let recording = Recording::load(name);
     let mut server = Server::new();
     let mock = replay(&mut server, &recording).create();
@@ -282,7 +282,7 @@ fn a_refused_clone_says_why_in_the_servers_words(#[case] name: &str, #[case] wor
     mock.assert();
     assert_eq!(
         (error.to_string(), error.delivery()),
-        (words.to_owned(), Delivery::Refused)
+        (message.to_owned(), Delivery::Refused)
     );
 }
 
@@ -291,7 +291,7 @@ fn a_refused_clone_says_why_in_the_servers_words(#[case] name: &str, #[case] wor
 #[case::done("task-ok-status", TaskStatus::Stopped(ExitStatus::Ok))]
 #[case::warnings("warnings-status", TaskStatus::Stopped(ExitStatus::Warnings(1)))]
 #[case::worker_died("worker-killed-status", TaskStatus::Stopped(ExitStatus::Unexpected))]
-#[case::taken_elsewhere(
+#[case::vmid_taken_on_another_node(
     "taken-on-other-node-status",
     TaskStatus::Stopped(ExitStatus::Failed(
         "close (rename) atomic file '/etc/pve/nodes/pve1/qemu-server/300.conf' failed: File exists"
@@ -312,16 +312,16 @@ fn an_unknown_task_is_refused() {
     let status = answered("task-unknown-status", |pve| {
         pve.task_status(&upid.parse().unwrap())
     });
-    let words = "Parameter verification failed. upid: no such task";
-    assert_eq!(status.unwrap_err().to_string(), words);
+    let message = "Parameter verification failed. upid: no such task";
+    assert_eq!(status.unwrap_err().to_string(), message);
 }
 
 #[rstest]
-#[case::status_unknown(r#"{"data":{"status":"dreaming"}}"#)]
+#[case::unknown_status(r#"{"data":{"status":"dreaming"}}"#)]
 #[case::no_status(r#"{"data":{}}"#)]
-#[case::no_object(r#"{"data":"running"}"#)]
+#[case::not_an_object(r#"{"data":"running"}"#)]
 #[case::null(r#"{"data":null}"#)]
-fn an_invalid_task_status_is_an_unusable_answer(#[case] body: &str) {
+fn after_an_invalid_task_status_the_delivery_is_unknown(#[case] body: &str) {
     let mut server = Server::new();
     server.mock("GET", Matcher::Any).with_body(body).create();
     let upid = "UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:";
@@ -332,7 +332,7 @@ fn an_invalid_task_status_is_an_unusable_answer(#[case] body: &str) {
 }
 
 #[test]
-fn a_node_with_a_strange_name_stays_one_segment_of_the_path() {
+fn a_node_name_with_special_characters_stays_one_path_segment() {
     let mut server = Server::new();
     let mock = server
         .mock("GET", "/api2/json/nodes/a%2F..%2Fb%3Fc/qemu")

@@ -1,6 +1,6 @@
 //! TLS, and which servers to trust.
 //!
-//! ureq does not accept a certificate verifier, so this is a link of its connector chain.
+//! ureq does not accept a certificate verifier, so TLS is a link of its connector chain here.
 
 pub mod certificate;
 pub mod distrust;
@@ -36,13 +36,13 @@ use crate::pve::trace::Trace;
 /// Which servers to trust.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trust {
-    /// Those with a certificate from an authority that this system trusts.
+    /// Servers with a certificate from an authority that this system trusts.
     SystemRoots,
-    /// Those with a certificate from an authority in this PEM file, and no others.
+    /// Servers with a certificate from an authority in this PEM file.
     CaFile(PathBuf),
-    /// Those that present this certificate and hold its key, whatever its names and issuer.
+    /// Servers that present this certificate and hold its key, whatever its names and issuer.
     Pin(Fingerprint),
-    /// Any server. Gives no protection against a man in the middle.
+    /// Any server, without protection against a man in the middle.
     Anyone,
 }
 
@@ -54,7 +54,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads what `trust` names: the system's roots or the CA file. The certificates that servers
+    /// Reads the system's roots or the CA file, if `trust` needs them. The certificates that servers
     /// present are recorded in `trace`.
     pub fn new(trust: &Trust, trace: Trace) -> Result<Tls, Error> {
         let provider = Arc::new(ring::default_provider());
@@ -67,7 +67,7 @@ impl Tls {
         let by_roots = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
         let verifier = Verifier {
             trust: trust.clone(),
-            // This fails only without roots.
+            // Fails only if there are no roots.
             by_roots: by_roots.build().ok(),
             algorithms: provider.signature_verification_algorithms,
             trace: trace.clone(),
@@ -83,7 +83,7 @@ impl Tls {
     }
 }
 
-/// Systems ship certificates that no modern verifier can read; those are skipped.
+/// Skips certificates that cannot be parsed, which some systems ship.
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -103,7 +103,7 @@ fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
         let added = roots.add(certificate.clone());
         added.map_err(|_| bad("it contains a damaged certificate"))?;
     }
-    // A certificate that cannot be read may be an authority's.
+    // A certificate that cannot be parsed may be an authority's.
     let may_sign = |certificate| Details::of(certificate).is_none_or(|details| details.may_sign);
     let fingerprint = Fingerprint::of(first);
     let has_authority = certificates.iter().any(may_sign);
@@ -124,7 +124,7 @@ impl Connector<Box<dyn Transport>> for Tls {
         };
         let host = details.uri.host().unwrap_or_default();
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
-            .map_err(|_| ureq::Error::Tls("the host's name cannot stand in a certificate"))?;
+            .map_err(|_| ureq::Error::Tls("the host name cannot appear in a certificate"))?;
         let mut client = ClientConnection::new(Arc::clone(&self.config), name)
             .map_err(|error| ureq::Error::Io(io::Error::other(error)))?;
         let mut socket = TransportAdapter::new(transport, Arc::clone(&details.current_time));
@@ -139,7 +139,7 @@ impl Connector<Box<dyn Transport>> for Tls {
     }
 }
 
-/// A connection whose handshake is done.
+/// A connection after its TLS handshake.
 pub struct TlsTransport {
     buffers: LazyBuffers,
     stream: StreamOwned<ClientConnection, TransportAdapter>,
@@ -178,11 +178,11 @@ impl fmt::Debug for TlsTransport {
     }
 }
 
-/// Decides whether to trust each certificate. Whatever the rule, the server must hold its key.
+/// Decides whether to trust each certificate. Whatever the rule, the server must hold the certificate's key.
 #[derive(Debug)]
 struct Verifier {
     trust: Trust,
-    /// Checks that a trusted authority has signed a certificate; `None` if there is none.
+    /// Checks that a trusted authority signed a certificate; `None` if there are no trusted authorities.
     by_roots: Option<Arc<WebPkiServerVerifier>>,
     algorithms: WebPkiSupportedAlgorithms,
     trace: Trace,
@@ -247,7 +247,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Why a handshake failed, from inside ureq's error.
+/// The handshake failure inside ureq's error.
 pub fn handshake_failure(error: &ureq::Error) -> Option<&rustls::Error> {
     let ureq::Error::Io(error) = error else {
         return None;
@@ -255,7 +255,7 @@ pub fn handshake_failure(error: &ureq::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Why TLS could not be set up. Nothing was sent.
+/// Why TLS could not be set up. No request was sent.
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Error {

@@ -1,5 +1,5 @@
-//! What ureq does not report about a request: the reason phrase, which on some answers alone carries
-//! the server's words; how far a failed request got; and what the server presented in the handshake.
+//! What ureq does not report about a request: the reason phrase, which is the only message in some
+//! answers; how far a failed request got; and the certificate that the server presented.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,8 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 
 use crate::pve::tls::distrust::Distrust;
 
-/// A shared record of the current request. As the last link of ureq's connector chain it also
-/// watches what is sent and received.
+/// A shared record of the current request. As the last link of ureq's connector chain it observes what
+/// is sent and received.
 #[derive(Clone, Default, Debug)]
 pub struct Trace(Arc<Mutex<Traced>>);
 
@@ -23,9 +23,9 @@ pub struct Traced {
     pub is_lookup_failed: bool,
     /// The addresses that the name of the host, or of its proxy, resolved to.
     pub addresses: Vec<IpAddr>,
-    /// Whether a connection was made and the TLS handshake has begun.
+    /// Whether a connection was established and the TLS handshake began.
     pub is_handshake_begun: bool,
-    /// The certificate that the server presented last, also in an earlier request.
+    /// The certificate that the server presented last, possibly for an earlier request.
     pub certificate: Option<CertificateDer<'static>>,
     /// Why that certificate was rejected.
     pub distrust: Option<Distrust>,
@@ -35,7 +35,7 @@ pub struct Traced {
 }
 
 impl Trace {
-    /// To be called before each request.
+    /// Must be called before each request.
     pub fn reset(&self) {
         let mut traced = self.lock();
         *traced = Traced {
@@ -56,8 +56,8 @@ impl Traced {
     }
 }
 
-/// Resolves names as ureq does. Without TLS the name must resolve to this machine: `localhost` is
-/// whatever the resolver says it is.
+/// Resolves names as ureq does. Without TLS, a name must resolve to loopback addresses; even `localhost`
+/// may resolve to others.
 #[derive(Debug)]
 pub struct Lookup {
     pub trace: Trace,
@@ -72,7 +72,7 @@ impl Resolver for Lookup {
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let addresses = match literal_address(uri) {
-            // An address needs no name service, and no thread to wait for one.
+            // An IP address needs no lookup, nor a thread that waits for one.
             Some(address) => {
                 let mut addresses = self.empty();
                 addresses.push(address);
@@ -91,7 +91,7 @@ impl Resolver for Lookup {
     }
 }
 
-/// The address in a URL whose host is no name. The URL of a host always has a port.
+/// The address in a URL whose host is an IP address. The URL of a host always has a port.
 fn literal_address(uri: &Uri) -> Option<SocketAddr> {
     let host = uri.host()?.trim_matches(['[', ']']);
     Some(SocketAddr::new(host.parse().ok()?, uri.port_u16()?))
@@ -144,8 +144,8 @@ impl<In: Transport> Transport for TracedTransport<In> {
     }
 }
 
-/// The reason phrase of the answer that begins here, once its first line is complete. `None` for
-/// an interim answer (1xx), which another one follows.
+/// The reason phrase of the answer in `input`, once its first line is complete. `None` for an interim
+/// answer (1xx), which is followed by another one.
 fn reason_phrase(input: &[u8]) -> Option<String> {
     let end = input.windows(2).position(|pair| pair == b"\r\n")?;
     let line = String::from_utf8_lossy(&input[..end]);
@@ -159,13 +159,13 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    /// Otherwise anyone who can change what `localhost` resolves to gets the token in clear text.
+    /// Otherwise anyone who can change what `localhost` resolves to gets the token unencrypted.
     #[rstest]
-    #[case::this_machine("http://127.0.0.1:8006", true, true)]
-    #[case::this_machine_by_ipv6("http://[::1]:8006", true, true)]
-    #[case::elsewhere("http://192.0.2.1:8006", true, false)]
-    #[case::elsewhere_by_tls("https://192.0.2.1:8006", false, true)]
-    fn without_tls_only_addresses_of_this_machine_are_accepted(
+    #[case::loopback("http://127.0.0.1:8006", true, true)]
+    #[case::loopback_ipv6("http://[::1]:8006", true, true)]
+    #[case::another_machine("http://192.0.2.1:8006", true, false)]
+    #[case::another_machine_with_tls("https://192.0.2.1:8006", false, true)]
+    fn without_tls_only_loopback_addresses_are_accepted(
         #[case] uri: &str,
         #[case] loopback_only: bool,
         #[case] expected: bool,
@@ -180,12 +180,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case::whole("HTTP/1.1 595 No route to host\r\nServer: x", Some("No route to host"))]
+    #[case::complete("HTTP/1.1 595 No route to host\r\nServer: x", Some("No route to host"))]
     #[case::empty("HTTP/1.1 200 \r\n", Some(""))]
     #[case::absent("HTTP/1.1 200\r\n", Some(""))]
     #[case::another_answer_follows("HTTP/1.1 102 Processing\r\n\r\n", None)]
     #[case::line_is_not_complete_yet("HTTP/1.1 500 VM is lo", None)]
-    fn the_reason_phrase_is_read_off_the_wire(#[case] input: &str, #[case] reason: Option<&str>) {
+    fn the_reason_phrase_is_read_from_the_first_line(
+        #[case] input: &str,
+        #[case] reason: Option<&str>,
+    ) {
         assert_eq!(reason_phrase(input.as_bytes()).as_deref(), reason);
     }
 }

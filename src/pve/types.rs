@@ -10,8 +10,8 @@ use crate::pve::secret::Secret;
 
 /// The number of a guest, unique in its cluster.
 ///
-/// Proxmox VE assigns 100 … 999999999. Guests from very old versions may have a lower one, so a list
-/// may contain it, but it cannot be requested.
+/// Proxmox VE assigns 100 to 999999999. Guests created by very old versions may have a lower one: a list
+/// may contain it, but a user cannot request it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Vmid(pub u32);
 
@@ -54,31 +54,31 @@ pub struct Node(pub String);
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Storage(pub String);
 
-/// The name of a pool, which guests are members of.
+/// The name of a pool, a group of guests.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Pool(pub String);
 
-/// How to clone a template. Proxmox refuses a storage for a linked clone, whose disks stay on its
+/// How to clone a template. Proxmox refuses a storage for a linked clone, whose disks stay on the
 /// template's storages.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CloneMode {
-    /// The clone gets disks of its own: on the template's storages, or on this one.
+    /// The clone gets its own disks: on the template's storages, or on this one.
     Full {
-        /// The storage for all of its disks.
+        /// The storage for all disks.
         storage: Option<Storage>,
     },
-    /// The clone stores only what differs from its template, which it always needs.
+    /// The clone stores only the differences from the template, which it needs as long as it exists.
     Linked,
 }
 
-/// The options of a clone, apart from its name and VMID.
+/// The options of a clone, except its name and VMID.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CloneOptions {
-    /// Whether it gets disks of its own, and where.
+    /// Whether it gets its own disks, and where.
     pub mode: CloneMode,
-    /// The pool that it becomes a member of.
+    /// The pool to add it to.
     pub pool: Option<Pool>,
-    /// The node to create it on; by default the template's.
+    /// The node to create it on; by default the template's node.
     pub target: Option<Node>,
 }
 
@@ -113,7 +113,7 @@ impl FromStr for VmName {
 pub struct Upid(String);
 
 impl Upid {
-    /// The node that runs the task and must be asked about it.
+    /// The node that runs the task and answers questions about it.
     pub fn node(&self) -> Node {
         Node(self.0.split(':').nth(1).unwrap_or_default().to_owned())
     }
@@ -162,14 +162,14 @@ pub enum GuestKind {
     Lxc,
 }
 
-/// A guest as a list shows it. Lists lag behind the guests' configurations.
+/// A guest as a list shows it. Lists lag behind the configurations.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Guest {
     /// Its VMID.
     pub vmid: Vmid,
     /// VM or container.
     pub kind: GuestKind,
-    /// Absent while the server does not know it: when the node is down, or just after a clone.
+    /// Absent while the server does not know it: while the node is offline, or just after a clone.
     pub name: Option<String>,
     /// The node it is on.
     pub node: Node,
@@ -177,7 +177,7 @@ pub struct Guest {
     pub status: String,
     /// Whether it is a template.
     pub template: bool,
-    /// The operation that has locked it: `clone`, `backup`, `migrate` …
+    /// The operation that locked it: `clone`, `backup`, `migrate` …
     pub lock: Option<String>,
 }
 
@@ -187,7 +187,7 @@ impl Guest {
         self.kind == GuestKind::Qemu && self.template
     }
 
-    /// Whether it is a VM and no template, according to the list.
+    /// Whether it is a VM but not a template, according to the list.
     pub fn is_vm(&self) -> bool {
         self.kind == GuestKind::Qemu && !self.template
     }
@@ -197,13 +197,13 @@ impl Guest {
         self.name.as_deref() == Some(name)
     }
 
-    /// Whether it is a VM or VM template that the list shows without a name, or perhaps with the name of
-    /// an earlier guest of the same VMID.
+    /// Whether it is a VM or VM template that the list shows without a name, or possibly with the name of
+    /// the previous guest with its VMID.
     pub fn may_hide_its_name(&self) -> bool {
         self.kind == GuestKind::Qemu && (self.name.is_none() || self.is_being_cloned())
     }
 
-    /// Whether a clone task is creating it, or has left it incomplete.
+    /// Whether a clone task is creating it, or left it incomplete.
     pub fn is_being_cloned(&self) -> bool {
         self.lock.as_deref() == Some("clone")
     }
@@ -213,7 +213,7 @@ impl Guest {
         self.kind == GuestKind::Lxc
     }
 
-    /// VMID and node, for listing several guests: `9000 on node 'pve1'`.
+    /// VMID and node, to list several guests: `9000 on node 'pve1'`.
     pub fn place(&self) -> String {
         format!("{} on node '{}'", self.vmid, self.node)
     }
@@ -259,9 +259,9 @@ pub enum TaskStatus {
 pub enum ExitStatus {
     /// Success.
     Ok,
-    /// Success; this many lines of its log are warnings.
+    /// Success, with this many warnings in its log.
     Warnings(u32),
-    /// The worker died or its node went down: it is unknown how much was done.
+    /// The worker process died or its node went down: it is unknown how much was done.
     Unexpected,
     /// Failure, with the server's message.
     Failed(String),
@@ -274,7 +274,7 @@ impl fmt::Display for ExitStatus {
             ExitStatus::Ok => f.write_str("OK"),
             ExitStatus::Warnings(count) => write!(f, "WARNINGS: {count}"),
             ExitStatus::Unexpected => f.write_str("unexpected status"),
-            ExitStatus::Failed(words) => f.write_str(words),
+            ExitStatus::Failed(message) => f.write_str(message),
         }
     }
 }
@@ -290,7 +290,7 @@ impl From<&str> for ExitStatus {
     }
 }
 
-/// Who asks: an API token without its secret.
+/// An API token without its secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenId {
     /// `root`
@@ -336,19 +336,19 @@ impl Token {
 #[derive(Debug, Snafu, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Error {
-    #[snafu(display("not a VMID: Proxmox takes 100 to 999999999"))]
+    #[snafu(display("expected a number from 100 to 999999999"))]
     NotAVmid,
 
     #[snafu(display("it is empty"))]
     EmptyName,
 
     #[snafu(display(
-        "not a VM name: Proxmox takes letters, digits and '-', in parts joined by '.', \
-         each beginning and ending with a letter or digit"
+        "expected letters, digits and '-', in parts joined by '.', each beginning and ending with a \
+         letter or digit"
     ))]
     NotAVmName,
 
-    #[snafu(display("not a UPID, which looks like UPID:node:pid:pstart:starttime:type:id:user:"))]
+    #[snafu(display("expected UPID:node:pid:pstart:starttime:type:id:user:"))]
     NotAUpid,
 }
 
@@ -357,7 +357,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    /// What tests of other files clone with.
+    /// The default in tests.
     impl Default for CloneOptions {
         fn default() -> CloneOptions {
             CloneOptions {
@@ -373,11 +373,11 @@ mod tests {
     #[case::highest("999999999", Ok(Vmid(999_999_999)))]
     #[case::below_the_lowest("99", Err(Error::NotAVmid))]
     #[case::above_the_highest("1000000000", Err(Error::NotAVmid))]
-    #[case::no_number("abc", Err(Error::NotAVmid))]
+    #[case::not_a_number("abc", Err(Error::NotAVmid))]
     #[case::negative("-1", Err(Error::NotAVmid))]
-    #[case::with_a_sign("+142", Err(Error::NotAVmid))]
+    #[case::plus_sign("+142", Err(Error::NotAVmid))]
     #[case::empty("", Err(Error::NotAVmid))]
-    #[case::beyond_any_integer("99999999999999999999", Err(Error::NotAVmid))]
+    #[case::too_large_for_an_integer("99999999999999999999", Err(Error::NotAVmid))]
     fn a_vmid_is_valid_if_proxmox_accepts_it(
         #[case] text: &str,
         #[case] expected: Result<Vmid, Error>,
@@ -409,8 +409,8 @@ mod tests {
     #[case::warnings("WARNINGS: 1", ExitStatus::Warnings(1))]
     #[case::many_warnings("WARNINGS: 12", ExitStatus::Warnings(12))]
     #[case::worker_died("unexpected status", ExitStatus::Unexpected)]
-    #[case::other_words("clone failed: x", ExitStatus::Failed("clone failed: x".into()))]
-    #[case::not_quite_ok("ok", ExitStatus::Failed("ok".into()))]
+    #[case::other_message("clone failed: x", ExitStatus::Failed("clone failed: x".into()))]
+    #[case::lower_case_ok("ok", ExitStatus::Failed("ok".into()))]
     #[case::warnings_without_a_number("WARNINGS: ", ExitStatus::Failed("WARNINGS: ".into()))]
     fn an_exit_status_is_matched_exactly(#[case] text: &str, #[case] expected: ExitStatus) {
         assert_eq!(ExitStatus::from(text), expected);
@@ -426,10 +426,10 @@ mod tests {
 
     #[rstest]
     #[case::empty("")]
-    #[case::words("hello")]
+    #[case::other_text("hello")]
     #[case::no_node("UPID::000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:")]
-    #[case::cut("UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000")]
-    #[case::no_hex("UPID:pve1:xyz:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:")]
+    #[case::truncated("UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000")]
+    #[case::not_hexadecimal("UPID:pve1:xyz:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:")]
     fn other_texts_are_not_upids(#[case] text: &str) {
         assert_eq!(text.parse::<Upid>(), Err(Error::NotAUpid));
     }

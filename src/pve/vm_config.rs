@@ -1,4 +1,4 @@
-//! A VM's configuration, which is authoritative where lists lag.
+//! A VM's configuration, which is authoritative: lists lag behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,9 +18,9 @@ pub struct VmConfig {
     pub name: Option<String>,
     /// Whether it is a template.
     pub template: bool,
-    /// The operation that has locked it: `clone`, `backup`, `migrate` …
+    /// The operation that locked it: `clone`, `backup`, `migrate` …
     pub lock: Option<String>,
-    /// All options by Proxmox VE's names, numbers as text.
+    /// All options under their Proxmox VE names, numbers as text.
     options: BTreeMap<String, String>,
 }
 
@@ -36,8 +36,8 @@ impl From<BTreeMap<String, Value>> for VmConfig {
     }
 }
 
-/// What tells a VM apart from any other that has had or will have its VMID and name. Every clone gets a new
-/// one.
+/// Distinguishes a VM from every other one that had or will have the same VMID and name. Each clone gets
+/// a new identity.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
     /// The `uuid` of `smbios1`.
@@ -47,7 +47,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whether both can be of the same VM. Either half may have been changed, but hardly both.
+    /// Whether both may belong to the same VM. A user may have changed one half, but hardly both.
     pub fn may_be(&self, other: &Identity) -> bool {
         let halves = [
             (&self.uuid, &other.uuid),
@@ -63,7 +63,7 @@ impl Identity {
 }
 
 impl VmConfig {
-    /// What tells this VM apart from others that get its VMID and name later.
+    /// Distinguishes this VM from others that get the same VMID and name later.
     pub fn identity(&self) -> Identity {
         let uuid = self.option("smbios1").and_then(|it| value_of(it, "uuid"));
         Identity {
@@ -72,21 +72,21 @@ impl VmConfig {
         }
     }
 
-    /// The configuration with these options.
+    /// A configuration with these options.
     pub fn of(options: impl IntoIterator<Item = (String, String)>) -> VmConfig {
         let options: BTreeMap<String, String> = options.into_iter().collect();
-        let told = |key: &str| options.get(key).filter(|text| !text.is_empty()).cloned();
+        let text = |key: &str| options.get(key).filter(|value| !value.is_empty()).cloned();
         VmConfig {
-            name: told("name"),
-            template: told("template").is_some_and(|flag| flag != "0"),
-            lock: told("lock"),
+            name: text("name"),
+            template: text("template").is_some_and(|flag| flag != "0"),
+            lock: text("lock"),
             options,
         }
     }
 
-    /// Whether a task is creating it, or has left it incomplete. All other locks are of operations
-    /// on complete VMs.
-    pub fn is_being_made(&self) -> bool {
+    /// Whether a task is creating it, or left it incomplete. All other locks belong to operations on
+    /// complete VMs.
+    pub fn is_being_created(&self) -> bool {
         matches!(self.lock.as_deref(), Some("clone" | "create"))
     }
 
@@ -103,18 +103,18 @@ impl VmConfig {
         }
     }
 
-    /// An option as the server writes it.
+    /// The value of an option as the server writes it.
     pub fn option(&self, key: &str) -> Option<&str> {
         self.options.get(key).map(String::as_str)
     }
 
-    /// Changes with each change; a request that carries an old one is refused.
+    /// A hash of the configuration; the server refuses a change that carries an outdated one.
     pub fn digest(&self) -> Option<String> {
         self.option("digest").map(str::to_owned)
     }
 
-    /// The keys of its disks: `scsi0`, `efidisk0` … CD drives, cloud-init's among them, are left out,
-    /// for they may be added and removed at any time.
+    /// The keys of its disks: `scsi0`, `efidisk0` … CD drives, including cloud-init's, are not disks: they
+    /// may be added and removed at any time.
     pub fn disks(&self) -> BTreeSet<String> {
         self.disk_drives().map(|(key, _)| key.to_owned()).collect()
     }
@@ -137,8 +137,8 @@ impl VmConfig {
         drives.any(|(_, drive)| is_cloud_init(drive))
     }
 
-    /// Whether the guest agent is enabled. If it is not running in the guest, the server reports that
-    /// only after 3 s.
+    /// Whether the configuration enables the guest agent. It may still not be running in the guest, which
+    /// the server reports only after 3 s.
     pub fn has_agent(&self) -> bool {
         self.option("agent").is_some_and(is_agent_on)
     }
@@ -167,15 +167,15 @@ impl VmConfig {
         nets.into_iter().filter_map(card).collect()
     }
 
-    /// Whether the guest gets the `ipconfigN` options: through cloud-init's drive, unless a file of the
-    /// administrator's replaces the network part.
+    /// Whether the guest gets the `ipconfigN` options: through a cloud-init drive, unless `cicustom`
+    /// replaces the network configuration.
     fn is_network_configured(&self) -> bool {
         let cicustom = self.option("cicustom").unwrap_or_default();
         self.has_cloud_init_drive() && value_of(cicustom, "network").is_none()
     }
 
-    /// The drives that hold a volume of a storage, with that storage: disks, CD images and the drive of
-    /// cloud-init.
+    /// The key, value and storage of each drive that holds a volume on a storage: disks, CD images and the
+    /// cloud-init drive.
     pub fn volumes(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         let drives = self.options_where(is_drive);
         drives.filter_map(|(key, drive)| {
@@ -184,7 +184,7 @@ impl VmConfig {
         })
     }
 
-    /// The key of a drive that is the node's own CD drive, if there is one.
+    /// The key of a drive that is the node's physical CD drive, if there is one.
     pub fn drive_of_the_node(&self) -> Option<&str> {
         let mut drives = self.options_where(is_drive);
         let (key, _) = drives.find(|(_, drive)| drive.split(',').next() == Some("cdrom"))?;
@@ -197,12 +197,12 @@ impl VmConfig {
         drives.filter(move |(_, drive)| !is_cdrom(drive))
     }
 
-    /// The options whose keys are meant, with their values.
-    pub fn options_where(&self, is_meant: fn(&str) -> bool) -> impl Iterator<Item = (&str, &str)> {
+    /// The options whose keys satisfy `matches`, with their values.
+    pub fn options_where(&self, matches: fn(&str) -> bool) -> impl Iterator<Item = (&str, &str)> {
         let options = self.options.iter();
         options
             .map(|(key, value)| (key.as_str(), value.as_str()))
-            .filter(move |(key, _)| is_meant(key))
+            .filter(move |(key, _)| matches(key))
     }
 }
 
@@ -212,8 +212,8 @@ pub fn is_agent_on(agent: &str) -> bool {
     enabled.and_then(flag).unwrap_or(false)
 }
 
-/// Whether a drive is cloud-init's: `data:101/vm-101-cloudinit.qcow2,media=cdrom`, or `data:cloudinit`
-/// in a request for a new one.
+/// Whether a drive is a cloud-init drive: `data:101/vm-101-cloudinit.qcow2,media=cdrom`, or
+/// `data:cloudinit` in a request for a new one.
 pub fn is_cloud_init(drive: &str) -> bool {
     let mut parts = parts(drive);
     parts
@@ -253,16 +253,19 @@ mod tests {
 
     #[rstest]
     #[case::short("1", true)]
-    #[case::long("enabled=1,fstrim_cloned_disks=1", true)]
+    #[case::with_its_key("enabled=1,fstrim_cloned_disks=1", true)]
     #[case::with_more("1,type=virtio", true)]
     #[case::off("0", false)]
-    #[case::off_in_long("enabled=0", false)]
-    #[case::on_in_a_word("yes", true)]
-    #[case::off_in_a_word("enabled=No", false)]
+    #[case::off_with_its_key("enabled=0", false)]
+    #[case::on_as_a_word("yes", true)]
+    #[case::off_as_a_word("enabled=No", false)]
     #[case::only_more("type=virtio", false)]
-    fn the_agent_option_says_whether_the_agent_is_enabled(#[case] agent: &str, #[case] may: bool) {
+    fn the_agent_option_says_whether_the_agent_is_enabled(
+        #[case] agent: &str,
+        #[case] expected: bool,
+    ) {
         let config = VmConfig::of([("agent".to_owned(), agent.to_owned())]);
-        assert_eq!(config.has_agent(), may);
+        assert_eq!(config.has_agent(), expected);
     }
 
     #[test]
@@ -301,7 +304,7 @@ mod tests {
         "user=local:snippets/u.yaml",
         "ip=10.0.0.5/24"
     )]
-    fn a_card_is_configured_if_the_guest_gets_that(
+    fn a_card_is_configured_only_if_the_guest_gets_ipconfig(
         #[case] drive: &str,
         #[case] cicustom: &str,
         #[case] expected: &str,
@@ -337,7 +340,7 @@ mod tests {
     #[case::rolled_back("A", "2", true)]
     #[case::uuid_was_set("B", "1", true)]
     #[case::another_clone("B", "2", false)]
-    fn a_vm_is_told_apart_from_the_next_one(
+    fn a_vm_is_distinguished_from_a_later_one(
         #[case] uuid: &str,
         #[case] generation: &str,
         #[case] expected: bool,

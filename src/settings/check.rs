@@ -1,7 +1,7 @@
-//! Checks `--set` against the options of Proxmox VE 9 before anything is sent: the server would find a
-//! mistake only after the whole clone.
+//! Checks `--set` against the options of Proxmox VE 9 before any request: the server would report a mistake
+//! only after the clone.
 //!
-//! Another version may know more, so what is unknown and close to nothing known is left to the server.
+//! Later versions may have more options, so an unknown name is an error only if it resembles a known one.
 
 use snafu::ensure;
 
@@ -13,10 +13,11 @@ use super::options::{
     ANY, Kind, NUMBERED, PASSWORD, SINGLE, SSH_KEYS, Schema, kind_of, number, split_number, stem,
     without_key,
 };
+use crate::pve::network::Network;
 use crate::pve::{Size, property};
 use crate::say::closest::closest;
 
-/// Whether the server can be expected to accept this option with this value.
+/// Checks whether the server can be expected to accept this option with this value.
 pub(super) fn check(key: &str, value: &str) -> Result<(), Error> {
     let may_have_lines = ["description", SSH_KEYS, PASSWORD].contains(&key);
     if !may_have_lines && value.contains(['\n', '\r']) {
@@ -35,10 +36,19 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), Error> {
     }
 }
 
-/// `data:32`, `none,media=cdrom`, `/dev/sdb`; not `32G`, which would take the disk's place.
+/// Whether a drive names a volume: `data:32`, `none,media=cdrom` and `/dev/sdb` do; `32G` does not, and
+/// would replace the disk.
 fn names_volume(drive: &str) -> bool {
     volume(drive)
         .is_none_or(|volume| volume == "none" || volume.starts_with('/') || volume.contains(':'))
+}
+
+/// Checks that the name of a known option is in lower case: the server's names are case-sensitive.
+pub(super) fn check_case(key: &str) -> Result<(), Error> {
+    let meant = key.to_ascii_lowercase();
+    let is_fine = meant == key || kind_of(&meant).is_none();
+    ensure!(is_fine, MisspelledKeySnafu { key, meant });
+    Ok(())
 }
 
 fn check_unknown(key: &str) -> Result<(), Error> {
@@ -103,10 +113,16 @@ fn check_parts(key: &str, text: &str, schema: &Schema) -> Result<(), Error> {
     let known: Vec<&str> = schema.keys().collect();
     for (part, value) in property::parts(text) {
         let part = part.unwrap_or(schema.default);
+        if part == schema.default
+            && let Some(meant) = misspelled(value, schema.values.split_whitespace())
+        {
+            let part = value;
+            return MisspelledPartSnafu { key, part, meant }.fail();
+        }
         let expected = if part.is_empty() {
             format!("KEY=VALUE with one of the keys {}", known.join(", "))
         } else if !known.contains(&part) {
-            match closest(part, known.iter().copied()) {
+            match misspelled(part, known.iter().copied()) {
                 Some(meant) => return MisspelledPartSnafu { key, part, meant }.fail(),
                 None => continue,
             }
@@ -114,12 +130,31 @@ fn check_parts(key: &str, text: &str, schema: &Schema) -> Result<(), Error> {
             format!("0 or 1 for {part}")
         } else if schema.is_number(part) && number(value).is_none() {
             format!("a number for {part}")
+        } else if part == "tag" && !is_between(value, 1, 4094) {
+            "a VLAN from 1 to 4094 for tag".to_owned()
+        } else if is_ip(key, part) && !is_ip_config(value) {
+            format!("dhcp or an address with its prefix length, like 10.0.0.5/24, for {part}")
         } else {
             continue;
         };
         return wrong_value(key, &expected, None);
     }
     Ok(())
+}
+
+/// The name that was probably meant, unless `name` is one of these names or resembles none of them.
+fn misspelled<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<&'n str> {
+    let is_known = names.clone().any(|known| known == name);
+    (!is_known).then(|| closest(name, names)).flatten()
+}
+
+fn is_ip(key: &str, part: &str) -> bool {
+    property::is_numbered(key, &["ipconfig"]) && ["ip", "ip6"].contains(&part)
+}
+
+fn is_ip_config(value: &str) -> bool {
+    let is_network = value.contains('/') && value.parse::<Network>().is_ok();
+    is_network || ["dhcp", "auto", "manual"].contains(&value)
 }
 
 fn wrong_value(key: &str, expected: &str, meant: Option<String>) -> Result<(), Error> {
@@ -149,7 +184,7 @@ fn range(least: u32, most: u32) -> String {
     }
 }
 
-/// `8192` for `8G`, which the server does not understand.
+/// Converts `8G`, which the server does not accept, to `8192`.
 fn mebibytes(text: &str) -> Option<String> {
     let text = text.to_ascii_uppercase();
     let text = text.strip_suffix('B').unwrap_or(&text);
@@ -164,9 +199,9 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    /// What is said of `KEY=VALUE`, with the hint behind a slash.
-    fn said(words: &str) -> String {
-        let (key, value) = words.split_once('=').unwrap();
+    /// The error for `KEY=VALUE`, followed by a slash and the hint, or nothing.
+    fn error_for(assignment: &str) -> String {
+        let (key, value) = assignment.split_once('=').unwrap();
         let error = match check(key, value) {
             Ok(()) => return String::new(),
             Err(error) => error,
@@ -180,32 +215,35 @@ mod tests {
     #[rstest]
     #[case::swapped_letters("coers=4", "cores")]
     #[case::missing_letter("memry=512", "memory")]
-    #[case::one_word_too_few("sshkey=x", "sshkeys")]
+    #[case::missing_plural_s("sshkey=x", "sshkeys")]
     #[case::missing_number("net=virtio", "net0")]
     #[case::with_its_number("ipconfg1=ip=dhcp", "ipconfig1")]
     #[case::number_with_a_zero("net01=virtio", "net1")]
     #[case::number_of_something_else("vga0=std", "vga")]
-    #[case::underscore("migrate-speed=1", "migrate_speed")]
+    #[case::hyphen_for_an_underscore("migrate-speed=1", "migrate_speed")]
     fn an_unknown_option_that_is_close_to_a_known_one_is_a_typo(
-        #[case] words: &str,
+        #[case] assignment: &str,
         #[case] meant: &str,
     ) {
-        let (key, _) = words.split_once('=').unwrap();
+        let (key, _) = assignment.split_once('=').unwrap();
         let expected = format!("{key}: Proxmox VE has no such option / did you mean '{meant}'?");
-        assert_eq!(said(words), expected);
+        assert_eq!(error_for(assignment), expected);
     }
 
     #[rstest]
     #[case::card("net32=virtio", "net32: Proxmox VE has net0 to net31")]
     #[case::disk("scsi31=data:8", "scsi31: Proxmox VE has scsi0 to scsi30")]
-    fn a_number_that_is_too_high_is_refused(#[case] words: &str, #[case] expected: &str) {
-        assert_eq!(said(words), expected);
+    fn an_option_with_too_high_a_number_is_refused(
+        #[case] assignment: &str,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(error_for(assignment), expected);
     }
 
     #[rstest]
     #[case::option_of_a_later_version("foo=bar")]
     #[case::key_of_a_later_version("net0=virtio,quantum=1")]
-    #[case::word_of_a_later_version("ostype=win12")]
+    #[case::value_of_a_later_version("ostype=win12")]
     #[case::memory_of_a_later_version("memory=current=512,limit=8G")]
     #[case::highest_number("scsi30=data:8")]
     #[case::empty_cd_drive("ide2=none,media=cdrom")]
@@ -213,16 +251,19 @@ mod tests {
     #[case::named_volume("scsi1=file=data:8,ssd=1")]
     #[case::import("scsi0=data:0,import-from=data:import/x.raw")]
     #[case::card_with_a_mac("net0=virtio=BC:24:11:00:00:01,bridge=vmbr0")]
-    #[case::flag_in_a_word("net0=virtio,firewall=Yes")]
+    #[case::flag_as_a_word("net0=virtio,firewall=Yes")]
     #[case::number_with_zeros("cores=02")]
     #[case::number_with_a_sign("cores=+2")]
     #[case::fraction("cpulimit=.5")]
     #[case::memory_with_its_key("memory=current=512")]
     #[case::no_limit("migrate_downtime=99999999999")]
+    #[case::model_of_a_later_version("net0=quantum-nic,bridge=vmbr0")]
+    #[case::highest_tag("net0=virtio,tag=4094")]
+    #[case::addresses("ipconfig0=ip=10.0.0.5/24,gw=10.0.0.1,ip6=auto")]
     #[case::text("ciuser=four")]
     #[case::several_lines("description=a\nb")]
-    fn what_the_server_may_accept_is_left_to_it(#[case] words: &str) {
-        assert_eq!(said(words), "");
+    fn a_value_that_the_server_may_accept_is_not_refused(#[case] assignment: &str) {
+        assert_eq!(error_for(assignment), "");
     }
 
     #[rstest]
@@ -235,31 +276,36 @@ mod tests {
         "balloon=1.5GiB",
         "a whole number of MiB, at least 0 / did you mean balloon=1536?"
     )]
-    #[case::unit_behind_the_key(
+    #[case::unit_with_its_key(
         "memory=current=512mb",
         "a whole number of MiB, at least 16 / did you mean memory=512?"
     )]
     #[case::too_little_memory("memory=8", "a whole number of MiB, at least 16")]
-    #[case::word("cores=four", "a whole number, at least 1")]
+    #[case::not_a_number("cores=four", "a whole number, at least 1")]
     #[case::fraction("sockets=1.5", "a whole number, at least 1")]
-    #[case::nothing("cores=0", "a whole number, at least 1")]
+    #[case::zero("cores=0", "a whole number, at least 1")]
     #[case::too_much("shares=50001", "a whole number from 0 to 50000")]
-    #[case::no_limit("cpulimit=inf", "a number from 0 to 128")]
-    #[case::yes("onboot=yes", "0 or 1 / did you mean onboot=1?")]
-    #[case::maybe("onboot=maybe", "0 or 1")]
-    #[case::other_word("bios=uefi", "one of seabios, ovmf")]
+    #[case::infinity("cpulimit=inf", "a number from 0 to 128")]
+    #[case::yes_for_1("onboot=yes", "0 or 1 / did you mean onboot=1?")]
+    #[case::not_a_boolean("onboot=maybe", "0 or 1")]
+    #[case::unknown_word("bios=uefi", "one of seabios, ovmf")]
     #[case::misspelled_word("bios=omvf", "one of seabios, ovmf / did you mean bios=ovmf?")]
     #[case::flag_in_a_part("net0=virtio,firewall=maybe", "0 or 1 for firewall")]
     #[case::number_in_a_part("net0=virtio,tag=ten", "a number for tag")]
+    #[case::tag_out_of_range("net0=virtio,tag=99999", "a VLAN from 1 to 4094 for tag")]
+    #[case::address_without_a_prefix(
+        "ipconfig0=ip=10.0.0.5",
+        "dhcp or an address with its prefix length, like 10.0.0.5/24, for ip"
+    )]
     #[case::two_lines("ciuser=a\nb", "one line")]
     #[case::size_of_a_disk(
         "scsi0=40G",
         "a volume: STORAGE:NAME, or STORAGE:SIZE for a new one; to grow a disk: --resize scsi0=SIZE"
     )]
     #[case::no_key("ipconfig0=dhcp", "KEY=VALUE with one of the keys gw, gw6, ip, ip6")]
-    fn a_value_of_another_type_is_refused(#[case] words: &str, #[case] expected: &str) {
-        let (key, _) = words.split_once('=').unwrap();
-        assert_eq!(said(words), format!("{key}: expected {expected}"));
+    fn a_value_of_the_wrong_type_is_refused(#[case] assignment: &str, #[case] expected: &str) {
+        let (key, _) = assignment.split_once('=').unwrap();
+        assert_eq!(error_for(assignment), format!("{key}: expected {expected}"));
     }
 
     #[rstest]
@@ -272,7 +318,14 @@ mod tests {
         "ipconfig0=pi=dhcp",
         "ipconfig0: unknown key 'pi' / did you mean 'ip'?"
     )]
-    fn an_unknown_key_in_a_value_is_a_typo(#[case] words: &str, #[case] expected: &str) {
-        assert_eq!(said(words), expected);
+    #[case::model(
+        "net0=virtoi,bridge=vmbr0",
+        "net0: unknown key 'virtoi' / did you mean 'virtio'?"
+    )]
+    fn an_unknown_key_in_a_value_that_is_close_to_a_known_one_is_a_typo(
+        #[case] assignment: &str,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(error_for(assignment), expected);
     }
 }

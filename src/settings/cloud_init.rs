@@ -1,4 +1,4 @@
-//! Settings that reach the guest only through cloud-init, and what keeps them from it.
+//! Settings that reach the guest only through cloud-init, and reasons why they do not.
 
 use std::fmt::Display;
 
@@ -19,7 +19,7 @@ pub struct Ineffective<'s> {
 enum Reason<'s> {
     NoDrive,
     NoCard(String),
-    /// Proxmox VE generates nothing from the settings where `cicustom` names a file.
+    /// `cicustom` names a file, so Proxmox VE does not generate this part from the settings.
     Custom {
         is_set: bool,
         data: &'static str,
@@ -28,8 +28,8 @@ enum Reason<'s> {
 }
 
 impl Settings {
-    /// The settings that will have no effect in a VM with this configuration, or in a clone of that
-    /// template, by reason.
+    /// The settings that will have no effect in a VM with this configuration, or in a clone of a template
+    /// with this configuration, grouped by reason.
     pub fn ineffective<'s>(&'s self, config: &'s VmConfig) -> Vec<Ineffective<'s>> {
         let mut found: Vec<Ineffective> = Vec::new();
         for key in self.keys() {
@@ -107,7 +107,7 @@ mod tests {
     const NETWORK: (&str, &str) = ("cicustom", "network=local:snippets/n.yaml");
 
     #[rstest]
-    #[case::all_is_well(&[DRIVE, CARD], &["ciuser=a", "ipconfig0=ip=dhcp"], &[])]
+    #[case::all_effective(&[DRIVE, CARD], &["ciuser=a", "ipconfig0=ip=dhcp"], &[])]
     #[case::no_drive(
         &[CARD],
         &["ipconfig0=ip=dhcp", "cores=2", "ciupgrade=0", "cicustom=user=local:snippets/u"],
@@ -145,7 +145,7 @@ mod tests {
            net1=virtio,bridge=BRIDGE adds one"]
     )]
     #[case::card_that_is_added(&[DRIVE], &["ipconfig1=ip=dhcp", "net1=virtio,bridge=vmbr0"], &[])]
-    fn what_cloud_init_will_not_pass_on_is_found(
+    fn settings_that_cloud_init_will_not_pass_on_are_found(
         #[case] config: &[(&str, &str)],
         #[case] set: &[&str],
         #[case] warnings: &[&str],
@@ -153,7 +153,7 @@ mod tests {
         let options = config.iter();
         let options = options.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let config = VmConfig::of(options);
-        let set: Vec<String> = set.iter().map(|&words| words.to_owned()).collect();
+        let set: Vec<String> = set.iter().map(|&text| text.to_owned()).collect();
         let settings = Settings::gather(&set, &[]).unwrap();
         let found = settings.ineffective(&config);
         let found: Vec<String> = found.iter().map(|it| it.warning(&"the VM")).collect();

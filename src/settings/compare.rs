@@ -1,9 +1,8 @@
-//! Compares the value of an option in a VM's configuration with the one that is wanted, and decides
-//! what to send where they differ.
+//! Compares the value of an option in a VM's configuration with the requested one, and decides what to send
+//! if they differ.
 //!
-//! The server changes the spelling of some values and adds hardware addresses, volumes and sizes, and
-//! other users add parts of their own. So a property string counts as set if it has each part of the
-//! wanted one.
+//! The server changes the notation of some values and adds MAC addresses, volumes and sizes, and users add
+//! other parts. So a property string counts as equal if it contains every part of the requested one.
 
 use std::collections::BTreeSet;
 
@@ -14,117 +13,117 @@ use super::tags::{TAGS, is_same_tags};
 use crate::pve::property::{bare_value, is_drive, is_net, mac, parts, value_of};
 use crate::pve::{escaped, is_cloud_init};
 
-/// What the server needs to create a volume, and does not keep.
+/// The keys that the server needs to create a volume and does not store.
 const NOT_KEPT: [&str; 4] = ["file", "import-from", "format", "size"];
 
-/// Whether the current value is as wanted.
-pub(super) fn is_same(key: &str, wanted: &str, current: &str) -> bool {
+/// Whether the current value equals the requested one.
+pub(super) fn is_same(key: &str, requested: &str, current: &str) -> bool {
     match (key, kind_of(key)) {
-        // The server keeps the encoding that it was sent, of several equivalent ones.
+        // The server stores the percent-encoding that it was sent, which is not unique.
         (SSH_KEYS, _) => {
             let current: Vec<u8> = percent_decode_str(current).collect();
-            current.trim_ascii_end() == wanted.trim_end().as_bytes()
+            current.trim_ascii_end() == requested.trim_end().as_bytes()
         }
-        (TAGS, _) => is_same_tags(wanted, current),
-        ("description", _) => wanted.trim_end() == current.trim_end(),
+        (TAGS, _) => is_same_tags(requested, current),
+        ("description", _) => requested.trim_end() == current.trim_end(),
         (_, Some(Kind::Properties(schema))) => {
-            let mut wanted_parts = named_parts(&schema, wanted);
+            let mut requested_parts = named_parts(&schema, requested);
             if is_drive(key) {
-                wanted_parts.retain(|(key, _)| !NOT_KEPT.contains(key));
+                requested_parts.retain(|(key, _)| !NOT_KEPT.contains(key));
             }
-            let has_volume = !is_drive(key) || has_volume(wanted, current);
-            has_volume && wanted_parts.is_subset(&named_parts(&schema, current))
+            let has_volume = !is_drive(key) || has_volume(requested, current);
+            has_volume && requested_parts.is_subset(&named_parts(&schema, current))
         }
         (_, Some(Kind::Integer(..) | Kind::Number(_) | Kind::Mebibytes(_))) => {
-            let [wanted, current] = [wanted, current].map(without_key);
-            wanted == current || number(wanted).is_some_and(|it| number(current) == Some(it))
+            let [requested, current] = [requested, current].map(without_key);
+            requested == current || number(requested).is_some_and(|it| number(current) == Some(it))
         }
-        // The server strips blank space.
-        _ => wanted.trim() == current.trim(),
+        // The server trims white space.
+        _ => requested.trim() == current.trim(),
     }
 }
 
-/// What to send to get the wanted value, given the current one.
-pub(super) fn to_send(key: &str, wanted: &str, current: Option<&str>) -> String {
+/// The value to send to get the requested one, given the current one.
+pub(super) fn to_send(key: &str, requested: &str, current: Option<&str>) -> String {
     let current = current.unwrap_or_default();
     match key {
         // The value itself is percent-encoded; encoding the form does that a second time.
-        SSH_KEYS => escaped(wanted).to_string(),
-        _ if is_net(key) => with_mac_of(wanted, current),
-        _ if is_drive(key) => with_volume_of(wanted, current),
-        _ => wanted.to_owned(),
+        SSH_KEYS => escaped(requested).to_string(),
+        _ if is_net(key) => with_mac_of(requested, current),
+        _ if is_drive(key) => with_volume_of(requested, current),
+        _ => requested.to_owned(),
     }
 }
 
-/// The parts of a property string, each in one of its spellings.
+/// The parts of a property string, each in a canonical notation.
 fn named_parts<'t>(schema: &Schema, text: &'t str) -> BTreeSet<(&'t str, String)> {
     let mac = mac(text);
     let named = parts(text).map(|(key, value)| match key {
         // `virtio=MAC` is short for `model=virtio,macaddr=MAC`.
         Some(model) if mac == Some(value) && model != "macaddr" => ("model", model.to_owned()),
-        key => schema.one_spelling(key.unwrap_or(schema.default), value),
+        key => schema.canonical(key.unwrap_or(schema.default), value),
     });
-    let mac = mac.map(|mac| schema.one_spelling("macaddr", mac));
+    let mac = mac.map(|mac| schema.canonical("macaddr", mac));
     named.chain(mac).collect()
 }
 
-/// A network card with its current hardware address. Without one the server would generate another,
-/// for which DHCP has another IP address.
-fn with_mac_of(wanted: &str, current: &str) -> String {
-    match (mac(wanted), mac(current), bare_value(wanted)) {
+/// A network card with its current MAC address. Without it the server would generate a new one, and the
+/// guest would get another IP address from DHCP.
+fn with_mac_of(requested: &str, current: &str) -> String {
+    match (mac(requested), mac(current), bare_value(requested)) {
         (None, Some(mac), Some(model)) => {
             let with_mac = format!("{model}={mac}");
-            let parts = wanted.split(',');
+            let parts = requested.split(',');
             let parts = parts.map(|part| if part == model { &with_mac } else { part });
             parts.collect::<Vec<_>>().join(",")
         }
-        (None, Some(mac), None) => format!("{wanted},macaddr={mac}"),
-        _ => wanted.to_owned(),
+        (None, Some(mac), None) => format!("{requested},macaddr={mac}"),
+        _ => requested.to_owned(),
     }
 }
 
-/// Whether a drive has the wanted volume. `data:32` asks for a new one of 32 GiB on that storage,
-/// `data:cloudinit` for one for cloud-init. An existing volume, on any storage, counts as that volume:
-/// sending the option again would replace it with an empty disk.
-fn has_volume(wanted: &str, current: &str) -> bool {
-    match new_volume(wanted) {
+/// Whether a drive has the requested volume. `data:32` requests a new volume of 32 GiB on that storage,
+/// `data:cloudinit` one for cloud-init. Any existing volume, on any storage, counts as the new one: sending
+/// the option again would replace it with an empty disk.
+fn has_volume(requested: &str, current: &str) -> bool {
+    match new_volume(requested) {
         Some("cloudinit") => is_cloud_init(current),
         Some(_) => is_disk(current),
-        None => volume(wanted) == volume(current),
+        None => volume(requested) == volume(current),
     }
 }
 
-/// The volume of a drive, whatever is asked for or has been set.
+/// The volume of a drive, in a request or in a configuration.
 pub(super) fn volume(drive: &str) -> Option<&str> {
     let volume = value_of(drive, "file").or_else(|| value_of(drive, "volume"));
     volume.or_else(|| bare_value(drive))
 }
 
-/// Whether a drive asks for a new volume: `data:32`.
+/// Whether a drive requests a new volume: `data:32`.
 pub fn asks_for_new_volume(drive: &str) -> bool {
     new_volume(drive).is_some()
 }
 
-/// The size in GiB, or `cloudinit`, if a drive asks for a new volume.
+/// The size in GiB, or `cloudinit`, if a drive requests a new volume.
 fn new_volume(drive: &str) -> Option<&str> {
     let (_, what) = volume(drive)?.split_once(':')?;
     let is_size = what.parse::<f64>().is_ok();
     (is_size || what == "cloudinit").then_some(what)
 }
 
-/// Whether a drive has a volume whose loss would lose data.
+/// Whether a drive has a volume that may contain data.
 fn is_disk(drive: &str) -> bool {
     let is_volume = volume(drive).is_some_and(|volume| volume.contains(':'));
     is_volume && value_of(drive, "media") != Some("cdrom")
 }
 
-/// A drive with its current volume, if it has one, instead of a new one.
-fn with_volume_of(wanted: &str, current: &str) -> String {
-    let (Some(_), Some(volume), true) = (new_volume(wanted), volume(current), is_disk(current))
+/// A drive with its current volume, if it has one, in place of a new one.
+fn with_volume_of(requested: &str, current: &str) -> String {
+    let (Some(_), Some(volume), true) = (new_volume(requested), volume(current), is_disk(current))
     else {
-        return wanted.to_owned();
+        return requested.to_owned();
     };
-    let kept = parts(wanted).filter_map(|(key, value)| match key {
+    let kept = parts(requested).filter_map(|(key, value)| match key {
         None | Some("file" | "volume") => Some(volume.to_owned()),
         Some("import-from" | "format" | "size") => None,
         Some(key) => Some(format!("{key}={value}")),
@@ -145,14 +144,14 @@ mod tests {
     #[case::other_number("cores", "4", "2", false)]
     #[case::number_with_zeros("cores", "02", "2", true)]
     #[case::number_that_keeps_its_zeros("memory", "512", "0512", true)]
-    #[case::number_behind_its_key("memory", "current=512", "512", true)]
+    #[case::number_with_its_key("memory", "current=512", "512", true)]
     #[case::fraction_with_zeros("cpulimit", "1.50", "1.5", true)]
-    #[case::no_number_at_all("cores", "x", "y", false)]
+    #[case::text_in_place_of_a_number("cores", "x", "y", false)]
     #[case::zeros_in_a_text("ciuser", "007", "7", false)]
     #[case::text_in_blanks("ciuser", " bob ", "bob", true)]
     #[case::blanks_before_a_description("description", " web", "web", false)]
     #[case::text("ciuser", "admin", "admin", true)]
-    #[case::text_in_parts_is_one_text("ciuser", "a", "a,b", false)]
+    #[case::text_with_a_comma("ciuser", "a", "a,b", false)]
     #[case::description_ends_in_a_line("description", "web\nfront", "web\nfront\n", true)]
     #[case::part("ipconfig0", "ip=dhcp", "ip=dhcp,ip6=auto", true)]
     #[case::parts_in_another_order(
@@ -173,15 +172,15 @@ mod tests {
     #[case::cpu("cpu", "host", "cputype=host,flags=+aes", true)]
     #[case::boot_order("boot", "order=scsi0", "order=scsi0;net0", false)]
     #[case::boot_order_with_spaces("boot", "order=scsi0 net0", "order=scsi0;net0", true)]
-    #[case::flag_in_a_word("agent", "1", "yes", true)]
+    #[case::flag_as_a_word("agent", "1", "yes", true)]
     #[case::flag_that_is_off("agent", "off", "1", false)]
     #[case::number_in_a_part("startup", "order=1,up=30", "order=01,up=030", true)]
-    #[case::word_in_place_of_a_number("boot", "order=1", "order=01", false)]
-    #[case::net_with_a_flag_in_a_word("net0", "virtio,bridge=vmbr0,firewall=yes", NET, true)]
+    #[case::boot_order_is_a_text("boot", "order=1", "order=01", false)]
+    #[case::net_with_a_flag_as_a_word("net0", "virtio,bridge=vmbr0,firewall=yes", NET, true)]
     #[case::net_with_a_flag_off("net0", "virtio,bridge=vmbr0,firewall=no", NET, false)]
     #[case::net_without_mac("net0", "virtio,bridge=vmbr0", NET, true)]
     #[case::net_with_its_mac("net0", "virtio=bc:24:11:c6:8e:7f,bridge=vmbr0", NET, true)]
-    #[case::net_in_long(
+    #[case::net_with_long_keys(
         "net0",
         "model=virtio,bridge=vmbr0,macaddr=BC:24:11:C6:8E:7F",
         NET,
@@ -189,13 +188,13 @@ mod tests {
     )]
     #[case::net_with_another_mac("net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0", NET, false)]
     #[case::net_of_another_model("net0", "e1000,bridge=vmbr0", NET, false)]
-    #[case::net_at_another_bridge("net0", "virtio,bridge=vmbr1", NET, false)]
+    #[case::net_on_another_bridge("net0", "virtio,bridge=vmbr1", NET, false)]
     #[case::net_with_more("net0", "virtio,bridge=vmbr0,tag=20", NET, false)]
-    #[case::new_volume_is_there("scsi1", "data:32", DISK, true)]
+    #[case::new_volume_exists("scsi1", "data:32", DISK, true)]
     #[case::new_volume_of_another_size("scsi1", "data:64", DISK, true)]
     #[case::new_volume_with_its_options("scsi1", "data:32,discard=on,format=raw", DISK, true)]
     #[case::new_volume_with_more("scsi1", "data:32,ssd=1", DISK, false)]
-    #[case::new_volume_with_a_flag_in_a_word(
+    #[case::new_volume_with_a_flag_as_a_word(
         "scsi1",
         "data:32,iothread=yes",
         "data:101/vm-101-disk-1.raw,iothread=1,size=32G",
@@ -208,7 +207,7 @@ mod tests {
         false
     )]
     #[case::alias("scsi1", "data:8,bps_rd_length=5", "data:x,bps_rd_max_length=5", true)]
-    #[case::new_volume_that_was_moved_since("scsi1", "fast:32", DISK, true)]
+    #[case::new_volume_that_was_moved_later("scsi1", "fast:32", DISK, true)]
     #[case::new_volume_in_place_of_a_cd("ide2", "data:32", "none,media=cdrom", false)]
     #[case::imported("scsi1", "data:0,import-from=data:import/x.raw", DISK, true)]
     #[case::volume_itself("scsi1", "data:101/vm-101-disk-1.raw", DISK, true)]
@@ -221,16 +220,16 @@ mod tests {
         "ssh-ed25519%20AAAA%2Bb%20me%40h%C3%B6st",
         true
     )]
-    #[case::keys_in_small_letters("sshkeys", "a+b", "a%2bb", true)]
+    #[case::keys_with_lower_case_encoding("sshkeys", "a+b", "a%2bb", true)]
     #[case::other_keys("sshkeys", "a", "b", false)]
-    #[case::strange_encoding("sshkeys", "100%", "100%", true)]
+    #[case::invalid_encoding("sshkeys", "100%", "100%", true)]
     fn an_option_that_is_already_set_is_recognized(
         #[case] key: &str,
-        #[case] wanted: &str,
+        #[case] requested: &str,
         #[case] current: &str,
         #[case] expected: bool,
     ) {
-        assert_eq!(is_same(key, wanted, current), expected);
+        assert_eq!(is_same(key, requested, current), expected);
     }
 
     #[rstest]
@@ -240,7 +239,7 @@ mod tests {
         Some(NET),
         "virtio=BC:24:11:C6:8E:7F,bridge=vmbr1"
     )]
-    #[case::card_in_long(
+    #[case::card_with_long_keys(
         "net0",
         "model=e1000,bridge=vmbr1",
         Some(NET),
@@ -259,13 +258,13 @@ mod tests {
         None,
         "ssh-rsa%20A%2B%2F%3D%20me%40h%0A"
     )]
-    #[case::disk_that_is_there(
+    #[case::existing_disk(
         "scsi1",
         "data:64,ssd=1",
         Some(DISK),
         "data:101/vm-101-disk-1.raw,ssd=1"
     )]
-    #[case::disk_that_is_there_in_long(
+    #[case::existing_disk_with_long_keys(
         "scsi1",
         "file=data:64,format=raw,ssd=1",
         Some(DISK),
@@ -280,12 +279,12 @@ mod tests {
         "data:101/vm-101-disk-2.raw"
     )]
     #[case::anything_else("ipconfig0", "ip=dhcp", None, "ip=dhcp")]
-    fn what_is_sent_keeps_hardware_addresses_and_volumes(
+    fn the_value_to_send_keeps_mac_addresses_and_volumes(
         #[case] key: &str,
-        #[case] wanted: &str,
+        #[case] requested: &str,
         #[case] current: Option<&str>,
         #[case] sent: &str,
     ) {
-        assert_eq!(to_send(key, wanted, current), sent);
+        assert_eq!(to_send(key, requested, current), sent);
     }
 }

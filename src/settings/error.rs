@@ -13,8 +13,14 @@ use crate::config::small_file::OpenToOthers;
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub(super)))]
 pub enum Error {
-    #[snafu(display("--set …: expected KEY=VALUE"))]
-    NotAnAssignment,
+    #[snafu(display(
+        "--set{}: expected KEY=VALUE",
+        number.map_or_else(String::new, |number| format!(" number {number}"))
+    ))]
+    NotAnAssignment {
+        /// Which `--set` it is, if there are several.
+        number: Option<usize>,
+    },
 
     #[snafu(display("--set {key}: {instead}"))]
     NotForSet { key: String, instead: &'static str },
@@ -42,6 +48,9 @@ pub enum Error {
         expected: String,
         meant: Option<String>,
     },
+
+    #[snafu(display("--set {key}: there is no file name after '@'"))]
+    NoFileName { key: String },
 
     #[snafu(display("--set {key}: the value is empty"))]
     NoValue { key: String },
@@ -73,9 +82,12 @@ impl Error {
     /// How to fix it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Error::NotAnAssignment => {
-                "for example --set cores=4; 'qm config' uses the same names; --set cipassword=@FILE reads \
-                 the value from a file"
+            Error::NotAnAssignment { .. } | Error::NoFileName { .. } => {
+                "for example --set cores=4, with the option names of 'qm config'; --set cipassword=@FILE \
+                 reads the value from a file"
+            }
+            Error::MisspelledKey { key, meant } if key.eq_ignore_ascii_case(meant) => {
+                return Some(format!("option names are in lower case: {meant}"));
             }
             Error::MisspelledKey { meant, .. } | Error::MisspelledPart { meant, .. } => {
                 return Some(format!("did you mean '{meant}'?"));
@@ -85,7 +97,7 @@ impl Error {
                 return Some(format!("did you mean {key}={meant}?"));
             }
             Error::GivenTwice { key } if key == SSH_KEYS => {
-                "use --ssh-key FILE, several times if need be, instead of --set sshkeys"
+                "use --ssh-key FILE, once for each file, instead of --set sshkeys"
             }
             Error::NoValue { .. } => "leave it out to keep the template's value",
             Error::OpenToOthers { source } => return Some(source.hint()),

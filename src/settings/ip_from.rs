@@ -1,11 +1,11 @@
-//! `--ip-from`, and which of a guest's addresses is taken.
+//! `--ip-from`, and how one of a guest's addresses is chosen.
 //!
-//! - Without the option: an address of the first network card; after a while one of another card.
-//! - With it: only an address that it names; of several options the first that has one.
-//! - IPv4 before IPv6, which is taken after a while: DHCP may take longer than a router's advertisement.
-//! - A static address in the VM's configuration is known: no other one of that card is taken.
-//! - An interface that only the guest knows, like a container bridge, counts only for a network that was
-//!   named, and after a while.
+//! - Without the option: an address of the first network card, or after a delay one of another card.
+//! - With it: only an address that it matches. The first of several options that matches one is used.
+//! - IPv4 before IPv6, which is used after a delay: DHCP may take longer than a router advertisement.
+//! - If the VM's configuration contains a static address for a card, no other address of it is used.
+//! - An address of an interface inside the guest, like a container bridge, is used only if a network in
+//!   `--ip-from` contains it, and after a delay.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,11 +28,11 @@ pub enum IpFrom {
 /// How well an address fits, the best first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Fit {
-    /// No other one will be better.
+    /// No other address can fit better.
     Best,
-    /// A better one may come.
+    /// A better one may still appear, so it is used after a delay.
     Good,
-    /// The configuration has another static address for that card, or for the first one.
+    /// The configuration has a different static address for this card, or for the first one.
     Unexpected,
 }
 
@@ -40,8 +40,8 @@ impl FromStr for IpFrom {
     type Err = String;
 
     fn from_str(text: &str) -> Result<IpFrom, Self::Err> {
-        const NEITHER: &str =
-            "this is no network card (net0), network (10.0.0.0/8), 'ipv4' or 'ipv6'";
+        const EXPECTED: &str =
+            "expected a network card (net0), a network (10.0.0.0/8), 'ipv4' or 'ipv6'";
 
         match text {
             "ipv4" => return Ok(IpFrom::Family(Family::V4)),
@@ -52,7 +52,7 @@ impl FromStr for IpFrom {
         text.parse()
             .map(IpFrom::Network)
             .map_err(|error| match error {
-                NotANetwork::Syntax => NEITHER.to_owned(),
+                NotANetwork::Syntax => EXPECTED.to_owned(),
                 NotANetwork::TooLong => error.to_string(),
             })
     }
@@ -70,8 +70,8 @@ impl fmt::Display for IpFrom {
     }
 }
 
-/// The address to take of those that a guest has, and how well it fits. `from` is what `--ip-from` names;
-/// `addresses` are in the order of the cards.
+/// The best of a guest's addresses, and how well it fits. `from` are the values of `--ip-from`; `addresses`
+/// are ordered by card.
 pub fn choose<'a>(
     from: &[IpFrom],
     cards: &[Card],
@@ -83,7 +83,7 @@ pub fn choose<'a>(
         } else {
             let fits = from.iter().enumerate();
             let ranks = fits.filter_map(|(place, from)| Some((from.fit(cards, address)?, place)));
-            // The option that stands first may still get an address.
+            // An option that comes first may still get an address.
             let ranks =
                 ranks.map(|(fit, place)| (if place > 0 { fit.max(Fit::Good) } else { fit }, place));
             ranks.min()?
@@ -94,7 +94,7 @@ pub fn choose<'a>(
     Some((fit, address))
 }
 
-/// What `choose` waits for, in words: `10.0.0.5, which ipconfig0 sets`.
+/// Describes what `choose` expects: `10.0.0.5, which ipconfig0 sets`.
 pub fn expected(from: &[IpFrom], cards: &[Card]) -> String {
     let static_address = |card: Option<&Card>, family| {
         let card = card?;
@@ -153,7 +153,7 @@ fn fit_of_card(card: &Card, family: Option<Family>, address: &Address) -> Option
     }
     let is_here = address.card.as_ref() == Some(&card.key);
     match card.static_address(family) {
-        // On whatever interface: the guest may have put its card into a bridge.
+        // On any interface: the guest may have put the card into a bridge.
         Some(known) if known == address.ip => Some(Fit::Best),
         _ if !is_here => None,
         Some(_) => Some(Fit::Unexpected),
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    /// `net0`, or `net0 ip=10.0.0.5/24` with what cloud-init configures.
+    /// Cards like `net0`, or `net0 ip=10.0.0.5/24` with cloud-init's configuration.
     fn cards(texts: &[&str]) -> Vec<Card> {
         let cards = texts.iter().map(|text| {
             let (key, ipconfig) = text.split_once(' ').unwrap_or((text, ""));
@@ -180,7 +180,7 @@ mod tests {
         cards.collect()
     }
 
-    /// `net0 10.0.0.5`, or `docker0 172.17.0.1` for an interface that is no card.
+    /// Addresses like `net0 10.0.0.5`, or `docker0 172.17.0.1` for an interface inside the guest.
     fn addresses(texts: &[&str]) -> Vec<Address> {
         let addresses = texts.iter().map(|text| {
             let (place, address) = text.split_once(' ').unwrap();
@@ -200,32 +200,32 @@ mod tests {
     fn assert_chosen(
         from: &[&str],
         configured: &[&str],
-        told: &[&str],
+        reported: &[&str],
         expected: Option<(Fit, &str)>,
     ) {
-        let told = addresses(told);
-        let chosen = choose(&options(from), &cards(configured), &told);
+        let addresses = addresses(reported);
+        let chosen = choose(&options(from), &cards(configured), &addresses);
         let expected = expected.map(|(fit, ip)| (fit, ip.parse().unwrap()));
         assert_eq!(chosen.map(|(fit, address)| (fit, address.ip)), expected);
     }
 
     #[rstest]
-    #[case::at_once(&["net0 10.0.0.5", "net1 10.1.0.5"], Some((Fit::Best, "10.0.0.5")))]
-    #[case::another_card_after_a_while(&["net1 10.1.0.5"], Some((Fit::Good, "10.1.0.5")))]
+    #[case::address_of_the_first_card(&["net0 10.0.0.5", "net1 10.1.0.5"], Some((Fit::Best, "10.0.0.5")))]
+    #[case::another_card_after_a_delay(&["net1 10.1.0.5"], Some((Fit::Good, "10.1.0.5")))]
     #[case::the_next_card(&["net1 10.1.0.5", "net2 10.2.0.5"], Some((Fit::Good, "10.1.0.5")))]
     #[case::ipv4_before_ipv6(&["net0 10.0.0.5", "net0 2001:db8::5"], Some((Fit::Best, "10.0.0.5")))]
-    #[case::ipv6_alone_after_a_while(&["net0 2001:db8::5"], Some((Fit::Good, "2001:db8::5")))]
+    #[case::ipv6_alone_after_a_delay(&["net0 2001:db8::5"], Some((Fit::Good, "2001:db8::5")))]
     #[case::the_card_before_the_family(
         &["net0 2001:db8::5", "net1 10.1.0.5"],
         Some((Fit::Good, "2001:db8::5"))
     )]
-    #[case::never_a_bridge_inside_the_guest(&["docker0 172.17.0.1"], None)]
+    #[case::no_bridge_inside_the_guest(&["docker0 172.17.0.1"], None)]
     #[case::none(&[], None)]
     fn without_the_option_it_is_an_address_of_the_first_card(
-        #[case] told: &[&str],
+        #[case] reported: &[&str],
         #[case] expected: Option<(Fit, &str)>,
     ) {
-        assert_chosen(&[], &["net0", "net1", "net2"], told, expected);
+        assert_chosen(&[], &["net0", "net1", "net2"], reported, expected);
     }
 
     #[rstest]
@@ -239,21 +239,21 @@ mod tests {
         &["net0 10.0.0.5", "net1 10.1.0.5"],
         Some((Fit::Best, "10.0.0.5"))
     )]
-    #[case::network_inside_the_guest_after_a_while(
+    #[case::network_inside_the_guest_after_a_delay(
         &["100.64.0.0/10"],
         &["net0 10.0.0.5", "tailscale0 100.101.102.103"],
         Some((Fit::Good, "100.101.102.103"))
     )]
-    #[case::a_card_in_that_network_before_the_guests_own(
+    #[case::a_card_before_an_interface_inside_the_guest(
         &["172.16.0.0/12"],
         &["net1 172.20.0.5", "docker0 172.17.0.1"],
         Some((Fit::Best, "172.20.0.5"))
     )]
     #[case::one_address(&["10.1.0.5"], &["net1 10.1.0.5"], Some((Fit::Best, "10.1.0.5")))]
     #[case::ipv6_network(&["2001:db8::/32"], &["net0 10.0.0.5", "net0 2001:db8::5"], Some((Fit::Best, "2001:db8::5")))]
-    #[case::ipv6_is_in_no_ipv4_network(&["0.0.0.0/0"], &["net0 2001:db8::5"], None)]
+    #[case::an_ipv4_network_contains_no_ipv6_address(&["0.0.0.0/0"], &["net0 2001:db8::5"], None)]
     #[case::ipv6(&["ipv6"], &["net0 10.0.0.5", "net0 2001:db8::5"], Some((Fit::Best, "2001:db8::5")))]
-    #[case::ipv6_of_another_card_after_a_while(
+    #[case::ipv6_of_another_card_after_a_delay(
         &["ipv6"],
         &["net0 10.0.0.5", "net1 2001:db8::5"],
         Some((Fit::Good, "2001:db8::5"))
@@ -264,7 +264,7 @@ mod tests {
         &["net0 10.0.0.5", "net1 10.1.0.5"],
         Some((Fit::Best, "10.1.0.5"))
     )]
-    #[case::the_second_option_after_a_while(
+    #[case::the_second_option_after_a_delay(
         &["net1", "10.0.0.0/8"],
         &["net0 10.0.0.5"],
         Some((Fit::Good, "10.0.0.5"))
@@ -274,23 +274,23 @@ mod tests {
         &["net0 10.0.0.5", "net1 2001:db8::5"],
         Some((Fit::Good, "2001:db8::5"))
     )]
-    fn with_the_option_only_what_it_names_counts(
+    fn with_the_option_only_matching_addresses_count(
         #[case] from: &[&str],
-        #[case] told: &[&str],
+        #[case] reported: &[&str],
         #[case] expected: Option<(Fit, &str)>,
     ) {
-        assert_chosen(from, &["net0", "net1"], told, expected);
+        assert_chosen(from, &["net0", "net1"], reported, expected);
     }
 
     #[rstest]
-    #[case::it_is_there(&[], &["net0 10.0.0.5"], Some((Fit::Best, "10.0.0.5")))]
-    #[case::beside_another(&[], &["net0 10.0.0.4", "net0 10.0.0.5"], Some((Fit::Best, "10.0.0.5")))]
+    #[case::reported(&[], &["net0 10.0.0.5"], Some((Fit::Best, "10.0.0.5")))]
+    #[case::reported_beside_another(&[], &["net0 10.0.0.4", "net0 10.0.0.5"], Some((Fit::Best, "10.0.0.5")))]
     #[case::on_a_bridge_over_the_card(&[], &["br0 10.0.0.5"], Some((Fit::Best, "10.0.0.5")))]
-    #[case::another_on_that_card(&[], &["net0 10.0.0.77"], Some((Fit::Unexpected, "10.0.0.77")))]
+    #[case::another_on_the_first_card(&[], &["net0 10.0.0.77"], Some((Fit::Unexpected, "10.0.0.77")))]
     #[case::ipv6_is_another(&[], &["net0 2001:db8::5"], Some((Fit::Unexpected, "2001:db8::5")))]
     #[case::on_another_card(&[], &["net1 10.1.0.5"], Some((Fit::Unexpected, "10.1.0.5")))]
-    #[case::of_the_card_that_is_named(&["net0"], &["net0 10.0.0.77"], Some((Fit::Unexpected, "10.0.0.77")))]
-    #[case::a_network_names_it_whatever_is_configured(
+    #[case::another_on_the_requested_card(&["net0"], &["net0 10.0.0.77"], Some((Fit::Unexpected, "10.0.0.77")))]
+    #[case::a_network_that_contains_another_address(
         &["10.0.0.77"],
         &["net0 10.0.0.77"],
         Some((Fit::Best, "10.0.0.77"))
@@ -298,22 +298,22 @@ mod tests {
     #[case::the_other_family_is_dynamic(&["ipv6"], &["net0 2001:db8::5"], Some((Fit::Best, "2001:db8::5")))]
     fn a_static_address_of_the_first_card_is_waited_for(
         #[case] from: &[&str],
-        #[case] told: &[&str],
+        #[case] reported: &[&str],
         #[case] expected: Option<(Fit, &str)>,
     ) {
         let cards = ["net0 ip=10.0.0.5/24,gw=10.0.0.1", "net1"];
-        assert_chosen(from, &cards, told, expected);
+        assert_chosen(from, &cards, reported, expected);
     }
 
     #[rstest]
     #[case::the_first_card_may_still_get_one("net1 10.1.0.5", Some((Fit::Good, "10.1.0.5")))]
     #[case::another_on_that_card("net1 10.1.0.77", Some((Fit::Unexpected, "10.1.0.77")))]
-    fn a_static_address_of_another_card_is_taken_after_a_while(
-        #[case] told: &str,
+    fn a_static_address_of_another_card_is_used_after_a_delay(
+        #[case] reported: &str,
         #[case] expected: Option<(Fit, &str)>,
     ) {
         let cards = ["net0 ip=dhcp", "net1 ip=10.1.0.5/24"];
-        assert_chosen(&[], &cards, &[told], expected);
+        assert_chosen(&[], &cards, &[reported], expected);
     }
 
     #[rstest]
@@ -326,12 +326,12 @@ mod tests {
         "net0",
         "an address on net1 or an address in 10.0.0.0/8 or an IPv6 address or an IPv4 address"
     )]
-    fn what_is_waited_for_can_be_said(
+    fn the_expected_address_is_described(
         #[case] from: &[&str],
         #[case] card: &str,
-        #[case] words: &str,
+        #[case] description: &str,
     ) {
-        assert_eq!(expected(&options(from), &cards(&[card])), words);
+        assert_eq!(expected(&options(from), &cards(&[card])), description);
     }
 
     #[rstest]
@@ -341,16 +341,16 @@ mod tests {
     #[case::ipv6("2001:db8:1:2::5/48", Ok("an address in 2001:db8:1::/48"))]
     #[case::all_of_ipv6("::/0", Ok("an address in ::/0"))]
     #[case::card("net31", Ok("an address on net31"))]
-    #[case::too_long("10.0.0.0/33", Err("the prefix is longer than an address"))]
-    #[case::no_length("10.0.0.0/", Err(NEITHER))]
-    #[case::negative("10.0.0.0/-1", Err(NEITHER))]
-    #[case::interface_of_the_guest("eth0", Err(NEITHER))]
-    #[case::bridge("vmbr0", Err(NEITHER))]
-    #[case::empty("", Err(NEITHER))]
-    fn the_option_is_parsed(#[case] text: &str, #[case] words: Result<&str, &str>) {
+    #[case::too_long("10.0.0.0/33", Err("the prefix is longer than the address"))]
+    #[case::no_length("10.0.0.0/", Err(OTHER))]
+    #[case::negative("10.0.0.0/-1", Err(OTHER))]
+    #[case::interface_of_the_guest("eth0", Err(OTHER))]
+    #[case::bridge("vmbr0", Err(OTHER))]
+    #[case::empty("", Err(OTHER))]
+    fn the_option_is_parsed(#[case] text: &str, #[case] expected: Result<&str, &str>) {
         let parsed = text.parse::<IpFrom>().map(|from| from.to_string());
-        assert_eq!(parsed.as_deref().map_err(String::as_str), words);
+        assert_eq!(parsed.as_deref().map_err(String::as_str), expected);
     }
 
-    const NEITHER: &str = "this is no network card (net0), network (10.0.0.0/8), 'ipv4' or 'ipv6'";
+    const OTHER: &str = "expected a network card (net0), a network (10.0.0.0/8), 'ipv4' or 'ipv6'";
 }

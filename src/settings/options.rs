@@ -1,4 +1,4 @@
-//! The options of a VM that `--set` takes, with their types: data of qemu-server 9.2.6 (Proxmox VE 9).
+//! The VM options that `--set` accepts, with their types: data from qemu-server 9.2.6 (Proxmox VE 9).
 
 use self::Kind::{Boolean, Integer, Mebibytes, Number, OneOf, Properties, Text};
 use crate::pve::property::flag;
@@ -6,7 +6,7 @@ use crate::pve::property::flag;
 /// The option with cloud-init's public keys.
 pub(super) const SSH_KEYS: &str = "sshkeys";
 
-/// The password of cloud-init's user, which the server does not show.
+/// The option with the password of cloud-init's user, which the server never returns.
 pub(super) const PASSWORD: &str = "cipassword";
 
 /// The type of an option.
@@ -14,13 +14,13 @@ pub(super) const PASSWORD: &str = "cipassword";
 pub(super) enum Kind {
     /// Any text, or one that only the server can check.
     Text,
-    /// `0` or `1`; the server refuses `yes` here.
+    /// `0` or `1`. Unlike flags in property strings, the server refuses `yes`.
     Boolean,
-    /// A whole number from this to that.
+    /// A whole number, with its minimum and maximum.
     Integer(u32, u32),
-    /// A number from 0 to this.
+    /// A number from 0 to this maximum.
     Number(u32),
-    /// A whole number of MiB from this on, be it behind `current=`.
+    /// A whole number of MiB of at least this value, with or without `current=` before it.
     Mebibytes(u32),
     /// One of these words.
     OneOf(&'static str),
@@ -28,23 +28,25 @@ pub(super) enum Kind {
     Properties(Schema),
 }
 
-/// The keys in a property string, separated by spaces.
+/// The keys of a property string; each field is a list separated by spaces.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schema {
-    /// The key that may be omitted. Empty if none may.
+    /// The key that may be omitted; empty if there is none.
     pub default: &'static str,
-    /// Those whose values are `0`, `1`, `no`, `yes` and the like.
+    /// Keys with values like `0`, `1`, `no` or `yes`.
     pub flags: &'static str,
-    /// Those whose values are numbers.
+    /// Keys with numbers as values.
     pub numbers: &'static str,
-    /// All others.
+    /// The known values of the default key, which are keys too: `virtio=MAC`.
+    pub values: &'static str,
+    /// All other keys.
     pub others: &'static str,
 }
 
 /// No limit.
 pub(super) const ANY: u32 = u32::MAX;
 
-/// The type of an option; none if Proxmox VE 9 does not have it.
+/// The type of an option; `None` if Proxmox VE 9 does not have it.
 pub(super) fn kind_of(key: &str) -> Option<Kind> {
     let single = SINGLE.iter().find(|(name, _)| *name == key);
     single.map(|(_, kind)| *kind).or_else(|| {
@@ -56,7 +58,14 @@ pub(super) fn kind_of(key: &str) -> Option<Kind> {
     })
 }
 
-/// A number in any of the server's spellings.
+/// The names of all options; of a numbered one only the first: `net0`.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let single = SINGLE.iter().map(|(name, _)| (*name).to_owned());
+    let numbered = NUMBERED.iter().map(|(stem, ..)| format!("{stem}0"));
+    single.chain(numbered)
+}
+
+/// Parses a number in any notation that the server accepts.
 pub(super) fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
@@ -72,7 +81,7 @@ pub(super) fn words_of(list: &str) -> impl Iterator<Item = &str> {
     words.filter(|word| !word.is_empty())
 }
 
-/// `net` and 0 of `net0`.
+/// Splits `net0` into `net` and 0.
 pub(super) fn split_number(key: &str) -> Option<(&str, u32)> {
     let stem = stem(key);
     Some((stem, key[stem.len()..].parse().ok()?))
@@ -84,17 +93,17 @@ pub(super) fn stem(word: &str) -> &str {
 }
 
 impl Schema {
-    /// A part of a property string in the spelling that all its spellings are compared in.
-    pub fn one_spelling<'t>(&self, key: &'t str, value: &str) -> (&'t str, String) {
-        let kept_as = KEPT_AS.iter().find(|(name, _)| *name == key);
-        let key = kept_as.map_or(key, |(_, kept_as)| *kept_as);
+    /// A part of a property string in a canonical notation, for comparison.
+    pub fn canonical<'t>(&self, key: &'t str, value: &str) -> (&'t str, String) {
+        let stored_as = STORED_AS.iter().find(|(name, _)| *name == key);
+        let key = stored_as.map_or(key, |(_, stored_as)| *stored_as);
         let flag = flag(value).filter(|_| self.is_flag(key));
         let number = number(value).filter(|_| self.is_number(key));
         let value = match (flag, number) {
             (Some(flag), _) => u8::from(flag).to_string(),
             (_, Some(number)) => number.to_string(),
             _ if key == "macaddr" => value.to_ascii_lowercase(),
-            // Of devices to boot from.
+            // A list of boot devices.
             _ if key == "order" => words_of(value).collect::<Vec<_>>().join(";"),
             _ => value.to_owned(),
         };
@@ -103,7 +112,13 @@ impl Schema {
 
     /// Its keys.
     pub fn keys(&self) -> impl Iterator<Item = &'static str> {
-        let all = [self.default, self.flags, self.numbers, self.others];
+        let all = [
+            self.default,
+            self.flags,
+            self.numbers,
+            self.values,
+            self.others,
+        ];
         all.into_iter().flat_map(str::split_whitespace)
     }
 
@@ -123,11 +138,12 @@ const fn keys(default: &'static str, others: &'static str) -> Schema {
         default,
         flags: "",
         numbers: "",
+        values: "",
         others,
     }
 }
 
-/// By name. Those of which there are several stand in [`NUMBERED`].
+/// Options by name, except the numbered ones, which are in [`NUMBERED`].
 pub(super) const SINGLE: &[(&str, Kind)] = &[
     ("acpi", Boolean),
     ("affinity", Text),
@@ -197,7 +213,7 @@ pub(super) const SINGLE: &[(&str, Kind)] = &[
     ("watchdog", Properties(keys("model", "action"))),
 ];
 
-/// By name without the number, with the highest number there is.
+/// Numbered options: name without the number, highest number, type.
 pub(super) const NUMBERED: &[(&str, u32, Kind)] = &[
     ("hostpci", 15, Properties(HOST_PCI)),
     ("ide", 3, Properties(DRIVE)),
@@ -229,7 +245,7 @@ const CPU: Schema = Schema {
     ..keys("cputype", "flags hv-vendor-id phys-bits reported-model")
 };
 
-/// Of every kind of disk; some lack some of them.
+/// The keys of all kinds of drives; not every kind has each of them.
 const DRIVE: Schema = Schema {
     flags: "backup detect_zeroes iothread replicate ro scsiblock shared snapshot ssd",
     numbers: "bps bps_max_length bps_rd bps_rd_length bps_rd_max_length bps_wr bps_wr_length \
@@ -276,11 +292,9 @@ const MACHINE: Schema = Schema {
 const NET: Schema = Schema {
     flags: "firewall link_down",
     numbers: "mtu queues rate tag",
-    ..keys(
-        "model",
-        "bridge host-tunnel macaddr trunks e1000 e1000-82540em e1000-82544gc e1000-82545em e1000e \
-         i82551 i82557b i82559er ne2k_isa ne2k_pci pcnet rtl8139 virtio vmxnet3",
-    )
+    values: "e1000 e1000-82540em e1000-82544gc e1000-82545em e1000e i82551 i82557b i82559er ne2k_isa \
+             ne2k_pci pcnet rtl8139 virtio vmxnet3",
+    ..keys("model", "bridge host-tunnel macaddr trunks")
 };
 
 const NUMA: Schema = Schema {
@@ -323,8 +337,8 @@ const VIRTIOFS: Schema = Schema {
     ..keys("dirid", "cache")
 };
 
-/// Under which other names the server keeps some values in a property string.
-pub(super) const KEPT_AS: &[(&str, &str)] = &[
+/// Keys of property strings that the server stores under another name.
+pub(super) const STORED_AS: &[(&str, &str)] = &[
     ("bps_rd_length", "bps_rd_max_length"),
     ("bps_wr_length", "bps_wr_max_length"),
     ("iops_rd_length", "iops_rd_max_length"),

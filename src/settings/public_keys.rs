@@ -1,4 +1,4 @@
-//! The public keys of users who may log in to the VM.
+//! Public SSH keys, which may log in to the VM.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use snafu::{ResultExt, ensure};
 use super::error::{Error, NoPublicKeySnafu, NoPublicKeysSnafu, PrivateKeySnafu, ReadSnafu};
 use crate::config::small_file::SmallFile;
 
-/// The keys in several files, line by line.
+/// Reads the keys in several files, one per line.
 pub(super) fn public_keys(paths: &[PathBuf]) -> Result<String, Error> {
     let mut keys = String::new();
     for path in paths {
@@ -22,8 +22,8 @@ pub(super) fn public_keys(paths: &[PathBuf]) -> Result<String, Error> {
     Ok(keys)
 }
 
-/// The keys in a text, line by line, without comments: the server hands each line to ssh-keygen,
-/// which rejects a comment as an invalid key.
+/// The keys in a text, one per line, without comments: the server passes each line to ssh-keygen, which
+/// rejects a comment as an invalid key.
 pub(super) fn in_text(text: &str, origin: &str) -> Result<String, Error> {
     ensure!(!is_private_key(text), PrivateKeySnafu { origin });
     let is_comment = |line: &str| line.trim_start().starts_with('#');
@@ -37,13 +37,13 @@ pub(super) fn in_text(text: &str, origin: &str) -> Result<String, Error> {
     Ok(keys)
 }
 
-/// Whether a text contains a private key, which is never meant to be copied to a VM.
+/// Whether a text contains a private key, which must not be copied to a VM.
 pub(super) fn is_private_key(text: &str) -> bool {
     text.contains("PRIVATE KEY-----")
 }
 
-/// Whether a line is optional options, a type, a key and a comment. A key is the base64 of the length
-/// of its type and more, so it starts with AAAA.
+/// Whether a line has options (optional), a type, a key and a comment. A key begins with AAAA: base64 of the
+/// length of its type.
 fn is_public_key(line: &str) -> bool {
     const TYPES: [&str; 4] = ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-sha2-"];
     let words: Vec<&str> = line.split_whitespace().collect();

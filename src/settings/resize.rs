@@ -1,4 +1,4 @@
-//! `--resize`: the size of a disk.
+//! `--resize`: new disk sizes.
 
 use std::str::FromStr;
 
@@ -25,12 +25,12 @@ impl FromStr for Resize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Resize, String> {
-        let no_size = "expected DISK=SIZE, like scsi0=32G or scsi0=+8G";
-        let (disk, size) = text.split_once('=').ok_or(no_size)?;
+        let expected = "expected DISK=SIZE, like scsi0=32G or scsi0=+8G";
+        let (disk, size) = text.split_once('=').ok_or(expected)?;
         if !property::is_drive(disk) {
             return Err("expected a disk like scsi0, virtio0, sata0 or ide0".to_owned());
         }
-        // The server takes a number without a unit for bytes, which nobody means.
+        // The server would take a number without a unit as bytes, which nobody intends.
         if size.ends_with(|c: char| c.is_ascii_digit()) {
             return Err("the size needs a unit (K, M, G or T), like scsi0=32G".to_owned());
         }
@@ -51,17 +51,17 @@ mod tests {
 
     const NOT_A_DISK: &str = "expected a disk like scsi0, virtio0, sata0 or ide0";
     const NO_UNIT: &str = "the size needs a unit (K, M, G or T), like scsi0=32G";
-    const NOT_A_SIZE: &str = "a size is a number with K, M, G or T behind it: 32G";
+    const NOT_A_SIZE: &str = "expected a number followed by K, M, G or T, like 32G";
 
     #[rstest]
     #[case::absolute("scsi0=32G", Ok(("scsi0", NewSize::Absolute(Size(32 << 30)))))]
     #[case::relative("virtio1=+512M", Ok(("virtio1", NewSize::MoreThanTemplate(Size(512 << 20)))))]
     #[case::no_size("scsi0", Err("expected DISK=SIZE, like scsi0=32G or scsi0=+8G"))]
-    #[case::no_disk("32G=scsi0", Err(NOT_A_DISK))]
+    #[case::not_a_disk("32G=scsi0", Err(NOT_A_DISK))]
     #[case::controller("scsihw=32G", Err(NOT_A_DISK))]
     #[case::no_unit("scsi0=32", Err(NO_UNIT))]
     #[case::relative_without_unit("scsi0=+8", Err(NO_UNIT))]
-    #[case::bad_size("scsi0=big", Err(NOT_A_SIZE))]
+    #[case::not_a_size("scsi0=big", Err(NOT_A_SIZE))]
     #[case::shrinking("scsi0=-8G", Err(NOT_A_SIZE))]
     fn a_disk_and_its_size_are_parsed(
         #[case] text: &str,

@@ -1,4 +1,4 @@
-//! How a VM is to be set up, and whether a template, or a VM that exists, can be.
+//! How to set up a VM, and whether a template or an existing VM allows it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,33 +12,33 @@ use crate::ledger::Growth;
 use crate::pve::types::Vmid;
 use crate::pve::{Size, VmConfig, is_agent_on};
 
-/// What is done for a VM once it exists.
+/// The steps after a VM exists.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Setup {
-    /// What its configuration shall say.
+    /// The options to set.
     pub settings: Settings,
-    /// How large its disks shall be at least.
+    /// The minimum sizes of disks.
     pub resizes: Vec<Resize>,
-    /// Whether it shall run.
+    /// Whether to start it.
     pub start: bool,
-    /// Whether an address of it shall be known, and where that may come from.
+    /// Whether to wait for its address, and the values of `--ip-from`.
     pub address: Option<Vec<IpFrom>>,
 }
 
 impl Setup {
-    /// Whether a template or a VM may be unfit for it.
+    /// Whether it has requirements that a template or a VM may not meet.
     pub fn may_not_fit(&self) -> bool {
         !self.settings.is_empty() || !self.resizes.is_empty() || self.address.is_some()
     }
 
-    /// Whether a clone of the template with this VMID and configuration can be set up so, and what relative
-    /// sizes come to.
+    /// Checks whether a clone of this template can be set up, and converts relative disk sizes to absolute
+    /// ones.
     pub fn fit_of_template(
         &self,
         template: Vmid,
         config: &VmConfig,
     ) -> Result<BTreeMap<String, Growth>, Unfit> {
-        // A new volume in the place of a disk would leave that one behind, and nothing to start from.
+        // A new volume in place of a disk would detach that disk, and the VM could not boot.
         let disks = config.disks();
         let mut drives = self.settings.drives();
         let taken =
@@ -50,13 +50,20 @@ impl Setup {
         let mut growth = BTreeMap::new();
         for Resize { disk, to } in &self.resizes {
             match (*to, config.size_of(disk)) {
-                (NewSize::Absolute(size), Some(there)) => {
-                    ensure!(size >= there, SmallerSnafu { disk, there, size });
+                (NewSize::Absolute(size), Some(current)) => {
+                    ensure!(
+                        size >= current,
+                        SmallerSnafu {
+                            disk,
+                            current,
+                            size
+                        }
+                    );
                 }
                 (NewSize::Absolute(_), None) => {}
-                (NewSize::MoreThanTemplate(by), there) => {
-                    let there = there.context(SizeUnknownSnafu { disk, by })?;
-                    let to = there.plus(by);
+                (NewSize::MoreThanTemplate(by), current) => {
+                    let current = current.context(SizeUnknownSnafu { disk, by })?;
+                    let to = current.plus(by);
                     growth.insert(disk.clone(), Growth { by, to });
                 }
             }
@@ -64,7 +71,8 @@ impl Setup {
         Ok(growth)
     }
 
-    /// Whether an existing VM can. A disk that is larger stays so, and a new volume takes no disk's place.
+    /// Checks whether an existing VM can be set up. A disk that is larger than requested, or that exists
+    /// where `--set` requests a new volume, is kept, so neither is an error.
     pub fn fit_of_vm(&self, vmid: Vmid, config: &VmConfig) -> Result<(), Unfit> {
         if let Some(from) = &self.address {
             let known = self.static_address(config);
@@ -84,7 +92,7 @@ impl Setup {
         Ok(())
     }
 
-    /// Whether the network cards that `--ip-from` names exist.
+    /// Checks that the network cards in `--ip-from` exist.
     fn check_cards(&self, from: &[IpFrom], config: &VmConfig) -> Result<(), Unfit> {
         let is_network = |from: &IpFrom| matches!(from, IpFrom::Network(..));
         let has_card = || !config.cards().is_empty() || self.settings.sets_card();
@@ -103,7 +111,7 @@ impl Setup {
         Ok(())
     }
 
-    /// The address that cloud-init gives to the first network card, if the configuration says which.
+    /// The static address that cloud-init configures for the first network card, if any.
     fn static_address(&self, config: &VmConfig) -> Option<IpAddr> {
         let mut card = config.cards().into_iter().next()?;
         let ipconfig = self.settings.value_of(&card.key.replace("net", "ipconfig"));
@@ -112,7 +120,7 @@ impl Setup {
     }
 }
 
-/// Why a template or a VM does not fit, as what is said of it.
+/// Why a template or a VM does not fit. Messages are predicates: `has no disk 'scsi9' …`.
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Unfit {
@@ -122,17 +130,17 @@ pub enum Unfit {
     }))]
     NoDisk { disk: String, disks: Vec<String> },
 
-    #[snafu(display("has disk {disk} of {there}, which cannot shrink to {size}"))]
+    #[snafu(display("has disk {disk} of {current}, which cannot shrink to {size}"))]
     Smaller {
         disk: String,
-        there: Size,
+        current: Size,
         size: Size,
     },
 
     #[snafu(display("cannot grow disk {disk} by {by}: its original size is unknown"))]
     SizeUnknown { disk: String, by: Size },
 
-    #[snafu(display("already has a disk {disk}, and --set {disk} asks for a new one"))]
+    #[snafu(display("already has a disk {disk}, but --set {disk} requests a new one"))]
     DiskThere { disk: String },
 
     #[snafu(display("{}", no_agent(*known)))]
@@ -150,7 +158,8 @@ pub enum Unfit {
     AgentTurnedOff,
 }
 
-/// That the guest agent of a VM is disabled, which alone could confirm a static address.
+/// The predicate for a VM whose guest agent is disabled. `known` is its static address, which only the agent
+/// could confirm.
 pub fn no_agent(known: Option<IpAddr>) -> String {
     let what = match known {
         Some(address) => format!("can confirm its static address {address}"),
@@ -164,10 +173,10 @@ impl Unfit {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Unfit::Smaller { disk, .. } => {
-                format!("leave --resize {disk} out to keep the size it has")
+                format!("omit --resize {disk} to keep the current size")
             }
             Unfit::SizeUnknown { disk, .. } => {
-                format!("give the whole size: --resize {disk}=SIZE")
+                format!("give the full size: --resize {disk}=SIZE")
             }
             Unfit::DiskThere { disk } => format!(
                 "to enlarge that disk: --resize {disk}=SIZE; to add another one, use another key, like scsi1"
@@ -175,10 +184,10 @@ impl Unfit {
             Unfit::NoAgent { vmid, known } => {
                 let unconfirmed = known.map_or(
                     "",
-                    |_| "; or --start instead of --wait-ip, which does not wait for the address",
+                    |_| "; or use --start instead of --wait-ip to skip the wait for the address",
                 );
                 format!(
-                    "if the agent is installed in it: --set agent=1, or on its node, for all clones: qm set \
+                    "if the agent is installed in the guest: --set agent=1; or, for all clones, on the node: qm set \
                      {vmid} --agent 1{unconfirmed}"
                 )
             }
@@ -186,7 +195,7 @@ impl Unfit {
                 "name one of its network cards with --ip-from, or a network like 10.0.0.0/8"
                     .to_owned()
             }
-            Unfit::AgentTurnedOff => "leave one of the two out".to_owned(),
+            Unfit::AgentTurnedOff => "remove one of the two options".to_owned(),
             Unfit::NoDisk { .. } => return None,
         })
     }
@@ -197,7 +206,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    /// A template with two disks, of which one does not tell its size.
+    /// A template with two disks, one of which has no size in the configuration.
     fn template(agent: &str) -> VmConfig {
         let options = [
             ("scsi0", "data:9000/base-9000-disk-0.raw,size=2252M"),
@@ -210,8 +219,8 @@ mod tests {
     }
 
     fn setup(set: &[&str], resize: &[&str], address: bool) -> Setup {
-        let set: Vec<String> = set.iter().map(|&words| words.to_owned()).collect();
-        let resizes = resize.iter().map(|words| words.parse().unwrap());
+        let set: Vec<String> = set.iter().map(|&text| text.to_owned()).collect();
+        let resizes = resize.iter().map(|text| text.parse().unwrap());
         Setup {
             settings: Settings::gather(&set, &[]).unwrap(),
             resizes: resizes.collect(),
@@ -222,17 +231,17 @@ mod tests {
 
     #[rstest]
     #[case::absolute("scsi0=32G", Ok(""))]
-    #[case::as_it_is("scsi0=2252M", Ok(""))]
-    #[case::more_than_there_is("scsi0=+8G", Ok("8G=10444M"))]
-    #[case::absolute_where_the_size_is_not_known("virtio1=32G", Ok(""))]
+    #[case::same_size("scsi0=2252M", Ok(""))]
+    #[case::relative("scsi0=+8G", Ok("8G=10444M"))]
+    #[case::absolute_with_unknown_size("virtio1=32G", Ok(""))]
     #[case::no_such_disk("scsi5=32G", Err("has no disk 'scsi5' (it has: scsi0, virtio1)"))]
-    #[case::no_disk_but_a_cd("ide2=32G", Err("has no disk 'ide2' (it has: scsi0, virtio1)"))]
+    #[case::cd_drive_is_not_a_disk("ide2=32G", Err("has no disk 'ide2' (it has: scsi0, virtio1)"))]
     #[case::smaller("scsi0=2G", Err("has disk scsi0 of 2252M, which cannot shrink to 2G"))]
-    #[case::more_than_nobody_knows(
+    #[case::relative_to_an_unknown_size(
         "virtio1=+8G",
         Err("cannot grow disk virtio1 by 8G: its original size is unknown")
     )]
-    fn sizes_are_checked_against_the_templates(
+    fn sizes_are_checked_against_the_templates_disks(
         #[case] resize: &str,
         #[case] expected: Result<&str, &str>,
     ) {
@@ -251,13 +260,13 @@ mod tests {
     #[rstest]
     #[case::turned_on("1", &[], None)]
     #[case::turned_off("0", &[], Some("has its guest agent disabled, and only the agent reports an address"))]
-    #[case::turned_on_by_the_way("0", &["agent=enabled=1"], None)]
-    #[case::turned_off_by_the_way(
+    #[case::turned_on_by_set("0", &["agent=enabled=1"], None)]
+    #[case::turned_off_by_set(
         "1",
         &["agent=0"],
         Some("would have its guest agent disabled by --set agent, and only the agent reports an address")
     )]
-    fn an_address_takes_an_agent(
+    fn an_address_requires_the_agent(
         #[case] agent: &str,
         #[case] set: &[&str],
         #[case] expected: Option<&str>,
@@ -268,10 +277,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case::one_it_has("net0", &[], None)]
-    #[case::one_it_lacks("net7", &[], Some("has no network card 'net7' (it has: net0, net1)"))]
-    #[case::one_that_is_set("net7", &["net7=virtio,bridge=vmbr0"], None)]
-    #[case::any_in_a_network("10.0.0.0/8", &[], None)]
+    #[case::existing_card("net0", &[], None)]
+    #[case::missing_card("net7", &[], Some("has no network card 'net7' (it has: net0, net1)"))]
+    #[case::card_that_is_set("net7", &["net7=virtio,bridge=vmbr0"], None)]
+    #[case::network("10.0.0.0/8", &[], None)]
     fn an_address_is_expected_on_a_card_that_exists(
         #[case] from: &str,
         #[case] set: &[&str],
@@ -291,12 +300,12 @@ mod tests {
         assert_eq!(unfit.map(|unfit| unfit.to_string()).as_deref(), expected);
     }
 
-    /// An address inside the guest, like a tunnel's, takes none.
+    /// An address of an interface inside the guest, like a tunnel, requires no card.
     #[rstest]
     #[case::any(&[], Some("has no network card 'net0' (it has: none)"))]
     #[case::of_a_family(&["ipv6"], Some("has no network card 'net0' (it has: none)"))]
     #[case::in_a_network(&["100.64.0.0/10"], None)]
-    fn an_address_takes_a_card(#[case] from: &[&str], #[case] expected: Option<&str>) {
+    fn an_address_requires_a_card(#[case] from: &[&str], #[case] expected: Option<&str>) {
         let config = VmConfig::of([("agent".to_owned(), "1".to_owned())]);
         let setup = Setup {
             address: Some(from.iter().map(|from| from.parse().unwrap()).collect()),
@@ -310,7 +319,7 @@ mod tests {
     #[case::configured("ip=10.0.0.5/24", &[], "can confirm its static address 10.0.0.5")]
     #[case::set("ip=dhcp", &["ipconfig0=ip=10.0.0.6/24"], "can confirm its static address 10.0.0.6")]
     #[case::dynamic("ip=dhcp", &[], "reports an address")]
-    fn without_an_agent_nobody_can_tell_whether_a_vm_has_its_static_address(
+    fn without_an_agent_a_static_address_cannot_be_confirmed(
         #[case] ipconfig0: &str,
         #[case] set: &[&str],
         #[case] what: &str,
@@ -322,20 +331,20 @@ mod tests {
         ];
         let config = VmConfig::of(options.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let unfit = setup(set, &[], true).fit_of_vm(Vmid(101), &config).err();
-        let words = format!("has its guest agent disabled, and only the agent {what}");
-        assert_eq!(unfit.map(|unfit| unfit.to_string()), Some(words));
+        let message = format!("has its guest agent disabled, and only the agent {what}");
+        assert_eq!(unfit.map(|unfit| unfit.to_string()), Some(message));
     }
 
     #[rstest]
-    #[case::new_one("scsi1=data:32", true)]
-    #[case::in_place_of_one_that_is_there("scsi0=data:32", false)]
-    #[case::the_one_that_is_there("scsi0=data:9000/base-9000-disk-0.raw,discard=on", true)]
-    #[case::in_place_of_a_cd("ide2=data:cloudinit", true)]
-    fn a_new_disk_takes_no_others_place(#[case] set: &str, #[case] fits: bool) {
+    #[case::new_disk("scsi1=data:32", true)]
+    #[case::new_volume_for_an_existing_disk("scsi0=data:32", false)]
+    #[case::volume_of_the_existing_disk("scsi0=data:9000/base-9000-disk-0.raw,discard=on", true)]
+    #[case::new_volume_for_a_cd_drive("ide2=data:cloudinit", true)]
+    fn a_new_volume_must_not_replace_a_disk(#[case] set: &str, #[case] fits: bool) {
         let setup = setup(&[set], &[], false);
         let fit = setup.fit_of_template(Vmid(9000), &template("1"));
         assert_eq!(fit.is_ok(), fits);
-        // In a VM it is there since an earlier run.
+        // An existing VM has it from an earlier run.
         assert!(setup.fit_of_vm(Vmid(101), &template("1")).is_ok());
     }
 }

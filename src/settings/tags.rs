@@ -1,5 +1,5 @@
-//! Tags are a set of words, which the server writes in lower case, in alphabetical order and with `;`
-//! between them. Other users and other tools add to them.
+//! Tags are a set of words, which the server stores in lower case, in alphabetical order and separated by
+//! `;`. Other users and tools add to them.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +8,15 @@ use super::options::words_of;
 /// The option with the tags.
 pub(super) const TAGS: &str = "tags";
 
-/// Whether these are the same tags.
-pub(super) fn is_same_tags(wanted: &str, current: &str) -> bool {
-    in_lower_case(wanted) == in_lower_case(current)
+/// Whether both are the same set of tags.
+pub(super) fn is_same_tags(requested: &str, current: &str) -> bool {
+    in_lower_case(requested) == in_lower_case(current)
 }
 
-/// The current tags, and the wanted ones that are not among them.
-pub(super) fn with_tags_of(wanted: &str, current: &str) -> String {
-    let there = in_lower_case(current);
-    let missing = words_of(wanted).filter(|tag| !there.contains(&tag.to_lowercase()));
+/// The current tags, followed by the requested ones that are missing.
+pub(super) fn with_tags_of(requested: &str, current: &str) -> String {
+    let present = in_lower_case(current);
+    let missing = words_of(requested).filter(|tag| !present.contains(&tag.to_lowercase()));
     let all: Vec<&str> = words_of(current).chain(missing).collect();
     all.join(";")
 }
@@ -37,8 +37,8 @@ mod tests {
     #[case::twice("web;web", "web", true)]
     #[case::one_less("web", "prod;web", false)]
     #[case::one_more("web;prod", "web", false)]
-    fn tags_are_a_set(#[case] wanted: &str, #[case] current: &str, #[case] expected: bool) {
-        assert_eq!(is_same_tags(wanted, current), expected);
+    fn tags_are_a_set(#[case] requested: &str, #[case] current: &str, #[case] expected: bool) {
+        assert_eq!(is_same_tags(requested, current), expected);
     }
 
     #[rstest]
@@ -46,7 +46,7 @@ mod tests {
     #[case::others_before("web", "backup;prod", "backup;prod;web")]
     #[case::some_before("Prod web", "backup;prod", "backup;prod;web")]
     #[case::all_before("prod", "backup;prod", "backup;prod")]
-    fn tags_are_added(#[case] wanted: &str, #[case] current: &str, #[case] expected: &str) {
-        assert_eq!(with_tags_of(wanted, current), expected);
+    fn tags_are_added(#[case] requested: &str, #[case] current: &str, #[case] expected: &str) {
+        assert_eq!(with_tags_of(requested, current), expected);
     }
 }

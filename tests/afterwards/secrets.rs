@@ -8,11 +8,11 @@ use crate::fake_pve::Cluster;
 use crate::homelab::{Homelab, Seen, StateDir};
 
 #[test]
-fn a_password_comes_from_a_file_and_is_said_nowhere() {
+fn a_password_from_a_file_is_never_printed() {
     const PASSWORD: &str = "correct horse=battery&staple;";
-    // The server repeats what it does not like.
-    let words = format!("{{\"data\":null,\"message\":\"'{PASSWORD}' is too long\\n\"}}");
-    let refusal = json!({"status": 500, "reason": "x", "body": words});
+    // The server's refusal repeats the value.
+    let body = format!("{{\"data\":null,\"message\":\"'{PASSWORD}' is too long\\n\"}}");
+    let refusal = json!({"status": 500, "reason": "x", "body": body});
     let fake = fake(&json!({"faults": [{"on": "PUT", "nth": 1, "answer": refusal}]}));
     let state = StateDir::new();
     let run = |more: &str| {
@@ -31,28 +31,28 @@ fn a_password_comes_from_a_file_and_is_said_nowhere() {
         "{}",
         refused.stderr
     );
-    let (mended, again) = (run(" --json"), run(" --ensure"));
+    let (fixed, again) = (run(" --json"), run(" --ensure"));
     assert_eq!(
-        (refused.exit, mended.exit, again.exit),
+        (refused.exit, fixed.exit, again.exit),
         (Some(1), Some(0), Some(0))
     );
-    // Sent until it was certainly set, and then no more: nobody can read whether it is.
+    // It is sent until it is certainly set, and not again: the server does not show it.
     assert_eq!(sent(&fake, "cipassword"), [PASSWORD, PASSWORD]);
-    for seen in [refused, mended, again] {
+    for seen in [refused, fixed, again] {
         for text in [seen.stdout, seen.stderr] {
             assert!(!text.contains("horse"), "{text}");
         }
     }
-    let claim = std::fs::read_to_string(format!("{}/web-1.jsonl", state.path())).unwrap();
-    assert!(!claim.contains("horse"), "{claim}");
+    let ledger = std::fs::read_to_string(format!("{}/web-1.jsonl", state.path())).unwrap();
+    assert!(!ledger.contains("horse"), "{ledger}");
 }
 
-/// Nobody can read whether it is set, so it is written down that it is.
+/// The server does not show whether a password is set, so the ledger records it.
 #[rstest]
-#[case::of_a_vm_that_was_found(json!([{"vmid": 100, "name": "web-1"}]))]
-#[case::of_one_that_has_another(json!([{"vmid": 100, "name": "web-1", "config": {"cipassword": "**********"}}]))]
-#[case::of_a_vm_that_this_makes(json!([]))]
-#[case::of_one_whose_template_has_another(json!([{"vmid": 9000, "name": "debian-12", "template": true, "config": {"cipassword": "**********"}}]))]
+#[case::of_an_existing_vm(json!([{"vmid": 100, "name": "web-1"}]))]
+#[case::of_an_existing_vm_with_another_password(json!([{"vmid": 100, "name": "web-1", "config": {"cipassword": "**********"}}]))]
+#[case::of_a_new_vm(json!([]))]
+#[case::of_a_new_vm_whose_template_has_another_password(json!([{"vmid": 9000, "name": "debian-12", "template": true, "config": {"cipassword": "**********"}}]))]
 fn a_password_is_set_in_one_night_only(#[case] guests: serde_json::Value) {
     let mut guests = guests;
     if guests[0]["vmid"] != 9000 {
@@ -69,16 +69,15 @@ fn a_password_is_set_in_one_night_only(#[case] guests: serde_json::Value) {
     let nights = [run(""), run(password), run(password), run(password)];
     assert_eq!(nights, [Some(0); 4]);
     assert_eq!(sent(&fake, "cipassword"), ["new"]);
-    // A VM that is made anew has none yet.
+    // A VM that is created again has no password yet.
     fake.cluster().remove(100);
     assert_eq!((run(password), run(password)), (Some(0), Some(0)));
     assert_eq!(sent(&fake, "cipassword"), ["new", "new"]);
 }
 
-/// Proxmox VE does not show a password, so only a hash of what was set tells whether another one is asked
-/// for.
+/// Proxmox VE does not show a password, so a hash of the last one shows whether another one is requested.
 #[test]
-fn another_password_for_a_vm_that_has_one_is_a_warning_and_the_same_one_is_quiet() {
+fn another_password_for_a_vm_that_has_one_is_a_warning_and_the_same_one_is_not() {
     let fake = fake(&json!({}));
     let state = StateDir::new();
     let run = |password: &str| {
@@ -91,12 +90,12 @@ fn another_password_for_a_vm_that_has_one_is_a_warning_and_the_same_one_is_quiet
         assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
         seen.stderr
     };
-    let warning = "Warning: cipassword of VM 100 'web-1' on node 'pve1' was set before and is not \
+    let warning = "Warning: cipassword of VM 100 'web-1' on node 'pve1' was set earlier and is not \
                    changed; to change it, on node 'pve1': qm set 100 --cipassword\n";
     let nights = ["horse", "horse", "staple", "horse"].map(run);
     assert_eq!(nights, ["", "", warning, ""]);
     assert_eq!(sent(&fake, "cipassword"), ["horse"]);
-    // Somebody has removed it, so it is set again, and that one counts from then on.
+    // Another user has removed it, so it is set again, and the new one counts.
     let remove = |cluster: &mut Cluster| {
         cluster
             .guests
@@ -111,22 +110,22 @@ fn another_password_for_a_vm_that_has_one_is_a_warning_and_the_same_one_is_quiet
     assert_eq!(sent(&fake, "cipassword"), ["horse", "staple"]);
 }
 
-/// The kernel's or QEMU's words may hold the whole command line.
+/// A message of the kernel or QEMU may contain the whole command line.
 #[test]
-fn what_stands_in_a_file_is_not_said_by_a_task_either() {
+fn a_value_from_a_file_is_masked_in_the_failure_of_a_task() {
     let fake =
         fake(&json!({"start_exit": "start failed: command '/usr/bin/kvm -fw horse' failed"}));
     let seen = Homelab::at(&fake)
         .with_file("text", "horse")
         .run(&format!("{CREATE} --set description=@text --start --json"));
-    let said =
+    let message =
         "it was not started: Task failed: start failed: command '/usr/bin/kvm -fw (secret)' failed";
-    assert!(seen.stderr.contains(said), "{}", seen.stderr);
+    assert!(seen.stderr.contains(message), "{}", seen.stderr);
     assert!(!format!("{}{}", seen.stdout, seen.stderr).contains("horse"));
 }
 
 #[test]
-fn a_password_that_everybody_can_read_is_refused() {
+fn a_password_file_that_all_users_can_read_is_refused() {
     let fake = fake(&json!({}));
     let homelab = Homelab::at(&fake).with_file("password", "hunter2\n");
     let path = homelab.home().join("password");
@@ -135,7 +134,7 @@ fn a_password_that_everybody_can_read_is_refused() {
         exit: Some(2),
         stdout: String::new(),
         stderr:
-            "Failed to create VM: 'password' holds a secret (cipassword) and every user of this \
+            "Failed to create VM: 'password' contains a secret (cipassword), and all users of this \
                  machine can read it\nHint: chmod o= password; if it is mounted read-only, set its mode in the mount (0440; Kubernetes: \
                  defaultMode), or use a private copy: install -m 600 password COPY\n"
                 .to_owned(),

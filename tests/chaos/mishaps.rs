@@ -1,15 +1,15 @@
-//! What may happen to a request.
+//! The faults that may happen at a request.
 
 use serde_json::{Value, json};
 
 #[derive(Clone)]
 pub(super) struct Mishap {
     pub(super) name: &'static str,
-    /// In the words of a story.
+    /// As in a story.
     pub(super) fault: Value,
-    /// Whether the client has to wait until it has had enough.
+    /// Whether the client waits until its timeout.
     pub(super) is_silence: bool,
-    /// Whether the request is acted upon when the test wakes the daemon, and not before.
+    /// Whether the request is carried out only when the test wakes the daemon.
     pub(super) is_kept: bool,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn all() -> Vec<Mishap> {
     told.into_iter().map(mishap).collect()
 }
 
-/// Those that leave a client in doubt whether the request was acted upon.
+/// Those after which the client cannot know whether the request was carried out.
 pub(super) fn doubtful() -> Vec<Mishap> {
     let names = [
         "answer lost",
@@ -68,8 +68,8 @@ pub(super) fn doubtful() -> Vec<Mishap> {
     all().into_iter().filter(is_doubtful).collect()
 }
 
-/// What to type so that nobody waits for long where nothing comes. Elsewhere a short limit would
-/// only be one more mishap on a busy machine.
+/// The options for a short wait if no answer comes. In other cases a short limit would be another fault on a
+/// busy machine.
 pub(super) fn patience(is_silence: bool) -> &'static str {
     if is_silence {
         "--request-timeout 0.3"

@@ -1,18 +1,17 @@
-//! Clusters and requests to start from.
+//! Clusters, and options of the command.
 
 use serde_json::{Value, json};
 
 pub(super) struct Situation {
     pub(super) name: &'static str,
     pub(super) setup: Value,
-    /// Beside names and pauses.
+    /// The options, without names and times.
     pub(super) words: &'static str,
-    /// A token that sees no VM may be unable to tell what became of its clone.
+    /// Whether the token may be unable to see the outcome of its clone.
     pub(super) sees: bool,
 }
 
-/// A router, a template, clones that are quickly made whether somebody looks or not, and what
-/// else there is to say.
+/// A cluster with a router, a template and quick clones, and with `more`.
 pub(super) fn cluster(more: Value) -> Value {
     let mut setup = json!({
         "guests": [
@@ -28,7 +27,7 @@ pub(super) fn cluster(more: Value) -> Value {
     setup
 }
 
-/// Its configuration comes late, its name later, and it ends later still.
+/// Clones whose configuration appears late, whose name appears later, and which end later still.
 pub(super) fn slow_clones() -> Value {
     json!({"appears": 3, "named": 6, "done": 9})
 }

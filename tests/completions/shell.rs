@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::terminal::Terminal;
+use crate::fake_pve::SECRET;
 use crate::homelab::{Homelab, Seen};
 use crate::{shells, skipped};
 
@@ -75,6 +76,8 @@ pub(super) struct User {
     shell: Shell,
     /// Only its home is made use of.
     homelab: Homelab,
+    /// The server that the environment names, if any.
+    server: Option<String>,
 }
 
 impl User {
@@ -87,17 +90,22 @@ impl User {
         let user = User {
             shell,
             homelab: Homelab::alone(),
+            server: None,
         };
         for (file, text) in [
             ("here/ca.pem", ""),
             ("here/config.json", ""),
             ("here/keys/a", ""),
             ("here/keys/b c", ""),
-            // What is typed is not carried out, only told.
-            ("bin/homelab", "#!/bin/sh\necho \"ran[$*]\"\n"),
         ] {
             user.write(file, text);
         }
+        // What is typed is printed instead of run.
+        let run = format!(
+            "#!/bin/sh\n[ \"$1\" = __complete ] && exec '{}' \"$@\"\necho \"ran[$*]\"\n",
+            env!("CARGO_BIN_EXE_homelab")
+        );
+        user.write("bin/homelab", &run);
         let program = user.home().join("bin/homelab");
         fs::set_permissions(
             &program,
@@ -126,6 +134,12 @@ impl User {
         Some(user)
     }
 
+    /// With the environment of somebody who uses that server.
+    pub(super) fn at(mut self, server: &str) -> User {
+        self.server = Some(server.to_owned());
+        self
+    }
+
     fn home(&self) -> &Path {
         self.homelab.home()
     }
@@ -147,6 +161,13 @@ impl User {
             .env("TERM", "xterm")
             .env("LC_ALL", "C.UTF-8")
             .current_dir(self.home().join("here"));
+        if let Some(server) = &self.server {
+            command
+                .env("PROXMOX_HOST", server)
+                .env("PROXMOX_USER", "root@pam")
+                .env("PROXMOX_TOKEN_KEY", "cli")
+                .env("PROXMOX_TOKEN_SECRET", SECRET);
+        }
         command
     }
 

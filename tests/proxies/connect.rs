@@ -1,4 +1,4 @@
-//! A proxy that connects to one server, whatever host it is asked for.
+//! A CONNECT proxy that always connects to the same server, whatever host is requested.
 
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,8 +13,8 @@ pub(crate) struct ConnectProxy {
 }
 
 impl ConnectProxy {
-    /// Answers each request with one of these statuses, and those after them with the last one; after 200
-    /// it connects to this server.
+    /// Answers the requests with these statuses in turn, repeating the last one. After 200 it connects to
+    /// `server`.
     pub(crate) fn to(server: SocketAddr, statuses: &'static [u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has one");
@@ -35,7 +35,7 @@ impl ConnectProxy {
         self.address
     }
 
-    /// The requests that it got.
+    /// The requests that it received.
     pub(crate) fn asked(&self) -> Vec<Head> {
         self.asked.lock().expect("no panic before").clone()
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-/// The first line, and the headers as they were sent.
+/// The first line, and the headers as sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) first_line: String,
@@ -10,7 +10,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// `None` if nothing more comes.
+    /// `None` at the end of the connection.
     pub(crate) fn read(wire: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut lines = Vec::new();
         loop {

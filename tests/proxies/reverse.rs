@@ -1,5 +1,5 @@
-//! A reverse proxy in front of a server, with manners of its own: it answers below `/pve` only, leaves
-//! reason phrases out, writes headers in lower case, and sends chunks.
+//! A reverse proxy that changes what it forwards: it answers only below `/pve`, omits reason phrases, writes
+//! headers in lower case, and sends chunks.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::thread;
 
 use super::head::Head;
 
-/// Accepts connections as long as the tests run.
+/// Starts one for `server`, which runs until the tests end.
 pub(crate) fn in_front_of(server: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound socket has one");

@@ -1,9 +1,9 @@
-//! Sees every request under the fake's lock: makes happen what the schedule says, and checks what can
-//! only be seen at that moment.
+//! Sees every request under the fake server's lock: applies the schedule's events, and checks what can only be
+//! checked at that moment.
 //!
 //! - No request creates a second VM of a name while the run could know that the name is taken.
-//! - No request changes a guest that is not the VM of the run, unless another user has put it there
-//!   after the run's last look.
+//! - No request changes a guest that is not the VM of the run, unless another user has created it there after
+//!   the run's last check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -23,23 +23,23 @@ use crate::homelab::Seen;
 pub(super) struct Director {
     pub(super) runs: Vec<Run>,
     events: Vec<Event>,
-    /// What other users do later, when so many requests have come.
+    /// What other users do later, at that number of requests.
     pending: Vec<(usize, Act, u32)>,
-    /// How many requests have come.
+    /// The number of requests so far.
     pub(super) now: usize,
     pub(super) log: Vec<String>,
     pub(super) violations: Vec<String>,
-    /// At which request another user was at this VMID last.
+    /// The last request at which another user changed this VMID.
     pub(super) touched: BTreeMap<u32, usize>,
     /// Since when the guest with this stamp has its name.
     named: BTreeMap<(Stamp, String), usize>,
-    /// What guests that no run has created were like, by VMID.
+    /// The last state of guests that no run created, by VMID.
     strangers: BTreeMap<u32, Print>,
-    /// All names that others' guests have had.
+    /// All names that guests of others have had.
     pub(super) names_of_others: BTreeSet<String>,
     /// The VMs that runs have created.
     pub(super) made: BTreeMap<Stamp, Made>,
-    /// VMIDs of requests that are carried out late, and cannot be taken back.
+    /// VMIDs of requests that are carried out late.
     late: BTreeSet<u32>,
     /// The guests that runs may change, by stamp.
     may_change: BTreeSet<Stamp>,
@@ -47,30 +47,29 @@ pub(super) struct Director {
     names_given: usize,
 }
 
-/// A run, and what it knows.
+/// A run, and what it can know.
 #[derive(Default)]
 pub(super) struct Run {
     pub(super) order: Order,
-    /// Stays its own, whoever gets its number afterwards.
+    /// Identifies its VM, even if another guest gets the VMID afterwards.
     pub(super) process: Option<OwnedFd>,
     pub(super) begun: Option<Instant>,
     pub(super) ended: Option<Ended>,
-    /// What was sent to end it early.
+    /// The signal that ended it early.
     pub(super) ended_by: Option<Signal>,
-    /// What it has asked for so far.
+    /// What it has requested so far.
     requests: Vec<Kind>,
-    /// When its last answered look at this came; of the lists those that are not read only to find out
-    /// where a certain guest is.
+    /// When it last read this. Lists count only if they are not read just to find the node of a guest.
     list: Option<usize>,
     is_locating: bool,
     pub(super) looks: BTreeMap<u32, usize>,
     node_lists: BTreeMap<String, usize>,
     last_change: usize,
     pub(super) last_request: usize,
-    /// The guest that it found whole at a VMID first, under the right name.
+    /// The guest that it first found complete at a VMID, under the right name.
     first_seen: BTreeMap<u32, Stamp>,
     pub(super) posts: Vec<Post>,
-    /// How many requests came after its time was up.
+    /// The number of requests after its time limit.
     pub(super) overdue: usize,
 }
 
@@ -119,7 +118,7 @@ impl Watcher for Eyes {
 }
 
 pub(super) fn lock(director: &Mutex<Director>) -> MutexGuard<'_, Director> {
-    director.lock().expect("no thread panicked over it")
+    director.lock().expect("no thread panicked")
 }
 
 impl Run {
@@ -130,7 +129,7 @@ impl Run {
         }
     }
 
-    /// How many requests it has sent.
+    /// The number of requests that it has sent.
     pub(super) fn sent(&self) -> usize {
         self.requests.len()
     }
@@ -243,17 +242,17 @@ impl Director {
         }
     }
 
-    /// What others have planned happens now, whatever they wait for.
-    pub(super) fn end_trouble(&mut self, cluster: &mut Cluster) {
+    /// Applies all planned actions of others now.
+    pub(super) fn end_faults(&mut self, cluster: &mut Cluster) {
         self.events.clear();
         for (_, act, vmid) in std::mem::take(&mut self.pending) {
             self.act(cluster, &act, vmid, "");
         }
-        cluster.end_trouble();
+        cluster.end_faults();
         self.remember(cluster);
     }
 
-    /// What an event does to the request; the words of its fault.
+    /// Applies an event. Returns the fault of the request, as in a story.
     fn happen(
         &mut self,
         cluster: &mut Cluster,
@@ -376,9 +375,7 @@ impl Director {
         }
         let (true, Some(vmid)) = (matches!(kind, Kind::Set | Kind::Resize | Kind::Start), vmid)
         else {
-            return self.violate(format!(
-                "run {run} asked for a change that is none of its own"
-            ));
+            return self.violate(format!("run {run} requested a change for another run's VM"));
         };
         let Some(guest) = cluster.guests.get(&vmid) else {
             return;
@@ -396,7 +393,7 @@ impl Director {
             .first_seen
             .get(&vmid)
             .is_none_or(|stamp| *stamp == guest.stamp());
-        // It may have seen another one there before its own request was carried out.
+        // It may have found another guest there before its own request was carried out.
         let made = self.made.get(&guest.stamp());
         let is_own = made.is_some_and(|made| made.run == run);
         let is_ours = guest.is_vm_named(order.name) && (is_first || is_own);
@@ -409,25 +406,23 @@ impl Director {
         if !(is_ours && (order.ensure || was_asked_for) || is_excused) {
             let name = guest.name().unwrap_or("(no name)");
             self.violate(format!(
-                "run {run} asked for {kind:?} of VM {vmid} '{name}', not its own"
+                "run {run} requested {kind:?} of VM {vmid} '{name}', not its own"
             ));
         }
         self.may_change.insert(guest.stamp());
     }
 
-    /// A clone is not asked for while the run can know that another VM has the name.
+    /// A clone must not be requested while the run can know that another VM has the name.
     fn check_clone(&mut self, cluster: &Cluster, run: usize, newid: u32, request: &Request) {
         let known = &self.runs[run];
         let name = known.order.name;
         let is_meant = request.param("name") == Some(name);
         if !is_meant || known.order.vmid.is_some_and(|vmid| vmid != newid) {
-            self.violate(format!(
-                "run {run} asked for another clone than it was told to"
-            ));
+            self.violate(format!("run {run} requested another clone than its order"));
             return;
         }
         let last_post = known.posts.last().map_or(0, |post| post.at);
-        // What the run knew, or would know had it looked since its last request for a clone.
+        // What the run knew, or would know if it had checked since its last request for a clone.
         let looked = known
             .list
             .filter(|at| *at > last_post)
@@ -448,12 +443,12 @@ impl Director {
         if let Some(namesake) = namesake {
             let vmid = namesake.vmid;
             self.violate(format!(
-                "run {run} asked for a clone to {newid} while VM {vmid} had the name"
+                "run {run} requested a clone to {newid} while VM {vmid} had the name"
             ));
         }
     }
 
-    /// What no run has created is not changed by a request of theirs.
+    /// Guests that no run created must not be changed by a run.
     pub(super) fn check_strangers(&mut self, cluster: &Cluster) {
         let is_changed = |vmid: &u32, before: &Print| {
             let may_change = self.may_change.contains(&before.0) || self.late.contains(vmid);
@@ -518,7 +513,7 @@ fn print(guest: &Guest) -> Print {
     (guest.stamp(), guest.status.clone(), json!(guest.config))
 }
 
-/// The kind of a request, and which VMID and node it is about.
+/// The kind of a request, its VMID and its node.
 fn what_it_is(request: &Request) -> (Kind, Option<u32>, Option<String>) {
     let line = request
         .line

@@ -1,4 +1,4 @@
-//! Plays a schedule with the real program, then lets a clean run with `--ensure` put things right.
+//! Plays a schedule with the real program, then runs it once more with `--ensure` and without faults.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -13,9 +13,9 @@ use super::verdict::{self, IN_TIME};
 use crate::fake_pve::{Cluster, FakePve, Setup};
 use crate::homelab::{Homelab, Seen, Signal, StateDir};
 
-/// A run that takes so much longer than its timeout hangs.
+/// A run that exceeds its timeout by this much hangs.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// Long enough for a clean run on a busy machine, and short enough where it has to wait to the end.
+/// Long enough for a clean run on a busy machine, and short enough if it has to wait until its time limit.
 const CLEAN_TIMEOUTS: [f64; 2] = [1.5, 8.0];
 
 type End = (usize, Seen);
@@ -24,11 +24,11 @@ struct Scene {
     fake: FakePve,
     state: StateDir,
     director: Arc<Mutex<Director>>,
-    /// Where runs that have ended are reported, with their numbers.
+    /// Receives the numbers of runs that have ended.
     ends: (Sender<End>, Receiver<End>),
 }
 
-/// What is wrong, if anything, and all there is to know about it.
+/// Returns what is wrong, if anything, and all that is known about it.
 pub(super) fn play(schedule: &Schedule) -> (Vec<String>, String) {
     let setup: Setup = serde_json::from_value(schedule.cluster.clone()).expect("a setup");
     let fake = FakePve::start(setup);
@@ -42,11 +42,11 @@ pub(super) fn play(schedule: &Schedule) -> (Vec<String>, String) {
         ends: mpsc::channel(),
     };
     scene.play_all(schedule.runs.len());
-    scene.end_trouble(schedule.settles);
+    scene.end_faults(schedule.settles);
     for order in verdict::clean_orders(&schedule.runs) {
         scene.clean_run(&order);
     }
-    scene.end_trouble(true);
+    scene.end_faults(true);
     let cluster = scene.fake.cluster();
     let mut director = lock(&scene.director);
     verdict::at_the_end(&mut director, &cluster);
@@ -55,7 +55,7 @@ pub(super) fn play(schedule: &Schedule) -> (Vec<String>, String) {
 }
 
 impl Scene {
-    /// Each run begins at its request of the one before, or when that has ended.
+    /// Starts each run at a request of the run before, or when that has ended.
     fn play_all(&self, count: usize) {
         for next in 0..count {
             loop {
@@ -89,10 +89,10 @@ impl Scene {
         let mut director = lock(&self.director);
         let homelab = Homelab::at(&self.fake)
             .in_state(&self.state)
-            .with_rights_of(&token(run));
+            .with_token_id(&token(run));
         let order = &director.runs[run].order;
         let homelab = match order.disk {
-            Some(bytes) => homelab.with_a_disk_of(bytes),
+            Some(bytes) => homelab.with_disk_size(bytes),
             None => homelab,
         };
         let running = homelab.start(&order.line());
@@ -109,7 +109,7 @@ impl Scene {
             let cluster = self.fake.cluster();
             let mut director = lock(&self.director);
             let at = director.now;
-            let begun = director.runs[run].begun.expect("it has begun");
+            let begun = director.runs[run].begun.expect("the run has begun");
             director.log.push(format!(
                 "     run {run} ends: {:?} {}",
                 seen.exit,
@@ -134,14 +134,14 @@ impl Scene {
         }
     }
 
-    fn end_trouble(&self, settles: bool) {
+    fn end_faults(&self, settles: bool) {
         let mut cluster = self.fake.cluster();
         let mut director = lock(&self.director);
-        director.end_trouble(&mut cluster);
+        director.end_faults(&mut cluster);
         drop(cluster);
         director
             .log
-            .push(format!("     trouble ends; all is finished: {settles}"));
+            .push(format!("     faults end; everything finishes: {settles}"));
         if settles {
             drop(director);
             self.fake.finish_all();

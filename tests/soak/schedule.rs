@@ -1,5 +1,4 @@
-//! A schedule: a cluster, the runs, and what goes wrong at which of their requests. It follows from its
-//! seed alone.
+//! A schedule: a cluster, the runs, and the events at their requests. It follows from its seed alone.
 
 use std::fmt;
 
@@ -30,7 +29,7 @@ pub(super) struct Schedule {
     pub(super) cluster: Value,
     pub(super) runs: Vec<Order>,
     pub(super) events: Vec<Event>,
-    /// Whether all tasks and late requests come to their end before the clean runs.
+    /// Whether all tasks and late requests end before the clean runs.
     pub(super) settles: bool,
 }
 
@@ -47,10 +46,10 @@ pub(super) struct Order {
     pub(super) resize: Option<&'static str>,
     /// `--start` or `--wait-ip`.
     pub(super) start: Option<&'static str>,
-    /// How long a ledger may become: the disk is full.
+    /// The size at which the disk of the ledger is full.
     pub(super) disk: Option<u64>,
     pub(super) timeout: f64,
-    /// At which request of the run before it begins; else after all runs before.
+    /// The request of the run before at which it begins; without one, after all runs before.
     pub(super) begins_at: Option<usize>,
 }
 
@@ -59,7 +58,7 @@ pub(super) struct Order {
 pub(super) struct Event {
     pub(super) run: usize,
     pub(super) at: Kind,
-    /// Which request of this kind, counted from 1.
+    /// The number of the request of this kind, from 1.
     pub(super) nth: usize,
     pub(super) what: What,
 }
@@ -78,26 +77,26 @@ pub(super) enum Kind {
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    /// In the words of a story.
+    /// As in a story.
     Fault(Value),
-    /// `kill -9`; whether the request is acted upon.
+    /// `kill -9`; whether the request is carried out.
     Kill { acted: bool },
     /// SIGTERM or SIGINT.
     Interrupt { acted: bool, term: bool },
-    /// What other users do at a VMID before the request is acted upon, one after the other; the last
-    /// one so many requests of all runs later.
+    /// What other users do at a VMID before the request is carried out, in this order; the last action happens
+    /// that number of requests later.
     Others(At, Vec<Act>, Option<usize>),
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Act {
     Create(Stranger),
-    /// Their clone is done.
+    /// Their clone has ended.
     Finish,
     Delete,
     Move,
     Rename(Whose),
-    /// Changes an option that no run cares about.
+    /// Changes an option that no run sets.
     Edit,
     Lock,
     Unlock,
@@ -117,7 +116,7 @@ pub(super) struct Stranger {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum At {
-    /// The VMID that the request is about, or that was asked for last.
+    /// The VMID of the request, or the last one that was requested.
     Asked,
     /// The first free one.
     Next,
@@ -154,7 +153,7 @@ impl Order {
 
 impl Schedule {
     pub(super) fn of(seed: u64) -> Schedule {
-        // Neighbouring seeds begin alike otherwise.
+        // Otherwise adjacent seeds would begin alike.
         let mut rng = Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let rng = &mut rng;
         let nodes = *pick(rng, &[1, 1, 2, 3]);
@@ -193,7 +192,7 @@ fn one_in(rng: &mut Rng, count: u32) -> bool {
     rng.u32(..count) == 0
 }
 
-/// How clones end that do not succeed.
+/// The exit statuses of failed clones.
 const CLONES_END: [&str; 7] = [
     "unexpected status",
     "clone failed: copy failed: exit code 1",
@@ -204,7 +203,7 @@ const CLONES_END: [&str; 7] = [
     "WARNINGS: 1",
 ];
 
-/// How resizes and starts end that do not succeed; the last one only starts.
+/// The exit statuses of failed resizes and starts; the last one is for starts only.
 const STEPS_END: [&str; 3] = [
     "got timeout",
     "unexpected status",
@@ -254,18 +253,18 @@ fn cluster(rng: &mut Rng, nodes: usize) -> Value {
         "shared_storage": true,
         "guests": guests,
         "dead_rows": dead_rows,
-        "clone_looks": rng.u32(..3),
+        "clone_polls": rng.u32(..3),
         "clone_steps": if one_in(rng, 4) { Value::Null } else { steps },
         "clone_exit": exits(rng, 5, &CLONES_END),
         "start_exit": exits(rng, 4, &STEPS_END),
         "resize_exit": exits(rng, 4, &STEPS_END[..2]),
-        "task_looks": rng.u32(..3),
+        "task_polls": rng.u32(..3),
         "rows": *pick(rng, &[json!("never"), json!("at_once"), json!({"every_ms": 60})]),
         "tokens": (0..8).map(|run| (token(run), json!("all"))).collect::<serde_json::Map<_, _>>(),
     })
 }
 
-/// One in so many times a bad one comes first or second.
+/// Rarely, one in `rarely` times, a bad one comes first or second.
 fn exits(rng: &mut Rng, rarely: u32, bad: &[&str]) -> Value {
     if !one_in(rng, rarely) {
         return json!("OK");
@@ -278,7 +277,7 @@ fn exits(rng: &mut Rng, rarely: u32, bad: &[&str]) -> Value {
     }
 }
 
-/// Each run has a token of its own, which tells its requests from others'.
+/// Each run has its own token, which identifies its requests.
 pub(super) fn token(run: usize) -> String {
     format!("root@pam!run{run}")
 }
@@ -326,7 +325,7 @@ impl Order {
         }
     }
 
-    /// A later run: mostly the same again.
+    /// The order of a later run: mostly the same.
     fn varied(&self, rng: &mut Rng, nodes: usize) -> Order {
         let mut next = if one_in(rng, 4) {
             Order::random(rng, nodes)
@@ -363,7 +362,7 @@ fn event(rng: &mut Rng, run: usize, nodes: usize) -> Event {
     Event { run, at, nth, what }
 }
 
-/// Nobody knows what became of the first clone, and others act while the runs find out.
+/// The outcome of the first clone is unknown, and others act while the runs check it.
 fn lose_a_clone(rng: &mut Rng, count: usize, nodes: usize, events: &mut Vec<Event>) {
     let what = match rng.u32(..7) {
         0 => What::Fault(json!({"close": "lost"})),

@@ -1,4 +1,4 @@
-//! What must be true at the end of each run, of the clean runs, and of all.
+//! What must be true at the end of each run, of the clean runs, and of the schedule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::chaos::report::{Failure, Ready, Said, read};
 use crate::fake_pve::{Cluster, Guest};
 use crate::homelab::Signal;
 
-/// Stands in what may be wrong only because the machine is busy.
+/// Marks what may be wrong only because the machine is busy.
 pub(super) const IN_TIME: &str = "in time";
 
-/// For how long a late request for a clone is waited for: 15 poll intervals.
+/// For how long a run waits for a late clone: 15 poll intervals.
 const A_RESTART: Duration = Duration::from_millis(300);
 
-/// For each name the last order, with `--ensure`.
+/// The last order for each name, with `--ensure`.
 pub(super) fn clean_orders(runs: &[Order]) -> Vec<Order> {
     let by_name: BTreeMap<&str, &Order> = runs.iter().map(|order| (order.name, order)).collect();
     let clean = |order: &Order| Order {
@@ -44,7 +44,7 @@ pub(super) fn is_timeout(director: &Director, run: usize) -> bool {
     matches!(said, Some(Ok(Said::Failed { error })) if error.kind == "timeout")
 }
 
-/// One JSON document that fits the exit code, and what it says is so.
+/// Checks that there is one JSON document, which matches the exit code and is true.
 pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) {
     let run = &director.runs[number];
     let Some(Ended { seen, after, .. }) = &run.ended else {
@@ -73,7 +73,7 @@ pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) 
         }
         (None, Ok(Said::Failed { error })) => {
             if seen.exit != Some(1) || error.kind == "interrupted" {
-                wrong.push(format!("was not interrupted, and says {error:?}"));
+                wrong.push(format!("was not interrupted, and reports {error:?}"));
             }
             wrong.extend(wrong_in_failure(cluster, number, &error));
             wrong.extend(ended_too_early(run, *after, &error));
@@ -87,14 +87,19 @@ pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) 
     }
 }
 
-/// "Nothing was started" is said only where that is so.
+/// "Nothing was started" must be true.
 fn wrong_in_failure(cluster: &Cluster, run: usize, error: &Failure) -> Option<String> {
     let is_its = |guest: &&Guest| guest.maker == Some(token(run));
     let vm = cluster.guests.values().find(is_its)?;
-    says_nothing(error).then(|| format!("says that nothing was started, and VM {} is its", vm.vmid))
+    says_nothing(error).then(|| {
+        format!(
+            "reports that nothing was started, and VM {} is its",
+            vm.vmid
+        )
+    })
 }
 
-/// What passes by itself does not end a step while there is time, and the end of the time is named.
+/// A temporary failure must not end a step before the time limit, and a timeout must be reported as one.
 fn ended_too_early(run: &Run, after: Duration, error: &Failure) -> Option<String> {
     let passing = [
         "checksum mismatch",
@@ -115,8 +120,8 @@ fn says_nothing(error: &Failure) -> bool {
     error.started == "no" || error.message.contains("nothing was started")
 }
 
-/// A whole VM of that name, with all that was asked for, unless others have changed it since the last
-/// look.
+/// A success must report a complete VM of that name with all that was requested, unless others have changed
+/// it since the last check.
 fn wrong_in_success(
     director: &Director,
     cluster: &Cluster,
@@ -147,9 +152,9 @@ fn wrong_in_success(
         ));
     }
     if ready.node != guest.node {
-        wrong.push(format!("says that VM {vmid} is on node {}", ready.node));
+        wrong.push(format!("reports that VM {vmid} is on node {}", ready.node));
     }
-    // Another run of the same name may have begun by now.
+    // Another run of the same name may have begun since.
     let is_last = director.runs.iter().enumerate().all(|(other, it)| {
         other == number || it.order.name != order.name || it.last_request <= run.last_request
     });
@@ -159,7 +164,7 @@ fn wrong_in_success(
     wrong
 }
 
-/// What was asked for and is not so.
+/// What was requested and is missing.
 fn missing(order: &Order, guest: &Guest) -> Vec<String> {
     let text = |key: &str| match guest.config.get(key) {
         Some(Value::String(text)) => text.clone(),
@@ -194,7 +199,7 @@ fn missing(order: &Order, guest: &Guest) -> Vec<String> {
             "scsi0=4G" => 4,
             _ => 10,
         };
-        // No order asks for more.
+        // No order requests more.
         if size.is_none_or(|size| size < least || size > 10) {
             missing.push(format!("succeeds without --resize {resize}: it is {drive}"));
         }
@@ -205,7 +210,7 @@ fn missing(order: &Order, guest: &Guest) -> Vec<String> {
     missing
 }
 
-/// A clean run succeeds, unless a person must decide something.
+/// A clean run must succeed, unless a person must decide something.
 pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: usize) {
     let run = &director.runs[number];
     let order = &run.order;
@@ -239,12 +244,12 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
             let is_same = before.order.name == order.name;
             is_same && !before.posts.is_empty() && !before.order.clones_like(order)
         }),
-        // The remains of a clone whose worker died, or what others have put there.
+        // The remains of a clone whose worker died, or a guest of others.
         "half_made" => cluster.guests.values().any(|guest| {
             (asked(&guest.vmid) || order.vmid == Some(guest.vmid))
                 && (guest.lock() == Some("clone") || guest.maker.is_none())
         }),
-        // A size that is relative to a template which the VM may not come from.
+        // A size relative to a template that may not be the VM's.
         "failed" => order.resize == Some("scsi0=+8G") && error.message.contains("size is unknown"),
         _ => false,
     };
@@ -253,10 +258,10 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
     }
 }
 
-/// Once nothing more can happen.
+/// Checks what must be true once nothing more can happen.
 pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
     let mut wrong = Vec::new();
-    // Who cannot write a ledger is warned that other runs will not know of the VM.
+    // A run that cannot write a ledger warns that other runs will not know about it.
     let has_ledger = director.runs.iter().all(|run| run.order.disk.is_none());
     let names = director.runs.iter().filter(|_| has_ledger);
     for name in names.map(|run| run.order.name).collect::<BTreeSet<_>>() {
@@ -281,7 +286,7 @@ pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
         let later = made.find(|made| made.run == number && made.at >= ended.at);
         if let (true, Some(Made { vmid, .. })) = (says_nothing(&error), later) {
             wrong.push(format!(
-                "run {number} said that nothing was started; then VM {vmid} came"
+                "run {number} reported that nothing was started; then VM {vmid} appeared"
             ));
         }
     }
@@ -290,8 +295,8 @@ pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
     }
 }
 
-/// Whether a clone was carried out so late that its run had to take it for lost: its VMID was another's
-/// in the meantime, or others had the name for longer than a daemon may take to restart.
+/// Whether a clone was carried out so late that its run had to assume it lost: another guest had its VMID in
+/// the meantime, or others had the name for longer than a daemon may take to restart.
 fn came_too_late(director: &Director, made: &Made) -> bool {
     let run = &director.runs[made.run];
     let mut posts = run.posts.iter().rev();

@@ -1,21 +1,21 @@
-//! One state of the line that changes.
+//! One state of the progress line.
 
 use avt::{Cursor, Terminal};
 
-/// No line is folded from here on …
+/// Begins a frame: the terminal wraps no line from here on.
 pub(super) const BEGIN: &str = "\x1b[?7l";
-/// … to here, where the cursor goes back to the beginning.
+/// Ends a frame: wrapping is on again, and the cursor is at the start of the line.
 pub(super) const END: &str = "\x1b[?7h\r";
 const ERASE: &str = "\r\x1b[J";
 
 pub(super) struct Frame {
-    /// What takes the place of the line before.
+    /// The text of the line.
     pub(super) text: String,
     written: String,
 }
 
 impl Frame {
-    /// `written` from its begin to its end.
+    /// Reads a frame from its begin to its end.
     pub(super) fn of(written: &str) -> Frame {
         let text = written
             .strip_prefix(BEGIN)
@@ -27,20 +27,19 @@ impl Frame {
         }
     }
 
-    /// Whether a terminal that folds a full line does not fold it either.
+    /// Whether it is shorter than a line, because some terminals wrap a full line.
     pub(super) fn fits(&self, columns: u16) -> bool {
         self.text.chars().count() < usize::from(columns)
     }
 
-    /// It takes the place of what was there, in one row, and leaves the cursor where the next one
-    /// begins.
+    /// Checks that it replaces the frame before, in one row, and leaves the cursor where the next one begins.
     pub(super) fn expect_tidy(&self, columns: u16, (before, terminal): (Cursor, &Terminal)) {
         let Frame { text, written } = self;
         assert!(self.fits(columns), "wider than {columns}: {text:?}");
         assert!(!text.contains(char::is_control), "{written:?}");
         assert!(
             written.starts_with(ERASE) || *written == self.text,
-            "something is written before what was there is erased: {written:?}"
+            "something is written before the last frame is erased: {written:?}"
         );
         let (_, row) = before.position().expect("a cursor");
         assert_eq!(terminal.cursor().position(), Some((0, row)), "{written:?}");

@@ -1,13 +1,13 @@
-//! A window that is made narrower or wider while the bar is shown.
+//! A window that becomes narrower or wider while the bar is shown.
 
 use serde_json::json;
 
 use super::session::Session;
 use super::{CREATE, CREATED, CREATING, at, bar_of, slow, stuck};
 
-/// Nothing is heard from the server meanwhile, so it is the line itself that has to see it.
+/// The server does not answer meanwhile, so the line must adapt without an event.
 #[test]
-fn the_line_follows_the_window() {
+fn the_line_adapts_to_the_window() {
     let fake = stuck();
     let mut session = Session::start(at(&fake), 120, CREATE);
     session.until_one(|frame| bar_of(&frame.text).is_some());
@@ -26,7 +26,7 @@ fn the_line_follows_the_window() {
     assert_eq!(left.screen.len(), 3, "{screen}");
 }
 
-/// What the window has folded by being made narrower goes, too.
+/// Lines that the narrower window has wrapped are erased as well.
 #[test]
 fn a_run_in_a_narrower_window_leaves_nothing_behind() {
     let fake = slow(&json!([]), 1_000_000);

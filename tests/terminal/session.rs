@@ -1,4 +1,4 @@
-//! A run at a terminal, and what somebody sees there.
+//! A run at a terminal, and what the terminal shows.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use super::frame::{BEGIN, END, Frame};
 use crate::homelab::{Homelab, secrets};
 
 const ROWS: u16 = 12;
-/// How long a test waits for what shall be seen before it fails.
+/// How long a test waits for expected output before it fails.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A run whose stderr is a terminal; its stdout is a pipe, so that what the terminal shows comes
@@ -27,29 +27,28 @@ pub(super) struct Session {
     _homelab: Homelab,
     pty: Pty,
     arriving: Receiver<Vec<u8>>,
-    /// What has come and is not a whole frame yet.
+    /// Output that is not a complete frame yet.
     pending: String,
-    /// All that has come.
+    /// The whole output.
     raw: String,
     terminal: Terminal,
     columns: u16,
-    /// Frames that were written before the window got narrower may still be on their way.
+    /// Whether no frame can arrive any more that was written before the window became narrower.
     is_settled: bool,
     frames: Vec<Frame>,
 }
 
-/// What is left in the end.
+/// The result of a run.
 pub(super) struct Left {
     pub(super) exit: Option<i32>,
     pub(super) stdout: String,
-    /// The lines of the screen, as far as the program has written them: one that the terminal had
-    /// to fold is one.
+    /// The lines of the screen; lines that the terminal has wrapped are joined.
     pub(super) screen: Vec<String>,
     pub(super) raw: String,
     pub(super) frames: Vec<Frame>,
 }
 
-/// What programs write to a terminal, until none has it open any more.
+/// The output of programs to a terminal, until none has it open any more.
 pub(crate) fn output_of(pty: &Pty) -> Receiver<Vec<u8>> {
     let reading = pty.as_fd().try_clone_to_owned().expect("one more handle");
     let (sender, arriving) = channel();
@@ -65,10 +64,10 @@ pub(crate) fn output_of(pty: &Pty) -> Receiver<Vec<u8>> {
 }
 
 impl Session {
-    pub(super) fn start(homelab: Homelab, columns: u16, words: &str) -> Session {
+    pub(super) fn start(homelab: Homelab, columns: u16, command: &str) -> Session {
         let (pty, pts) = open().expect("a terminal");
         pty.resize(Size::new(ROWS, columns)).expect("a size");
-        let (child, homelab) = homelab.start_at(pts, words);
+        let (child, homelab) = homelab.start_at(pts, command);
         let arriving = output_of(&pty);
         Session {
             child,
@@ -77,7 +76,7 @@ impl Session {
             arriving,
             pending: String::new(),
             raw: String::new(),
-            // What a narrower window pushes out above is still to be seen.
+            // Lines that a narrower window scrolls out are kept.
             terminal: Terminal::with_scrollback(columns.into(), ROWS.into(), None).expect("a size"),
             columns,
             is_settled: true,
@@ -85,25 +84,25 @@ impl Session {
         }
     }
 
-    /// Looks on until a frame says all that.
-    pub(super) fn until(&mut self, words: &[&str]) -> &Frame {
-        self.until_one(|frame| words.iter().all(|word| frame.text.contains(word)))
+    /// Reads until a frame contains all these texts.
+    pub(super) fn until(&mut self, texts: &[&str]) -> &Frame {
+        self.until_one(|frame| texts.iter().all(|text| frame.text.contains(text)))
     }
 
-    /// Looks on until there is a frame of that kind, however many come together.
+    /// Reads until there is such a frame.
     pub(super) fn until_one(&mut self, is_meant: impl Fn(&Frame) -> bool) -> &Frame {
         let deadline = Instant::now() + PATIENCE;
-        let mut looked_at = self.frames.len();
+        let mut checked = self.frames.len();
         loop {
-            if let Some(found) = self.frames[looked_at..].iter().position(&is_meant) {
-                return &self.frames[looked_at + found];
+            if let Some(found) = self.frames[checked..].iter().position(&is_meant) {
+                return &self.frames[checked + found];
             }
-            looked_at = self.frames.len();
+            checked = self.frames.len();
             assert!(self.take_in(deadline), "it ended: {:?}", self.raw);
         }
     }
 
-    /// The window is made so wide.
+    /// Changes the width of the window.
     pub(super) fn resize(&mut self, columns: u16) {
         self.pty.resize(Size::new(ROWS, columns)).expect("a size");
         self.terminal.resize(columns.into(), ROWS.into());
@@ -115,7 +114,7 @@ impl Session {
         self.pty.write_all(&[key]).expect("a terminal");
     }
 
-    /// Looks on to the end.
+    /// Reads to the end.
     pub(super) fn end(mut self) -> Left {
         let deadline = Instant::now() + PATIENCE;
         while self.take_in(deadline) {}
@@ -151,7 +150,7 @@ impl Session {
         }
     }
 
-    /// Takes in what has come; false at the end.
+    /// Reads the next output. False at the end.
     fn take_in(&mut self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let bytes = match self.arriving.recv_timeout(left) {
@@ -161,7 +160,7 @@ impl Session {
                 return false;
             }
         };
-        // All that is expected is plain letters, so no letter is cut in two.
+        // All expected output is ASCII, so no character is cut in two.
         let text = String::from_utf8_lossy(&bytes);
         self.raw.push_str(&text);
         self.pending.push_str(&text);
@@ -173,7 +172,7 @@ impl Session {
         true
     }
 
-    /// A frame with what was said before it.
+    /// Reads a frame and the lines before it.
     fn take_in_frame(&mut self, piece: &str) {
         let begin = piece.find(BEGIN).expect("a frame has a begin");
         let (said, written) = piece.split_at(begin);
@@ -190,7 +189,7 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// One that a test has given up is not left behind.
+    /// Ends the run of a failed test.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,4 +1,4 @@
-//! Whoever does not look on gets plain lines, or none.
+//! Without a capable terminal, a run prints plain lines or none.
 
 use rstest::rstest;
 use serde_json::json;
@@ -17,12 +17,12 @@ const LINES: [&str; 4] = [
 #[rstest]
 #[case::quiet("xterm", "--quiet", &[])]
 #[case::json("xterm", "--json", &LINES[..1])]
-#[case::a_teletype("dumb", "", &LINES)]
-#[case::nobody_knows_what("", "", &LINES)]
-fn a_terminal_gets_no_codes(#[case] term: &str, #[case] flag: &str, #[case] lines: &[&str]) {
+#[case::dumb_terminal("dumb", "", &LINES)]
+#[case::no_terminal_type("", "", &LINES)]
+fn no_control_codes_are_written(#[case] term: &str, #[case] flag: &str, #[case] lines: &[&str]) {
     let fake = slow(&json!([]), 6);
-    let words = format!("{CREATE} {flag}");
-    let left = Session::start(at(&fake).env("TERM", term), 120, words.trim_end()).end();
+    let command = format!("{CREATE} {flag}");
+    let left = Session::start(at(&fake).env("TERM", term), 120, command.trim_end()).end();
     assert_eq!(left.exit, Some(0));
     let expected: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
     assert_eq!(left.raw, expected);
@@ -40,7 +40,7 @@ fn a_pipe_gets_a_line_for_each_step() {
     expect_no_log(&fake);
 }
 
-/// Nobody would see what it says.
+/// The log is read only for the progress line.
 fn expect_no_log(fake: &FakePve) {
     let journal = fake.journal();
     let logs: Vec<_> = journal

@@ -1,4 +1,4 @@
-//! Errors in settings: what they say, and that they do not repeat secrets.
+//! Errors in settings, and that they do not repeat secrets.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,10 @@ use super::*;
     "pve lan",
     "PROXMOX_HOST: 'pve lan' is not a host name; commas separate several hosts"
 )]
-#[case::clear_text(
+#[case::host_without_tls(
     "PROXMOX_HOST",
     "http://pve.lan",
-    "PROXMOX_HOST: http:// would send the token in clear; only loopback may be asked that way"
+    "PROXMOX_HOST: http:// would send the token unencrypted, so it is allowed only for loopback addresses"
 )]
 #[case::an_empty_entry_in_a_list_of_hosts(
     "PROXMOX_HOST",
@@ -63,7 +63,7 @@ use super::*;
 #[case::whole_token(
     "PROXMOX_VE_API_TOKEN",
     "hunter2",
-    "PROXMOX_VE_API_TOKEN: not of the form USER@REALM!TOKENID=SECRET"
+    "PROXMOX_VE_API_TOKEN: expected USER@REALM!TOKENID=SECRET"
 )]
 #[case::boolean(
     "PROXMOX_REJECT_UNAUTHORIZED",
@@ -78,27 +78,27 @@ use super::*;
 #[case::fingerprint(
     "PROXMOX_FINGERPRINT",
     "AA:BB",
-    "PROXMOX_FINGERPRINT: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 4"
+    "PROXMOX_FINGERPRINT: a SHA-256 fingerprint has 64 hexadecimal digits, this one has 4"
 )]
 #[case::an_empty_entry_in_a_list_of_fingerprints(
     "PROXMOX_FINGERPRINT",
     PIN_AND_EMPTY,
-    "PROXMOX_FINGERPRINT, number 2: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 0"
+    "PROXMOX_FINGERPRINT, number 2: a SHA-256 fingerprint has 64 hexadecimal digits, this one has 0"
 )]
 #[case::more_fingerprints_than_hosts(
     "PROXMOX_FINGERPRINT",
     TWO_PINS,
-    "PROXMOX_FINGERPRINT: 2 fingerprints for 1 host; it takes one for each host, in the same order"
+    "PROXMOX_FINGERPRINT: 2 fingerprints for 1 host; give one for each host, in the same order"
 )]
 #[case::whole_id_without_a_realm(
     "PROXMOX_TOKEN_ID",
     "bob!ci",
-    "PROXMOX_TOKEN_ID: 'bob!ci' names no realm: USER@REALM!TOKENID"
+    "PROXMOX_TOKEN_ID: 'bob!ci' has no realm; expected USER@REALM!TOKENID"
 )]
 #[case::whole_token_without_a_realm(
     "PROXMOX_VE_API_TOKEN",
     "bob!ci=00000000-0000-0000-0000-000000000001",
-    "PROXMOX_VE_API_TOKEN: 'bob!ci' names no realm: USER@REALM!TOKENID"
+    "PROXMOX_VE_API_TOKEN: 'bob!ci' has no realm; expected USER@REALM!TOKENID"
 )]
 fn an_invalid_value_is_reported_with_its_origin(
     mut whole: BTreeMap<&'static str, String>,
@@ -122,7 +122,7 @@ fn an_invalid_value_is_reported_with_its_origin(
 #[case::whole_token("PROXMOX_VE_API_TOKEN")]
 #[case::port("PROXMOX_PORT")]
 #[case::fingerprint("PROXMOX_FINGERPRINT")]
-fn a_secret_in_the_wrong_place_is_not_repeated(
+fn a_secret_in_the_wrong_setting_is_not_repeated(
     whole: BTreeMap<&'static str, String>,
     #[case] name: &'static str,
     #[values(
@@ -134,15 +134,15 @@ fn a_secret_in_the_wrong_place_is_not_repeated(
         "https://root@pam!cli="
     )]
     before: &str,
-    #[values("", "=x", "@pve.lan")] behind: &str,
+    #[values("", "=x", "@pve.lan")] after: &str,
 ) {
     let mut environment = whole;
-    environment.insert(name, format!("{before}{SECRET}{behind}"));
+    environment.insert(name, format!("{before}{SECRET}{after}"));
     if let Err(error) = load_with(&Flags::default(), &environment) {
-        let (words, debug) = (error.to_string(), format!("{error:?}"));
+        let (message, debug) = (error.to_string(), format!("{error:?}"));
         assert!(
-            !words.contains(SECRET) && !debug.contains(SECRET),
-            "{words}"
+            !message.contains(SECRET) && !debug.contains(SECRET),
+            "{message}"
         );
     }
 }
@@ -151,12 +151,17 @@ fn a_secret_in_the_wrong_place_is_not_repeated(
 #[case::two_hosts(
     &[("PROXMOX_VE_ENDPOINT", "https://other.lan")],
     "PROXMOX_HOST and PROXMOX_VE_ENDPOINT contradict each other: one says 'pve.lan', the other \
-     'other.lan'"
+     'https://other.lan'"
+)]
+#[case::two_hosts_with_ports(
+    &[("PROXMOX_HOST", "http://127.0.0.1:8080"), ("PROXMOX_VE_ENDPOINT", "https://pve.lan:8006/")],
+    "PROXMOX_HOST and PROXMOX_VE_ENDPOINT contradict each other: one says 'http://127.0.0.1:8080', the \
+     other 'https://pve.lan:8006/'"
 )]
 #[case::two_ports_in_lists(
     &[("PROXMOX_HOST", "a:1,b"), ("PROXMOX_URL", "a:2,http://127.0.0.1")],
     "PROXMOX_HOST and PROXMOX_URL contradict each other: one says 'a:1,b', the other \
-     'a:2,http://127.0.0.1:80'"
+     'a:2,http://127.0.0.1'"
 )]
 #[case::two_ways_to_a_secret(
     &[("PROXMOX_TOKEN_SECRET_FILE", "/secret")],
@@ -176,7 +181,7 @@ fn a_secret_in_the_wrong_place_is_not_repeated(
 )]
 #[case::two_secrets(
     &[("PROXMOX_VE_API_TOKEN", "root@pam!cli=00000000-0000-0000-0000-000000000002")],
-    "PROXMOX_TOKEN_SECRET and PROXMOX_VE_API_TOKEN contradict each other: they are not the same"
+    "PROXMOX_TOKEN_SECRET and PROXMOX_VE_API_TOKEN contradict each other: their values differ"
 )]
 #[case::two_ports(
     &[("PROXMOX_HOST", "pve.lan:8007"), ("PROXMOX_PORT", "8006")],
@@ -186,17 +191,17 @@ fn a_secret_in_the_wrong_place_is_not_repeated(
     &[("PROXMOX_VE_ENDPOINT", "https://pve.lan/"), ("PROXMOX_PORT", "8006")],
     "PROXMOX_VE_ENDPOINT and PROXMOX_PORT contradict each other: one says 443, the other 8006"
 )]
-#[case::a_ca_that_nobody_looks_at(
+#[case::a_ca_and_no_verification(
     &[("PROXMOX_CA_FILE", "/ca.pem"), ("PROXMOX_REJECT_UNAUTHORIZED", "false")],
-    "PROXMOX_CA_FILE and PROXMOX_REJECT_UNAUTHORIZED contradict each other: both say whom to trust"
+    "PROXMOX_CA_FILE and PROXMOX_REJECT_UNAUTHORIZED contradict each other: both say which certificates to trust"
 )]
-#[case::a_pin_that_nobody_looks_at(
+#[case::a_pin_and_no_verification(
     &[("PROXMOX_FINGERPRINT", PIN), ("PROXMOX_VE_INSECURE", "1")],
-    "PROXMOX_FINGERPRINT and PROXMOX_VE_INSECURE contradict each other: both say whom to trust"
+    "PROXMOX_FINGERPRINT and PROXMOX_VE_INSECURE contradict each other: both say which certificates to trust"
 )]
 #[case::a_pin_and_a_ca(
     &[("PROXMOX_FINGERPRINT", PIN), ("PROXMOX_CA_FILE", "/ca.pem")],
-    "PROXMOX_FINGERPRINT and PROXMOX_CA_FILE contradict each other: both say whom to trust"
+    "PROXMOX_FINGERPRINT and PROXMOX_CA_FILE contradict each other: both say which certificates to trust"
 )]
 #[case::a_pin_without_tls(
     &[("PROXMOX_HOST", "http://127.0.0.1"), ("PROXMOX_FINGERPRINT", PIN)],
@@ -217,18 +222,18 @@ fn two_settings_that_contradict_each_other_are_both_named(
     assert_eq!(refusal(&whole), expected);
 }
 
-/// Messages contain the key. (They mask the path.)
+/// Messages contain the key, but mask the path.
 #[rstest]
 #[case::unknown_key(r#""root@pam!cli=00000000-0000-0000-0000-000000000001":"x""#)]
 fn a_secret_in_place_of_a_key_is_not_repeated(#[case] settings: &str) {
     let file = JsonFile::proxmox("secret-key", settings);
-    let words = load_with(&file.flags(), &BTreeMap::new())
+    let message = load_with(&file.flags(), &BTreeMap::new())
         .unwrap_err()
         .to_string();
-    assert!(!words.contains(SECRET), "{words}");
+    assert!(!message.contains(SECRET), "{message}");
 }
 
-/// Messages show these settings.
+/// Messages show the values of these settings.
 #[rstest]
 fn a_secret_in_place_of_another_setting_is_refused(
     mut whole: BTreeMap<&'static str, String>,
@@ -247,6 +252,19 @@ fn all_missing_settings_are_listed_at_once() {
     assert_eq!(refusal(&BTreeMap::new()), expected);
 }
 
+#[test]
+fn ignored_variables_of_other_tools_are_named_where_settings_are_missing() {
+    let environment = BTreeMap::from([
+        ("PM_API_URL", "https://pve.lan:8006/api2/json".to_owned()),
+        ("PROXMOX_USERNAME", "bob@pve".to_owned()),
+    ]);
+    let error = load_with(&Flags::default(), &environment).unwrap_err();
+    let expected = "PM_API_URL is ignored: use PROXMOX_URL; PROXMOX_USERNAME is ignored: use \
+                    PROXMOX_USER; set them in";
+    let hint = error.hint().unwrap();
+    assert_eq!(hint.get(..expected.len()), Some(expected));
+}
+
 #[rstest]
 fn an_empty_value_means_not_set(mut whole: BTreeMap<&'static str, String>) {
     whole.insert("PROXMOX_TOKEN_SECRET", String::new());
@@ -254,21 +272,18 @@ fn an_empty_value_means_not_set(mut whole: BTreeMap<&'static str, String>) {
 }
 
 #[rstest]
-#[case::unknown_key(
-    r#""hots":"pve.lan""#,
-    "hots: there is no such setting; did you mean 'host'?"
-)]
-#[case::key_like_no_other(r#""color":"red""#, "color: there is no such setting")]
+#[case::unknown_key(r#""hots":"pve.lan""#, "hots: unknown setting; did you mean 'host'?")]
+#[case::unknown_key_without_a_similar_one(r#""color":"red""#, "color: unknown setting")]
 #[case::list_of_hosts(
     r#""host":["a","b"]"#,
-    "host: several hosts are one text, separated by commas"
+    "host: write several hosts as one string, separated by commas"
 )]
 #[case::port(r#""port":70000"#, "port: '70000' is not a port (1 to 65535)")]
 #[case::empty_host(r#""host":"""#, "host: it is empty")]
 #[case::empty_ca_file(r#""ca_file":"""#, "ca_file: it is empty")]
 #[case::fingerprint(
     r#""fingerprint":"AA""#,
-    "fingerprint: a SHA-256 fingerprint has 64 hexadecimal digits, and this has 2"
+    "fingerprint: a SHA-256 fingerprint has 64 hexadecimal digits, this one has 2"
 )]
 fn an_invalid_key_is_reported_with_its_file(#[case] settings: &str, #[case] expected: &str) {
     let file = JsonFile::proxmox(&format!("bad-{}", settings.len()), settings);
@@ -280,17 +295,19 @@ fn an_invalid_key_is_reported_with_its_file(#[case] settings: &str, #[case] expe
 }
 
 #[rstest]
-#[case::no_json("\nhost = pve.lan", "line 2, column 1: this is not JSON")]
-#[case::cut("{\"proxmox\":", "line 1, column 11: the JSON is incomplete")]
-#[case::no_topic("{}", "line 1, column 2: there is no object \"proxmox\"")]
-#[case::no_object(
-    "{\"proxmox\":\"s3cret\"}",
-    "line 1, column 19: there is no object \"proxmox\""
+#[case::not_json("\nhost = pve.lan", ", line 2, column 1: this is not valid JSON")]
+#[case::line_break_in_a_text(
+    "{\"proxmox\": \"a\nb\"}",
+    ", line 2, column 1: this is not valid JSON"
 )]
-#[case::empty("", "line 1, column 0: the JSON is incomplete")]
+#[case::truncated("{\"proxmox\":", ": the JSON is incomplete")]
+#[case::no_section("{}", ": it has no object \"proxmox\"")]
+#[case::no_object("{\"proxmox\":\"s3cret\"}", ": it has no object \"proxmox\"")]
+#[case::empty("", ": the file is empty")]
+#[case::blank(" \n\n", ": the file is empty")]
 fn a_file_that_is_not_a_configuration_is_refused(#[case] text: &str, #[case] reason: &str) {
     let file = JsonFile::new(&format!("kind-{}", text.len()), text);
     let error = load_with(&file.flags(), &BTreeMap::new()).err().unwrap();
-    let expected = format!("'{}', {reason}", file.0.display());
+    let expected = format!("'{}'{reason}", file.0.display());
     assert_eq!(error.to_string(), expected);
 }

@@ -1,4 +1,4 @@
-//! What an answer means: `data`, a refusal, or an answer that is not from Proxmox VE.
+//! Interprets an answer: `data`, a refusal, or an answer that is not from Proxmox VE.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,33 +8,33 @@ use crate::pve::http::error::{Behind, Error};
 use crate::pve::http::host::Host;
 use crate::pve::types::{Node, Token};
 
-/// Far more than the longest message of Proxmox VE; a longer one is another server's.
-const WORDS_AT_MOST: usize = 2000;
+/// Far longer than any message of Proxmox VE; a longer one comes from another server.
+const MAX_MESSAGE_CHARS: usize = 2000;
 
-/// An answer as it was received, except that the token's secret is masked.
+/// An answer as received, with the token's secret masked.
 pub struct Answer<'a> {
-    /// Who answered.
+    /// The host that answered.
     pub host: &'a Host,
-    /// Who asked.
+    /// The token of the request.
     pub token: &'a Token,
     pub status: u16,
     pub reason: String,
     pub body: String,
     /// The length of the received body, in bytes.
     pub length: usize,
-    /// Where a redirect leads.
+    /// The target of a redirect.
     pub location: Option<String>,
     pub content_type: Option<String>,
 }
 
 impl Answer<'_> {
-    /// The answer, unless pveproxy itself got none: 595 … 599.
+    /// The answer, or an error if pveproxy could not get one: status 595 to 599.
     pub fn unless_lost(self, path: &str) -> Result<Self, Error> {
         let status = self.status;
         if !(595..=599).contains(&status) {
             return Ok(self);
         }
-        let reason = excerpt(&self.reason, WORDS_AT_MOST);
+        let reason = excerpt(&self.reason, MAX_MESSAGE_CHARS);
         let (host, node) = (self.host.clone(), node_of(path));
         let behind = Behind { host, node };
         Err(match status {
@@ -47,7 +47,7 @@ impl Answer<'_> {
         })
     }
 
-    /// What `read` makes of `data`, or an error with what it expected.
+    /// The result of `read` for `data`, or an error with what it expected.
     pub fn data<T>(
         &self,
         read: impl FnOnce(&RawValue) -> Result<T, &'static str>,
@@ -64,12 +64,12 @@ impl Answer<'_> {
             let got = self.token.secret.masked_in(data.get().to_owned());
             let got = excerpt(&got, 60);
             let host = self.host.clone();
-            let what = format!("'{got}' where {expected} was expected");
+            let what = format!("'{got}' instead of {expected}");
             Error::Unexpected { host, what }
         })
     }
 
-    /// The rows of a list of guests, which may be long and is parsed only once.
+    /// The rows of a list of guests. The list may be long, so it is parsed only once.
     pub fn rows(&self) -> Result<Vec<&RawValue>, Error> {
         match serde_json::from_str(&self.body) {
             Ok(Rows { data }) if self.status == 200 && self.is_object() => Ok(data),
@@ -81,18 +81,18 @@ impl Answer<'_> {
         self.body.trim_start().starts_with('{')
     }
 
-    /// The error for an answer that is not 200.
+    /// The error for a status other than 200.
     fn refusal(&self) -> Error {
-        let words = match (self.status, serde_json::from_str(&self.body)) {
+        let message = match (self.status, serde_json::from_str(&self.body)) {
             (401, _) if self.body.is_empty() => self.reason.clone(),
-            (400 | 401 | 403 | 500 | 501, Ok(refusal)) => words_of(&refusal, &self.reason),
+            (400 | 401 | 403 | 500 | 501, Ok(refusal)) => message_of(&refusal, &self.reason),
             _ => return self.not_proxmox(),
         };
-        // Masked again, for JSON can escape the secret; and before half of it is cut off.
-        let words = self.token.secret.masked_in(words);
+        // Masked again, because JSON may have escaped the secret; and before it is truncated.
+        let message = self.token.secret.masked_in(message);
         Error::Refused {
             status: self.status,
-            words: excerpt(&words, WORDS_AT_MOST),
+            message: excerpt(&message, MAX_MESSAGE_CHARS),
             token: self.token.id.clone(),
         }
     }
@@ -109,14 +109,14 @@ impl Answer<'_> {
 
     /// The error for an object whose `data` could not be parsed.
     fn without_data(&self, error: &serde_json::Error) -> Error {
-        if is_cut(error, &self.body) {
+        if is_truncated(error, &self.body) {
             return Error::NoAnswer {
                 host: self.host.clone(),
-                cause: "it breaks off".to_owned(),
+                cause: "the response is truncated".to_owned(),
                 cut_short: false,
             };
         }
-        self.unusable("JSON without the 'data' of every answer".to_owned())
+        self.unusable("JSON without 'data'".to_owned())
     }
 
     fn unusable(&self, what: String) -> Error {
@@ -129,7 +129,7 @@ impl Answer<'_> {
 }
 
 /// Whether the parser ran out of input. It reports a truncated number as a syntax error.
-fn is_cut(error: &serde_json::Error, body: &str) -> bool {
+fn is_truncated(error: &serde_json::Error, body: &str) -> bool {
     let last_line = body.rsplit('\n').next().unwrap_or_default();
     let is_at_the_end = error.column() == last_line.len();
     error.is_eof() || is_at_the_end && body.ends_with(['.', '-', '+', 'e', 'E'])
@@ -142,7 +142,7 @@ struct Rows<'a> {
     data: Vec<&'a RawValue>,
 }
 
-/// The body of every answer of Proxmox VE; the last two are parts of refusals.
+/// The body of every answer of Proxmox VE. Only refusals have `message` and `errors`.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
@@ -153,9 +153,9 @@ struct Envelope<'a> {
     errors: Value,
 }
 
-/// The server's words: `message`, or before Proxmox VE 8.4 the reason phrase, and `errors` about single
-/// parameters.
-fn words_of(refusal: &Envelope, reason: &str) -> String {
+/// The server's message: `message`, or before Proxmox VE 8.4 the reason phrase, followed by `errors`, which
+/// has one entry for each invalid parameter.
+fn message_of(refusal: &Envelope, reason: &str) -> String {
     let message = refusal.message.as_str().map_or(reason, str::trim);
     let Value::Object(errors) = &refusal.errors else {
         return message.to_owned();

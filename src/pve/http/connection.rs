@@ -1,4 +1,4 @@
-//! Requests to one host, one at a time, and how they fail.
+//! Sends requests to one host, one at a time, and classifies failures.
 
 use std::cell::OnceCell;
 use std::io::ErrorKind;
@@ -21,34 +21,34 @@ use crate::pve::types::Token;
 
 /// pveproxy closes idle connections after 5 s; one that is nearly that old may be closed already.
 const IDLE_AT_MOST: Duration = Duration::from_secs(4);
-/// A change that is sent while the server closes the connection looks like a lost answer, so a
-/// connection that was idle for longer than this is not used for one.
+/// If the server closes the connection while a change is being sent, nobody knows whether it was carried
+/// out. So a change never uses a connection that was idle for longer than this.
 const IDLE_BEFORE_A_CHANGE: Duration = Duration::from_secs(1);
-/// The time limit for resolving the name, and again for connecting.
+/// The time limit for resolving the name, and another one for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Enough for 170,000 guests; bounds an endless answer.
+/// Enough for 170,000 guests; limits an endless answer.
 const LIST_AT_MOST: u64 = 64 << 20;
-/// All other answers are far shorter.
+/// The limit for all other answers, which are far shorter.
 const BODY_AT_MOST: u64 = 4 << 20;
 
-/// A host to ask, and whom to trust there.
+/// A host, and how to connect to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoint {
-    /// Where it is.
+    /// The host.
     pub host: Host,
-    /// Whose certificate it must present.
+    /// Which certificates to accept from it.
     pub trust: Trust,
-    /// What connects to it, if this machine does not do so itself.
+    /// The proxy to connect through, if any.
     pub proxy: Option<Proxy>,
 }
 
-/// A request to any of the hosts.
+/// A request, which any host may receive.
 pub struct Request<'r> {
     pub method: Method,
     pub path: &'r str,
-    /// The form of a change, encoded; a `DELETE` has none.
+    /// The encoded form of a change; a `DELETE` has none.
     pub form: Option<String>,
-    /// Whether the answer may be long: guests, or the lines of a log.
+    /// Whether the answer may be long: a list of guests, or a log.
     pub is_long: bool,
 }
 
@@ -62,7 +62,7 @@ impl Request<'_> {
         }
     }
 
-    /// Whether it may change something, so that a lost answer matters.
+    /// Whether it may change something. Then a lost answer leaves its outcome unknown.
     pub fn is_change(&self) -> bool {
         self.method != Method::GET
     }
@@ -72,7 +72,7 @@ impl Request<'_> {
 #[derive(Clone, Copy)]
 pub struct Limit {
     pub time: Duration,
-    /// Whether the run's deadline leaves less time than a request may take.
+    /// Whether the run's deadline leaves less time than the limit for one request.
     pub is_cut_short: bool,
 }
 
@@ -82,7 +82,7 @@ pub struct Connection {
     token: Token,
     agent: OnceCell<Agent>,
     dialer: Dialer,
-    /// What is known about the latest request.
+    /// What is known about the last request.
     pub trace: Trace,
 }
 
@@ -97,8 +97,8 @@ impl Connection {
         }
     }
 
-    /// Another connection to the same host, for another thread.
-    pub fn another(&self) -> Connection {
+    /// A second connection to the same host, for another thread.
+    pub fn duplicate(&self) -> Connection {
         Connection {
             dialer: self.dialer.clone(),
             ..Connection::to(self.endpoint.clone(), self.token.clone())
@@ -154,7 +154,7 @@ impl Connection {
             .read_to_vec()
             .map_err(|error| self.failure(&error, limit, status))?;
         let length = bytes.len();
-        // One bad byte must not hide the rest.
+        // One invalid byte must not hide the rest.
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let masked = |text: String| self.token.secret.masked_in(text);
@@ -162,7 +162,7 @@ impl Connection {
             let value = response.headers().get(name)?.to_str().ok()?;
             Some(masked(value.to_owned()))
         };
-        // A proxy may leave it out.
+        // Proxies may omit it.
         let reason = self.trace.lock().reason_phrase.take();
         let reason = reason.filter(|reason| !reason.is_empty());
         let usual = response.status().canonical_reason();
@@ -206,20 +206,20 @@ impl Connection {
         }
     }
 
-    /// `status` is that of the answer, or 0 if none was received.
+    /// `status` is the answer's status, or 0 if none was received.
     fn failure(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
         let traced = self.trace.lock();
         if traced.is_sent {
-            self.lost(error, limit, status)
+            self.no_answer(error, limit, status)
         } else {
             self.never_sent(error, limit, &traced)
         }
     }
 
-    fn lost(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
+    fn no_answer(&self, error: &ureq::Error, limit: Limit, status: u16) -> Error {
         let host = self.endpoint.host.clone();
         let unusable = match error {
-            error if has_endless_headers(error) => Some("headers without end".to_owned()),
+            error if has_too_many_headers(error) => Some("endless headers".to_owned()),
             ureq::Error::Protocol(_) => Some("something that is not HTTP".to_owned()),
             ureq::Error::BodyExceedsLimit(most) => Some(format!("more than {} MiB", most >> 20)),
             _ => None,
@@ -252,47 +252,47 @@ impl Connection {
             };
         }
         let time = seconds(limit.time.min(CONNECT_TIMEOUT));
-        let words = match error {
+        let message = match error {
             ureq::Error::Timeout(Timeout::Resolve) => format!("no answer within {time}"),
             ureq::Error::Timeout(_) if traced.is_handshake_begun => {
-                format!("it accepted the connection, but did not begin TLS within {time}")
+                format!("it accepted the connection but did not start TLS within {time}")
             }
             ureq::Error::Timeout(_) => format!("no connection within {time}"),
             ureq::Error::Io(error) => {
-                let words = error.to_string();
-                let words = words.strip_prefix("failed to lookup address information: ");
-                words.map_or_else(|| error.to_string(), str::to_owned)
+                let message = error.to_string();
+                let message = message.strip_prefix("failed to lookup address information: ");
+                message.map_or_else(|| error.to_string(), str::to_owned)
             }
-            ureq::Error::ConnectProxyFailed(words) => proxy_words(words),
+            ureq::Error::ConnectProxyFailed(message) => proxy_message(message),
             other => other.to_string(),
         };
         if is_timeout(error) && limit.is_cut_short && limit.time < CONNECT_TIMEOUT {
-            let tried = Some((host, words));
+            let tried = Some((host, message));
             return Error::NoTimeLeft { tried };
         }
         if let Some(proxy) = proxy.filter(|_| !traced.is_handshake_begun) {
-            let why = Unreached::Proxy { proxy, words };
+            let why = Unreached::Proxy { proxy, message };
             return Error::Unreachable { host, why };
         }
         let why = match tls::handshake_failure(error) {
             _ if !host.tls() && !traced.is_on_loopback() => Unreached::NotLoopback,
-            _ if traced.is_lookup_failed => Unreached::Name { words },
+            _ if traced.is_lookup_failed => Unreached::Name { message },
             Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
             Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
                 Unreached::NothingInCommon
             }
-            Some(_) => Unreached::Handshake { words },
+            Some(_) => Unreached::Handshake { message },
             None if is_cut(error) && host.tls() => Unreached::CutInTls,
-            None => Unreached::Connection { words },
+            None => Unreached::Connection { message },
         };
         Error::Unreachable { host, why }
     }
 }
 
-/// `it responded 403` for ureq's `proxy server responded 403/403`.
-fn proxy_words(words: &str) -> String {
-    let words = words.split('/').next().unwrap_or(words);
-    words.replace("proxy server", "it")
+/// Turns ureq's `proxy server responded 403/403` into `it responded 403`.
+fn proxy_message(message: &str) -> String {
+    let message = message.split('/').next().unwrap_or(message);
+    message.replace("proxy server", "it")
 }
 
 fn is_timeout(error: &ureq::Error) -> bool {
@@ -310,10 +310,10 @@ fn send_body(
     agent.run(config.build())
 }
 
-fn has_endless_headers(error: &ureq::Error) -> bool {
+fn has_too_many_headers(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::LargeResponseHeader(..) => true,
-        // The type of this error cannot be named here.
+        // ureq does not export the type of this error.
         ureq::Error::Protocol(error) => error.to_string().contains("too many headers"),
         _ => false,
     }

@@ -1,9 +1,9 @@
 //! Opens TCP connections: to a host, or through a proxy.
 //!
-//! - A name can have several addresses, some of them dead: the first one is tried, and the next one as
-//!   soon as that has failed or has not answered for 300 ms. The first to answer is taken.
-//! - The address that answered is tried first for the rest of the run.
-//! - A proxy is dialled in the same way, and then asked with CONNECT for a connection to the host.
+//! - A name can have several addresses, and some may not answer. Each address is tried as soon as the one
+//!   before it has failed or has not answered for 300 ms. The first connection to succeed is used.
+//! - For the rest of the run, the address that answered is tried first.
+//! - A proxy is dialled in the same way, and then asked with CONNECT to connect to the host.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -15,7 +15,7 @@ use ureq::unversioned::transport::{
     ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport,
 };
 
-/// How long one address is tried alone; browsers and curl wait as long.
+/// How long one address is tried before the next one is tried too; browsers and curl use similar times.
 const HEAD_START: Duration = Duration::from_millis(300);
 
 /// The first link of ureq's connector chain. Clones share the address that answered.
@@ -38,7 +38,7 @@ impl Connector for Dialer {
             return self.dial(details).map(Some);
         }
         let dialer = self.clone();
-        // ureq would run the whole chain to reach the proxy, which does not speak TLS.
+        // ureq would run the whole chain, including TLS, to reach the proxy, which does not speak TLS.
         let details = ConnectionDetails {
             uri: details.uri,
             addrs: details.addrs.clone(),
@@ -106,7 +106,7 @@ impl Dialer {
     }
 }
 
-/// Connects to one address. It can be called in a thread of its own, which may outlive the request.
+/// A function that connects to one address. It can run in its own thread, which may outlive the request.
 fn attempt(
     details: &ConnectionDetails,
     address: SocketAddr,
@@ -150,7 +150,7 @@ mod tests {
     use ureq::http::Uri;
     use ureq::unversioned::resolver::ResolvedSocketAddrs;
 
-    /// A name with these addresses.
+    /// Resolves every name to these addresses.
     #[derive(Debug)]
     struct Name(Vec<SocketAddr>);
 
@@ -174,13 +174,13 @@ mod tests {
         Agent::with_parts(config.build(), Dialer::default(), name)
     }
 
-    /// What the server behind the name answers.
+    /// The answer of the server that the agent connects to.
     fn ask(agent: &Agent) -> String {
         let mut answer = agent.get("http://name:8006/").call().unwrap();
         answer.body_mut().read_to_string().unwrap()
     }
 
-    /// Answers each connection with its name, and closes it.
+    /// Answers one request on each connection with `name`, and closes it.
     fn serve(listener: TcpListener, name: &'static str) -> SocketAddr {
         let address = listener.local_addr().unwrap();
         let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length";
@@ -200,7 +200,8 @@ mod tests {
         serve(TcpListener::bind("127.0.0.1:0").unwrap(), name)
     }
 
-    /// The kernel drops further requests for a connection while these are not accepted.
+    /// A listener with a full backlog: the kernel drops further connection attempts until some of these
+    /// connections are accepted.
     fn silent() -> (TcpListener, Vec<TcpStream>) {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         bind(&socket, &SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).unwrap();
@@ -212,9 +213,9 @@ mod tests {
         (listener, waiting)
     }
 
-    /// The first one is still being tried then: once it accepts connections, one more comes.
+    /// The first address is still being tried meanwhile: once it accepts connections, one more arrives.
     #[test]
-    fn while_one_address_does_not_answer_the_next_one_is_asked() {
+    fn while_one_address_does_not_answer_the_next_one_is_tried() {
         let (listener, waiting) = silent();
         let first = listener.local_addr().unwrap();
         assert_eq!(ask(&name_with(&[first, server("second")])), "second");
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_that_answered_is_asked_first_from_then_on() {
+    fn the_address_that_answered_is_tried_first_from_then_on() {
         let (listener, waiting) = silent();
         let first = listener.local_addr().unwrap();
         let agent = name_with(&[first, server("second")]);
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_refuses_gives_way_at_once_to_the_next_one() {
+    fn after_a_refusal_the_next_address_is_tried_at_once() {
         let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
         let dead = refusing.local_addr().unwrap();
         drop(refusing);
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn with_no_address_that_answers_the_last_failure_is_reported() {
+    fn if_no_address_answers_the_last_failure_is_reported() {
         let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
         let dead = refusing.local_addr().unwrap();
         drop(refusing);

@@ -18,26 +18,26 @@ pub enum Error {
     #[snafu(transparent)]
     Tls { source: tls::Error },
 
-    /// The run's deadline passed before the request could be sent. `tried` is the host that did not
-    /// answer in time, and how.
+    /// The run's deadline passed before the request could be sent. `tried` is the host that was not
+    /// reached in time, and why.
     #[snafu(display("{}", match tried {
-        Some((host, words)) => format!("cannot reach {host}: {words}"),
-        None => "no time was left to ask".to_owned(),
+        Some((host, message)) => format!("cannot reach {host}: {message}"),
+        None => "no time was left for a request".to_owned(),
     }))]
     NoTimeLeft { tried: Option<(Host, String)> },
 
-    /// Nothing of the request has left this machine.
+    /// No part of the request left this machine.
     #[snafu(display("{}", match why {
-        Unreached::Name { words } => format!("cannot resolve {}: {words}", host.name()),
+        Unreached::Name { message } => format!("cannot resolve {}: {message}", host.name()),
         why => format!("cannot reach {host}: {why}"),
     }))]
     Unreachable { host: Host, why: Unreached },
 
-    /// The server could not prove its identity. Nothing was sent to it.
+    /// The server could not prove its identity. No request was sent to it.
     #[snafu(display("cannot trust {host}: {}", presented(distrust, *fingerprint)))]
     Untrusted {
         host: Host,
-        /// The rule that its certificate does not satisfy.
+        /// The rule that its certificate violates.
         trust: Trust,
         distrust: Distrust,
         fingerprint: Fingerprint,
@@ -59,16 +59,17 @@ pub enum Error {
         reason: String,
     },
 
-    /// The request, or a part of it, was sent, and no complete answer was received.
+    /// The request was sent, at least in part, but no complete answer was received.
     #[snafu(display("no answer from {host}: {cause}"))]
     NoAnswer {
         host: Host,
         cause: String,
-        /// Whether the run's deadline left less time than a request may take.
+        /// Whether the run's deadline left less time than the limit for one request.
         cut_short: bool,
     },
 
-    /// The answer does not say whether the request was carried out. `status` is 0 if there was none.
+    /// The answer is not from Proxmox VE and does not say whether the request was carried out. `status` is 0
+    /// if no status was received.
     #[snafu(display("{host} did not answer as Proxmox VE does: {what}"))]
     Unusable {
         host: Host,
@@ -76,31 +77,31 @@ pub enum Error {
         what: String,
     },
 
-    /// Proxmox VE answered something else than this program expects of it.
+    /// Proxmox VE answered with data that this program does not expect.
     #[snafu(display("{host} answered {what}"))]
     Unexpected { host: Host, what: String },
 
     /// Nodes without quorum refused a change; nothing was changed.
-    #[snafu(display("the cluster has no quorum (asked {}): {words}", listed_hosts(asked)))]
+    #[snafu(display("the cluster has no quorum (asked {}): {message}", listed_hosts(asked)))]
     NoQuorum {
         /// The hosts that refused it, the last one last.
         asked: Vec<Host>,
-        words: String,
-        /// Whether the next request goes to a host that has not refused a change so far. That one may
-        /// know of guests that the others have not heard of.
+        message: String,
+        /// Whether the next request goes to a host that has not refused a change so far. It may know of
+        /// guests that the others do not know yet.
         is_another_left: bool,
     },
 
-    /// The server refused the request, for this reason.
+    /// The server refused the request, with this message.
     #[snafu(display("{}", if *status == 401 {
-        format!("401 {words} (as {token})")
+        format!("401 {message} (as {token})")
     } else {
-        words.clone()
+        message.clone()
     }))]
     Refused {
         status: u16,
-        words: String,
-        /// Who was refused.
+        message: String,
+        /// The token that was refused.
         token: TokenId,
     },
 }
@@ -119,72 +120,71 @@ fn listed_hosts(hosts: &[Host]) -> String {
     hosts.join(", ")
 }
 
-/// Whether a node says in these words that it changes nothing because it has lost the quorum. The
-/// configurations of guests cannot be written then.
-pub fn is_no_quorum(words: &str) -> bool {
-    let is_read_only = words.contains("unable to open file '/etc/pve/");
-    words.contains("no quorum") || is_read_only && words.contains("Permission denied")
+/// Whether `message` means that a node has no quorum. Without it, guest configurations are read-only.
+pub fn is_no_quorum(message: &str) -> bool {
+    let is_read_only = message.contains("unable to open file '/etc/pve/");
+    message.contains("no quorum") || is_read_only && message.contains("Permission denied")
 }
 
-/// Why nothing was sent.
+/// Why a host could not be reached.
 #[derive(Clone, PartialEq, Eq, Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Unreached {
-    #[snafu(display("cannot be resolved: {words}"))]
-    Name { words: String },
+    #[snafu(display("cannot be resolved: {message}"))]
+    Name { message: String },
 
-    /// http:// is for loopback only, and the name resolved to another machine.
+    /// http:// is only allowed for loopback, and the name resolved to another machine.
     #[snafu(display(
-        "its address is not one of this machine, and http:// would send the token in clear"
+        "its address is not a loopback address, and http:// would send the token unencrypted"
     ))]
     NotLoopback,
 
-    #[snafu(display("{words}"))]
-    Connection { words: String },
+    #[snafu(display("{message}"))]
+    Connection { message: String },
 
-    #[snafu(display("proxy {proxy} ({}): {words}", proxy.origin()))]
-    Proxy { proxy: Proxy, words: String },
+    #[snafu(display("proxy {proxy} ({}): {message}", proxy.origin()))]
+    Proxy { proxy: Proxy, message: String },
 
-    #[snafu(display("the server there does not speak TLS"))]
+    #[snafu(display("the server on that port does not speak TLS"))]
     NotTls,
 
     #[snafu(display("it closed the connection instead of speaking TLS"))]
     CutInTls,
 
-    /// It presents no certificate then, so that nothing more is known.
+    /// In this case the server presents no certificate, so nothing more is known.
     #[snafu(display(
-        "the TLS handshake failed: server and client have no kind of key or cipher in common; this program \
-         can verify {VERIFIABLE_KEYS}"
+        "the TLS handshake failed: server and client have no key type or cipher in common; this program \
+         supports {VERIFIABLE_KEYS}"
     ))]
     NothingInCommon,
 
-    #[snafu(display("the TLS handshake failed: {words}"))]
-    Handshake { words: String },
+    #[snafu(display("the TLS handshake failed: {message}"))]
+    Handshake { message: String },
 }
 
-/// Where pveproxy wanted to forward a request.
+/// Where pveproxy was forwarding a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Behind {
-    /// The host that was asked.
+    /// The host that received the request.
     pub host: Host,
     /// The node in the request's path, if there is one.
     pub node: Option<Node>,
 }
 
 impl Error {
-    /// The message for when several hosts may have been asked.
+    /// The message, including the host, for when several hosts may have been tried.
     pub fn with_host(&self) -> String {
         match self {
-            // The other messages contain their host.
-            Error::Undelivered { behind, .. } => format!("{} says {self}", behind.host),
-            Error::NoQuorum { asked, words, .. } if let Some(host) = asked.last() => {
-                format!("{host} has no quorum: {words}")
+            // All other messages contain the host.
+            Error::Undelivered { behind, .. } => format!("{} answered {self}", behind.host),
+            Error::NoQuorum { asked, message, .. } if let Some(host) = asked.last() => {
+                format!("{host} has no quorum: {message}")
             }
             error => error.to_string(),
         }
     }
 
-    /// The message for when the host is known from the context.
+    /// The message for a context that already names the host.
     pub fn without_host(&self) -> String {
         match self {
             Error::Unreachable { why, .. } => why.to_string(),
@@ -194,24 +194,24 @@ impl Error {
                 ..
             } => presented(distrust, *fingerprint),
             Error::NoAnswer { cause, .. } => format!("no answer: {cause}"),
-            Error::Unusable { what, .. } => format!("it is not Proxmox VE's: {what}"),
+            Error::Unusable { what, .. } => format!("not from Proxmox VE: {what}"),
             error => error.to_string(),
         }
     }
 
-    /// This error with the server's words replaced.
-    pub fn map_words(mut self, map: impl Fn(String) -> String) -> Error {
-        if let Error::Refused { words, .. }
-        | Error::NoQuorum { words, .. }
-        | Error::Unusable { what: words, .. }
-        | Error::Unexpected { what: words, .. } = &mut self
+    /// Applies `map` to the server's message.
+    pub fn map_message(mut self, map: impl Fn(String) -> String) -> Error {
+        if let Error::Refused { message, .. }
+        | Error::NoQuorum { message, .. }
+        | Error::Unusable { what: message, .. }
+        | Error::Unexpected { what: message, .. } = &mut self
         {
-            *words = map(mem::take(words));
+            *message = map(mem::take(message));
         }
         self
     }
 
-    /// Whether the host's name could not be resolved to an address that may be asked.
+    /// Whether the host's name did not resolve to an address that may be used.
     pub fn is_lookup_failed(&self) -> bool {
         let Error::Unreachable { why, .. } = self else {
             return false;

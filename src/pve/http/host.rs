@@ -15,11 +15,11 @@ const DEFAULT_PORT: u16 = 8006;
 pub struct Host {
     /// A name, an IPv4 address, or an IPv6 address in brackets.
     name: String,
-    /// The default one if absent.
+    /// `None` for the default port.
     pub port: Option<u16>,
-    /// Only loopback may be asked without it.
+    /// Only a loopback host may be used without it.
     tls: bool,
-    /// What a reverse proxy wants in front of `/api2/json`: empty, or like `/pve`.
+    /// The path before `/api2/json`, for a reverse proxy: empty, or like `/pve`.
     prefix: String,
 }
 
@@ -29,22 +29,14 @@ impl Host {
         self.tls
     }
 
-    /// Its name, or its address without brackets.
+    /// Its name, or its IP address without brackets.
     pub fn name(&self) -> &str {
         self.name.trim_matches(['[', ']'])
     }
 
-    /// Whether it is this machine itself.
+    /// Whether it is this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.name)
-    }
-
-    /// As a user would write it.
-    pub fn as_written(&self) -> String {
-        let scheme = if self.tls { "" } else { "http://" };
-        let port = self.port.map(|port| format!(":{port}"));
-        let port = port.unwrap_or_default();
-        format!("{scheme}{}{port}{}", self.name, self.prefix)
     }
 
     /// The base URL of the API.
@@ -53,7 +45,7 @@ impl Host {
         format!("{scheme}://{self}/api2/json")
     }
 
-    /// The port of a URL that names none.
+    /// The default port of a URL.
     fn url_port(&self) -> u16 {
         if self.tls { 443 } else { 80 }
     }
@@ -78,7 +70,7 @@ pub fn parse_hosts(text: &str) -> Result<Vec<Host>, Error> {
     entries.into_iter().map(str::parse).collect()
 }
 
-/// Several hosts as other tools' variables name them: a URL without a port has that of its scheme.
+/// Several hosts as in other tools' variables, where a URL without a port has its scheme's default port.
 pub fn parse_urls(text: &str) -> Result<Vec<Host>, Error> {
     let mut hosts = parse_hosts(text)?;
     for (host, text) in hosts.iter_mut().zip(text.split(',')) {
@@ -115,7 +107,7 @@ impl FromStr for Host {
     }
 }
 
-/// What stands in a URL's path in front of the API, whether or not the path goes on with the API's own.
+/// The part of a URL's path before the API's own path, which the URL may include or not.
 fn parse_prefix(path: &str) -> Result<String, Error> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
     ensure!(path.chars().all(is_allowed), PathSnafu { path });
@@ -176,13 +168,15 @@ pub enum Error {
     #[snafu(display("'{scheme}://' is not https://"))]
     Scheme { scheme: String },
 
-    #[snafu(display("http:// would send the token in clear; only loopback may be asked that way"))]
+    #[snafu(display(
+        "http:// would send the token unencrypted, so it is allowed only for loopback addresses"
+    ))]
     ClearText,
 
-    #[snafu(display("'/{path}' is not a path in front of the API, like /pve; leave it out"))]
+    #[snafu(display("'/{path}' is not a path before the API, like /pve; leave it out"))]
     Path { path: String },
 
-    #[snafu(display("it must not contain a user or a token"))]
+    #[snafu(display("it must not contain a user name or a token"))]
     User,
 
     #[snafu(display(
@@ -208,25 +202,22 @@ mod tests {
     #[case::name_and_port("pve.lan:443", "https://pve.lan:443/api2/json")]
     #[case::address("192.0.2.7", "https://192.0.2.7:8006/api2/json")]
     #[case::url("https://pve.lan", "https://pve.lan:8006/api2/json")]
-    #[case::url_as_other_tools_have_it(
-        "https://pve.lan:8006/api2/json",
-        "https://pve.lan:8006/api2/json"
-    )]
+    #[case::url_of_the_api("https://pve.lan:8006/api2/json", "https://pve.lan:8006/api2/json")]
     #[case::trailing_slash("https://pve.lan:8006/", "https://pve.lan:8006/api2/json")]
     #[case::path_of_a_proxy("https://proxy.lan/pve/", "https://proxy.lan:443/pve/api2/json")]
     #[case::path_of_a_proxy_and_port(
         "https://proxy.lan:8443/pve",
         "https://proxy.lan:8443/pve/api2/json"
     )]
-    #[case::path_of_a_proxy_and_of_the_api(
+    #[case::path_of_a_proxy_and_the_api(
         "https://proxy.lan/lab/pve/api2/json/",
         "https://proxy.lan:443/lab/pve/api2/json"
     )]
     #[case::path_that_ends_like_the_api("proxy.lan/xapi2", "https://proxy.lan:443/xapi2/api2/json")]
     #[case::ipv6("[2001:db8::1]", "https://[2001:db8::1]:8006/api2/json")]
     #[case::ipv6_and_port("[2001:db8::1]:443", "https://[2001:db8::1]:443/api2/json")]
-    #[case::loopback_in_clear("http://127.0.0.1:8080", "http://127.0.0.1:8080/api2/json")]
-    #[case::ipv6_loopback_in_clear("http://[::1]:8080", "http://[::1]:8080/api2/json")]
+    #[case::loopback_without_tls("http://127.0.0.1:8080", "http://127.0.0.1:8080/api2/json")]
+    #[case::ipv6_loopback_without_tls("http://[::1]:8080", "http://[::1]:8080/api2/json")]
     fn an_address_becomes_a_base_url(#[case] text: &str, #[case] url: &str) {
         let host: Host = text.parse().unwrap();
         assert_eq!(host.base_url(), url);
@@ -235,8 +226,8 @@ mod tests {
     #[rstest]
     #[case::empty("", Error::Empty)]
     #[case::several("pve1,pve2", Error::Name { name: "pve1,pve2".into() })]
-    #[case::clear_text("http://pve.lan", Error::ClearText)]
-    #[case::clear_text_by_a_telling_name("http://127.0.0.1.example.org", Error::ClearText)]
+    #[case::without_tls("http://pve.lan", Error::ClearText)]
+    #[case::name_that_begins_like_loopback("http://127.0.0.1.example.org", Error::ClearText)]
     #[case::other_scheme("ftp://pve.lan", Error::Scheme { scheme: "ftp".into() })]
     #[case::address_of_the_web_interface(
         "https://pve.lan:8006/#v1:0:18",
@@ -244,18 +235,18 @@ mod tests {
     )]
     #[case::query("https://pve.lan/pve?x=1", Error::Path { path: "pve?x=1".into() })]
     #[case::space("pve lan", Error::Name { name: "pve lan".into() })]
-    #[case::only_a_port(":8006", Error::Name { name: String::new() })]
+    #[case::port_only(":8006", Error::Name { name: String::new() })]
     #[case::user("root@pve.lan", Error::User)]
     #[case::token("https://root@pam!cli=secret@pve.lan", Error::User)]
     #[case::port_without_a_colon("[::1]8006", Error::Name { name: "[::1]8006".into() })]
-    #[case::port_with_a_sign("pve.lan:+8006", Error::Port { text: "+8006".into() })]
+    #[case::port_with_plus_sign("pve.lan:+8006", Error::Port { text: "+8006".into() })]
     #[case::bare_ipv6("fe80::1", Error::BareIpv6)]
     #[case::unclosed_bracket("[::1", Error::BareIpv6)]
     #[case::port_zero("pve.lan:0", Error::Port { text: "0".into() })]
     #[case::port_too_high("pve.lan:65536", Error::Port { text: "65536".into() })]
-    #[case::port_word("pve.lan:abc", Error::Port { text: "abc".into() })]
-    #[case::no_port_behind_the_colon("pve.lan:", Error::Port { text: String::new() })]
-    fn other_texts_are_refused(#[case] text: &str, #[case] reason: Error) {
+    #[case::port_is_not_a_number("pve.lan:abc", Error::Port { text: "abc".into() })]
+    #[case::no_port_after_the_colon("pve.lan:", Error::Port { text: String::new() })]
+    fn invalid_hosts_are_refused(#[case] text: &str, #[case] reason: Error) {
         assert_eq!(text.parse::<Host>(), Err(reason));
     }
 
@@ -269,11 +260,14 @@ mod tests {
         assert_eq!(shown, expected);
     }
 
-    /// So that the ledger tells clusters behind one proxy apart, and a hint can name them.
+    /// The ledger distinguishes clusters behind one proxy by this text, and hints show it.
     #[rstest]
     #[case::name("pve.lan", "pve.lan:8006")]
     #[case::path("https://proxy.lan/pve/api2/json", "proxy.lan:443/pve")]
-    fn a_shown_host_is_the_same_host(#[case] text: &str, #[case] shown: &str) {
+    fn the_displayed_form_of_a_host_parses_to_the_same_host(
+        #[case] text: &str,
+        #[case] shown: &str,
+    ) {
         let host: Host = text.parse().unwrap();
         let again: Host = shown.parse().unwrap();
         assert_eq!(
@@ -285,7 +279,7 @@ mod tests {
     #[rstest]
     #[case::url("https://pve.lan/", "https://pve.lan:443/api2/json")]
     #[case::url_with_a_port("https://pve.lan:8006/", "https://pve.lan:8006/api2/json")]
-    #[case::url_in_clear("http://127.0.0.1", "http://127.0.0.1:80/api2/json")]
+    #[case::http_url("http://127.0.0.1", "http://127.0.0.1:80/api2/json")]
     #[case::name_only("pve.lan", "https://pve.lan:8006/api2/json")]
     #[case::path("https://pve.lan/api2/json", "https://pve.lan:443/api2/json")]
     fn a_url_of_another_tool_has_the_port_of_its_scheme(#[case] text: &str, #[case] url: &str) {
@@ -294,7 +288,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing("", Error::Empty)]
+    #[case::empty("", Error::Empty)]
     #[case::only_a_comma(",", Error::EmptyEntry)]
     #[case::at_the_end("pve1,", Error::EmptyEntry)]
     #[case::in_the_middle("pve1, ,pve2", Error::EmptyEntry)]

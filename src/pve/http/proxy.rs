@@ -1,32 +1,32 @@
-//! A proxy on the way to the hosts.
+//! The proxy through which hosts are reached.
 
 use std::fmt;
 
 use snafu::{OptionExt, Snafu, ensure};
 use ureq::ProxyProtocol;
 
-/// An HTTP proxy, which is asked with CONNECT for a connection to a host.
+/// An HTTP proxy that connects to a host by CONNECT.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Proxy {
     url: ureq::Proxy,
-    /// The variable of the environment that names it.
+    /// The environment variable that names it.
     origin: &'static str,
 }
 
 impl Proxy {
-    /// From `http://proxy.lan:3128`, with or without the scheme or a `user:password@`.
+    /// Parses `http://proxy.lan:3128`; the scheme and a `user:password@` are optional.
     pub fn parse(url: &str, origin: &'static str) -> Result<Proxy, NotAProxy> {
         let url = ureq::Proxy::new(url).ok().context(UrlSnafu)?;
         ensure!(url.protocol() == ProxyProtocol::Http, SchemeSnafu);
         Ok(Proxy { url, origin })
     }
 
-    /// As ureq takes it.
+    /// The proxy as ureq's type.
     pub fn url(&self) -> &ureq::Proxy {
         &self.url
     }
 
-    /// The variable of the environment that names it.
+    /// The environment variable that names it.
     pub fn origin(&self) -> &'static str {
         self.origin
     }
@@ -43,7 +43,7 @@ impl fmt::Display for Proxy {
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum NotAProxy {
-    #[snafu(display("it is not the URL of a proxy"))]
+    #[snafu(display("it is not a proxy URL"))]
     Url,
 
     #[snafu(display("only proxies with http:// are supported"))]

@@ -1,5 +1,5 @@
 //! A binary linked statically with glibc must not load the host's name service modules, which belong
-//! to another glibc: it crashes as soon as nsswitch.conf names one that is not built in.
+//! to another glibc: it would crash if nsswitch.conf names one that is not built in.
 
 #![allow(unsafe_code, reason = "glibc has no other way to configure this")]
 
@@ -10,7 +10,7 @@ unsafe extern "C" {
     fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
 }
 
-/// Makes host names be looked up in files and DNS only. Must be called before the first lookup.
+/// Restricts host name lookups to files and DNS. Must be called before the first lookup.
 pub fn configure_host_lookup() {
     static CONFIGURED: Once = Once::new();
 

@@ -10,7 +10,7 @@ fn nodes(nodes: &[NodeStatus]) -> Vec<(&str, bool)> {
 #[rstest]
 #[case::quorate("cluster-status", true, &[("pve2", true), ("pve1", true)])]
 #[case::not_quorate("no-quorum-cluster-status", false, &[("pve1", true), ("pve2", false)])]
-fn a_cluster_says_whether_it_has_a_quorum(
+fn the_status_of_a_cluster_says_whether_it_has_a_quorum(
     #[case] recording: &str,
     #[case] is_quorate: bool,
     #[case] expected: &[(&str, bool)],
@@ -23,7 +23,7 @@ fn a_cluster_says_whether_it_has_a_quorum(
 }
 
 #[test]
-fn a_server_without_a_cluster_needs_no_quorum() {
+fn a_server_without_a_cluster_counts_as_quorate() {
     let body = r#"{"data":[{"type":"node","name":"pve","online":"1","local":1},{"type":"new"}]}"#;
     let mut server = Server::new();
     server
@@ -44,7 +44,7 @@ fn nodes_are_online_or_not() {
 }
 
 #[test]
-fn a_storage_says_what_it_holds_and_whether_it_can_be_used() {
+fn the_content_types_and_the_state_of_storages_are_read() {
     let storages = answered("storage-list", |pve| pve.storages(&node("pve1"))).unwrap();
     let seen = storages.iter();
     let seen: Vec<_> = seen

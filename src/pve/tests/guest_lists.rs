@@ -1,4 +1,4 @@
-//! A list of guests reads the same however long it is and in whatever pieces it arrives.
+//! A list of guests is read correctly, however long it is and in whatever pieces it arrives.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use rstest::rstest;
 use super::{SECRET, all_guests, client_of};
 use crate::pve::types::{Guest, GuestKind, Node, Vmid};
 
-/// Numbers in every notation, escapes, nested values and nulls, in fields that are used and in
-/// fields that are not.
+/// A row with numbers in every notation, escapes, nested values and nulls, both in fields that are used
+/// and in fields that are not.
 fn row(vmid: usize) -> String {
     format!(
         r#"{{"cpu":0.16190438,"mem":-1.5E+3,"netin":12e-7,"disk":0,"x":{{"a":[1.5,-0,{{"b":null}}],"]}}":"\\\"]}}"}},"pool":null,"tags":"a;\u00e9\n\uD83D\uDE00","lock":null,"vmid":{vmid},"name":"w\u00e9b-\"{vmid}\"","node":"pve1","status":"running","template":"1","type":"qemu","y":true}}"#
@@ -28,7 +28,7 @@ fn guest(vmid: usize) -> Guest {
     }
 }
 
-/// The guests that a client reads from a body that arrives in pieces of `size` bytes.
+/// The guests that a client reads if the body arrives in pieces of `size` bytes.
 fn read_in_pieces(server: &mut ServerGuard, body: &Arc<str>, size: usize) -> Vec<Guest> {
     let body = body.clone();
     server.reset();
@@ -43,7 +43,7 @@ fn read_in_pieces(server: &mut ServerGuard, body: &Arc<str>, size: usize) -> Vec
     list.guests
 }
 
-/// A body in which a row straddles each of these places, starting `distance` bytes before it.
+/// A body in which a row starts `distance` bytes before each of these positions.
 fn body_with_rows_across(places: &[usize], distance: usize) -> String {
     let mut body = r#"{"data":["#.to_owned();
     for (index, place) in places.iter().enumerate() {
@@ -62,7 +62,7 @@ fn short_list() -> String {
 const PLACES: [usize; 6] = [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10];
 
 #[test]
-fn a_row_reads_the_same_at_every_position_in_the_body() {
+fn a_row_is_read_at_every_position_in_the_body() {
     let guests: Vec<Guest> = (101..107).map(guest).collect();
     let mut server = Server::new();
     for distance in 0..=row(101).len() {
@@ -79,7 +79,7 @@ fn a_row_reads_the_same_at_every_position_in_the_body() {
 }
 
 #[test]
-fn a_short_list_reads_the_same_in_pieces_of_every_size() {
+fn a_short_list_is_read_in_pieces_of_every_size() {
     let body: Arc<str> = short_list().into();
     let guests = [guest(101), guest(102)];
     let mut server = Server::new();
@@ -90,7 +90,7 @@ fn a_short_list_reads_the_same_in_pieces_of_every_size() {
 }
 
 #[test]
-fn a_long_list_reads_the_same_in_small_and_large_pieces() {
+fn a_long_list_is_read_in_small_and_large_pieces() {
     let body: Arc<str> = body_with_rows_across(&PLACES, 9).into();
     let guests: Vec<Guest> = (101..107).map(guest).collect();
     let mut server = Server::new();
@@ -101,9 +101,9 @@ fn a_long_list_reads_the_same_in_small_and_large_pieces() {
     }
 }
 
-/// A truncated body with a length that fits it.
+/// The body is truncated, but has the length that its header announces.
 #[test]
-fn a_list_that_is_cut_at_any_byte_is_reported_as_incomplete() {
+fn a_list_that_is_truncated_at_any_byte_is_reported_as_such() {
     let body = short_list();
     let mut server = Server::new();
     for length in 1..body.len() {
@@ -113,8 +113,11 @@ fn a_list_that_is_cut_at_any_byte_is_reported_as_incomplete() {
             .with_body(&body[..length])
             .create();
         let error = all_guests(&client_of(&server)).unwrap_err().to_string();
-        let expected = format!("no answer from {}: it breaks off", server.host_with_port());
-        assert_eq!(error, expected, "cut at {length}");
+        let expected = format!(
+            "no answer from {}: the response is truncated",
+            server.host_with_port()
+        );
+        assert_eq!(error, expected, "truncated at {length}");
     }
 }
 
@@ -122,12 +125,12 @@ fn a_list_that_is_cut_at_any_byte_is_reported_as_incomplete() {
 #[case::page("<html>", "200 OK")]
 #[case::list("[]", "200 OK")]
 #[case::list_in_a_list(r#"[[{"vmid":101,"type":"qemu","node":"pve1"}]]"#, "200 OK")]
-#[case::nothing("", "200 OK")]
-#[case::no_data(r#"{"success":1}"#, "JSON without the 'data' of every answer")]
-#[case::no_json_in_a_row(r#"{"data":[x]}"#, "JSON without the 'data' of every answer")]
-#[case::more_behind_it(r#"{"data":[]}{}"#, "JSON without the 'data' of every answer")]
-#[case::words_behind_it(r#"{"data":[]}garbage"#, "JSON without the 'data' of every answer")]
-#[case::no_json("{not json", "JSON without the 'data' of every answer")]
+#[case::empty("", "200 OK")]
+#[case::no_data(r#"{"success":1}"#, "JSON without 'data'")]
+#[case::invalid_json_in_a_row(r#"{"data":[x]}"#, "JSON without 'data'")]
+#[case::json_after_it(r#"{"data":[]}{}"#, "JSON without 'data'")]
+#[case::text_after_it(r#"{"data":[]}garbage"#, "JSON without 'data'")]
+#[case::invalid_json("{not json", "JSON without 'data'")]
 fn other_answers_are_not_lists(#[case] body: &str, #[case] what: &str) {
     let mut server = Server::new();
     server
@@ -140,11 +143,11 @@ fn other_answers_are_not_lists(#[case] body: &str, #[case] what: &str) {
     assert_eq!(error, expected);
 }
 
-/// It is Proxmox VE that answers, perhaps of a version that is not known here.
+/// The answer is from Proxmox VE, perhaps from a newer version.
 #[rstest]
 #[case::null("null")]
 #[case::object(r#"{"a":1}"#)]
-fn other_data_is_not_taken_for_another_server(#[case] data: &str) {
+fn unexpected_data_is_still_an_answer_of_proxmox(#[case] data: &str) {
     let mut server = Server::new();
     server
         .mock("GET", "/api2/json/cluster/resources?type=vm")
@@ -152,13 +155,13 @@ fn other_data_is_not_taken_for_another_server(#[case] data: &str) {
         .create();
     let error = all_guests(&client_of(&server)).unwrap_err().to_string();
     let host = server.host_with_port();
-    let expected = format!("{host} answered '{data}' where a list of guests was expected");
+    let expected = format!("{host} answered '{data}' instead of a list of guests");
     assert_eq!(error, expected);
 }
 
-/// Proxies repeat what they were sent.
+/// Proxies may repeat the request in their error pages.
 #[rstest]
-#[case::as_it_is("-")]
+#[case::plain("-")]
 #[case::escaped("\\u002d")]
 fn a_secret_in_the_answer_is_masked(#[case] hyphen: &str) {
     let secret = SECRET.replace('-', hyphen);

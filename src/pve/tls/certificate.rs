@@ -1,4 +1,4 @@
-//! What a certificate says, for messages about it. Whether to trust it is decided in `tls.rs`, without
+//! Reads certificates, for messages about them. `tls.rs` decides whether to trust them, independently of
 //! what is read here.
 
 use std::fmt;
@@ -19,12 +19,12 @@ use x509_cert::name::Name;
 use x509_cert::spki::SubjectPublicKeyInfoOwned as SubjectPublicKeyInfo;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-/// Messages list at most this many names.
+/// The number of names that messages show at most.
 const NAMES_AT_MOST: usize = 8;
-/// Messages show this much of a name.
+/// The length at which messages truncate a name.
 const CHARACTERS_AT_MOST: usize = 60;
 
-/// The SHA-256 of a certificate, which identifies it.
+/// The SHA-256 hash of a certificate, which identifies it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fingerprint([u8; SHA256_OUTPUT_LEN]);
 
@@ -77,10 +77,10 @@ pub enum NotAFingerprint {
     ))]
     Digit,
 
-    #[snafu(display("that is a SHA-1 fingerprint; the SHA-256 one has 64 hexadecimal digits"))]
+    #[snafu(display("this is a SHA-1 fingerprint; the SHA-256 one has 64 hexadecimal digits"))]
     Sha1,
 
-    #[snafu(display("a SHA-256 fingerprint has 64 hexadecimal digits, and this has {count}"))]
+    #[snafu(display("a SHA-256 fingerprint has 64 hexadecimal digits, this one has {count}"))]
     Length { count: usize },
 }
 
@@ -89,12 +89,12 @@ pub enum NotAFingerprint {
 pub struct Day(DateTime);
 
 impl Day {
-    /// Today, by this machine's clock.
+    /// Today, according to this machine's clock.
     pub fn today() -> Option<Day> {
         DateTime::from_system_time(SystemTime::now()).ok().map(Day)
     }
 
-    /// The day of this time since 1970.
+    /// The day of a time since 1970.
     pub fn at(since_1970: Duration) -> Option<Day> {
         DateTime::from_unix_duration(since_1970).ok().map(Day)
     }
@@ -115,20 +115,20 @@ pub struct Details {
     pub not_before: Duration,
     /// When its validity ends, since 1970.
     pub not_after: Duration,
-    /// The first of the names and addresses it is for.
+    /// The names and addresses that it is for; only the first few.
     pub names: Vec<String>,
-    /// Whether it may sign others. Certificates before version 3 do not say.
+    /// Whether it may sign other certificates. Assumed before version 3, which does not say.
     pub may_sign: bool,
-    /// Whom it is about.
+    /// Its subject.
     pub subject: Name,
-    /// Who has signed it.
+    /// The authority that signed it.
     pub issuer: Name,
-    /// Whether its version or key is one that verifiers no longer accept.
+    /// Whether verifiers no longer accept its version or its key.
     pub is_outdated: bool,
 }
 
 impl Details {
-    /// `None` if it cannot be read.
+    /// `None` if the certificate cannot be parsed.
     pub fn of(certificate: &CertificateDer) -> Option<Details> {
         let certificate = Certificate::from_der(certificate).ok()?;
         let body = certificate.tbs_certificate();
@@ -154,13 +154,13 @@ impl Details {
         self.issuer == self.subject
     }
 
-    /// Whether it was signed by the authority that each Proxmox VE cluster has of its own.
+    /// Whether it was signed by a Proxmox VE cluster's own authority.
     pub fn is_of_cluster(&self) -> bool {
         let organization = self.issuer.organization().ok().flatten();
         organization.is_some_and(|it| it.value() == "PVE Cluster Manager CA")
     }
 
-    /// `R11 (Let's Encrypt)`: who has signed it, for messages. Anybody may have made it up.
+    /// `R11 (Let's Encrypt)`: the name of its issuer, for messages. It is unverified.
     pub fn issuer_name(&self) -> String {
         let shown = |name: Option<DirectoryString>| {
             Some(name?.value().chars().take(CHARACTERS_AT_MOST).collect())
@@ -171,12 +171,12 @@ impl Details {
             (Some(name), Some(organization)) => format!("{name} ({organization})"),
             (name, organization) => name
                 .or(organization)
-                .unwrap_or_else(|| "an authority without a name".to_owned()),
+                .unwrap_or_else(|| "an unnamed authority".to_owned()),
         }
     }
 }
 
-/// RSA below 2048 bits.
+/// Whether it is an RSA key below 2048 bits.
 fn has_short_key(key: &SubjectPublicKeyInfo) -> bool {
     const BYTES_OF_MODULUS: usize = 2048 / 8;
 
@@ -206,11 +206,11 @@ mod tests {
                          00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF";
 
     #[rstest]
-    #[case::as_it_is_shown(BYTES.to_owned())]
+    #[case::as_proxmox_shows_it(BYTES.to_owned())]
     #[case::lower_case(BYTES.to_lowercase())]
     #[case::without_colons(BYTES.replace(':', ""))]
     #[case::as_openssl_prints_it(format!("sha256 Fingerprint={BYTES}"))]
-    fn a_fingerprint_is_accepted_in_every_notation(#[case] text: String) {
+    fn a_fingerprint_is_accepted_in_several_notations(#[case] text: String) {
         let fingerprint: Fingerprint = text.parse().unwrap();
         assert_eq!(fingerprint.to_string(), BYTES);
     }
@@ -220,9 +220,9 @@ mod tests {
     #[case::one_digit_short(&BYTES[1..], NotAFingerprint::Length { count: 63 })]
     #[case::one_byte_too_long(&format!("{BYTES}:00"), NotAFingerprint::Length { count: 66 })]
     #[case::sha1(&BYTES[..59], NotAFingerprint::Sha1)]
-    #[case::another_letter(&BYTES.replace('A', "G"), NotAFingerprint::Digit)]
+    #[case::not_hexadecimal(&BYTES.replace('A', "G"), NotAFingerprint::Digit)]
     #[case::with_its_label(&format!("SHA256 {BYTES}"), NotAFingerprint::Digit)]
-    #[case::beyond_ascii("é", NotAFingerprint::Digit)]
+    #[case::non_ascii("é", NotAFingerprint::Digit)]
     fn other_texts_are_not_fingerprints(#[case] text: &str, #[case] reason: NotAFingerprint) {
         assert_eq!(text.parse::<Fingerprint>(), Err(reason));
     }
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::beginning(0, "1970-01-01")]
+    #[case::epoch(0, "1970-01-01")]
     #[case::leap_day(1_709_208_000, "2024-02-29")]
     fn a_day_is_written_as_year_month_day(#[case] seconds: u64, #[case] shown: &str) {
         let day = Day::at(Duration::from_secs(seconds)).unwrap();

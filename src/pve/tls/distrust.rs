@@ -1,5 +1,5 @@
-//! Why a server is not trusted: what is wrong with its certificate, in words for users rather than
-//! rustls' own.
+//! Why a server is not trusted: explains to users what is wrong with its certificate, in place of rustls'
+//! terse errors.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use snafu::Snafu;
 
 use crate::pve::tls::certificate::{Day, Details, Fingerprint};
 
-/// The keys of servers and authorities that can be verified here.
+/// The key types of servers and authorities that this program can verify.
 pub const VERIFIABLE_KEYS: &str = "RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519";
 
 /// What is wrong with the certificate that a server presented.
 #[derive(Clone, PartialEq, Eq, Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Distrust {
-    /// `None` if it is the authority of a Proxmox VE cluster, or cannot be read.
+    /// `name` is `None` for the authority of a Proxmox VE cluster, or if it cannot be read.
     #[snafu(display(
         "its certificate is signed by an authority that is not trusted here{}", behind_colon(name.as_deref())
     ))]
@@ -29,8 +29,8 @@ pub enum Distrust {
     IncompleteChain { issuer: String },
 
     #[snafu(display(
-        "its certificate, or that of its authority, has a kind of key or signature that this program \
-         cannot verify; it can verify {VERIFIABLE_KEYS}"
+        "its certificate, or that of its authority, has a key or signature type that this program does not \
+         support; it supports {VERIFIABLE_KEYS}"
     ))]
     UnsupportedKey,
 
@@ -42,8 +42,8 @@ pub enum Distrust {
     #[snafu(display("its certificate is self-signed"))]
     SelfSigned,
 
+    /// `names` is `None` if they cannot be read.
     #[snafu(display("its certificate is for {}", listed(names.as_deref())))]
-    /// `None` if they cannot be read.
     OtherNames { names: Option<Vec<String>> },
 
     #[snafu(display("its certificate expired on {}{}", day(*at), clock()))]
@@ -55,30 +55,29 @@ pub enum Distrust {
     #[snafu(display("its certificate is not the pinned one, {pin}"))]
     NotPinned { pin: Fingerprint },
 
-    /// The certificate is public: a server that has only that is an impostor.
-    #[snafu(display("it presented a certificate without having its key"))]
+    /// Certificates are public: a server that does not hold the certificate's key is an impostor.
+    #[snafu(display("it does not hold the private key of the certificate it presented"))]
     WithoutItsKey,
 
     #[snafu(display(
-        "its certificate is of a kind that can no longer be verified (RSA below 2048 bits, or X.509 \
-         before version 3)"
+        "its certificate is too old to be verified (RSA below 2048 bits, or X.509 before version 3)"
     ))]
     Outdated,
 
-    #[snafu(display("its certificate is not a server's"))]
+    #[snafu(display("its certificate is not for a server"))]
     OtherPurpose,
 
     #[snafu(display("its certificate is damaged"))]
     Damaged,
 
-    /// For example an authority's own certificate, which no server may use.
+    /// For example an authority's own certificate, which a server must not use.
     #[snafu(display("its certificate cannot be verified"))]
     Unverifiable,
 }
 
 impl Distrust {
-    /// From the verifier's error for a certificate with these details, which the server sent with these
-    /// other ones.
+    /// Interprets the verifier's error for a certificate with these details. `others` are the further
+    /// certificates that the server sent.
     pub fn of(
         error: &rustls::Error,
         details: Option<Details>,
@@ -98,13 +97,13 @@ impl Distrust {
         let is_self_signed = details.as_ref().is_some_and(Details::is_self_signed);
         match reason {
             UnknownIssuer | BadSignature | Other(_) if is_self_signed => Distrust::SelfSigned,
-            // A bad signature: the authority has the name of a trusted one but is another, which is
-            // possible among the authorities of two Proxmox VE clusters.
+            // A bad signature means that another authority has the name of a trusted one. The authorities
+            // of two Proxmox VE clusters may have the same name.
             UnknownIssuer | BadSignature => Distrust::of_authority(details, others),
             Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => {
-                // Otherwise it is an intermediate authority's certificate.
-                let of_its_time = details.and_then(|it| Distrust::of_its_time(&it, now));
-                of_its_time.unwrap_or(Distrust::Unverifiable)
+                // Otherwise the dates of an intermediate authority's certificate are the reason.
+                let unless_valid_now = details.and_then(|it| Distrust::unless_valid_now(&it, now));
+                unless_valid_now.unwrap_or(Distrust::Unverifiable)
             }
             NotValidForName | NotValidForNameContext { .. } => {
                 let names = details.map(|details| details.names);
@@ -118,7 +117,7 @@ impl Distrust {
         }
     }
 
-    /// The last authority in the chain that the server sent is not trusted.
+    /// The last authority in the server's chain is not trusted.
     fn of_authority(details: Option<Details>, others: &[CertificateDer]) -> Distrust {
         let Some(leaf) = details else {
             return Distrust::UnknownAuthority { name: None };
@@ -138,10 +137,10 @@ impl Distrust {
         }
     }
 
-    /// From the verifier's error for the signature of the handshake.
+    /// Interprets the verifier's error for the handshake signature.
     pub fn of_signature(error: &rustls::Error, details: Option<Details>) -> Distrust {
         match error {
-            // The verifier rejects a short key without trying it.
+            // The verifier rejects a short key without checking the signature.
             _ if details.is_some_and(|details| details.is_outdated) => Distrust::Outdated,
             rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
                 Distrust::WithoutItsKey
@@ -154,7 +153,8 @@ impl Distrust {
         }
     }
 
-    /// A pin replaces the checks of authority and name, but not that of the validity period.
+    /// The reason not to trust this certificate given a pin. A pin replaces the checks of authority and name,
+    /// but not that of the validity period.
     pub fn unless_pinned(
         pin: Fingerprint,
         certificate: &CertificateDer,
@@ -165,10 +165,10 @@ impl Distrust {
             return Some(Distrust::NotPinned { pin });
         }
         // It is the pinned certificate, even if its dates cannot be read.
-        Distrust::of_its_time(&details?, now)
+        Distrust::unless_valid_now(&details?, now)
     }
 
-    fn of_its_time(details: &Details, now: UnixTime) -> Option<Distrust> {
+    fn unless_valid_now(details: &Details, now: UnixTime) -> Option<Distrust> {
         let now = Duration::from_secs(now.as_secs());
         let (begin, end) = (details.not_before, details.not_after);
         let expired = (now > end).then_some(Distrust::Expired { at: end });
@@ -177,10 +177,10 @@ impl Distrust {
 }
 
 fn day(at: Duration) -> String {
-    Day::at(at).map_or_else(|| "an impossible day".to_owned(), |day| day.to_string())
+    Day::at(at).map_or_else(|| "an invalid date".to_owned(), |day| day.to_string())
 }
 
-/// A wrong clock makes valid certificates look invalid, so the message contains its date.
+/// A wrong clock makes valid certificates look invalid, so messages show its date.
 fn clock() -> String {
     Day::today().map_or_else(String::new, |today| {
         format!("; this machine's clock says {today}")
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_with_another_kind_of_key_is_said_to_be_one_that_cannot_be_verified() {
+    fn an_authority_with_an_unsupported_key_is_reported_as_such() {
         let leaf = include_str!("../../../fixtures/certificates/signed-by-p521.pem");
         let authority = include_str!("../../../fixtures/certificates/p521-authority.pem");
         let mut roots = RootCertStore::empty();
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(distrust, Distrust::UnsupportedKey);
     }
 
-    /// No handshake signed with such a key is verified, not even one of the rightful owner.
+    /// The verifier rejects every handshake signed with such a key, even the owner's.
     #[rstest]
     #[case::short_key(include_str!("../../../fixtures/certificates/rsa-1024.pem"))]
     #[case::before_version_3(include_str!("../../../fixtures/certificates/version-1.pem"))]
