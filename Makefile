@@ -135,7 +135,7 @@ deb: static deb-tools ## build target/homelab_VERSION_ARCH.deb from the static p
 		'Maintainer: $(MAINTAINER)' 'Section: admin' 'Priority: optional' 'Suggests: ca-certificates' \
 		"Installed-Size: $$(find $(DEB_ROOT)/usr -type f -printf '%s\n' | awk '{ k += int(($$1 + 1023) / 1024) } END { print k }')" \
 		"Description: $$(sed -n 's/^description = "\(.*\)"/\1/p' Cargo.toml)" \
-		' A static program without dependencies, for scripts and cron jobs. See homelab(1).' \
+		' A static program for scripts and cron jobs; its manual is homelab(1).' \
 		> $(DEB_ROOT)/DEBIAN/control
 	@chmod -R u=rwX,go=rX,a-s $(DEB_ROOT)
 	@find $(DEB_ROOT) -exec touch -h -d @$(SOURCE_DATE_EPOCH) {} +
