@@ -1,11 +1,11 @@
 //! One file per verb, and the session that each verb runs in.
 //!
 //! - A verb returns its result or its failure and prints neither; only `check` prints findings as it goes.
-//! - The end of a run is printed once, here, which also picks the exit code.
-//! - Two threads may want to end the run: the main thread with what the verb returned, and the signal
-//!   thread with what is certain when a signal arrives. The first one locks the output, prints, and exits
-//!   the process. The other waits for that exit. Only a second signal, a second or more later, does not
-//!   wait: it exits at once.
+//! - The end of a run is printed once, here, and the exit code is chosen here.
+//! - Two threads may end the run: the main thread with the verb's result, and the signal thread with what
+//!   is certain when a signal arrives. The first one locks the output, prints, and exits the process; the
+//!   other waits for that exit. Only a second signal, a second or more later, does not wait: it exits at
+//!   once.
 
 #![allow(clippy::disallowed_methods, reason = "the one place that ends a run")]
 
@@ -46,28 +46,32 @@ pub fn run(command: &Proxmox) -> ! {
         end: End {
             failed_to,
             json,
-            // 'check' says itself what it finds.
+            // 'check' prints its own findings.
             progress: Arc::new(Progress::new(verbosity(json, quiet || failed_to.is_none()))),
         },
     };
     match &command.noun {
         Noun::Template(template) => match &template.verb {
-            TemplateVerb::List(words) => {
-                session(Some("list templates"), words.json, false).run(template_list::run)
+            TemplateVerb::List(arguments) => {
+                session(Some("list templates"), arguments.json, false).run(template_list::run)
             }
         },
         Noun::Vm(vm) => match &vm.verb {
-            VmVerb::List(words) => session(Some("list VMs"), words.json, false)
-                .run(|session| vm_list::run(session, words)),
-            VmVerb::Create(words) => session(Some("create VM"), words.json, words.quiet)
-                .run(|session| vm_create::run(session, words)),
+            VmVerb::List(arguments) => session(Some("list VMs"), arguments.json, false)
+                .run(|session| vm_list::run(session, arguments)),
+            VmVerb::Create(arguments) => {
+                session(Some("create VM"), arguments.json, arguments.quiet)
+                    .run(|session| vm_create::run(session, arguments))
+            }
         },
         Noun::Task(task) => match &task.verb {
-            TaskVerb::Wait(words) => session(Some("wait for the task"), words.json, words.quiet)
-                .run(|session| task_wait::run(session, words)),
+            TaskVerb::Wait(arguments) => {
+                session(Some("wait for the task"), arguments.json, arguments.quiet)
+                    .run(|session| task_wait::run(session, arguments))
+            }
         },
-        Noun::Check(words) => {
-            session(None, words.json, false).run(|session| check::run(session, words))
+        Noun::Check(arguments) => {
+            session(None, arguments.json, false).run(|session| check::run(session, arguments))
         }
     }
 }
@@ -118,7 +122,7 @@ pub struct Session<'c> {
 }
 
 impl Session<'_> {
-    /// Reports what the verb does, and what is certain.
+    /// Reports what the verb is doing, and what is certain.
     pub fn progress(&self) -> &Progress {
         &self.end.progress
     }
@@ -128,7 +132,7 @@ impl Session<'_> {
         self.end.json
     }
 
-    /// What was configured, with warnings on stderr where that may not be what was meant.
+    /// The configuration. Prints warnings on stderr about settings that are probably mistakes.
     pub fn configuration(&self) -> Result<Configuration, Failure> {
         let configuration = configuration(self.connection).map_err(|error| of_config(&error))?;
         for warning in &configuration.warnings {
@@ -143,7 +147,7 @@ impl Session<'_> {
         directory.map_err(|error| of_config(&error))
     }
 
-    /// A client that reports its requests if that was asked for. No request outlives `timeout`.
+    /// A client that prints its requests with `--verbose`. No request outlives `timeout`.
     pub fn client(&self, access: &Access, timeout: Option<Duration>) -> Result<Pve, pve::Error> {
         let deadline = timeout.map(|timeout| self.clock.after(timeout));
         let pve = Pve::new(access, deadline)?;
@@ -152,11 +156,11 @@ impl Session<'_> {
         Ok(pve.observed_by(Box::new(move |event| match event {
             Event::Exchange(line) if verbose => progress.say(line),
             Event::Exchange(_) => {}
-            Event::PassedOver(error) => tell_of_passed_over(error, hosts, &progress),
+            Event::PassedOver(error) => report_skipped_host(error, hosts, &progress),
         })))
     }
 
-    /// The time that the run may take, and how often it looks.
+    /// The time limit of the run, and how often it polls.
     pub fn budget(&self, timeout: Seconds, poll_interval: Seconds) -> Budget<'_> {
         Budget {
             clock: &self.clock,
@@ -165,15 +169,15 @@ impl Session<'_> {
         }
     }
 
-    /// From now on the first SIGINT or SIGTERM ends the run with what is certain at that moment, after
-    /// `clean_up` if nothing was started.
+    /// From now on the first SIGINT or SIGTERM ends the run and prints what is certain at that moment; if
+    /// nothing was started, it calls `clean_up` first.
     pub fn answer_signals(&self, clean_up: impl Fn() + Send + 'static) {
         let end = self.end.clone();
         let answer = move |code| {
             // Held until the exit, so that what is printed stays true.
             let stage = end.progress.stage();
             let _owner = end.progress.lock_for_the_end();
-            // What is asked for is told first, so nothing is asked for any more.
+            // The stage is set before each change is requested, so no change is requested from now on.
             if let Stage::NothingStarted | Stage::Inspecting(_) = *stage {
                 clean_up();
             }
@@ -182,8 +186,9 @@ impl Session<'_> {
             exit(code)
         };
         if let Err(error) = signals::on_first_signal(answer) {
-            let words = format!("signals will end this run without a word: {error}");
-            warn(&words);
+            warn(&format!(
+                "a signal will end this run without a message: {error}"
+            ));
         }
     }
 
@@ -200,7 +205,7 @@ impl Session<'_> {
         }
     }
 
-    /// A result: as a document with `--json`, not at all with `--quiet`, else as `write` writes it.
+    /// A result: as a document with `--json`, as nothing with `--quiet`, otherwise as written by `write`.
     pub fn result(
         &self,
         document: &impl Serialize,
@@ -222,7 +227,7 @@ impl Session<'_> {
     /// `--json` and `--quiet` contradict each other.
     pub fn check_output_options(&self, command: &str) -> Result<(), Failure> {
         if self.end.json && self.quiet {
-            let hint = format!("'homelab proxmox {command} --help' explains both");
+            let hint = format!("see 'homelab proxmox {command} --help'");
             let message = "--json and --quiet contradict each other";
             return Err(Failure::new(Kind::Usage, message).with_hint(hint));
         }
@@ -243,7 +248,7 @@ pub struct Success {
     pub warnings: Vec<String>,
     /// For stderr, after the output.
     pub hint: Option<String>,
-    /// The VM that exists even if the output cannot be written, in words and for scripts.
+    /// The VM that exists even if the output cannot be written, as text and for scripts.
     pub vm: Option<(String, Facts)>,
     /// The kind of the worst failure that `check` found, if any.
     pub failed_check: Option<Kind>,
@@ -286,7 +291,7 @@ impl End {
         [message].into_iter().chain(log).collect()
     }
 
-    /// Prints a failure on stderr, and on stdout as JSON if that was asked for.
+    /// Prints a failure on stderr, and on stdout as JSON with `--json`.
     fn print_failure(&self, lines: &[String], failure: &Failure) {
         for line in lines {
             say(line);
@@ -295,7 +300,7 @@ impl End {
             say(&format!("Hint: {hint}"));
         }
         if self.json {
-            // The exit code says it as well, so a closed stdout changes nothing.
+            // A closed stdout is ignored, because the exit code reports the failure too.
             let _ = json(&mut io::stdout(), &failure.document());
         }
     }
@@ -332,8 +337,8 @@ fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Fai
 }
 
 fn unwritten(error: &io::Error) -> Failure {
-    let words = format!("the result cannot be written: {error}");
-    Failure::new(Kind::Failed, words)
+    let message = format!("the result cannot be written: {error}");
+    Failure::new(Kind::Failed, message)
 }
 
 fn code_of(kind: Kind) -> i32 {
@@ -347,18 +352,18 @@ fn of_config(error: &config::Error) -> Failure {
     Failure::of(Kind::Config, error).with_hint(error.hint())
 }
 
-/// That a host is down is what the others are there for. That somebody else may answer in its place is
-/// not.
-fn tell_of_passed_over(error: &pve::Error, hosts: usize, progress: &Progress) {
+/// Reports that a host was skipped. A host that is down is a note: the other hosts are there for that. An
+/// untrusted one is a warning: another machine may be answering in its place.
+fn report_skipped_host(error: &pve::Error, hosts: usize, progress: &Progress) {
     let is_distrusted = matches!(error, pve::Error::Untrusted { .. });
-    let message = format!("{}; another host is asked instead", error.with_host());
+    let message = format!("{}; trying another host", error.with_host());
     match hint_for_one_of(hosts, error) {
         Some(hint) if is_distrusted => progress.warning(&format!("{message}; {hint}")),
         _ => progress.note(&message),
     }
 }
 
-/// How much a run reports while it works. A terminal that knows no more than a teletype gets lines.
+/// How much a run reports while it works. A dumb terminal gets lines.
 fn verbosity(json: bool, quiet: bool) -> Verbosity {
     let is_dumb = || std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     if quiet {

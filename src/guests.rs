@@ -1,10 +1,11 @@
-//! What guests there are, and who has which name.
+//! Which guests exist, and what their names are.
 //!
-//! - Rows of the cluster's list lag: a new guest, or one on a node that pvestatd has not heard of, has no
-//!   name there; a guest that reuses a VMID has the name and template flag of the deleted one for a while.
-//! - A node's own list reads the configurations. It is read where rows do not tell their names and the
-//!   answer depends on them; its names and flags then replace those of all rows of that node.
-//! - What could not be read is kept as a doubt, because it may hide the guest that is looked for.
+//! - Rows of the cluster's list lag behind: a new guest, or one on a node without recent status, has no
+//!   name there; a guest that reuses a VMID shows the name and template flag of the deleted guest for a
+//!   while.
+//! - A node's own list is read from the configurations. It is requested where a row may hide a name that
+//!   the answer depends on; its names and flags then replace those in all rows of that node.
+//! - Anything that could not be read is kept as a doubt: it may hide the requested guest.
 
 pub mod addresses;
 pub mod local_drives;
@@ -28,19 +29,19 @@ pub struct Guests<'p> {
     ignores_offline: bool,
 }
 
-/// What the lists of the nodes say that had to be asked.
+/// The lists of the nodes that had to be asked.
 #[derive(Default)]
 struct OfNodes {
     vms: BTreeMap<Vmid, Guest>,
     doubts: Vec<Doubt>,
 }
 
-/// Something that could not be read and may hide a guest of any name.
+/// Something that could not be read and may hide a guest with any name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Doubt {
     /// Rows of a list.
     Rows(String),
-    /// The list of this node, for this reason.
+    /// The list of this node, and the reason.
     Node(Node, String),
     /// The list of this node, which was not asked because it is offline.
     Offline(Node),
@@ -57,8 +58,8 @@ impl fmt::Display for Doubt {
 }
 
 impl<'p> Guests<'p> {
-    /// Reads the cluster's list. Of its rows it keeps those that `is_needed` accepts by name and kind, and
-    /// those that may hide their names.
+    /// Reads the cluster's list. Keeps the rows that `is_needed` accepts by name and kind, and those that
+    /// may hide their names.
     pub fn read(
         server: Server<'p>,
         is_needed: &dyn Fn(&Guest) -> bool,
@@ -72,7 +73,7 @@ impl<'p> Guests<'p> {
         })
     }
 
-    /// Does not ask nodes that are offline, which would take a while.
+    /// Skips nodes that are offline, because asking them takes long.
     pub fn ignoring_offline_nodes(self, ignores_offline: bool) -> Guests<'p> {
         Guests {
             ignores_offline,
@@ -80,7 +81,7 @@ impl<'p> Guests<'p> {
         }
     }
 
-    /// The token that sees them.
+    /// The token that reads them.
     pub fn token(&self) -> &TokenId {
         self.server.pve.token()
     }
@@ -99,8 +100,8 @@ impl<'p> Guests<'p> {
         self.known().find(|guest| guest.vmid == vmid)
     }
 
-    /// The VM templates of exactly this name, the lowest VMID first; nodes are asked only if no row
-    /// certainly is one. If there is none and the name is a number, the template with this VMID.
+    /// The VM templates with exactly this name, lowest VMID first. Nodes are asked only if no row is
+    /// certainly such a template. If there is none and the name is a number: the template with that VMID.
     pub fn templates_named(&self, name: &str) -> Vec<&Guest> {
         let is_meant = |guest: &&Guest| guest.is_vm_template() && guest.is_named(name);
         let is_certain = |guest: &&Guest| !guest.may_hide_its_name();
@@ -116,31 +117,31 @@ impl<'p> Guests<'p> {
         by_vmid.into_iter().filter(|g| g.is_vm_template()).collect()
     }
 
-    /// The VMs of this name, as far as that is known without asking nodes.
-    pub fn vms_with_row_named(&self, name: &str) -> impl Iterator<Item = &Guest> {
+    /// The VMs with this name, as far as known without asking nodes.
+    pub fn vms_named_in_rows(&self, name: &str) -> impl Iterator<Item = &Guest> {
         let is_meant = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
         self.known().filter(is_meant)
     }
 
-    /// The VMs that have this name in the list of their node. May ask nodes.
-    pub fn vms_behind_rows_named(&self, name: &str) -> impl Iterator<Item = &Guest> {
+    /// The VMs with this name in the list of their node. May ask nodes.
+    pub fn vms_named_on_nodes(&self, name: &str) -> impl Iterator<Item = &Guest> {
         let is_meant = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
         self.of_nodes().vms.values().filter(is_meant)
     }
 
-    /// Every guest that is needed, and perhaps others, with its name if that is known. May ask nodes.
+    /// All needed guests, and possibly others, each with its name if known. May ask nodes.
     pub fn all(&self) -> impl Iterator<Item = &Guest> {
         self.of_nodes();
         self.known()
     }
 
-    /// What could not be read and may hide a guest of any name. May ask nodes.
+    /// What could not be read and may hide a guest with any name. May ask nodes.
     pub fn doubts(&self) -> Vec<Doubt> {
         let of_rows = unreadable_rows(&self.rows, "the server").into_iter();
         of_rows.chain(self.of_nodes().doubts.clone()).collect()
     }
 
-    /// The guests by VMID, as the nodes that were asked so far list them, otherwise as their rows do.
+    /// The guests by VMID, as listed by the nodes asked so far, otherwise as in their rows.
     fn known(&self) -> impl Iterator<Item = &Guest> {
         let rows = self.rows.guests.iter();
         let of_nodes = self
@@ -152,7 +153,7 @@ impl<'p> Guests<'p> {
         guests.collect::<BTreeMap<_, _>>().into_values()
     }
 
-    /// Asks each node that has a VM whose row may hide its name, once in a run.
+    /// Asks each node that has a VM whose row may hide its name; once per run.
     fn of_nodes(&self) -> &OfNodes {
         self.of_nodes.get_or_init(|| {
             let rows = self.rows.guests.iter();
@@ -191,7 +192,7 @@ fn unreadable_rows(list: &GuestList, whose: &str) -> Option<Doubt> {
     let first = list.first_unreadable.as_ref()?;
     let count = list.unreadable;
     Some(Doubt::Rows(format!(
-        "{count} of the guests that {whose} lists cannot be read ({first})"
+        "{count} of the guests listed by {whose} cannot be read ({first})"
     )))
 }
 

@@ -1,12 +1,12 @@
-//! What runs on this host have begun and done: one file per VM name, locked by one run at a time.
+//! What runs on this host have requested and done: one file per VM name, locked by one run at a time.
 //!
-//! - A run locks the file before its first request, so what it reads from the server is newer than what
-//!   the run before has done.
-//! - It appends each event as a JSON line and syncs it: the intent to clone before the request leaves,
-//!   what came of it afterwards. So the next run knows after a `kill -9` or a power cut which VMID may be
-//!   in the making. An incomplete last line is ignored.
-//! - A file that would tell the next run nothing is removed. Only the run that holds the lock removes it,
-//!   and whoever gets a lock checks that the path still is the file it locked.
+//! - A run locks the file before its first request, so that everything it reads from the server is newer than
+//!   the last change of the run before.
+//! - It appends each event as a JSON line and syncs the file: the intent to clone before the request is sent,
+//!   the outcome afterwards. So after a `kill -9` or a power cut the next run knows which VMID may be being
+//!   created. An incomplete last line is ignored.
+//! - A file without information for the next run is removed, by the run that holds the lock. A run that gets a
+//!   lock checks that the path is still the file that it has locked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -21,7 +21,7 @@ use snafu::{ResultExt, Snafu};
 use crate::pve::Size;
 use crate::pve::types::{Node, Pool, Storage, Upid, VmName, Vmid};
 
-/// What a run is going to ask the server for.
+/// The clone that a run is about to request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
@@ -36,18 +36,18 @@ pub struct Intent {
     pub template_name: Option<String>,
     /// How to clone it.
     pub mode: Mode,
-    /// Where its disks go, if not where the template's are.
+    /// The storage of its disks, if not that of the template's disks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
-    /// The pool that it becomes a member of.
+    /// The pool that it joins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
-    /// The node that was asked for, if one was.
+    /// The node that was requested, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Node>,
-    /// The servers, any of which can be asked about it: `pve.lan:8006`.
+    /// The servers of the cluster, as configured: `pve.lan:8006`.
     pub hosts: Vec<String>,
-    /// What `--resize DISK=+SIZE` came to, by disk.
+    /// The resolved sizes of `--resize DISK=+SIZE`, by disk.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub growth: BTreeMap<String, Growth>,
 }
@@ -62,27 +62,27 @@ pub enum Mode {
     Linked,
 }
 
-/// A relative size as resolved when the clone was asked for: the template may grow after that.
+/// A relative size, resolved when the clone was requested: the template may grow after that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Growth {
-    /// By how much the disk was to outgrow the template's.
+    /// By how much the disk was to be larger than the template's.
     pub by: Size,
-    /// The absolute size that this came to.
+    /// The resulting absolute size.
     pub to: Size,
 }
 
-/// What cannot be asked of the server later about a VM that exists or is in the making.
+/// What cannot be read from the server later about a VM that exists or is being created.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Note {
     /// The VM.
     pub vmid: Vmid,
-    /// The servers that it is at, as in its intent.
+    /// The servers of its cluster, as in its intent.
     pub hosts: Vec<String>,
-    /// Only in files of earlier versions: the sizes of the template's disks that others are to outgrow.
+    /// Only in files of earlier versions: the sizes of the template's disks to which relative sizes refer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sizes: BTreeMap<String, Size>,
-    /// The options that were set and that nobody may read.
+    /// The options that were set and cannot be read.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub set: BTreeSet<String>,
     /// Salted hashes of their values, by option.
@@ -94,67 +94,68 @@ pub struct Note {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Event {
-    /// A process has the lock, since that many seconds after 1970.
+    /// A process has got the lock.
     Run {
-        /// Its id.
+        /// Its process id.
         process: u32,
-        /// Since when.
+        /// When, in seconds since 1970.
         time: u64,
     },
-    /// Written before the request leaves.
+    /// Written before the request is sent.
     Intent(Intent),
-    /// The server has begun the clone of the intent before.
+    /// The server has started the clone of the last intent.
     Upid(Upid),
-    /// That clone is done.
+    /// That clone has succeeded.
     Created(Vmid),
-    /// There is no such VM of ours, and no request is expected to create it any more.
+    /// This program's VM with that VMID does not exist, and no request is expected to create it any more.
     Failed(Vmid),
     /// Nothing is left to do for that VM.
     Finished(Vmid),
-    /// Replaces what was noted about that VM before.
+    /// Replaces the earlier note about that VM.
     Note(Note),
 }
 
-/// What the events so far come to.
+/// The result of the events so far.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Record {
-    /// Nothing that could exist.
+    /// No VM that could exist.
     None,
-    /// A clone that may be in the making; its last known task.
-    Asked(Intent, Option<Upid>),
-    /// A VM that was cloned, and perhaps not set up.
+    /// A clone that may be running, and its last known task.
+    Requested(Intent, Option<Upid>),
+    /// A VM that was cloned, and may not be set up.
     Created(Intent),
-    /// A VM that was finished.
+    /// A VM that was set up as requested.
     Finished(Intent),
 }
 
 /// The file of one VM name, locked until this is dropped.
 pub struct Ledger {
-    /// None if there is nowhere to write: nothing is locked then, and nothing outlives the run.
+    /// None if no file can be used: then nothing is locked, and nothing is recorded for other runs.
     file: Option<(File, PathBuf)>,
     record: Record,
     notes: BTreeMap<Vmid, Note>,
-    /// Why nothing is written any more: a line is missing, and what followed it would be misread.
+    /// Why nothing is written any more: a line could not be written, and later ones would be misread without
+    /// it.
     broken: Option<String>,
-    /// It speaks of another cluster, which this run leaves as it is.
+    /// Whether the file is about another cluster; this run then keeps it unchanged.
     is_set_aside: bool,
 }
 
-/// Whether the lock could be had.
+/// The result of locking a file.
 #[allow(clippy::large_enum_variant, reason = "there is one in a run")]
 pub enum Lock {
-    /// It is ours, and whether anything could be written down.
+    /// This process has it. The second value is whether the file can be written.
     Ours(Ledger, Result<(), Error>),
-    /// Another process has it, this one as far as it has said so.
+    /// Another process has it; its id, if it was written already.
     HeldBy(Option<u32>),
 }
 
 impl Ledger {
-    /// Locks the file of a VM name, if no other process has.
+    /// Locks the file of a VM name, unless another process has.
     pub fn lock(directory: &Path, name: &VmName) -> Result<Lock, Error> {
         let path = path_of(directory, name);
         let unusable = |source| Error::unusable(&path, source);
-        make_directory(directory).map_err(|source| Error::unusable(directory, source))?;
+        create_directory(directory).map_err(|source| Error::unusable(directory, source))?;
         let (mut file, is_locked) = open(&path).map_err(unusable)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(unusable)?;
@@ -166,7 +167,7 @@ impl Ledger {
         }
         let mut ledger = Ledger::without_file();
         let end = ledger.replay(&text).context(DamagedSnafu { path: &path })?;
-        // An incomplete last line, and that runs before had the lock and did nothing.
+        // Cuts off an incomplete last line, and the entries of runs that did nothing.
         file.set_len(end as u64).map_err(unusable)?;
         ledger.file = Some((file, path));
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -177,7 +178,7 @@ impl Ledger {
         Ok(Lock::Ours(ledger, written))
     }
 
-    /// For a run that has nowhere to write.
+    /// For a run without a file.
     pub fn without_file() -> Ledger {
         Ledger {
             file: None,
@@ -188,29 +189,29 @@ impl Ledger {
         }
     }
 
-    /// What the runs before and this one have begun and done.
+    /// What earlier runs and this one have requested and done.
     pub fn record(&self) -> &Record {
         &self.record
     }
 
-    /// What the runs before and this one have noted about a VM.
+    /// The note about a VM by earlier runs or this one.
     pub fn note_of(&self, vmid: Vmid) -> Option<&Note> {
         self.notes.get(&vmid)
     }
 
-    /// The file, for those who have to look at it themselves.
+    /// The path of the file, for messages.
     pub fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|(_, path)| path.as_path())
     }
 
-    /// Goes on as if there was no record: it speaks of another cluster.
+    /// Ignores the record, because it is about another cluster.
     pub fn set_aside(&mut self) {
         self.record = Record::None;
         self.is_set_aside = true;
     }
 
-    /// Appends an event. One that cannot be written is an error once; an intent each time, for the next
-    /// run would know nothing of it.
+    /// Appends an event. After a failure, later events are skipped without another error; but an intent that is
+    /// not written is always an error, because the next run would not know about the clone.
     pub fn write(&mut self, event: Event) -> Result<(), Error> {
         let is_intent = matches!(event, Event::Intent(_));
         let line = serde_json::to_string(&event).map_err(io::Error::other);
@@ -231,13 +232,13 @@ impl Ledger {
         });
         written.or_else(|error| {
             self.broken = Some(error.to_string());
-            // The next run need not guess what was meant.
+            // Removes what was written of the line.
             let _ = end.and_then(|end| file.set_len(end));
             unusable(error)
         })
     }
 
-    /// Reads what earlier runs have written; where the events end that the next run needs.
+    /// Reads the events of earlier runs. Returns the position after the last one that the next run needs.
     fn replay(&mut self, text: &[u8]) -> Result<usize, Unreadable> {
         let (mut end, mut position) = (0, 0);
         for (line, number) in complete_lines(text).zip(1_usize..) {
@@ -255,10 +256,10 @@ impl Ledger {
         Ok(end)
     }
 
-    /// Whether this event can follow those before.
+    /// Applies an event. Whether it can follow the ones before.
     fn apply(&mut self, event: Event) -> bool {
         let record = std::mem::replace(&mut self.record, Record::None);
-        // What was noted about a VM says nothing of the next one that has its VMID.
+        // A note about a VM does not apply to the next VM with its VMID.
         if let Event::Intent(Intent { vmid, .. }) | Event::Failed(vmid) = &event {
             self.notes.remove(vmid);
         }
@@ -269,11 +270,13 @@ impl Ledger {
                 self.notes.insert(note.vmid, note);
                 record
             }
-            (_, Event::Intent(intent)) => Record::Asked(intent, None),
+            (_, Event::Intent(intent)) => Record::Requested(intent, None),
             (_, Event::Failed(_)) => Record::None,
-            (Record::Asked(intent, _), Event::Upid(upid)) => Record::Asked(intent, Some(upid)),
-            (Record::Asked(intent, _), Event::Created(_)) => Record::Created(intent),
-            (Record::Created(intent) | Record::Asked(intent, _), Event::Finished(_)) => {
+            (Record::Requested(intent, _), Event::Upid(upid)) => {
+                Record::Requested(intent, Some(upid))
+            }
+            (Record::Requested(intent, _), Event::Created(_)) => Record::Created(intent),
+            (Record::Created(intent) | Record::Requested(intent, _), Event::Finished(_)) => {
                 Record::Finished(intent)
             }
             (record, _) => {
@@ -286,13 +289,13 @@ impl Ledger {
 }
 
 impl Drop for Ledger {
-    /// A file that would tell the next run nothing goes while it is still locked.
+    /// Removes a file without information for the next run, while it is still locked.
     fn drop(&mut self) {
         let is_needed = self.record != Record::None || !self.notes.is_empty() || self.is_set_aside;
         if let (Some((file, path)), false) = (&self.file, is_needed)
             && is_at(file, path).unwrap_or(false)
         {
-            // What cannot be removed does no harm.
+            // A file that cannot be removed does no harm.
             let _ = fs::remove_file(path);
         }
     }
@@ -303,15 +306,16 @@ impl Record {
     pub fn intent(&self) -> Option<&Intent> {
         match self {
             Record::None => None,
-            Record::Asked(intent, _) | Record::Created(intent) | Record::Finished(intent) => {
+            Record::Requested(intent, _) | Record::Created(intent) | Record::Finished(intent) => {
                 Some(intent)
             }
         }
     }
 
-    /// Takes over the template's sizes from a note of an earlier version.
+    /// Adopts the template's sizes from a note of an earlier version.
     fn resolve(&mut self, note: &Note) {
-        if let Record::Asked(intent, _) | Record::Created(intent) | Record::Finished(intent) = self
+        if let Record::Requested(intent, _) | Record::Created(intent) | Record::Finished(intent) =
+            self
             && intent.vmid == note.vmid
         {
             for (disk, size) in &note.sizes {
@@ -325,8 +329,8 @@ impl Record {
     }
 }
 
-/// Removes the file of a name if this process has locked it and nothing but that is written there. For an
-/// end in which no ledger is dropped, and before which nothing more is begun.
+/// Removes the file of a name if this process has locked it and recorded nothing else. For a run that ends
+/// without dropping its ledger. The caller must not start anything afterwards.
 pub fn remove_unused(directory: &Path, name: &VmName) {
     let path = path_of(directory, name);
     let Ok(text) = fs::read(&path) else { return };
@@ -341,23 +345,23 @@ fn path_of(directory: &Path, name: &VmName) -> PathBuf {
     directory.join(format!("{name}.jsonl"))
 }
 
-/// Does once what every run does there, and leaves nothing but the directory behind. No VM's name begins
-/// with a dot.
-pub fn try_out(directory: &Path) -> Result<(), Error> {
+/// Checks that the directory can be used, by writing a file there as every run does and removing it. No VM's
+/// name begins with a dot.
+pub fn probe(directory: &Path) -> Result<(), Error> {
     let path = directory.join(format!(".try-{}", std::process::id()));
-    let tried = || {
-        make_directory(directory)?;
+    let write = || {
+        create_directory(directory)?;
         let (mut file, _) = open(&path)?;
         file.write_all(b"\n")?;
         file.sync_data()
     };
-    let tried = tried().map_err(|source| Error::unusable(directory, source));
+    let written = write().map_err(|source| Error::unusable(directory, source));
     let _ = fs::remove_file(&path);
-    tried
+    written
 }
 
-/// The file at this path, and whether this process has locked it. The file that was locked may have
-/// been removed between opening and locking it; then the next one is opened.
+/// Opens the file at this path and tries to lock it. Whether this process has locked it. If the file was
+/// removed between opening and locking it, the new file at the path is opened.
 fn open(path: &Path) -> io::Result<(File, bool)> {
     loop {
         let file = OpenOptions::new()
@@ -377,18 +381,18 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
     }
 }
 
-/// Whether this file is the one at this path, for somebody may have removed it.
+/// Whether this file is still the one at this path.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let file = file.metadata()?;
     match fs::metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (file.dev(), file.ino())),
+        Ok(current) => Ok((current.dev(), current.ino()) == (file.dev(), file.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// With mode 0700, as far as it does not exist yet.
-fn make_directory(directory: &Path) -> io::Result<()> {
+/// Creates a directory and its missing parents with mode 0700.
+fn create_directory(directory: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = directory
         .ancestors()
         .take_while(|ancestor| !ancestor.is_dir())
@@ -397,7 +401,7 @@ fn make_directory(directory: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(directory)?;
-    // A power cut must not take the new directories away again.
+    // So that the new directories survive a power cut.
     let mut parents = missing.iter().filter_map(|missing| missing.parent());
     parents.try_for_each(sync_directory)
 }
@@ -406,8 +410,8 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// The process that has locked the file last, if it still runs: one that has just got the lock may not
-/// have written its own id yet.
+/// The process that locked the file last, if it is still running. A process that has just got the lock may not
+/// have written its id yet.
 fn process_of(text: &[u8]) -> Option<u32> {
     let events = complete_lines(text).filter_map(|line| serde_json::from_slice(line).ok());
     let processes = events.filter_map(|event| match event {
@@ -418,7 +422,7 @@ fn process_of(text: &[u8]) -> Option<u32> {
     processes.last().filter(runs)
 }
 
-/// The lines that end with a newline, which they keep.
+/// The lines that end with a newline, including it.
 fn complete_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lines = text.split_inclusive(|byte| *byte == b'\n');
     lines.filter(|line| line.ends_with(b"\n"))
@@ -446,10 +450,10 @@ impl Error {
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum Unreadable {
-    #[snafu(display("line {number} is not what this version writes"))]
+    #[snafu(display("line {number} is not an event that this version knows"))]
     NotAnEvent { number: usize },
 
-    #[snafu(display("line {number} cannot follow on those before"))]
+    #[snafu(display("line {number} does not follow from the lines before"))]
     OutOfOrder { number: usize },
 }
 

@@ -1,5 +1,5 @@
-//! Words that several rooms need: what is certain about a VM, the failure report, hints, `pveum` lines,
-//! quoting for a shell, the closest name.
+//! Messages that several modules share: the state of a VM, failures, hints, `pveum` commands, shell
+//! quoting, and the closest name.
 
 pub mod closest;
 pub mod failure;

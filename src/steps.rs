@@ -1,13 +1,12 @@
-//! The engine of what is done for a VM that exists: it knows no command and no option.
+//! Carries out steps on a VM that exists. It knows no command and no option.
 //!
-//! - A step reads the VM's configuration, and asks only for what is missing.
-//! - Right before each change, the VM must still be the one that the run is about: its VMID may have been
-//!   reused.
+//! - A step reads the VM's configuration and requests only what is missing.
+//! - Right before each change it checks that the VM is still the same one: its VMID may have been reused.
 //! - It waits for the task, if the server starts one.
-//! - What passes by itself is asked for again, with growing pauses; after a lost answer the configuration
-//!   is read before anything is asked again. So each request must have the same effect twice as once.
+//! - After a temporary failure it repeats the request, with growing pauses. After a lost answer it first reads
+//!   the configuration again. So each request must be idempotent.
 
-use crate::guests::owner::Sight;
+use crate::guests::owner::VmidState;
 use crate::pve::types::{ExitStatus, Guest, Pool, Upid};
 use crate::pve::{self, Delivery, Pve, VmConfig};
 use crate::say::failure::{Failure, Kind, Started, chain, kind_of};
@@ -15,60 +14,58 @@ use crate::say::hint::refusal::ChangedVm;
 use crate::say::hint::{hint_for_change, hint_for_task, with_more};
 use crate::say::stage::{RESUME, Stage, Step, StepTask, Unfinished};
 use crate::say::vm::{Existing, Vm};
-use crate::ui::progress::{Activity, Progress};
-use crate::wait::refusal::{is_outdated, passes_by_itself};
+use crate::ui::progress::Activity;
+use crate::wait::refusal::{is_outdated, is_temporary};
 use crate::wait::server::{Server, is_no_such_task};
 use crate::wait::task::{self, how_to_read_log};
-use crate::wait::{BackOff, Budget, GaveUp, Look};
+use crate::wait::{BackOff, Budget, GaveUp, Poll};
 
-/// Takes steps.
+/// Carries out steps.
 #[derive(Clone, Copy)]
 pub struct Engine<'r> {
-    /// The server, and the time there is.
+    /// The server, and the time limit.
     pub server: Server<'r>,
-    /// Reports what is done, and what is certain.
-    pub progress: &'r Progress,
-    /// Hides secrets in the server's words, which may repeat what it was sent.
+    /// Hides secrets in the server's messages, which may repeat what it was sent.
     pub mask: &'r dyn Fn(String) -> String,
     /// The pool of a VM that this command created.
     pub pool: Option<&'r Pool>,
 }
 
-/// A request for a change, and the task that the server begins for it, if it begins one.
+/// Requests a change. Returns the task, if the server starts one.
 pub type Request<'q> = Box<dyn Fn(&Pve, &Vm) -> Result<Option<Upid>, pve::Error> + 'q>;
 
-/// A step that is being taken.
-pub struct Taking<'r> {
+/// A step that is being carried out.
+pub struct ActiveStep<'r> {
     engine: Engine<'r>,
     unfinished: Unfinished,
     is_announced: bool,
-    /// Something was asked for, and what came of it is not known.
+    /// A change was requested, and its outcome is unknown.
     is_undecided: bool,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 enum Outcome {
     Done,
     /// Something is locked or slow for a moment.
-    Passes(String),
+    Temporary(String),
     /// The configuration has changed since it was read.
     Outdated(String),
-    /// The host had no quorum. The next one is asked from now on.
+    /// The host had no quorum. The next host is asked from now on.
     NoQuorum,
-    /// It is not known, for this reason, whether it was done.
+    /// Unknown, for this reason.
     Unknown(String),
 }
 
 impl<'r> Engine<'r> {
-    /// Takes a step for a VM, in whatever way `take` does. A failure begins with the VM, which exists all
-    /// the same.
-    pub fn take<T>(
+    /// Carries out a step on a VM by calling `carry_out`. The message of a failure begins with the VM, because
+    /// it exists nevertheless.
+    pub fn run<T>(
         self,
         existing: &mut Existing,
         step: Step,
-        take: impl FnOnce(&mut Taking<'r>) -> Result<T, Cause>,
+        carry_out: impl FnOnce(&mut ActiveStep<'r>) -> Result<T, Cause>,
     ) -> Result<T, Failure> {
-        let mut taking = Taking {
+        let mut active = ActiveStep {
             engine: self,
             unfinished: Unfinished {
                 existing: existing.clone(),
@@ -78,31 +75,31 @@ impl<'r> Engine<'r> {
             is_announced: false,
             is_undecided: false,
         };
-        taking.tell_stage();
-        let taken = take(&mut taking);
-        let taken = taken.map_err(|cause| cause.failure(&taking.unfinished, self.pool));
-        *existing = taking.unfinished.existing;
-        taken
+        active.report_stage();
+        let result = carry_out(&mut active);
+        let result = result.map_err(|cause| cause.failure(&active.unfinished, self.pool));
+        *existing = active.unfinished.existing;
+        result
     }
 }
 
-impl<'r> Taking<'r> {
-    /// Asks for what `missing` finds missing, until it finds nothing or the server has done it. Whether
-    /// anything was asked for.
+impl<'r> ActiveStep<'r> {
+    /// Sends the request that `missing` returns, until it returns none or the server has carried one out.
+    /// Whether anything was requested.
     pub fn until_done<'q>(
         &mut self,
         mut missing: impl FnMut(&mut Self) -> Result<Option<Request<'q>>, Cause>,
     ) -> Result<bool, Cause> {
         let mut back_off = BackOff::new(&self.engine.server.budget);
-        let (mut has_asked, mut told) = (false, None);
+        let (mut has_asked, mut last_note) = (false, None);
         while let Some(request) = missing(self)? {
             has_asked = true;
             let (note, why) = match self.ask(&request)? {
                 Outcome::Done => return Ok(true),
                 Outcome::NoQuorum => continue,
-                Outcome::Passes(why) => (format!("Trying again until this passes: {why}"), why),
+                Outcome::Temporary(why) => (format!("Temporary failure ({why}); retrying..."), why),
                 Outcome::Outdated(why) => (
-                    format!("The configuration has changed meanwhile ({why}); reading it again..."),
+                    format!("The configuration has changed ({why}); reading it again..."),
                     why,
                 ),
                 Outcome::Unknown(why) => {
@@ -112,19 +109,19 @@ impl<'r> Taking<'r> {
                     (note, why)
                 }
             };
-            // What goes on for the same reason is told once.
-            if told.as_ref() != Some(&note) {
-                self.engine.progress.note(&note);
-                told = Some(note);
+            // A reason that stays the same is reported once.
+            if last_note.as_ref() != Some(&note) {
+                self.engine.server.progress.note(&note);
+                last_note = Some(note);
             }
             if !back_off.pause() {
-                return Err(self.time_is_up(Some(why)));
+                return Err(self.timed_out(Some(why)));
             }
         }
         Ok(has_asked)
     }
 
-    /// The time there is.
+    /// The time limit.
     pub fn budget(&self) -> Budget<'r> {
         self.engine.server.budget
     }
@@ -139,29 +136,29 @@ impl<'r> Taking<'r> {
         self.unfinished.facts().upid
     }
 
-    /// The VM's configuration: the one that was read last, or a new one if something was changed since. An
-    /// error if the VM is no longer there. One that has moved is followed to its node.
+    /// The VM's configuration, read again only if something was changed since. An error if the VM no longer
+    /// exists. A VM that was migrated is found on its new node.
     pub fn config(&mut self) -> Result<VmConfig, Cause> {
         if let Some(config) = &self.unfinished.existing.config {
             return Ok(config.clone());
         }
         let budget = self.budget();
-        let until = budget.clock.elapsed() + budget.a_restart();
+        let until = budget.clock.elapsed() + budget.restart_time();
         let is_early = || budget.clock.elapsed() < until;
         let found = self.read(|pve, vm| {
-            Ok(match Sight::of(pve, vm, None)? {
-                Sight::Ours(vm, config) => Look::Done(Ok((vm, config))),
-                Sight::Anothers(guest) => Look::Done(Err(self.cause_of(pve, &guest)?)),
-                // This says which privilege is missing.
-                Sight::Hidden | Sight::Appeared if is_early() => {
-                    pve.vm_config(&vm.node, vm.vmid).map(|_| Look::NotYet)?
+            Ok(match VmidState::of(pve, vm, None)? {
+                VmidState::Ours(vm, config) => Poll::Done(Ok((vm, config))),
+                VmidState::Another(guest) => Poll::Done(Err(self.cause_of(pve, &guest)?)),
+                // The failure of this request says which privilege is missing.
+                VmidState::Hidden | VmidState::Appeared if is_early() => {
+                    pve.vm_config(&vm.node, vm.vmid).map(|_| Poll::NotYet)?
                 }
-                // The configuration of a new or moved VM may not have reached every node yet.
-                _ if is_early() => Look::NotYet,
-                Sight::InTheMaking { .. } => Look::Done(Err(Cause::Gone {
+                // The configuration of a new or migrated VM may not have reached every node yet.
+                _ if is_early() => Poll::NotYet,
+                VmidState::BeingCreated { .. } => Poll::Done(Err(Cause::Gone {
                     vmid_has: Some("a VM that is being created".to_owned()),
                 })),
-                _ => Look::Done(Err(Cause::Gone { vmid_has: None })),
+                _ => Poll::Done(Err(Cause::Gone { vmid_has: None })),
             })
         });
         let (vm, config) = found??;
@@ -179,19 +176,19 @@ impl<'r> Taking<'r> {
         Ok(config)
     }
 
-    /// Reads the configuration once more, for the VM may have moved or be gone.
+    /// Reads the configuration again: the VM may have been migrated or destroyed.
     pub fn read_config_again(&mut self) -> Result<VmConfig, Cause> {
         self.unfinished.existing.config = None;
         self.config()
     }
 
-    /// Why the VM is not there any more, if that can be seen.
-    pub fn loss(&mut self) -> Option<Cause> {
+    /// Why the VM no longer exists, if it does not and that can be seen.
+    pub fn why_gone(&mut self) -> Option<Cause> {
         let cause = self.read_config_again().err()?;
         matches!(cause, Cause::Gone { .. } | Cause::State { .. }).then_some(cause)
     }
 
-    /// Why this guest, which has the VMID by now, is not the VM.
+    /// Why this guest, which has the VMID now, is not the VM.
     fn cause_of(&self, pve: &Pve, guest: &Guest) -> Result<Cause, pve::Error> {
         let mut identity = None;
         if guest.is_vm() {
@@ -204,9 +201,9 @@ impl<'r> Taking<'r> {
             .is_some_and(|(first, now)| first.may_be(&now));
         Ok(match &guest.name {
             Some(name) if is_same => Cause::State {
-                words: format!("somebody has renamed it to '{name}'; it was not changed any more"),
+                message: format!("it was renamed to '{name}', so nothing more was changed"),
                 hint: format!(
-                    "to give its name back, on node '{}': qm set {} --name {}; then {RESUME}",
+                    "to restore its name, on node '{}': qm set {} --name {}; then {RESUME}",
                     guest.node,
                     guest.vmid,
                     self.vm().name
@@ -216,52 +213,53 @@ impl<'r> Taking<'r> {
         })
     }
 
-    /// Whether the VM runs.
+    /// Whether the VM is running.
     pub fn is_running(&self) -> Result<bool, Cause> {
-        self.read(|pve, vm| pve.is_running(&vm.node, vm.vmid).map(Look::Done))
+        self.read(|pve, vm| pve.is_running(&vm.node, vm.vmid).map(Poll::Done))
     }
 
-    /// Reports what is being done, once.
+    /// Reports the activity, the first time it is called.
     pub fn announce(&mut self, activity: &Activity) {
         if !self.is_announced {
             self.is_announced = true;
             let existing = &self.unfinished.existing;
-            self.engine.progress.doing(existing, activity);
+            self.engine.server.progress.doing(existing, activity);
         }
     }
 
-    /// Looks until done, however long looks fail.
-    pub fn watch<T>(
+    /// Polls until done. Failed polls are repeated until the time limit.
+    pub fn poll<T>(
         &self,
-        mut look: impl FnMut(&Pve, &Vm) -> Result<Look<T>, pve::Error>,
+        mut poll: impl FnMut(&Pve, &Vm) -> Result<Poll<T>, pve::Error>,
     ) -> Result<T, GaveUp<pve::Error>> {
-        self.engine.server.look(true, |pve| look(pve, self.vm()))
+        self.engine.server.poll(true, |pve| poll(pve, self.vm()))
     }
 
-    /// What came of a request that may have been carried out is looked for to the end.
+    /// Polls until done. After a request with an unknown outcome, failed polls are repeated until the time
+    /// limit.
     fn read<T>(
         &self,
-        mut look: impl FnMut(&Pve, &Vm) -> Result<Look<T>, pve::Error>,
+        mut poll: impl FnMut(&Pve, &Vm) -> Result<Poll<T>, pve::Error>,
     ) -> Result<T, Cause> {
         let server = self.engine.server;
-        let seen = server.look(self.is_undecided, |pve| look(pve, self.vm()));
-        seen.map_err(|gave_up| match gave_up {
-            _ if self.is_undecided => self.not_seen(gave_up),
-            GaveUp::TimeIsUp(None) => self.time_is_up(None),
-            GaveUp::TimeIsUp(Some(error)) | GaveUp::Failed(error) => self.not_done(error),
+        let read = server.poll(self.is_undecided, |pve| poll(pve, self.vm()));
+        read.map_err(|gave_up| match gave_up {
+            _ if self.is_undecided => self.outcome_unknown(gave_up),
+            GaveUp::TimedOut(None) => self.timed_out(None),
+            GaveUp::TimedOut(Some(error)) | GaveUp::Failed(error) => self.request_failed(error),
         })
     }
 
-    /// The budget has ended; what was in the way at last.
-    pub fn time_is_up(&self, last: Option<String>) -> Cause {
+    /// The time limit was reached; `last` is what prevented the step until then.
+    pub fn timed_out(&self, last: Option<String>) -> Cause {
         let seconds = self.engine.server.budget.seconds();
         match last {
-            Some(words) if self.is_undecided => Cause::NotKnown {
+            Some(why) if self.is_undecided => Cause::OutcomeUnknown {
                 seconds: Some(seconds),
-                why: words,
+                why,
                 error: None,
             },
-            last => Cause::TimeIsUp {
+            last => Cause::TimedOut {
                 seconds,
                 last,
                 hint: None,
@@ -269,26 +267,26 @@ impl<'r> Taking<'r> {
         }
     }
 
-    /// Something was asked for, and the looks at what came of it ended like this.
-    pub fn not_seen(&self, gave_up: GaveUp<pve::Error>) -> Cause {
+    /// A change was requested, and the polls for its outcome ended like this.
+    pub fn outcome_unknown(&self, gave_up: GaveUp<pve::Error>) -> Cause {
         let (seconds, error) = match gave_up {
-            GaveUp::TimeIsUp(None) => return self.time_is_up(None),
-            GaveUp::TimeIsUp(Some(error)) => (Some(self.engine.server.budget.seconds()), error),
+            GaveUp::TimedOut(None) => return self.timed_out(None),
+            GaveUp::TimedOut(Some(error)) => (Some(self.engine.server.budget.seconds()), error),
             GaveUp::Failed(error) => (None, error),
         };
         let error = self.masked(error);
-        Cause::NotKnown {
+        Cause::OutcomeUnknown {
             seconds,
             why: error.to_string(),
             error: Some(Box::new(error)),
         }
     }
 
-    /// The server has refused, or has not answered.
-    pub fn not_done(&self, error: pve::Error) -> Cause {
+    /// The server has refused a request, or has not answered it.
+    pub fn request_failed(&self, error: pve::Error) -> Cause {
         let error = self.masked(error);
         if self.engine.server.budget.left().is_zero() && error.delivery() != Delivery::Refused {
-            return self.time_is_up(Some(error.to_string()));
+            return self.timed_out(Some(error.to_string()));
         }
         let source = Box::new(error);
         Cause::Request { source }
@@ -299,7 +297,7 @@ impl<'r> Taking<'r> {
     }
 
     fn ask(&mut self, request: &Request) -> Result<Outcome, Cause> {
-        // Only a VM that was seen to be the right one is changed.
+        // Before each change: is it still the same VM?
         self.config()?;
         self.unfinished.existing.config = None;
         let server = self.engine.server;
@@ -319,27 +317,27 @@ impl<'r> Taking<'r> {
             }
             _ => None,
         };
-        refused.ok_or_else(|| self.not_done(error))
+        refused.ok_or_else(|| self.request_failed(error))
     }
 
     fn wait_for(&mut self, upid: Upid) -> Result<Outcome, Cause> {
         self.unfinished.task = StepTask::Running(upid.clone());
-        self.tell_stage();
+        self.report_stage();
         let (server, mask) = (self.engine.server, self.engine.mask);
-        let status = match task::wait(server, &upid, true, self.engine.progress) {
+        let status = match task::wait(server, &upid, true) {
             Ok(ended) => ended.status,
             Err(GaveUp::Failed(error)) if is_no_such_task(&error) => {
-                let why = format!("the server does not know the task any more: {upid}");
+                let why = format!("the server no longer knows the task: {upid}");
                 return Ok(Outcome::Unknown(why));
             }
-            // It goes on all the same, and what it does can be seen in the VM.
+            // The task runs nevertheless, and the VM shows what it does.
             Err(GaveUp::Failed(error)) => {
                 return Ok(Outcome::Unknown(self.masked(error).to_string()));
             }
-            Err(gave_up) => return Err(self.not_seen(gave_up)),
+            Err(gave_up) => return Err(self.outcome_unknown(gave_up)),
         };
         self.unfinished.task = StepTask::Ended(upid.clone());
-        self.tell_stage();
+        self.report_stage();
         match status {
             ExitStatus::Ok => Ok(Outcome::Done),
             ExitStatus::Warnings(_) => {
@@ -350,113 +348,118 @@ impl<'r> Taking<'r> {
             ExitStatus::Unexpected => Ok(Outcome::Unknown(format!(
                 "the task's worker died or its node went down: {upid}"
             ))),
-            ExitStatus::Failed(words) => {
-                let words = mask(words);
-                self.temporary(&words).ok_or_else(|| {
+            ExitStatus::Failed(status) => {
+                let status = mask(status);
+                self.temporary(&status).ok_or_else(|| {
                     let lines = task::last_lines(server, &upid).into_iter();
                     let log = lines.map(mask).collect();
-                    Cause::Task { upid, words, log }
+                    Cause::Task { upid, status, log }
                 })
             }
         }
     }
 
-    /// What a refusal in these words means, unless it is final. That the VM runs already may be somebody
-    /// else's doing, or that of an earlier request.
-    fn temporary(&self, words: &str) -> Option<Outcome> {
-        if is_outdated(words) {
-            return Some(Outcome::Outdated(words.to_owned()));
+    /// What a refusal with this message means, unless it is final. That the VM is running already may be the
+    /// effect of an earlier request, or of another user.
+    fn temporary(&self, message: &str) -> Option<Outcome> {
+        if is_outdated(message) {
+            return Some(Outcome::Outdated(message.to_owned()));
         }
         let is_running = format!("VM {} already running", self.vm().vmid);
-        let passes = passes_by_itself(words) || words.contains(&is_running);
-        passes.then(|| Outcome::Passes(words.to_owned()))
+        let is_temporary = is_temporary(message) || message.contains(&is_running);
+        is_temporary.then(|| Outcome::Temporary(message.to_owned()))
     }
 
-    fn tell_stage(&self) {
+    fn report_stage(&self) {
         let stage = Stage::SettingUp(self.unfinished.clone());
-        self.engine.progress.at(stage);
+        self.engine.server.progress.set_stage(stage);
     }
 }
 
-/// Why a step was not taken.
+/// Why a step was not carried out.
 #[derive(Debug)]
 pub enum Cause {
-    /// The server has refused the request, or has not got it.
+    /// The server has refused the request, or did not receive it.
     Request {
-        /// How.
+        /// How the request failed.
         source: Box<pve::Error>,
     },
     /// The task failed.
     Task {
-        /// Which.
+        /// The task.
         upid: Upid,
         /// Its exit status.
-        words: String,
+        status: String,
         /// The last lines of its log.
         log: Vec<String>,
     },
-    /// The budget has ended.
-    TimeIsUp {
-        /// All of it.
+    /// The time limit was reached.
+    TimedOut {
+        /// The time limit.
         seconds: f64,
-        /// What was in the way at last, if that is known.
+        /// What prevented the step until then, if that is known.
         last: Option<String>,
-        /// What to do about that, where it is more than to resume.
+        /// What to do about that, if resuming is not enough.
         hint: Option<String>,
     },
-    /// It was asked for, and what came of it was not seen.
-    NotKnown {
-        /// The whole budget, if it has ended.
+    /// It was requested, and its outcome is unknown.
+    OutcomeUnknown {
+        /// The time limit, if it was reached.
         seconds: Option<f64>,
-        /// What was in the way.
+        /// Why.
         why: String,
-        /// The failed look, if it was one.
+        /// The failed poll, if that is why.
         error: Option<Box<pve::Error>>,
     },
-    /// The VM was destroyed meanwhile.
+    /// The VM was destroyed.
     Gone {
         /// What has its VMID now, if anything.
         vmid_has: Option<String>,
     },
-    /// The VM is in a state that does not allow it.
+    /// The state of the VM does not permit it.
     State {
-        /// Which.
-        words: String,
+        /// That state.
+        message: String,
         /// What to do about it.
         hint: String,
     },
 }
 
-/// What to do where an option of the command is wrong.
-pub const FIX_AND_RESUME: &str =
-    "correct what it complains of, and add --ensure: that goes on with this VM";
+/// What to do about a wrong option. A VM that this command did not create is changed with --ensure only.
+pub fn fix_and_resume(existing: &Existing) -> &'static str {
+    if existing.created {
+        "fix the setting and run the same command with --ensure"
+    } else {
+        "fix the setting and run the same command again"
+    }
+}
 
 const CREATE_ANEW: &str =
-    "'homelab proxmox vm list' shows what exists; the same command creates a new VM";
+    "'homelab proxmox vm list' lists the VMs; run the same command to create a new one";
 
 fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
     let done = if may_be_renamed {
-        "somebody has renamed or destroyed it"
+        "it was renamed or destroyed"
     } else {
-        "somebody has destroyed it"
+        "it was destroyed"
     };
     match vmid_has {
-        None => format!("{done} since"),
+        None => done.to_owned(),
         Some(other) => {
             format!("{done}, and its VMID now belongs to {other}, which was not changed")
         }
     }
 }
 
-/// What to do about a refused change before the VM can be resumed.
-fn how_to_go_on(refused: &pve::Error, existing: &Existing, pool: Option<&Pool>) -> String {
+/// What to do about a refused change, and how to resume.
+fn how_to_resume(refused: &pve::Error, existing: &Existing, pool: Option<&Pool>) -> String {
     let vm = ChangedVm {
         vmid: existing.vm.vmid,
         node: &existing.vm.node,
         pool: pool.filter(|_| existing.created),
     };
     match (refused, hint_for_change(refused, &vm)) {
-        (pve::Error::Refused { status: 400, .. }, _) => FIX_AND_RESUME.to_owned(),
+        (pve::Error::Refused { status: 400, .. }, _) => fix_and_resume(existing).to_owned(),
         (_, Some(hint)) => format!("{hint}; then {RESUME}"),
         (_, None) => RESUME.to_owned(),
     }
@@ -468,49 +471,50 @@ impl Cause {
         Cause::Gone { vmid_has }
     }
 
-    /// The failure of a step that was not taken, or is not known to have been.
+    /// The failure of a step that was not carried out, or may not have been.
     fn failure(self, unfinished: &Unfinished, pool: Option<&Pool>) -> Failure {
         let step = &unfinished.step;
         let after = |seconds: f64| format!("after {seconds} s ");
         let mut facts = unfinished.facts();
         let mut log = Vec::new();
-        let (kind, words, hint) = match self {
+        let (kind, message, hint) = match self {
             Cause::Request { source } => (
                 kind_of(&source),
                 format!("{}: {}", step.failed(), chain(&*source)),
-                how_to_go_on(&source, &unfinished.existing, pool),
+                how_to_resume(&source, &unfinished.existing, pool),
             ),
             Cause::Task {
                 upid,
-                words,
+                status,
                 log: lines,
             } => {
-                let hint = hint_for_task(&words);
-                let words = format!("{}: Task failed: {words}", step.failed());
+                let hint = hint_for_task(&status);
+                let message = format!("{}: Task failed: {status}", step.failed());
                 let hint = hint.unwrap_or_else(|| how_to_read_log(&upid));
                 (facts.upid, log) = (Some(upid), lines);
-                let hint = format!("{hint}; once that is mended, {RESUME}");
-                (Kind::TaskFailed, words, hint)
+                let hint = format!("{hint}; once the cause is fixed, {RESUME}");
+                (Kind::TaskFailed, message, hint)
             }
-            Cause::TimeIsUp {
+            Cause::TimedOut {
                 seconds,
                 last,
                 hint,
             } => {
                 let last = last.map_or_else(String::new, |why| format!(": {why}"));
-                let words = format!("{}{}{last}", after(seconds), step.ongoing());
+                let message = format!("{}{}{last}", after(seconds), step.ongoing());
                 let hint = hint.unwrap_or_else(|| unfinished.hint());
-                (Kind::Timeout, words, hint)
+                (Kind::Timeout, message, hint)
             }
-            Cause::NotKnown {
+            Cause::OutcomeUnknown {
                 seconds,
                 why,
                 error,
             } => {
                 let kind = seconds.map_or(Kind::OutcomeUnknown, |_| Kind::Timeout);
                 let after = seconds.map(after).unwrap_or_default();
-                let words = format!("{after}{}: {why}", step.unknown());
-                (kind, words, with_more(unfinished.hint(), error.as_deref()))
+                let message = format!("{after}{}: {why}", step.unknown());
+                let hint = with_more(unfinished.hint(), error.as_deref());
+                (kind, message, hint)
             }
             Cause::Gone { vmid_has } => {
                 let may_be_renamed = vmid_has.is_some() && unfinished.existing.identity.is_none();
@@ -519,12 +523,12 @@ impl Cause {
                 } else {
                     Started::No
                 };
-                let words = gone(vmid_has, may_be_renamed);
-                (Kind::Failed, words, CREATE_ANEW.to_owned())
+                let message = gone(vmid_has, may_be_renamed);
+                (Kind::Failed, message, CREATE_ANEW.to_owned())
             }
-            Cause::State { words, hint } => (Kind::Failed, words, hint),
+            Cause::State { message, hint } => (Kind::Failed, message, hint),
         };
-        Failure::new(kind, format!("{}, but {words}", unfinished.existing))
+        Failure::new(kind, format!("{}, but {message}", unfinished.existing))
             .with_hint(hint)
             .about(facts)
             .with_log(log)

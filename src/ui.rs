@@ -1,4 +1,4 @@
-//! Means of showing things, without contents: progress on stderr, results on stdout.
+//! How output is shown, whatever its content: progress on stderr, results on stdout.
 
 pub mod progress;
 pub mod table;

@@ -1,4 +1,4 @@
-//! Looks again until something is done or the time is up.
+//! Polls until something is done or the time limit is reached.
 
 pub mod refusal;
 pub mod server;
@@ -7,9 +7,9 @@ pub mod task;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Time as a run sees it; tests hand in one that jumps.
+/// The time of a run. Tests pass a clock that jumps.
 pub trait Clock {
-    /// How long the run has been going, on a clock that nobody can set back.
+    /// The time since the run began, on a clock that cannot be set back.
     fn elapsed(&self) -> Duration;
     /// Sleeps for that long.
     fn sleep(&self, pause: Duration);
@@ -24,7 +24,7 @@ impl SystemClock {
         SystemClock(Instant::now())
     }
 
-    /// The moment at which the run has taken that long.
+    /// The moment at which the run has lasted that long.
     pub fn after(&self, time: Duration) -> Instant {
         self.0 + time
     }
@@ -40,49 +40,49 @@ impl Clock for SystemClock {
     }
 }
 
-/// The time limit of a run, and how long it pauses between two looks.
+/// The time limit of a run, and how long it pauses between two polls.
 #[derive(Clone, Copy)]
 pub struct Budget<'c> {
-    /// Tells how much time has passed.
+    /// Measures the time that has passed.
     pub clock: &'c dyn Clock,
     /// The time limit, counted from the start of the run.
     pub total: Duration,
-    /// The pause between the end of one look and the next.
+    /// The pause between the end of a poll and the start of the next.
     pub interval: Duration,
 }
 
-/// What a look found.
-pub enum Look<T> {
+/// What a poll found.
+pub enum Poll<T> {
     /// What was waited for.
     Done(T),
-    /// It is not there yet.
+    /// It is not done yet.
     NotYet,
 }
 
-/// For how long a failure is forgiven.
+/// For how long a request is repeated after a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Forgiven {
-    /// Looking again does not help.
-    Not,
-    /// As long as a daemon may take to restart: 15 intervals from the first failure on.
+pub enum Retry {
+    /// Another attempt would fail in the same way.
+    Never,
+    /// For as long as a daemon may take to restart: 15 intervals after the first failure.
     WhileADaemonRestarts,
-    /// As long as there is time.
-    ToTheEnd,
-    /// The end of the budget cut the look short: what was seen before still holds.
-    AsIfNotLooked,
+    /// Until the time limit.
+    UntilTimeout,
+    /// The time limit cut the poll short: the result of the poll before still holds.
+    CutShort,
 }
 
 /// Why a wait ended without success.
 #[derive(Debug, PartialEq, Eq)]
 pub enum GaveUp<E> {
-    /// The budget is used up; the last look failed like this, if it did.
-    TimeIsUp(Option<E>),
-    /// A look failed in a way that is not, or no longer, forgiven.
+    /// The time limit was reached. If the last poll failed, this is why.
+    TimedOut(Option<E>),
+    /// A poll failed and is not repeated, or not any more.
     Failed(E),
 }
 
 impl<'c> Budget<'c> {
-    /// A budget with which nothing is tried twice.
+    /// A budget that permits one attempt at each request.
     pub fn for_one_try(clock: &'c dyn Clock) -> Budget<'c> {
         Budget {
             clock,
@@ -91,7 +91,7 @@ impl<'c> Budget<'c> {
         }
     }
 
-    /// The time that is left.
+    /// The remaining time.
     pub fn left(&self) -> Duration {
         self.total.saturating_sub(self.clock.elapsed())
     }
@@ -101,17 +101,17 @@ impl<'c> Budget<'c> {
         self.total.as_secs_f64()
     }
 
-    /// How long to wait for something that is usually visible at once, and otherwise never.
-    pub fn a_while(&self) -> Duration {
+    /// How long a change may take to become visible. What is not visible by then probably never will be.
+    pub fn settling_time(&self) -> Duration {
         self.interval * 5
     }
 
-    /// How long a daemon may take to restart; its answers are not trusted until then.
-    pub fn a_restart(&self) -> Duration {
+    /// How long a daemon may take to restart. Its answers are not trusted until then.
+    pub fn restart_time(&self) -> Duration {
         self.interval * 15
     }
 
-    /// Pauses between attempts at something; the last one leaves some time for an attempt.
+    /// Pauses between attempts. The last one leaves some time for an attempt.
     pub fn pauses(&self) -> Pauses<'c> {
         Pauses {
             budget: *self,
@@ -119,10 +119,10 @@ impl<'c> Budget<'c> {
         }
     }
 
-    /// Tries at once, and again at each interval while failures are forgiven.
+    /// Makes one attempt at once, and another one after each interval while `retry` permits it.
     pub fn try_until_done<T, E>(
         &self,
-        forgiven: impl Fn(&E) -> Forgiven,
+        retry: impl Fn(&E) -> Retry,
         mut attempt: impl FnMut() -> Result<T, E>,
     ) -> Result<T, E> {
         let mut pauses = self.pauses();
@@ -130,58 +130,58 @@ impl<'c> Budget<'c> {
         loop {
             match attempt() {
                 Err(error)
-                    if patience.lasts(self, forgiven(&error)) && pauses.pause(self.interval) => {}
+                    if patience.lasts(self, retry(&error)) && pauses.pause(self.interval) => {}
                 ended => return ended,
             }
         }
     }
 
-    /// Looks at once, then at each interval, and once more shortly before the end.
-    pub fn look_until_done<T, E>(
+    /// Polls at once, then after each interval, and once more shortly before the time limit.
+    pub fn poll_until_done<T, E>(
         &self,
-        forgiven: impl Fn(&E) -> Forgiven,
-        mut look: impl FnMut() -> Result<Look<T>, E>,
+        retry: impl Fn(&E) -> Retry,
+        mut poll: impl FnMut() -> Result<Poll<T>, E>,
     ) -> Result<T, GaveUp<E>> {
         let mut pauses = self.pauses();
         let mut patience = Patience::default();
-        let mut seen_before = None;
+        let mut failure_before = None;
         loop {
-            let failure = match look() {
-                Ok(Look::Done(found)) => return Ok(found),
-                Ok(Look::NotYet) => {
+            let failure = match poll() {
+                Ok(Poll::Done(found)) => return Ok(found),
+                Ok(Poll::NotYet) => {
                     patience = Patience::default();
                     None
                 }
-                Err(error) => match forgiven(&error) {
-                    Forgiven::AsIfNotLooked => seen_before.take().unwrap_or(Some(error)),
-                    forgiven if patience.lasts(self, forgiven) => Some(error),
+                Err(error) => match retry(&error) {
+                    Retry::CutShort => failure_before.take().unwrap_or(Some(error)),
+                    retry if patience.lasts(self, retry) => Some(error),
                     _ => return Err(GaveUp::Failed(error)),
                 },
             };
             if !pauses.pause(self.interval) {
-                return Err(GaveUp::TimeIsUp(failure));
+                return Err(GaveUp::TimedOut(failure));
             }
-            seen_before = Some(failure);
+            failure_before = Some(failure);
         }
     }
 }
 
-/// How long looks have failed as they do while a daemon restarts.
+/// For how long polls have failed in the way they do while a daemon restarts.
 #[derive(Default)]
 pub struct Patience {
     restarting_since: Option<Duration>,
 }
 
 impl Patience {
-    /// Whether to look again after another failure.
-    pub fn lasts(&mut self, budget: &Budget, forgiven: Forgiven) -> bool {
-        match forgiven {
-            Forgiven::Not => false,
-            Forgiven::ToTheEnd | Forgiven::AsIfNotLooked => true,
-            Forgiven::WhileADaemonRestarts => {
+    /// Whether to repeat the poll after another failure.
+    pub fn lasts(&mut self, budget: &Budget, retry: Retry) -> bool {
+        match retry {
+            Retry::Never => false,
+            Retry::UntilTimeout | Retry::CutShort => true,
+            Retry::WhileADaemonRestarts => {
                 let now = budget.clock.elapsed();
                 let since = *self.restarting_since.get_or_insert(now);
-                now < since + budget.a_restart()
+                now < since + budget.restart_time()
             }
         }
     }
@@ -194,22 +194,21 @@ pub struct Pauses<'c> {
 }
 
 impl Pauses<'_> {
-    /// Sleeps for that long, or less if the budget ends before. False if no time is left to do anything
-    /// afterwards.
-    pub fn pause(&mut self, wanted: Duration) -> bool {
+    /// Sleeps for `pause`, or less if the time limit is near. False if no time is left for an attempt.
+    pub fn pause(&mut self, pause: Duration) -> bool {
         let left = self.budget.left();
         if self.was_last || left.is_zero() {
             return false;
         }
-        self.was_last = left <= wanted;
+        self.was_last = left <= pause;
         // The attempt after the last pause needs some time.
-        let pause = if self.was_last { left * 3 / 4 } else { wanted };
+        let pause = if self.was_last { left * 3 / 4 } else { pause };
         self.budget.clock.sleep(pause);
         !self.budget.left().is_zero()
     }
 }
 
-/// Growing pauses with jitter, for what other runs try at the same moment: ½, 1, 2, 4 and then 8
+/// Growing pauses with jitter, for requests that other runs repeat as well: ½, 1, 2, 4 and then 8
 /// intervals, each up to a quarter shorter or longer.
 pub struct BackOff<'c> {
     pauses: Pauses<'c>,
@@ -218,7 +217,7 @@ pub struct BackOff<'c> {
 }
 
 impl<'c> BackOff<'c> {
-    /// Before the first pause.
+    /// The next pause is the first one.
     pub fn new(budget: &Budget<'c>) -> BackOff<'c> {
         BackOff {
             pauses: budget.pauses(),
@@ -227,11 +226,11 @@ impl<'c> BackOff<'c> {
         }
     }
 
-    /// Sleeps for the next pause. False if no time is left to do anything afterwards.
+    /// Sleeps for the next pause. False if no time is left for an attempt.
     pub fn pause(&mut self) -> bool {
-        let wanted = self.next.mul_f64(0.75 + fastrand::f64() / 2.0);
+        let pause = self.next.mul_f64(0.75 + fastrand::f64() / 2.0);
         self.next = self.longest.min(self.next * 2);
-        self.pauses.pause(wanted)
+        self.pauses.pause(pause)
     }
 }
 
@@ -257,31 +256,31 @@ pub mod tests {
         }
     }
 
-    const TIME_IS_UP: Result<usize, GaveUp<char>> = Err(GaveUp::TimeIsUp(None));
-    const TIME_IS_UP_UNSEEN: Result<usize, GaveUp<char>> = Err(GaveUp::TimeIsUp(Some('x')));
+    const TIMED_OUT: Result<usize, GaveUp<char>> = Err(GaveUp::TimedOut(None));
+    const TIMED_OUT_AFTER_FAILURE: Result<usize, GaveUp<char>> = Err(GaveUp::TimedOut(Some('x')));
     const REFUSED: Result<usize, GaveUp<char>> = Err(GaveUp::Failed('R'));
     const RESTARTED_FOR_TOO_LONG: Result<usize, GaveUp<char>> = Err(GaveUp::Failed('r'));
 
-    /// A story is what each look sees: `.` not yet, `x` a failure that is forgiven, `c` one caused by the end
-    /// of the budget, `r` one that is forgiven for 15 intervals, `R` one that is not, `D` done. An interval
-    /// is 2 s, the budget 10 s, and the last look is at 9.5 s.
+    /// A story is the result of each poll: `.` not yet, `x` a failure that is retried until the time limit, `c`
+    /// one caused by the time limit, `r` one that is retried for 15 intervals, `R` one that is not retried,
+    /// `D` done. An interval is 2 s, the time limit 10 s, and the last poll is at 9.5 s.
     #[rstest]
     #[case::done_at_once("D", Ok(1), 0)]
-    #[case::done_after_a_while("...D", Ok(4), 6000)]
-    #[case::forgives_failed_looks("xx.xD", Ok(5), 8000)]
+    #[case::done_later("...D", Ok(4), 6000)]
+    #[case::failed_polls_are_repeated("xx.xD", Ok(5), 8000)]
     #[case::refused_at_once("R", REFUSED, 0)]
-    #[case::refused_in_between(".xR", REFUSED, 4000)]
-    #[case::done_at_the_last_look(".....D", Ok(6), 9500)]
-    #[case::gives_up_when_time_is_over("......D", TIME_IS_UP, 9500)]
-    #[case::the_last_look_failed(".....xD", TIME_IS_UP_UNSEEN, 9500)]
-    #[case::an_earlier_failure_is_not_reported("xxxxx.D", TIME_IS_UP, 9500)]
-    #[case::a_look_that_is_cut_short_does_not_count(".....cD", TIME_IS_UP, 9500)]
+    #[case::refused_later(".xR", REFUSED, 4000)]
+    #[case::done_at_the_last_poll(".....D", Ok(6), 9500)]
+    #[case::time_limit_reached("......D", TIMED_OUT, 9500)]
+    #[case::the_last_poll_failed(".....xD", TIMED_OUT_AFTER_FAILURE, 9500)]
+    #[case::an_earlier_failure_is_not_reported("xxxxx.D", TIMED_OUT, 9500)]
+    #[case::a_poll_that_is_cut_short_does_not_count(".....cD", TIMED_OUT, 9500)]
     #[case::the_failure_before_one_that_is_cut_short_is_reported(
         "....xcD",
-        TIME_IS_UP_UNSEEN,
+        TIMED_OUT_AFTER_FAILURE,
         9500
     )]
-    fn looks_again_until(
+    fn polls_until(
         #[case] story: &str,
         #[case] expected: Result<usize, GaveUp<char>>,
         #[case] milliseconds: u128,
@@ -289,13 +288,13 @@ pub mod tests {
         assert_story(10, story, expected, milliseconds);
     }
 
-    /// Stories as above, with a budget of 40 s.
+    /// Stories as above, with a time limit of 40 s.
     #[rstest]
-    #[case::for_a_while("rrrrrrrrrrrrrrrD", Ok(16), 30_000)]
+    #[case::for_15_intervals("rrrrrrrrrrrrrrrD", Ok(16), 30_000)]
     #[case::no_longer("rrrrrrrrrrrrrrrrD", RESTARTED_FOR_TOO_LONG, 30_000)]
-    #[case::counted_from_the_last_time_it_worked("rrrrrrrrrr.rrrrrrrrrD", Ok(21), 39_500)]
-    #[case::not_made_longer_by_other_failures("rrrrrrrrrrxxxxxrD", RESTARTED_FOR_TOO_LONG, 30_000)]
-    fn what_a_restarting_daemon_says_is_forgiven(
+    #[case::counted_from_the_last_good_poll("rrrrrrrrrr.rrrrrrrrrD", Ok(21), 39_500)]
+    #[case::not_extended_by_other_failures("rrrrrrrrrrxxxxxrD", RESTARTED_FOR_TOO_LONG, 30_000)]
+    fn the_failures_of_a_restarting_daemon_are_retried(
         #[case] story: &str,
         #[case] expected: Result<usize, GaveUp<char>>,
         #[case] milliseconds: u128,
@@ -315,17 +314,17 @@ pub mod tests {
             total: Duration::from_secs(seconds),
             interval: Duration::from_secs(2),
         };
-        let mut looks = story.chars().enumerate();
-        let ended = budget.look_until_done(
+        let mut polls = story.chars().enumerate();
+        let ended = budget.poll_until_done(
             |failure| match failure {
-                'x' => Forgiven::ToTheEnd,
-                'c' => Forgiven::AsIfNotLooked,
-                'r' => Forgiven::WhileADaemonRestarts,
-                _ => Forgiven::Not,
+                'x' => Retry::UntilTimeout,
+                'c' => Retry::CutShort,
+                'r' => Retry::WhileADaemonRestarts,
+                _ => Retry::Never,
             },
-            || match looks.next().unwrap() {
-                (index, 'D') => Ok(Look::Done(index + 1)),
-                (_, '.') => Ok(Look::NotYet),
+            || match polls.next().unwrap() {
+                (index, 'D') => Ok(Poll::Done(index + 1)),
+                (_, '.') => Ok(Poll::NotYet),
                 (_, failure) => Err(failure),
             },
         );
@@ -334,22 +333,22 @@ pub mod tests {
     }
 
     #[test]
-    fn an_interval_beyond_the_budget_still_leaves_a_second_look() {
+    fn an_interval_longer_than_the_time_limit_leaves_a_second_poll() {
         let clock = JumpingClock::default();
         let budget = Budget {
             clock: &clock,
             total: Duration::from_secs(4),
             interval: Duration::from_mins(1),
         };
-        let mut looks = 0;
-        let ended: Result<(), GaveUp<()>> = budget.look_until_done(
-            |()| Forgiven::Not,
+        let mut polls = 0;
+        let ended: Result<(), GaveUp<()>> = budget.poll_until_done(
+            |()| Retry::Never,
             || {
-                looks += 1;
-                Ok(Look::NotYet)
+                polls += 1;
+                Ok(Poll::NotYet)
             },
         );
-        assert_eq!((ended, looks), (Err(GaveUp::TimeIsUp(None)), 2));
+        assert_eq!((ended, polls), (Err(GaveUp::TimedOut(None)), 2));
         assert_eq!(*clock.pauses.borrow(), [Duration::from_secs(3)]);
     }
 

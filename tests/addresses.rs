@@ -1,5 +1,5 @@
-//! The addresses that guest agents report: `vm list --ip` asks several at once, and one that is slow holds up
-//! nobody; `vm create --wait-ip` waits for one, wherever the VM goes.
+//! The addresses that guest agents report. `vm list --ip` asks several agents at once, so that a slow one
+//! does not delay the others; `vm create --wait-ip` waits for one, even if the VM moves.
 
 use rstest::rstest;
 use serde_json::json;
@@ -17,7 +17,7 @@ fn sorted_requests(fake: &FakePve) -> Vec<String> {
     requests
 }
 
-/// Five VMs of every kind.
+/// Five VMs in different states.
 fn some_vms(faults: &serde_json::Value) -> FakePve {
     fake(json!({
         "guests": [
@@ -28,13 +28,13 @@ fn some_vms(faults: &serde_json::Value) -> FakePve {
             {"vmid": 104, "name": "booting", "status": "running"},
             {"vmid": 9000, "name": "debian-12", "template": true},
         ],
-        "agents": {"104": {"looks": 1000}},
+        "agents": {"104": {"polls": 1000}},
         "faults": faults,
     }))
 }
 
 #[test]
-fn each_running_vm_is_shown_with_what_its_agent_tells() {
+fn each_running_vm_is_shown_with_the_address_its_agent_reports() {
     let fake = some_vms(&json!([]));
     let seen = Homelab::at(&fake).run("proxmox vm list --ip");
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
@@ -47,7 +47,7 @@ VMID  Name     Status   Node  IP
 104   booting  running  pve1  -
 ";
     assert_eq!(seen.stdout, expected);
-    // Nothing is asked of what is off, nor of an agent that is not there.
+    // No request is sent for a VM that is off, nor to an agent that is not configured.
     let expected = [
         "GET /cluster/resources?type=vm",
         "GET /nodes/pve1/qemu/100/agent/network-get-interfaces",
@@ -62,7 +62,7 @@ VMID  Name     Status   Node  IP
 }
 
 #[test]
-fn scripts_get_null_where_no_address_is_known() {
+fn an_unknown_address_is_null_in_json() {
     let fake = some_vms(&json!([]));
     let seen = Homelab::at(&fake).run("proxmox vm list --ip --json");
     let rows: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
@@ -81,7 +81,7 @@ fn scripts_get_null_where_no_address_is_known() {
 }
 
 #[test]
-fn without_the_option_nothing_more_is_asked_nor_shown() {
+fn without_the_option_no_address_is_requested_or_shown() {
     let fake = some_vms(&json!([]));
     let seen = Homelab::at(&fake).run("proxmox vm list --json");
     assert!(!seen.stdout.contains("\"ip\""), "{}", seen.stdout);
@@ -89,12 +89,11 @@ fn without_the_option_nothing_more_is_asked_nor_shown() {
 }
 
 #[test]
-fn an_agent_that_cannot_be_asked_is_told_of_and_the_others_are_shown() {
+fn an_agent_that_cannot_be_asked_is_a_warning_and_the_others_are_shown() {
     let fake = some_vms(&json!([{"on": "GET /nodes/pve1/qemu/100/agent", "hang": true}]));
     let seen = Homelab::at(&fake).run("proxmox vm list --ip --request-timeout 0.5");
     let warning = format!(
-        "Warning: the address of VM 100 cannot be asked for: no answer from {}: no complete \
-         response within 0.5 s; ",
+        "Warning: cannot get the address of VM 100: no answer from {}: no complete response within 0.5 s; ",
         fake.address()
     );
     assert!(seen.stderr.starts_with(&warning), "{}", seen.stderr);
@@ -112,7 +111,7 @@ fn an_agent_that_cannot_be_asked_is_told_of_and_the_others_are_shown() {
 }
 
 #[test]
-fn of_several_agents_that_refuse_one_is_named_and_the_others_are_shown() {
+fn one_of_several_agents_that_refuse_is_named_and_the_others_are_shown() {
     let error = json!({"class": "CommandNotFound", "desc": "Command x has been disabled"});
     let refuses = |vmid: u32| {
         json!({"on": format!("GET /nodes/pve1/qemu/{vmid}/agent"),
@@ -120,8 +119,8 @@ fn of_several_agents_that_refuse_one_is_named_and_the_others_are_shown() {
     };
     let fake = some_vms(&json!([refuses(101), refuses(104)]));
     let seen = Homelab::at(&fake).run("proxmox vm list --ip");
-    let warning = "Warning: the address of VM 101 and of 1 more cannot be asked for: its guest agent says: \
-                   Command x has been disabled; in the guest, allow guest-network-get-interfaces ";
+    let warning = "Warning: cannot get the address of VM 101 and 1 more: its guest agent says: Command x \
+                   has been disabled; in the guest, allow guest-network-get-interfaces ";
     assert!(seen.stderr.starts_with(warning), "{}", seen.stderr);
     let shown: Vec<&str> = seen.stdout.lines().skip(1).take(2).collect();
     let expected = [
@@ -141,7 +140,7 @@ fn eight_agents_are_asked_at_once_and_no_more() {
         .collect();
     let fake = fake(json!({"guests": guests, "faults": silent}));
     let run = Homelab::at(&fake).start("proxmox vm list --ip");
-    // The list, and of eight VMs the configuration and the agent: then all wait.
+    // The list, then the configuration and the agent of eight VMs: then all wait.
     fake.wait_for_requests(1 + 8 + 8);
     run.kill();
     let requests = sorted_requests(&fake);
@@ -159,19 +158,19 @@ fn booting_vm() -> FakePve {
             {"vmid": 101, "name": "web-1", "status": "running"},
             {"vmid": 9000, "name": "debian-12", "template": true},
         ],
-        "agent": {"looks": 1000},
+        "agent": {"polls": 1000},
     }))
 }
 
 #[test]
-fn a_vm_that_moves_while_its_address_is_waited_for_is_asked_on_its_new_node() {
+fn a_vm_that_moves_while_a_run_waits_for_its_address_is_asked_on_its_new_node() {
     let fake = booting_vm();
     let run = Homelab::at(&fake).start(WEB_1);
-    // The list, the configuration, the status, and the agent for the first time.
+    // The list, the configuration, the status, and the first request to the agent.
     fake.wait_for_requests(4);
     let mut cluster = fake.cluster();
     cluster.guests.get_mut(&101).unwrap().node = "pve2".to_owned();
-    cluster.setup.agent.looks = 0;
+    cluster.setup.agent.polls = 0;
     drop(cluster);
     let seen = run.wait();
     let line = "VM 101 'web-1' already exists on node 'pve2' at 10.0.0.5\n";
@@ -179,20 +178,19 @@ fn a_vm_that_moves_while_its_address_is_waited_for_is_asked_on_its_new_node() {
 }
 
 #[test]
-fn a_vm_that_is_destroyed_while_its_address_is_waited_for_is_reported_as_gone() {
+fn a_vm_that_is_destroyed_while_a_run_waits_for_its_address_is_reported_as_gone() {
     let fake = booting_vm();
     let run = Homelab::at(&fake).start(WEB_1);
     fake.wait_for_requests(4);
     fake.cluster().remove(101);
     let seen = run.wait();
-    let message =
-        "VM 101 'web-1' already exists on node 'pve1', but somebody has destroyed it since\n";
+    let message = "VM 101 'web-1' already exists on node 'pve1', but it was destroyed\n";
     let stderr = seen.stderr.split_once('\n').unwrap().1;
     assert!(stderr.starts_with(message), "{stderr}");
     assert_eq!(seen.exit, Some(1));
 }
 
-/// Whether the other VM is off, or its agent reports an address of its own.
+/// The other VM is off, or its agent reports an address.
 #[rstest]
 #[case::off("stopped")]
 #[case::on("running")]
@@ -201,13 +199,13 @@ fn a_vm_of_another_user_at_the_same_vmid_is_not_waited_for(#[case] status: &str)
     let run = Homelab::at(&fake).start(&format!("{WEB_1} --ip-from 0.0.0.0/0"));
     fake.wait_for_requests(4);
     let mut cluster = fake.cluster();
-    cluster.setup.agent.looks = 0;
+    cluster.setup.agent.polls = 0;
     cluster.remove(101);
     cluster.add_stranger(101, 0, "db-1", false, false);
     status.clone_into(&mut cluster.guests.get_mut(&101).unwrap().status);
     drop(cluster);
     let seen = run.wait();
-    let message = "VM 101 'web-1' already exists on node 'pve1', but somebody has destroyed it, and its \
+    let message = "VM 101 'web-1' already exists on node 'pve1', but it was destroyed, and its \
                    VMID now belongs to VM 101 'db-1' on node 'pve1', which was not changed\n";
     let stderr = seen.stderr.split_once('\n').unwrap().1;
     assert!(stderr.starts_with(message), "{stderr}");

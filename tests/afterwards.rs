@@ -1,5 +1,4 @@
-//! What comes after the clone: settings and keys as the server gets them, and what becomes of a run
-//! that ends in between.
+//! The steps after the clone: settings and keys as the server receives them, and runs that end in between.
 
 mod secrets;
 mod tags;
@@ -22,7 +21,7 @@ fn fake(more: &serde_json::Value) -> FakePve {
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
 }
 
-/// What a request of the fake's has set an option to, decoded as the server decodes a form.
+/// The values that requests to the fake set an option to, decoded as the server decodes a form.
 fn sent(fake: &FakePve, option: &str) -> Vec<String> {
     let seen = fake.headers_seen();
     let changes = seen.iter().filter(|seen| seen.line.starts_with(PUT));
@@ -31,7 +30,7 @@ fn sent(fake: &FakePve, option: &str) -> Vec<String> {
         .collect()
 }
 
-/// The bytes that `%XX` stand for, and nothing else for anything else.
+/// Decodes `%XX` and nothing else.
 fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
@@ -52,9 +51,9 @@ const KEYS: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0cKtRhVVGcTVeTtDpnyvQb
     \n\
     ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY= 鍵\n";
 
-/// The second VMID is one of several, so no story can name it.
+/// The second VMID is random, so no story can name it.
 #[test]
-fn a_lost_answer_is_told_for_each_vmid() {
+fn a_lost_answer_is_reported_for_each_vmid() {
     let fake = fake(&json!({"faults": [
         {"on": "POST /nodes/pve1/qemu/9000/clone", "nth": 1, "close": "before"},
         {"on": CONFIG, "json": {"data": {"digest": "x", "name": "other"}}},
@@ -63,7 +62,9 @@ fn a_lost_answer_is_told_for_each_vmid() {
     let seen = Homelab::at(&fake).run(CREATE);
     assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
     assert_eq!(
-        seen.stderr.matches("No answer to the clone").count(),
+        seen.stderr
+            .matches("No answer to the clone request")
+            .count(),
         2,
         "{}",
         seen.stderr
@@ -71,7 +72,7 @@ fn a_lost_answer_is_told_for_each_vmid() {
 }
 
 #[test]
-fn the_server_gets_exactly_the_keys_of_the_file() {
+fn the_server_receives_exactly_the_keys_of_the_file() {
     let fake = fake(&json!({}));
     let seen = Homelab::at(&fake)
         .with_file("keys.pub", KEYS)
@@ -80,7 +81,7 @@ fn the_server_gets_exactly_the_keys_of_the_file() {
     let [sent] = &sent(&fake, "sshkeys")[..] else {
         panic!("it was not set once: {:?}", fake.journal());
     };
-    // The server takes only what is encoded itself, and knows no + for a space.
+    // The server accepts only text that is encoded once more, and does not decode + as a space.
     assert!(
         sent.is_ascii() && !sent.contains([' ', '+', '\n']),
         "{sent}"
@@ -96,8 +97,8 @@ fn keys_of_several_files_are_set_together_and_only_once() {
         let homelab = Homelab::at(&fake)
             .with_file("a.pub", "# mine\nssh-rsa AAAAA a")
             .with_file("b.pub", "ssh-rsa AAAAB b\n");
-        let words = format!("{CREATE} --ssh-key a.pub --ssh-key b.pub{more}");
-        homelab.in_state(&state).run(&words)
+        let arguments = format!("{CREATE} --ssh-key a.pub --ssh-key b.pub{more}");
+        homelab.in_state(&state).run(&arguments)
     };
     assert_eq!(run("").exit, Some(0));
     assert_eq!(run(" --ensure").exit, Some(0));
@@ -108,12 +109,12 @@ fn keys_of_several_files_are_set_together_and_only_once() {
     assert_eq!(decoded, ["ssh-rsa AAAAA a\nssh-rsa AAAAB b\n"]);
 }
 
-/// A blank disk in the place of one that holds something is what nobody asks for by a nightly run.
+/// A nightly run must not replace a disk that holds data with a blank one.
 #[rstest]
 #[case::with_more_options("data:8,ssd=1", &["data:100/vm-100-disk-1.raw,ssd=1"])]
 #[case::of_another_storage("small:8", &[])]
 #[case::of_another_size("data:64", &[])]
-fn a_disk_that_is_there_is_never_replaced(#[case] drive: &str, #[case] expected: &[&str]) {
+fn an_existing_disk_is_never_replaced(#[case] drive: &str, #[case] expected: &[&str]) {
     let fake = fake(&json!({}));
     let state = StateDir::new();
     let run = |drive: &str| {
@@ -133,7 +134,7 @@ fn a_disk_that_is_there_is_never_replaced(#[case] drive: &str, #[case] expected:
     assert!(disk.starts_with("data:100/vm-100-disk-1.raw"), "{disk}");
 }
 
-/// A card keeps its hardware address, and with it what DHCP gives it.
+/// A network card keeps its hardware address, and with it its DHCP lease.
 #[test]
 fn a_network_card_that_is_changed_keeps_its_mac() {
     let fake = fake(&json!({}));
@@ -158,20 +159,20 @@ fn a_network_card_that_is_changed_keeps_its_mac() {
     assert_eq!((mac(&fake), sent(&fake, "net0")), (before, vec![expected]));
 }
 
-/// `+6G` is more than what was cloned, whatever becomes of the template after that.
+/// `+6G` is relative to the cloned size, whatever happens to the template later.
 #[rstest]
-#[case::after_a_run_that_was_at_its_end(None)]
-#[case::after_one_that_was_killed_while_it_cloned(Some(4))]
-#[case::after_one_that_was_killed_before_it_was_configured(Some(6))]
-fn a_template_that_grows_makes_no_vm_grow(#[case] killed_at: Option<usize>) {
+#[case::after_a_finished_run(None)]
+#[case::after_a_run_killed_during_the_clone(Some(4))]
+#[case::after_a_run_killed_before_the_configuration(Some(6))]
+fn a_vm_does_not_grow_with_its_template(#[case] killed_at: Option<usize>) {
     let faults: Vec<_> = killed_at
         .iter()
         .map(|request| json!({"request": request, "hang": "after"}))
         .collect();
     let fake = fake(&json!({"faults": faults}));
     let state = StateDir::new();
-    let words = format!("{CREATE} --ensure --resize scsi0=+6G");
-    let first = Homelab::at(&fake).in_state(&state).start(&words);
+    let arguments = format!("{CREATE} --ensure --resize scsi0=+6G");
+    let first = Homelab::at(&fake).in_state(&state).start(&arguments);
     if let Some(requests) = killed_at {
         fake.wait_for_requests(requests);
         first.kill();
@@ -184,14 +185,14 @@ fn a_template_that_grows_makes_no_vm_grow(#[case] killed_at: Option<usize>) {
         config["scsi0"] = json!(disk);
     };
     template(&mut fake.cluster());
-    let seen = Homelab::at(&fake).in_state(&state).run(&words);
+    let seen = Homelab::at(&fake).in_state(&state).run(&arguments);
     assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
     let cluster = fake.cluster();
     let disk = cluster.guests[&100].config["scsi0"].as_str().unwrap();
     assert!(disk.ends_with("size=8G"), "{disk}");
 }
 
-/// As a run leaves it behind that was at its end, for VM 100.
+/// The state directory that a finished run leaves behind, for VM 100.
 fn left_behind_finished(fake: &FakePve) -> StateDir {
     let state = StateDir::new();
     let hosts = [format!("127.0.0.1:{}", fake.port())];
@@ -202,7 +203,7 @@ fn left_behind_finished(fake: &FakePve) -> StateDir {
     state
 }
 
-/// The template may have grown since, and nobody recorded how large it was.
+/// The template may have grown since, and its former size was not recorded.
 #[test]
 fn a_relative_size_of_a_vm_that_was_created_without_one_is_an_error() {
     let fake = fake(&json!({
@@ -225,14 +226,14 @@ fn a_relative_size_of_a_vm_that_was_created_without_one_is_an_error() {
 
 const ALL: &str = " --set cores=4 --resize scsi0=32G --wait-ip";
 
-/// Up to which request a run gets, and what is still to be sent then.
+/// The number of requests that a run sends before it is killed, and the changes that remain.
 #[rstest]
 #[case::before_it_is_configured(6, &["PUT config", "PUT resize", "POST start"])]
 #[case::while_it_is_configured(7, &["PUT resize", "POST start"])]
 #[case::while_its_disk_grows(9, &["POST start"])]
 #[case::while_it_starts(13, &[])]
-#[case::while_its_address_is_awaited(17, &[])]
-fn a_run_that_was_killed_is_seen_to_its_end(#[case] requests: usize, #[case] left: &[&str]) {
+#[case::while_it_waits_for_an_address(17, &[])]
+fn a_killed_run_is_resumed(#[case] requests: usize, #[case] left: &[&str]) {
     let fake = fake(&json!({"faults": [{"request": requests, "hang": "after"}]}));
     let state = StateDir::new();
     let run = Homelab::at(&fake)
@@ -256,9 +257,9 @@ fn a_run_that_was_killed_is_seen_to_its_end(#[case] requests: usize, #[case] lef
         })
         .collect();
     assert_eq!(sent, left);
-    let made: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
     assert_eq!(
-        (&made["created"], &made["ip"]),
+        (&result["created"], &result["ip"]),
         (&json!(true), &json!("10.0.0.4"))
     );
     let cluster = fake.cluster();
@@ -274,52 +275,52 @@ fn a_run_that_was_killed_is_seen_to_its_end(#[case] requests: usize, #[case] lef
 #[case::enlarging(9, "its disk scsi0 is still being enlarged to 32G")]
 #[case::starting(13, "it is still being started")]
 #[case::awaiting_the_address(17, "its address is not known yet")]
-fn an_interrupted_run_says_what_is_there(#[case] requests: usize, #[case] what: &str) {
+fn an_interrupted_run_reports_the_state_of_the_vm(#[case] requests: usize, #[case] state: &str) {
     let fake = fake(&json!({"faults": [{"request": requests, "hang": true}]}));
     let run = Homelab::at(&fake).start(&format!("{CREATE}{ALL}"));
     fake.wait_for_requests(requests);
     run.signal(Signal::INT);
     let seen = run.wait();
     let expected = format!(
-        "VM 100 'web-1' was created on node 'pve1', but {what}: interrupted\n\
-         Hint: the same command with --ensure goes on with it\n"
+        "VM 100 'web-1' was created on node 'pve1', but {state}: interrupted\n\
+         Hint: run the same command with --ensure to resume\n"
     );
     assert!(seen.stderr.ends_with(&expected), "{}", seen.stderr);
     assert_eq!(seen.exit, Some(130));
 }
 
-/// That it is still being configured, or was not, nobody can say.
+/// Nobody can know whether it was configured.
 #[test]
-fn a_change_that_gets_no_answer_to_the_end_may_have_been_made() {
-    let looks = (2..9).map(|nth| json!({"on": CONFIG, "nth": nth, "hang": true}));
+fn a_change_without_any_answer_may_have_been_made() {
+    let polls = (2..9).map(|nth| json!({"on": CONFIG, "nth": nth, "hang": true}));
     let change = json!({"on": "PUT", "hang": "after"});
-    let faults: Vec<_> = [change].into_iter().chain(looks).collect();
+    let faults: Vec<_> = [change].into_iter().chain(polls).collect();
     let fake = fake(&json!({"faults": faults}));
     let seen = Homelab::at(&fake).run(&format!(
         "{CREATE} --set cores=4 --json --request-timeout 0.1 --timeout 0.4"
     ));
-    let told: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
-    let error = &told["error"];
+    let document: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    let error = &document["error"];
     let message = error["message"].as_str().unwrap();
-    let begins = "VM 100 'web-1' was created on node 'pve1', but after 0.4 s it may or may not have \
+    let beginning = "VM 100 'web-1' was created on node 'pve1', but after 0.4 s it may or may not have \
                   been configured: no ";
-    assert!(message.starts_with(begins), "{message}");
+    assert!(message.starts_with(beginning), "{message}");
     assert_eq!(
         (&error["kind"], &error["started"]),
         (&json!("timeout"), &json!("yes"))
     );
 }
 
-/// The task goes on without the run.
+/// The task continues without the run.
 #[test]
-fn a_run_that_is_interrupted_while_a_task_runs_says_how_to_wait_for_it() {
+fn a_run_interrupted_during_a_task_says_how_to_wait_for_it() {
     let fake = fake(&json!({"faults": [{"request": 8, "hang": true}]}));
     let run = Homelab::at(&fake).start(&format!("{CREATE} --start"));
     fake.wait_for_requests(8);
     run.signal(Signal::INT);
     let seen = run.wait();
     let expected = "VM 100 'web-1' was created on node 'pve1', but it is still being started: interrupted\n\
-         Hint: the same command with --ensure goes on with it; to wait only: homelab proxmox task \
+         Hint: run the same command with --ensure to resume; to wait only: homelab proxmox task \
          wait 'UPID:pve1:00000002:00000014:6B000002:qmstart:100:root@pam!cli:'\n";
     assert!(seen.stderr.ends_with(expected), "{}", seen.stderr);
 }
@@ -327,13 +328,13 @@ fn a_run_that_is_interrupted_while_a_task_runs_says_how_to_wait_for_it() {
 #[rstest]
 #[case::ipv4_at_once(json!([["2001:db8::5", "10.0.0.9"]]), "10.0.0.9", 1)]
 #[case::ipv4_a_little_later(json!([[], ["2001:db8::5"], ["2001:db8::5", "10.0.0.9"]]), "10.0.0.9", 3)]
-#[case::ipv6_for_a_while(json!([["2001:db8::5"]]), "2001:db8::5", 2)]
-fn an_ipv4_address_is_worth_a_little_patience(
-    #[case] told: serde_json::Value,
+#[case::ipv6_alone(json!([["2001:db8::5"]]), "2001:db8::5", 2)]
+fn a_run_waits_a_little_longer_for_an_ipv4_address(
+    #[case] reported: serde_json::Value,
     #[case] expected: &str,
     #[case] at_least: usize,
 ) {
-    let lists: Vec<_> = told
+    let lists: Vec<_> = reported
         .as_array()
         .unwrap()
         .iter()
@@ -357,23 +358,23 @@ fn an_ipv4_address_is_worth_a_little_patience(
     let line = format!("Successfully created VM 100 'web-1' on node 'pve1' at {expected}\n");
     assert_eq!((seen.exit, seen.stdout), (Some(0), line));
     let journal = fake.journal();
-    let asked = journal
+    let requests = journal
         .iter()
         .filter(|line| line.contains("/agent/"))
         .count();
-    assert!(asked >= at_least, "asked {asked} times");
+    assert!(requests >= at_least, "{requests} requests");
 }
 
-/// The disk is made larger by absolute sizes only, so whatever happens to whichever request, and
+/// The disk is result larger by absolute sizes only, so whatever happens to whichever request, and
 /// however often the same is typed again, it is never larger than it shall be.
 #[rstest]
 #[case::the_answer_is_lost(json!({"close": "lost"}))]
 #[case::the_request_is_lost(json!({"close": "before"}))]
 #[case::the_connection_is_reset(json!({"close": "reset"}))]
-#[case::the_answer_breaks_off(json!({"truncate": 5}))]
+#[case::the_answer_is_cut_off(json!({"truncate": 5}))]
 #[case::a_daemon_dies(json!({"answer": {"status": 596, "reason": "Broken pipe", "body": "", "acted": true}}))]
 #[case::a_daemon_is_down(json!({"answer": {"status": 595, "reason": "Connection refused", "body": ""}}))]
-#[case::a_proxy_says_something(json!({"answer": {"status": 502, "reason": "Bad Gateway", "type": "text/html", "body": "<html>"}}))]
+#[case::a_proxy_answers_instead(json!({"answer": {"status": 502, "reason": "Bad Gateway", "type": "text/html", "body": "<html>"}}))]
 fn a_mishap_at_any_request_ends_in_the_same_vm(#[case] mishap: serde_json::Value) {
     const RELATIVE: &str = " --set cores=4 --set net0=virtio,bridge=vmbr1 --set scsi1=data:8 \
                             --resize scsi0=+6G --wait-ip --ensure";
@@ -405,7 +406,7 @@ fn a_mishap_at_any_request_ends_in_the_same_vm(#[case] mishap: serde_json::Value
         let option = |name: &str| vm.config.get(name).and_then(serde_json::Value::as_str);
         let disk = option("scsi0").unwrap();
         assert!(disk.ends_with("size=8G"), "request {request}: {disk}");
-        // A second volume would have left the first one behind.
+        // A second volume would have left the first one unused.
         assert_eq!(option("unused0"), None, "request {request}");
         assert_eq!(
             (&vm.config["cores"], vm.status.as_str()),

@@ -1,10 +1,10 @@
-//! `make bench`: the static program against `curl -s`, which does the same GET on the same server.
+//! `make bench`: the static program compared with `curl -s`, which sends the same GET to the same server.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::cast_precision_loss,
-    reason = "a measurement that cannot go on has failed, and no figure here needs 15 digits"
+    reason = "a measurement that cannot continue has failed, and no figure here needs 15 digits"
 )]
 
 use std::fmt::Display;
@@ -86,7 +86,7 @@ fn main() -> io::Result<()> {
         };
         bench.row(
             &mut out,
-            "`vm create`, done at once",
+            "`vm create`, finished at once",
             |run| format!("vm create web-{run} debian-12"),
             |shown| shown.starts_with("Successfully created VM "),
         )?;
@@ -99,7 +99,7 @@ fn main() -> io::Result<()> {
     )
 }
 
-/// One server, and who asks it.
+/// One server, and its client.
 struct Bench<'b> {
     program: &'b Path,
     fake: &'b FakePve,
@@ -108,31 +108,29 @@ struct Bench<'b> {
 }
 
 impl Bench<'_> {
-    /// Measures the command that `words` prepares for each run, and curl after it.
+    /// Measures the command that `arguments` prepares for each run, and curl after it.
     fn row(
         &self,
         out: &mut dyn Write,
         name: &str,
-        words: impl Fn(usize) -> String,
+        arguments: impl Fn(usize) -> String,
         is_right: impl Fn(&str) -> bool,
     ) -> io::Result<()> {
-        let shown = shown_by(&mut self.ours(&words(0)))?;
+        let shown = shown_by(&mut self.ours(&arguments(0)))?;
         let got = shown_by(&mut self.curl())?;
         if !is_right(&shown) || !got.starts_with("{\"data\":[") || !got.ends_with("]}") {
-            return Err(io::Error::other(format!(
-                "{name}: that is not what was asked for"
-            )));
+            return Err(io::Error::other(format!("{name}: unexpected output")));
         }
         let mut ours = Vec::new();
         let mut curls = Vec::new();
         for run in 1..=RUNS {
-            ours.push(timed(&mut self.ours(&words(run)))?);
+            ours.push(timed(&mut self.ours(&arguments(run)))?);
             curls.push(timed(&mut self.curl())?);
         }
         let (ours, curls) = (median(ours), median(curls));
         self.fake.take_journal();
         let connections = self.fake.connections();
-        let peak = self.folder.peak_of(&mut self.ours(&words(RUNS + 1)))?;
+        let peak = self.folder.peak_of(&mut self.ours(&arguments(RUNS + 1)))?;
         let requests = self.fake.take_journal().len();
         let connections = self.fake.connections() - connections;
         let peak_of_curl = self.folder.peak_of(&mut self.curl())?;
@@ -147,11 +145,11 @@ impl Bench<'_> {
         )
     }
 
-    fn ours(&self, words: &str) -> Command {
+    fn ours(&self, arguments: &str) -> Command {
         let mut command = Command::new(self.program);
         command
             .arg("proxmox")
-            .args(words.split(' '))
+            .args(arguments.split(' '))
             .env_clear()
             .env("PROXMOX_HOST", self.fake.url())
             .env("PROXMOX_VE_API_TOKEN", format!("{TOKEN}={SECRET}"))
@@ -177,7 +175,7 @@ impl Bench<'_> {
     }
 }
 
-/// Beside the program, on a real disk: a claim is synced to it.
+/// A folder beside the program, on a real disk, because records are synced.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -192,7 +190,7 @@ impl Folder {
         self.0.join("ca.pem")
     }
 
-    /// Speaks TLS; its authority stands in the folder from now on.
+    /// Starts a fake with TLS, and writes its authority into the folder.
     fn fake(&self, gzip: bool) -> io::Result<FakePve> {
         let setup: Setup = serde_json::from_str(CLUSTER)?;
         let fake = FakePve::start_tls(Setup { gzip, ..setup });
@@ -200,8 +198,8 @@ impl Folder {
         Ok(fake)
     }
 
-    /// How much memory a command has at most: GNU time starts it, for a child of this process begins
-    /// with all that this one has.
+    /// The peak memory of a command. GNU time starts it, because a child of this process begins with the
+    /// memory of this one.
     fn peak_of(&self, command: &mut Command) -> io::Result<MiB> {
         let report = self.0.join("peak");
         let mut time = Command::new("time");
@@ -219,11 +217,11 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _not_there = std::fs::remove_dir_all(&self.0);
+        let _may_not_exist = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// What it writes to stdout. That it fails is an error.
+/// Its stdout. A failure is an error.
 fn shown_by(command: &mut Command) -> io::Result<String> {
     let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
@@ -232,7 +230,7 @@ fn shown_by(command: &mut Command) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// How long it takes from its start to its end. That it fails is an error.
+/// Its run time. A failure is an error.
 fn timed(command: &mut Command) -> io::Result<Duration> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let began = Instant::now();
@@ -245,8 +243,8 @@ fn timed(command: &mut Command) -> io::Result<Duration> {
 }
 
 fn failed(command: &Command, output: &Output) -> io::Error {
-    let words = String::from_utf8_lossy(&output.stderr);
-    io::Error::other(format!("{command:?}: {}\n{words}", output.status))
+    let message = String::from_utf8_lossy(&output.stderr);
+    io::Error::other(format!("{command:?}: {}\n{message}", output.status))
 }
 
 fn thousands(count: u64) -> String {

@@ -1,25 +1,25 @@
-//! `homelab proxmox check`: what is said of everything that a run depends on.
+//! `homelab proxmox check`: the findings about everything that a run depends on.
 
 mod environment;
 mod exactly;
-mod ground;
 mod hosts;
 mod pool;
 mod privileges;
 mod quorum;
+mod support;
 mod template;
 
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use self::ground::{
-    CHECK, IT_REPLACES, OR_FOR_ITS_USER, all_but, at, cluster, fake, lines, that_are,
+use self::support::{
+    CHECK, IT_REPLACES, OR_FOR_ITS_USER, all_but, at, cluster, fake, lines, with_verdict,
 };
 use crate::fake_pve::FakePve;
 use crate::homelab::{Homelab, StateDir};
 
 #[test]
-fn all_is_well() {
+fn a_working_setup_has_no_findings_but_ok() {
     let setup = serde_json::from_value(cluster(&all_but(None))).unwrap();
     let fake = FakePve::start_tls(setup);
     let state = StateDir::new();
@@ -41,7 +41,7 @@ fn all_is_well() {
         "ok    server: Proxmox VE 9.2.11",
         "ok    quorum: nodes online: 1 of 1",
         "ok    guests: templates seen: 1, VMs seen: 1",
-        "ok    hidden guests: none among 16 VMIDs that look free",
+        "ok    hidden guests: none among 16 VMIDs that are not listed",
         "ok    template 'debian-12': 9000 on node 'pve1'",
         "ok    VM.Clone on /vms/9000: the token has it",
         "ok    VM.Audit on /vms/9000: the token has it",
@@ -57,14 +57,14 @@ fn all_is_well() {
         "ok    VM.Config.Options on /vms/101: the token has it",
         "ok    VM.PowerMgmt on /vms/101: the token has it",
         "ok    VM.GuestAgent.Audit on /vms/101: the token has it",
-        "ok    state directory STATE: it can be written, and files in it locked",
+        "ok    state directory STATE: it is writable, and files in it can be locked",
     ];
     assert_eq!(lines(&seen, &fake, &state), expected);
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
 }
 
 #[test]
-fn nothing_is_changed_on_the_server_and_nothing_is_left_on_this_machine() {
+fn a_check_changes_nothing_on_the_server_and_leaves_nothing_on_this_machine() {
     let fake = fake(cluster(&all_but(None)));
     let state = StateDir::new();
     at(&fake, &state).run(CHECK);
@@ -77,43 +77,47 @@ fn nothing_is_changed_on_the_server_and_nothing_is_left_on_this_machine() {
 }
 
 #[test]
-fn guests_that_this_token_does_not_see_are_counted() {
+fn guests_that_this_token_does_not_see_are_listed_by_vmid() {
     let mut setup = cluster(&json!({"/vms/9000": ["VM.Audit", "VM.Clone"]}));
     let more = json!({"vmid": 103, "name": "db-1", "type": "lxc"});
     setup["guests"].as_array_mut().unwrap().push(more);
     let fake = fake(setup);
     let state = StateDir::new();
     let seen = at(&fake, &state).run("proxmox check");
-    let line = "warn  hidden guests: this token does not see who has VMID 100, 103: a VM of the name \
-                that is asked for would not be found there; on a node, as root: pveum acl modify \
-                /vms --tokens 'homelab@pve!cli' --roles PVEAuditor";
+    let line = "warn  hidden guests: this token does not see the guest with VMID 100, 103: a VM with the \
+                requested name would not be found there; on a node, as root: pveum acl modify /vms --tokens \
+                'homelab@pve!cli' --roles PVEAuditor";
     let expected = format!("{line}{IT_REPLACES}{OR_FOR_ITS_USER}");
-    assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), [expected]);
+    assert_eq!(
+        with_verdict("warn", &lines(&seen, &fake, &state)),
+        [expected]
+    );
     assert_eq!(seen.exit, Some(0));
 }
 
 #[test]
-fn a_token_that_sees_nothing_is_told_why() {
+fn a_token_that_sees_nothing_gets_the_reason() {
     let fake = fake(cluster(&json!("none")));
     let state = StateDir::new();
     let seen = at(&fake, &state).run("proxmox check");
-    let line = "FAIL  guests: templates seen: 0, VMs seen: 0; if there are some, this token lacks \
-                VM.Audit on them; on a node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' --roles PVEAuditor";
+    let line = "FAIL  guests: templates seen: 0, VMs seen: 0; if there are any, this token lacks VM.Audit \
+                on them; on a node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' --roles \
+                PVEAuditor";
     assert_eq!(
-        that_are("FAIL", &lines(&seen, &fake, &state)),
+        with_verdict("FAIL", &lines(&seen, &fake, &state)),
         [format!("{line}{IT_REPLACES}{OR_FOR_ITS_USER}")]
     );
     assert_eq!(seen.exit, Some(1));
 }
 
 #[test]
-fn a_template_that_is_not_there_is_a_failure_with_its_hint() {
+fn a_missing_template_is_a_failure_with_a_hint() {
     let fake = fake(cluster(&all_but(None)));
     let state = StateDir::new();
     let seen = at(&fake, &state).run("proxmox check debain-12");
     let line = "FAIL  template: Template 'debain-12' not found; did you mean \
                 'debian-12'? 'homelab proxmox template list' shows the templates";
-    assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(with_verdict("FAIL", &lines(&seen, &fake, &state)), [line]);
     assert_eq!(seen.exit, Some(1));
 }
 
@@ -123,15 +127,15 @@ fn a_state_directory_that_cannot_be_written_is_a_warning() {
     let state = StateDir::new();
     let homelab = at(&fake, &state).env("HOMELAB_STATE_DIR", "/dev/null/x");
     let seen = homelab.run("proxmox check");
-    let line = "warn  state directory /dev/null/x: cannot use /dev/null/x: Not a directory (os error \
-                20); 'vm create --ensure' fails without it; this user must be able to write there, or HOMELAB_STATE_DIR names another \
-                directory";
-    assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), [line]);
+    let line = "warn  state directory /dev/null/x: cannot use /dev/null/x: Not a directory (os error 20); \
+                'vm create --ensure' fails without it; make it writable for this user, or set \
+                HOMELAB_STATE_DIR to another directory";
+    assert_eq!(with_verdict("warn", &lines(&seen, &fake, &state)), [line]);
     assert_eq!(seen.exit, Some(0));
 }
 
 #[test]
-fn without_a_configuration_the_state_directory_is_all_there_is_to_check() {
+fn without_a_configuration_only_the_state_directory_is_checked() {
     let state = StateDir::new();
     let seen = Homelab::alone().in_state(&state).run("proxmox check");
     let expected = format!(
@@ -140,7 +144,7 @@ fn without_a_configuration_the_state_directory_is_all_there_is_to_check() {
          (~/.config/homelab/config.json by default), which looks like {{\"proxmox\": {{\"host\": \
          \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\", \"token_secret\": \"…\"}}}}; \
          'homelab proxmox check' shows all settings and where they come from\n\
-         ok    state directory {}: it can be written, and files in it locked\n",
+         ok    state directory {}: it is writable, and files in it can be locked\n",
         state.path()
     );
     assert_eq!((seen.exit, seen.stdout), (Some(2), expected));
@@ -168,7 +172,7 @@ fn scripts_get_one_document() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_changes_nothing() {
+fn a_reader_that_closes_the_pipe_is_no_failure() {
     let fake = fake(cluster(&all_but(None)));
     let state = StateDir::new();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -177,18 +181,18 @@ fn a_reader_that_has_seen_enough_changes_nothing() {
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
 }
 
-/// A server is asked for its version by each host, and by verbose all of that is told.
+/// One line for each request, even the version request to each host.
 #[test]
-fn every_request_can_be_told() {
+fn verbose_prints_every_request() {
     let fake = fake(cluster(&all_but(None)));
     let state = StateDir::new();
     let seen = at(&fake, &state).run(&format!("{CHECK} --verbose"));
     assert_eq!(seen.stderr.lines().count(), fake.journal().len());
 }
 
-/// Whoever pastes a full range of an administrator into a cluster hides guests above it, too.
+/// The range of VMIDs may start above a hidden guest.
 #[test]
-fn guests_below_the_next_vmid_are_looked_for() {
+fn hidden_guests_below_the_next_vmid_are_found() {
     let mut setup = cluster(&json!({"/vms/9000": ["VM.Audit", "VM.Clone"]}));
     setup["nextid_from"] = json!(5000);
     let guests = setup["guests"].as_array_mut().unwrap();
@@ -197,14 +201,14 @@ fn guests_below_the_next_vmid_are_looked_for() {
     let fake = fake(setup);
     let state = StateDir::new();
     let seen = at(&fake, &state).run("proxmox check");
-    let warned = that_are("warn  hidden guests", &lines(&seen, &fake, &state));
-    let beginning = "warn  hidden guests: this token does not see who has VMID 5000: ";
+    let warned = with_verdict("warn  hidden guests", &lines(&seen, &fake, &state));
+    let beginning = "warn  hidden guests: this token does not see the guest with VMID 5000: ";
     assert_eq!(warned.len(), 1);
     assert_eq!(warned[0].get(..beginning.len()), Some(beginning));
 }
 
 #[test]
-fn several_templates_of_one_name_are_a_warning() {
+fn several_templates_with_one_name_are_a_warning() {
     let mut setup = cluster(&all_but(None));
     let guests = setup["guests"].as_array_mut().unwrap();
     guests.push(json!({"vmid": 9001, "name": "debian-12", "template": true}));
@@ -213,27 +217,27 @@ fn several_templates_of_one_name_are_a_warning() {
     let seen = at(&fake, &state).run(CHECK);
     let line = "warn  template 'debian-12': several templates are named 'debian-12': using 9000 on node \
                 'pve1'; others: 9001 on node 'pve1'";
-    assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(with_verdict("warn", &lines(&seen, &fake, &state)), [line]);
     assert_eq!(seen.stderr, "");
 }
 
 #[rstest]
 #[case::lines("proxmox check")]
 #[case::document("proxmox check --json")]
-fn a_result_that_cannot_be_written_is_a_failure(#[case] words: &str) {
+fn a_result_that_cannot_be_written_is_a_failure(#[case] arguments: &str) {
     let fake = fake(cluster(&all_but(None)));
     let state = StateDir::new();
     let full = std::fs::OpenOptions::new()
         .write(true)
         .open("/dev/full")
         .unwrap();
-    let seen = at(&fake, &state).run_into(words, full);
+    let seen = at(&fake, &state).run_into(arguments, full);
     let expected = "the result cannot be written: No space left on device (os error 28)\n";
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(1), expected));
 }
 
 #[test]
-fn the_file_is_named_once() {
+fn the_path_of_the_configuration_file_is_printed_once() {
     let fake = fake(cluster(&all_but(None)));
     let state = StateDir::new();
     let homelab = at(&fake, &state)

@@ -122,7 +122,7 @@ fn the_shells_offer_names_of_the_server(
 #[case::refusal(json!({"on": "GET", "answer": {"status": 401, "reason": "No ticket"}}))]
 fn a_server_that_gives_no_names_is_no_error_at_the_prompt(#[case] fault: serde_json::Value) {
     let fake = fake(json!({"faults": [fault]}));
-    let seen = Homelab::at(&fake).run_words(&["__complete", "fish", "proxmox", "check", ""]);
+    let seen = Homelab::at(&fake).run_arguments(&["__complete", "fish", "proxmox", "check", ""]);
     let expected = Seen {
         exit: Some(0),
         stdout: String::new(),

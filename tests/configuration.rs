@@ -1,4 +1,4 @@
-//! Where settings come from, and what is said when they are wrong.
+//! Where settings come from, and the errors for wrong ones.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,14 +11,14 @@ use crate::homelab::{Homelab, Seen};
 
 const LIST: &str = "proxmox template list";
 
-/// What the list of an empty cluster looks like.
+/// The output for an empty cluster.
 fn listed() -> Seen {
     Seen {
         exit: Some(0),
         stdout: "No templates found\n".to_owned(),
-        stderr: "Hint: if there are some, this token lacks VM.Audit on them; on a node, as root: \
-                 pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor; it replaces what \
-                 the token has there from above\n"
+        stderr: "Hint: if there are any, this token lacks VM.Audit on them; on a node, as root: pveum acl \
+                 modify /vms --tokens 'root@pam!cli' --roles PVEAuditor; it replaces the roles that the \
+                 token inherits there\n"
             .to_owned(),
     }
 }
@@ -37,7 +37,7 @@ fn write(path: &Path, text: &str, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A file with all it takes to reach the fake.
+/// A configuration file with everything needed to reach the fake.
 fn json_for(fake: &FakePve) -> String {
     format!(
         r#"{{"proxmox":{{"host":"{}","user":"root@pam","token_key":"cli","token_secret":"{SECRET}"}}}}"#,
@@ -46,7 +46,7 @@ fn json_for(fake: &FakePve) -> String {
 }
 
 #[test]
-fn all_that_is_missing_is_said_at_once() {
+fn all_missing_settings_are_named_at_once() {
     let expected = "\
 Failed to create VM: missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET
 Hint: set them in the environment, or in the configuration file (~/.config/homelab/config.json by default), which looks like {\"proxmox\": {\"host\": \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\", \"token_secret\": \"…\"}}; 'homelab proxmox check' shows all settings and where they come from
@@ -56,7 +56,7 @@ Hint: set them in the environment, or in the configuration file (~/.config/homel
 }
 
 #[test]
-fn scripts_are_told_too() {
+fn a_missing_setting_is_a_json_error_too() {
     let seen = Homelab::alone().with_token().run("proxmox vm list --json");
     let expected = concat!(
         r#"{"error":{"kind":"config","message":"missing settings: PROXMOX_HOST","#,
@@ -79,7 +79,7 @@ fn a_bad_value_is_named_by_its_origin() {
 }
 
 #[test]
-fn a_bad_flag_is_named_as_such() {
+fn a_bad_value_of_an_option_is_named_by_the_option() {
     let fake = FakePve::start(Setup::default());
     let seen = Homelab::at(&fake).run("proxmox template list --host http://192.0.2.1");
     let expected = "Failed to list templates: --host: http:// would send the token \
@@ -90,7 +90,7 @@ fn a_bad_flag_is_named_as_such() {
 
 #[rstest]
 #[case::of_the_user(".config/homelab/config.json", None)]
-#[case::where_xdg_says("xdg/homelab/config.json", Some(("XDG_CONFIG_HOME", "xdg")))]
+#[case::in_the_xdg_directory("xdg/homelab/config.json", Some(("XDG_CONFIG_HOME", "xdg")))]
 #[case::named_in_the_environment("here.json", Some(("HOMELAB_CONFIG", "here.json")))]
 fn a_file_is_found(#[case] place: &str, #[case] pointer: Option<(&str, &str)>) {
     let fake = FakePve::start(Setup::default());
@@ -107,7 +107,7 @@ fn a_file_is_found(#[case] place: &str, #[case] pointer: Option<(&str, &str)>) {
 }
 
 #[test]
-fn a_file_that_is_asked_for_is_the_only_one() {
+fn a_file_given_by_option_is_the_only_one_read() {
     let fake = FakePve::start(Setup::default());
     let homelab = Homelab::alone();
     write(
@@ -121,7 +121,7 @@ fn a_file_that_is_asked_for_is_the_only_one() {
 }
 
 #[test]
-fn a_file_that_is_asked_for_must_be_there() {
+fn a_file_given_by_option_must_exist() {
     let seen = Homelab::alone().run("proxmox template list --config nowhere.json");
     let expected = "Failed to list templates: cannot read the configuration file \
                     'nowhere.json': No such file or directory (os error 2)\nHint: --config or \
@@ -130,7 +130,7 @@ fn a_file_that_is_asked_for_must_be_there() {
 }
 
 #[test]
-fn a_file_of_another_kind_says_where_it_went_wrong() {
+fn an_unusable_file_is_an_error_with_its_position() {
     let homelab = Homelab::alone();
     write(&homelab.home().join("my.json"), "{\"proxmox\":\n[]}", 0o600);
     let seen = homelab.run("proxmox template list --config my.json");
@@ -153,7 +153,10 @@ fn how_to_hide(path: &str) -> String {
 #[case::everybody_does_both(0o666, Some("read and change"))]
 #[case::its_group(0o660, None)]
 #[case::its_owner(0o600, None)]
-fn a_file_with_a_secret_is_nobody_elses(#[case] mode: u32, #[case] others_can: Option<&str>) {
+fn a_file_with_a_secret_must_not_be_accessible_to_others(
+    #[case] mode: u32,
+    #[case] others_can: Option<&str>,
+) {
     let fake = FakePve::start(Setup::default());
     let homelab = Homelab::alone();
     write(&homelab.home().join("my.json"), &json_for(&fake), mode);
@@ -169,7 +172,7 @@ fn a_file_with_a_secret_is_nobody_elses(#[case] mode: u32, #[case] others_can: O
 }
 
 #[test]
-fn a_file_without_a_secret_may_be_everybodys() {
+fn a_file_without_a_secret_may_be_readable_by_everybody() {
     let fake = FakePve::start(Setup::default());
     let homelab = Homelab::alone().with_token();
     let text = format!(r#"{{"proxmox":{{"host":"{}"}}}}"#, fake.url());
@@ -183,7 +186,7 @@ fn a_file_without_a_secret_may_be_everybodys() {
 #[case::everybody_as_containers_mount_it(0o444, false)]
 #[case::its_group(0o640, true)]
 #[case::its_group_in_a_mount(0o440, true)]
-fn a_secret_file_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) {
+fn a_secret_file_must_not_be_readable_by_others(#[case] mode: u32, #[case] accepted: bool) {
     let fake = FakePve::start(Setup::default());
     let homelab = Homelab::at(&fake)
         .without("PROXMOX_TOKEN_SECRET")
@@ -196,7 +199,11 @@ fn a_secret_file_is_nobody_elses(#[case] mode: u32, #[case] taken: bool) {
     );
     assert_eq!(
         homelab.run(LIST),
-        if taken { listed() } else { refused(&refusal) }
+        if accepted {
+            listed()
+        } else {
+            refused(&refusal)
+        }
     );
 }
 
@@ -223,9 +230,9 @@ fn a_byte_order_mark_before_the_secret_is_ignored() {
     assert_eq!(homelab.run(LIST), listed());
 }
 
-/// As Windows writes it where `>` is used in PowerShell.
+/// PowerShell writes UTF-16 with `>`.
 #[test]
-fn a_file_in_utf16_is_said_to_be_so() {
+fn a_file_in_utf16_is_named_as_the_error() {
     let homelab = Homelab::alone().with_token();
     let text = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes);
     fs::write(homelab.home().join("my.json"), text.collect::<Vec<u8>>()).unwrap();
@@ -235,12 +242,12 @@ fn a_file_in_utf16_is_said_to_be_so() {
     assert_eq!(seen, refused(expected));
 }
 
-/// Each run's output is searched for it.
+/// `Homelab::run` searches each run's output for the secret.
 #[rstest]
 #[case::run("proxmox template list")]
 #[case::check("proxmox check")]
-fn a_secret_in_place_of_a_path_is_not_said_back(
-    #[case] words: &str,
+fn a_secret_in_place_of_a_path_is_not_printed(
+    #[case] arguments: &str,
     #[values("PROXMOX_CA_FILE", "HOMELAB_CONFIG", "PROXMOX_TOKEN_SECRET_FILE")] name: &str,
 ) {
     let homelab = Homelab::alone().with_token().env("PROXMOX_HOST", "pve.lan");
@@ -249,11 +256,11 @@ fn a_secret_in_place_of_a_path_is_not_said_back(
     } else {
         homelab
     };
-    assert_eq!(homelab.env(name, SECRET).run(words).exit, Some(2));
+    assert_eq!(homelab.env(name, SECRET).run(arguments).exit, Some(2));
 }
 
 #[test]
-fn a_home_that_is_none_is_no_obstacle() {
+fn a_missing_home_directory_is_no_failure() {
     let fake = FakePve::start(Setup::default());
     let seen = Homelab::at(&fake).env("HOME", "/dev/null").run(LIST);
     assert_eq!(seen, listed());

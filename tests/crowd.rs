@@ -1,23 +1,23 @@
-//! Many runs at once, on a cluster where everybody is in everybody's way.
+//! Many simultaneous runs on a cluster where they get in each other's way.
 
 use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::chaos::report::{Ready, Said, read};
+use crate::chaos::report::{Ready, Report, read};
 use crate::fake_pve::{FakePve, Setup};
 use crate::homelab::{Homelab, Running, StateDir};
 
 const RUNS: usize = 32;
 
-fn nasty() -> FakePve {
+fn busy_cluster() -> FakePve {
     let setup = json!({
         "nodes": ["pve1", "pve2"],
         "guests": [
             {"vmid": 100, "name": "router", "node": "pve2"},
             {"vmid": 9000, "name": "debian-12", "template": true},
         ],
-        // Each of the runs looks once or twice before a worker begins.
+        // Each run polls once or twice before a worker begins.
         "clone_steps": {"appears": 40, "named": 120, "done": 200},
         "copying_at_once": 12,
         "strangers_every": 12,
@@ -26,21 +26,23 @@ fn nasty() -> FakePve {
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
 }
 
-fn create(name: &str, words: &str) -> String {
-    format!("proxmox vm create {name} debian-12 --json --poll-interval 0.02 --timeout 40{words}")
+fn create(name: &str, arguments: &str) -> String {
+    format!(
+        "proxmox vm create {name} debian-12 --json --poll-interval 0.02 --timeout 40{arguments}"
+    )
 }
 
 fn ready(running: Running) -> Ready {
     let seen = running.wait();
     match read(&seen) {
-        Ok(Said::Ready(ready)) => ready,
+        Ok(Report::Ready(ready)) => ready,
         otherwise => panic!("{otherwise:?}\n{}", seen.stderr),
     }
 }
 
 #[test]
-fn a_crowd_gets_a_vm_each() {
-    let fake = nasty();
+fn each_run_of_a_crowd_gets_its_own_vm() {
+    let fake = busy_cluster();
     let state = StateDir::new();
     let names: Vec<String> = (1..=RUNS).map(|number| format!("web-{number}")).collect();
     let start = |name: &String| Homelab::at(&fake).in_state(&state).start(&create(name, ""));
@@ -54,17 +56,16 @@ fn a_crowd_gets_a_vm_each() {
         assert_eq!((name, ready.created), (&ready.name, true));
         assert_eq!(fake.vms_named(name), [ready.vmid], "{name}");
     }
-    let asked: Vec<usize> = names
+    let requests: Vec<usize> = names
         .iter()
         .map(|name| requests_that_count(&fake, name))
         .collect();
-    assert!(asked.iter().all(|times| *times <= 8), "{asked:?}");
+    assert!(requests.iter().all(|times| *times <= 8), "{requests:?}");
     let races = fake.cluster().races;
     assert!(races.iter().all(|times| *times > 0), "{races:?}");
 }
 
-/// The clones of this name that were asked for, without those that failed because somebody held
-/// a lock for a moment.
+/// The clone requests for this name, without those that failed because of a temporary lock.
 fn requests_that_count(fake: &FakePve, name: &str) -> usize {
     let parameter = format!("name={name}&");
     let journal = fake.journal();
@@ -78,11 +79,11 @@ fn requests_that_count(fake: &FakePve, name: &str) -> usize {
 }
 
 #[test]
-fn a_crowd_that_wants_the_same_vm_gets_one() {
-    let fake = nasty();
+fn a_crowd_that_requests_the_same_vm_gets_one() {
+    let fake = busy_cluster();
     let state = StateDir::new();
-    let words = create("web-1", " --ensure");
-    let start = |_| Homelab::at(&fake).in_state(&state).start(&words);
+    let arguments = create("web-1", " --ensure");
+    let start = |_| Homelab::at(&fake).in_state(&state).start(&arguments);
     let running: Vec<Running> = (0..16).map(start).collect();
     let ready: Vec<Ready> = running.into_iter().map(ready).collect();
 

@@ -1,15 +1,21 @@
-//! `make demo`: the real program against the fake server.
+//! `make demo`: the real program and the fake server.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a demo that cannot go on has failed"
+    reason = "a demo that cannot continue has failed"
 )]
 #![allow(dead_code, reason = "the example and the tests use different parts")]
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+#[cfg(test)]
+mod served;
 
 #[cfg(not(test))]
 #[path = "fake_pve/mod.rs"]
@@ -20,7 +26,7 @@ use crate::fake_pve;
 
 use fake_pve::{FakePve, SECRET, Setup};
 
-/// Two nodes, some VMs, two templates. A clone is still running at the first look, and its row has
+/// Two nodes, some VMs, two templates. A clone is still running at the first poll, and its row has
 /// no name for up to 10 s, as on a real server.
 const CLUSTER: &str = r#"{
     "nodes": ["pve1", "pve2"],
@@ -43,14 +49,17 @@ const COMMANDS: [&str; 3] = [
     "homelab proxmox vm list",
 ];
 
-/// From a template to an address, in lines as somebody would type them.
+/// From a template to an address, in lines as a user would type them.
 const TO_AN_ADDRESS: &str = "homelab proxmox vm create web-2 debian-12 --set cores=4 --set memory=8192 \\
     --set ciuser=admin --set ipconfig0=ip=dhcp --ssh-key id_ed25519.pub \\
     --resize scsi0=+8G --wait-ip";
+const KEY_FILE: &str = "id_ed25519.pub";
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0cKtRhVVGcTVeTtDpnyvQbYYw+xzZeZeZqbJ3uHu0H me@jumphost\n";
 
-/// How often a clone is looked at before it is done, so that there is something to see of it.
-const LOOKS_OF_ONLOOKERS: u32 = 6;
+/// After how many polls, one every two seconds, a clone is done: when it is shown at a terminal, and when
+/// a user tries the commands.
+const POLLS_WHEN_SHOWN: u32 = 6;
+const POLLS_WHEN_TRIED: u32 = 12;
 
 fn main() -> io::Result<()> {
     let program = beside_this_example();
@@ -59,33 +68,33 @@ fn main() -> io::Result<()> {
     }
     let mut out = io::stdout();
     if out.is_terminal() && io::stderr().is_terminal() {
-        return show(&program, &mut out, Audience::Onlookers);
+        return show(&program, &mut out, Output::Terminal);
     }
-    show(&program, &mut out, Audience::Readers)
+    show(&program, &mut out, Output::Pipe)
 }
 
-/// Who sees it.
+/// Where the output goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Audience {
-    /// What is printed is kept, and read later.
-    Readers,
-    /// The program has their terminal.
-    Onlookers,
+pub(crate) enum Output {
+    /// To a file or a pipe.
+    Pipe,
+    /// To a terminal, with the progress line.
+    Terminal,
 }
 
-/// Runs the commands and prints each with what it prints.
-pub(crate) fn show(program: &Path, out: &mut dyn Write, audience: Audience) -> io::Result<()> {
+/// Runs the commands, and prints each with its output.
+pub(crate) fn show(program: &Path, out: &mut dyn Write, output: Output) -> io::Result<()> {
     let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
     let state = State::beside(program);
     let settings = settings(&fake, &state);
     for command in COMMANDS.into_iter().chain([TO_AN_ADDRESS]) {
         writeln!(out, "$ {command}")?;
         out.flush()?;
-        match audience {
-            Audience::Readers => run(program, command, &settings, out)?,
-            Audience::Onlookers => {
+        match output {
+            Output::Pipe => run(program, command, &settings, out)?,
+            Output::Terminal => {
                 if command == TO_AN_ADDRESS {
-                    slow_down(&fake);
+                    slow_down(&fake, POLLS_WHEN_SHOWN);
                 }
                 run_at_terminal(program, command, &settings)?;
             }
@@ -94,15 +103,15 @@ pub(crate) fn show(program: &Path, out: &mut dyn Write, audience: Audience) -> i
     Ok(())
 }
 
-fn slow_down(fake: &FakePve) {
+fn slow_down(fake: &FakePve, polls: u32) {
     let setup = &mut fake.cluster().setup;
     setup.clone_steps = None;
-    setup.clone_looks = LOOKS_OF_ONLOOKERS;
-    setup.task_looks = 1;
-    setup.agent.looks = 1;
+    setup.clone_polls = polls;
+    setup.task_polls = 1;
+    setup.agent.polls = 1;
 }
 
-/// Where the runs leave word for each other, instead of in somebody's home.
+/// A temporary folder with the key and the records of the runs, instead of the user's home.
 struct State(PathBuf);
 
 impl State {
@@ -110,15 +119,15 @@ impl State {
         let folder = program.parent().unwrap_or(Path::new("/"));
         let name = format!("homelab-demo-{}", std::process::id());
         let folder = folder.join(name);
-        std::fs::create_dir_all(&folder).expect("a folder beside the program");
-        std::fs::write(folder.join("id_ed25519.pub"), KEY).expect("a folder of its own");
+        std::fs::create_dir_all(&folder).expect("a writable folder beside the program");
+        std::fs::write(folder.join(KEY_FILE), KEY).expect("a writable folder");
         Self(folder)
     }
 }
 
 impl Drop for State {
     fn drop(&mut self) {
-        let _not_there = std::fs::remove_dir_all(&self.0);
+        let _may_not_exist = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -126,19 +135,19 @@ const STATE_DIR: &str = "HOMELAB_STATE_DIR";
 
 type Settings = [(&'static str, String); 5];
 
-/// stdout and stderr through one pipe, so that their lines keep their order.
+/// Sends stdout and stderr through one pipe, so that their lines keep their order.
 fn run(program: &Path, command: &str, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
     let (mut shown, pipe) = io::pipe()?;
     let mut process = prepared(program, command, settings);
     process.stdout(pipe.try_clone()?).stderr(pipe);
     let mut child = process.spawn()?;
-    // Holds the writing ends, which would keep the pipe open for ever.
+    // It holds the writing ends, which would keep the pipe open.
     drop(process);
     io::copy(&mut shown, out)?;
     expect_success(command, child.wait()?)
 }
 
-/// With the progress line, which takes a terminal.
+/// Runs it with the progress line, which needs a terminal.
 fn run_at_terminal(program: &Path, command: &str, settings: &Settings) -> io::Result<()> {
     let mut process = prepared(program, command, settings);
     let term = std::env::var_os("TERM").unwrap_or_default();
@@ -147,9 +156,9 @@ fn run_at_terminal(program: &Path, command: &str, settings: &Settings) -> io::Re
 
 fn prepared(program: &Path, command: &str, settings: &Settings) -> Command {
     let mut process = Command::new(program);
-    let words = command.split_whitespace().filter(|word| *word != "\\");
+    let arguments = command.split_whitespace().filter(|part| *part != "\\");
     process
-        .args(words.skip(1))
+        .args(arguments.skip(1))
         .env_clear()
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null());
@@ -166,23 +175,53 @@ fn expect_success(command: &str, status: ExitStatus) -> io::Result<()> {
     Ok(())
 }
 
-/// Leaves the fake running until Ctrl-C.
+/// Keeps the fake server running until Ctrl-C, `kill` or the end of the terminal.
 fn serve(program: &Path) -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
-    let mut out = io::stdout();
+    slow_down(&fake, POLLS_WHEN_TRIED);
+    let state = State::beside(program);
+    write_instructions(&mut io::stdout(), program, &fake, &state)?;
+    signals.forever().next();
+    drop((fake, state));
+    writeln!(
+        io::stdout(),
+        "\nStopped the fake server and removed its files."
+    )
+}
+
+fn write_instructions(
+    out: &mut dyn Write,
+    program: &Path,
+    fake: &FakePve,
+    state: &State,
+) -> io::Result<()> {
     writeln!(
         out,
-        "A fake Proxmox VE runs until Ctrl-C. To try it from another shell:\n"
+        "A fake Proxmox VE runs until Ctrl-C. To use it, paste this into another shell:\n"
     )?;
-    let state = State::beside(program);
-    for (name, value) in settings(&fake, &state) {
-        writeln!(out, "export {name}={value}")?;
+    for (name, value) in settings(fake, state) {
+        writeln!(out, "export {name}={}", quoted(&value))?;
     }
     let folder = program.parent().unwrap_or(Path::new("."));
-    writeln!(out, "export PATH={}:$PATH", folder.display())?;
-    loop {
-        std::thread::park();
-    }
+    writeln!(
+        out,
+        "export PATH={}:\"$PATH\"",
+        quoted(&folder.to_string_lossy())
+    )?;
+    let key = quoted(&state.0.join(KEY_FILE).to_string_lossy());
+    writeln!(
+        out,
+        "\nThree commands to try; the second one takes half a minute:\n\n{}\n{}\n{} --ip\n",
+        COMMANDS[0],
+        TO_AN_ADDRESS.replace(KEY_FILE, &key),
+        COMMANDS[2]
+    )
+}
+
+/// For a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn settings(fake: &FakePve, state: &State) -> Settings {
@@ -197,7 +236,7 @@ fn settings(fake: &FakePve, state: &State) -> Settings {
 
 /// Cargo puts examples one folder below the program.
 fn beside_this_example() -> PathBuf {
-    let example = std::env::current_exe().expect("a program knows where it lies");
+    let example = std::env::current_exe().expect("the path of this example");
     let folder = example.parent().and_then(Path::parent).unwrap();
     folder.join("homelab")
 }

@@ -91,5 +91,5 @@ fn no_command_is_wrong_usage() {
                  Hint: see 'homelab --help'\n"
             .to_owned(),
     };
-    assert_eq!(Homelab::alone().run_words(&[""; 0]), expected);
+    assert_eq!(Homelab::alone().run_arguments(&[""; 0]), expected);
 }

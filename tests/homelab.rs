@@ -1,4 +1,4 @@
-//! Runs the real program in an environment that holds nothing but what a test puts there.
+//! Runs the real program in an environment that contains only what the test sets.
 
 mod running;
 pub(crate) mod secrets;
@@ -15,10 +15,10 @@ use pty_process::blocking::Pts;
 
 use crate::fake_pve::{FakePve, SECRET};
 
-/// What somebody sees of a run.
+/// The visible result of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// `None` for a program that a signal has ended.
+    /// `None` if a signal ended the program.
     pub(crate) exit: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -31,7 +31,7 @@ pub(crate) struct Homelab {
 }
 
 impl Homelab {
-    /// Knows no server; its home is new and empty.
+    /// Without a server; its home is new and empty.
     pub(crate) fn alone() -> Homelab {
         let home = new_folder("home");
         let mut command = Command::new(env!("CARGO_BIN_EXE_homelab"));
@@ -40,7 +40,7 @@ impl Homelab {
         Homelab { command, home }
     }
 
-    /// Knows the fake and the token that may do everything there.
+    /// With the fake server and a token that may do everything.
     pub(crate) fn at(fake: &FakePve) -> Homelab {
         let homelab = Homelab::alone().env("PROXMOX_HOST", &fake.url());
         homelab.with_token()
@@ -52,41 +52,41 @@ impl Homelab {
             .env("PROXMOX_TOKEN_SECRET", SECRET)
     }
 
-    /// With another token, `USER@REALM!TOKENID`, of the same secret.
-    pub(crate) fn with_rights_of(self, token: &str) -> Homelab {
+    /// With another token, `USER@REALM!TOKENID`, that has the same secret.
+    pub(crate) fn with_token_id(self, token: &str) -> Homelab {
         let (user, key) = token.split_once('!').expect("USER@REALM!TOKENID");
         self.env("PROXMOX_USER", user).env("PROXMOX_TOKEN_KEY", key)
     }
 
-    /// Leaves word for other runs where they look for it.
+    /// Uses this state directory.
     pub(crate) fn in_state(self, state: &StateDir) -> Homelab {
         self.env("HOMELAB_STATE_DIR", state.path())
     }
 
-    /// No file may become longer than that: the kernel ends the program in the very write that
-    /// would do it, with what fits written.
-    pub(crate) fn with_files_up_to(self, bytes: u64) -> Homelab {
+    /// Limits the size of each file that it writes: the kernel ends the program in the write that exceeds
+    /// the limit, after writing what fits.
+    pub(crate) fn with_file_size_limit(self, bytes: u64) -> Homelab {
         // Only the soft limit, which can be raised again.
         self.behind(&["prlimit", &format!("--fsize={bytes}:unlimited")])
     }
 
-    /// The same as an error of that write, as from a full disk.
-    pub(crate) fn with_a_disk_of(self, bytes: u64) -> Homelab {
+    /// The same limit as an error of that write, as on a full disk.
+    pub(crate) fn with_disk_size(self, bytes: u64) -> Homelab {
         let without_signal = ["/bin/sh", "-c", r#"trap "" XFSZ; exec "$0" "$@""#];
-        self.behind(&without_signal).with_files_up_to(bytes)
+        self.behind(&without_signal).with_file_size_limit(bytes)
     }
 
-    /// It gets no more memory than that.
-    pub(crate) fn with_memory(self, bytes: u64) -> Homelab {
+    /// Limits its memory.
+    pub(crate) fn with_memory_limit(self, bytes: u64) -> Homelab {
         self.behind(&["prlimit", &format!("--as={bytes}")])
     }
 
-    /// Started by a program that these words call.
-    fn behind(mut self, words: &[&str]) -> Homelab {
-        let mut command = Command::new(words[0]);
+    /// Starts it through this command.
+    fn behind(mut self, program: &[&str]) -> Homelab {
+        let mut command = Command::new(program[0]);
         let environment = self.command.get_envs();
         command
-            .args(&words[1..])
+            .args(&program[1..])
             .arg(self.command.get_program())
             .args(self.command.get_args())
             .env_clear()
@@ -118,20 +118,20 @@ impl Homelab {
         &self.home
     }
 
-    /// `words` are split at spaces.
-    pub(crate) fn run(self, words: &str) -> Seen {
-        let words: Vec<&str> = words.split(' ').collect();
-        self.run_words(&words)
+    /// Runs it with these arguments, separated by spaces.
+    pub(crate) fn run(self, arguments: &str) -> Seen {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        self.run_arguments(&arguments)
     }
 
-    pub(crate) fn run_words(mut self, words: &[impl AsRef<std::ffi::OsStr>]) -> Seen {
-        let output = self.command.args(words).output();
+    pub(crate) fn run_arguments(mut self, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Seen {
+        let output = self.command.args(arguments).output();
         seen(&output.expect("the program starts"))
     }
 
-    /// With stdout going there instead of being read.
-    pub(crate) fn run_into(mut self, words: &str, stdout: impl Into<Stdio>) -> Seen {
-        let command = self.command.args(words.split(' '));
+    /// The same with stdout redirected.
+    pub(crate) fn run_into(mut self, arguments: &str, stdout: impl Into<Stdio>) -> Seen {
+        let command = self.command.args(arguments.split(' '));
         let child = command.stdout(stdout).stderr(Stdio::piped()).spawn();
         let output = child.and_then(Child::wait_with_output);
         seen(&output.expect("the program starts"))
@@ -139,28 +139,28 @@ impl Homelab {
 }
 
 impl Homelab {
-    /// Goes on while the test does something else.
-    pub(crate) fn start(self, words: &str) -> Running {
-        self.start_into(words, Stdio::piped(), Stdio::piped())
+    /// Starts it without waiting for its end.
+    pub(crate) fn start(self, arguments: &str) -> Running {
+        self.start_into(arguments, Stdio::piped(), Stdio::piped())
     }
 
-    /// The same with stdout and stderr going there.
+    /// The same with stdout and stderr redirected.
     pub(crate) fn start_into(
         mut self,
-        words: &str,
+        arguments: &str,
         stdout: impl Into<Stdio>,
         stderr: impl Into<Stdio>,
     ) -> Running {
-        let command = self.command.args(words.split(' '));
+        let command = self.command.args(arguments.split(' '));
         let command = command.stdout(stdout).stderr(stderr);
         let child = command.spawn().expect("the program starts");
         Running::new(child, self)
     }
 
-    /// The same at a terminal, which is its stderr, and from where it gets Ctrl-C. As long as the
-    /// returned one lives its home does.
-    pub(crate) fn start_at(mut self, pts: Pts, words: &str) -> (Child, Homelab) {
-        self.command.args(words.split(' '));
+    /// The same at a terminal, which is its stderr and sends it Ctrl-C. Its home lives as long as the
+    /// returned `Homelab`.
+    pub(crate) fn start_at(mut self, pts: Pts, arguments: &str) -> (Child, Homelab) {
+        self.command.args(arguments.split(' '));
         let command = std::mem::replace(&mut self.command, Command::new(""));
         let stdout = Stdio::piped();
         let command = pty_process::blocking::Command::from(command).stdout(stdout);
@@ -169,14 +169,14 @@ impl Homelab {
     }
 }
 
-/// Where runs leave word for each other unless they are told where.
+/// The default state directory.
 const STATE_IN_HOME: &str = ".local/state";
 
 impl Drop for Homelab {
     fn drop(&mut self) {
-        let told = secrets::find_below(&self.home.join(STATE_IN_HOME));
+        let leaks = secrets::find_below(&self.home.join(STATE_IN_HOME));
         let _ = std::fs::remove_dir_all(&self.home);
-        secrets::expect_no_files(&told);
+        secrets::expect_no_files(&leaks);
     }
 }
 

@@ -38,9 +38,7 @@ fn at(hosts: &[&str]) -> Homelab {
 /// The note about a host that cannot be reached, printed once in a run.
 fn passed_over(url: &str) -> String {
     let host = url.trim_start_matches("http://");
-    format!(
-        "cannot reach {host}: Connection refused (os error 111); another host is asked instead\n"
-    )
+    format!("cannot reach {host}: Connection refused (os error 111); trying another host\n")
 }
 
 fn listed() -> Seen {
@@ -104,7 +102,7 @@ fn a_clone_that_pveproxy_could_not_forward_goes_to_the_next_host() {
     let seen = at(&[&one.url(), &two.url()]).run(CREATE);
     let stderr = format!(
         "Creating VM 'web-1' from template 'debian-12'...\n127.0.0.1:{} answered 595 No route to host; \
-         another host is asked instead\n",
+         trying another host\n",
         one.port()
     );
     let stdout = "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned();
@@ -157,7 +155,7 @@ fn a_read_without_an_answer_goes_to_the_next_host() {
     let one = json!({"faults": [{"on": "GET", "close": "lost"}]});
     let (one, two) = (FakePve::start(setup(&one)), fake());
     let stderr = format!(
-        "no answer from 127.0.0.1:{}: the connection was cut; another host is asked instead\n",
+        "no answer from 127.0.0.1:{}: the connection was cut; trying another host\n",
         one.port()
     );
     let seen = at(&[&one.url(), &two.url()]).run(LIST);
@@ -245,13 +243,13 @@ fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
     let homelab = at(&[&one.url(), &two.url()]).env("PROXMOX_FINGERPRINT", &pins.join(","));
     let seen = homelab.run(LIST);
     let warning = format!(
-        "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; the \
-         fingerprint it presents is {}; another host is asked instead; the node may have got a new \
-         certificate: compare that fingerprint with the one that 'pvenode cert info' shows on the \
-         node for pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it \
-         is the same: give it this host's place in PROXMOX_FINGERPRINT, which takes one for each \
-         host, in their order: {} (or --fingerprint, or \"fingerprint\" in the file: where the pin \
-         stands now); if it is not, another machine is answering in its place\n",
+        "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; the fingerprint it \
+         presents is {}; trying another host; the node may have a new certificate: compare that fingerprint \
+         with the one that 'pvenode cert info' on the node shows for pveproxy-ssl.pem, or for pve-ssl.pem \
+         if there is no such file (not for pve-root-ca.pem); if they match: put it in this host's position \
+         in PROXMOX_FINGERPRINT, which takes one fingerprint per host, in the same order: {} (or \
+         --fingerprint, or \"fingerprint\" in the file: where the pin is set now); if they differ, another \
+         machine is answering in its place\n",
         one.port(),
         two.fingerprint(),
         one.fingerprint(),
@@ -296,7 +294,7 @@ fn without_quorum() -> FakePve {
 
 fn has_no_quorum(fake: &FakePve) -> String {
     format!(
-        "127.0.0.1:{} has no quorum: cluster not ready - no quorum?; another host is asked instead\n",
+        "127.0.0.1:{} has no quorum: cluster not ready - no quorum?; trying another host\n",
         fake.port()
     )
 }
@@ -386,8 +384,8 @@ fn settings_refused_without_quorum_are_checked_and_sent_again_through_the_next_h
         exit: Some(0),
         stdout: "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned(),
         stderr: format!(
-            "{CREATING}Configuring VM 100: cores=4 (was 1)...\n127.0.0.1:{} has no quorum: {words}; \
-             another host is asked instead\n",
+            "{CREATING}Configuring VM 100: cores=4 (was 1)...\n127.0.0.1:{} has no quorum: {words}; trying \
+             another host\n",
             one.port()
         ),
     };

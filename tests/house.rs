@@ -1,5 +1,5 @@
 //! The structure of `src`: each file is in a room, imports run downwards only, no two files import each
-//! other, directly or through others, and no file is too long to be read at once.
+//! other, directly or through others, and no file is too long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -54,29 +54,32 @@ fn an_import_of_a_higher_or_unknown_room_is_found() {
 }
 
 #[test]
-fn no_import_goes_round_in_a_circle() {
+fn no_imports_are_circular() {
     let files = modules();
-    assert_eq!(circle(&imports(&files)), None);
+    assert_eq!(cycle(&imports(&files)), None);
 }
 
 #[test]
-fn a_circle_would_be_found() {
+fn a_circular_import_is_found() {
     let (a, b, c) = (module("a"), module("b"), module("c"));
     let imports = BTreeMap::from([
         (&a, BTreeSet::from([b.clone()])),
         (&b, BTreeSet::from([c.clone()])),
         (&c, BTreeSet::from([a.clone()])),
     ]);
-    assert_eq!(circle(&imports).map(|path| path.len()), Some(4));
+    assert_eq!(cycle(&imports).map(|path| path.len()), Some(4));
 }
 
 #[test]
-fn each_file_is_in_a_room_and_named_for_what_it_contains() {
+fn each_file_is_in_a_room_and_has_a_specific_name() {
     let files = modules();
-    let homeless: Vec<&Module> = files.keys().filter(|module| !is_at_home(module)).collect();
+    let misplaced: Vec<&Module> = files
+        .keys()
+        .filter(|module| !is_well_placed(module))
+        .collect();
     assert!(
-        homeless.is_empty(),
-        "these files are in none of the rooms, or have one of the names {EMPTY_NAMES:?}: {homeless:?}"
+        misplaced.is_empty(),
+        "these files are in none of the rooms, or have one of the names {EMPTY_NAMES:?}: {misplaced:?}"
     );
 }
 
@@ -86,8 +89,8 @@ fn each_file_is_in_a_room_and_named_for_what_it_contains() {
 #[case::no_room("attic", false)]
 #[case::empty_name("util", false)]
 #[case::empty_name_below_a_room("pve::http::common", false)]
-fn a_file_is_at_home_in_a_room_under_a_telling_name(#[case] path: &str, #[case] at_home: bool) {
-    assert_eq!(is_at_home(&module(path)), at_home);
+fn a_file_belongs_in_a_room_under_a_specific_name(#[case] path: &str, #[case] expected: bool) {
+    assert_eq!(is_well_placed(&module(path)), expected);
 }
 
 #[test]
@@ -115,7 +118,7 @@ fn code_is_neither_blank_nor_a_comment_nor_a_test() {
 }
 
 #[test]
-fn code_behind_a_test_is_not_overlooked() {
+fn code_after_the_tests_is_an_error() {
     let text = "fn f() {}\n\n#[cfg(test)]\nfn g() {}\n\nfn h() {}\n";
     let refused = "tests are the module at the end of a file, and not 'fn g() {}'";
     assert_eq!(code_of(text), Err(refused.to_owned()));
@@ -195,8 +198,8 @@ fn read_code(file: &Path) -> String {
     code_of(&text).unwrap_or_else(|end| panic!("{}: {end}", file.display()))
 }
 
-/// The lines of a file without blank lines, comments and tests; or why it cannot be told where the tests
-/// begin.
+/// The lines of a file without blank lines, comments and tests; or why the start of the tests cannot be
+/// found.
 fn code_of(text: &str) -> Result<String, String> {
     let (code, tests) = text
         .split_once("\n#[cfg(test)]\n")
@@ -212,7 +215,7 @@ fn code_of(text: &str) -> Result<String, String> {
     Ok(lines.fold(String::new(), |code, line| code + line + "\n"))
 }
 
-fn is_at_home(module: &Module) -> bool {
+fn is_well_placed(module: &Module) -> bool {
     let empty = |name: &String| EMPTY_NAMES.contains(&name.as_str());
     ROOMS.contains(&module[0].as_str()) && !module.iter().any(empty)
 }
@@ -233,7 +236,7 @@ fn upwards(imports: &Imports<'_>) -> Vec<String> {
 }
 
 /// The first chain of imports that leads from a file back to itself.
-fn circle(imports: &Imports<'_>) -> Option<Vec<Module>> {
+fn cycle(imports: &Imports<'_>) -> Option<Vec<Module>> {
     fn follow(path: &mut Vec<Module>, imports: &Imports<'_>) -> Option<Vec<Module>> {
         let here = path.last()?.clone();
         for next in imports.get(&here).into_iter().flatten() {
@@ -242,8 +245,8 @@ fn circle(imports: &Imports<'_>) -> Option<Vec<Module>> {
             if seen {
                 return Some(path.clone());
             }
-            if let Some(circle) = follow(path, imports) {
-                return Some(circle);
+            if let Some(cycle) = follow(path, imports) {
+                return Some(cycle);
             }
             path.pop();
         }

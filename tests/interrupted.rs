@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::chaos::report::{Said, read};
+use crate::chaos::report::{Report, read};
 use crate::fake_pve::{FakePve, Setup};
 use crate::homelab::{Homelab, Seen, Signal, StateDir, secrets};
 
-/// How many bytes a pipe takes before somebody reads.
+/// How many bytes a pipe holds.
 const PIPE_HOLDS: usize = 65536;
 const CREATE: &str = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
 
 fn fake(faults: &Value) -> FakePve {
     let setup = json!({
         "guests": [{"vmid": 9000, "name": "debian-12", "template": true}],
-        "clone_looks": 1_000_000,
+        "clone_polls": 1_000_000,
         "faults": faults,
     });
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
@@ -35,18 +35,20 @@ fn fake(faults: &Value) -> FakePve {
 )]
 #[case::between_the_request_and_its_answer(
     json!([{"request": 3, "hang": true}]), 3,
-    "interrupted; VM 100 'web-1' on node 'pve1' may or may not be in the making",
-    "the same command with --ensure goes on with it",
+    "interrupted; VM 100 'web-1' on node 'pve1' may or may not be being created",
+    "run the same command with --ensure to resume",
     1,
 )]
 #[case::while_the_clone_runs(
     json!([]), 6,
     "interrupted; the clone to VM 100 'web-1' on node 'pve1' is still running",
-    "the same command with --ensure goes on with it; to wait only: homelab proxmox task wait \
-     'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'",
+    "run the same command with --ensure to resume; to wait only: homelab proxmox task wait \
+     'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'; to cancel the clone: 'Stop' in the web \
+     interface's task list, or, as root on node 'pve1': pvesh delete \
+     '/nodes/pve1/tasks/UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'",
     1,
 )]
-fn a_run_says_what_goes_on_without_it(
+fn an_interrupted_run_reports_what_continues_without_it(
     #[case] faults: Value,
     #[case] requests: usize,
     #[case] message: &str,
@@ -67,20 +69,20 @@ fn a_run_says_what_goes_on_without_it(
         ),
     };
     assert_eq!(run.wait(), expected);
-    // A run that began nothing leaves no file behind.
+    // A run that started nothing leaves no file behind.
     assert_eq!(fs::read_dir(state.path()).unwrap().count(), files);
 }
 
 #[test]
-fn a_script_reads_it_too() {
+fn an_interrupted_run_prints_a_json_document() {
     let fake = fake(&json!([{"request": 3, "hang": true}]));
     let run = Homelab::at(&fake).start(&format!("{CREATE} --json"));
     fake.wait_for_requests(3);
     run.signal(Signal::TERM);
     let expected = concat!(
         r#"{"error":{"kind":"interrupted","message":"interrupted; VM 100 'web-1' on node 'pve1' "#,
-        r#"may or may not be in the making","hint":"the same command with --ensure goes on with "#,
-        r#"it","vmid":100,"upid":null,"node":"pve1","started":"unknown"}}"#,
+        r#"may or may not be being created","hint":"run the same command with --ensure to "#,
+        r#"resume","vmid":100,"upid":null,"node":"pve1","started":"unknown"}}"#,
         "\n"
     );
     let seen = run.wait();
@@ -100,14 +102,13 @@ fn waiting_for_a_task_can_be_interrupted() {
     run.signal(Signal::INT);
     let expected = format!(
         "Failed to wait for the task: interrupted; the task on node 'pve1' may still be running\n\
-         Hint: to go on waiting: homelab proxmox task wait '{upid}'\n"
+         Hint: to continue waiting: homelab proxmox task wait '{upid}'\n"
     );
     let seen = run.wait();
     assert_eq!((seen.exit, seen.stderr), (Some(130), expected));
 }
 
-/// Nobody reads stderr, and its pipe takes the first line only: the answer to the first signal
-/// hangs.
+/// Nobody reads stderr, and its pipe holds only the first line, so that handling the first signal blocks.
 #[test]
 fn a_second_signal_ends_the_run_at_once() {
     let first_line = "Creating VM 'web-1' from template 'debian-12'...\n";
@@ -118,14 +119,14 @@ fn a_second_signal_ends_the_run_at_once() {
     let mut run = Homelab::at(&fake).start_into(CREATE, Stdio::piped(), stderr);
     fake.wait_for_requests(1);
     run.signal(Signal::INT);
-    // Which of two signals that arrive together is the first is not said, so: until one is second.
+    // The order of two simultaneous signals is undefined, so signals are sent until one is the second.
     while !run.has_ended() {
         run.signal(Signal::TERM);
     }
     assert_eq!(run.wait().exit, Some(143));
-    let mut said = Vec::new();
-    unread.read_to_end(&mut said).unwrap();
-    secrets::expect_none("stderr", &said);
+    let mut rest = Vec::new();
+    unread.read_to_end(&mut rest).unwrap();
+    secrets::expect_none("stderr", &rest);
 }
 
 /// The run has printed its message and blocks while it writes its JSON document to a full pipe.
@@ -136,9 +137,9 @@ fn a_signal_while_a_failure_is_printed_changes_nothing() {
         let (mut unread, mut stdout) = io::pipe().unwrap();
         let mut filling = vec![b' '; PIPE_HOLDS];
         stdout.write_all(&filling).unwrap();
-        let words = "proxmox vm create web-1 nosuch --json";
-        let mut run = Homelab::at(&fake).start_into(words, stdout, Stdio::piped());
-        run.has_said("Hint: ");
+        let arguments = "proxmox vm create web-1 nosuch --json";
+        let mut run = Homelab::at(&fake).start_into(arguments, stdout, Stdio::piped());
+        run.wait_for_stderr("Hint: ");
         run.signal(Signal::TERM);
         unread.read_exact(&mut filling).unwrap();
         let ended = run.wait();
@@ -150,15 +151,15 @@ fn a_signal_while_a_failure_is_printed_changes_nothing() {
     }
 }
 
-/// How many signals, one every 20 µs after the last request has come.
+/// The number of runs; each gets its signal 20 µs later after the last request than the one before.
 const MOMENTS: u32 = 100;
 const CLONE: &str = "UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:";
 
-/// Whether the signal or the run's own result ends it: message, document and exit code agree. Unless
-/// the last request is the one that asks whether a task has ended, nothing is called ongoing.
+/// Whether the signal or its own result ends the run: message, document and exit code agree. Unless the
+/// last request polls a task, nothing is reported as still running.
 #[rstest]
-#[case::nothing_is_begun("create VM", "vm create web-1 nosuch", json!({}), 1, 1, false)]
-#[case::the_vm_is_there("create VM", "vm create web-1 debian-12", json!({}), 4, 0, true)]
+#[case::nothing_is_started("create VM", "vm create web-1 nosuch", json!({}), 1, 1, false)]
+#[case::the_vm_is_created("create VM", "vm create web-1 debian-12", json!({}), 4, 0, true)]
 #[case::the_clone_fails(
     "create VM", "vm create web-1 debian-12", json!({"clone_exit": "no space"}), 7, 1, false
 )]
@@ -174,7 +175,7 @@ const CLONE: &str = "UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!
 )]
 fn a_signal_around_the_end_of_a_run_gives_one_end(
     #[case] verb: &str,
-    #[case] words: &str,
+    #[case] arguments: &str,
     #[case] mut setup: Value,
     #[case] requests: usize,
     #[case] exit: i32,
@@ -185,11 +186,11 @@ fn a_signal_around_the_end_of_a_run_gives_one_end(
     let mut exits = BTreeSet::new();
     for moment in 0..MOMENTS {
         let fake = FakePve::start(setup.clone());
-        if words.starts_with("task") {
+        if arguments.starts_with("task") {
             Homelab::at(&fake).run("proxmox vm create web-1 debian-12");
         }
         let before = fake.take_journal().len();
-        let run = Homelab::at(&fake).start(&format!("proxmox {words} --json"));
+        let run = Homelab::at(&fake).start(&format!("proxmox {arguments} --json"));
         fake.wait_for_requests(before + requests);
         let moment = Instant::now() + moment * Duration::from_micros(20);
         while Instant::now() < moment {}
@@ -207,13 +208,13 @@ fn expect_one_end(seen: &Seen, verb: &str, exit: i32, may_go_on: bool) -> Result
     let ends = |line: &&str| !line.starts_with("Creating VM ") && !line.starts_with("Warning: ");
     let lines: Vec<&str> = seen.stderr.lines().filter(ends).collect();
     let error = match (read(seen)?, seen.exit) {
-        (Said::Ready(_), Some(0)) if exit == 0 && lines.is_empty() => return Ok(()),
-        (Said::Failed { error }, Some(143)) if error.kind == "interrupted" => error,
-        (Said::Failed { error }, Some(1)) if exit == 1 && error.kind != "interrupted" => error,
-        _ => return Err("exit code, document and message do not fit".to_owned()),
+        (Report::Ready(_), Some(0)) if exit == 0 && lines.is_empty() => return Ok(()),
+        (Report::Failed { error }, Some(143)) if error.kind == "interrupted" => error,
+        (Report::Failed { error }, Some(1)) if exit == 1 && error.kind != "interrupted" => error,
+        _ => return Err("exit code, document and message do not agree".to_owned()),
     };
     if !may_go_on && error.message.contains(" still ") {
-        return Err("what has ended is called ongoing".to_owned());
+        return Err("something that has ended is reported as still running".to_owned());
     }
     let mut expected = vec![error.message.clone()];
     if !error.message.starts_with("VM ") {

@@ -18,7 +18,7 @@ fn fake() -> FakePve {
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
 }
 
-/// This process has the lock as long as the file is open.
+/// This process holds the lock as long as the file is open.
 fn held(state: &StateDir) -> File {
     let mut file = File::create(format!("{}/web-1.jsonl", state.path())).unwrap();
     file.lock().unwrap();
@@ -28,20 +28,20 @@ fn held(state: &StateDir) -> File {
 }
 
 #[test]
-fn the_second_run_is_told_who_the_first_one_is() {
+fn the_second_run_names_the_process_of_the_first() {
     let (fake, state) = (fake(), StateDir::new());
     let _held = held(&state);
     let this = process::id();
     let expected = Seen {
         exit: Some(1),
         stdout: format!(
-            "{{\"error\":{{\"kind\":\"in_progress\",\"message\":\"process {this} is making VM \
-             'web-1'\",\"hint\":\"--ensure waits for its end, and then says what is there\",\
+            "{{\"error\":{{\"kind\":\"in_progress\",\"message\":\"process {this} is creating VM \
+             'web-1'\",\"hint\":\"--ensure waits until it has ended, then uses or creates the VM\",\
              \"vmid\":null,\"upid\":null,\"node\":null,\"started\":\"unknown\"}}}}\n"
         ),
         stderr: format!(
-            "{CREATING}Failed to create VM: process {this} is making VM 'web-1'\n\
-             Hint: --ensure waits for its end, and then says what is there\n"
+            "{CREATING}Failed to create VM: process {this} is creating VM 'web-1'\n\
+             Hint: --ensure waits until it has ended, then uses or creates the VM\n"
         ),
     };
     let homelab = Homelab::at(&fake).in_state(&state);
@@ -50,13 +50,13 @@ fn the_second_run_is_told_who_the_first_one_is() {
 }
 
 #[test]
-fn the_second_run_waits_for_the_first_one_and_looks_afterwards() {
+fn the_second_run_waits_for_the_first_before_it_reads_anything() {
     let (fake, state) = (fake(), StateDir::new());
     let held = held(&state);
     let homelab = Homelab::at(&fake).in_state(&state);
     let mut run = homelab.start(&format!("{CREATE} --ensure"));
-    run.has_said("Waiting for another run that makes the same VM...");
-    // Nothing that is read before the first run has ended is of any worth.
+    run.wait_for_stderr("Waiting for another run that is creating the same VM...");
+    // Anything read before the first run has ended would be outdated.
     assert_eq!(fake.journal(), [""; 0]);
     drop(held);
     let seen = run.wait();
@@ -70,24 +70,24 @@ fn the_second_run_waits_for_the_first_one_and_looks_afterwards() {
 }
 
 #[test]
-fn waiting_for_the_first_run_takes_no_longer_than_the_budget() {
+fn waiting_for_the_first_run_ends_at_the_time_limit() {
     let (fake, state) = (fake(), StateDir::new());
     let _held = held(&state);
     let seen = Homelab::at(&fake)
         .in_state(&state)
         .run(&format!("{CREATE} --ensure --timeout 0.2"));
     let expected = format!(
-        "{CREATING}Waiting for another run that makes the same VM...\n\
-         Failed to create VM: Timed out after 0.2 s; waiting for process {}, which is making VM \
+        "{CREATING}Waiting for another run that is creating the same VM...\n\
+         Failed to create VM: Timed out after 0.2 s; waiting for process {}, which is creating VM \
          'web-1'\n\
-         Hint: the same command with --ensure goes on with it\n",
+         Hint: run the same command with --ensure to resume\n",
         process::id()
     );
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
 }
 
 #[test]
-fn runs_that_make_other_vms_do_not_wait() {
+fn runs_for_other_vms_do_not_wait() {
     let (fake, state) = (fake(), StateDir::new());
     let _held = held(&state);
     let homelab = Homelab::at(&fake).in_state(&state);
@@ -96,7 +96,7 @@ fn runs_that_make_other_vms_do_not_wait() {
 }
 
 #[test]
-fn a_process_that_is_no_more_is_not_named() {
+fn a_process_that_has_ended_is_not_named() {
     let (fake, state) = (fake(), StateDir::new());
     let mut ended = process::Command::new("/bin/true").spawn().unwrap();
     ended.wait().unwrap();
@@ -105,11 +105,11 @@ fn a_process_that_is_no_more_is_not_named() {
     let run = json!({"run": {"process": ended.id(), "time": 1_795_420_071}});
     writeln!(held, "{run}").unwrap();
     let seen = Homelab::at(&fake).in_state(&state).run(CREATE);
-    let said = format!(
-        "{CREATING}Failed to create VM: another process is making VM 'web-1'\n\
-         Hint: --ensure waits for its end, and then says what is there\n"
+    let expected = format!(
+        "{CREATING}Failed to create VM: another process is creating VM 'web-1'\n\
+         Hint: --ensure waits until it has ended, then uses or creates the VM\n"
     );
-    assert_eq!((seen.exit, seen.stderr), (Some(1), said));
+    assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
 }
 
 /// The files in the state directory, by name.
@@ -123,10 +123,10 @@ fn files(state: &StateDir) -> Vec<String> {
 #[case::no_such_template("web-1 nosuch", &[])]
 #[case::no_such_storage("web-1 debian-12 --storage nosuch", &[])]
 #[case::the_vm_exists("db-1 debian-12", &[])]
-#[case::the_vm_exists_and_that_will_do("db-1 debian-12 --ensure", &[])]
+#[case::the_vm_exists_and_is_used("db-1 debian-12 --ensure", &[])]
 #[case::it_was_created("web-1 debian-12", &["web-1.jsonl"])]
-fn only_what_the_next_run_needs_stays_in_the_state_directory(
-    #[case] words: &str,
+fn only_files_that_the_next_run_needs_remain_in_the_state_directory(
+    #[case] arguments: &str,
     #[case] expected: &[&str],
 ) {
     let setup = json!({"guests": [
@@ -136,12 +136,14 @@ fn only_what_the_next_run_needs_stays_in_the_state_directory(
     let fake = FakePve::start(serde_json::from_value::<Setup>(setup).unwrap());
     let state = StateDir::new();
     let homelab = Homelab::at(&fake).in_state(&state);
-    homelab.run(&format!("proxmox vm create {words} --poll-interval 0.01"));
+    homelab.run(&format!(
+        "proxmox vm create {arguments} --poll-interval 0.01"
+    ));
     assert_eq!(files(&state), expected);
 }
 
-/// The first run removes its file when it ends; the second one, which waits for the lock, must not take
-/// the removed file for one that locks others out.
+/// The first run removes its file when it ends; the second one, which waits for the lock, must not treat
+/// the lock of the removed file as its own.
 #[test]
 fn a_run_that_waits_gets_the_lock_of_a_file_that_exists() {
     let setup = json!({"guests": [], "faults": [{"request": 1, "hang": true}]});
@@ -151,7 +153,7 @@ fn a_run_that_waits_gets_the_lock_of_a_file_that_exists() {
     let first = homelab().start(&format!("{CREATE} --request-timeout 0.3"));
     fake.wait_for_requests(1);
     let mut second = homelab().start(&format!("{CREATE} --ensure --timeout 20"));
-    second.has_said("Waiting for another run that makes the same VM...");
+    second.wait_for_stderr("Waiting for another run that is creating the same VM...");
     let ended = [first.wait().exit, second.wait().exit];
     assert_eq!(ended, [Some(1), Some(1)]);
     assert_eq!(files(&state), [""; 0]);

@@ -1,35 +1,36 @@
-//! What the real program does, seen from outside. Table of contents:
+//! The real program, tested from outside. Table of contents:
 //!
-//! - `scenarios`: one story per file of `fixtures/scenarios`, against the fake server
-//! - `check`: what is said of everything that a run depends on
-//! - `afterwards`: settings, keys and disks, the start and the address, and runs that end in between
-//! - `addresses`: what guest agents report, of many VMs and of one that moves
+//! - `scenarios`: one story per file in `fixtures/scenarios`, against the fake server
+//! - `check`: the findings about everything that a run depends on
+//! - `afterwards`: the steps after the clone: settings, keys, disks, start and address, and runs that end in between
+//! - `addresses`: what guest agents report, for many VMs and for one that moves
 //! - `ledger`: the files in which runs on one host leave records for each other
 //! - `interrupted`: Ctrl-C and `kill`
-//! - `terminal`: the line that changes, and what is left of it
-//! - `trust`: TLS with the right and the wrong server, for each way to trust one
+//! - `outages`: a server that stops answering while a run waits
+//! - `terminal`: the progress line, and what remains of it
+//! - `trust`: TLS with the right and the wrong server, for each way to verify it
 //! - `hosts`: several hosts, some of them dead
-//! - `proxies`: a proxy that the environment names, and one in front of the server
-//! - `configuration`: flags, environment and file, and what is wrong with them
-//! - `wire`: what no story can say: connections, compression, big clusters, endings
-//! - `limits`: answers without end, and what they may cost
+//! - `proxies`: a proxy from the environment, and one in front of the server
+//! - `configuration`: options, environment and file, and errors in them
+//! - `wire`: what a story cannot express: connections, compression, big clusters, exits
+//! - `limits`: endless answers, and what they may cost
 //! - `recorded`: the fake server answers like the recorded real one
 //! - `crowd`: many runs at once
-//! - `chaos`: exactly one VM, whatever happens and whenever it happens
+//! - `chaos`: exactly one VM, whatever fails and whenever it fails
 //! - `soak`: exactly one VM in random schedules of runs, faults and other users
-//! - `homelab`: whatever a run writes, no secret is in it
+//! - `homelab`: no output of a run contains a secret
 //! - `skipped`: tests that need what a machine may lack
 //! - `completions`: what bash, zsh and fish offer, and a user at a terminal
 //! - `help`: the pages of `--help`, and the manual
 //! - `usage`: wrong usage, and what to type instead
 //! - `house`: the structure of `src`: rooms, imports, file lengths
-//! - `readme`: what the README shows is what happens
+//! - `readme`: what the README shows is what the program does
 //! - `manual`: the topics of the manual: their format and size, and that what they name exists
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on has failed"
+    reason = "a test that cannot continue has failed"
 )]
 
 mod addresses;
@@ -49,6 +50,7 @@ mod interrupted;
 mod ledger;
 mod limits;
 mod manual;
+mod outages;
 mod proxies;
 mod readme;
 mod recorded;

@@ -1,4 +1,4 @@
-//! Answers without end: a clear message within the time there is, and no more memory than that takes.
+//! Endless answers: a clear message within the time limit, with bounded memory.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::fake_pve::{FakePve, Prebuilt};
 use crate::homelab::{Homelab, Seen};
 
-/// Address space in bytes, with that of threads and libraries. The answers are of a gigabyte.
+/// Address space in bytes, including threads and libraries. The answers are a gigabyte long.
 const MEMORY: u64 = 400 << 20;
 /// Address space in bytes for a run that reads a list, excluding the list.
 const MEMORY_BESIDE_A_LIST: u64 = 24 << 20;
@@ -34,37 +34,38 @@ fn not_listed(fake: &FakePve, what: &str, hint: &str) -> Seen {
 
 const ANOTHER_SERVICE: &str = "check that PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE \
                                itself, not of a proxy or another service";
-const TRY_AGAIN: &str = "if it speaks TLS there, leave http:// out of the host; else try it again; if it stays so, on that node: systemctl status pveproxy \
-                         pvedaemon; --request-timeout allows more time";
+const TRY_AGAIN: &str = "if that port uses TLS, remove http:// from the host; otherwise try again; if it \
+                         still does not answer, on that node: systemctl status pveproxy pvedaemon; \
+                         --request-timeout allows more time";
 
 #[rstest]
 #[case::headers("headers", "HOST did not answer as Proxmox VE does: endless headers")]
 #[case::reason("reason", "HOST did not answer as Proxmox VE does: endless headers")]
 #[case::interim("interim", "HOST did not answer as Proxmox VE does: endless headers")]
 #[case::body("body", "HOST did not answer as Proxmox VE does: more than 64 MiB")]
-#[case::small_body_that_unpacks("bomb", "HOST did not answer as Proxmox VE does: more than 64 MiB")]
-fn a_flood_is_no_answer(#[case] flood: &str, #[case] what: &str) {
+#[case::small_body_that_expands("bomb", "HOST did not answer as Proxmox VE does: more than 64 MiB")]
+fn an_endless_answer_is_an_error(#[case] flood: &str, #[case] what: &str) {
     let fake = fake(json!({"flood": flood}));
     let seen = Homelab::at(&fake)
-        .with_memory(MEMORY)
+        .with_memory_limit(MEMORY)
         .run("proxmox template list");
     assert_eq!(seen, not_listed(&fake, what, ANOTHER_SERVICE));
 }
 
-/// A byte now and then is a sign of life, and no answer.
+/// A byte now and then is not a complete answer.
 #[test]
-fn a_body_that_never_ends_is_given_up_however_slow_it_is() {
+fn a_slow_body_that_never_ends_is_given_up() {
     let fake = fake(json!({"drip": 20}));
     let seen = Homelab::at(&fake).run("proxmox template list --request-timeout 0.3");
     let what = "no answer from HOST: no complete response within 0.3 s";
     assert_eq!(seen, not_listed(&fake, what, TRY_AGAIN));
 }
 
-/// What is a mebibyte long was not written for anybody to read.
+/// Nobody reads a message of a mebibyte.
 #[rstest]
 #[case::message(json!({"data": null, "message": "x".repeat(1 << 20)}), "z")]
 #[case::reason(json!({"data": null}), &"x".repeat(3000))]
-fn words_without_end_are_cut_off(#[case] body: Value, #[case] reason: &str) {
+fn a_long_message_is_cut_off(#[case] body: Value, #[case] reason: &str) {
     let body = body.to_string();
     let fake = fake(json!({"answer": {"status": 500, "reason": reason, "body": body}}));
     let seen = Homelab::at(&fake).run("proxmox template list");
@@ -72,15 +73,15 @@ fn words_without_end_are_cut_off(#[case] body: Value, #[case] reason: &str) {
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
 }
 
-/// Proxies and their error pages repeat what they were sent. The token's secret stays out of what is
-/// shown, as it does everywhere: each run's output is searched for it.
+/// Proxies and their error pages repeat what they were sent. The secret of the token must not be printed;
+/// `Homelab::run` searches each output for it.
 #[rstest]
 #[case::in_the_reason(json!({"status": 520, "reason": "no upstream for SECRET"}), "520 no upstream for (secret)")]
 #[case::in_a_header(
     json!({"status": 200, "reason": "OK", "type": "text/SECRET", "body": "<html>"}),
     "200 OK, text/(secret)"
 )]
-fn a_secret_that_is_repeated_is_not_shown(#[case] answer: Value, #[case] what: &str) {
+fn a_secret_that_the_server_repeats_is_not_shown(#[case] answer: Value, #[case] what: &str) {
     let answer = answer
         .to_string()
         .replace("SECRET", crate::fake_pve::SECRET);
@@ -94,8 +95,8 @@ fn a_secret_that_is_repeated_is_not_shown(#[case] answer: Value, #[case] what: &
 }
 
 #[rstest]
-#[case::at_once("", "(secret)…")]
-#[case::where_it_is_cut("xxxxxxxxxxxxxxxxxxxxxxxx", "xxxxxxxxxxxxxxxxxxxxxxxx(secret)…")]
+#[case::at_the_start("", "(secret)…")]
+#[case::where_the_text_is_cut("xxxxxxxxxxxxxxxxxxxxxxxx", "xxxxxxxxxxxxxxxxxxxxxxxx(secret)…")]
 fn a_secret_in_a_good_answer_is_not_shown(#[case] before: &str, #[case] shown: &str) {
     let data = format!("{before}{}{}", crate::fake_pve::SECRET, "z".repeat(60));
     let fake = fake(json!({"json": {"data": data}}));
@@ -108,31 +109,30 @@ fn a_secret_in_a_good_answer_is_not_shown(#[case] before: &str, #[case] shown: &
     );
 }
 
-/// Whoever sends a hundred thousand rows that are none must not get a hundred thousand complaints
-/// kept.
+/// A hundred thousand unreadable rows must not keep a hundred thousand error messages in memory.
 #[rstest]
 #[case::rows("[", "0,", "0]")]
 #[case::objects("[", "{},", "{}]")]
-fn rows_that_are_none_cost_nothing(#[case] open: &str, #[case] row: &str, #[case] close: &str) {
+fn unreadable_rows_use_no_memory(#[case] open: &str, #[case] row: &str, #[case] close: &str) {
     let rows = row.repeat((8 << 20) / row.len());
     let body = format!("{{\"data\":{open}{rows}{close}}}");
     let fake = fake(json!({"answer": {"status": 200, "reason": "OK", "body": body}}));
     let seen = Homelab::at(&fake)
-        .with_memory(MEMORY)
+        .with_memory_limit(MEMORY)
         .run("proxmox template list");
     assert_eq!(
         (seen.exit, seen.stdout.as_str()),
         (Some(0), "No templates found\n")
     );
-    let beginning = "Warning: the list may not be complete: ";
+    let beginning = "Warning: the list may be incomplete: ";
     assert_eq!(seen.stderr.get(..beginning.len()), Some(beginning));
 }
 
 #[test]
-fn complaints_in_a_good_answer_are_not_even_read() {
+fn errors_in_a_good_answer_are_not_read() {
     let body = format!("{{\"data\":[],\"errors\":[{}0]}}", "0,".repeat(1 << 20));
     let fake = fake(json!({"answer": {"status": 200, "reason": "OK", "body": body}}));
-    let homelab = Homelab::at(&fake).with_memory(MEMORY);
+    let homelab = Homelab::at(&fake).with_memory_limit(MEMORY);
     let seen = homelab.run("proxmox template list");
     assert_eq!(
         (seen.exit, seen.stdout.as_str()),
@@ -143,11 +143,11 @@ fn complaints_in_a_good_answer_are_not_even_read() {
 #[rstest]
 #[case::message(r#"{"data":null,"message":[ROWS]}"#)]
 #[case::errors(r#"{"data":null,"errors":[ROWS]}"#)]
-fn complaints_without_end_cost_nothing(#[case] body: &str) {
+fn endless_errors_use_no_memory(#[case] body: &str) {
     let body = body.replace("ROWS", &("0,".repeat(1 << 20) + "0"));
     let fake = fake(json!({"answer": {"status": 500, "reason": "enough", "body": body}}));
     let seen = Homelab::at(&fake)
-        .with_memory(MEMORY)
+        .with_memory_limit(MEMORY)
         .run("proxmox template list");
     assert_eq!(
         (seen.exit, seen.stderr.as_str()),
@@ -161,12 +161,12 @@ fn complaints_without_end_cost_nothing(#[case] body: &str) {
     "--config /dev/zero",
     "cannot read the configuration file '/dev/zero': it is longer than 1 MiB"
 )]
-fn a_device_without_end_is_no_file(#[case] option: &str, #[case] what: &str) {
+fn an_endless_device_is_an_error(#[case] option: &str, #[case] what: &str) {
     let homelab = Homelab::alone()
         .with_token()
         .env("PROXMOX_HOST", "127.0.0.1:1");
     let seen = homelab
-        .with_memory(MEMORY)
+        .with_memory_limit(MEMORY)
         .run(&format!("proxmox template list {option}"));
     let line = format!("Failed to list templates: {what}");
     assert_eq!(
@@ -176,7 +176,7 @@ fn a_device_without_end_is_no_file(#[case] option: &str, #[case] what: &str) {
 }
 
 #[test]
-fn a_secret_that_would_be_cut_in_two_is_not_shown() {
+fn a_secret_at_the_cut_of_a_message_is_not_shown() {
     let secret = crate::fake_pve::SECRET.replace('-', "\\u002d");
     let body = format!(
         r#"{{"data":null,"message":"{}{secret}"}}"#,
@@ -191,7 +191,7 @@ fn a_secret_that_would_be_cut_in_two_is_not_shown() {
 #[rstest]
 #[case::as_it_is("-")]
 #[case::escaped("\\u002d")]
-fn a_secret_in_the_servers_words_is_not_shown(#[case] hyphen: &str) {
+fn a_secret_in_a_message_of_the_server_is_not_shown(#[case] hyphen: &str) {
     let secret = crate::fake_pve::SECRET.replace('-', hyphen);
     let message = format!("token PVEAPIToken=root@pam!cli={secret} is no good\\n");
     let body = format!(r#"{{"data":null,"message":"{message}"}}"#);
@@ -201,11 +201,11 @@ fn a_secret_in_the_servers_words_is_not_shown(#[case] hyphen: &str) {
     assert_eq!(seen.stderr, expected);
 }
 
-/// The buffer that a list of 18 MB is read into may grow to twice its length.
+/// The buffer for a list of 18 MB may grow to twice its length.
 #[rstest]
 #[case::list("template list", "49980")]
 #[case::create("vm create web-1 guest-49980.example.org", "50100")]
-fn memory_for_a_long_list_is_bounded_by_its_length(#[case] words: &str, #[case] vmid: &str) {
+fn memory_for_a_long_list_is_bounded_by_its_length(#[case] arguments: &str, #[case] vmid: &str) {
     let setup = json!({"guests": [
         {"vmid": 49980, "name": "guest-49980.example.org", "template": true}
     ]});
@@ -213,8 +213,8 @@ fn memory_for_a_long_list_is_bounded_by_its_length(#[case] words: &str, #[case] 
     let list = Prebuilt::guests(50_000, 1);
     let memory = MEMORY_BESIDE_A_LIST + 2 * list.length() as u64;
     fake.cluster().prebuilt = Some(list);
-    let homelab = Homelab::at(&fake).with_memory(memory);
-    let seen = homelab.run(&format!("proxmox {words}"));
+    let homelab = Homelab::at(&fake).with_memory_limit(memory);
+    let seen = homelab.run(&format!("proxmox {arguments}"));
     assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
     assert!(seen.stdout.contains(vmid), "{}", seen.stdout);
 }

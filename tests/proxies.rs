@@ -141,7 +141,7 @@ fn a_clone_that_the_proxy_refused_goes_to_the_next_host() {
     let seen = homelab.run(CREATE);
     let stderr = format!(
         "Creating VM 'web-1' from template 'debian-12'...\ncannot reach {HOST}:8006: proxy {} \
-         (HTTPS_PROXY): it responded 403; another host is asked instead\n",
+         (HTTPS_PROXY): it responded 403; trying another host\n",
         proxy.address()
     );
     let created = "Successfully created VM 100 'web-1' on node 'pve1'\n".to_owned();

@@ -1,4 +1,4 @@
-//! What the README shows is what happens.
+//! What the README shows is what the program does.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::manual;
 
 const README: &str = include_str!("../README.md");
 
-/// The text of the first code block behind `heading`.
-fn block_behind(heading: &str) -> &'static str {
+/// The text of the first code block after `heading`.
+fn block_after(heading: &str) -> &'static str {
     let (_, rest) = README
         .split_once(&format!("\n{heading}\n"))
         .unwrap_or_else(|| panic!("the README has no '{heading}'"));
@@ -20,19 +20,19 @@ fn block_behind(heading: &str) -> &'static str {
 }
 
 #[test]
-fn the_session_is_what_the_demo_shows() {
+fn the_session_is_the_output_of_the_demo() {
     let mut shown = Vec::new();
     let program = Path::new(env!("CARGO_BIN_EXE_homelab"));
-    demo::show(program, &mut shown, demo::Audience::Readers).unwrap();
+    demo::show(program, &mut shown, demo::Output::Pipe).unwrap();
     secrets::expect_none("the demo", &shown);
     assert_eq!(
         String::from_utf8(shown).unwrap(),
-        block_behind("## A session")
+        block_after("## A session")
     );
 }
 
 #[test]
-fn the_first_check_ends_as_it_is_shown() {
+fn the_first_check_fails_as_shown() {
     let fake = FakePve::start_tls(Setup::default());
     let seen = Homelab::at(&fake)
         .env("SSL_CERT_FILE", "ca.pem")
@@ -44,7 +44,7 @@ fn the_first_check_ends_as_it_is_shown() {
         .find(|line| line.starts_with("FAIL"))
         .unwrap();
     let line = line.replace(&format!("127.0.0.1:{}", fake.port()), "pve.lan:8006");
-    let shown = block_behind("## First run against a real cluster");
+    let shown = block_after("## First run against a real cluster");
     let shown = shown.replace("\n      ", " ");
     let (shown, _) = shown.split_once("3F:7A:…").unwrap();
     assert_eq!(line.get(..shown.len()), Some(shown));

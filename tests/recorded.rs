@@ -3,17 +3,17 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "tests fail where they stand"
+    reason = "a test fails at its first error"
 )]
 
 mod acl;
 mod agent;
 mod client;
 mod copies;
-mod door;
 mod floods;
+mod http;
 mod identities;
-mod manners;
+mod listener;
 mod mishaps;
 mod options;
 mod permissions;
@@ -85,7 +85,7 @@ use crate::recording::Recording;
 #[case::clone_linked_storage("clone-storage-on-linked", states::template_only)]
 #[case::clone_storage_unknown("clone-storage-unknown", states::template_only)]
 #[case::clone_storage_bad("clone-storage-without-images", states::template_only)]
-#[case::clone_of_no_base("clone-of-one-request-template", states::template_by_its_option_alone)]
+#[case::clone_without_a_base("clone-of-one-request-template", states::template_by_its_option_alone)]
 #[case::clone_target_unknown("clone-target-unknown", states::template_only)]
 #[case::clone_target_local("clone-target-local-storage", states::template_on_pve2)]
 #[case::clone_pool_unknown("clone-pool-unknown", states::template_only)]
@@ -109,7 +109,7 @@ use crate::recording::Recording;
 #[case::config_killed("worker-killed-config", states::worker_killed)]
 #[case::task_lost_to_a_clone("race-loser-status", races::lost_to_a_clone)]
 #[case::log_lost_to_a_clone("race-loser-log", races::lost_to_a_clone)]
-#[case::task_lost_to_a_vm("race-linked-loser-status", races::lost_to_a_whole_vm)]
+#[case::task_lost_to_a_vm("race-linked-loser-status", races::lost_to_a_complete_vm)]
 #[case::task_quorum_lost("quorum-lost-while-cloning-status", states::quorum_lost)]
 #[case::config_quorum_lost("quorum-lost-while-cloning-config", states::quorum_lost)]
 #[case::tasks_of_a_token("node-tasks-own-running", tasks::own_running)]
@@ -133,9 +133,9 @@ use crate::recording::Recording;
 #[case::set_with_digest("config-put-digest-ok", update::digest_known)]
 #[case::set_with_an_old_digest("config-put-digest-stale", update::digest_outdated)]
 #[case::set_and_delete("config-put-and-delete-same", written::vm_109)]
-#[case::delete_what_is_roots("config-delete-absent-key", written::vm_109)]
-#[case::delete_a_lock("config-put-delete-lock", written::half_made_vm_441)]
-#[case::go_past_a_lock("config-put-skiplock", written::half_made_vm_441)]
+#[case::delete_a_root_only_option("config-delete-absent-key", written::vm_109)]
+#[case::delete_a_lock("config-put-delete-lock", written::incomplete_vm_441)]
+#[case::skip_a_lock("config-put-skiplock", written::incomplete_vm_441)]
 #[case::set_many("config-put-normalised", written::vm_109)]
 #[case::config_of_many("config-put-normalised-read-back", written::normalised)]
 #[case::set_half("config-put-half", written::vm_109_and_a_full_storage)]
@@ -145,8 +145,8 @@ use crate::recording::Recording;
     "config-put-repeated-new-disk-config-after",
     written::new_disk_repeated
 )]
-#[case::make_a_template("put-template-1", written::vm_103)]
-#[case::unmake_a_template("put-template-0", written::template_400)]
+#[case::convert_to_a_template("put-template-1", written::vm_103)]
+#[case::convert_from_a_template("put-template-0", written::template_400)]
 #[case::resize("resize-ok", update::web_01)]
 #[case::resize_unknown("resize-no-such-disk", update::web_01)]
 #[case::resize_shrink("resize-shrink", update::web_01)]
@@ -156,23 +156,26 @@ use crate::recording::Recording;
 #[case::rows_under_ha("resources-ha-and-pool", power::under_ha_beside_others)]
 #[case::status_stopped("current-stopped", power::vm_110)]
 #[case::status_running("current-running", power::vm_280_runs)]
-#[case::status_of_nobody("current-not-there", states::empty)]
+#[case::status_of_no_vm("current-not-there", states::empty)]
 #[case::status_forbidden("current-forbidden", power::vm_280_runs)]
 #[case::start_forbidden("start-forbidden", power::vm_280_runs)]
 #[case::start_in_a_backup("start-locked-status", power::started_in_a_backup)]
 #[case::start_of_a_template("start-template-status", power::start_of_a_template)]
 #[case::log_of_a_template("start-template-log", power::start_of_a_template)]
-#[case::start_of_nobody("start-not-there-status", power::start_of_nobody)]
-#[case::log_of_nobody("start-not-there-log", power::start_of_nobody)]
+#[case::start_of_no_vm("start-not-there-status", power::start_of_no_vm)]
+#[case::log_of_no_vm("start-not-there-log", power::start_of_no_vm)]
 #[case::start_of_a_locked_vm("start-stopped-locked-status", power::start_of_a_locked_vm)]
 #[case::start_again("start-already-running", power::running_vm)]
 #[case::task_start_failed("start-failed-status", power::start_without_bridge)]
 #[case::agent_vm_stopped("agent-vm-not-running", agent::vm_stopped)]
 #[case::agent_not_yet("agent-not-running", agent::not_yet)]
-#[case::agent_says_no("agent-command-disabled", agent::command_disabled)]
+#[case::agent_refuses("agent-command-disabled", agent::command_disabled)]
 #[case::agent_not_configured("agent-not-configured", agent::not_configured)]
-#[case::agent_not_there("agent-not-configured-running", agent::not_configured_but_running)]
-#[case::agent_of_nobody("agent-not-there", states::empty)]
+#[case::agent_not_configured_but_running(
+    "agent-not-configured-running",
+    agent::not_configured_but_running
+)]
+#[case::agent_of_no_vm("agent-not-there", states::empty)]
 #[case::agent_forbidden("agent-forbidden", agent::forbidden)]
 #[case::no_credentials("unauthorized-no-credentials", states::empty)]
 #[case::wrong_secret("unauthorized-wrong-secret", states::empty)]
@@ -189,24 +192,24 @@ fn answers_as_recorded(#[case] name: &str, #[case] state: fn() -> State) {
         (
             reply.status,
             &*reply.reason,
-            telling_headers(&reply.headers),
+            relevant_headers(&reply.headers),
             shape_of_text(&reply.text()),
         ),
         (
             recording.status,
             &*recording.reason,
-            telling_headers(&recording.headers),
+            relevant_headers(&recording.headers),
             shape_of_text(&recording.answer),
         )
     );
 }
 
-/// Sends the recorded request, about the fake's own task where it was about one.
+/// Sends the recorded request; if it was about a task, about the fake's own task.
 fn replay(recording: &Recording, state: &State) -> Reply {
     let path = match (&state.upid, recording.path.split_once("/tasks/")) {
         (Some(upid), Some((node, rest))) => {
-            let (_, what) = rest.split_once('/').expect("…/tasks/UPID/what");
-            format!("{node}/tasks/{upid}/{what}")
+            let (_, part) = rest.split_once('/').expect("…/tasks/UPID/PART");
+            format!("{node}/tasks/{upid}/{part}")
         }
         _ => recording.path.clone(),
     };
@@ -231,10 +234,10 @@ fn replay(recording: &Recording, state: &State) -> Reply {
     client.reply().expect("an answer")
 }
 
-fn telling_headers(headers: &[String]) -> Vec<&str> {
-    let telling = ["Connection: ", "Content-Type: "];
-    let is_telling = |line: &&str| telling.iter().any(|name| line.starts_with(name));
-    headers.iter().map(|s| &**s).filter(is_telling).collect()
+fn relevant_headers(headers: &[String]) -> Vec<&str> {
+    let relevant = ["Connection: ", "Content-Type: "];
+    let is_relevant = |line: &&str| relevant.iter().any(|name| line.starts_with(name));
+    headers.iter().map(|s| &**s).filter(is_relevant).collect()
 }
 
 fn shape_of_text(text: &str) -> Option<Value> {
@@ -245,7 +248,7 @@ fn shape_of_text(text: &str) -> Option<Value> {
     Some(shape("", &value))
 }
 
-/// Words and numbers of the configuration at hand; everything else is compared as it is.
+/// Fields that belong to the recorded machine; only their types are compared.
 const OF_ONE_MACHINE: [&str; 6] = [
     "digest",
     "ide2",
@@ -254,7 +257,7 @@ const OF_ONE_MACHINE: [&str; 6] = [
     "ssl_fingerprint",
     "vmgenid",
 ];
-const TELLING_NUMBERS: [&str; 11] = [
+const COMPARED_NUMBERS: [&str; 11] = [
     "cores", "local", "n", "nodes", "nodeid", "onboot", "online", "quorate", "template", "total",
     "vmid",
 ];
@@ -269,7 +272,7 @@ fn shape(key: &str, value: &Value) -> Value {
                 .collect();
             Value::Object(shapes)
         }
-        Value::Number(_) if !TELLING_NUMBERS.contains(&key) => json!("a number"),
+        Value::Number(_) if !COMPARED_NUMBERS.contains(&key) => json!("a number"),
         Value::String(_) if OF_ONE_MACHINE.contains(&key) => json!("a string"),
         Value::String(text) if text.starts_with("UPID:") => json!(shape_of_upid(text)),
         Value::String(text) if key.starts_with("net") => json!(without_mac(text)),
@@ -277,7 +280,7 @@ fn shape(key: &str, value: &Value) -> Value {
     }
 }
 
-/// `virtio=BC:24:11:00:00:65,bridge=vmbr0`, and not which MAC it is.
+/// `virtio=BC:24:11:00:00:65,bridge=vmbr0`, with any MAC.
 fn without_mac(net: &str) -> String {
     let settings = net.split(',').map(|setting| match setting.split_once('=') {
         Some((model, mac)) if mac.matches(':').count() == 5 => format!("{model}=a MAC"),
@@ -286,7 +289,7 @@ fn without_mac(net: &str) -> String {
     settings.collect::<Vec<_>>().join(",")
 }
 
-/// Process id and times differ from task to task, but not the way they are written.
+/// Process ID and times differ between tasks, but not their format.
 fn shape_of_upid(upid: &str) -> String {
     let is_digit = |c: char| matches!(c, '0'..='9' | 'A'..='F');
     let parts = upid.split(':').map(|part| {

@@ -1,4 +1,4 @@
-//! Exchanges recorded from a real server, as `fixtures/api` keeps them.
+//! Exchanges recorded from a real server, stored in `fixtures/api`.
 
 #![allow(
     dead_code,
@@ -12,7 +12,7 @@
 
 use std::fs;
 
-/// One file is one exchange, without what no client looks at (dates, caching):
+/// One file contains one exchange, without headers that no client uses (dates, caching):
 ///
 /// ```text
 /// POST /nodes/pve1/qemu/9000/clone
@@ -26,9 +26,8 @@ use std::fs;
 /// {"data":null,"message":"Parameter verification failed.\n","errors":{…}}
 /// ```
 ///
-/// The path is the one below `/api2/json`, and not escaped. The token's line is missing where
-/// none was sent; `TOKEN=SECRET` there is a secret that was refused. A request may have a body,
-/// an answer may lack one.
+/// The path is relative to `/api2/json`, and not escaped. The line of the token is missing if none was
+/// sent; `TOKEN=SECRET` is a secret that was refused. A request may have a body, an answer may lack one.
 pub(crate) struct Recording {
     pub(crate) method: String,
     pub(crate) path: String,
@@ -37,7 +36,7 @@ pub(crate) struct Recording {
     pub(crate) status: u16,
     pub(crate) reason: String,
     pub(crate) headers: Vec<String>,
-    /// The body of the answer; empty where there was none.
+    /// The body of the answer; empty if there was none.
     pub(crate) answer: String,
 }
 
@@ -47,7 +46,7 @@ impl Recording {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/api");
         let file = format!("{folder}/{name}.http");
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
-        Self::parse(&text).unwrap_or_else(|| panic!("{file} is no recording"))
+        Self::parse(&text).unwrap_or_else(|| panic!("{file} is not a recording"))
     }
 
     fn parse(text: &str) -> Option<Self> {

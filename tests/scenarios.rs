@@ -1,9 +1,8 @@
-//! One test per story file of `fixtures/scenarios`: a cluster, its faults, the commands that are run, and
-//! everything that is seen of each.
+//! One test per story file of `fixtures/scenarios`: a cluster, its faults, the commands to run, and the
+//! complete visible outcome of each.
 //!
-//! With `HOMELAB_BLESS` in the environment, which only `make bless` sets, nothing is compared: the
-//! outcome that is seen replaces the outcome that each step expects, and the rest of the file stays as
-//! it is.
+//! With `HOMELAB_BLESS` in the environment, which only `make bless` sets, nothing is compared: the actual
+//! outcome replaces the expected outcome of each step, and the rest of the file remains unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::fake_pve::FakePve;
 use crate::homelab::{Homelab, StateDir};
 
-/// A story file. Its fields stand in the order in which they are written.
+/// A story file. Its fields are in the order in which they are written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Story {
@@ -36,12 +35,12 @@ struct Story {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Step {
-    /// The `Words`.
+    /// The `Arguments`.
     run: Box<RawValue>,
     /// Requests that repeat, alone or as a sequence of up to five, are listed once: how often the
     /// program polls depends on the clock.
     #[serde(default)]
-    told_once: bool,
+    without_repeats: bool,
     #[serde(flatten)]
     expected: Outcome,
 }
@@ -52,10 +51,10 @@ type Environment = BTreeMap<String, Option<String>>;
 /// The lines of the file of each VM name.
 type Ledger = BTreeMap<String, Vec<String>>;
 
-/// What was typed after `homelab`; a list where a word contains a space or is empty.
+/// The arguments of `homelab`; a list if an argument contains a space or is empty.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Words {
+enum Arguments {
     Line(String),
     List(Vec<String>),
 }
@@ -73,7 +72,9 @@ struct Outcome {
 }
 
 #[rstest]
-fn the_outcome_is_what_the_story_expects(#[files("fixtures/scenarios/*.json")] file: PathBuf) {
+fn the_outcome_is_the_one_that_the_story_expects(
+    #[files("fixtures/scenarios/*.json")] file: PathBuf,
+) {
     let mut story = Story::read(&file);
     let bless = std::env::var_os("HOMELAB_BLESS").is_some();
     let fake = FakePve::start(optional(story.server.as_deref(), "server"));
@@ -81,9 +82,9 @@ fn the_outcome_is_what_the_story_expects(#[files("fixtures/scenarios/*.json")] f
     let environment: Environment = optional(story.environment.as_deref(), "environment");
     write_ledger(&state, &optional(story.ledger.as_deref(), "ledger"), &fake);
     for (step, number) in story.steps.iter_mut().zip(1..) {
-        let words = part(&step.run, "run");
-        let mut outcome = outcome_of(&fake, &words, &environment, &state);
-        if step.told_once {
+        let arguments = part(&step.run, "run");
+        let mut outcome = outcome_of(&fake, &arguments, &environment, &state);
+        if step.without_repeats {
             outcome.requests = without_repeats(outcome.requests);
         }
         if bless {
@@ -98,7 +99,7 @@ fn the_outcome_is_what_the_story_expects(#[files("fixtures/scenarios/*.json")] f
 }
 
 #[test]
-fn a_story_whose_outcome_did_not_change_is_written_as_it_was() {
+fn a_story_whose_outcome_did_not_change_is_written_unchanged() {
     let stories = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/scenarios"));
     for entry in stories.unwrap() {
         let file = entry.unwrap().path();
@@ -115,12 +116,12 @@ fn bless_replaces_the_expected_outcome_and_nothing_else() {
     let before = r#"{
   "story": "the 'ä' in \"a title\"",
   "server": {"guests":   [ ],
-    "clone_looks": 2},
+    "clone_polls": 2},
   "ledger": {"web-1": ["{}"]},
   "steps": [
     {
       "run": ["proxmox",  "vm list"],
-      "told_once": true,
+      "without_repeats": true,
       "exit": 1,
       "stdout": ["one"],
       "stderr": ["two"],
@@ -136,12 +137,12 @@ fn bless_replaces_the_expected_outcome_and_nothing_else() {
     let after = r#"{
   "story": "the 'ä' in \"a title\"",
   "server": {"guests":   [ ],
-    "clone_looks": 2},
+    "clone_polls": 2},
   "ledger": {"web-1": ["{}"]},
   "steps": [
     {
       "run": ["proxmox",  "vm list"],
-      "told_once": true,
+      "without_repeats": true,
       "exit": 0,
       "stdout": ["\"four\"", "five"],
       "requests": [
@@ -211,7 +212,7 @@ impl Step {
         assert!(
             *seen == self.expected,
             "step {number} differs\n--- expected\n{}\n--- seen\n{}\n\
-             'make bless' writes what is seen into all stories",
+             'make bless' writes the actual outcomes into all stories",
             json(&self.expected),
             json(seen),
         );
@@ -234,7 +235,10 @@ impl Step {
         } = &self.expected;
         let members = [
             ("run", Some(self.run.get().to_owned())),
-            ("told_once", self.told_once.then(|| "true".to_owned())),
+            (
+                "without_repeats",
+                self.without_repeats.then(|| "true".to_owned()),
+            ),
             ("exit", Some(json(exit))),
             ("stdout", lines("stdout", stdout)),
             ("stderr", lines("stderr", stderr)),
@@ -262,7 +266,7 @@ fn object(members: &[(&str, Option<String>)], indent: &str) -> String {
     format!("{{\n{}\n{indent}}}", members.join(",\n"))
 }
 
-/// The list `name` of a step: on one line if it fits, else with one line for each text.
+/// The list `name` of a step: on one line if it fits, otherwise one line for each text.
 fn lines(name: &str, texts: &[String]) -> Option<String> {
     const WIDTH: usize = 100;
     let texts: Vec<String> = texts.iter().map(json).collect();
@@ -280,19 +284,19 @@ fn json(value: &impl Serialize) -> String {
 }
 
 fn without_repeats(requests: Vec<String>) -> Vec<String> {
-    let mut told: Vec<String> = Vec::new();
+    let mut kept: Vec<String> = Vec::new();
     for request in requests {
-        told.push(request);
+        kept.push(request);
         for length in 1..=5 {
-            let Some(start) = told.len().checked_sub(2 * length) else {
+            let Some(start) = kept.len().checked_sub(2 * length) else {
                 break;
             };
-            if told[start..start + length] == told[start + length..] {
-                told.truncate(start + length);
+            if kept[start..start + length] == kept[start + length..] {
+                kept.truncate(start + length);
             }
         }
     }
-    told
+    kept
 }
 
 fn write_ledger(state: &StateDir, ledger: &Ledger, fake: &FakePve) {
@@ -305,7 +309,7 @@ fn write_ledger(state: &StateDir, ledger: &Ledger, fake: &FakePve) {
 
 fn outcome_of(
     fake: &FakePve,
-    words: &Words,
+    arguments: &Arguments,
     environment: &Environment,
     state: &StateDir,
 ) -> Outcome {
@@ -316,9 +320,9 @@ fn outcome_of(
             Some(value) => homelab.env(name, value),
             None => homelab.without(name),
         });
-    let seen = match words {
-        Words::Line(line) => homelab.run(line),
-        Words::List(list) => homelab.run_words(list),
+    let seen = match arguments {
+        Arguments::Line(line) => homelab.run(line),
+        Arguments::List(list) => homelab.run_arguments(list),
     };
     let address = format!("127.0.0.1:{}", fake.port());
     let lines = |text: &str| {

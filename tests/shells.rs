@@ -1,6 +1,6 @@
 //! The shells in which completions are tested, as far as they are installed.
 
-/// Where the tests look for shells: wherever the user's own shell does.
+/// Where the tests look for shells: in the PATH of the user.
 pub(crate) fn path() -> String {
     std::env::var("PATH").unwrap_or_default()
 }

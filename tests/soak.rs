@@ -1,13 +1,13 @@
 //! Exactly one VM in random schedules of runs, faults and other users.
 //!
-//! Each schedule follows from a seed: a cluster, one to four runs of the real program that may overlap,
+//! Each schedule is derived from a seed: a cluster, one to four runs of the real program that may overlap,
 //! be killed or be interrupted, faults of single requests, and other users who create, delete, move and
-//! rename VMs at the worst moments. Nothing is placed by the clock: everything happens at a certain
-//! request of a certain run. When all trouble is over, a clean run with `--ensure` must succeed or say
-//! what a person must decide.
+//! rename VMs at the worst moments. Nothing depends on the clock: everything happens at a certain request
+//! of a certain run. Once all faults are over, a clean run with `--ensure` must succeed or say what a
+//! person must decide.
 //!
-//! - `SOAK_SEED=N`: that schedule only, with all that happened
-//! - `SOAK_FROM=N`, `SOAK_COUNT=N`: so many schedules from that seed on
+//! - `SOAK_SEED=N`: only that schedule, with all details
+//! - `SOAK_FROM=N`, `SOAK_COUNT=N`: this many schedules from that seed on
 
 mod director;
 mod play;
@@ -26,7 +26,7 @@ use self::verdict::IN_TIME;
 /// Few enough for every `make test`.
 const COUNT: u64 = 200;
 const WORKERS: usize = 4;
-/// After so many failures there is nothing to be learnt from more.
+/// More failures than this teach nothing new.
 const MOST_FAILURES: usize = 20;
 
 #[test]
@@ -36,8 +36,8 @@ fn one_vm_in_random_schedules() {
         text.map(|text| text.parse::<u64>().expect("a number"))
     };
     if let Some(seed) = number("SOAK_SEED") {
-        let (violations, account) = attempt(seed);
-        say(&format!("{account}\n"));
+        let (violations, details) = attempt(seed);
+        say(&format!("{details}\n"));
         assert!(violations.is_empty(), "{}", violations.join("\n"));
         return;
     }
@@ -54,11 +54,11 @@ fn one_vm_in_random_schedules() {
                     if !seeds.contains(&seed) || failed >= MOST_FAILURES {
                         break;
                     }
-                    let (violations, account) = attempt(seed);
+                    let (violations, details) = attempt(seed);
                     if !violations.is_empty() {
-                        let told = format!("=== {}\n{account}", violations.join("\n=== "));
+                        let text = format!("=== {}\n{details}", violations.join("\n=== "));
                         say(&format!("seed {seed}: {}\n", violations.join(" || ")));
-                        failures.lock().expect("no panic").push((seed, told));
+                        failures.lock().expect("no panic").push((seed, text));
                     }
                 }
             });
@@ -66,27 +66,27 @@ fn one_vm_in_random_schedules() {
     });
     let failures = failures.into_inner().expect("no panic");
     say(&format!("played schedules {seeds:?}\n"));
-    let Some((seed, told)) = failures.iter().min() else {
+    let Some((seed, text)) = failures.iter().min() else {
         return;
     };
     let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
-    panic!("{told}\nschedules {seeds:?} went wrong; again: make soak SEED={seed}");
+    panic!("{text}\nschedules {seeds:?} failed; again: make soak SEED={seed}");
 }
 
-/// What is wrong with a schedule's outcome, and all that is known about it. What may be wrong only
-/// because the machine is busy is believed once it was seen three times.
+/// The violations of a schedule, and all details. A violation that may be caused by a busy machine counts
+/// only if it occurs three times.
 fn attempt(seed: u64) -> (Vec<String>, String) {
     let schedule = Schedule::of(seed);
     let mut tries = 0;
     loop {
         tries += 1;
         let played = catch_unwind(AssertUnwindSafe(|| play::play(&schedule)));
-        let Ok((violations, account)) = played else {
+        let Ok((violations, details)) = played else {
             return (vec!["the test panicked".to_owned()], schedule.to_string());
         };
         let is_late = |what: &String| what.contains(IN_TIME);
         if violations.is_empty() || tries == 3 || !violations.iter().all(is_late) {
-            return (violations, format!("{schedule}{account}"));
+            return (violations, format!("{schedule}{details}"));
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The line that changes while a VM is made, seen at a real terminal, and what is left of it.
+//! The progress line of `vm create`, at a real terminal, and what remains of it.
 
 mod frame;
 mod interrupted;
 mod narrower;
+mod outage;
 mod session;
 mod silent;
 
@@ -12,16 +13,16 @@ use serde_json::{Value, json};
 use crate::fake_pve::{FakePve, Setup};
 use crate::homelab::Homelab;
 pub(crate) use session::output_of;
-use session::{Left, Session};
+use session::{Outcome, Session};
 
 const CREATE: &str = "proxmox vm create a t --resize scsi0=+1G --wait-ip --poll-interval 0.05";
 const CREATING: &str = "Creating VM 'a' from template 't'...";
 const CREATED: &str = "Successfully created VM 101 'a' on node 'pve1' at 10.0.0.5\n";
-const LOOK: &str = "GET /nodes/pve1/tasks/UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:\
+const POLL: &str = "GET /nodes/pve1/tasks/UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:\
                     root@pam!cli:/status";
 
-/// Copies two disks, and takes its time for that and for all that comes after it.
-fn slow(faults: &Value, looks: u32) -> FakePve {
+/// Copies two disks, slowly, and is slow in every later step.
+fn slow(faults: &Value, polls: u32) -> FakePve {
     let setup = json!({
         "guests": [
             {"vmid": 100, "name": "router"},
@@ -32,17 +33,17 @@ fn slow(faults: &Value, looks: u32) -> FakePve {
             }},
         ],
         "clone_log": "growing",
-        "clone_looks": looks,
-        "task_looks": 3,
-        "agent": {"looks": 3},
+        "clone_polls": polls,
+        "task_polls": 3,
+        "agent": {"polls": 3},
         "faults": faults,
     });
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
 }
 
-/// Hangs in the middle of the first disk.
+/// Hangs halfway through the first disk.
 fn stuck() -> FakePve {
-    slow(&json!([{"on": LOOK, "nth": 3, "hang": true}]), 6)
+    slow(&json!([{"on": POLL, "nth": 3, "hang": true}]), 6)
 }
 
 fn at(fake: &FakePve) -> Homelab {
@@ -51,14 +52,14 @@ fn at(fake: &FakePve) -> Homelab {
 
 /// `[====>   ]  37%  12.0 GiB of 32.0 GiB  disk 1 of 2  0:12`: the bar, and what follows it.
 fn bar_of(text: &str) -> Option<(&str, &str)> {
-    let (bar, words) = text.strip_prefix('[')?.split_once(']')?;
-    Some((bar, words))
+    let (bar, text) = text.strip_prefix('[')?.split_once(']')?;
+    Some((bar, text))
 }
 
 #[rstest]
 #[case::narrow(40)]
 #[case::wide(120)]
-fn a_line_that_changes_fits_and_leaves_nothing_behind(#[case] columns: u16) {
+fn the_progress_line_fits_and_leaves_nothing_behind(#[case] columns: u16) {
     let fake = slow(&json!([]), 6);
     let left = Session::start(at(&fake), columns, CREATE).end();
     assert_eq!(left.screen, [CREATING]);
@@ -76,26 +77,26 @@ fn a_line_that_changes_fits_and_leaves_nothing_behind(#[case] columns: u16) {
     );
 }
 
-/// What is done, one after the other, without what changes in it.
-fn shown(left: &Left) -> Vec<String> {
+/// The activities in order, without the numbers that change.
+fn shown(left: &Outcome) -> Vec<String> {
     let mut shown: Vec<String> = Vec::new();
     for frame in &left.frames {
-        let words = bar_of(&frame.text).map_or(&*frame.text, |(_, words)| words);
-        if words.is_empty() {
+        let text = bar_of(&frame.text).map_or(&*frame.text, |(_, text)| text);
+        if text.is_empty() {
             continue;
         }
-        // Of a disk no time is shown at a narrow terminal.
-        let words = match words.trim().rsplit_once(' ') {
-            Some((words, time)) if time.starts_with("0:") => words,
-            _ => words,
+        // A narrow terminal shows no time beside a disk.
+        let text = match text.trim().rsplit_once(' ') {
+            Some((text, time)) if time.starts_with("0:") => text,
+            _ => text,
         };
-        let words = match words.split_once(" of ") {
+        let text = match text.split_once(" of ") {
             Some((_, rest)) => format!("of {}", rest.replace("  ", " ")),
-            None => words.to_owned(),
+            None => text.to_owned(),
         };
-        let words = words.trim_end().to_owned();
-        if shown.last() != Some(&words) {
-            shown.push(words);
+        let text = text.trim_end().to_owned();
+        if shown.last() != Some(&text) {
+            shown.push(text);
         }
     }
     shown
@@ -107,15 +108,15 @@ fn a_wide_terminal_shows_a_bar_that_grows() {
     let left = Session::start(at(&fake), 120, CREATE).end();
     let mut seen = Vec::new();
     for frame in &left.frames {
-        let Some((bar, words)) = bar_of(&frame.text) else {
+        let Some((bar, text)) = bar_of(&frame.text) else {
             assert!(!frame.text.contains('%'), "no bar in {:?}", frame.text);
             continue;
         };
         assert_eq!(frame.text.len(), 119, "{:?}", frame.text);
-        assert!(words.contains("  0:"), "no time: {words:?}");
-        let (percent, _) = words.split_once('%').expect("a percentage");
+        assert!(text.contains("  0:"), "no time: {text:?}");
+        let (percent, _) = text.split_once('%').expect("a percentage");
         let percent: usize = percent.trim().parse().expect("a number");
-        let is_first = words.contains("disk 1 of 2");
+        let is_first = text.contains("disk 1 of 2");
         let filled = bar.trim_end().trim_end_matches('>').len();
         let expected = bar.len() * percent / 100;
         assert!(filled.abs_diff(expected) <= 1, "{:?}", frame.text);
@@ -126,7 +127,7 @@ fn a_wide_terminal_shows_a_bar_that_grows() {
 }
 
 #[test]
-fn a_narrow_terminal_shows_the_words_alone() {
+fn a_narrow_terminal_shows_the_text_alone() {
     let fake = slow(&json!([]), 6);
     let left = Session::start(at(&fake), 40, CREATE).end();
     let copying: Vec<_> = left
@@ -143,11 +144,11 @@ fn a_narrow_terminal_shows_the_words_alone() {
 }
 
 #[test]
-fn the_log_of_a_clone_is_read_from_where_it_was_left_off() {
+fn only_new_lines_of_the_log_of_a_clone_are_read() {
     let fake = slow(&json!([]), 6);
     Session::start(at(&fake), 120, CREATE).end();
     let journal = fake.journal();
-    let (log, _) = LOOK.rsplit_once('/').expect("a path");
+    let (log, _) = POLL.rsplit_once('/').expect("a path");
     let starts: Vec<usize> = journal
         .iter()
         .filter_map(|line| line.strip_prefix(log)?.strip_prefix("/log?"))
@@ -156,10 +157,10 @@ fn the_log_of_a_clone_is_read_from_where_it_was_left_off() {
             Some(start) => start["start=".len()..start.len() - 1]
                 .parse()
                 .expect("a number"),
-            None => panic!("only a part is asked for: {query}"),
+            None => panic!("only a part is requested: {query}"),
         })
         .collect();
-    assert_eq!(starts.len(), 6, "one for each look that finds it running");
+    assert_eq!(starts.len(), 6, "one for each poll that finds it running");
     assert_eq!(starts[0], 0);
     assert!(starts.is_sorted_by(|one, other| one < other), "{starts:?}");
 }

@@ -60,16 +60,16 @@ fn not_trusted(fake: &FakePve, reason: &str, hint: &str) -> Seen {
 /// `instead` of what it was trusted by.
 fn compare(fake: &FakePve, instead: &str) -> String {
     format!(
-        "compare that fingerprint with the one that 'pvenode cert info' shows on the node for \
-         pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the \
-         same: PROXMOX_FINGERPRINT={}{instead}",
+        "compare that fingerprint with the one that 'pvenode cert info' on the node shows for \
+         pveproxy-ssl.pem, or for pve-ssl.pem if there is no such file (not for pve-root-ca.pem); if they \
+         match: PROXMOX_FINGERPRINT={}{instead}",
         fake.fingerprint()
     )
 }
 
 fn pin_or_authority(fake: &FakePve, instead: &str) -> String {
     format!(
-        "{}; or copy /etc/pve/pve-root-ca.pem from the node, and PROXMOX_CA_FILE=that copy",
+        "{}; or copy /etc/pve/pve-root-ca.pem from the node and set PROXMOX_CA_FILE to the copy",
         compare(fake, instead)
     )
 }
@@ -198,11 +198,11 @@ fn another_certificate_than_the_pinned_one_is_refused_and_nothing_is_sent() {
         .run(LIST);
     let reason = format!("its certificate is not the pinned one, {pin}");
     let hint = format!(
-        "the node may have got a new certificate: {}; if it is not, another machine is answering in \
-         its place",
+        "the node may have a new certificate: {}; if they differ, another machine is answering in its \
+         place",
         compare(
             &fake,
-            " (or --fingerprint, or \"fingerprint\" in the file: where the pin stands now)"
+            " (or --fingerprint, or \"fingerprint\" in the file: where the pin is set now)"
         )
     );
     assert_eq!(seen, not_trusted(&fake, &reason, &hint));
@@ -228,7 +228,7 @@ fn a_stolen_certificate_is_refused_and_nothing_is_sent(#[case] trust: &str) {
     let expected = not_trusted(
         &impostor,
         "it does not hold the private key of the certificate it presented",
-        "another machine may be answering in its place: find out before you go on; nothing was sent",
+        "another machine may be answering in its place; find out before you continue; nothing was sent",
     );
     let stderr = seen.stderr.split_inclusive('\n');
     let stderr: String = stderr
@@ -253,7 +253,7 @@ fn an_expired_certificate_is_refused(#[case] pin: Option<&str>) {
         today()
     );
     let hint = "if the clock is right, on the node: pvecm updatecerts --force && systemctl restart \
-                pveproxy; then pin or trust what it has";
+                pveproxy; then pin or trust the new certificate";
     assert_eq!(homelab.run(LIST), not_trusted(&fake, &reason, hint));
 }
 
@@ -264,8 +264,8 @@ fn for_a_certificate_that_is_not_valid_yet_the_hint_mentions_the_clock() {
         "its certificate is not valid before 2090-01-01; this machine's clock says {}",
         today()
     );
-    let hint = "set the clock of this machine, or that of the node and there: pvecm updatecerts \
-                --force && systemctl restart pveproxy";
+    let hint = "correct the clock of this machine; or correct the clock of the node, and then on the node: \
+                pvecm updatecerts --force && systemctl restart pveproxy";
     let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
     assert_eq!(seen.run(LIST), not_trusted(&fake, &reason, hint));
 }
@@ -274,7 +274,7 @@ fn for_a_certificate_that_is_not_valid_yet_the_hint_mentions_the_clock() {
 fn the_names_of_a_certificate_for_other_hosts_are_shown() {
     let fake = FakePve::start_tls_as(setup(), Shown::OtherNames);
     let hint = format!(
-        "ask it by one of its names (PROXMOX_HOST, --host); or {}",
+        "use one of its names (PROXMOX_HOST, --host); or {}",
         compare(&fake, NOT_BY_FILE)
     );
     let reason = "its certificate is for other names: pve9.lan, 192.0.2.9";
@@ -305,9 +305,9 @@ fn a_server_that_does_not_send_its_intermediate_authority_has_an_incomplete_chai
     let reason = "its certificate was issued by Lab Servers (Lab), and the chain is incomplete: the \
                   server did not send the certificate of that authority, which is not trusted here";
     let hint = format!(
-        "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate and then \
-         those of all intermediate authorities; or, if Lab Servers (Lab) is a root authority: \
-         PROXMOX_CA_FILE=its certificate; or {}",
+        "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate, followed by \
+         those of all intermediate authorities; or, if Lab Servers (Lab) is a root authority: set \
+         PROXMOX_CA_FILE to its certificate; or {}",
         compare(&fake, NOT_BY_FILE)
     );
     assert_eq!(seen.run(LIST), not_trusted(&fake, reason, &hint));
@@ -320,7 +320,7 @@ fn an_authority_that_is_not_trusted_is_named() {
     let seen = with_file(&fake, &unrelated_ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
     let reason = format!("{UNKNOWN_AUTHORITY}: Lab Root (Lab)");
     let hint = format!(
-        "PROXMOX_CA_FILE=the certificate of Lab Root (Lab); or {}",
+        "set PROXMOX_CA_FILE to the certificate of Lab Root (Lab); or {}",
         compare(&fake, NOT_BY_FILE)
     );
     assert_eq!(seen.run(LIST), not_trusted(&fake, &reason, &hint));
@@ -348,10 +348,10 @@ fn for_a_server_with_an_unsupported_key_the_hint_says_to_replace_its_certificate
     server.join().unwrap();
     let expected = not_listed(&format!(
         "cannot reach {address}: the TLS handshake failed: server and client have no key type or cipher in \
-         common; this program supports RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519\n\
-         Hint: replace the server's certificate by one with another kind of key; what it has now, on the \
-         node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, if there is no \
-         such file)"
+         common; this program supports RSA of 2048 to 8192 bits, ECDSA P-256 and P-384, Ed25519\nHint: \
+         replace the server's certificate with one that has another type of key; to see the current one, on \
+         the node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, if there \
+         is no such file)"
     ));
     assert_eq!(seen, expected);
 }
@@ -409,7 +409,7 @@ fn badly_configured(reason: &str, hint: &str) -> Seen {
     }
 }
 
-const AUTHORITY_IS: &str = "PROXMOX_CA_FILE and --ca-file take the certificate of the cluster's \
+const AUTHORITY_IS: &str = "PROXMOX_CA_FILE and --ca-file expect the certificate of the cluster's \
                             authority, which is /etc/pve/pve-root-ca.pem on each node";
 
 #[rstest]
@@ -468,8 +468,8 @@ fn a_ca_file_may_contain_other_certificates_too() {
     assert_eq!(seen.run(LIST), listed());
 }
 
-const CHECK_THE_PORT: &str = "Proxmox VE speaks TLS on port 8006; check the port (PROXMOX_PORT, \
-                              --host), which may be one of plain HTTP or of another service";
+const CHECK_THE_PORT: &str = "Proxmox VE uses TLS on port 8006; check the port (PROXMOX_PORT, --host): it \
+                              may belong to plain HTTP or to another service";
 
 #[test]
 fn https_on_a_port_without_tls_says_so() {
@@ -515,8 +515,8 @@ fn http_on_a_port_with_tls_says_so() {
     let homelab = Homelab::at(&fake).env("PROXMOX_HOST", &format!("http://{address}"));
     let expected = not_listed(&format!(
         "{address} did not answer as Proxmox VE does: 301 Moved Permanently, to \
-         https://{address}/api2/json/cluster/resources?type=vm\n\
-         Hint: http:// was spoken where https:// is; leave http:// out of the host"
+         https://{address}/api2/json/cluster/resources?type=vm\nHint: that port expects https://; remove \
+         http:// from the host"
     ));
     assert_eq!(homelab.run(LIST), expected);
 }
@@ -528,7 +528,7 @@ fn with_a_pin_no_authorities_are_read() {
     let seen = Homelab::at(&fake)
         .env("PROXMOX_FINGERPRINT", &fake.fingerprint())
         .env("SSL_CERT_FILE", "/dev/zero")
-        .with_memory(400 << 20)
+        .with_memory_limit(400 << 20)
         .run("proxmox template list");
     assert_eq!(
         (seen.exit, seen.stdout.as_str()),

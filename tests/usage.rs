@@ -238,7 +238,7 @@ use crate::homelab::Homelab;
 )]
 fn wrong_usage_says_what_to_type(#[case] typed: &str, #[case] message: &str, #[case] hint: &str) {
     let words: Vec<&str> = typed.split_whitespace().collect();
-    let seen = Homelab::alone().run_words(&words);
+    let seen = Homelab::alone().run_arguments(&words);
     let lines: Vec<&str> = seen.stderr.lines().collect();
     assert_eq!(seen.exit, Some(2));
     assert_eq!(

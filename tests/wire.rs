@@ -127,8 +127,8 @@ fn a_host_whose_name_cannot_be_resolved_is_named() {
         (seen.exit, lines[0].get(..beginning.len())),
         (Some(1), Some(beginning))
     );
-    let hint = "Hint: check the name (PROXMOX_HOST, --host); what this machine knows of it: getent \
-                hosts nosuch.invalid";
+    let hint = "Hint: check the name (PROXMOX_HOST, --host); to see what it resolves to on this machine: \
+                getent hosts nosuch.invalid";
     assert_eq!(lines[1..], [hint]);
 }
 
@@ -137,9 +137,9 @@ fn a_request_without_an_answer_fails_after_request_timeout() {
     let fake = fake(r#""faults":[{"on":"GET /cluster/resources","hang":true}]"#);
     let seen = Homelab::at(&fake).run("proxmox vm list --request-timeout 0.2");
     let expected = format!(
-        "Failed to list VMs: no answer from 127.0.0.1:{}: no complete response within 0.2 s\n\
-         Hint: if it speaks TLS there, leave http:// out of the host; else try it again; if it stays \
-         so, on that node: systemctl status pveproxy pvedaemon; --request-timeout allows more time\n",
+        "Failed to list VMs: no answer from 127.0.0.1:{}: no complete response within 0.2 s\nHint: if that \
+         port uses TLS, remove http:// from the host; otherwise try again; if it still does not answer, on \
+         that node: systemctl status pveproxy pvedaemon; --request-timeout allows more time\n",
         fake.port()
     );
     assert_eq!((seen.exit, seen.stderr), (Some(1), expected));
@@ -152,7 +152,7 @@ fn no_request_runs_past_the_timeout() {
     // The tenths of a second that were left for this request; without --timeout it would be 40 s.
     let expected = format!(
         "Failed to create VM: Timed out after 0.9 s; the clone to VM 100 'web-1' on node 'pve1' \
-         may still be running; the last look failed: no answer from 127.0.0.1:{}: no complete \
+         may still be running; the last poll failed: no answer from 127.0.0.1:{}: no complete \
          response within 0.",
         fake.port()
     );
@@ -236,7 +236,7 @@ fn an_argument_that_is_not_utf8_is_wrong_usage() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
-    let seen = Homelab::alone().run_words(&[OsStr::from_bytes(b"prox\xffmox")]);
+    let seen = Homelab::alone().run_arguments(&[OsStr::from_bytes(b"prox\xffmox")]);
     assert_eq!(
         (seen.exit, seen.stderr.lines().next()),
         (Some(2), Some("an argument is not UTF-8"))

@@ -115,7 +115,7 @@ pub enum TemplateVerb {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
 #[argh(note = "Container templates and templates that the API token cannot see are not listed.")]
-#[argh(example = "homelab proxmox template list
+#[argh(example = "$ homelab proxmox template list
 VMID  Name          Node
 9000  debian-12     pve1
 9001  ubuntu-22.04  pve2")]
@@ -149,12 +149,11 @@ pub enum VmVerb {
     note = "Templates are not listed. '-' stands for a name or an address that is not known; a
 guest agent must run in the VM for its address to be known."
 )]
-#[argh(example = "homelab proxmox vm list
+#[argh(example = "$ homelab proxmox vm list
 VMID  Name   Status                 Node
 100   db-1   running                pve1
-101   web-1  stopped (lock: clone)  pve1
-
-homelab proxmox vm list --ip-from 10.0.0.0/8 --json")]
+101   web-1  stopped (lock: clone)  pve1")]
+#[argh(example = "homelab proxmox vm list --ip-from 10.0.0.0/8 --json")]
 pub struct VmList {
     /// show the IP address of each running VM, as its guest agent reports it
     #[argh(switch)]
@@ -177,23 +176,22 @@ pub struct VmList {
     note = "Finds the template by its exact name, takes a free VMID, clones the template, waits
 until the clone is done, applies --set, --ssh-key and --resize, and starts the VM if asked to.
 
-If a VM of that name exists, nothing is created: that is an error, or with --ensure a success.
-After an error, a lost connection or a power cut, run the same command with --ensure to resume.
+Running the same command again resumes a run that was interrupted or failed. If a VM of that name
+exists that is finished, or that somebody else created, that is an error, or with --ensure a
+success.
 
 See 'homelab help exactly-one', 'homelab help settings', 'homelab help addresses'."
 )]
-#[argh(example = "homelab proxmox vm create web-1 debian-12
+#[argh(example = "$ homelab proxmox vm create web-1 debian-12
 Creating VM 'web-1' from template 'debian-12'...
 Successfully created VM 101 'web-1' on node 'pve1'
 
-homelab proxmox vm create web-1 debian-12 \\
+$ homelab proxmox vm create web-1 debian-12 \\
     --set cores=4 --set memory=8192 --resize scsi0=32G \\
     --set ciuser=admin --ssh-key ~/.ssh/id_ed25519.pub \\
-    --wait-ip
-Creating VM 'web-1' from template 'debian-12'...
-Successfully created VM 101 'web-1' on node 'pve1' at 10.0.0.5
-
-homelab proxmox vm create web-1 debian-12 --ensure --quiet")]
+    --wait-ip --json
+{{\"vmid\":101,\"name\":\"web-1\",\"node\":\"pve1\",\"created\":true,...}}")]
+#[argh(example = "homelab proxmox vm create web-1 debian-12 --ensure --quiet")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub struct VmCreate {
     /// name of the new VM: letters, digits, '-' and '.'
@@ -204,19 +202,21 @@ pub struct VmCreate {
     #[argh(positional, arg_name = "template-name", from_str_fn(not_empty))]
     pub template_name: String,
 
-    /// use this VMID, 100 to 999999999 (default: a free one)
+    /// use this VMID, 100 to 999999999 (default: the next free one)
     #[argh(option, arg_name = "N")]
     pub vmid: Option<Vmid>,
 
-    /// succeed if the VM already exists, applying these options; wait if another run is creating it
+    /// succeed if a VM of that name exists, whoever created it, after applying --set, --ssh-key,
+    /// --resize and --start to it; wait if another run is creating it
     #[argh(switch)]
     pub ensure: bool,
 
-    /// create the VM even if a node is offline that may have a VM of that name
+    /// assume that nodes that are offline have no VM of that name
     #[argh(switch)]
     pub ignore_offline: bool,
 
-    /// clone without copying the disks; the VM then always depends on its template
+    /// make a linked clone, which copies no disks: the template cannot be deleted while the VM exists;
+    /// not with --storage
     #[argh(switch)]
     pub linked: bool,
 
@@ -228,8 +228,8 @@ pub struct VmCreate {
     #[argh(option, arg_name = "ID", from_str_fn(not_empty))]
     pub pool: Option<String>,
 
-    /// node to create the VM on (default: the template's node); needs shared storage, or a copy of
-    /// the template on that node
+    /// node to create the VM on (default: the template's node); needs shared storage, or a template
+    /// of the same name on that node
     #[argh(option, arg_name = "NAME", from_str_fn(not_empty))]
     pub node: Option<String>,
 
@@ -238,7 +238,7 @@ pub struct VmCreate {
     #[argh(option, arg_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
-    /// add the SSH public keys in FILE to the VM's cloud-init user; repeatable
+    /// SSH public keys of the cloud-init user, instead of the template's; repeatable
     #[argh(option, arg_name = "FILE")]
     pub ssh_key: Vec<PathBuf>,
 
@@ -297,9 +297,10 @@ pub enum TaskVerb {
 #[argh(subcommand, name = "wait", help_triggers("-h", "--help"))]
 #[argh(
     note = "Succeeds if the task succeeded, with or without warnings, and fails if it failed.
-Put the UPID in single quotes: it may contain '!', which is special to shells."
+A UPID that its node does not know is reported only after 30 s, because a daemon that restarts says
+the same. Put the UPID in single quotes: it may contain '!', which is special to shells."
 )]
-#[argh(example = "homelab proxmox task wait 'UPID:pve1:000001E0:…'
+#[argh(example = "$ homelab proxmox task wait 'UPID:pve1:000001E0:…'
 Task UPID:pve1:000001E0:… ended: OK")]
 pub struct TaskWait {
     /// task ID, as an error of this program or the web interface shows it
@@ -359,10 +360,12 @@ pub struct Check {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "completions", help_triggers("-h", "--help"))]
 #[argh(
-    note = "The script completes commands, options, their values, and the names of templates,
-storages, pools and nodes, which it reads from the server. For one user only: in ~/.bashrc the line
-'. <(homelab completions bash)'; for zsh a file _homelab in a directory of $fpath; for fish
-~/.config/fish/completions/homelab.fish."
+    note = "The script completes commands, options and their values, and the names of templates,
+storages, pools and nodes, which it reads from the server.
+
+The examples install it for all users and need root. To install it for one user: in bash, add the
+line '. <(homelab completions bash)' to ~/.bashrc; in zsh, save the script as _homelab in a directory
+listed in $fpath; in fish, save it as ~/.config/fish/completions/homelab.fish."
 )]
 #[argh(example = "homelab completions bash \\
     > /etc/bash_completion.d/homelab
@@ -371,7 +374,7 @@ homelab completions zsh \\
 homelab completions fish \\
     > /etc/fish/completions/homelab.fish")]
 pub struct Completions {
-    /// the shell to complete in
+    /// the shell to print the script for
     #[argh(positional, arg_name = "bash|zsh|fish")]
     pub shell: Shell,
 }

@@ -1,10 +1,10 @@
-//! `homelab proxmox check`: checks everything that `vm create` depends on, and says what to do about
-//! what is missing.
+//! `homelab proxmox check`: checks everything that `vm create` depends on, and says how to fix what is
+//! missing.
 //!
 //! - The order is: configuration, hosts, token, quorum, visible and hidden guests, template, privileges,
 //!   state directory.
-//! - Each finding is told as soon as it is known. A failure ends the checks that depend on it.
-//! - It fails for what makes `vm create` fail, and warns of everything else.
+//! - Each finding is printed as soon as it is known. A failure ends the checks that depend on it.
+//! - It fails for anything that makes `vm create` fail, and warns about everything else.
 //! - Nothing is changed on the server.
 
 pub mod finding;
@@ -16,10 +16,10 @@ mod template;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use self::finding::{Finding, Tell, Verdict};
+use self::finding::{Finding, Report, Verdict};
 use self::hosts::check_hosts;
 use self::quorum::check_quorum;
-use self::template::{Wanted, check_template};
+use self::template::{Plan, check_template};
 use super::{Session, Success, print};
 use crate::cli::Check;
 use crate::config::{self, Configuration, Source};
@@ -34,15 +34,17 @@ use crate::wait::Budget;
 use crate::wait::server::Server;
 
 /// Runs all checks, and prints each finding as soon as it is known.
-pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
-    if words.template_name.is_none() && (words.pool.is_some() || words.storage.is_some()) {
-        let message = "--pool and --storage are checked for a template: name one";
-        let hint = "for instance: homelab proxmox check debian-12 --pool lab";
+pub fn run(session: &Session, arguments: &Check) -> Result<Success, Failure> {
+    if arguments.template_name.is_none()
+        && (arguments.pool.is_some() || arguments.storage.is_some())
+    {
+        let message = "--pool and --storage need the name of a template";
+        let hint = "for example: homelab proxmox check debian-12 --pool lab";
         return Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()));
     }
     let mut found = Vec::new();
     let mut printed = Ok(());
-    let mut tell = |finding: Finding| {
+    let mut report = |finding: Finding| {
         if !session.json() && printed.is_ok() {
             printed = print(|out| finding.write(out, session.style()));
         }
@@ -50,20 +52,20 @@ pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
     };
     // Read from the environment before a server is asked.
     let state = Session::state_directory();
-    check_environment(&mut tell);
+    check_environment(&mut report);
     match session.configuration() {
         Ok(configuration) => {
-            check_configuration(&configuration, &mut tell);
+            check_configuration(&configuration, &mut report);
             if state.is_ok() {
-                let ended = check_server(session, &configuration.access, words, &mut tell);
-                ended.unwrap_or_else(&mut tell);
+                let ended = check_server(session, &configuration.access, arguments, &mut report);
+                ended.unwrap_or_else(&mut report);
             }
         }
-        Err(failure) => tell(Finding::fail("configuration", failure)),
+        Err(failure) => report(Finding::fail("configuration", failure)),
     }
     match state {
-        Ok(state) => check_state_directory(&state, &mut tell),
-        Err(failure) => tell(Finding::fail("state directory", failure)),
+        Ok(state) => check_state_directory(&state, &mut report),
+        Err(failure) => report(Finding::fail("state directory", failure)),
     }
     printed?;
     let is_any_failed = found.iter().any(|finding| finding.result == Verdict::Fail);
@@ -77,11 +79,11 @@ pub fn run(session: &Session, words: &Check) -> Result<Success, Failure> {
 
 /// The privilege to see a VM.
 const SEE: &str = "VM.Audit";
-/// How many VMIDs are probed for hidden guests, from either end.
+/// How many VMIDs are probed for hidden guests, from each end.
 const PROBES: usize = 16;
 
-/// Warns of variables of other tools that have no effect here.
-fn check_environment(tell: Tell) {
+/// Warns about variables of other tools that have no effect here.
+fn check_environment(report: Report) {
     let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
     let ignored = config::ignored(set.filter_map(|(name, _)| name.into_string().ok()));
     if ignored.is_empty() {
@@ -90,16 +92,16 @@ fn check_environment(tell: Tell) {
     let names: Vec<&str> = ignored.iter().map(|it| it.name.as_str()).collect();
     let meant = ignored.iter().filter_map(|it| {
         let meant = it.meant?;
-        Some(format!("instead of {}: {meant}", it.name))
+        Some(format!("use {meant} instead of {}", it.name))
     });
     let meant: Vec<String> = meant.collect();
-    let detail = format!("set, and ignored: {}", names.join(", "));
+    let detail = format!("set but ignored: {}", names.join(", "));
     let hint = (!meant.is_empty()).then(|| meant.join(", "));
-    tell(Finding::warn("environment", detail).with_hint(hint));
+    report(Finding::warn("environment", detail).with_hint(hint));
 }
 
-/// Tells the settings, where each one came from, and what may be a mistake.
-fn check_configuration(configuration: &Configuration, tell: Tell) {
+/// Reports the settings, where each came from, and what may be a mistake.
+fn check_configuration(configuration: &Configuration, report: Report) {
     let mut settings: Vec<String> = configuration.sources.iter().map(shown).collect();
     if let Some(file) = &configuration.file {
         // The path is given once instead of with each setting.
@@ -110,7 +112,7 @@ fn check_configuration(configuration: &Configuration, tell: Tell) {
         settings.push(format!("file {}", file.display()));
     }
     let settings = settings.join(", ");
-    tell(match configuration.warnings.join("; ") {
+    report(match configuration.warnings.join("; ") {
         none if none.is_empty() => Finding::ok("configuration", settings),
         warnings => Finding::warn("configuration", settings).with_hint(warnings),
     });
@@ -124,48 +126,49 @@ fn shown(source: &Source) -> String {
 }
 
 /// Checks the hosts, the token, what it sees and may do, and whether it can clone the template, if any.
-/// Fails with the finding without which the rest cannot be checked.
+/// Fails with the finding that prevents the remaining checks.
 fn check_server(
     session: &Session,
     access: &Access,
-    words: &Check,
-    tell: Tell,
+    arguments: &Check,
+    report: Report,
 ) -> Result<(), Finding> {
     let connect = |access: &Access| session.client(access, None);
-    let pve = connect(access).map_err(failed("whom to trust"))?;
+    let pve = connect(access).map_err(failed("trust"))?;
     let token = pve.token();
-    let hosts = check_hosts(access, &connect, token, tell);
+    let hosts = check_hosts(access, &connect, token, report);
     let Some(first) = hosts.first() else {
         return Ok(());
     };
     let version = first.version.clone();
-    tell(Finding::ok(format!("token {token}"), "it is accepted"));
+    report(Finding::ok(format!("token {token}"), "it is accepted"));
     let product = format!("Proxmox VE {}", version.text);
-    tell(Finding::ok("server", product));
+    report(Finding::ok("server", product));
     let server = Server {
         pve: &pve,
         budget: Budget::for_one_try(&session.clock),
+        progress: session.progress(),
     };
-    check_quorum(&hosts, tell);
+    check_quorum(&hosts, report);
     let guests = Guests::read(server, &|_| true).map_err(failed("guests"))?;
-    check_guests(&guests, tell);
+    check_guests(&guests, report);
     match server.ask(Pve::permissions) {
-        Ok(permissions) => check_single_vms(&permissions, token, tell),
-        Err(error) => tell(Finding::of_request("privileges", &error)),
+        Ok(permissions) => check_single_vms(&permissions, token, report),
+        Err(error) => report(Finding::of_request("privileges", &error)),
     }
-    tell(check_hidden_guests(&guests, server).unwrap_or_else(failed("hidden guests")));
-    match &words.template_name {
+    report(check_hidden_guests(&guests, server).unwrap_or_else(failed("hidden guests")));
+    match &arguments.template_name {
         Some(template) if guests.all().any(Guest::is_vm_template) => {
             let (pool, storage) = (
-                words.pool.clone().map(Pool),
-                words.storage.clone().map(Storage),
+                arguments.pool.clone().map(Pool),
+                arguments.storage.clone().map(Storage),
             );
-            let wanted = Wanted {
+            let plan = Plan {
                 template,
                 pool: pool.as_ref(),
                 storage: storage.as_ref(),
             };
-            check_template(&wanted, &guests, version, server, tell)
+            check_template(&plan, &guests, version, server, report)
         }
         _ => Ok(()),
     }
@@ -175,27 +178,27 @@ fn failed(check: &str) -> impl FnOnce(pve::Error) -> Finding {
     move |error| Finding::of_request(check, &error)
 }
 
-/// Tells how many guests this token sees. Without a template, nothing can be cloned; and what cannot be
-/// read may hide a VM of any name.
-fn check_guests(guests: &Guests, tell: Tell) {
+/// Reports how many guests this token sees. Without a template, nothing can be cloned; a guest that cannot
+/// be read may have any name.
+fn check_guests(guests: &Guests, report: Report) {
     let count = |is_meant: fn(&Guest) -> bool| guests.all().filter(|guest| is_meant(guest)).count();
     let (templates, vms) = (count(Guest::is_vm_template), count(Guest::is_vm));
     let detail = format!("templates seen: {templates}, VMs seen: {vms}");
-    tell(match templates {
+    report(match templates {
         0 => Finding::new(Verdict::Fail, "guests", detail)
             .with_hint(what_an_empty_list_means(guests.token())),
         _ => Finding::ok("guests", detail),
     });
     for doubt in guests.doubts() {
-        let hint = "a VM of the name that is asked for may be there, so 'vm create' needs --vmid N, or \
+        let hint = "a VM with the requested name may be hidden there, so 'vm create' needs --vmid N, or \
                     --ignore-offline if a node is switched off";
         let finding = Finding::new(Verdict::Fail, "guests", doubt.to_string());
-        tell(finding.with_hint(hint.to_owned()));
+        report(finding.with_hint(hint.to_owned()));
     }
 }
 
-/// Warns of VMs that this token does not see because a role on that VM alone replaces the one on `/vms`.
-fn check_single_vms(permissions: &Permissions, token: &TokenId, tell: Tell) {
+/// Warns about VMs that this token does not see because a role on that VM alone replaces the one on `/vms`.
+fn check_single_vms(permissions: &Permissions, token: &TokenId, report: Report) {
     let is_vm = |path: &str| {
         let vmid = path.strip_prefix("/vms/");
         vmid.is_some_and(|vmid| vmid.parse::<Vmid>().is_ok())
@@ -207,21 +210,21 @@ fn check_single_vms(permissions: &Permissions, token: &TokenId, tell: Tell) {
         } else {
             Role::AUDITOR
         };
-        let detail = "the token lacks it, whatever it has on /vms, and does not see that VM";
+        let detail = "the token lacks it even if it has it on /vms, so it does not see that VM";
         let finding = Finding::warn(format!("{SEE} on {path}"), detail);
-        tell(finding.with_hint(grant(role, path, token)));
+        report(finding.with_hint(grant(role, path, token)));
     }
 }
 
-/// Looks for guests that this token does not see: they have a VMID that is free in the list, but not for
-/// the server. Probes the lowest such VMIDs, and those just below the next VMID that the server would
-/// assign, because an administrator may let its range start higher.
+/// Searches for guests that this token does not see: their VMIDs are free in the list but not for the
+/// server. Probes the lowest such VMIDs, and those just below the next VMID that the server would assign,
+/// because an administrator may let its range start higher.
 fn check_hidden_guests(guests: &Guests, server: Server) -> Result<Finding, pve::Error> {
     const CHECK: &str = "hidden guests";
     let next = server.ask(Pve::next_vmid)?.0;
-    let looks_free = |vmid: &Vmid| !guests.is_taken(*vmid);
-    let lowest = (Vmid::MIN.0..=Vmid::MAX.0).map(Vmid).filter(looks_free);
-    let below_next = (Vmid::MIN.0..next).rev().map(Vmid).filter(looks_free);
+    let is_unlisted = |vmid: &Vmid| !guests.is_taken(*vmid);
+    let lowest = (Vmid::MIN.0..=Vmid::MAX.0).map(Vmid).filter(is_unlisted);
+    let below_next = (Vmid::MIN.0..next).rev().map(Vmid).filter(is_unlisted);
     let probed: BTreeSet<Vmid> = lowest.take(PROBES).chain(below_next.take(PROBES)).collect();
     let mut hidden = Vec::new();
     for vmid in &probed {
@@ -230,24 +233,25 @@ fn check_hidden_guests(guests: &Guests, server: Server) -> Result<Finding, pve::
         }
     }
     if hidden.is_empty() {
-        let detail = format!("none among {} VMIDs that look free", probed.len());
+        let detail = format!("none among {} VMIDs that are not listed", probed.len());
         return Ok(Finding::ok(CHECK, detail));
     }
     let detail = format!(
-        "this token does not see who has VMID {}: a VM of the name that is asked for would not \
-         be found there",
+        "this token does not see the guest with VMID {}: a VM with the requested name would not be found \
+         there",
         hidden.join(", ")
     );
     Ok(Finding::warn(CHECK, detail).with_hint(how_to_see_vms(guests.token())))
 }
 
 /// Checks whether runs on this host can leave records for each other.
-fn check_state_directory(directory: &Path, tell: Tell) {
+fn check_state_directory(directory: &Path, report: Report) {
     let check = format!("state directory {}", directory.display());
-    tell(match ledger::try_out(directory) {
-        Ok(()) => Finding::ok(check, "it can be written, and files in it locked"),
+    report(match ledger::probe(directory) {
+        Ok(()) => Finding::ok(check, "it is writable, and files in it can be locked"),
         Err(error) => {
-            let hint = "this user must be able to write there, or HOMELAB_STATE_DIR names another directory";
+            let hint =
+                "make it writable for this user, or set HOMELAB_STATE_DIR to another directory";
             let detail = format!("{}; 'vm create --ensure' fails without it", chain(&error));
             Finding::warn(check, detail).with_hint(hint.to_owned())
         }

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first signal is answered; if that hangs, a later one ends the run at once.
+//! SIGINT and SIGTERM: the first signal is handled; if that hangs, a later one ends the run at once.
 
 use std::io;
 use std::sync::Arc;

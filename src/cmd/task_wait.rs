@@ -21,31 +21,33 @@ struct Document<'w> {
     warnings: &'w [String],
 }
 
-/// Waits until a task of any kind has ended, and fails unless it has ended well.
-pub fn run(session: &Session, words: &TaskWait) -> Result<Success, Failure> {
+/// Waits for a task of any kind, and fails unless it succeeds.
+pub fn run(session: &Session, arguments: &TaskWait) -> Result<Success, Failure> {
     session.check_output_options("task wait")?;
-    let upid = &words.upid;
+    let upid = &arguments.upid;
     let access = session.configuration()?.access;
-    session.progress().at(Stage::Waiting(upid.clone()));
+    session.progress().set_stage(Stage::Waiting(upid.clone()));
     session.answer_signals(|| {});
-    let pve = session.client(&access, Some(words.timeout.0));
+    let pve = session.client(&access, Some(arguments.timeout.0));
     let pve = pve.map_err(|error| Failure::of_request(&error))?;
     let server = Server {
         pve: &pve,
-        budget: session.budget(words.timeout, words.poll_interval),
+        budget: session.budget(arguments.timeout, arguments.poll_interval),
+        progress: session.progress(),
     };
-    let ended = wait(server, upid, true, session.progress());
-    let ended = ended.map_err(|gave_up| not_seen(upid, gave_up, words.timeout.0.as_secs_f64()))?;
-    session.progress().at(Stage::Ended(upid.clone()));
+    let ended = wait(server, upid, true);
+    let ended = ended
+        .map_err(|gave_up| not_waited_for(upid, gave_up, arguments.timeout.0.as_secs_f64()))?;
+    session.progress().set_stage(Stage::Ended(upid.clone()));
     let warnings = match &ended.status {
         ExitStatus::Ok => Vec::new(),
         ExitStatus::Warnings(_) => warnings(server, upid),
         ExitStatus::Unexpected => {
-            let message = "do not know how the task ended: its worker died or its node went down";
+            let message = "it is unknown how the task ended: its worker died or its node went down";
             return Err(failed(upid, Kind::OutcomeUnknown, message.to_owned()));
         }
-        ExitStatus::Failed(words) => {
-            let failure = failed(upid, Kind::TaskFailed, format!("Task failed: {words}"));
+        ExitStatus::Failed(message) => {
+            let failure = failed(upid, Kind::TaskFailed, format!("Task failed: {message}"));
             return Err(failure.with_log(last_lines(server, upid)));
         }
     };
@@ -73,24 +75,24 @@ fn failed(upid: &Upid, kind: Kind, message: String) -> Failure {
         })
 }
 
-fn not_seen(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failure {
+fn not_waited_for(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failure {
     let stage = Stage::Waiting(upid.clone());
     let failure = match gave_up {
-        GaveUp::TimeIsUp(unseen) => {
-            let words = stage.as_last_seen(unseen.as_ref());
-            let doubt = unseen
+        GaveUp::TimedOut(last_error) => {
+            let certain = stage.after_last_poll(last_error.as_ref());
+            let doubt = last_error
                 .as_ref()
                 .map(|_| "if the UPID and its node are right, ");
             let hint = format!("{}{}", doubt.unwrap_or_default(), stage.hint());
-            let message = format!("Timed out after {seconds} s; {words}");
-            Failure::new(Kind::Timeout, message).with_hint(with_more(hint, unseen.as_ref()))
+            let message = format!("Timed out after {seconds} s; {certain}");
+            Failure::new(Kind::Timeout, message).with_hint(with_more(hint, last_error.as_ref()))
         }
         GaveUp::Failed(error) => {
             let node = upid.node();
             let hint = if is_no_such_task(&error) {
                 Some(format!(
-                    "check the UPID, and whether '{node}' in it is the node of the task; a node does not \
-                     keep its tasks for ever"
+                    "check the UPID, and that '{node}' in it is the node of the task; nodes delete old \
+                     tasks"
                 ))
             } else if is_unknown_node(&error) {
                 Some(format!(
@@ -99,7 +101,7 @@ fn not_seen(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failure {
             } else {
                 hint_for(&error)
             };
-            let message = format!("cannot see the task: {}", chain(&error));
+            let message = format!("cannot read the task: {}", chain(&error));
             Failure::new(kind_of(&error), message).with_hint(hint)
         }
     };

@@ -26,7 +26,7 @@ struct Document<'e> {
     created: bool,
     upid: Option<&'e Upid>,
     ip: Option<IpAddr>,
-    /// Absent unless an address was asked for.
+    /// Absent unless an address was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     ips: Option<&'e [Address]>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -34,25 +34,25 @@ struct Document<'e> {
 }
 
 /// Creates a VM from a template.
-pub fn run(session: &Session, words: &VmCreate) -> Result<Success, Failure> {
+pub fn run(session: &Session, arguments: &VmCreate) -> Result<Success, Failure> {
     session.check_output_options("vm create")?;
-    let order = order(words)?;
+    let order = order(arguments)?;
     let access = session.configuration()?.access;
     let state = Session::state_directory()?;
     let (directory, name) = (state.clone(), order.name.clone());
     session.answer_signals(move || remove_unused(&directory, &name));
-    let pve = session.client(&access, Some(words.timeout.0));
+    let pve = session.client(&access, Some(arguments.timeout.0));
     let pve = pve.map_err(|error| Failure::of_request(&error))?;
     let hosts = access.endpoints.iter();
     let existing = create(&Run {
         order,
         server: Server {
             pve: &pve,
-            budget: session.budget(words.timeout, words.poll_interval),
+            budget: session.budget(arguments.timeout, arguments.poll_interval),
+            progress: session.progress(),
         },
         hosts: hosts.map(|endpoint| endpoint.host.to_string()).collect(),
         state: &state,
-        progress: session.progress(),
     })?;
     let Vm { vmid, name, node } = &existing.vm;
     let addresses = existing.addresses.as_ref();
@@ -84,47 +84,47 @@ pub fn run(session: &Session, words: &VmCreate) -> Result<Success, Failure> {
     })
 }
 
-/// What is asked for, with what stands in files. What is known to be refused is not asked for.
-fn order(words: &VmCreate) -> Result<Order, Failure> {
-    let storage = words.storage.clone().map(Storage);
-    if words.linked && storage.is_some() {
-        let message = "--linked and --storage contradict each other: what a linked clone keeps is \
-                       beside its template's disks";
+/// The order that the arguments and files describe. Rejects what the server is known to refuse.
+fn order(arguments: &VmCreate) -> Result<Order, Failure> {
+    let storage = arguments.storage.clone().map(Storage);
+    if arguments.linked && storage.is_some() {
+        let message = "--linked and --storage contradict each other: a linked clone shares the storage of \
+                       its template's disks";
         let hint = "leave --linked out to copy the disks to another storage";
         return Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()));
     }
-    let mode = if words.linked {
+    let mode = if arguments.linked {
         CloneMode::Linked
     } else {
         CloneMode::Full { storage }
     };
     let mut disks = BTreeSet::new();
-    for resize in &words.resize {
+    for resize in &arguments.resize {
         if !disks.insert(&resize.disk) {
             let message = format!("--resize {} is given twice", resize.disk);
             return Err(Failure::new(Kind::Usage, message));
         }
     }
-    let settings = Settings::gather(&words.set, &words.ssh_key);
+    let settings = Settings::gather(&arguments.set, &arguments.ssh_key);
     let settings =
         settings.map_err(|error| Failure::of(Kind::Usage, &error).with_hint(error.hint()))?;
-    let address = words.wait_ip || !words.ip_from.is_empty();
+    let address = arguments.wait_ip || !arguments.ip_from.is_empty();
     Ok(Order {
-        name: words.vm_name.clone(),
-        template: words.template_name.clone(),
-        vmid: words.vmid,
-        ensure: words.ensure,
-        ignore_offline: words.ignore_offline,
+        name: arguments.vm_name.clone(),
+        template: arguments.template_name.clone(),
+        vmid: arguments.vmid,
+        ensure: arguments.ensure,
+        ignore_offline: arguments.ignore_offline,
         options: CloneOptions {
             mode,
-            pool: words.pool.clone().map(Pool),
-            target: words.node.clone().map(Node),
+            pool: arguments.pool.clone().map(Pool),
+            target: arguments.node.clone().map(Node),
         },
         setup: Setup {
             settings,
-            resizes: words.resize.clone(),
-            start: words.start || address,
-            address: address.then(|| words.ip_from.clone()),
+            resizes: arguments.resize.clone(),
+            start: arguments.start || address,
+            address: address.then(|| arguments.ip_from.clone()),
         },
     })
 }

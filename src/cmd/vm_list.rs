@@ -26,16 +26,16 @@ struct Row<'g> {
     node: &'g Node,
     #[serde(skip_serializing_if = "Option::is_none")]
     lock: Option<&'g str>,
-    /// Absent unless they were asked for.
+    /// Absent unless they were requested.
     #[serde(flatten)]
     addresses: Option<Addresses>,
 }
 
-/// Lists the VMs that are no templates, with `--ip` or `--ip-from` with their addresses.
-pub fn run(session: &Session, words: &VmList) -> Result<Success, Failure> {
+/// Lists the VMs that are not templates, with their addresses if `--ip` or `--ip-from` is given.
+pub fn run(session: &Session, arguments: &VmList) -> Result<Success, Failure> {
     list(session, Guest::is_vm, |pve, vms| {
-        let with_ip = words.ip || !words.ip_from.is_empty();
-        let mut known = with_ip.then(|| known_addresses(pve, vms, &words.ip_from));
+        let with_ip = arguments.ip || !arguments.ip_from.is_empty();
+        let mut known = with_ip.then(|| known_addresses(pve, vms, &arguments.ip_from));
         let document: Vec<Row> = vms
             .iter()
             .map(|guest| Row {
@@ -80,18 +80,18 @@ fn cells(row: &Row) -> Vec<String> {
 fn known_addresses(pve: &Pve, vms: &[&Guest], from: &[IpFrom]) -> BTreeMap<Vmid, Addresses> {
     let Found { known, failed } = find_addresses(pve, vms, from);
     if let Some((vmid, why)) = failed.first_key_value() {
-        let of_others = match failed.len() {
+        let others = match failed.len() {
             1 => String::new(),
-            count => format!(" and of {} more", count - 1),
+            count => format!(" and {} more", count - 1),
         };
         warn(&format!(
-            "the address of VM {vmid}{of_others} cannot be asked for: {why}"
+            "cannot get the address of VM {vmid}{others}: {why}"
         ));
     }
     known
 }
 
-/// Lists the guests that are meant. What may hide one is a warning; an empty list has a hint.
+/// Lists the guests that are meant. Warns about what may hide one; an empty list has a hint.
 pub fn list(
     session: &Session,
     is_meant: fn(&Guest) -> bool,
@@ -103,12 +103,13 @@ pub fn list(
     let server = Server {
         pve: &pve,
         budget: Budget::for_one_try(&session.clock),
+        progress: session.progress(),
     };
     let guests = Guests::read(server, &is_meant).map_err(|error| Failure::of_request(&error))?;
     let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();
     let doubts = guests.doubts();
     for doubt in &doubts {
-        warn(&format!("the list may not be complete: {doubt}"));
+        warn(&format!("the list may be incomplete: {doubt}"));
     }
     let is_empty = listed.is_empty() && doubts.is_empty();
     Ok(Success {

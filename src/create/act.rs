@@ -1,15 +1,15 @@
-//! What a run does once it is decided.
+//! The actions of a run, and its refusals.
 
 use super::attempt::{Attempt, Cloning, View};
 use super::decide::{Answer, Namesake, Owner, Pause, Refusal};
 use super::failure::{
-    Doubt, ambiguous, begun_otherwise, busy, clone_refused, created_unseen, exists, hidden,
-    name_may_be_taken, not_read, task_failed, timed_out, vmid_taken, with_other_templates,
+    Doubt, ambiguous, busy, clone_refused, created_unchecked, exists, hidden, name_may_be_taken,
+    not_read, other_clone_pending, task_failed, timed_out, vmid_taken, with_other_templates,
 };
-use super::fit::{check_template, tell_if_elsewhere, tell_if_from_another_template};
+use super::fit::{check_template, note_ignored_places};
 use super::half_made::half_made;
 use crate::guests::local_drives::local_drives;
-use crate::guests::owner::Sight;
+use crate::guests::owner::VmidState;
 use crate::guests::{Guests, listed};
 use crate::ledger::{Event, Intent, Record};
 use crate::pve::types::{Guest, Vmid};
@@ -20,17 +20,17 @@ use crate::say::stage::Stage;
 use crate::say::vm::{Existing, Vm};
 
 impl Attempt<'_> {
-    /// Asks for a clone to `--vmid` or to a free VMID.
-    pub fn clone_anew(&mut self) -> Result<(), Failure> {
+    /// Requests a clone to `--vmid` or to a free VMID.
+    pub fn clone_new(&mut self) -> Result<(), Failure> {
         let may_exist = matches!(
             self.namesake,
             Namesake::MayBeOffline | Namesake::MayBeHidden
         );
-        if may_exist && self.is_first("hidden namesake") {
-            // Who names the VMID knows which VM is meant, even if another one has its name.
+        if may_exist && self.first_time("hidden namesake") {
+            // With --vmid, another VM of the name is accepted.
             let (name, doubts) = (&self.run.order.name, self.doubts());
             let warning = format!("another VM may be named '{name}': {doubts}");
-            self.run.progress.warning(&warning);
+            self.run.progress().warning(&warning);
         }
         let template = self.find_template()?;
         self.check_template(&template)?;
@@ -40,20 +40,20 @@ impl Attempt<'_> {
         };
         self.cloning = Cloning::default();
         self.view = View::default();
-        self.ask(&template, vmid)
+        self.request_clone(&template, vmid)
     }
 
-    /// Asks once more for the clone to the VMID of the record.
+    /// Repeats the request for the clone to the VMID of the record.
     pub fn clone_again(&mut self, vmid: Vmid) -> Result<(), Failure> {
         let found = self.find_template().and_then(|template| {
             self.check_template(&template)?;
             Ok(template)
         });
-        let template = found.map_err(|error| self.before_seen_again(error))?;
-        self.ask(&template, vmid)
+        let template = found.map_err(|error| self.before_resuming(error))?;
+        self.request_clone(&template, vmid)
     }
 
-    fn ask(&mut self, template: &Guest, vmid: Vmid) -> Result<(), Failure> {
+    fn request_clone(&mut self, template: &Guest, vmid: Vmid) -> Result<(), Failure> {
         let run = self.run;
         let vm = run.vm(vmid, run.node_for(template));
         let (mode, storage) = run.order.mode();
@@ -70,38 +70,38 @@ impl Attempt<'_> {
             hosts: run.hosts.clone(),
             growth: self.growth.clone().unwrap_or_default(),
         };
-        self.journal.announce(intent)?;
+        self.journal.write_intent(intent)?;
         self.cloning.upid = None;
         self.cloning.warnings.clear();
-        let asked = run.server.ask_for_change(|pve| {
+        let result = run.server.ask_for_change(|pve| {
             let (node, template) = (&template.node, template.vmid);
             pve.clone_vm(node, template, vmid, &vm.name, options)
         });
-        // From now on it counts how long the VMID is free.
+        // The VMID counts as free from now on, not from before the request.
         self.view = View::default();
-        let error = match asked {
+        let error = match result {
             Ok(upid) => {
                 let stage = Stage::Cloning(vm, upid.clone());
-                self.journal.tell(Event::Upid(upid.clone()), stage);
+                self.journal.write(Event::Upid(upid.clone()), stage);
                 self.cloning.upid = Some(upid);
-                self.cloning.is_watched = false;
-                self.cloning.is_taken_over = false;
+                self.cloning.is_polled = false;
+                self.cloning.is_from_earlier_run = false;
                 self.cloning.answer = Answer::Unknown;
                 return Ok(());
             }
             Err(error) => error,
         };
-        self.not_begun(&vm, error);
+        self.clone_not_accepted(&vm, error);
         Ok(())
     }
 
-    fn not_begun(&mut self, vm: &Vm, error: pve::Error) {
+    fn clone_not_accepted(&mut self, vm: &Vm, error: pve::Error) {
         self.cloning.answer = match &error {
             _ if error.delivery() == Delivery::Unknown => {
                 let vmid = vm.vmid;
-                if self.is_first(format!("lost answer {vmid}")) {
-                    self.run.progress.note(&format!(
-                        "No answer to the clone ({error}); looking what becomes of VM {vmid}..."
+                if self.first_time(format!("lost answer {vmid}")) {
+                    self.run.progress().note(&format!(
+                        "No answer to the clone request ({error}); checking VM {vmid}..."
                     ));
                 }
                 self.cloning.undecided = true;
@@ -128,7 +128,7 @@ impl Attempt<'_> {
         };
     }
 
-    /// Learns what the template's disks come to, unless the template was found fit before.
+    /// Checks the template and resolves relative sizes, unless that was done before.
     fn check_template(&mut self, template: &Guest) -> Result<(), Failure> {
         if self.growth.is_none() {
             self.growth = Some(check_template(self.run, template)?);
@@ -141,32 +141,32 @@ impl Attempt<'_> {
         let next = next.map_err(|source| not_read("cannot get a free VMID", source))?;
         let is_taken = |vmid| self.guests.as_ref().is_some_and(|it| it.is_taken(vmid));
         let vmid = self.choice.next(is_taken, next);
-        vmid.ok_or_else(|| Failure::new(Kind::Failed, "there is no free VMID left"))
+        vmid.ok_or_else(|| Failure::new(Kind::Failed, "no VMID is free"))
     }
 
-    /// What may hide a VM of the name.
+    /// What may hide a VM of the name, as a list.
     pub fn doubts(&self) -> String {
         let doubts = self.guests.as_ref().map(Guests::doubts);
         listed(&doubts.unwrap_or_default())
     }
 
-    /// Pauses before the next look. An error if there is no time left for one.
+    /// Pauses before the next turn. An error if no time is left for one.
     pub fn wait(&mut self, pause: Pause) -> Result<(), Failure> {
         let is_time_left = match pause {
             Pause::Interval => self.pauses.pause(self.run.server.budget.interval),
             Pause::BackOff => {
-                let is_first = self.is_first("lock");
-                if let Answer::Taken(words) | Answer::Passes(words) = &self.cloning.answer
-                    && is_first
+                let first_time = self.first_time("lock");
+                if let Answer::Taken(message) | Answer::Temporary(message) = &self.cloning.answer
+                    && first_time
                 {
-                    let note = format!("Trying again until this passes: {words}");
-                    self.run.progress.note(&note);
+                    let note = format!("Temporary failure ({message}); retrying...");
+                    self.run.progress().note(&note);
                 }
                 self.back_off.pause()
             }
         };
         if !is_time_left {
-            return Err(self.time_is_up());
+            return Err(self.timed_out());
         }
         if pause == Pause::BackOff {
             self.cloning.answer = if self.cloning.undecided {
@@ -178,86 +178,111 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Records that there is no VM of ours at the VMID of the record, and that none is expected.
+    /// Records that the VMID of the record has no VM of ours, and that none is expected.
     pub fn forget(&mut self, vmid: Vmid) {
-        let begun = match self.journal.record() {
-            Record::Asked(begun, _) => Some(self.vm_of(begun)),
+        let vm = match self.journal.record() {
+            Record::Requested(intent, _) => Some(self.vm_of(intent)),
             _ => None,
         };
-        let may_come =
+        let may_be_created =
             self.cloning.undecided && !matches!(self.cloning.answer, Answer::LeftOver(_));
-        if may_come {
-            self.given_up.clone_from(&begun);
+        if may_be_created {
+            self.given_up.clone_from(&vm);
         }
         let stage = self.stage_unless_given_up(Stage::NothingStarted);
-        self.journal.tell(Event::Failed(vmid), stage);
-        let lost = match (&self.view.sight, &self.cloning.answer) {
-            _ if begun.is_none() => None,
-            (Some(Sight::Anothers(_)), _) => Some(format!("VMID {vmid} went to another guest")),
+        self.journal.write(Event::Failed(vmid), stage);
+        let lost = match (&self.view.state, &self.cloning.answer) {
+            _ if vm.is_none() => None,
+            (Some(VmidState::Another(_)), _) => {
+                Some(format!("Another guest has taken VMID {vmid}"))
+            }
             (_, Answer::Taken(_)) if self.cloning.undecided => None,
-            (_, Answer::Taken(words) | Answer::LeftOver(words)) => {
-                Some(format!("VMID {vmid} cannot be used ({words})"))
+            (_, Answer::Taken(message) | Answer::LeftOver(message)) => {
+                Some(format!("VMID {vmid} cannot be used ({message})"))
             }
             _ => None,
         };
         let is_lost = lost.is_some();
         if let Some(lost) = lost
-            && self.is_first(format!("lost {vmid}"))
+            && self.first_time(format!("lost {vmid}"))
         {
             let more = match self.run.order.vmid {
-                None => "; trying another one...",
+                None => "; trying another VMID...",
                 Some(_) => "",
             };
-            self.run.progress.note(&format!("{lost}{more}"));
+            self.run.progress().note(&format!("{lost}{more}"));
         }
-        if is_lost && !self.cloning.is_taken_over {
+        if is_lost && !self.cloning.is_from_earlier_run {
             self.choice.lost(vmid);
         }
-        if may_come && !is_lost {
+        if may_be_created && !is_lost {
             let warning =
-                format!("the clone to VM {vmid}, which got no answer, may still be created");
-            self.run.progress.warning(&warning);
+                format!("VM {vmid} may still be created: its clone request got no answer");
+            self.run.progress().warning(&warning);
         }
         self.cloning = Cloning::default();
         self.view = View::default();
-        self.asks_otherwise = false;
+        self.requests_other = false;
     }
 
-    /// The VM that exists; none if nothing was seen of it after all.
+    /// The VM that exists; none if it was not observed after all.
     pub fn take(&mut self) -> Option<Existing> {
         let record = self.journal.record().clone();
-        let (vm, config) = match (self.view.sight.take(), record.intent()) {
-            (Some(Sight::Ours(vm, config)), _) => (vm, Some(config)),
+        let (vm, config) = match (self.view.state.take(), record.intent()) {
+            (Some(VmidState::Ours(vm, config)), _) => (vm, Some(config)),
             (_, Some(intent)) => (self.vm_of(intent), None),
             (_, None) => return None,
         };
-        tell_if_elsewhere(self.run, &vm);
-        tell_if_from_another_template(self.run, &vm, &record);
+        note_ignored_places(self.run, &vm, &record);
+        self.note_if_from_another_template(&vm, &record);
         Some(match record {
             Record::None | Record::Finished(_) => Existing::found(vm, config),
             Record::Created(_) => {
                 let note = format!("Resuming VM {}, which an earlier run created...", vm.vmid);
-                self.run.progress.note(&note);
+                self.run.progress().note(&note);
                 self.existing(vm, config)
             }
-            Record::Asked(..) => {
+            Record::Requested(..) => {
                 let existing = self.existing(vm, config);
                 let stage = self.run.stage_of(existing.clone());
-                self.journal.tell(Event::Created(existing.vm.vmid), stage);
+                self.journal.write(Event::Created(existing.vm.vmid), stage);
                 existing
             }
         })
     }
 
-    /// Why no VM can be had.
+    /// A VM that exists is not cloned again, even if another template is requested. If the VM is not finished,
+    /// that was refused before.
+    fn note_if_from_another_template(&mut self, vm: &Vm, record: &Record) {
+        let Record::Finished(Intent {
+            template,
+            template_name: Some(name),
+            ..
+        }) = record
+        else {
+            return;
+        };
+        let requested = self.run.order.template.clone();
+        let is_same = requested == *name
+            || requested == template.to_string()
+            // It may have been renamed.
+            || self.find_template().is_ok_and(|found| found.vmid == *template);
+        if !is_same {
+            self.run.progress().note(&format!(
+                "{vm} was created from template {template} '{name}'; it is not re-created from '{requested}'"
+            ));
+        }
+    }
+
+    /// Why there will be no VM.
     pub fn refuse(&mut self, refusal: Refusal) -> Failure {
         let order = &self.run.order;
         match refusal {
             Refusal::NameMayBeTaken => name_may_be_taken(&order.name, &self.doubts()),
             Refusal::Ambiguous => ambiguous(&order.name, &self.holders),
             Refusal::Exists => {
-                if let (Some(Sight::Ours(vm, config)), true) =
-                    (&self.view.sight, self.holders.is_empty())
+                if let (Some(VmidState::Ours(vm, config)), true) =
+                    (&self.view.state, self.holders.is_empty())
                 {
                     let guest = config.clone().into_guest(vm.vmid, vm.node.clone());
                     self.holders.push(guest);
@@ -266,69 +291,69 @@ impl Attempt<'_> {
             }
             Refusal::VmidTaken(vmid) => {
                 let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
-                match &self.view.sight {
-                    Some(Sight::Anothers(guest)) => vmid_taken(vmid, Ok(guest)),
-                    Some(sight) => vmid_taken(vmid, row.ok_or(sight)),
-                    None => vmid_taken(vmid, row.ok_or(&Sight::Appeared)),
+                match &self.view.state {
+                    Some(VmidState::Another(guest)) => vmid_taken(vmid, Ok(guest)),
+                    Some(state) => vmid_taken(vmid, row.ok_or(state)),
+                    None => vmid_taken(vmid, row.ok_or(&VmidState::Appeared)),
                 }
             }
-            Refusal::AskedOtherwise(begun) => {
-                let asked = self.differences(&begun).join(", ");
+            Refusal::OtherClone(intent) => {
+                let requested = self.differences(&intent).join(", ");
                 let started = match self.journal.record() {
                     Record::Created(_) => Started::Yes,
                     _ => Started::Unknown,
                 };
-                let (vm, facts) = (self.vm_of(&begun), self.facts_of(&begun, started));
-                begun_otherwise(order, &vm, &begun, &asked, facts, self.journal.path())
+                let (vm, facts) = (self.vm_of(&intent), self.facts_of(&intent, started));
+                other_clone_pending(order, &vm, &intent, &requested, facts, self.journal.path())
             }
-            Refusal::Hidden(begun) => {
-                let was_created = !matches!(self.journal.record(), Record::Asked(..));
-                hidden(self.run, &self.vm_of(&begun), was_created)
+            Refusal::Hidden(intent) => {
+                let was_created = !matches!(self.journal.record(), Record::Requested(..));
+                hidden(self.run, &self.vm_of(&intent), was_created)
             }
-            Refusal::HalfMade(begun) => self.half_made(&self.vm_of(&begun)),
-            Refusal::CloneFailed(begun) => self.clone_failed(&begun),
+            Refusal::HalfMade(intent) => self.half_made(&self.vm_of(&intent)),
+            Refusal::CloneFailed(intent) => self.clone_failed(&intent),
         }
     }
 
-    /// What the request has ended in, as far as that is known.
-    fn clone_failed(&mut self, begun: &Intent) -> Failure {
-        let vm = self.vm_of(begun);
-        let (template, undecided) = (begun.template, self.cloning.undecided);
+    /// The failure of the clone, as far as its outcome is known.
+    fn clone_failed(&mut self, intent: &Intent) -> Failure {
+        let vm = self.vm_of(intent);
+        let (template, undecided) = (intent.template, self.cloning.undecided);
         let answer = std::mem::take(&mut self.cloning.answer);
-        let is_seen = matches!(
-            self.seen().owner,
-            Owner::NotLooked | Owner::Free | Owner::Anothers
+        let is_visible = matches!(
+            self.observed().owner,
+            Owner::NotChecked | Owner::Free | Owner::Another
         );
         let is_over = match answer {
             Answer::Unknown | Answer::Due | Answer::Done => false,
-            Answer::Failed(_) => is_seen,
+            Answer::Failed(_) => is_visible,
             Answer::Taken(_)
             | Answer::LeftOver(_)
-            | Answer::Passes(_)
+            | Answer::Temporary(_)
             | Answer::NoQuorum
             | Answer::Refused(_) => true,
         };
         if is_over && !undecided {
             let stage = self.stage_unless_given_up(Stage::NothingStarted);
-            self.journal.tell(Event::Failed(vm.vmid), stage);
+            self.journal.write(Event::Failed(vm.vmid), stage);
         }
         let failure = match answer {
             Answer::Refused(source) => {
                 let local_drives = self.local_drives_if_blamed(&source);
                 let clone = RefusedClone {
                     template,
-                    node: self.template.as_ref().map_or(&begun.node, |it| &it.node),
-                    newid: begun.vmid,
-                    pool: begun.pool.as_ref(),
+                    node: self.template.as_ref().map_or(&intent.node, |it| &it.node),
+                    newid: intent.vmid,
+                    pool: intent.pool.as_ref(),
                     local_drives: &local_drives,
                 };
                 clone_refused(&clone, &vm, undecided, source)
             }
-            Answer::Failed(failed) => task_failed(&vm, undecided, is_seen, failed),
-            Answer::Taken(words) | Answer::Passes(words) if !undecided => {
-                return busy(template, &vm, &words, self.run.server.budget.seconds());
+            Answer::Failed(failed) => task_failed(&vm, undecided, is_visible, failed),
+            Answer::Taken(message) | Answer::Temporary(message) if !undecided => {
+                return busy(template, &vm, &message, self.run.server.budget.seconds());
             }
-            _ => return self.timed_out(&Stage::Undecided(vm)),
+            _ => return self.timed_out_at(&Stage::Undecided(vm)),
         };
         with_other_templates(failure, &self.other_templates)
     }
@@ -338,7 +363,7 @@ impl Attempt<'_> {
         let is_blamed = blames_local_storage(&refused.to_string());
         let template = self.template.as_ref().filter(|_| is_blamed);
         let drives = template.map(|template| local_drives(self.run.server.pve, template));
-        // What the server said is told without them, too.
+        // Without them, the server's message is still reported.
         drives.and_then(Result::ok).unwrap_or_default()
     }
 
@@ -347,37 +372,37 @@ impl Attempt<'_> {
             Answer::Failed(failed) => Some(failed.clone()),
             _ => None,
         };
-        let is_ours = matches!(self.journal.record(), Record::Asked(..));
-        let sight = self.view.sight.as_ref().unwrap_or(&Sight::Appeared);
+        let is_ours = matches!(self.journal.record(), Record::Requested(..));
+        let state = self.view.state.as_ref().unwrap_or(&VmidState::Appeared);
         let doubt = self.cloning.doubt.as_ref();
-        half_made(vm, sight, is_ours, failed, doubt, self.journal.path())
+        half_made(vm, state, is_ours, failed, doubt, self.journal.path())
     }
 
-    fn timed_out(&self, stage: &Stage) -> Failure {
+    fn timed_out_at(&self, stage: &Stage) -> Failure {
         let seconds = self.run.server.budget.seconds();
         let doubt = self.cloning.doubt.as_ref();
-        timed_out(seconds, stage, self.view.unseen.as_deref(), doubt)
+        timed_out(seconds, stage, self.view.last_error.as_deref(), doubt)
     }
 
-    /// The budget has ended before it was clear what there is.
-    pub fn time_is_up(&mut self) -> Failure {
+    /// The time limit was reached before it was clear whether the VM exists.
+    pub fn timed_out(&mut self) -> Failure {
         let seconds = self.run.server.budget.seconds();
-        match (&self.view.sight, &self.view.running, &self.view.vm) {
-            (Some(Sight::InTheMaking { .. } | Sight::Appeared), None, Some(vm)) => {
+        match (&self.view.state, &self.view.running, &self.view.vm) {
+            (Some(VmidState::BeingCreated { .. } | VmidState::Appeared), None, Some(vm)) => {
                 return self.half_made(vm);
             }
-            (Some(Sight::InTheMaking { is_named: true }), Some(upid), Some(vm)) => {
+            (Some(VmidState::BeingCreated { is_named: true }), Some(upid), Some(vm)) => {
                 let stage = Stage::Cloning(vm.clone(), upid.clone());
                 return timed_out(seconds, &stage, None, None);
             }
             _ => {}
         }
-        let unseen = self.view.unseen.as_deref();
+        let error = self.view.last_error.as_deref();
         match (self.journal.record().clone(), &self.view.vm) {
-            (Record::Asked(begun, _), _) => self.clone_failed(&begun),
-            (Record::None, Some(vm)) => self.timed_out(&Stage::Inspecting(vm.clone())),
-            (_, Some(vm)) => created_unseen(vm, Some(seconds), unseen),
-            (_, None) => self.timed_out(&Stage::NothingStarted),
+            (Record::Requested(intent, _), _) => self.clone_failed(&intent),
+            (Record::None, Some(vm)) => self.timed_out_at(&Stage::Inspecting(vm.clone())),
+            (_, Some(vm)) => created_unchecked(vm, Some(seconds), error),
+            (_, None) => self.timed_out_at(&Stage::NothingStarted),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The last step: the address of a VM, as its guest agent reports it.
 //!
-//! - The best address is taken at once, a good one after a while or at the end of the budget.
-//! - An agent that does not have the command, or may not carry it out, ends the wait at once. Other errors of
-//!   the agent, and a VM that is off, end it after a while, because they also occur during a start.
-//! - At the end of the budget the message names the addresses that the guest has.
+//! - The best address is taken at once, a good one after the settling time or at the time limit.
+//! - An agent that lacks the command, or has it disabled, ends the wait at once. Other errors of the agent, and
+//!   a VM that is not running, end it after the settling time, because they also occur during a start.
+//! - At the time limit the message lists the addresses that the guest has.
 
 use std::time::Duration;
 
@@ -13,50 +13,50 @@ use crate::pve::{Address, Addresses, AgentError, Card, Interface, Reason, Report
 use crate::say::stage::{RESUME, Step};
 use crate::settings::ip_from::{Fit, IpFrom, choose, expected};
 use crate::settings::setup::no_agent;
-use crate::steps::{Cause, Taking};
+use crate::steps::{ActiveStep, Cause};
 use crate::ui::progress::Activity;
-use crate::wait::{GaveUp, Look};
+use crate::wait::{GaveUp, Poll};
 
-/// Waits for an address that `--ip-from` names, or without it for one of the first network card.
-pub fn address(taking: &mut Taking, from: &[IpFrom]) -> Result<Addresses, Cause> {
-    let config = taking.config()?;
-    let budget = taking.budget();
+/// Waits for an address that `--ip-from` accepts, or without it for one of the first network card.
+pub fn address(active: &mut ActiveStep, from: &[IpFrom]) -> Result<Addresses, Cause> {
+    let config = active.config()?;
+    let budget = active.budget();
     let mut wait = Wait {
         from,
         cards: config.cards(),
-        a_while: budget.a_while(),
+        settling_time: budget.settling_time(),
         good: None,
-        in_trouble_since: None,
+        failing_since: None,
         last: None,
     };
     if !config.has_agent() {
         return Err(wait.without_agent());
     }
-    taking.announce(&Activity::AwaitingAddress);
+    active.announce(&Activity::AwaitingAddress);
     loop {
-        let seen = taking.watch(|pve, vm| {
+        let polled = active.poll(|pve, vm| {
             let report = pve.interfaces(&vm.node, vm.vmid)?;
             Ok(wait.judge(report, budget.clock.elapsed()))
         });
-        let unseen = match seen {
+        let failure = match polled {
             Ok(Ended::Found(addresses)) => {
-                // Unless the guest is another VM's by now.
-                return taking.loss().map_or(Ok(addresses), Err);
+                // Unless the guest is another VM's now.
+                return active.why_gone().map_or(Ok(addresses), Err);
             }
-            Ok(Ended::Failed(cause)) => return Err(taking.loss().unwrap_or(cause)),
-            // It may have moved. The wait goes on where it is now.
-            Ok(Ended::VmNotThere) => {
-                taking.read_config_again()?;
+            Ok(Ended::Failed(cause)) => return Err(active.why_gone().unwrap_or(cause)),
+            // It may have been migrated. The wait continues on its new node.
+            Ok(Ended::VmMissing) => {
+                active.read_config_again()?;
                 continue;
             }
-            Err(GaveUp::Failed(error)) => return Err(taking.not_done(error)),
-            Err(GaveUp::TimeIsUp(unseen)) => unseen.map(|error| (error.to_string(), None)),
+            Err(GaveUp::Failed(error)) => return Err(active.request_failed(error)),
+            Err(GaveUp::TimedOut(error)) => error.map(|error| (error.to_string(), None)),
         };
         if let Some((addresses, _)) = wait.good {
             return Ok(addresses);
         }
-        let (last, hint) = unseen.or(wait.last).unzip();
-        return Err(Cause::TimeIsUp {
+        let (last, hint) = failure.or(wait.last).unzip();
+        return Err(Cause::TimedOut {
             seconds: budget.seconds(),
             last,
             hint: hint.flatten(),
@@ -68,104 +68,105 @@ pub fn address(taking: &mut Taking, from: &[IpFrom]) -> Result<Addresses, Cause>
 enum Ended {
     Found(Addresses),
     Failed(Cause),
-    VmNotThere,
+    VmMissing,
 }
 
 /// A wait for an address.
 struct Wait<'f> {
     from: &'f [IpFrom],
     cards: Vec<Card>,
-    a_while: Duration,
-    /// An address that is good, and since when there has been one.
+    settling_time: Duration,
+    /// A good address, and since when there has been one.
     good: Option<(Addresses, Duration)>,
-    /// Since when each answer has been one that ends the wait after a while.
-    in_trouble_since: Option<Duration>,
-    /// What was in the way at the last look, and what to do about it.
+    /// Since when each answer has been one that ends the wait after the settling time.
+    failing_since: Option<Duration>,
+    /// Why the last poll gave no address, and what to do about it.
     last: Option<(String, Option<String>)>,
 }
 
 impl Wait<'_> {
-    /// Whether an answer ends the wait. `now` is the time since the run began.
-    fn judge(&mut self, report: Report, now: Duration) -> Look<Ended> {
+    /// Whether a report ends the wait. `now` is the time since the run began.
+    fn judge(&mut self, report: Report, now: Duration) -> Poll<Ended> {
         match report {
             Report::Interfaces(interfaces) => {
-                self.in_trouble_since = None;
+                self.failing_since = None;
                 self.judge_interfaces(&interfaces, now)
             }
             Report::Refused(error) => self.judge_error(&error, now),
-            Report::Unavailable(words) => self.judge_words(words, now),
+            Report::Unavailable(message) => self.judge_message(message, now),
         }
     }
 
-    fn judge_interfaces(&mut self, interfaces: &[Interface], now: Duration) -> Look<Ended> {
+    fn judge_interfaces(&mut self, interfaces: &[Interface], now: Duration) -> Poll<Ended> {
         let ips = addresses(interfaces, &self.cards);
         let chosen = choose(self.from, &self.cards, &ips);
         let (fit, ip) = match chosen {
             Some((fit @ (Fit::Best | Fit::Good), address)) => (fit, address.ip),
             Some((Fit::Unexpected, _)) | None => {
                 self.good = None;
-                let (words, hint) = self.what_is_missing(&ips, chosen.is_some());
-                return self.not_yet(words, &hint);
+                let (reason, hint) = self.what_is_missing(&ips, chosen.is_some());
+                return self.not_yet(reason, &hint);
             }
         };
         let since = self.good.as_ref().map_or(now, |(_, since)| *since);
         let found = Addresses { ip: Some(ip), ips };
-        if fit == Fit::Best || now >= since + self.a_while {
-            return Look::Done(Ended::Found(found));
+        if fit == Fit::Best || now >= since + self.settling_time {
+            return Poll::Done(Ended::Found(found));
         }
         self.good = Some((found, since));
-        Look::NotYet
+        Poll::NotYet
     }
 
-    fn judge_error(&mut self, error: &AgentError, now: Duration) -> Look<Ended> {
+    fn judge_error(&mut self, error: &AgentError, now: Duration) -> Poll<Ended> {
         let hint = hint_for_agent(error);
-        let words = format!("its guest agent says: {}", error.message);
+        let reason = format!("its guest agent says: {}", error.message);
         let is_final = match error.reason {
             Reason::Disabled | Reason::Unknown => true,
             Reason::Frozen => false,
-            Reason::Failed => self.is_long_in_trouble(now),
+            Reason::Failed => self.is_failing_for_long(now),
         };
         if !is_final {
-            return self.not_yet(words, hint);
+            return self.not_yet(reason, hint);
         }
-        Look::Done(Ended::Failed(Cause::State {
-            words: format!("{}: {words}", Step::Address.failed()),
+        Poll::Done(Ended::Failed(Cause::State {
+            message: format!("{}: {reason}", Step::Address.failed()),
             hint: format!("{hint}; then {RESUME}"),
         }))
     }
 
-    /// The server's own words where it could not ask the agent.
-    fn judge_words(&mut self, words: String, now: Duration) -> Look<Ended> {
-        if words.starts_with("No QEMU guest agent configured") {
-            return Look::Done(Ended::Failed(self.without_agent()));
+    /// The server's message if it could not ask the agent.
+    fn judge_message(&mut self, message: String, now: Duration) -> Poll<Ended> {
+        if message.starts_with("No QEMU guest agent configured") {
+            return Poll::Done(Ended::Failed(self.without_agent()));
         }
-        let is_off = words.starts_with("VM ") && words.ends_with(" is not running");
-        let is_not_there = words.starts_with("Configuration file");
-        if !is_off && !is_not_there {
-            self.in_trouble_since = None;
-        } else if self.is_long_in_trouble(now) {
-            self.in_trouble_since = None;
-            return Look::Done(if is_not_there {
-                Ended::VmNotThere
+        let is_off = message.starts_with("VM ") && message.ends_with(" is not running");
+        let is_missing = message.starts_with("Configuration file");
+        if !is_off && !is_missing {
+            self.failing_since = None;
+        } else if self.is_failing_for_long(now) {
+            self.failing_since = None;
+            return Poll::Done(if is_missing {
+                Ended::VmMissing
             } else {
                 Ended::Failed(Cause::State {
-                    words: "it does not run, so nobody can tell its address".to_owned(),
-                    hint: why_off(),
+                    message: "it is not running, so its guest agent cannot report an address"
+                        .to_owned(),
+                    hint: check_console(),
                 })
             });
         }
         let hint = "qemu-guest-agent must be installed and running in the guest";
-        self.not_yet(words, hint)
+        self.not_yet(message, hint)
     }
 
-    fn is_long_in_trouble(&mut self, now: Duration) -> bool {
-        now >= *self.in_trouble_since.get_or_insert(now) + self.a_while
+    fn is_failing_for_long(&mut self, now: Duration) -> bool {
+        now >= *self.failing_since.get_or_insert(now) + self.settling_time
     }
 
-    fn not_yet(&mut self, words: String, hint: &str) -> Look<Ended> {
-        let hint = format!("{hint}; {RESUME}, with a longer --timeout if it starts slowly");
-        self.last = Some((words, Some(hint)));
-        Look::NotYet
+    fn not_yet(&mut self, reason: String, hint: &str) -> Poll<Ended> {
+        let hint = format!("{hint}; if the VM is slow to start, {RESUME}, with a longer --timeout");
+        self.last = Some((reason, Some(hint)));
+        Poll::NotYet
     }
 
     /// What the guest has instead of what is expected, and what to do about it.
@@ -174,29 +175,29 @@ impl Wait<'_> {
         let Some(Address { ip, .. }) = ips.first() else {
             return (
                 format!(
-                    "the guest has no address that other machines can use; expected {expected}"
+                    "the guest has no address that other machines can reach; expected {expected}"
                 ),
-                "check the bridge of the VM and the DHCP server behind it, or what cloud-init sets"
+                "check the VM's bridge and the DHCP server on it, or the address that cloud-init sets"
                     .to_owned(),
             );
         };
         let has = listed(ips);
         let restart = if is_unexpected {
-            "cloud-init sets an address when the VM starts, so a VM that was running before needs a \
+            "cloud-init sets the address when the VM starts, so a VM that was already running needs a \
              restart; "
         } else {
             ""
         };
         (
             format!("the guest has {has}; expected {expected}"),
-            format!("{restart}--ip-from {ip} takes that address"),
+            format!("{restart}--ip-from {ip} accepts that address"),
         )
     }
 
     fn without_agent(&self) -> Cause {
         let first = self.cards.first();
         Cause::State {
-            words: format!(
+            message: format!(
                 "it {}",
                 no_agent(first.and_then(|card| card.static_address(None)))
             ),
@@ -221,9 +222,9 @@ fn listed(ips: &[Address]) -> String {
     format!("{}{more}", each.collect::<Vec<_>>().join(", "))
 }
 
-/// What to do about a VM that does not stay up.
-pub fn why_off() -> String {
-    format!("see on its console why it went off; {RESUME}")
+/// What to do about a VM that does not stay running.
+pub fn check_console() -> String {
+    format!("check its console to see why it stopped; {RESUME}")
 }
 
 #[cfg(test)]
@@ -234,7 +235,7 @@ mod tests {
 
     const MACS: [&str; 2] = ["bc:24:11:00:00:65", "bc:24:11:00:01:65"];
 
-    /// With two network cards; what cloud-init configures for the first. An interval is 2 s.
+    /// For a VM with two network cards; `ipconfig` is what cloud-init configures for the first.
     fn wait<'f>(from: &'f [IpFrom], ipconfig0: &str) -> Wait<'f> {
         let card = |key: &str, mac: &str, ipconfig: &str| Card {
             key: key.to_owned(),
@@ -244,20 +245,20 @@ mod tests {
         Wait {
             from,
             cards: vec![card("net0", MACS[0], ipconfig0), card("net1", MACS[1], "")],
-            a_while: Duration::from_secs(10),
+            settling_time: Duration::from_secs(10),
             good: None,
-            in_trouble_since: None,
+            failing_since: None,
             last: None,
         }
     }
 
-    /// An answer in words: `eth0 10.0.0.5, docker0 172.17.0.1`, or why there is no list.
-    fn report(words: &str) -> Report {
-        let refused = |class: &str, words: &str| {
-            let error = json!({"class": class, "desc": words});
+    /// A report from a text: `eth0 10.0.0.5, docker0 172.17.0.1`, or the name of an error.
+    fn report(text: &str) -> Report {
+        let refused = |class: &str, message: &str| {
+            let error = json!({"class": class, "desc": message});
             Report::from(json!({ "error": error }))
         };
-        match words {
+        match text {
             "off" => Report::Unavailable("VM 101 is not running".to_owned()),
             "silent" => Report::Unavailable("QEMU guest agent is not running".to_owned()),
             "gone" => Report::Unavailable("Configuration file 'x' does not exist".to_owned()),
@@ -283,21 +284,19 @@ mod tests {
         }
     }
 
-    /// The number of the look that ended the wait, and how it ended.
+    /// The number of the poll that ended the wait, and how it ended. An interval is 2 s.
     fn ended(mut wait: Wait, story: &[(usize, &str)]) -> Option<(usize, String)> {
-        let looks = story
-            .iter()
-            .flat_map(|(times, words)| [words].repeat(*times));
-        for (look, words) in looks.enumerate() {
-            let now = Duration::from_secs(2) * u32::try_from(look).unwrap();
-            if let Look::Done(ended) = wait.judge(report(words), now) {
-                let words = match ended {
+        let polls = story.iter().flat_map(|(times, text)| [text].repeat(*times));
+        for (poll, text) in polls.enumerate() {
+            let now = Duration::from_secs(2) * u32::try_from(poll).unwrap();
+            if let Poll::Done(ended) = wait.judge(report(text), now) {
+                let result = match ended {
                     Ended::Found(found) => found.ip.unwrap().to_string(),
-                    Ended::Failed(Cause::State { words, .. }) => words,
+                    Ended::Failed(Cause::State { message, .. }) => message,
                     Ended::Failed(cause) => panic!("{cause:?}"),
-                    Ended::VmNotThere => "not there".to_owned(),
+                    Ended::VmMissing => "missing".to_owned(),
                 };
-                return Some((look + 1, words));
+                return Some((poll + 1, result));
             }
         }
         None
@@ -306,23 +305,23 @@ mod tests {
     #[track_caller]
     fn assert_ended(story: &[(usize, &str)], expected: Option<(usize, &str)>) {
         let seen = ended(wait(&[], ""), story);
-        let seen = seen.as_ref().map(|(look, words)| (*look, &**words));
+        let seen = seen.as_ref().map(|(poll, result)| (*poll, &**result));
         assert_eq!(seen, expected);
     }
 
     #[rstest]
     #[case::at_once(&[(1, "eth0 10.0.0.5")], Some((1, "10.0.0.5")))]
-    #[case::the_first_card_two_looks_later(
+    #[case::the_first_card_two_polls_later(
         &[(2, "eth1 10.1.0.5"), (1, "eth1 10.1.0.5, eth0 10.0.0.5")],
         Some((3, "10.0.0.5"))
     )]
-    #[case::another_card_after_a_while(&[(6, "eth1 10.1.0.5")], Some((6, "10.1.0.5")))]
-    #[case::not_before(&[(5, "eth1 10.1.0.5")], None)]
-    #[case::ipv6_of_the_first_card_after_a_while(
+    #[case::another_card_after_the_settling_time(&[(6, "eth1 10.1.0.5")], Some((6, "10.1.0.5")))]
+    #[case::not_before_the_settling_time(&[(5, "eth1 10.1.0.5")], None)]
+    #[case::ipv6_of_the_first_card_after_the_settling_time(
         &[(3, "eth1 10.1.0.5"), (3, "eth1 10.1.0.5, eth0 2001:db8::5")],
         Some((6, "2001:db8::5"))
     )]
-    #[case::an_agent_that_restarts_in_between(
+    #[case::an_agent_that_restarts_meanwhile(
         &[(3, "eth1 10.1.0.5"), (3, "silent"), (1, "eth1 10.1.0.5")],
         Some((7, "10.1.0.5"))
     )]
@@ -332,7 +331,7 @@ mod tests {
     )]
     #[case::never_a_bridge_inside_the_guest(&[(20, "docker0 172.17.0.1")], None)]
     #[case::once_the_agent_runs(&[(20, "silent"), (1, "eth0 10.0.0.5")], Some((21, "10.0.0.5")))]
-    fn a_better_address_is_waited_for_a_while(
+    fn a_good_address_is_taken_if_no_better_one_appears(
         #[case] story: &[(usize, &str)],
         #[case] expected: Option<(usize, &str)>,
     ) {
@@ -342,87 +341,87 @@ mod tests {
     #[rstest]
     #[case::disabled(
         &[(1, "disabled")],
-        Some((1, "its address could not be found out: its guest agent says: Command x has been disabled"))
+        Some((1, "its address is unknown: its guest agent says: Command x has been disabled"))
     )]
     #[case::too_old(
         &[(1, "unknown")],
-        Some((1, "its address could not be found out: its guest agent says: The command x has not been found"))
+        Some((1, "its address is unknown: its guest agent says: The command x has not been found"))
     )]
     #[case::frozen_for_a_backup(&[(20, "frozen"), (1, "eth0 10.0.0.5")], Some((21, "10.0.0.5")))]
     #[case::an_error_that_passes(&[(5, "failed"), (1, "eth0 10.0.0.5")], Some((6, "10.0.0.5")))]
     #[case::an_error_that_stays(
         &[(6, "failed")],
-        Some((6, "its address could not be found out: its guest agent says: failed to get MAC address of ens18"))
+        Some((6, "its address is unknown: its guest agent says: failed to get MAC address of ens18"))
     )]
     #[case::off_for_a_moment(&[(5, "off"), (5, "silent"), (5, "off")], None)]
-    #[case::not_there(&[(6, "gone")], Some((6, "not there")))]
-    #[case::not_there_for_a_moment(&[(5, "gone"), (1, "eth0 10.0.0.5")], Some((6, "10.0.0.5")))]
-    #[case::off(&[(6, "off")], Some((6, "it does not run, so nobody can tell its address")))]
+    #[case::missing(&[(6, "gone")], Some((6, "missing")))]
+    #[case::missing_for_a_moment(&[(5, "gone"), (1, "eth0 10.0.0.5")], Some((6, "10.0.0.5")))]
+    #[case::off(&[(6, "off")], Some((6, "it is not running, so its guest agent cannot report an address")))]
     #[case::without_agent(
         &[(1, "silent"), (1, "no agent")],
         Some((2, "it has its guest agent disabled, and only the agent reports an address"))
     )]
-    fn what_stays_ends_the_wait(
+    fn a_permanent_error_ends_the_wait(
         #[case] story: &[(usize, &str)],
         #[case] expected: Option<(usize, &str)>,
     ) {
         assert_ended(story, expected);
     }
 
-    const SLOW: &str = "; the same command with --ensure goes on with it, with a longer --timeout if it \
-                        starts slowly";
+    const SLOW: &str = "; if the VM is slow to start, run the same command with --ensure to resume, with a longer \
+                        --timeout";
 
     #[rstest]
     #[case::none(
         "",
         "",
-        "the guest has no address that other machines can use; expected an address on one of its network \
+        "the guest has no address that other machines can reach; expected an address on one of its network \
          cards",
-        "check the bridge of the VM and the DHCP server behind it, or what cloud-init sets"
+        "check the VM's bridge and the DHCP server on it, or the address that cloud-init sets"
     )]
     #[case::a_bridge_inside_the_guest(
         "",
         "docker0 172.17.0.1, wg0 10.8.0.2",
         "the guest has 172.17.0.1 (docker0), 10.8.0.2 (wg0); expected an address on one of its network \
          cards",
-        "--ip-from 172.17.0.1 takes that address"
+        "--ip-from 172.17.0.1 accepts that address"
     )]
     #[case::another_than_the_static_one(
         "ip=10.0.0.5/24,gw=10.0.0.1",
         "eth0 10.0.0.77, docker0 172.17.0.1",
         "the guest has 10.0.0.77 (net0), 172.17.0.1 (docker0); expected 10.0.0.5, which ipconfig0 sets",
-        "cloud-init sets an address when the VM starts, so a VM that was running before needs a restart; \
-         --ip-from 10.0.0.77 takes that address"
+        "cloud-init sets the address when the VM starts, so a VM that was already running needs a restart; \
+         --ip-from 10.0.0.77 accepts that address"
     )]
-    fn an_address_that_is_not_taken_is_named(
+    fn addresses_that_are_not_accepted_are_listed(
         #[case] ipconfig0: &str,
-        #[case] told: &str,
-        #[case] words: &str,
+        #[case] reported: &str,
+        #[case] reason: &str,
         #[case] hint: &str,
     ) {
         let mut wait = wait(&[], ipconfig0);
         assert!(matches!(
-            wait.judge(report(told), Duration::ZERO),
-            Look::NotYet
+            wait.judge(report(reported), Duration::ZERO),
+            Poll::NotYet
         ));
         assert_eq!(
             wait.last,
-            Some((words.to_owned(), Some(format!("{hint}{SLOW}"))))
+            Some((reason.to_owned(), Some(format!("{hint}{SLOW}"))))
         );
     }
 
     #[test]
-    fn of_many_addresses_only_some_are_listed() {
+    fn only_eight_addresses_are_listed() {
         let many: Vec<String> = (1..=10).map(|n| format!("veth{n} 172.17.0.{n}")).collect();
         let mut wait = wait(&[], "");
         assert!(matches!(
             wait.judge(report(&many.join(", ")), Duration::ZERO),
-            Look::NotYet
+            Poll::NotYet
         ));
-        let (words, _) = wait.last.unwrap();
+        let (reason, _) = wait.last.unwrap();
         assert!(
-            words.contains("172.17.0.8 (veth8) and 2 more; expected"),
-            "{words}"
+            reason.contains("172.17.0.8 (veth8) and 2 more; expected"),
+            "{reason}"
         );
     }
 }

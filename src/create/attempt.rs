@@ -1,14 +1,16 @@
-//! What one run has learnt so far.
+//! What one run has found out so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::decide::{Answer, Lasting, Namesake, Owner, Seen};
-use super::failure::{Doubt, before_seen_again, is_out_of_time, may_still_come, nothing_started};
+use super::decide::{Age, Answer, Namesake, Observed, Owner};
+use super::failure::{
+    Doubt, before_resuming, is_out_of_time, may_still_be_created, nothing_started,
+};
 use super::journal::Journal;
 use super::order::Run;
 use crate::guests::Guests;
-use crate::guests::owner::Sight;
+use crate::guests::owner::VmidState;
 use crate::guests::vmid::Choice;
 use crate::ledger::{Growth, Intent, Record};
 use crate::pve::types::{Guest, Upid};
@@ -19,87 +21,87 @@ use crate::say::vm::{Existing, Vm};
 use crate::wait::refusal::Refusal;
 use crate::wait::{BackOff, Patience, Pauses};
 
-/// One run on its way to the VM.
+/// One run, until it has a VM.
 pub struct Attempt<'r> {
     /// The command.
     pub run: &'r Run<'r>,
-    /// What was begun and done.
+    /// What was requested and done.
     pub journal: Journal<'r>,
     /// The clone to the VMID of the record.
     pub cloning: Cloning,
-    /// The VMID in question, as last seen.
+    /// The VMID in question, as last observed.
     pub view: View,
     /// The guests, as last read.
     pub guests: Option<Guests<'r>>,
     /// The template, once it was found.
     pub template: Option<Guest>,
-    /// The places of the other templates of its name.
+    /// Where the other templates of the same name are.
     pub other_templates: Vec<String>,
-    /// What relative sizes come to, once the template was found fit.
+    /// The absolute values of relative sizes, once the template was checked.
     pub growth: Option<BTreeMap<String, Growth>>,
     /// The VMs of that name, apart from the one of the record.
     pub holders: Vec<Guest>,
-    /// What they are to the VMID in question.
+    /// How they relate to the VMID in question.
     pub namesake: Namesake,
-    /// Whether the order asks for something else than what the record says was begun.
-    pub asks_otherwise: bool,
-    /// The VMIDs that were lost to other guests.
+    /// Whether the order requests another clone than the record.
+    pub requests_other: bool,
+    /// The VMIDs that were taken by other guests.
     pub choice: Choice,
-    /// The VM that was given up last although a request without an answer may still create it.
+    /// The last VM that was given up although a request without an answer may still create it.
     pub given_up: Option<Vm>,
     /// The pauses of one interval.
     pub pauses: Pauses<'r>,
-    /// The pauses that grow.
+    /// The growing pauses.
     pub back_off: BackOff<'r>,
-    /// Notes that are said once.
-    told: BTreeSet<String>,
+    /// Notes that are printed only once.
+    noted: BTreeSet<String>,
 }
 
-/// What is known of the clone to the VMID of the record.
+/// What is known about the clone to the VMID of the record.
 #[derive(Default)]
 pub struct Cloning {
-    /// What came of the request.
+    /// The outcome of the last request.
     pub answer: Answer,
-    /// Whether some request may still be carried out. It stays so when a later request is answered.
+    /// Whether some request may still be carried out. That stays true when a later request is answered.
     pub undecided: bool,
-    /// Whether only an earlier run has asked so far.
-    pub is_taken_over: bool,
-    /// Its task, the last one.
+    /// Whether only an earlier run has requested it so far.
+    pub is_from_earlier_run: bool,
+    /// Its last task.
     pub upid: Option<Upid>,
-    /// Whether that task was seen to end.
-    pub is_watched: bool,
-    /// What the task warned of.
+    /// Whether that task was polled to its end.
+    pub is_polled: bool,
+    /// The warnings of the task.
     pub warnings: Vec<String>,
-    /// Why it is not known what came of the request.
+    /// Why the outcome of the request is unknown.
     pub doubt: Option<Doubt>,
 }
 
-/// A VMID, as seen over several looks.
+/// A VMID, as observed over several turns.
 #[derive(Default)]
 pub struct View {
-    /// The VM that it may be, where it was last looked for.
+    /// The VM that it may be, on the node that was asked last.
     pub vm: Option<Vm>,
-    /// What the last good look found.
-    pub sight: Option<Sight>,
-    /// Why the last look failed, if it did.
-    pub unseen: Option<Box<pve::Error>>,
-    /// The clone that was running when the VM was first seen to be in the making.
+    /// The result of the last successful check.
+    pub state: Option<VmidState>,
+    /// Why the last check failed, if it did.
+    pub last_error: Option<Box<pve::Error>>,
+    /// The clone that was running when the VM was first observed as being created.
     pub running: Option<Upid>,
-    /// Whether the look of this turn saw nothing.
+    /// Whether the check of this turn failed.
     pub is_blind: bool,
-    /// Since when the owner has been the same, in the run's time.
+    /// The owner, and since when it has been the same, in the run's time.
     pub since: Option<(Owner, Duration)>,
-    /// For how long looks have failed.
+    /// For how long checks have failed.
     pub patience: Patience,
 }
 
 impl<'r> Attempt<'r> {
-    /// Before the first look.
+    /// Before anything was observed.
     pub fn new(run: &'r Run<'r>, journal: Journal<'r>) -> Attempt<'r> {
         let budget = run.server.budget;
         let mut cloning = Cloning::default();
-        if let Record::Asked(_, upid) = journal.record() {
-            (cloning.undecided, cloning.is_taken_over) = (true, true);
+        if let Record::Requested(_, upid) = journal.record() {
+            (cloning.undecided, cloning.is_from_earlier_run) = (true, true);
             cloning.upid.clone_from(upid);
         }
         Attempt {
@@ -112,37 +114,37 @@ impl<'r> Attempt<'r> {
             other_templates: Vec::new(),
             growth: None,
             holders: Vec::new(),
-            namesake: Namesake::NotLooked,
-            asks_otherwise: false,
+            namesake: Namesake::NotChecked,
+            requests_other: false,
             choice: Choice::default(),
             given_up: None,
             pauses: budget.pauses(),
             back_off: BackOff::new(&budget),
-            told: BTreeSet::new(),
+            noted: BTreeSet::new(),
         }
     }
 
-    /// What the decision table is told of the last look.
-    pub fn seen(&self) -> Seen<'_> {
-        Seen {
-            asks_otherwise: self.asks_otherwise,
+    /// The observed state, for the decision table.
+    pub fn observed(&self) -> Observed<'_> {
+        Observed {
+            requests_other: self.requests_other,
             answer: &self.cloning.answer,
             undecided: self.cloning.undecided,
             owner: self.view.owner(),
-            lasting: self.lasting(),
+            age: self.age(),
             clone_runs: self.view.running.is_some(),
             namesake: self.namesake,
         }
     }
 
-    fn lasting(&self) -> Lasting {
+    fn age(&self) -> Age {
         let budget = self.run.server.budget;
         let now = budget.clock.elapsed();
         let since = self.view.since.map_or(now, |(_, since)| since);
         match now.saturating_sub(since) {
-            lasting if lasting >= budget.a_restart() => Lasting::ARestart,
-            lasting if lasting >= budget.a_while() => Lasting::AWhile,
-            _ => Lasting::Briefly,
+            age if age >= budget.restart_time() => Age::PastRestart,
+            age if age >= budget.settling_time() => Age::Settled,
+            _ => Age::New,
         }
     }
 
@@ -151,31 +153,30 @@ impl<'r> Attempt<'r> {
         self.run.vm(intent.vmid, &intent.node)
     }
 
-    /// Where the order asks for something else than what was begun.
-    pub fn differences(&self, begun: &Intent) -> Vec<String> {
-        let mut differences = self.run.differs_from(begun);
+    /// How the order differs from the recorded clone.
+    pub fn differences(&self, intent: &Intent) -> Vec<String> {
+        let mut differences = self.run.differs_from(intent);
         let template = self.template.iter();
-        let other = template.filter(|template| template.vmid != begun.template);
+        let other = template.filter(|template| template.vmid != intent.template);
         differences.extend(other.map(Guest::to_string));
         differences
     }
 
-    /// What it means that the server has refused the clone, or that its task has failed, in these words;
-    /// nothing if they are final.
-    pub fn answer_of(&self, words: &str) -> Option<Answer> {
+    /// What this message of a refused clone, or of its failed task, means; none if the failure is final.
+    pub fn answer_of(&self, message: &str) -> Option<Answer> {
         let vmid = self.journal.record().intent()?.vmid;
-        match Refusal::of(words, vmid) {
-            Refusal::VmidTaken => Some(Answer::Taken(words.to_owned())),
-            // Another VMID will do, unless this one was asked for.
+        match Refusal::of(message, vmid) {
+            Refusal::VmidTaken => Some(Answer::Taken(message.to_owned())),
+            // Another VMID is as good, unless this one was requested.
             Refusal::LeftOver if self.run.order.vmid.is_none() => {
-                Some(Answer::LeftOver(words.to_owned()))
+                Some(Answer::LeftOver(message.to_owned()))
             }
-            Refusal::Passes => Some(Answer::Passes(words.to_owned())),
+            Refusal::Temporary => Some(Answer::Temporary(message.to_owned())),
             Refusal::LeftOver | Refusal::Final => None,
         }
     }
 
-    /// The VM of this command, created by it.
+    /// The VM, created by this command.
     pub fn existing(&self, vm: Vm, config: Option<VmConfig>) -> Existing {
         Existing {
             created: true,
@@ -186,115 +187,115 @@ impl<'r> Attempt<'r> {
     }
 
     /// The VM that a request without an answer may still create.
-    fn may_come(&self) -> Option<Vm> {
+    fn pending_clone(&self) -> Option<Vm> {
         match self.journal.record() {
-            Record::Asked(begun, _) if self.cloning.undecided => Some(self.vm_of(begun)),
+            Record::Requested(intent, _) if self.cloning.undecided => Some(self.vm_of(intent)),
             _ => self.given_up.clone(),
         }
     }
 
-    /// This stage, at which nothing was started, unless a VM was given up that may still be created.
+    /// This stage, in which nothing was started; another one if a VM was given up that may still be created.
     pub fn stage_unless_given_up(&self, stage: Stage) -> Stage {
         self.given_up.clone().map_or(stage, Stage::Undecided)
     }
 
-    /// A failure before there is a VM, which may be that the budget has ended.
-    pub fn before_the_vm(&self, failure: Failure) -> Failure {
+    /// A failure before there is a VM. It is reported as a timeout if the time limit caused it.
+    pub fn without_vm(&self, failure: Failure) -> Failure {
         if !is_out_of_time(self.run, &failure) {
-            return self.with_what_may_come(failure);
+            return self.with_pending_clone(failure);
         }
-        match self.may_come() {
+        match self.pending_clone() {
             None => nothing_started(failure, self.run.server.budget.seconds()),
             Some(vm) => Failure {
                 kind: Kind::Timeout,
-                ..may_still_come(&vm, failure)
+                ..may_still_be_created(&vm, failure)
             },
         }
     }
 
-    /// A failure, which must not sound as if nothing was started while a request without an answer may still
-    /// create a VM.
-    pub fn with_what_may_come(&self, failure: Failure) -> Failure {
-        match self.may_come() {
-            Some(vm) if failure.facts.started == Started::No => may_still_come(&vm, failure),
+    /// Completes a failure: while a request without an answer may still create a VM, it must not say that
+    /// nothing was started.
+    pub fn with_pending_clone(&self, failure: Failure) -> Failure {
+        match self.pending_clone() {
+            Some(vm) if failure.facts.started == Started::No => may_still_be_created(&vm, failure),
             _ => failure,
         }
     }
 
-    /// A failure before it is clear what became of an earlier run's clone, or whether this order goes on
-    /// with its VM.
-    pub fn before_seen_again(&self, failure: Failure) -> Failure {
+    /// A failure before the outcome of an earlier run's clone is known, or before it is known whether this
+    /// order can resume with its VM.
+    pub fn before_resuming(&self, failure: Failure) -> Failure {
         let record = self.journal.record();
-        let (begun, started, path) = match record {
-            Record::Asked(begun, _) if self.cloning.is_taken_over => {
-                (begun, Started::Unknown, self.journal.path())
+        let (intent, started, path) = match record {
+            Record::Requested(intent, _) if self.cloning.is_from_earlier_run => {
+                (intent, Started::Unknown, self.journal.path())
             }
-            Record::Created(begun) => (begun, Started::Yes, None),
+            Record::Created(intent) => (intent, Started::Yes, None),
             _ => return failure,
         };
-        let facts = self.facts_of(begun, started);
-        let late = is_out_of_time(self.run, &failure).then(|| self.run.server.budget.seconds());
-        before_seen_again(
-            begun.template,
-            &self.vm_of(begun),
+        let facts = self.facts_of(intent, started);
+        let seconds = is_out_of_time(self.run, &failure).then(|| self.run.server.budget.seconds());
+        before_resuming(
+            intent.template,
+            &self.vm_of(intent),
             facts,
             failure,
-            late,
+            seconds,
             path,
         )
     }
 
-    /// What failed runs report to scripts about what was begun.
-    pub fn facts_of(&self, begun: &Intent, started: Started) -> Facts {
+    /// What a failed run reports to scripts about a recorded clone.
+    pub fn facts_of(&self, intent: &Intent, started: Started) -> Facts {
         Facts {
             upid: self.cloning.upid.clone(),
-            ..self.vm_of(begun).facts(started)
+            ..self.vm_of(intent).facts(started)
         }
     }
 
-    /// Whether this is to be told for the first time.
-    pub fn is_first(&mut self, what: impl Into<String>) -> bool {
-        self.told.insert(what.into())
+    /// Whether this is the first time that this note is due.
+    pub fn first_time(&mut self, what: impl Into<String>) -> bool {
+        self.noted.insert(what.into())
     }
 }
 
 impl View {
-    /// A look has worked at this time of the run; it found this, or there was nothing to look at.
-    pub fn saw(&mut self, sight: Option<Sight>, now: Duration) {
-        self.sight = sight;
+    /// A check at this time of the run has succeeded with this result, or no check was needed.
+    pub fn succeeded(&mut self, state: Option<VmidState>, now: Duration) {
+        self.state = state;
         self.is_blind = false;
-        self.unseen = None;
+        self.last_error = None;
         let owner = self.owner();
         if self.since.is_none_or(|(before, _)| before != owner) {
             self.since = Some((owner, now));
         }
     }
 
-    /// A look has failed, for this reason if that is new.
+    /// A check has failed, for this reason if it is a new one.
     pub fn failed(&mut self, why: Option<Box<pve::Error>>) {
         self.is_blind = true;
-        self.unseen = why.or(self.unseen.take());
+        self.last_error = why.or(self.last_error.take());
     }
 
     fn owner(&self) -> Owner {
-        match &self.sight {
+        match &self.state {
             _ if self.is_blind => Owner::Unknown,
-            None => Owner::NotLooked,
-            Some(sight) => Owner::of(sight),
+            None => Owner::NotChecked,
+            Some(state) => Owner::of(state),
         }
     }
 }
 
 impl Owner {
-    /// What the decision table is told of a sight.
-    pub fn of(sight: &Sight) -> Owner {
-        match sight {
-            Sight::Free => Owner::Free,
-            Sight::Ours(..) => Owner::Ours,
-            Sight::Anothers(_) => Owner::Anothers,
-            Sight::InTheMaking { .. } | Sight::Appeared => Owner::InTheMaking,
-            Sight::Incomplete(_) => Owner::Incomplete,
-            Sight::Hidden => Owner::Hidden,
+    /// The owner, for the decision table.
+    pub fn of(state: &VmidState) -> Owner {
+        match state {
+            VmidState::Free => Owner::Free,
+            VmidState::Ours(..) => Owner::Ours,
+            VmidState::Another(_) => Owner::Another,
+            VmidState::BeingCreated { .. } | VmidState::Appeared => Owner::BeingCreated,
+            VmidState::Incomplete(_) => Owner::Incomplete,
+            VmidState::Hidden => Owner::Hidden,
         }
     }
 }

@@ -1,273 +1,274 @@
-//! The decision table: what one turn does, given the order, what the ledger records and what was seen.
-//! It is a pure function; a fresh run, a run after `kill -9`, a lost answer and a lost race are rows of
-//! it.
+//! The decision table: the action of one turn, given the order, the ledger's record and the observed state.
+//! It is a pure function. A new run, a run after `kill -9`, a lost answer and a lost race are rows of it.
 
 use super::failure::Failed;
 use crate::ledger::{Intent, Record};
 use crate::pve;
 use crate::pve::types::Vmid;
 
-/// What the user said about VMs that exist.
+/// What the user permits about VMs that exist.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Wish {
-    /// `--ensure`: one of that name is a success.
+pub struct Policy {
+    /// `--ensure`: an existing VM of that name is a success.
     pub ensure: bool,
-    /// `--vmid`: this one is meant.
+    /// `--vmid`: the VM must have this VMID.
     pub vmid: Option<Vmid>,
 }
 
-/// What was seen. The VMID in question is that of the record; without a record that of the only
-/// namesake, else that of `--vmid`.
+/// The observed state. The VMID in question is that of the record; without a record that of the only VM of the
+/// name, or else that of `--vmid`.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// Whether the order asks for something else than what the record says was begun.
-    pub asks_otherwise: bool,
-    /// What came of the last request for the clone.
+pub struct Observed<'a> {
+    /// Whether the order requests another clone than the record.
+    pub requests_other: bool,
+    /// The outcome of the last request for the clone.
     pub answer: &'a Answer,
-    /// Whether some request for the clone got no usable answer, and may still be carried out, whatever
-    /// came of those after it.
+    /// Whether some request for the clone got no usable answer and may still be carried out, whatever the
+    /// outcome of later requests.
     pub undecided: bool,
-    /// Who has the VMID in question.
+    /// Which guest has the VMID in question.
     pub owner: Owner,
-    /// For how long that has been so.
-    pub lasting: Lasting,
-    /// Whether a clone is running that may become the VM at that VMID, as far as this token can see.
+    /// For how long the owner has been the same.
+    pub age: Age,
+    /// Whether this token can see a running clone that may become the VM at that VMID.
     pub clone_runs: bool,
     /// Whether other VMs have the name.
     pub namesake: Namesake,
 }
 
-/// What came of the last request for the clone, with what there is to tell of it.
+/// The outcome of the last request for the clone, with what a failure reports about it.
 #[derive(Debug, Default)]
 pub enum Answer {
-    /// It is not known: it got no usable answer, or an earlier run has made it.
+    /// Unknown: it got no usable answer, or an earlier run sent it.
     #[default]
     Unknown,
-    /// It was not carried out, and is to be sent again.
+    /// It was not carried out and is to be repeated.
     Due,
     /// Its task has succeeded.
     Done,
-    /// It was refused, or its task has failed, in these words, which say that the VMID is taken.
+    /// It was refused, or its task has failed, because the VMID is taken. The server's message.
     Taken(String),
-    /// Its task has failed, in these words, because of a volume that an earlier guest has left at the VMID.
-    /// As long as that is there, no other request for the VMID can succeed either.
+    /// Its task has failed because of a volume that an earlier guest with the VMID has left. The task's exit
+    /// status. As long as that volume exists, every request for the VMID fails.
     LeftOver(String),
-    /// It was refused, or its task has failed, for something that passes by itself.
-    Passes(String),
-    /// The host had no quorum. The next one is asked from now on, and may know more guests.
+    /// It was refused, or its task has failed, for a temporary reason. The server's message.
+    Temporary(String),
+    /// The host had no quorum. The next host is asked from now on, and may know more guests.
     NoQuorum,
-    /// It was refused for good.
+    /// It was refused, and would be again.
     Refused(Box<pve::Error>),
-    /// Its task has failed for good.
+    /// Its task has failed, and would again.
     Failed(Failed),
 }
 
-/// Who has a VMID.
+/// Which guest has a VMID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
-    /// Nobody had to look.
-    NotLooked,
+    /// Not checked, because it does not matter.
+    NotChecked,
     /// No guest.
     Free,
-    /// A VM that is as good as ours, whoever made it: it has the name and the template's disks, is no
-    /// template, and no clone locks it.
+    /// A VM with the name and the template's disks that is no template and not locked by a clone. It counts as
+    /// ours, whoever created it.
     Ours,
     /// Another guest.
-    Anothers,
+    Another,
     /// A VM that is locked by a clone, with or without our name.
-    InTheMaking,
-    /// Our name and no such lock, but it lacks disks of the template.
+    BeingCreated,
+    /// A VM with our name that is not locked by a clone, but lacks disks of the template.
     Incomplete,
     /// A guest that this token may not see.
     Hidden,
-    /// The look has failed.
+    /// The check has failed.
     Unknown,
 }
 
-/// How long something has been so.
+/// For how long the owner of a VMID has been the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Lasting {
-    /// Shorter than a while.
-    Briefly,
-    /// For 5 intervals (10 s by default): a VM that was asked for should be visible by then.
-    AWhile,
-    /// For 15 intervals (30 s by default): as long as a daemon may take to restart.
-    ARestart,
+pub enum Age {
+    /// Less than the settling time.
+    New,
+    /// At least 5 intervals (10 s by default): a VM that was created should be visible by then.
+    Settled,
+    /// At least 15 intervals (30 s by default): a daemon has restarted by then.
+    PastRestart,
 }
 
-/// Which VMs have the name, apart from the one at the VMID in question of a record.
+/// Which VMs have the name, apart from the one with the VMID of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Namesake {
-    /// Nobody had to look.
+    /// Not checked, because it does not matter.
     #[default]
-    NotLooked,
-    /// None was seen, and nothing can hide one.
+    NotChecked,
+    /// None is visible, and nothing can hide one.
     None,
-    /// None was seen, but a node that is offline may have one, which the user accepts.
+    /// None is visible. An offline node may have one, which the user accepts.
     MayBeOffline,
-    /// None was seen, but a node or a row that cannot be read may hide one.
+    /// None is visible, but a node or a row that cannot be read may hide one.
     MayBeHidden,
     /// One, which is the VM in question.
     One,
-    /// Several that may be meant.
+    /// Several with which `--ensure` could succeed.
     Several,
-    /// Only at other VMIDs than the one in question.
+    /// Only VMs with other VMIDs than the one in question.
     Elsewhere,
 }
 
 /// What to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Ask for a clone, to `--vmid` or to a free VMID.
+    /// Request a clone to `--vmid` or to a free VMID.
     Clone,
-    /// Ask again for the clone to the VMID of the record: it cannot become a second VM.
+    /// Repeat the request for the clone to the VMID of the record. It cannot create a second VM.
     CloneAgain(Vmid),
-    /// Look again.
+    /// Observe again after a pause.
     Wait(Pause),
-    /// The VM exists: go on to the steps.
+    /// The VM exists: continue with the steps.
     Take,
-    /// Give up the VMID of the record, where there is no VM of ours, and decide anew.
+    /// Give up the VMID of the record, which has no VM of ours, and decide again.
     Forget(Vmid),
     /// End with an error.
     Refuse(Refusal),
 }
 
-/// How long to pause before the next look.
+/// How long to pause before the next turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pause {
     /// One interval.
     Interval,
-    /// Longer each time: something is locked. After it the request is sent again.
+    /// Longer each time, because something is locked. Then the request is repeated.
     BackOff,
 }
 
-/// Why no VM can be had.
+/// Why there will be no VM.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// A VM of that name exists.
     Exists,
-    /// Several exist, and any of them would do.
+    /// Several exist, and `--ensure` could succeed with each.
     Ambiguous,
-    /// It cannot be told whether one exists.
+    /// It is unknown whether one exists.
     NameMayBeTaken,
-    /// The VMID that was asked for is another guest's.
+    /// The VMID of `--vmid` belongs to another guest.
     VmidTaken(Vmid),
-    /// An earlier run has begun something else.
-    AskedOtherwise(Intent),
+    /// An earlier run has requested another clone, which is not finished.
+    OtherClone(Intent),
     /// The server has refused the clone, or its task has failed.
     CloneFailed(Intent),
-    /// The VM was left half made.
+    /// The clone was left unfinished.
     HalfMade(Intent),
-    /// This token may not see who has the VMID.
+    /// This token may not see which guest has the VMID.
     Hidden(Intent),
 }
 
-/// What to do.
-pub fn decide(wish: Wish, record: &Record, seen: &Seen) -> Action {
+/// Decides what to do.
+pub fn decide(policy: Policy, record: &Record, observed: &Observed) -> Action {
     match record {
-        Record::None => nothing_recorded(wish, seen),
-        Record::Asked(begun, _) => asked(begun, seen),
-        Record::Created(begun) => created(begun, seen),
-        Record::Finished(begun) => finished(wish, begun, seen),
+        Record::None => nothing_recorded(policy, observed),
+        Record::Requested(intent, _) => requested(intent, observed),
+        Record::Created(intent) => created(intent, observed),
+        Record::Finished(intent) => finished(policy, intent, observed),
     }
 }
 
-fn nothing_recorded(wish: Wish, seen: &Seen) -> Action {
+fn nothing_recorded(policy: Policy, observed: &Observed) -> Action {
     let with_ensure = |action, otherwise| {
-        if wish.ensure {
+        if policy.ensure {
             action
         } else {
             Action::Refuse(otherwise)
         }
     };
-    let look_again = Action::Wait(Pause::Interval);
-    match (seen.namesake, wish.vmid, seen.owner) {
+    let observe_again = Action::Wait(Pause::Interval);
+    match (observed.namesake, policy.vmid, observed.owner) {
         (Namesake::MayBeHidden, None, _) => Action::Refuse(Refusal::NameMayBeTaken),
         (Namesake::Elsewhere, ..) => Action::Refuse(Refusal::Exists),
-        // Which of them `--vmid` chooses matters with --ensure only.
+        // `--vmid` chooses among them, which matters with --ensure only.
         (Namesake::Several, ..) => with_ensure(Action::Refuse(Refusal::Ambiguous), Refusal::Exists),
         (_, _, Owner::Ours) => with_ensure(Action::Take, Refusal::Exists),
-        (Namesake::One, _, Owner::InTheMaking) => with_ensure(look_again, Refusal::Exists),
-        (_, Some(vmid), Owner::InTheMaking) => with_ensure(look_again, Refusal::VmidTaken(vmid)),
-        (_, Some(vmid), Owner::Anothers | Owner::Hidden) => {
-            Action::Refuse(Refusal::VmidTaken(vmid))
+        (Namesake::One, _, Owner::BeingCreated) => with_ensure(observe_again, Refusal::Exists),
+        (_, Some(vmid), Owner::BeingCreated) => {
+            with_ensure(observe_again, Refusal::VmidTaken(vmid))
         }
+        (_, Some(vmid), Owner::Another | Owner::Hidden) => Action::Refuse(Refusal::VmidTaken(vmid)),
         (
             Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden,
             _,
-            Owner::Free | Owner::NotLooked,
+            Owner::Free | Owner::NotChecked,
         ) => Action::Clone,
-        _ => look_again,
+        _ => observe_again,
     }
 }
 
-fn asked(begun: &Intent, seen: &Seen) -> Action {
-    use Answer::{Done, Due, Failed, LeftOver, NoQuorum, Passes, Refused, Taken};
-    use Owner::{Anothers, Free, Hidden, InTheMaking, Incomplete, NotLooked, Ours, Unknown};
+fn requested(intent: &Intent, observed: &Observed) -> Action {
+    use Answer::{Done, Due, Failed, LeftOver, NoQuorum, Refused, Taken, Temporary};
+    use Owner::{Another, BeingCreated, Free, Hidden, Incomplete, NotChecked, Ours, Unknown};
 
-    let vmid = begun.vmid;
-    let for_a_while = seen.lasting >= Lasting::AWhile;
-    let refuse = |refusal: fn(Intent) -> Refusal| Action::Refuse(refusal(begun.clone()));
-    match (seen.answer, seen.owner) {
-        (_, Anothers) | (NoQuorum | LeftOver(_), _) => Action::Forget(vmid),
-        _ if seen.asks_otherwise => refuse(Refusal::AskedOtherwise),
-        // Only a lock on a free VMID passes; whatever else is there was made by somebody else. While
-        // undecided, our own request may be what took it.
-        (Taken(_), Free) if !seen.undecided => Action::Wait(Pause::BackOff),
-        (Taken(_), NotLooked | Ours | Incomplete | InTheMaking | Hidden) if !seen.undecided => {
+    let vmid = intent.vmid;
+    let is_settled = observed.age >= Age::Settled;
+    let refuse = |refusal: fn(Intent) -> Refusal| Action::Refuse(refusal(intent.clone()));
+    match (observed.answer, observed.owner) {
+        (_, Another) | (NoQuorum | LeftOver(_), _) => Action::Forget(vmid),
+        _ if observed.requests_other => refuse(Refusal::OtherClone),
+        // Only a lock on a free VMID is temporary; any guest with the VMID was created by another user. While
+        // undecided, it may be our own earlier request that has taken the VMID.
+        (Taken(_), Free) if !observed.undecided => Action::Wait(Pause::BackOff),
+        (Taken(_), NotChecked | Ours | Incomplete | BeingCreated | Hidden)
+            if !observed.undecided =>
+        {
             Action::Forget(vmid)
         }
-        (_, Ours) | (Done, NotLooked) => Action::Take,
-        // Where this token sees no VMs, the word of the task is all there is.
-        (Done, Hidden) if !seen.clone_runs && for_a_while => Action::Take,
+        (_, Ours) | (Done, NotChecked) => Action::Take,
+        // If this token sees no VMs, the task is the only evidence.
+        (Done, Hidden) if !observed.clone_runs && is_settled => Action::Take,
         (Refused(_), _) | (Failed(_), Free) => refuse(Refusal::CloneFailed),
-        (Failed(_), Hidden) if !seen.clone_runs && for_a_while => refuse(Refusal::CloneFailed),
-        (Passes(_), _) => Action::Wait(Pause::BackOff),
-        (Due, _) if !seen.undecided => match seen.namesake {
+        (Failed(_), Hidden) if !observed.clone_runs && is_settled => refuse(Refusal::CloneFailed),
+        (Temporary(_), _) => Action::Wait(Pause::BackOff),
+        (Due, _) if !observed.undecided => match observed.namesake {
             Namesake::None | Namesake::MayBeOffline => Action::CloneAgain(vmid),
-            Namesake::NotLooked => Action::Wait(Pause::Interval),
-            // Somebody else may have made one in the meantime.
+            Namesake::NotChecked => Action::Wait(Pause::Interval),
+            // Another user may have created one in the meantime.
             _ => Action::Forget(vmid),
         },
         (_, Incomplete) => refuse(Refusal::HalfMade),
-        (Failed(_), InTheMaking) if !seen.undecided && !seen.clone_runs && for_a_while => {
+        (Failed(_), BeingCreated) if !observed.undecided && !observed.clone_runs && is_settled => {
             refuse(Refusal::HalfMade)
         }
-        (_, Hidden) if !seen.clone_runs && for_a_while => refuse(Refusal::Hidden),
-        (_, Free) => match (seen.namesake, seen.lasting) {
-            (_, Lasting::Briefly) | (Namesake::NotLooked, _) => Action::Wait(Pause::Interval),
+        (_, Hidden) if !observed.clone_runs && is_settled => refuse(Refusal::Hidden),
+        (_, Free) => match (observed.namesake, observed.age) {
+            (_, Age::New) | (Namesake::NotChecked, _) => Action::Wait(Pause::Interval),
             (Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden, _) => {
                 Action::CloneAgain(vmid)
             }
-            // Never ask again while the name is taken: that would make a second VM of the name.
-            (_, Lasting::AWhile) => Action::Wait(Pause::Interval),
-            // A request that has not arrived by now is taken for lost.
-            (_, Lasting::ARestart) => Action::Forget(vmid),
+            // Never repeat the request while the name is taken: that could create a second VM of the name.
+            (_, Age::Settled) => Action::Wait(Pause::Interval),
+            // A request that has not been carried out until now is assumed to be lost.
+            (_, Age::PastRestart) => Action::Forget(vmid),
         },
-        (_, NotLooked | InTheMaking | Hidden | Unknown) => Action::Wait(Pause::Interval),
+        (_, NotChecked | BeingCreated | Hidden | Unknown) => Action::Wait(Pause::Interval),
     }
 }
 
-fn created(begun: &Intent, seen: &Seen) -> Action {
-    match seen.owner {
-        Owner::Free | Owner::Anothers => Action::Forget(begun.vmid),
-        Owner::Ours if seen.asks_otherwise => {
-            Action::Refuse(Refusal::AskedOtherwise(begun.clone()))
+fn created(intent: &Intent, observed: &Observed) -> Action {
+    match observed.owner {
+        Owner::Free | Owner::Another => Action::Forget(intent.vmid),
+        Owner::Ours if observed.requests_other => {
+            Action::Refuse(Refusal::OtherClone(intent.clone()))
         }
         Owner::Ours => Action::Take,
-        Owner::Hidden if seen.lasting >= Lasting::AWhile => {
-            Action::Refuse(Refusal::Hidden(begun.clone()))
+        Owner::Hidden if observed.age >= Age::Settled => {
+            Action::Refuse(Refusal::Hidden(intent.clone()))
         }
         _ => Action::Wait(Pause::Interval),
     }
 }
 
-fn finished(wish: Wish, begun: &Intent, seen: &Seen) -> Action {
-    let is_meant = wish.vmid.is_none_or(|vmid| vmid == begun.vmid);
-    match seen.owner {
-        Owner::Ours if wish.ensure && is_meant => Action::Take,
+fn finished(policy: Policy, intent: &Intent, observed: &Observed) -> Action {
+    let is_meant = policy.vmid.is_none_or(|vmid| vmid == intent.vmid);
+    match observed.owner {
+        Owner::Ours if policy.ensure && is_meant => Action::Take,
         Owner::Ours => Action::Refuse(Refusal::Exists),
-        _ => created(begun, seen),
+        _ => created(intent, observed),
     }
 }
 

@@ -1,11 +1,11 @@
-//! The failures of the command, each with its words, kind and hint in one place.
+//! The failures of the command. The message, kind and hint of each are in one place.
 
 use std::path::Path;
 
 use snafu::Snafu;
 
 use super::order::{Order, Run};
-use crate::guests::owner::Sight;
+use crate::guests::owner::VmidState;
 use crate::guests::template::NotFound;
 use crate::ledger::{self, Intent, Mode};
 use crate::pve;
@@ -26,16 +26,16 @@ pub struct Failed {
     /// The task.
     pub upid: Upid,
     /// Its exit status.
-    pub words: String,
+    pub status: String,
     /// The last lines of its log.
     pub log: Vec<String>,
 }
 
-/// Why it is not known what came of a request.
+/// Why the outcome of a request is unknown.
 #[derive(Debug, Snafu)]
 pub enum Doubt {
     /// It got no usable answer.
-    #[snafu(display("the clone got no answer: {why}"))]
+    #[snafu(display("the clone request got no answer: {why}"))]
     Lost {
         /// How the request failed.
         why: Box<pve::Error>,
@@ -48,24 +48,24 @@ pub enum Doubt {
     },
 }
 
-/// Whether nothing but the end of the budget kept a question from being answered.
+/// Whether a request failed only because the time limit was reached.
 pub fn is_out_of_time(run: &Run, failure: &Failure) -> bool {
     let is_unanswered = failure.kind == Kind::Unreachable && failure.facts.started == Started::No;
     is_unanswered && run.server.budget.left().is_zero()
 }
 
-/// The budget, so many seconds, has ended before anything was begun, because of this.
+/// The time limit of so many seconds was reached before anything was started, for this reason.
 pub fn nothing_started(because: Failure, seconds: f64) -> Failure {
-    let words = format!("Timed out after {seconds} s; nothing was started: {because}");
+    let message = format!("Timed out after {seconds} s; nothing was started: {because}");
     let hint = "there is nothing to clean up; run it again, with a longer --timeout if the server is \
-                slow or what is in the way takes long";
+                slow or something is locked for long";
     let hint = with_more(hint.to_owned(), because.request.as_deref());
-    failure(Kind::Timeout, words, hint, because.facts)
+    failure(Kind::Timeout, message, hint, because.facts)
 }
 
-/// The failure while a request without an answer may still create this VM.
-pub fn may_still_come(vm: &Vm, failed: Failure) -> Failure {
-    let message = format!("{failed}; the clone to {vm}, which got no answer, may still be created");
+/// A failure while a request without an answer may still create this VM.
+pub fn may_still_be_created(vm: &Vm, failed: Failure) -> Failure {
+    let message = format!("{failed}; {vm} may still be created: its clone request got no answer");
     let facts = match failed.facts.vmid {
         Some(_) => Facts {
             started: Started::Unknown,
@@ -80,97 +80,97 @@ pub fn may_still_come(vm: &Vm, failed: Failure) -> Failure {
     }
 }
 
-/// The failure while it is not clear what became of an earlier run's clone, or whether this command goes
-/// on with its VM: it must not sound as if there was none.
-pub fn before_seen_again(
+/// A failure before the outcome of an earlier run's clone is known, or before it is known whether this command
+/// can resume with its VM. It must mention that VM.
+pub fn before_resuming(
     template: Vmid,
     vm: &Vm,
     facts: Facts,
     failed: Failure,
-    late: Option<f64>,
+    seconds: Option<f64>,
     path: Option<&Path>,
 ) -> Failure {
-    let kind = late.map_or(failed.kind, |_| Kind::Timeout);
-    let is_there = facts.started == Started::Yes;
-    let words = if is_there {
+    let kind = seconds.map_or(failed.kind, |_| Kind::Timeout);
+    let vm_exists = facts.started == Started::Yes;
+    let message = if vm_exists {
         format!("{vm} was created by an earlier run, which did not finish it: {failed}")
     } else {
         format!(
-            "an earlier run has asked for a clone of template {template} to {vm}, which may or may not be in \
-             the making: {failed}"
+            "an earlier run requested a clone of template {template} to {vm}, which may or may not be being \
+             created: {failed}"
         )
     };
-    let words = match late {
-        Some(seconds) => format!("Timed out after {seconds} s; {words}"),
-        None => words,
+    let message = match seconds {
+        Some(seconds) => format!("Timed out after {seconds} s; {message}"),
+        None => message,
     };
     let hint = match (failed.request, failed.hint) {
-        (None, Some(hint)) if kind == Kind::TemplateNotFound && !is_there => {
+        (None, Some(hint)) if kind == Kind::TemplateNotFound && !vm_exists => {
             format!("{hint}; then {RESUME}{}", or_remove(path))
         }
-        // The template of its record still exists.
+        // The recorded template still exists.
         (None, Some(hint)) if kind == Kind::TemplateNotFound => {
             format!(
-                "{hint}; the same command with template {template} and --ensure goes on with that VM"
+                "{hint}; to resume with that VM, run the same command with template {template} and --ensure"
             )
         }
-        (None, _) => format!("without what it cannot become, {RESUME}"),
+        (None, _) => format!("remove the options that do not fit, then {RESUME}"),
         (request, _) => with_more(RESUME.to_owned(), request.as_deref()),
     };
     Failure {
-        vm_exists: is_there,
-        ..failure(kind, words, hint, facts)
+        vm_exists,
+        ..failure(kind, message, hint, facts)
     }
 }
 
 /// Something could not be read before the clone.
 pub fn not_read(what: impl AsRef<str>, source: pve::Error) -> Failure {
-    let words = format!("{}: {}", what.as_ref(), chain(&source));
-    let failure = Failure::new(kind_of(&source), words).with_hint(hint_for(&source));
+    let message = format!("{}: {}", what.as_ref(), chain(&source));
+    let failure = Failure::new(kind_of(&source), message).with_hint(hint_for(&source));
     failure.because_of(Box::new(source))
 }
 
 /// A node or a row that cannot be read may hide a VM of the name.
 pub fn name_may_be_taken(name: &VmName, doubts: &str) -> Failure {
-    let words = format!("cannot tell whether there is a VM '{name}': {doubts}");
+    let message = format!("cannot tell whether a VM '{name}' exists: {doubts}");
     let hint = "if a node is switched off, --ignore-offline assumes that it has no VM of that name; \
-                --vmid N creates the VM with that VMID in any case";
-    failure(Kind::Unreachable, words, hint, Facts::default())
+                with --vmid N, the VM is created with that VMID in any case";
+    failure(Kind::Unreachable, message, hint, Facts::default())
 }
 
-/// The server has refused the clone, or has certainly not heard of it.
+/// The server has refused the clone, or did certainly not receive the request.
 pub fn clone_refused(
     clone: &RefusedClone,
     vm: &Vm,
     undecided: bool,
     source: Box<pve::Error>,
 ) -> Failure {
-    let words = format!("cannot clone template {} to VM {}", clone.template, vm.vmid);
+    let message = format!("cannot clone template {} to VM {}", clone.template, vm.vmid);
     let why = chain(&*source);
     if undecided {
-        let words = format!("{words}, which an earlier request may still make: {why}");
+        let message = format!("{message}: {why}; an earlier request may still create the VM");
         let facts = vm.facts(Started::Unknown);
-        return failure(Kind::OutcomeUnknown, words, RESUME, facts);
+        return failure(Kind::OutcomeUnknown, message, RESUME, facts);
     }
-    let failure = Failure::new(kind_of(&source), format!("{words}: {why}"))
+    let failure = Failure::new(kind_of(&source), format!("{message}: {why}"))
         .with_hint(hint_for_clone(&source, clone))
         .about(vm.facts(Started::No));
     failure.because_of(source)
 }
 
-/// Something was locked until the budget, so many seconds, ended.
+/// Something was locked until the time limit of so many seconds.
 pub fn busy(template: Vmid, vm: &Vm, why: &str, seconds: f64) -> Failure {
-    let words = format!("cannot clone template {template} to VM {}: {why}", vm.vmid);
-    let because = Failure::new(Kind::Failed, words).about(vm.facts(Started::No));
+    let message = format!("cannot clone template {template} to VM {}: {why}", vm.vmid);
+    let because = Failure::new(Kind::Failed, message).about(vm.facts(Started::No));
     nothing_started(because, seconds)
 }
 
-fn failure(kind: Kind, words: String, hint: impl Into<String>, facts: Facts) -> Failure {
-    let failure = Failure::new(kind, words).with_hint(hint.into());
+fn failure(kind: Kind, message: String, hint: impl Into<String>, facts: Facts) -> Failure {
+    let failure = Failure::new(kind, message).with_hint(hint.into());
     failure.about(facts)
 }
 
-/// Nothing is known but that something may have been begun.
+/// Nothing is known, except that something may have been started.
 const UNKNOWN: Facts = Facts {
     vmid: None,
     upid: None,
@@ -186,60 +186,60 @@ fn facts_of_guest(guest: Option<&Guest>) -> Facts {
     }
 }
 
-/// What to type to remove the ledger's file of a name.
+/// The command that removes the ledger's file of a name.
 pub fn remove(path: &Path) -> String {
     format!("rm {}", word(&path.to_string_lossy()))
 }
 
-/// How to begin anew, if there is a ledger.
+/// How to start over, if there is a ledger.
 fn or_remove(path: Option<&Path>) -> String {
     path.map_or_else(String::new, |path| {
         format!(
-            "; or, if nothing can be making it any more: {}",
+            "; or, to start over once nothing can create it any more: {}",
             remove(path)
         )
     })
 }
 
-/// Another run holds the ledger; `waited` is for how long this one has waited, in seconds.
-pub fn held(name: &VmName, holder: Option<u32>, waited: Option<f64>) -> Failure {
+/// Another run has locked the ledger; `waited` is for how many seconds this one has waited.
+pub fn name_locked(name: &VmName, holder: Option<u32>, waited: Option<f64>) -> Failure {
     let process = process_name(holder);
     match waited {
         None => {
-            let words = format!("{process} is making VM '{name}'");
-            let hint = "--ensure waits for its end, and then says what is there";
-            failure(Kind::InProgress, words, hint, UNKNOWN)
+            let message = format!("{process} is creating VM '{name}'");
+            let hint = "--ensure waits until it has ended, then uses or creates the VM";
+            failure(Kind::InProgress, message, hint, UNKNOWN)
         }
         Some(seconds) => {
-            let words = format!(
-                "Timed out after {seconds} s; waiting for {process}, which is making VM '{name}'"
+            let message = format!(
+                "Timed out after {seconds} s; waiting for {process}, which is creating VM '{name}'"
             );
-            failure(Kind::Timeout, words, RESUME, UNKNOWN)
+            failure(Kind::Timeout, message, RESUME, UNKNOWN)
         }
     }
 }
 
-/// The ledger holds something else than events.
+/// The ledger contains something else than events.
 pub fn damaged(path: &Path, source: &ledger::Unreadable) -> Failure {
-    let words = format!(
-        "cannot tell what earlier runs have begun: {} is damaged: {source}",
+    let message = format!(
+        "cannot tell what earlier runs have started: {} is damaged: {source}",
         path.display()
     );
     let hint = format!(
-        "its good lines name the VMID and the task (UPID) that were begun last; once that is over: {}, \
-         then the same command with --ensure",
+        "its readable lines contain the last VMID and task (UPID); once that task has ended: {}, then run the \
+         same command with --ensure",
         remove(path)
     );
-    failure(Kind::Failed, words, hint, UNKNOWN)
+    failure(Kind::Failed, message, hint, UNKNOWN)
 }
 
-/// There is no usable ledger, and the command promises something about other runs.
+/// There is no usable ledger, and `--ensure` needs one.
 pub fn no_ledger(source: &ledger::Error) -> Failure {
     let why = chain(source);
-    let words = format!("cannot keep other runs from making the same VM: {why}");
-    let hint = "this user must be able to write there, or HOMELAB_STATE_DIR names another directory; \
-                without one, --vmid N says which VM is meant";
-    failure(Kind::Failed, words, hint, Facts::default())
+    let message = format!("cannot keep other runs from creating the same VM: {why}");
+    let hint = "make it writable for this user, or set HOMELAB_STATE_DIR to another directory; or choose the \
+                VMID with --vmid N";
+    failure(Kind::Failed, message, hint, Facts::default())
 }
 
 /// No template of that name.
@@ -247,63 +247,63 @@ pub fn no_template(source: &NotFound) -> Failure {
     Failure::of(Kind::TemplateNotFound, source).with_hint(source.hint().to_owned())
 }
 
-/// An earlier run has begun another clone to this VM.
-pub fn begun_otherwise(
+/// An earlier run has requested another clone to this VM, which is not finished.
+pub fn other_clone_pending(
     order: &Order,
     vm: &Vm,
-    begun: &Intent,
-    asked: &str,
+    intent: &Intent,
+    requested: &str,
     facts: Facts,
     path: Option<&Path>,
 ) -> Failure {
-    let template = begun.template;
+    let template = intent.template;
     let is_created = facts.started == Started::Yes;
-    let words = if is_created {
+    let message = if is_created {
         format!(
             "{vm} was created from template {template} by an earlier run, which did not finish it; this \
-             command asks for {asked}"
+             command requests {requested}"
         )
     } else {
         format!(
-            "an earlier run has begun to clone template {template} to {vm} and has not seen its end; this \
-             command asks for {asked}"
+            "an earlier run requested a clone of template {template} to {vm}, whose outcome is unknown; this \
+             command requests {requested}"
         )
     };
     let path = path.filter(|_| !is_created);
-    let linked = match (begun.mode, order.mode().0) {
+    let linked = match (intent.mode, order.mode().0) {
         (Mode::Linked, _) => ", --linked",
         (Mode::Full, Mode::Linked) => ", no --linked",
         (Mode::Full, Mode::Full) => "",
     };
-    let places = order.places(begun).into_iter();
-    let places = places.map(|(what, asked, begun)| match (asked, begun) {
-        (_, Some(begun)) => format!(", --{what} {}", word(&begun)),
+    let places = order.places(intent).into_iter();
+    let places = places.map(|(what, requested, recorded)| match (requested, recorded) {
+        (_, Some(recorded)) => format!(", --{what} {}", word(&recorded)),
         (Some(_), None) => format!(", no --{what}"),
         (None, None) => String::new(),
     });
     let hint = format!(
-        "see that one to its end first: the same command with template {template}{linked}{}, --ensure and \
-         no --vmid{}",
+        "finish that one first: run the same command with template {template}{linked}{}, --ensure and no \
+         --vmid{}",
         places.collect::<String>(),
         or_remove(path)
     );
-    failure(Kind::InProgress, words, hint, facts)
+    failure(Kind::InProgress, message, hint, facts)
 }
 
-/// An earlier run has begun this VM at servers that this run does not speak to.
-pub fn begun_elsewhere(vm: &Vm, hosts: &[String], path: Option<&Path>) -> Failure {
-    let words = format!(
-        "an earlier run has begun to make VM {} '{}' at another server, {}, and has not seen its end",
+/// An earlier run has requested this VM from servers that this run does not use.
+pub fn pending_elsewhere(vm: &Vm, hosts: &[String], path: Option<&Path>) -> Failure {
+    let message = format!(
+        "an earlier run began creating VM {} '{}' on another server, {}; the outcome is unknown",
         vm.vmid,
         vm.name,
         hosts.join(", ")
     );
     let hint = format!(
-        "see it to its end there, with the same command, --host {} and --ensure{}",
+        "resume it there: run the same command with --host {} and --ensure{}",
         word(&hosts.join(",")),
         or_remove(path)
     );
-    failure(Kind::InProgress, words, hint, vm.facts(Started::Unknown))
+    failure(Kind::InProgress, message, hint, vm.facts(Started::Unknown))
 }
 
 /// VMs of that name exist.
@@ -316,89 +316,88 @@ pub fn exists(name: &VmName, holders: &[Guest], ensure: bool) -> Failure {
         let (vmid, node, lock) = (guest.vmid, &guest.node, lock.unwrap_or_default());
         format!("VM {vmid} '{name}' already exists on node '{node}'{lock}")
     };
-    let words: String = holders.iter().enumerate().map(holder).collect();
+    let message: String = holders.iter().enumerate().map(holder).collect();
     let first = holders.first();
     let hint = if first.is_some_and(Guest::is_being_cloned) {
-        "a clone is making it, or has left it half made; --ensure waits for it"
+        "a clone is creating it, or has left it unfinished; --ensure waits for it"
     } else if ensure {
-        "--vmid asks for another one; without it, or with the VMID of that VM, --ensure is content with \
-         what is there"
+        "--vmid requests another VM; without it, or with the VMID of that VM, --ensure uses the existing one"
     } else {
-        "a new VM needs another name; --ensure is content with the one that is there"
+        "a new VM needs another name; --ensure uses the existing one"
     };
-    failure(Kind::AlreadyExists, words, hint, facts_of_guest(first))
+    failure(Kind::AlreadyExists, message, hint, facts_of_guest(first))
 }
 
-/// Several VMs of that name exist, and any of them would do.
+/// Several VMs of that name exist, and `--ensure` could succeed with each.
 pub fn ambiguous(name: &VmName, holders: &[Guest]) -> Failure {
     let places: Vec<String> = holders.iter().map(Guest::place).collect();
-    let words = format!("several VMs are named '{name}': {}", places.join(", "));
-    let hint = "--vmid N says which of them is meant";
+    let message = format!("several VMs are named '{name}': {}", places.join(", "));
+    let hint = "choose one with --vmid N";
     let facts = facts_of_guest(holders.first());
-    failure(Kind::Ambiguous, words, hint, facts)
+    failure(Kind::Ambiguous, message, hint, facts)
 }
 
-/// The VMID that was asked for is another guest's.
-pub fn vmid_taken(vmid: Vmid, guest: Result<&Guest, &Sight>) -> Failure {
+/// The requested VMID belongs to another guest.
+pub fn vmid_taken(vmid: Vmid, guest: Result<&Guest, &VmidState>) -> Failure {
     let by = match guest {
         Ok(guest) => guest.to_string(),
-        Err(Sight::Hidden) => "a guest that this token cannot see".to_owned(),
-        Err(_) => "a VM that is being made".to_owned(),
+        Err(VmidState::Hidden) => "a guest that this token cannot see".to_owned(),
+        Err(_) => "a VM that is being created".to_owned(),
     };
-    let words = format!("VMID {vmid} is taken by {by}");
-    let hint = "choose another VMID, or leave --vmid out to get a free one";
+    let message = format!("VMID {vmid} is taken by {by}");
+    let hint = "choose another VMID, or omit --vmid to get a free one";
     let facts = Facts {
         vmid: Some(vmid),
         ..facts_of_guest(guest.ok())
     };
-    failure(Kind::VmidTaken, words, hint, facts)
+    failure(Kind::VmidTaken, message, hint, facts)
 }
 
 /// The clone's task has failed.
-pub fn task_failed(vm: &Vm, undecided: bool, is_seen: bool, failed: Failed) -> Failure {
-    let Failed { upid, words, log } = failed;
-    let (more, hint) = match (undecided, is_seen) {
+pub fn task_failed(vm: &Vm, undecided: bool, is_visible: bool, failed: Failed) -> Failure {
+    let Failed { upid, status, log } = failed;
+    let (more, hint) = match (undecided, is_visible) {
         (true, _) => (
-            "; an earlier request may still make the VM",
+            "; an earlier request may still create the VM",
             RESUME.to_owned(),
         ),
         (_, false) => (
-            "; whether it left a VM behind cannot be seen",
+            "; cannot see whether it left a VM behind",
             RESUME.to_owned(),
         ),
-        _ if Refusal::of(&words, vm.vmid) == Refusal::LeftOver => {
+        _ if Refusal::of(&status, vm.vmid) == Refusal::LeftOver => {
             ("", how_to_remove_left_over_volumes(vm))
         }
         _ => {
-            let hint = hint_for_task(&words);
+            let hint = hint_for_task(&status);
             ("", hint.unwrap_or_else(|| how_to_read_log(&upid)))
         }
     };
-    let words = format!("Task failed: {words}{more}");
-    let started = if undecided || !is_seen {
+    let message = format!("Task failed: {status}{more}");
+    let started = if undecided || !is_visible {
         Started::Unknown
     } else {
         Started::No
     };
     let facts = vm.facts(started).of_task(&upid);
-    failure(Kind::TaskFailed, words, hint, facts).with_log(log)
+    failure(Kind::TaskFailed, message, hint, facts).with_log(log)
 }
 
 fn how_to_remove_left_over_volumes(vm: &Vm) -> String {
     let Vm { vmid, node, .. } = vm;
     format!(
-        "an earlier guest {vmid} has left that behind; on node '{node}', 'pvesm list STORAGE --vmid {vmid}' \
-         names it and 'pvesm free VOLUME' removes it; or choose another VMID, or leave --vmid out"
+        "an earlier guest with VMID {vmid} has left that volume; on node '{node}', 'pvesm list STORAGE --vmid \
+         {vmid}' lists it and 'pvesm free VOLUME' removes it; or choose another VMID, or omit --vmid"
     )
 }
 
-/// Names the templates at these places, if one of them could be cloned instead.
+/// Adds where the other templates of the same name are, if the failure may be due to the template.
 pub fn with_other_templates(failure: Failure, others: &[String]) -> Failure {
     if others.is_empty() || !blames_template(&failure.message) {
         return failure;
     }
     let other = format!(
-        "other templates have the same name: {}; a VMID instead of the name chooses one",
+        "other templates have the same name: {}; to choose one, give its VMID instead of the name",
         others.join(", ")
     );
     let hint = match &failure.hint {
@@ -408,66 +407,66 @@ pub fn with_other_templates(failure: Failure, others: &[String]) -> Failure {
     failure.with_hint(hint)
 }
 
-/// What goes on cannot be looked at any more.
-pub fn lost_sight(stage: &Stage, source: &pve::Error) -> Failure {
+/// The outcome cannot be read any more.
+pub fn outcome_unseen(stage: &Stage, source: &pve::Error) -> Failure {
     let what = match stage {
-        Stage::Cloning(vm, _) => format!("how the clone to {vm} ends, it may still be running"),
-        stage => format!("what becomes of it: {stage}"),
+        Stage::Cloning(vm, _) => {
+            format!("cannot poll the clone to {vm}, which may still be running")
+        }
+        stage => stage.to_string(),
     };
-    let words = format!("do not know {what}: {}", chain(source));
+    let message = format!("{what}: {}", chain(source));
     let hint = with_more(stage.hint(), Some(source));
-    failure(Kind::OutcomeUnknown, words, hint, stage.facts())
+    failure(Kind::OutcomeUnknown, message, hint, stage.facts())
 }
 
-/// The budget has ended at this stage.
+/// The time limit was reached at this stage.
 pub fn timed_out(
     seconds: f64,
     stage: &Stage,
-    unseen: Option<&pve::Error>,
+    error: Option<&pve::Error>,
     doubt: Option<&Doubt>,
 ) -> Failure {
-    let doubt = doubt.filter(|_| unseen.is_none());
+    let doubt = doubt.filter(|_| error.is_none());
     let why = doubt.map_or_else(String::new, |doubt| format!("; {doubt}"));
-    let at = stage.as_last_seen(unseen.as_ref());
-    let words = format!("Timed out after {seconds} s; {at}{why}");
+    let at = stage.after_last_poll(error.as_ref());
+    let message = format!("Timed out after {seconds} s; {at}{why}");
     let lost = match doubt {
         Some(Doubt::Lost { why }) => Some(&**why),
         _ => None,
     };
-    let hint = with_more(stage.hint(), unseen.or(lost));
-    failure(Kind::Timeout, words, hint, stage.facts())
+    let hint = with_more(stage.hint(), error.or(lost));
+    failure(Kind::Timeout, message, hint, stage.facts())
 }
 
-/// Whether a VM that an earlier run has created still exists cannot be seen; `late` is the whole budget in
-/// seconds, if it has ended.
-pub fn created_unseen(vm: &Vm, late: Option<f64>, unseen: Option<&pve::Error>) -> Failure {
-    let after = late.map(|seconds| format!("Timed out after {seconds} s; "));
-    let why = unseen.map(|why| format!(": {why}"));
-    let words = format!(
-        "{}an earlier run has made {vm}, which cannot be looked at{}",
+/// Whether a VM that an earlier run created still exists cannot be read; `seconds` is the time limit, if it was
+/// reached.
+pub fn created_unchecked(vm: &Vm, seconds: Option<f64>, error: Option<&pve::Error>) -> Failure {
+    let after = seconds.map(|seconds| format!("Timed out after {seconds} s; "));
+    let why = error.map(|error| format!(": {error}"));
+    let message = format!(
+        "{}an earlier run created {vm}, which cannot be checked{}",
         after.unwrap_or_default(),
         why.unwrap_or_default()
     );
-    let kind = match (late, unseen) {
+    let kind = match (seconds, error) {
         (None, Some(error)) => kind_of(error),
         _ => Kind::Timeout,
     };
-    let hint = with_more(RESUME.to_owned(), unseen);
-    failure(kind, words, hint, vm.facts(Started::Unknown))
+    let hint = with_more(RESUME.to_owned(), error);
+    failure(kind, message, hint, vm.facts(Started::Unknown))
 }
 
-/// This token may not see who has the VMID of a VM that was asked for, or that was created.
+/// This token may not see which guest has the VMID of a VM that was requested or created.
 pub fn hidden(run: &Run, vm: &Vm, was_created: bool) -> Failure {
-    let hint = format!(
-        "{RESUME}, once it may: {}",
-        how_to_see_vms(run.server.pve.token())
-    );
+    let hint = format!("{}; then {RESUME}", how_to_see_vms(run.server.pve.token()));
     if was_created {
-        let words =
-            format!("cannot see {vm}, which an earlier run has made: the token needs VM.Audit");
-        return failure(Kind::Forbidden, words, hint, vm.facts(Started::Unknown));
+        let message =
+            format!("cannot see {vm}, which an earlier run created: the token needs VM.Audit");
+        return failure(Kind::Forbidden, message, hint, vm.facts(Started::Unknown));
     }
-    let words = format!("cannot see {vm}: somebody has that VMID, and the token needs VM.Audit");
+    let message =
+        format!("cannot see {vm}: a guest has that VMID, and the token needs VM.Audit to see it");
     let facts = vm.facts(Started::Unknown);
-    failure(Kind::OutcomeUnknown, words, hint, facts)
+    failure(Kind::OutcomeUnknown, message, hint, facts)
 }

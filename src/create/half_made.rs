@@ -1,64 +1,64 @@
-//! The failure where a VM was left half made, or may have been.
+//! The failure where a clone was left unfinished, or may have been.
 
 use std::path::Path;
 
 use super::failure::{Doubt, Failed, remove};
-use crate::guests::owner::Sight;
+use crate::guests::owner::VmidState;
 use crate::say::failure::{Failure, Kind, Started};
 use crate::say::hint::hint_for_task;
 use crate::say::vm::Vm;
 
-fn how_to_clear(vm: &Vm, sight: &Sight, path: Option<&Path>) -> String {
+fn how_to_clear(vm: &Vm, state: &VmidState, path: Option<&Path>) -> String {
     let Vm { vmid, node, .. } = vm;
-    match (sight, path) {
-        (Sight::Incomplete(_), Some(path)) => format!(
-            "it was changed since, or was left half made and unlocked; to take it as it is: {}, then the \
-             same command with --ensure",
+    match (state, path) {
+        (VmidState::Incomplete(_), Some(path)) => format!(
+            "it was changed since, or its clone was left unfinished and unlocked; to use it as it is: {}, then \
+             run the same command with --ensure",
             remove(path)
         ),
-        (Sight::Incomplete(_), None) => format!(
-            "it was changed since, or was left half made and unlocked; the same command with --ensure and \
-             --vmid {vmid} takes it as it is"
+        (VmidState::Incomplete(_), None) => format!(
+            "it was changed since, or its clone was left unfinished and unlocked; to use it as it is, run the \
+             same command with --ensure and --vmid {vmid}"
         ),
         _ => format!(
-            "on node '{node}', 'pvenode task list --source active' shows whether a clone (qmclone, under \
-             its template's VMID) is at work; if none is, as root there: qm unlock {vmid} && qm destroy \
+            "on node '{node}', 'pvenode task list --source active' shows whether a clone is running \
+             (qmclone, with the template's VMID); if none is, as root there: qm unlock {vmid} && qm destroy \
              {vmid} --destroy-unreferenced-disks 1"
         ),
     }
 }
 
-/// A VM was left half made, or may have been. `is_ours` where this command has asked for it.
+/// A clone was left unfinished, or may have been. `is_ours` if this command has requested it.
 pub fn half_made(
     vm: &Vm,
-    sight: &Sight,
+    state: &VmidState,
     is_ours: bool,
     failed: Option<Failed>,
     doubt: Option<&Doubt>,
     path: Option<&Path>,
 ) -> Failure {
     let Vm { vmid, node, .. } = vm;
-    let unseen = "locked by a clone that this token cannot see, or half made";
-    let words = match (sight, &failed) {
-        (Sight::Incomplete(disks), _) => format!("{vm} lacks what its template has: {disks}"),
-        (Sight::InTheMaking { is_named: true }, Some(_)) => {
-            format!("{vm} was left half made, and locked")
+    let locked = "locked by a clone that this token cannot see, or its clone was left unfinished";
+    let message = match (state, &failed) {
+        (VmidState::Incomplete(disks), _) => format!("{vm} lacks disks of its template: {disks}"),
+        (VmidState::BeingCreated { is_named: true }, Some(_)) => {
+            format!("{vm} was left unfinished and locked")
         }
-        (Sight::InTheMaking { is_named: true }, None) => format!("{vm} is {unseen}"),
+        (VmidState::BeingCreated { is_named: true }, None) => format!("{vm} is {locked}"),
         (_, Some(_)) => {
-            format!("VM {vmid} on node '{node}' was left half made, locked and without its name")
+            format!("VM {vmid} on node '{node}' was left unfinished, locked and without its name")
         }
         (_, None) => {
-            format!("VM {vmid} on node '{node}' is {unseen}, and does not tell whose it is")
+            format!("VM {vmid} on node '{node}' has no name yet; it is {locked}")
         }
     };
-    let mut hint = how_to_clear(vm, sight, path);
-    if let Some(first) = failed.as_ref().and_then(|it| hint_for_task(&it.words)) {
+    let mut hint = how_to_clear(vm, state, path);
+    if let Some(first) = failed.as_ref().and_then(|it| hint_for_task(&it.status)) {
         hint = format!("{first}; then, {hint}");
     }
     let is_named = !matches!(
-        sight,
-        Sight::InTheMaking { is_named: false } | Sight::Appeared
+        state,
+        VmidState::BeingCreated { is_named: false } | VmidState::Appeared
     );
     let started = match (is_named, is_ours) {
         _ if failed.is_some() => Started::Yes,
@@ -74,15 +74,15 @@ pub fn half_made(
         }
         _ => String::new(),
     };
-    let words = format!("{words}{died}");
+    let message = format!("{message}{died}");
     let Some(failed) = failed else {
-        return Failure::new(Kind::HalfMade, words)
+        return Failure::new(Kind::HalfMade, message)
             .with_hint(hint)
             .about(facts);
     };
     facts.upid = Some(failed.upid);
-    let words = format!("Task failed: {}; {words}", failed.words);
-    Failure::new(Kind::HalfMade, words)
+    let message = format!("Task failed: {}; {message}", failed.status);
+    Failure::new(Kind::HalfMade, message)
         .with_hint(hint)
         .about(facts)
         .with_log(failed.log)

@@ -1,15 +1,15 @@
-//! The ledger and the progress told in one call, so that they cannot disagree.
+//! Updates the ledger and the progress in one call, so that they cannot disagree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::failure::{begun_elsewhere, damaged, held, no_ledger};
+use super::failure::{damaged, name_locked, no_ledger, pending_elsewhere};
 use super::order::Run;
 use crate::ledger::{self, Event, Intent, Ledger, Lock, Note, Record};
 use crate::pve::types::Vmid;
 use crate::say::failure::{Failure, chain};
 use crate::say::stage::Stage;
-use crate::wait::{Forgiven, GaveUp, Look};
+use crate::wait::{GaveUp, Poll, Retry};
 
 /// The ledger of the VM's name, locked for this run.
 pub struct Journal<'r> {
@@ -18,104 +18,104 @@ pub struct Journal<'r> {
 }
 
 impl Drop for Journal<'_> {
-    /// Not while a signal is answered: its answer may remove the file too, and the path be another run's
-    /// by then.
+    /// Waits while a signal is handled: the handler may remove the file too, and then another run may already
+    /// have a new one at the path.
     fn drop(&mut self) {
-        let _stage = self.run.progress.stage();
+        let _stage = self.run.progress().stage();
         self.ledger = Ledger::without_file();
     }
 }
 
 impl<'r> Journal<'r> {
-    /// Locks the ledger, with `--ensure` once the run that holds it has ended. To be called before the
-    /// first request, so that what is read afterwards is newer than what that run has done.
+    /// Locks the ledger; with `--ensure`, waits until a run that holds the lock has ended. Must be called
+    /// before the first request, so that everything is read after that run's last change.
     pub fn open(run: &'r Run<'r>) -> Result<Journal<'r>, Failure> {
-        let (mut holder, mut is_second_look) = (None, false);
-        let locked = run.server.budget.look_until_done(
-            |_| Forgiven::Not,
+        let (mut holder, mut is_second_try) = (None, false);
+        let locked = run.server.budget.poll_until_done(
+            |_| Retry::Never,
             || match Ledger::lock(run.state, &run.order.name) {
-                Ok(Lock::Ours(ledger, written)) => Ok(Look::Done((ledger, written))),
+                Ok(Lock::Ours(ledger, written)) => Ok(Poll::Done((ledger, written))),
                 Ok(Lock::HeldBy(process)) if run.order.ensure => {
                     if holder.is_none() {
-                        run.progress
-                            .note("Waiting for another run that makes the same VM...");
+                        run.progress()
+                            .note("Waiting for another run that is creating the same VM...");
                     }
                     holder = Some(process);
-                    run.progress.at(Stage::BehindAnotherRun(process));
-                    Ok(Look::NotYet)
+                    run.progress().set_stage(Stage::BehindAnotherRun(process));
+                    Ok(Poll::NotYet)
                 }
-                // It is just about to say who it is.
-                Ok(Lock::HeldBy(None)) if !is_second_look => {
-                    is_second_look = true;
-                    Ok(Look::NotYet)
+                // It has the lock and is about to write its process id.
+                Ok(Lock::HeldBy(None)) if !is_second_try => {
+                    is_second_try = true;
+                    Ok(Poll::NotYet)
                 }
-                Ok(Lock::HeldBy(holder)) => Err(held(&run.order.name, holder, None)),
+                Ok(Lock::HeldBy(holder)) => Err(name_locked(&run.order.name, holder, None)),
                 Err(ledger::Error::Damaged { path, source }) => Err(damaged(&path, &source)),
-                Err(source) => Ok(Look::Done((Ledger::without_file(), Err(source)))),
+                Err(source) => Ok(Poll::Done((Ledger::without_file(), Err(source)))),
             },
         );
         let (ledger, written) = locked.map_err(|gave_up| match gave_up {
             GaveUp::Failed(error) => error,
-            GaveUp::TimeIsUp(_) => {
+            GaveUp::TimedOut(_) => {
                 let seconds = run.server.budget.seconds();
-                held(&run.order.name, holder.flatten(), Some(seconds))
+                name_locked(&run.order.name, holder.flatten(), Some(seconds))
             }
         })?;
-        run.progress.at(Stage::NothingStarted);
+        run.progress().set_stage(Stage::NothingStarted);
         let mut journal = Journal { run, ledger };
         match journal.ledger.record() {
-            Record::Asked(begun, _) if !run.is_of_this_cluster(&begun.hosts) => {
-                let vm = run.vm(begun.vmid, &begun.node);
-                return Err(begun_elsewhere(&vm, &begun.hosts, journal.path()));
+            Record::Requested(intent, _) if !run.is_of_this_cluster(&intent.hosts) => {
+                let vm = run.vm(intent.vmid, &intent.node);
+                return Err(pending_elsewhere(&vm, &intent.hosts, journal.path()));
             }
-            Record::Asked(begun, _) => {
-                run.progress
-                    .at(Stage::Undecided(run.vm(begun.vmid, &begun.node)));
-                // It is clear which VMID is meant, so nothing need be written down about it.
+            Record::Requested(intent, _) => {
+                run.progress()
+                    .set_stage(Stage::Undecided(run.vm(intent.vmid, &intent.node)));
+                // The VMID is recorded already, so this run can do without writing.
                 journal.warn_of(written);
                 return Ok(journal);
             }
-            Record::Created(begun) | Record::Finished(begun)
-                if !run.is_of_this_cluster(&begun.hosts) =>
+            Record::Created(intent) | Record::Finished(intent)
+                if !run.is_of_this_cluster(&intent.hosts) =>
             {
                 journal.ledger.set_aside();
             }
             _ => {}
         }
-        written.or_else(|error| journal.go_without(&error))?;
+        written.or_else(|error| journal.continue_without(&error))?;
         Ok(journal)
     }
 
-    /// What was begun and done so far.
+    /// What was requested and done so far.
     pub fn record(&self) -> &Record {
         self.ledger.record()
     }
 
-    /// The file, for a user who has to remove it.
+    /// The file, if a user has to remove it.
     pub fn path(&self) -> Option<&Path> {
         self.ledger.path()
     }
 
-    /// Records that a clone is going to be asked for, unless that is the record already. A request that
-    /// is not recorded could never be found again.
-    pub fn announce(&mut self, intent: Intent) -> Result<(), Failure> {
+    /// Records that a clone is about to be requested, unless it is recorded already. A later run could not find
+    /// a request that is not recorded.
+    pub fn write_intent(&mut self, intent: Intent) -> Result<(), Failure> {
         let stage = Stage::Undecided(self.run.vm(intent.vmid, &intent.node));
-        self.run.progress.at(stage);
+        self.run.progress().set_stage(stage);
         if self.record().intent() != Some(&intent) {
             let written = self.ledger.write(Event::Intent(intent));
-            written.or_else(|error| self.go_without(&error))?;
+            written.or_else(|error| self.continue_without(&error))?;
         }
         Ok(())
     }
 
-    /// Records an event, and tells what is certain from then on.
-    pub fn tell(&mut self, event: Event, stage: Stage) {
-        self.run.progress.at(stage);
+    /// Records an event, and sets what is certain from then on.
+    pub fn write(&mut self, event: Event, stage: Stage) {
+        self.run.progress().set_stage(stage);
         let written = self.ledger.write(event);
         self.warn_of(written);
     }
 
-    /// What is noted about a VM, to be added to.
+    /// The note about a VM; an empty one if there is none.
     pub fn note_of(&self, vmid: Vmid) -> Note {
         let note = self.ledger.note_of(vmid);
         let note = note.filter(|note| self.run.is_of_this_cluster(&note.hosts));
@@ -128,27 +128,27 @@ impl<'r> Journal<'r> {
         })
     }
 
-    /// Notes something about a VM.
-    pub fn note(&mut self, note: Note) {
+    /// Replaces the note about a VM.
+    pub fn write_note(&mut self, note: Note) {
         let written = self.ledger.write(Event::Note(note));
         self.warn_of(written);
     }
 
-    /// What cannot be written down any more changes nothing at the server.
+    /// A failure to record what the server has done is a warning: the VM exists nevertheless.
     fn warn_of(&self, written: Result<(), ledger::Error>) {
         if let Err(error) = written {
-            self.run.progress.warning(&chain(&error));
+            self.run.progress().warning(&chain(&error));
         }
     }
 
-    /// `--ensure` promises something about the runs before and after this one, which takes a record of
-    /// them or a VMID to look at. Without it the user is promised less, and is told.
-    fn go_without(&self, source: &ledger::Error) -> Result<(), Failure> {
+    /// `--ensure` requires a record of earlier runs, or a VMID to check. Without `--ensure`, a run continues
+    /// without a record, with a warning.
+    fn continue_without(&self, source: &ledger::Error) -> Result<(), Failure> {
         if self.run.order.ensure && self.run.order.vmid.is_none() {
             return Err(no_ledger(source));
         }
-        self.run.progress.warning(&format!(
-            "other runs on this host will not know of this one: {}",
+        self.run.progress().warning(&format!(
+            "other runs on this host will not know about this one: {}",
             chain(source)
         ));
         Ok(())

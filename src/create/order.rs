@@ -1,4 +1,4 @@
-//! What one command asks for, and what there is to carry it out with.
+//! What one command requests, and the means to carry it out.
 
 use std::path::Path;
 
@@ -10,27 +10,27 @@ use crate::settings::setup::Setup;
 use crate::ui::progress::Progress;
 use crate::wait::server::Server;
 
-/// What the user asked for.
+/// What the user requests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Order {
     /// The name of the VM.
     pub name: VmName,
     /// The template's name, or its VMID if no template has that name.
     pub template: String,
-    /// The only VMID to take, if the user named one.
+    /// The VMID that the VM must have, if the user chose one.
     pub vmid: Option<Vmid>,
-    /// Whether a VM that already exists is a success.
+    /// Whether a VM of that name that already exists is a success.
     pub ensure: bool,
-    /// Whether nodes that are offline are taken to have no VM of that name.
+    /// Whether to assume that offline nodes have no VM of that name.
     pub ignore_offline: bool,
-    /// What kind of clone it is, and where it goes.
+    /// The kind of clone, and where it goes.
     pub options: CloneOptions,
-    /// What is done for it once it exists.
+    /// The steps after the clone.
     pub setup: Setup,
 }
 
 impl Order {
-    /// For a full clone and nothing else.
+    /// A full clone and nothing else.
     #[cfg(test)]
     pub fn of(name: &str, template: &str) -> Order {
         Order {
@@ -44,7 +44,7 @@ impl Order {
         }
     }
 
-    /// How to clone, as the ledger has it.
+    /// How to clone, as the ledger records it.
     pub fn mode(&self) -> (Mode, Option<Storage>) {
         match &self.options.mode {
             CloneMode::Full { storage } => (Mode::Full, storage.clone()),
@@ -52,38 +52,41 @@ impl Order {
         }
     }
 
-    /// Where the clone goes: the option, what this order asks for, and what was asked for before.
-    pub fn places(&self, begun: &Intent) -> [(&'static str, Option<String>, Option<String>); 3] {
+    /// Where the clone goes: the option, its value in this order, and its value in an earlier intent.
+    pub fn places(&self, intent: &Intent) -> [(&'static str, Option<String>, Option<String>); 3] {
         fn text<T: ToString>(it: Option<&T>) -> Option<String> {
             it.map(T::to_string)
         }
 
         let CloneOptions { pool, target, .. } = &self.options;
         let (_, storage) = self.mode();
-        let storage = (text(storage.as_ref()), text(begun.storage.as_ref()));
-        let pool = (text(pool.as_ref()), text(begun.pool.as_ref()));
-        let node = (text(target.as_ref()), text(begun.target.as_ref()));
+        let storage = (text(storage.as_ref()), text(intent.storage.as_ref()));
+        let pool = (text(pool.as_ref()), text(intent.pool.as_ref()));
+        let node = (text(target.as_ref()), text(intent.target.as_ref()));
         let places = [("storage", storage), ("pool", pool), ("node", node)];
-        places.map(|(what, (asked, begun))| (what, asked, begun))
+        places.map(|(what, (requested, recorded))| (what, requested, recorded))
     }
 }
 
 /// One run of the command.
 pub struct Run<'a> {
-    /// What was asked for.
+    /// What was requested.
     pub order: Order,
-    /// The server, and the time there is.
+    /// The server, and the time limit.
     pub server: Server<'a>,
-    /// How the configuration names the servers.
+    /// The servers, as in the configuration.
     pub hosts: Vec<String>,
     /// The directory of the ledger.
     pub state: &'a Path,
-    /// Reports what is done, and what is certain.
-    pub progress: &'a Progress,
 }
 
 impl Run<'_> {
-    /// The VM that is asked for, at this place.
+    /// Reports what the run does, and what is certain.
+    pub fn progress(&self) -> &Progress {
+        self.server.progress
+    }
+
+    /// The requested VM, with this VMID on this node.
     pub fn vm(&self, vmid: Vmid, node: &Node) -> Vm {
         Vm {
             vmid,
@@ -92,13 +95,13 @@ impl Run<'_> {
         }
     }
 
-    /// The node on which a clone of a template ends up.
+    /// The node on which a clone of this template will be.
     pub fn node_for<'n>(&'n self, template: &'n Guest) -> &'n Node {
         let target = self.order.options.target.as_ref();
         target.unwrap_or(&template.node)
     }
 
-    /// What is certain of a VM that has just been found or created: it is done, or some step is next.
+    /// The stage of a VM that has just been found or created: done, or before its first step.
     pub fn stage_of(&self, existing: Existing) -> Stage {
         let Setup {
             settings,
@@ -120,25 +123,27 @@ impl Run<'_> {
         })
     }
 
-    /// Whether the ledger speaks of a server that this run speaks to.
+    /// Whether these hosts of a ledger's record include one of this run.
     pub fn is_of_this_cluster(&self, hosts: &[String]) -> bool {
         hosts.iter().any(|host| self.hosts.contains(host))
     }
 
-    /// Where this order asks for another clone than the one that was begun, the template aside.
-    pub fn differs_from(&self, begun: &Intent) -> Vec<String> {
+    /// How this order differs from the clone of an earlier intent, except for the template.
+    pub fn differs_from(&self, intent: &Intent) -> Vec<String> {
         let mode = self.order.mode().0;
-        let vmid = self.order.vmid.filter(|vmid| *vmid != begun.vmid);
-        let mode = (mode != begun.mode).then(|| match mode {
-            Mode::Full => "a full clone, not a linked one".to_owned(),
-            Mode::Linked => "a linked clone, not a full one".to_owned(),
+        let vmid = self.order.vmid.filter(|vmid| *vmid != intent.vmid);
+        let mode = (mode != intent.mode).then(|| match mode {
+            Mode::Full => "a full clone instead of a linked one".to_owned(),
+            Mode::Linked => "a linked clone instead of a full one".to_owned(),
         });
-        let places = self.order.places(begun).into_iter();
-        let places = places.filter_map(|(what, asked, begun)| match (asked, begun) {
-            (asked, begun) if asked == begun => None,
-            (Some(asked), Some(begun)) => Some(format!("{what} '{asked}', not '{begun}'")),
-            (Some(asked), None) => Some(format!("{what} '{asked}', where none was asked for")),
-            (None, begun) => begun.map(|it| format!("no {what}, where '{it}' was asked for")),
+        let places = self.order.places(intent).into_iter();
+        let places = places.filter_map(|(what, requested, recorded)| match (requested, recorded) {
+            (requested, recorded) if requested == recorded => None,
+            (Some(requested), Some(recorded)) => {
+                Some(format!("{what} '{requested}' instead of '{recorded}'"))
+            }
+            (Some(requested), None) => Some(format!("{what} '{requested}' instead of none")),
+            (None, recorded) => recorded.map(|it| format!("no {what} instead of '{it}'")),
         });
         let vmid = vmid.map(|vmid| format!("VMID {vmid}"));
         vmid.into_iter().chain(mode).chain(places).collect()

@@ -1,6 +1,6 @@
-//! From a VM that exists to one that is all that was asked for: settings, disks, start, address.
+//! Sets up a VM that exists as requested: settings, disks, start, address.
 
-use super::address::{address, why_off};
+use super::address::{address, check_console};
 use super::attempt::Attempt;
 use super::fit::{check_vm, unfit_vm};
 use super::journal::Journal;
@@ -13,24 +13,24 @@ use crate::say::vm::{Existing, Vm};
 use crate::settings::resize::{NewSize, Resize};
 use crate::settings::setup::{Setup, Unfit};
 use crate::settings::{Change, Settings};
-use crate::steps::{Cause, Engine, Taking};
+use crate::steps::{ActiveStep, Cause, Engine};
 use crate::ui::progress::Activity;
 use crate::wait::task::how_to_read_log;
-use crate::wait::{GaveUp, Look};
+use crate::wait::{GaveUp, Poll};
 
-/// Takes each step that is not taken yet. The record of a VM that was destroyed meanwhile says nothing of
-/// the next one that gets its VMID.
+/// Carries out each step that is not done yet. If the VM was destroyed meanwhile, its record is ended: it must
+/// not apply to the next VM that gets its VMID.
 pub fn set_up(run: &Run, existing: Existing, mut attempt: Attempt) -> Result<Existing, Failure> {
     let (vmid, is_created) = (existing.vm.vmid, existing.created);
     take_steps(run, existing, &mut attempt).map_err(|mut failure| {
         if is_created && failure.facts.started == Started::No {
             let failed = Event::Failed(vmid);
-            attempt.journal.tell(failed, Stage::NothingStarted);
+            attempt.journal.write(failed, Stage::NothingStarted);
             if attempt.cloning.undecided {
                 failure.facts.started = Started::Unknown;
             }
         }
-        attempt.with_what_may_come(failure)
+        attempt.with_pending_clone(failure)
     })
 }
 
@@ -40,17 +40,16 @@ fn take_steps(
     attempt: &mut Attempt,
 ) -> Result<Existing, Failure> {
     let setup = &run.order.setup;
-    let mask = |words| setup.settings.masked_in(words);
+    let mask = |text| setup.settings.masked_in(text);
     let engine = Engine {
         server: run.server,
-        progress: run.progress,
         mask: &mask,
         pool: run.order.options.pool.as_ref(),
     };
-    // What the template was checked for, its new clone need not be.
+    // A new clone has what its template was checked for.
     let is_checked = existing.created && attempt.growth.is_some();
     if setup.may_not_fit() && !is_checked {
-        let config = engine.take(&mut existing, Step::Configure, Taking::config)?;
+        let config = engine.run(&mut existing, Step::Configure, ActiveStep::config)?;
         let known = attempt.journal.note_of(existing.vm.vmid).set;
         check_vm(run, &existing, &config, &known)?;
     }
@@ -58,28 +57,28 @@ fn take_steps(
     configure(engine, &setup.settings, &mut existing, &mut attempt.journal)?;
     for (disk, size) in sizes {
         let step = Step::Enlarge(disk.clone(), size);
-        engine.take(&mut existing, step, |taking| enlarge(taking, &disk, size))?;
+        engine.run(&mut existing, step, |active| enlarge(active, &disk, size))?;
     }
     if setup.start {
-        engine.take(&mut existing, Step::Start, start)?;
+        engine.run(&mut existing, Step::Start, start)?;
     }
     if let Some(from) = &setup.address {
-        let taken = engine.take(&mut existing, Step::Address, |taking| address(taking, from));
-        existing.addresses = Some(taken?);
+        let addresses = engine.run(&mut existing, Step::Address, |active| address(active, from));
+        existing.addresses = Some(addresses?);
     }
     let stage = Stage::Done(existing.clone());
     match attempt.journal.record() {
         Record::Created(created) if created.vmid == existing.vm.vmid => {
             let finished = Event::Finished(existing.vm.vmid);
-            attempt.journal.tell(finished, stage);
+            attempt.journal.write(finished, stage);
         }
-        _ => run.progress.at(stage),
+        _ => run.progress().set_stage(stage),
     }
     Ok(existing)
 }
 
-/// The sizes that the disks shall have at least. A relative one was resolved when the clone was asked
-/// for; where it was not, the template may be another one by now.
+/// The minimum sizes of the disks. A relative size was resolved when the clone was requested. If it was not,
+/// it cannot be resolved now: the template may have changed.
 fn sizes(
     setup: &Setup,
     existing: &Existing,
@@ -115,43 +114,52 @@ fn configure(
     }
     let mut note = journal.note_of(existing.vm.vmid);
     let (known, new) = (&note.set, existing.created);
-    let config = engine.take(existing, Step::Configure, Taking::config)?;
+    let config = engine.run(existing, Step::Configure, ActiveStep::config)?;
     let unreadable = settings.unreadable(&config);
     let (kept, sent): (Vec<_>, Vec<_>) =
         unreadable.partition(|(key, _)| known.contains(*key) && config.option(key).is_some());
-    for (key, wanted) in kept {
+    for (key, value) in kept {
         let hash = note.hashes.get(key);
-        if hash.is_some_and(|hash| !wanted.has_hash(hash)) {
-            engine.progress.warning(&not_changed(key, &existing.vm));
+        if hash.is_some_and(|hash| !value.has_hash(hash)) {
+            engine
+                .server
+                .progress
+                .warning(&not_changed(key, &existing.vm));
         }
     }
     let hashes: Vec<_> = sent
         .iter()
-        .map(|(key, wanted)| ((*key).to_owned(), wanted.hash()))
+        .map(|(key, value)| ((*key).to_owned(), value.hash()))
         .collect();
-    engine.take(existing, Step::Configure, |taking| {
-        taking.until_done(|taking| {
-            let config = taking.config()?;
+    let has_changed = engine.run(existing, Step::Configure, |active| {
+        active.until_done(|active| {
+            let config = active.config()?;
             let changes = settings.changes(&config, known, new);
             if changes.is_empty() {
                 return Ok(None);
             }
-            taking.announce(&Activity::Configuring(&listed(&changes)));
+            active.announce(&Activity::Configuring(&listed(&changes)));
             let digest = config.digest();
             Ok(Some(Box::new(move |pve, vm| {
                 let changes = changes.iter();
                 let changes = changes.map(|change| (change.key.as_str(), change.value.expose()));
-                // A request that comes late finds another digest.
+                // A request that arrives late finds another digest.
                 let digest = digest.iter().map(|digest| ("digest", digest.as_str()));
                 let options: Vec<(&str, &str)> = changes.chain(digest).collect();
                 pve.configure(&vm.node, vm.vmid, &options).map(|()| None)
             })))
         })
     })?;
+    if has_changed && !new {
+        engine.server.progress.note(&format!(
+            "If VM {} is running, some of these changes may only take effect at its next start",
+            existing.vm.vmid
+        ));
+    }
     if !hashes.is_empty() {
         note.set.extend(hashes.iter().map(|(key, _)| key.clone()));
         note.hashes.extend(hashes);
-        journal.note(note);
+        journal.write_note(note);
     }
     Ok(())
 }
@@ -159,7 +167,7 @@ fn configure(
 fn not_changed(key: &str, vm: &Vm) -> String {
     let Vm { vmid, node, .. } = vm;
     format!(
-        "{key} of {vm} was set before and is not changed; to change it, on node '{node}': qm set {vmid} \
+        "{key} of {vm} was set earlier and is not changed; to change it, on node '{node}': qm set {vmid} \
          --{key}"
     )
 }
@@ -169,15 +177,15 @@ fn listed(changes: &[Change]) -> String {
     shown.join(", ")
 }
 
-/// A disk that is larger was made so by somebody, and stays so.
-fn enlarge(taking: &mut Taking, disk: &str, size: Size) -> Result<(), Cause> {
-    taking.until_done(|taking| {
-        let config = taking.config()?;
+/// Grows a disk to at least this size. A larger disk stays as it is.
+fn enlarge(active: &mut ActiveStep, disk: &str, size: Size) -> Result<(), Cause> {
+    active.until_done(|active| {
+        let config = active.config()?;
         let current = config.size_of(disk);
         if current.is_some_and(|current| current >= size) {
             return Ok(None);
         }
-        taking.announce(&Activity::Enlarging(disk, size));
+        active.announce(&Activity::Enlarging(disk, size));
         let digest = config.digest();
         Ok(Some(Box::new(move |pve, vm| {
             let digest = digest.as_deref();
@@ -187,16 +195,16 @@ fn enlarge(taking: &mut Taking, disk: &str, size: Size) -> Result<(), Cause> {
     Ok(())
 }
 
-/// The task that starts a VM is over before it is certain that the VM stays up. Under HA that task only
-/// files the request, and the VM may start much later.
-fn start(taking: &mut Taking) -> Result<(), Cause> {
-    let was_started = taking.until_done(|taking| {
-        // It may have moved to another node.
-        taking.config()?;
-        if taking.is_running()? {
+/// Starts the VM and waits until it runs: the task that starts a VM ends before it is certain that the VM stays
+/// running. Under HA that task only files the request, and the VM may start much later.
+fn start(active: &mut ActiveStep) -> Result<(), Cause> {
+    let was_started = active.until_done(|active| {
+        // It may have been migrated to another node.
+        active.config()?;
+        if active.is_running()? {
             return Ok(None);
         }
-        taking.announce(&Activity::Starting);
+        active.announce(&Activity::Starting);
         Ok(Some(Box::new(|pve, vm| {
             pve.start_vm(&vm.node, vm.vmid).map(Some)
         })))
@@ -204,32 +212,32 @@ fn start(taking: &mut Taking) -> Result<(), Cause> {
     if !was_started {
         return Ok(());
     }
-    let is_under_ha = taking.upid().is_some_and(|upid| upid.kind() == "hastart");
-    let budget = taking.budget();
-    let until = budget.clock.elapsed() + budget.a_while();
-    let seen = taking.watch(|pve, vm| {
+    let is_under_ha = active.upid().is_some_and(|upid| upid.kind() == "hastart");
+    let budget = active.budget();
+    let until = budget.clock.elapsed() + budget.settling_time();
+    let is_running = active.poll(|pve, vm| {
         Ok(if pve.is_running(&vm.node, vm.vmid)? {
-            Look::Done(true)
+            Poll::Done(true)
         } else if budget.clock.elapsed() >= until && !is_under_ha {
-            Look::Done(false)
+            Poll::Done(false)
         } else {
-            Look::NotYet
+            Poll::NotYet
         })
     });
-    match seen {
+    match is_running {
         Ok(true) => Ok(()),
-        Err(GaveUp::TimeIsUp(None)) if is_under_ha => {
+        Err(GaveUp::TimedOut(None)) if is_under_ha => {
             let why = "HA has not started it; 'ha-manager status' on a node shows its state there";
-            Err(taking.time_is_up(Some(why.to_owned())))
+            Err(active.timed_out(Some(why.to_owned())))
         }
-        // Unless it is another VM by now.
-        Ok(false) => Err(taking.loss().unwrap_or(Cause::State {
-            words: "it was started and does not run".to_owned(),
-            hint: match taking.upid() {
+        // Unless it is another VM now.
+        Ok(false) => Err(active.why_gone().unwrap_or(Cause::State {
+            message: "it is not running although it was started".to_owned(),
+            hint: match active.upid() {
                 Some(upid) => format!("{}; {RESUME}", how_to_read_log(&upid)),
-                None => why_off(),
+                None => check_console(),
             },
         })),
-        Err(gave_up) => Err(taking.not_seen(gave_up)),
+        Err(gave_up) => Err(active.outcome_unknown(gave_up)),
     }
 }

@@ -1,4 +1,4 @@
-//! The rules of the workflow, and its time on a clock that jumps.
+//! The workflow against a mock server, with a clock that jumps instead of sleeping.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,7 @@ struct Seen {
     pauses: Vec<Duration>,
 }
 
-/// What `vm create web-1 debian-12` does, with the times of somebody who sets none.
+/// Runs `vm create web-1 debian-12` with the default time limit and poll interval.
 fn create_at(server: &ServerGuard) -> Seen {
     let arguments = VmCreate::from_args(&["create"], &["web-1", "debian-12"]).unwrap();
     let clock = JumpingClock::default();
@@ -38,11 +38,11 @@ fn create_at(server: &ServerGuard) -> Seen {
                 total: arguments.timeout.0,
                 interval: arguments.poll_interval.0,
             },
+            progress: &Progress::new(Verbosity::Quiet),
         },
         hosts: vec!["pve.lan:8006".into()],
-        // There can be no ledger, which a run without --ensure does not need.
+        // No ledger can be there, and a run without --ensure needs none.
         state: Path::new("/dev/null/state"),
-        progress: &Progress::new(Verbosity::Quiet),
     });
     Seen {
         ended,
@@ -50,8 +50,8 @@ fn create_at(server: &ServerGuard) -> Seen {
     }
 }
 
-/// A server that has the template, answers `status` for the clone's task, and refuses one request
-/// of the four if told to. The mocks expect that nothing is asked behind a refusal.
+/// A server that has the template and answers `status` for the clone's task. It refuses one of the four
+/// requests if `refused` is its number; then the mocks expect no later request.
 fn server_with(status: &str, refused: Option<usize>) -> (ServerGuard, Vec<Mock>) {
     let template = r#"[{"vmid":9000,"type":"qemu","node":"pve1","name":"debian-12","template":1}]"#;
     let upid = format!(r#""{UPID}""#);
@@ -87,7 +87,7 @@ fn assert_all(mocks: &[Mock]) {
 }
 
 #[test]
-fn a_task_that_is_done_is_looked_at_once_and_never_waited_for() {
+fn a_task_that_has_ended_is_polled_once_without_a_pause() {
     let (server, mocks) = server_with(r#"{"status":"stopped","exitstatus":"OK"}"#, None);
     let run = create_at(&server);
     assert_all(&mocks);
@@ -106,14 +106,14 @@ fn a_task_that_is_done_is_looked_at_once_and_never_waited_for() {
 }
 
 #[test]
-fn a_task_that_never_ends_is_looked_at_every_2_s_for_300_s() {
+fn a_task_that_never_ends_is_polled_every_2_s_for_300_s() {
     let (server, mut mocks) = server_with(r#"{"status":"running"}"#, None);
-    let looks = mocks.pop().unwrap().expect(151);
+    let polls = mocks.pop().unwrap().expect(151);
     let run = create_at(&server);
-    looks.assert();
+    polls.assert();
     let (last, others) = run.pauses.split_last().unwrap();
     assert_eq!(others, [Duration::from_secs(2); 149]);
-    // The last look comes half a second before the end.
+    // The last poll is half a second before the time limit.
     assert_eq!(*last, Duration::from_millis(1500));
     assert_eq!(
         run.ended.unwrap_err().to_string(),
@@ -125,16 +125,16 @@ fn a_task_that_never_ends_is_looked_at_every_2_s_for_300_s() {
 #[case::warnings("WARNINGS: 1", None)]
 #[case::failure(
     "clone failed: no space",
-    Some("Task failed: clone failed: no space; whether it left a VM behind cannot be seen")
+    Some("Task failed: clone failed: no space; cannot see whether it left a VM behind")
 )]
 fn the_exit_status_decides(#[case] exit_status: &str, #[case] failure: Option<&str>) {
     let status = format!(r#"{{"status":"stopped","exitstatus":"{exit_status}"}}"#);
     let (server, _mocks) = server_with(&status, None);
-    let words = create_at(&server)
+    let message = create_at(&server)
         .ended
         .err()
         .map(|error| error.to_string());
-    assert_eq!(words.as_deref(), failure);
+    assert_eq!(message.as_deref(), failure);
 }
 
 #[rstest]
@@ -143,13 +143,13 @@ fn the_exit_status_decides(#[case] exit_status: &str, #[case] failure: Option<&s
 #[case::clone(2, "cannot clone template 9000 to VM 100")]
 #[case::wait(
     3,
-    "do not know how the clone to VM 100 'web-1' on node 'pve1' ends, it may still be running"
+    "cannot poll the clone to VM 100 'web-1' on node 'pve1', which may still be running"
 )]
-fn a_refusal_ends_the_run(#[case] refused: usize, #[case] words: &str) {
+fn a_refusal_ends_the_run(#[case] refused: usize, #[case] beginning: &str) {
     let (server, mocks) = server_with("{}", Some(refused));
     let run = create_at(&server);
     assert_all(&mocks);
     let failure = run.ended.unwrap_err();
-    let whole = format!("{words}: Permission check failed");
+    let whole = format!("{beginning}: Permission check failed");
     assert_eq!((failure.message, run.pauses), (whole, vec![]));
 }

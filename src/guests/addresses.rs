@@ -1,4 +1,4 @@
-//! The addresses of VMs, as their guest agents report them.
+//! The addresses of VMs, as reported by their guest agents.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,17 +13,17 @@ use crate::settings::ip_from::{IpFrom, choose};
 /// How many agents are asked at once: one that does not answer takes 3 s.
 const AT_ONCE: usize = 8;
 
-/// The addresses that could be found.
+/// The addresses that could be read.
 #[derive(Default)]
 pub struct Found {
-    /// Of the VMs that run and have an agent.
+    /// Those of the running VMs that have an agent.
     pub known: BTreeMap<Vmid, Addresses>,
-    /// Why the addresses of others are unknown although their agents may be running, with what to do.
+    /// For VMs whose agents may be running: why the addresses are unknown, and what to do.
     pub failed: BTreeMap<Vmid, String>,
 }
 
-/// Asks the agents of the VMs that are running and have one. The addresses are chosen as `--ip-from` says,
-/// but of what there is now: nothing is waited for.
+/// Asks the agents of all running VMs that have one. Chooses with `--ip-from` among the addresses that are
+/// reported now; does not wait for others.
 pub fn find_addresses(pve: &Pve, vms: &[&Guest], from: &[IpFrom]) -> Found {
     let is_running = |vm: &&Guest| vm.status == "running";
     let running: Vec<&Guest> = vms.iter().copied().filter(is_running).collect();
@@ -39,7 +39,7 @@ pub fn find_addresses(pve: &Pve, vms: &[&Guest], from: &[IpFrom]) -> Found {
                     let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                     match addresses {
                         Ok(addresses) => found.known.extend([(vm.vmid, addresses)]),
-                        Err(words) => found.failed.extend([(vm.vmid, words)]),
+                        Err(why) => found.failed.extend([(vm.vmid, why)]),
                     }
                 }
             });
@@ -48,7 +48,7 @@ pub fn find_addresses(pve: &Pve, vms: &[&Guest], from: &[IpFrom]) -> Found {
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// None if the VM has no agent, or its agent is not running or reports none.
+/// Empty if the VM has no agent, or its agent is not running or reports no address.
 fn addresses_of(pve: &Pve, vm: &Guest, from: &[IpFrom]) -> Result<Addresses, String> {
     let failed = |error: pve::Error| match hint_for(&error) {
         Some(hint) => format!("{error}; {hint}"),
@@ -84,11 +84,11 @@ pub fn hint_for_agent(error: &AgentError) -> &'static str {
              qemu-guest-agent"
         }
         Reason::Unknown => {
-            "in the guest, update qemu-guest-agent: this one is too old to report addresses"
+            "in the guest, update qemu-guest-agent: this version is too old to report addresses"
         }
         Reason::Frozen => {
-            "the guest's file systems are frozen for a backup, which passes by itself"
+            "the guest's file systems are frozen for a backup; try again when it is done"
         }
-        Reason::Failed => "in the guest, 'journalctl -u qemu-guest-agent' may say more",
+        Reason::Failed => "see 'journalctl -u qemu-guest-agent' in the guest",
     }
 }

@@ -1,59 +1,62 @@
-//! Who has a VMID: the one question that no list, no task and no log can answer.
+//! Which guest has a VMID. Only its configuration tells: lists lag behind, and tasks and logs may be about
+//! another guest.
 
 use crate::pve::types::{Guest, Node, TaskStatus, Upid, Vmid};
 use crate::pve::{self, Pve, VmConfig};
 use crate::say::vm::Vm;
 use crate::wait::server::is_no_such_task;
 
-/// What one look at a VMID finds, for whom a VM of some name is ours.
+/// The state of a VMID, for a command whose VM ("ours") has a certain name.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Sight {
-    /// No guest at all.
+pub enum VmidState {
+    /// No guest has it.
     Free,
-    /// Our VM, whole, where it is now, with its configuration.
+    /// Our VM, complete, with its current node and its configuration.
     Ours(Vm, VmConfig),
-    /// Another guest.
-    Anothers(Guest),
-    /// A VM that a clone works on, or has left so. Without a name it may become anybody's.
-    InTheMaking {
-        /// Whether it has our name already.
+    /// Another guest has it.
+    Another(Guest),
+    /// A VM locked by a clone that is running or was left unfinished. As long as it has no name, it may be
+    /// anyone's.
+    BeingCreated {
+        /// Whether it already has our name.
         is_named: bool,
     },
-    /// It has our name and no such lock, and lacks these disks of the template: `scsi0, scsi1`.
+    /// A VM that has our name and no clone lock, but lacks these disks of the template: `scsi0, scsi1`.
     Incomplete(String),
-    /// It has just appeared, or has just moved.
+    /// A guest that has just appeared or moved.
     Appeared,
     /// A guest that this token may not see.
     Hidden,
 }
 
-impl Sight {
-    /// One look. `template` is given for a VM that this program has asked for: it must have that
-    /// template's disks. A row is never believed: a reused VMID has the dead guest's name there. But it
-    /// tells where a VM is now that was moved, be it from a node that does not answer any more.
-    pub fn of(pve: &Pve, vm: &Vm, template: Option<&Guest>) -> Result<Sight, pve::Error> {
-        let judge = |config, node: &Node| Sight::of_config(pve, vm, template, config, node);
+impl VmidState {
+    /// Reads the state. `template` is given for a VM that this program requested: it must have that
+    /// template's disks. The cluster's list serves only to find a VM that was moved, even if its old node
+    /// does not answer; its names are not used, because a reused VMID still has the deleted guest's name
+    /// there.
+    pub fn of(pve: &Pve, vm: &Vm, template: Option<&Guest>) -> Result<VmidState, pve::Error> {
+        let judge = |config, node: &Node| VmidState::of_config(pve, vm, template, config, node);
         let failure = match pve.vm_config(&vm.node, vm.vmid) {
             Ok(Some(config)) => return judge(config, &vm.node),
             Ok(None) => None,
             Err(error) => Some(error),
         };
         if pve.is_free(vm.vmid)? {
-            return Ok(Sight::Free);
+            return Ok(VmidState::Free);
         }
         let may_not_see = matches!(failure, Some(pve::Error::Refused { status: 403, .. }));
         let guest = pve.guests(&|guest| guest.vmid == vm.vmid)?.guests.pop();
         match (guest, failure) {
-            (Some(guest), _) if guest.is_container() => Ok(Sight::Anothers(guest)),
+            (Some(guest), _) if guest.is_container() => Ok(VmidState::Another(guest)),
             (Some(guest), _) if guest.node != vm.node => {
                 match pve.vm_config(&guest.node, vm.vmid)? {
                     Some(config) => judge(config, &guest.node),
-                    None => Ok(Sight::Appeared),
+                    None => Ok(VmidState::Appeared),
                 }
             }
-            (None, failure) if may_not_see || failure.is_none() => Ok(Sight::Hidden),
+            (None, failure) if may_not_see || failure.is_none() => Ok(VmidState::Hidden),
             (_, Some(failure)) if !may_not_see => Err(failure),
-            _ => Ok(Sight::Appeared),
+            _ => Ok(VmidState::Appeared),
         }
     }
 
@@ -63,23 +66,23 @@ impl Sight {
         template: Option<&Guest>,
         config: VmConfig,
         node: &Node,
-    ) -> Result<Sight, pve::Error> {
+    ) -> Result<VmidState, pve::Error> {
         let is_named = config.name.as_deref() == Some(vm.name.as_str());
-        // What is being made may fail and be gone, and then the VMID is not another's for good.
+        // A clone that is running may fail and remove its VM, so the VMID is not lost yet.
         if config.is_being_created() {
-            return Ok(Sight::InTheMaking { is_named });
+            return Ok(VmidState::BeingCreated { is_named });
         }
         if config.template || !is_named {
             let guest = config.into_guest(vm.vmid, node.clone());
-            return Ok(Sight::Anothers(guest));
+            return Ok(VmidState::Another(guest));
         }
         let template = match template {
             Some(Guest { vmid, node, .. }) => pve.vm_config(node, *vmid)?,
             None => None,
         };
         let missing = template.map_or_else(String::new, |template| {
-            let (disks, there) = (template.disks(), config.disks());
-            let missing: Vec<&str> = disks.difference(&there).map(String::as_str).collect();
+            let (disks, present) = (template.disks(), config.disks());
+            let missing: Vec<&str> = disks.difference(&present).map(String::as_str).collect();
             missing.join(", ")
         });
         Ok(if missing.is_empty() {
@@ -87,19 +90,20 @@ impl Sight {
                 node: node.clone(),
                 ..vm.clone()
             };
-            Sight::Ours(vm, config)
+            VmidState::Ours(vm, config)
         } else {
-            Sight::Incomplete(missing)
+            VmidState::Incomplete(missing)
         })
     }
 }
 
-/// A running clone of this template to this VMID, if this token may see one: a reason to wait, and no
-/// proof of whose VM it will be, for losers of a race begin their logs alike.
+/// A running clone of this template to this VMID, if this token may see one. It is a reason to wait, but
+/// does not prove whose VM it will be: a clone that is about to lose the VMID to another one begins its log
+/// the same way.
 pub fn running_clone(pve: &Pve, template: &Guest, vmid: Vmid) -> Result<Option<Upid>, pve::Error> {
     for upid in pve.running_clones_of(template.vmid, &template.node)? {
         let log = match pve.task_log(&upid, 0) {
-            // A task that the server does not know, or no more, is not running.
+            // A task that the server does not know, or no longer knows, is not running.
             Err(error) if is_no_such_task(&error) => continue,
             log => log?,
         };
@@ -110,12 +114,13 @@ pub fn running_clone(pve: &Pve, template: &Guest, vmid: Vmid) -> Result<Option<U
     Ok(None)
 }
 
-/// Whether a clone is not known to have ended.
+/// Whether this clone may still be running.
 pub fn may_run(pve: &Pve, clone: &Upid) -> bool {
     !matches!(pve.task_status(clone), Ok(TaskStatus::Stopped(_)))
 }
 
-/// `creating a clone of VM 9000 with ID 101`; before qemu-server 9.1.6 only the volumes tell.
+/// `creating a clone of VM 9000 with ID 101`; before qemu-server 9.1.6 only names of volumes contain the
+/// VMID.
 fn is_about(line: &str, vmid: Vmid) -> bool {
     line.ends_with(&format!(" with ID {vmid}")) || line.contains(&format!("vm-{vmid}-"))
 }
@@ -127,10 +132,10 @@ mod tests {
 
     #[rstest]
     #[case::ours("creating a clone of VM 9000 with ID 101", true)]
-    #[case::anothers("creating a clone of VM 9000 with ID 1010", false)]
+    #[case::another("creating a clone of VM 9000 with ID 1010", false)]
     #[case::volume("allocated target volume 'data:101/vm-101-disk-0.raw'", true)]
     #[case::volume_of_another("allocated target volume 'data:1/vm-1101-disk-0.raw'", false)]
-    fn a_log_tells_which_vmid_it_is_about(#[case] line: &str, #[case] expected: bool) {
+    fn a_log_line_is_matched_by_its_vmid(#[case] line: &str, #[case] expected: bool) {
         assert_eq!(is_about(line, Vmid(101)), expected);
     }
 }

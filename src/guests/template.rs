@@ -1,4 +1,4 @@
-//! Finds a template by its name, or says which one was probably meant.
+//! Finds a template by name, or suggests which one was meant.
 
 use snafu::Snafu;
 
@@ -11,39 +11,38 @@ use crate::say::hint::what_an_empty_list_means;
 pub struct Found<'g> {
     /// The template.
     pub template: &'g Guest,
-    /// The places of the other templates of its name.
+    /// VMID and node of each other template with its name.
     pub others: Vec<String>,
-    /// Names them, if it is not clear that this one is meant.
+    /// Names the others if it is not clear that this one is meant.
     pub warning: Option<String>,
 }
 
-/// The VM template of exactly the name `wanted`, or of this VMID if no template has that name. Of
-/// several, one on the node `target` of the new VM if there is one, and of those the one with the lowest
-/// VMID. `vm_name` is the name of the VM to create, if any: the user may have swapped the two.
+/// The VM template with exactly this name, or with this VMID if no template has that name. Of several,
+/// prefers one on the node `target` of the new VM, then the one with the lowest VMID. `vm_name` is the name
+/// of the VM to create, if any: the user may have swapped the two arguments.
 pub fn find_template<'g>(
     guests: &'g Guests,
-    wanted: &str,
+    name: &str,
     vm_name: Option<&VmName>,
     target: Option<&Node>,
 ) -> Result<Found<'g>, NotFound> {
     let is_near = |template: &&Guest| Some(&template.node) == target;
-    let mut candidates = guests.templates_named(wanted);
+    let mut candidates = guests.templates_named(name);
     if target.is_some() && !candidates.iter().any(is_near) {
-        // Nodes are asked only now for the names that their rows hide.
-        let is_meant = |guest: &&Guest| guest.is_vm_template() && guest.is_named(wanted);
+        // Only now are nodes asked for names that rows hide.
+        let is_meant = |guest: &&Guest| guest.is_vm_template() && guest.is_named(name);
         candidates.extend(guests.all().filter(is_meant).filter(is_near));
     }
-    // Stable: the lowest VMID stays first on each side.
+    // A stable sort: the lowest VMID stays first in each group.
     candidates.sort_by_key(|template| !is_near(template));
     let Some((template, others)) = candidates.split_first() else {
         let doubts = listed(&guests.doubts());
-        let hint = what_was_meant(guests, wanted, vm_name);
-        let name = wanted;
+        let hint = what_was_meant(guests, name, vm_name);
         return NotFoundSnafu { name, doubts, hint }.fail();
     };
-    // One on the node where the VM will be is better than any on another node.
+    // A template on the node of the new VM is better than any on another node.
     let is_clear = others.is_empty() || is_near(template) && !others.iter().any(is_near);
-    // Who asked for a VMID has not seen the others of its name.
+    // If the user gave a VMID, other templates may have the name of that one.
     let mut others = others.to_vec();
     if let (true, Some(name)) = (others.is_empty(), &template.name) {
         others = guests.templates_named(name);
@@ -51,8 +50,8 @@ pub fn find_template<'g>(
     }
     let others: Vec<String> = others.iter().map(|other| other.place()).collect();
     let warning = (!is_clear).then(|| {
-        let (taken, others) = (template.place(), others.join(", "));
-        format!("several templates are named '{wanted}': using {taken}; others: {others}")
+        let (used, others) = (template.place(), others.join(", "));
+        format!("several templates are named '{name}': using {used}; others: {others}")
     });
     Ok(Found {
         template,
@@ -61,36 +60,36 @@ pub fn find_template<'g>(
     })
 }
 
-fn what_was_meant(guests: &Guests, wanted: &str, vm_name: Option<&VmName>) -> String {
+fn what_was_meant(guests: &Guests, name: &str, vm_name: Option<&VmName>) -> String {
     if let Some(vm_name) = vm_name
         && !guests.templates_named(vm_name.as_str()).is_empty()
     {
         return format!(
-            "'{vm_name}' is a template: the arguments look swapped, \
-             'homelab proxmox vm create {wanted} {vm_name}' has them in order"
+            "'{vm_name}' is a template: the arguments seem to be swapped; try 'homelab proxmox vm create \
+             {name} {vm_name}'"
         );
     }
-    let is_meant = |guest: &&Guest| guest.is_named(wanted) || guest.vmid.to_string() == wanted;
+    let is_meant = |guest: &&Guest| guest.is_named(name) || guest.vmid.to_string() == name;
     if let Some(guest) = guests.all().find(is_meant) {
-        return format!("{guest} is no template of a VM");
+        return format!("{guest} is not a VM template");
     }
     let templates: Vec<&Guest> = guests.all().filter(|g| g.is_vm_template()).collect();
     let list = "'homelab proxmox template list' shows the templates";
     if !guests.doubts().is_empty() {
-        return format!("it may be among what could not be read; {list} that could");
+        return format!("it may be among those that could not be read; {list} that could");
     }
     if templates.is_empty() {
         let means = what_an_empty_list_means(guests.token());
-        return format!("no template is seen at all; {means}");
+        return format!("no templates are visible; {means}");
     }
     let names = templates.iter().filter_map(|guest| guest.name.as_deref());
-    match closest(wanted, names) {
+    match closest(name, names) {
         Some(name) => format!("did you mean '{name}'? {list}"),
         None => list.to_owned(),
     }
 }
 
-/// No VM template has the name, or the VMID, that was asked for.
+/// No VM template has the requested name or VMID.
 #[derive(Debug, Snafu)]
 #[snafu(display(
     "Template '{name}' not found{}{doubts}",

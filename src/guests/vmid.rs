@@ -4,24 +4,25 @@ use std::collections::BTreeSet;
 
 use crate::pve::types::Vmid;
 
-/// The VMIDs that were tried and turned out to be somebody else's.
+/// VMIDs that were tried and turned out to belong to other guests.
 #[derive(Default)]
 pub struct Choice {
     lost: BTreeSet<Vmid>,
 }
 
 impl Choice {
-    /// Not this one again.
+    /// Excludes a VMID from further choices.
     pub fn lost(&mut self, vmid: Vmid) {
         self.lost.insert(vmid);
     }
 
-    /// The first VMID from `next` upwards that is neither taken nor lost; after a loss a random one
-    /// of the first 4, 16, 64 …, for the others who lost it want the next one too. Of 32 runs at
-    /// once none then loses eight times; with 2, 4, 8 … one does in every other crowd.
+    /// The first VMID from `next` upwards that is neither taken nor lost. After a loss: a random one of the
+    /// first 4, 16, 64 … of them, because the other runs that lost it want the next one too. With these
+    /// numbers, none of 32 simultaneous runs loses eight times; with 2, 4, 8 … one run does in every second
+    /// test.
     ///
-    /// `next` is what the server calls the first free VMID. It also knows the guests that this
-    /// token cannot see and the administrator's range, so nothing below it is of use.
+    /// `next` is the server's first free VMID. The server also knows guests that this token cannot see, and
+    /// the administrator's range, so no lower VMID is usable.
     pub fn next(&self, is_taken: impl Fn(Vmid) -> bool, next: Vmid) -> Option<Vmid> {
         let is_free = |vmid: &Vmid| !is_taken(*vmid) && !self.lost.contains(vmid);
         let free = (next.max(Vmid::MIN).0..=Vmid::MAX.0)
@@ -53,11 +54,11 @@ mod tests {
     #[case::no_gap(&[100, 101, 102], 100, Some(103))]
     #[case::below_100_is_ignored(&[1, 5, 99], 100, Some(100))]
     #[case::the_server_knows_of_more_guests(&[100, 105], 103, Some(103))]
-    #[case::the_list_is_newer_than_the_server_says(&[100, 101], 101, Some(102))]
+    #[case::the_list_is_newer_than_the_proposal(&[100, 101], 101, Some(102))]
     #[case::range_of_the_administrator(&[100], 5000, Some(5000))]
-    #[case::server_says_too_little(&[], 5, Some(100))]
+    #[case::the_server_proposes_an_invalid_vmid(&[], 5, Some(100))]
     #[case::nothing_left(&[999_999_999], 999_999_999, None)]
-    fn the_first_free_vmid_is_taken(
+    fn the_first_free_vmid_is_chosen(
         #[case] taken: &[u32],
         #[case] next: u32,
         #[case] expected: Option<u32>,
@@ -71,7 +72,11 @@ mod tests {
         &[100, 102], &[],
         &[101, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115, 116, 117]
     )]
-    fn losers_spread_out(#[case] lost: &[u32], #[case] taken: &[u32], #[case] expected: &[u32]) {
+    fn runs_that_lost_a_vmid_spread_out(
+        #[case] lost: &[u32],
+        #[case] taken: &[u32],
+        #[case] expected: &[u32],
+    ) {
         fastrand::seed(7);
         let chosen: BTreeSet<u32> = (0..500).filter_map(|_| choose(lost, taken, 100)).collect();
         assert_eq!(chosen, expected.iter().copied().collect());

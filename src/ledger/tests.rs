@@ -1,4 +1,4 @@
-//! Who has the lock, and what the next run finds.
+//! Locking, and what the next run reads.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use super::*;
 
 const UPID: &str = "UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:";
 
-/// A state directory of its own, gone with the test.
+/// A state directory for one test, removed afterwards.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -50,7 +50,7 @@ fn name() -> VmName {
     "web-1".parse().unwrap()
 }
 
-/// A full clone of template 9000, and nothing else.
+/// A full clone of template 9000 with no further options.
 pub fn intent(vmid: u32) -> Intent {
     Intent {
         vmid: Vmid(vmid),
@@ -92,41 +92,41 @@ fn write(ledger: &mut Ledger, story: &str) {
     }
 }
 
-fn begun() -> Record {
-    Record::Asked(intent(101), Some(UPID.parse().unwrap()))
+fn started() -> Record {
+    Record::Requested(intent(101), Some(UPID.parse().unwrap()))
 }
 
 #[rstest]
 #[case::nothing("", Record::None)]
-#[case::asked("i", Record::Asked(intent(101), None))]
-#[case::begun("iu", begun())]
-#[case::begun_again("iuu", begun())]
-#[case::asked_for_another("ifi", Record::Asked(intent(101), None))]
+#[case::requested("i", Record::Requested(intent(101), None))]
+#[case::started("iu", started())]
+#[case::started_again("iuu", started())]
+#[case::another_was_requested("ifi", Record::Requested(intent(101), None))]
 #[case::failed("iuf", Record::None)]
 #[case::created("iuc", Record::Created(intent(101)))]
-#[case::seen_without_a_task("ic", Record::Created(intent(101)))]
+#[case::created_without_a_task("ic", Record::Created(intent(101)))]
 #[case::finished("iucF", Record::Finished(intent(101)))]
-#[case::gone_afterwards("iucFf", Record::None)]
-#[case::made_anew("iucFi", Record::Asked(intent(101), None))]
-fn the_next_run_finds_what_was_written(#[case] story: &str, #[case] expected: Record) {
+#[case::destroyed_afterwards("iucFf", Record::None)]
+#[case::created_again("iucFi", Record::Requested(intent(101), None))]
+fn the_next_run_reads_what_was_written(#[case] story: &str, #[case] expected: Record) {
     let directory = Directory::new();
     write(&mut directory.lock(), story);
     assert_eq!(directory.record(), expected);
-    // Runs that only look change nothing.
+    // Runs that record nothing do not change it.
     assert_eq!(directory.record(), expected);
 }
 
-/// `o` a note about another VM, which may be the one of that name too.
+/// Stories as above; `o` is a note about another VM, which may have the same name.
 #[rstest]
-#[case::of_one_that_was_found("n", true, Record::None)]
-#[case::before_the_clone("in", true, Record::Asked(intent(101), None))]
+#[case::of_an_existing_vm("n", true, Record::None)]
+#[case::before_the_clone("in", true, Record::Requested(intent(101), None))]
 #[case::before_it_is_finished("iuncF", true, Record::Finished(intent(101)))]
-#[case::afterwards("iucFn", true, Record::Finished(intent(101)))]
-#[case::among_others("iucFno", true, Record::Finished(intent(101)))]
-#[case::of_another_one("iuo", false, begun())]
-#[case::made_anew("iucFnfi", false, Record::Asked(intent(101), None))]
-#[case::made_anew_without_a_word("ni", false, Record::Asked(intent(101), None))]
-#[case::gone("iucFnf", false, Record::None)]
+#[case::after_it_is_finished("iucFn", true, Record::Finished(intent(101)))]
+#[case::among_other_notes("iucFno", true, Record::Finished(intent(101)))]
+#[case::of_another_vm("iuo", false, started())]
+#[case::created_again("iucFnfi", false, Record::Requested(intent(101), None))]
+#[case::created_again_without_an_event("ni", false, Record::Requested(intent(101), None))]
+#[case::destroyed("iucFnf", false, Record::None)]
 fn a_note_is_kept_as_long_as_its_vm(
     #[case] story: &str,
     #[case] is_known: bool,
@@ -156,7 +156,7 @@ fn the_lock_is_held_until_the_ledger_is_dropped() {
 }
 
 #[test]
-fn other_names_are_not_held() {
+fn other_names_are_not_locked() {
     let directory = Directory::new();
     let _ledger = directory.lock();
     let other = Ledger::lock(&directory.0, &"web-2".parse().unwrap()).unwrap();
@@ -164,7 +164,7 @@ fn other_names_are_not_held() {
 }
 
 #[test]
-fn the_last_line_may_be_cut_anywhere() {
+fn a_last_line_that_is_cut_anywhere_is_ignored() {
     let directory = Directory::new();
     write(&mut directory.lock(), "iuf");
     write(&mut directory.lock(), "iu");
@@ -175,9 +175,9 @@ fn the_last_line_may_be_cut_anywhere() {
     for cut in last.unwrap() + 1..whole.len() {
         fs::write(directory.file(), &whole[..cut]).unwrap();
         let mut ledger = directory.lock();
-        let expected = Record::Asked(intent(101), None);
+        let expected = Record::Requested(intent(101), None);
         assert_eq!(ledger.record(), &expected, "cut at byte {cut}");
-        // What comes after it is not lost in the cut line.
+        // The next event is not appended to the cut line.
         write(&mut ledger, "c");
         drop(ledger);
         let expected = Record::Created(intent(101));
@@ -185,9 +185,9 @@ fn the_last_line_may_be_cut_anywhere() {
     }
 }
 
-/// The kernel refuses to write to this one, as to a full disk.
+/// The kernel refuses to write to this file, as if the disk were full.
 #[test]
-fn what_cannot_be_written_is_kept_in_mind_and_nothing_is_written_after_it() {
+fn after_a_failed_write_nothing_more_is_written() {
     let directory = Directory::new();
     write(&mut directory.lock(), "iu");
     let mut ledger = directory.lock();
@@ -198,11 +198,11 @@ fn what_cannot_be_written_is_kept_in_mind_and_nothing_is_written_after_it() {
     write(&mut ledger, "F");
     assert_eq!(ledger.record(), &Record::Finished(intent(101)));
     drop(ledger);
-    assert_eq!(directory.record(), begun());
+    assert_eq!(directory.record(), started());
 }
 
 #[test]
-fn runs_that_find_nothing_to_do_leave_nothing() {
+fn runs_that_do_nothing_leave_no_entry() {
     let directory = Directory::new();
     write(&mut directory.lock(), "iucF");
     let length = || {
@@ -213,19 +213,19 @@ fn runs_that_find_nothing_to_do_leave_nothing() {
 }
 
 #[rstest]
-#[case::no_json("what?\n", "line 1 is not what this version writes")]
-#[case::unknown_record("{\"tomorrow\":1}\n", "line 1 is not what this version writes")]
+#[case::no_json("what?\n", "line 1 is not an event that this version knows")]
+#[case::unknown_record("{\"tomorrow\":1}\n", "line 1 is not an event that this version knows")]
 #[case::unknown_field(
     "{\"run\":{\"process\":1,\"time\":1,\"more\":1}}\n",
-    "line 1 is not what this version writes"
+    "line 1 is not an event that this version knows"
 )]
-#[case::zeros("\0\0\0\n", "line 1 is not what this version writes")]
-#[case::out_of_order("{\"finished\":101}\n", "line 1 cannot follow on those before")]
-#[case::behind_good_ones(
+#[case::zeros("\0\0\0\n", "line 1 is not an event that this version knows")]
+#[case::out_of_order("{\"finished\":101}\n", "line 1 does not follow from the lines before")]
+#[case::after_good_lines(
     "{\"run\":{\"process\":1,\"time\":1}}\n{}\n",
-    "line 2 is not what this version writes"
+    "line 2 is not an event that this version knows"
 )]
-fn a_damaged_file_is_an_error_and_left_as_it_is(#[case] text: &str, #[case] why: &str) {
+fn a_damaged_file_is_an_error_and_stays_unchanged(#[case] text: &str, #[case] why: &str) {
     let directory = Directory::new();
     drop(directory.lock());
     fs::write(directory.file(), text).unwrap();
@@ -240,7 +240,7 @@ fn a_damaged_file_is_an_error_and_left_as_it_is(#[case] text: &str, #[case] why:
 }
 
 #[test]
-fn nobody_else_can_read_it() {
+fn other_users_cannot_read_it() {
     let directory = Directory::new();
     let _ledger = directory.lock();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -249,7 +249,7 @@ fn nobody_else_can_read_it() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_is_named() {
+fn the_error_names_a_directory_that_cannot_be_created() {
     let Err(error) = Ledger::lock(Path::new("/dev/null/state"), &name()) else {
         panic!("there is no such directory");
     };
@@ -257,20 +257,20 @@ fn a_directory_that_cannot_be_made_is_named() {
 }
 
 #[rstest]
-#[case::nothing_was_begun("", false)]
+#[case::nothing_was_requested("", false)]
 #[case::the_clone_failed("iuf", false)]
-#[case::the_vm_is_gone("iucFf", false)]
-#[case::asked("i", true)]
+#[case::the_vm_was_destroyed("iucFf", false)]
+#[case::requested("i", true)]
 #[case::finished("iucF", true)]
-#[case::noted_of_a_vm_that_was_found("n", true)]
-fn a_file_that_tells_the_next_run_nothing_is_removed(#[case] story: &str, #[case] stays: bool) {
+#[case::note_about_an_existing_vm("n", true)]
+fn a_file_without_information_is_removed(#[case] story: &str, #[case] stays: bool) {
     let directory = Directory::new();
     write(&mut directory.lock(), story);
     assert_eq!(directory.file().exists(), stays);
 }
 
 #[test]
-fn a_record_of_another_cluster_stays() {
+fn a_record_of_another_cluster_is_kept() {
     let directory = Directory::new();
     write(&mut directory.lock(), "iucF");
     let mut ledger = directory.lock();
@@ -280,10 +280,10 @@ fn a_record_of_another_cluster_stays() {
     assert_eq!(directory.record(), Record::Finished(intent(101)));
 }
 
-/// A run opens the file, the run that holds its lock removes it and ends, and the first run gets the
-/// lock of a file that no path leads to any more.
+/// A run opens the file, the run that has locked it removes it and ends, and the first run gets the lock of a
+/// removed file.
 #[test]
-fn the_lock_of_a_removed_file_is_worth_nothing() {
+fn the_lock_of_a_removed_file_does_not_count() {
     let directory = Directory::new();
     fs::create_dir_all(&directory.0).unwrap();
     for _ in 0..2000 {
@@ -297,8 +297,8 @@ fn the_lock_of_a_removed_file_is_worth_nothing() {
         });
         let (file, is_locked) = open(&directory.file()).unwrap();
         if is_locked {
-            let there = fs::metadata(directory.file()).unwrap().ino();
-            assert_eq!(file.metadata().unwrap().ino(), there);
+            let current = fs::metadata(directory.file()).unwrap().ino();
+            assert_eq!(file.metadata().unwrap().ino(), current);
         }
         drop(file);
         other.join().unwrap();
@@ -306,19 +306,19 @@ fn the_lock_of_a_removed_file_is_worth_nothing() {
 }
 
 #[test]
-fn what_a_relative_size_came_to_is_found_again() {
+fn the_next_run_reads_the_resolved_size() {
     let directory = Directory::new();
-    let mut asked = intent(101);
+    let mut requested = intent(101);
     let (by, to) = (Size(8 << 30), Size(10 << 30));
-    asked.growth.insert("scsi0".into(), Growth { by, to });
+    requested.growth.insert("scsi0".into(), Growth { by, to });
     directory
         .lock()
-        .write(Event::Intent(asked.clone()))
+        .write(Event::Intent(requested.clone()))
         .unwrap();
-    assert_eq!(directory.record(), Record::Asked(asked, None));
+    assert_eq!(directory.record(), Record::Requested(requested, None));
 }
 
-/// The last release noted the sizes of the template's disks behind the intent.
+/// The last release wrote the sizes of the template's disks as a note after the intent.
 #[test]
 fn a_file_of_the_last_release_is_read() {
     let directory = Directory::new();

@@ -1,10 +1,10 @@
-//! The name that somebody who made a typo probably meant.
+//! Finds the name that was probably meant by a typo.
 
-/// The name that somebody who typed `wanted` probably meant, if any is close.
-pub fn closest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let lower = wanted.to_lowercase();
+/// The name closest to what the user typed, if any is close.
+pub fn closest<'n>(typed: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let lower = typed.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
-    let tolerable = 1.max(wanted.chars().count() / 3);
+    let tolerable = 1.max(typed.chars().count() / 3);
     names
         .map(|name| (distance(name), name))
         .min()

@@ -1,4 +1,4 @@
-//! What a failed run says, to people and to scripts.
+//! What a failed run reports, to people and to scripts.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::say::hint::hint_for;
 #[derive(Debug, Serialize, Snafu)]
 #[snafu(display("{message}"))]
 pub struct Failure {
-    /// The kind, which scripts branch on.
+    /// The kind, for scripts.
     pub kind: Kind,
-    /// What was to be done and why it failed, in one line.
+    /// What failed and why, in one line.
     pub message: String,
     /// What to do now.
     pub hint: Option<String>,
@@ -25,10 +25,10 @@ pub struct Failure {
     /// The last lines of a failed task's log.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
-    /// Whether the VM exists nevertheless; then the message begins with it.
+    /// Whether the VM exists despite the failure; the message then begins with it.
     #[serde(skip)]
     pub vm_exists: bool,
-    /// The request that failed, if it was one.
+    /// The failed request, if a request failed.
     #[serde(skip)]
     pub request: Option<Box<pve::Error>>,
 }
@@ -36,13 +36,13 @@ pub struct Failure {
 /// What a failed run knows about its VM.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Facts {
-    /// The VM that was to be created, or the one that prevented it.
+    /// The VM that was being created, or the one that prevented it.
     pub vmid: Option<Vmid>,
-    /// The task in question.
+    /// The task.
     pub upid: Option<Upid>,
     /// The node of that VM.
     pub node: Option<Node>,
-    /// Whether the server has begun to create a VM.
+    /// Whether the server has started creating a VM.
     pub started: Started,
 }
 
@@ -54,7 +54,7 @@ impl Facts {
     }
 }
 
-/// Whether the server has begun to create a VM.
+/// Whether the server has started creating a VM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Started {
@@ -83,17 +83,17 @@ pub enum Kind {
     Unauthorized,
     /// The token lacks a privilege.
     Forbidden,
-    /// There is no template of that name.
+    /// There is no template with that name.
     TemplateNotFound,
-    /// A VM of that name exists.
+    /// A VM with that name exists.
     AlreadyExists,
     /// Several VMs have that name.
     Ambiguous,
-    /// Another run is creating that VM, or has begun to.
+    /// Another run is creating that VM, or has started to.
     InProgress,
     /// The VMID belongs to another guest.
     VmidTaken,
-    /// The VM exists, but its clone was not finished.
+    /// The VM exists, but its clone did not finish.
     HalfMade,
     /// A task ended with an error.
     TaskFailed,
@@ -103,7 +103,7 @@ pub enum Kind {
     OutcomeUnknown,
     /// A signal ended the run.
     Interrupted,
-    /// None of the others.
+    /// Anything else.
     Failed,
 }
 
@@ -147,7 +147,7 @@ impl Failure {
         Failure { log, ..self }
     }
 
-    /// With the request that failed.
+    /// Sets the request that failed.
     pub fn because_of(self, request: Box<pve::Error>) -> Failure {
         Failure {
             request: Some(request),
@@ -155,7 +155,7 @@ impl Failure {
         }
     }
 
-    /// Says that the VM exists nevertheless; the message must begin with it.
+    /// Marks the VM as existing despite the failure; the message must begin with it.
     pub fn of_existing_vm(self) -> Failure {
         Failure {
             vm_exists: true,
@@ -163,20 +163,20 @@ impl Failure {
         }
     }
 
-    /// What `--json` prints of it.
+    /// The document that `--json` prints.
     pub fn document(&self) -> impl Serialize {
         BTreeMap::from([("error", self)])
     }
 }
 
-/// An error and its causes as one line, each said once.
+/// An error and its causes in one line, without repetitions.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let texts = CleanedErrorText::new(error).map(|(_, text, _)| text);
     let texts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
     texts.join(": ")
 }
 
-/// The kind of failure that a failed request is.
+/// The kind of a failed request.
 pub fn kind_of(error: &pve::Error) -> Kind {
     match error {
         pve::Error::Tls { .. } => Kind::Config,

@@ -3,22 +3,22 @@
 use crate::pve::types::{Pool, TokenId};
 use crate::say::shell::word;
 
-/// The path of all VMs, to grant privileges on a VM whose VMID is not known yet.
+/// The path of all VMs, for privileges on a VM whose VMID is not known yet.
 pub const ALL_VMS: &str = "/vms";
 
-/// The path of a pool. What a token holds there it also holds on the pool's VMs.
+/// The path of a pool. Privileges on it also apply to the VMs in the pool.
 pub fn pool_path(pool: &Pool) -> String {
     format!("/pool/{pool}")
 }
 
-/// A role that every Proxmox VE has.
+/// A built-in role of Proxmox VE.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Role(&'static str);
 
 impl Role {
     /// VM.Clone, VM.Audit
     pub const TEMPLATE_USER: Role = Role("PVETemplateUser");
-    /// VM.PowerMgmt, VM.Config.Cloudinit, VM.Audit and what else a user of a VM needs.
+    /// VM.PowerMgmt, VM.Config.Cloudinit, VM.Audit and other privileges for users of a VM.
     pub const VM_USER: Role = Role("PVEVMUser");
     /// All privileges that begin with VM.; no smaller role has VM.Allocate.
     pub const VM_ADMIN: Role = Role("PVEVMAdmin");
@@ -52,26 +52,26 @@ pub fn as_root(role: Role, path: &str, token: &TokenId) -> String {
     format!("on a node, as root: pveum acl modify {path} --tokens {token} --roles {role}")
 }
 
-/// The second command, for the token's user; `None` for root, who has all privileges. It is needed only if
-/// the user lacks the privilege too, and replaces what the user has on that path from above and through
-/// groups.
+/// The options that grant the role to the token's user; `None` for root, who has all privileges. Needed
+/// only if the user lacks the privilege too. The role replaces those that the user inherits on that path or
+/// has there through groups.
 pub fn for_its_user(token: &TokenId) -> Option<String> {
     let userid = token.userid();
     let users = word(&userid);
-    (userid != "root@pam").then(|| format!("the same with --users {users} instead of --tokens …"))
+    (userid != "root@pam").then(|| format!("--users {users} instead of --tokens …"))
 }
 
-/// The command, what it replaces, and when a second one is needed.
+/// The command, what it replaces, and when to run it for the user too.
 pub fn grant(role: Role, path: &str, token: &TokenId) -> String {
-    let mut line = as_root(role, path, token);
+    let mut command = as_root(role, path, token);
     if path == ALL_VMS && role != Role::VM_ADMIN {
-        line += "; it replaces what the token has there from above";
+        command += "; it replaces the roles that the token inherits there";
     }
-    if let Some(otherwise) = for_its_user(token) {
-        line += "; where the token has no privilege separation, or its user lacks it too: ";
-        line += &otherwise;
+    if let Some(for_user) = for_its_user(token) {
+        command += "; if the token has no privilege separation, or its user lacks it too, also run it with ";
+        command += &for_user;
     }
-    line
+    command
 }
 
 /// The command that lets a token see all VMs.
@@ -79,8 +79,9 @@ pub fn how_to_see_vms(token: &TokenId) -> String {
     grant(Role::AUDITOR, ALL_VMS, token)
 }
 
-/// The path on which to grant a role that is lacking on `path`. A role on a single VM replaces the one on
-/// all VMs, and the next VM has another VMID. `pool` is the path of the VM's pool, if it is in one.
+/// The path on which to grant a role that is missing on `path`. Only the role for templates is granted on a
+/// single VM: any other would replace the one on all VMs there, and the next VM has another VMID. `pool` is
+/// the path of the VM's pool, if it is in one.
 pub fn path_to_grant_on<'p>(path: &'p str, role: Role, pool: Option<&'p str>) -> &'p str {
     if role != Role::TEMPLATE_USER && path.starts_with("/vms/") {
         pool.unwrap_or(ALL_VMS)
@@ -103,7 +104,7 @@ mod tests {
         assert_eq!(
             how_to_see_vms(&token),
             "on a node, as root: pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor; it \
-             replaces what the token has there from above"
+             replaces the roles that the token inherits there"
         );
     }
 }

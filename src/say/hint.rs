@@ -12,7 +12,7 @@ pub fn hint_for(error: &Error) -> Option<String> {
     hint_for_one_of(1, error)
 }
 
-/// What to do about a failed request to one of that many hosts, if that is known.
+/// What to do about a failed request to one of `hosts` hosts, if that is known.
 pub fn hint_for_one_of(hosts: usize, error: &Error) -> Option<String> {
     Some(match error {
         Error::Tls { source } => return for_setup(source),
@@ -63,12 +63,12 @@ pub fn hint_for_change(error: &Error, vm: &ChangedVm) -> Option<String> {
     }
 }
 
-/// What to do about a task that failed with these words, if that is more than to read its log.
-pub fn hint_for_task(words: &str) -> Option<String> {
-    refusal::for_words(words, "the node")
+/// What to do about a task that failed with this message, beyond reading its log.
+pub fn hint_for_task(message: &str) -> Option<String> {
+    refusal::for_message(message, "the node")
 }
 
-/// A hint, and what to do about the failure behind it, if that is more than to try again.
+/// `hint`, followed by what to do about `error` unless that is only to try again.
 pub fn with_more(hint: String, error: Option<&Error>) -> String {
     let is_more = |error: &&Error| !matches!(error, Error::NoAnswer { .. });
     match error.filter(is_more).and_then(hint_for) {
@@ -77,41 +77,41 @@ pub fn with_more(hint: String, error: Option<&Error>) -> String {
     }
 }
 
-const UNKNOWN_VERSION: &str = "other versions of Proxmox VE may answer in other ways; 'homelab proxmox \
-                               check' shows the server's version";
+const UNKNOWN_VERSION: &str = "the server's version of Proxmox VE may not be supported; 'homelab proxmox \
+                               check' shows it";
 
 /// The command that shows the fingerprint of a node's certificate on that node.
 pub const SHOW_FINGERPRINT: &str =
     "openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256";
 
-/// What the token may lack if its list is empty.
+/// What it may mean that a token's list is empty.
 pub fn what_an_empty_list_means(token: &TokenId) -> String {
     let grant = how_to_see_vms(token);
-    format!("if there are some, this token lacks VM.Audit on them; {grant}")
+    format!("if there are any, this token lacks VM.Audit on them; {grant}")
 }
 
 /// How to verify a certificate, and to trust it from then on.
 pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> String {
     let set = if hosts > 1 {
         format!(
-            "give it this host's place in PROXMOX_FINGERPRINT, which takes one for each host, in \
-             their order: {fingerprint}"
+            "put it in this host's position in PROXMOX_FINGERPRINT, which takes one fingerprint per host, \
+             in the same order: {fingerprint}"
         )
     } else {
         format!("PROXMOX_FINGERPRINT={fingerprint}")
     };
     let instead = match trust {
         Trust::CaFile(_) => " instead of the CA file",
-        Trust::Anyone => " instead of turning the verification off",
+        Trust::Anyone => " instead of disabling verification",
         Trust::Pin(_) => {
-            " (or --fingerprint, or \"fingerprint\" in the file: where the pin stands now)"
+            " (or --fingerprint, or \"fingerprint\" in the file: where the pin is set now)"
         }
         Trust::SystemRoots => "",
     };
     format!(
-        "compare that fingerprint with the one that 'pvenode cert info' shows on the node for \
-         pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is the \
-         same: {set}{instead}"
+        "compare that fingerprint with the one that 'pvenode cert info' on the node shows for \
+         pveproxy-ssl.pem, or for pve-ssl.pem if there is no such file (not for pve-root-ca.pem); if they \
+         match: {set}{instead}"
     )
 }
 
@@ -123,7 +123,7 @@ fn for_setup(error: &TlsError) -> Option<String> {
              authority, {authority}"
         )),
         TlsError::CaFile { .. } | TlsError::NoCertificate { .. } => Some(format!(
-            "PROXMOX_CA_FILE and --ca-file take the certificate of the cluster's authority, {authority}"
+            "PROXMOX_CA_FILE and --ca-file expect the certificate of the cluster's authority, {authority}"
         )),
         TlsError::Setup { .. } => None,
     }
@@ -132,19 +132,20 @@ fn for_setup(error: &TlsError) -> Option<String> {
 fn for_unreached(host: &Host, why: &Unreached) -> String {
     let hint = match why {
         Unreached::Name { .. } => {
-            let hint = "check the name (PROXMOX_HOST, --host); what this machine knows of it";
+            let hint =
+                "check the name (PROXMOX_HOST, --host); to see what it resolves to on this machine";
             return format!("{hint}: getent hosts {}", host.name());
         }
         Unreached::Proxy { proxy, message } => return for_proxy(host, proxy, message),
-        Unreached::NotLoopback => "leave http:// out of the host, to speak TLS",
+        Unreached::NotLoopback => "remove http:// from the host to use TLS",
         Unreached::NotTls | Unreached::CutInTls => {
-            "Proxmox VE speaks TLS on port 8006; check the port (PROXMOX_PORT, --host), which may be \
-             one of plain HTTP or of another service"
+            "Proxmox VE uses TLS on port 8006; check the port (PROXMOX_PORT, --host): it may belong to \
+             plain HTTP or to another service"
         }
         Unreached::NothingInCommon => {
-            "replace the server's certificate by one with another kind of key; what it has now, on \
-             the node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or pve-ssl.pem, \
-             if there is no such file)"
+            "replace the server's certificate with one that has another type of key; to see the current \
+             one, on the node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or \
+             pve-ssl.pem, if there is no such file)"
         }
         Unreached::Connection { .. } | Unreached::Handshake { .. } => {
             "check the host and port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is \
@@ -154,10 +155,10 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
     hint.to_owned()
 }
 
-fn for_proxy(host: &Host, proxy: &Proxy, words: &str) -> String {
+fn for_proxy(host: &Host, proxy: &Proxy, message: &str) -> String {
     let (name, origin) = (host.name(), proxy.origin());
     let without = format!("to reach {name} without the proxy: NO_PROXY={name}");
-    if words.ends_with(" 407") {
+    if message.ends_with(" 407") {
         return format!(
             "the proxy requires a user and a password: {origin}=http://USER:PASSWORD@{proxy}; {without}"
         );
@@ -168,45 +169,45 @@ fn for_proxy(host: &Host, proxy: &Proxy, words: &str) -> String {
 fn for_distrust(distrust: &Distrust, pin: &str) -> String {
     const RENEW: &str = "pvecm updatecerts --force && systemctl restart pveproxy";
 
-    let renew = format!("on the node: {RENEW}; then pin or trust what it has");
+    let renew = format!("on the node: {RENEW}; then pin or trust the new certificate");
     match distrust {
         Distrust::Expired { .. } => format!("if the clock is right, {renew}"),
         Distrust::Outdated => renew,
         Distrust::NotYetValid { .. } => {
-            format!("set the clock of this machine, or that of the node and there: {RENEW}")
+            format!("correct the clock of this machine; or correct the clock of the node, and then on the \
+                     node: {RENEW}")
         }
         Distrust::OtherNames { .. } => {
-            format!("ask it by one of its names (PROXMOX_HOST, --host); or {pin}")
+            format!("use one of its names (PROXMOX_HOST, --host); or {pin}")
         }
         Distrust::NotPinned { .. } => format!(
-            "the node may have got a new certificate: {pin}; if it is not, another machine is \
-             answering in its place"
+            "the node may have a new certificate: {pin}; if they differ, another machine is answering in \
+             its place"
         ),
         Distrust::WithoutItsKey => {
-            "another machine may be answering in its place: find out before you go on; nothing was \
-             sent"
+            "another machine may be answering in its place; find out before you continue; nothing was sent"
                 .to_owned()
         }
         Distrust::SelfSigned | Distrust::UnsupportedKey => pin.to_owned(),
         Distrust::IncompleteChain { issuer } => format!(
-            "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate and \
-             then those of all intermediate authorities; or, if {issuer} is a root authority: \
-             PROXMOX_CA_FILE=its certificate; or {pin}"
+            "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate, followed \
+             by those of all intermediate authorities; or, if {issuer} is a root authority: set \
+             PROXMOX_CA_FILE to its certificate; or {pin}"
         ),
         Distrust::UnknownAuthority { name: Some(name) } => {
-            format!("PROXMOX_CA_FILE=the certificate of {name}; or {pin}")
+            format!("set PROXMOX_CA_FILE to the certificate of {name}; or {pin}")
         }
         _ => format!(
-            "{pin}; or copy /etc/pve/pve-root-ca.pem from the node, and PROXMOX_CA_FILE=that copy"
+            "{pin}; or copy /etc/pve/pve-root-ca.pem from the node and set PROXMOX_CA_FILE to the copy"
         ),
     }
 }
 
 fn for_none_reached(each: &[Error]) -> String {
-    let is_telling =
+    let is_specific =
         |error: &&Error| matches!(error, Error::Untrusted { .. } | Error::Undelivered { .. });
-    let telling = each.iter().find(is_telling);
-    let hint = telling.and_then(|error| hint_for_one_of(each.len(), error));
+    let specific = each.iter().find(is_specific);
+    let hint = specific.and_then(|error| hint_for_one_of(each.len(), error));
     hint.unwrap_or_else(|| {
         "check the hosts and ports (PROXMOX_HOST, PROXMOX_PORT, --host), this machine's network, and \
          that pveproxy is running there"
@@ -222,8 +223,8 @@ fn for_undelivered(behind: &Behind, reason: &str) -> String {
         ),
         Some(_) if reason.contains("refused") => for_daemon(behind, "is down"),
         Some(node) => format!(
-            "node '{node}' is down, or cut off from {host}; on any node: pvecm status; what is on that \
-             node has to wait until it is back"
+            "node '{node}' is down, or cut off from {host}; on any node: pvecm status; its guests and \
+             templates are not available until it is back"
         ),
     }
 }
@@ -232,8 +233,8 @@ fn for_daemon(Behind { host, node }: &Behind, state: &str) -> String {
     match node {
         None => format!("pvedaemon behind {host} {state}; there: systemctl status pvedaemon"),
         Some(node) => format!(
-            "on node '{node}' pvedaemon {state}, or pveproxy if {host} is another node; there: \
-             systemctl status pvedaemon pveproxy"
+            "on node '{node}', pvedaemon (or pveproxy, if {host} is another node) {state}; there: systemctl \
+             status pvedaemon pveproxy"
         ),
     }
 }
@@ -242,11 +243,11 @@ fn for_no_answer(host: &Host) -> String {
     let speak_tls = if host.tls() {
         ""
     } else {
-        "if it speaks TLS there, leave http:// out of the host; else "
+        "if that port uses TLS, remove http:// from the host; otherwise "
     };
     format!(
-        "{speak_tls}try it again; if it stays so, on that node: systemctl status pveproxy pvedaemon; \
-         --request-timeout allows more time"
+        "{speak_tls}try again; if it still does not answer, on that node: systemctl status pveproxy \
+         pvedaemon; --request-timeout allows more time"
     )
 }
 
@@ -255,7 +256,7 @@ fn for_unusable(host: &Host, status: u16, what: &str) -> String {
         "a proxy in front of Proxmox VE answered in its place: check where it forwards requests to; \
          on the node: systemctl status pveproxy"
     } else if !host.tls() && what.contains(", to https://") {
-        "http:// was spoken where https:// is; leave http:// out of the host"
+        "that port expects https://; remove http:// from the host"
     } else {
         "check that PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE itself, not of a proxy or \
          another service"
@@ -274,15 +275,15 @@ mod tests {
         595,
         "Connection refused",
         Some("pve2"),
-        "on node 'pve2' pvedaemon is down, or pveproxy if pve1:8006 is another node; there: \
-         systemctl status pvedaemon pveproxy"
+        "on node 'pve2', pvedaemon (or pveproxy, if pve1:8006 is another node) is down; there: systemctl \
+         status pvedaemon pveproxy"
     )]
     #[case::node_is_down(
         595,
         "No route to host",
         Some("pve2"),
-        "node 'pve2' is down, or cut off from pve1:8006; on any node: pvecm status; what is on that \
-         node has to wait until it is back"
+        "node 'pve2' is down, or cut off from pve1:8006; on any node: pvecm status; its guests and \
+         templates are not available until it is back"
     )]
     #[case::no_node(
         595,
@@ -294,7 +295,7 @@ mod tests {
         596,
         "Connection timed out",
         Some("pve2"),
-        "on node 'pve2' pvedaemon hangs or is restarting, or pveproxy if pve1:8006 is another node; \
+        "on node 'pve2', pvedaemon (or pveproxy, if pve1:8006 is another node) hangs or is restarting; \
          there: systemctl status pvedaemon pveproxy"
     )]
     #[case::something_else_behind(
@@ -303,7 +304,7 @@ mod tests {
         None,
         "pvedaemon behind pve1:8006 hangs or is restarting; there: systemctl status pvedaemon"
     )]
-    fn what_is_down_behind_the_proxy_is_named(
+    fn the_hint_names_what_is_down_behind_the_proxy(
         #[case] status: u16,
         #[case] reason: &str,
         #[case] node: Option<&str>,

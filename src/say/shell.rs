@@ -1,6 +1,6 @@
-//! Quoting for commands that somebody will paste.
+//! Shell quoting, for commands that users paste.
 
-/// `text` as one word of a shell, in quotes if it needs them.
+/// `text` as one word of a shell, quoted if necessary.
 pub fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/.-_@:=+,%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -9,7 +9,7 @@ pub fn word(text: &str) -> String {
     quoted(text)
 }
 
-/// `text` in quotes, as one word of bash, or of zsh, even with its option `RC_QUOTES`.
+/// `text` in quotes, as one word in bash and in zsh, even with the option `RC_QUOTES`.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -1,4 +1,4 @@
-//! What is certain about a VM at any moment of a run, and what to do when the run ends there.
+//! What is certain about a VM at each moment of a run, and how to continue if the run ends there.
 
 use std::fmt;
 
@@ -8,22 +8,22 @@ use crate::say::failure::{Facts, Failure, Kind, Started};
 use crate::say::shell::word;
 use crate::say::vm::{Existing, Vm};
 
-/// What is certain about the VM, or the task, that a run works on.
+/// What is certain about the VM or the task of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Stage {
-    /// The server was not asked for a VM.
+    /// No VM was requested.
     NothingStarted,
-    /// Another run on this host works on this VM name; its process id, as far as known.
+    /// Another run on this host has locked the VM's name; its process id, if known.
     BehindAnotherRun(Option<u32>),
-    /// Nothing was started; this VM, which may be the one that was asked for, is being inspected.
+    /// Nothing was started. This VM, which may be the requested one, is being inspected.
     Inspecting(Vm),
-    /// The server was asked to clone, and the outcome is unknown.
+    /// A clone was requested, and the outcome is unknown.
     Undecided(Vm),
     /// The clone's task is running.
     Cloning(Vm, Upid),
     /// The VM exists, and nothing is left to do.
     Done(Existing),
-    /// The VM exists, and this step is being taken.
+    /// The VM exists, and this step is being carried out.
     SettingUp(Unfinished),
     /// A run is waiting for a task of any kind.
     Waiting(Upid),
@@ -31,7 +31,7 @@ pub enum Stage {
     Ended(Upid),
 }
 
-/// A VM that exists, and the step that is being taken for it.
+/// A VM that exists, and the step that is being carried out on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unfinished {
     /// The VM.
@@ -47,9 +47,9 @@ pub struct Unfinished {
 pub enum StepTask {
     /// No task was started.
     None,
-    /// It is running, or may be.
+    /// It is running, or may be running.
     Running(Upid),
-    /// It has ended; whether the step took effect is not known yet.
+    /// It has ended. Whether the step took effect is not known yet.
     Ended(Upid),
 }
 
@@ -67,7 +67,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// The state while the step is being taken.
+    /// The state while the step is being carried out.
     pub fn ongoing(&self) -> String {
         self.sentence("is still being")
     }
@@ -80,7 +80,7 @@ impl Step {
     /// The state if the step has failed.
     pub fn failed(&self) -> String {
         match self {
-            Step::Address => "its address could not be found out".to_owned(),
+            Step::Address => "its address is unknown".to_owned(),
             _ => self.sentence("was not"),
         }
     }
@@ -96,7 +96,7 @@ impl Step {
 }
 
 impl Unfinished {
-    /// What failed runs report to scripts about it.
+    /// What a failed run reports to scripts about it.
     pub fn facts(&self) -> Facts {
         let facts = self.existing.facts();
         match &self.task {
@@ -132,13 +132,13 @@ impl fmt::Display for Stage {
             Stage::NothingStarted => f.write_str("nothing was started"),
             Stage::BehindAnotherRun(process) => write!(
                 f,
-                "this run has started nothing; {} is making the VM",
+                "this run has started nothing; {} is creating the VM",
                 process_name(*process)
             ),
             Stage::Inspecting(vm) => {
-                write!(f, "this run has started nothing; it was looking at {vm}")
+                write!(f, "this run has started nothing; it was checking {vm}")
             }
-            Stage::Undecided(vm) => write!(f, "{vm} may or may not be in the making"),
+            Stage::Undecided(vm) => write!(f, "{vm} may or may not be being created"),
             Stage::Cloning(vm, _) => write!(f, "the clone to {vm} is still running"),
             Stage::Done(done) if done.created => write!(f, "{} was created", done.vm),
             Stage::Done(done) => write!(f, "{} already exists", done.vm),
@@ -152,12 +152,12 @@ impl fmt::Display for Stage {
 }
 
 impl Stage {
-    /// What is certain if the last look failed, for this reason.
-    pub fn as_last_seen(&self, unseen: Option<&impl fmt::Display>) -> String {
-        let words = self.to_string();
-        let Some(why) = unseen else { return words };
-        let words = words.replace("is still running", "may still be running");
-        format!("{words}; the last look failed: {why}")
+    /// What is certain if the last poll failed with this error.
+    pub fn after_last_poll(&self, error: Option<&impl fmt::Display>) -> String {
+        let state = self.to_string();
+        let Some(error) = error else { return state };
+        let state = state.replace("is still running", "may still be running");
+        format!("{state}; the last poll failed: {error}")
     }
 
     /// The failure if a signal ends the run at this stage.
@@ -182,14 +182,14 @@ impl Stage {
                 RESUME.to_owned()
             }
             Stage::SettingUp(unfinished) => unfinished.hint(),
-            Stage::Cloning(_, upid) => resume_or_wait(upid),
-            Stage::Waiting(upid) => format!("to go on waiting: {}", task_wait(upid)),
+            Stage::Cloning(_, upid) => format!("{}; {}", resume_or_wait(upid), how_to_cancel(upid)),
+            Stage::Waiting(upid) => format!("to continue waiting: {}", task_wait(upid)),
             Stage::Ended(upid) => format!("to see how it ended: {}", task_wait(upid)),
             Stage::Done(_) => "nothing is left to do".to_owned(),
         }
     }
 
-    /// What failed runs report to scripts about it.
+    /// What a failed run reports to scripts about it.
     pub fn facts(&self) -> Facts {
         match self {
             Stage::NothingStarted => Facts::default(),
@@ -212,7 +212,7 @@ impl Stage {
     }
 }
 
-/// What to call another run on this host: its process id, if that is known.
+/// The name of another run on this host: its process id, if that is known.
 pub fn process_name(process: Option<u32>) -> String {
     match process {
         Some(process) => format!("process {process}"),
@@ -221,11 +221,22 @@ pub fn process_name(process: Option<u32>) -> String {
 }
 
 /// How to resume.
-pub const RESUME: &str = "the same command with --ensure goes on with it";
+pub const RESUME: &str = "run the same command with --ensure to resume";
 
 /// How to continue while a task is running.
 fn resume_or_wait(task: &Upid) -> String {
     format!("{RESUME}; to wait only: {}", task_wait(task))
+}
+
+/// How to cancel a running clone.
+fn how_to_cancel(task: &Upid) -> String {
+    let node = task.node();
+    let path = format!("/nodes/{node}/tasks/{}", task.as_str());
+    format!(
+        "to cancel the clone: 'Stop' in the web interface's task list, or, as root on node '{node}': \
+         pvesh delete {}",
+        word(&path)
+    )
 }
 
 fn task_wait(task: &Upid) -> String {

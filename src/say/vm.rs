@@ -1,4 +1,4 @@
-//! A VM: where it is or will be, and one that exists.
+//! A VM by its VMID, name and node, and a VM that exists.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// What failed runs report to scripts about it.
+    /// What a failed run reports to scripts about it.
     pub fn facts(&self, started: Started) -> Facts {
         Facts {
             vmid: Some(self.vmid),
@@ -37,7 +37,7 @@ impl fmt::Display for Vm {
     }
 }
 
-/// A VM that exists, with what is known of it.
+/// A VM that exists, with what is known about it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Existing {
     /// The VM.
@@ -46,13 +46,13 @@ pub struct Existing {
     pub created: bool,
     /// The task that created it, if known.
     pub upid: Option<Upid>,
-    /// Its addresses, if they were asked for and are known.
+    /// Its addresses, if they were requested and are known.
     pub addresses: Option<Addresses>,
-    /// What its tasks warned of.
+    /// The warnings of its tasks.
     pub warnings: Vec<String>,
-    /// Its configuration as last read; absent once something was changed since.
+    /// Its configuration. Absent if something was changed since it was read.
     pub config: Option<VmConfig>,
-    /// What tells it apart from others, once its configuration was read.
+    /// What distinguishes it from other VMs with the same VMID, once its configuration was read.
     pub identity: Option<Identity>,
 }
 
@@ -70,7 +70,7 @@ impl Existing {
         }
     }
 
-    /// What failed runs report to scripts about it.
+    /// What a failed run reports to scripts about it.
     pub fn facts(&self) -> Facts {
         let started = if self.created {
             Started::Yes

@@ -3,6 +3,7 @@
 mod activity;
 mod copying;
 mod live;
+mod outage;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::thread;
 pub use self::activity::Activity;
 
 use self::live::{Live, TICK, erase};
+use self::outage::Outage;
 use crate::say::stage::Stage;
 use crate::say::vm::Existing;
 use crate::ui::text::clean;
@@ -18,7 +20,7 @@ use crate::ui::text::clean;
 /// How much a run reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verbosity {
-    /// The progress line, for somebody at a terminal.
+    /// A progress line, for a terminal.
     Live,
     /// One line per step, for a log file or a pipe.
     Steps,
@@ -31,10 +33,11 @@ pub enum Verbosity {
 /// Reports a run on stderr.
 pub struct Progress {
     verbosity: Verbosity,
-    /// What is certain now, for an end in the middle of the run.
+    /// What is certain now, in case the run is interrupted.
     stage: Mutex<Stage>,
-    /// The progress line, while there is one. Locked while anything is printed through these lines.
+    /// The progress line, while there is one. Locked while these methods print.
     live: Arc<Mutex<Option<Live>>>,
+    outage: Mutex<Outage>,
 }
 
 impl Progress {
@@ -44,16 +47,17 @@ impl Progress {
             verbosity,
             stage: Mutex::new(Stage::NothingStarted),
             live: Arc::default(),
+            outage: Mutex::default(),
         }
     }
 
-    /// What is certain now. While the returned guard is held, [`Progress::at`] waits.
+    /// What is certain now. While the returned guard is held, [`Progress::set_stage`] waits.
     pub fn stage(&self) -> MutexGuard<'_, Stage> {
         lock(&self.stage)
     }
 
-    /// Removes the progress line and locks these lines for the end of the run. While the returned guard is
-    /// held, nothing else is printed through them, and a second caller waits.
+    /// Removes the progress line and locks the output for the end of the run. While the returned guard is
+    /// held, these methods print nothing, and a second caller waits.
     pub fn lock_for_the_end(&self) -> impl Drop + '_ {
         let mut live = lock(&self.live);
         if live.take().is_some() {
@@ -62,8 +66,8 @@ impl Progress {
         live
     }
 
-    /// Sets what is certain from now on, if the run should end before the next call.
-    pub fn at(&self, stage: Stage) {
+    /// Sets what is certain until the next call, in case the run ends before that.
+    pub fn set_stage(&self, stage: Stage) {
         *self.stage() = stage;
     }
 
@@ -91,8 +95,8 @@ impl Progress {
         self.say(&format!("Warning: {text}"));
     }
 
-    /// An activity begins. The owner of a VM that existed before this command may not expect a change,
-    /// so it is announced also where steps are not.
+    /// Reports that an activity begins. A change to a VM that existed before this command is announced even
+    /// where steps are not: its owner may not expect it.
     pub fn doing(&self, existing: &Existing, activity: &Activity) {
         let is_announced = match self.verbosity {
             Verbosity::Steps => true,
@@ -108,22 +112,56 @@ impl Progress {
         }
     }
 
-    /// The template's disks are being copied. `count` finds out how many, and is called only if that is
-    /// going to be shown.
+    /// Reports that the template's disks are being copied. `count` returns their number, and is called only
+    /// if that is shown.
     pub fn cloning(&self, count: impl FnOnce() -> Option<usize>) {
         if self.verbosity == Verbosity::Live {
             self.show(&Activity::Cloning(count()));
         }
     }
 
-    /// The current task has a log. `read` reads its new lines, and is called only if they are going to
-    /// be shown.
+    /// Reports the progress of the current task. `read` reads new lines of its log, and is called only if
+    /// they are shown.
     pub fn follow_log(&self, read: impl FnOnce() -> Vec<String>) {
         if self.verbosity == Verbosity::Live {
             let lines = read();
             if let Some(live) = &mut *lock(&self.live) {
                 live.log(&lines);
             }
+        }
+    }
+
+    /// A host or a node did not answer a poll that will be repeated. The third time in a row is reported.
+    pub fn no_answer(&self, who: &str, why: &str) {
+        if lock(&self.outage).failed(who) {
+            self.notice(&[
+                format!("{who} does not answer ({why}); still waiting"),
+                format!("{who} does not answer; still waiting"),
+            ]);
+        }
+    }
+
+    /// A poll was answered. The end of an outage is reported if the outage was.
+    pub fn answered(&self) {
+        let ended = lock(&self.outage).ended();
+        let notice = ended.map(|who| format!("{who} answers again"));
+        self.notice(notice.as_slice());
+    }
+
+    /// Polls are not repeated any more.
+    pub fn gave_up(&self) {
+        lock(&self.outage).ended();
+        self.notice(&[]);
+    }
+
+    /// Shows a notice about the server in the progress line, or prints it if there is none. `texts` say the
+    /// same, the longest first; none ends the notice.
+    fn notice(&self, texts: &[String]) {
+        if let Some(live) = &mut *lock(&self.live) {
+            return live.notice(texts);
+        }
+        if let Some(text) = texts.first() {
+            self.note(text);
         }
     }
 
@@ -136,8 +174,8 @@ impl Progress {
     }
 }
 
-/// Redraws the progress line until it is removed. If no thread can be started, the line changes only
-/// with each event.
+/// Redraws the progress line until it is removed. If no thread can be started, the line is redrawn only
+/// when something happens.
 fn keep_drawing(live: Arc<Mutex<Option<Live>>>) {
     let _ = thread::Builder::new().spawn(move || {
         loop {
@@ -159,8 +197,8 @@ pub fn warn(text: &str) {
     say(&format!("Warning: {text}"));
 }
 
-/// Prints one line on stderr; foreign text in it cannot forge another line. If stderr is closed nobody
-/// is reading, and the VM matters more.
+/// Prints one line on stderr; text from the server in it cannot forge another line. A closed stderr is
+/// ignored, because the VM matters more.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{}", clean(line));
 }

@@ -42,7 +42,7 @@ pub fn table(
             .collect();
         padded.join(separator)
     };
-    // In a narrower window the terminal would fold the lines, and a folded frame is hard to read.
+    // In a narrower window the terminal would wrap the lines, and a wrapped frame is hard to read.
     let framed_width = widths.iter().map(|width| width + 3).sum::<usize>() + 1;
     if !matches!(style, Style::Terminal { columns } if columns >= framed_width) {
         for cells in [&header].into_iter().chain(&rows) {

@@ -1,4 +1,4 @@
-//! What the server's words for "no" mean, in its answer to a request or as the exit status of a task.
+//! What a refusal means: the server's message to a request, or the exit status of a task.
 
 use crate::pve::types::Vmid;
 
@@ -10,50 +10,50 @@ pub enum Refusal {
     /// No guest has the VMID, but a volume of an earlier one is left on a storage.
     LeftOver,
     /// Something is locked or slow for a moment. The server has cleaned up.
-    Passes,
-    /// Asking again does not help.
+    Temporary,
+    /// The same request would be refused again.
     Final,
 }
 
 impl Refusal {
-    /// Lock files of VMs differ in their number only. Whoever holds the new VMID's lock is creating another
-    /// guest with it; any other lock, the template's for example, is released after a moment.
-    pub fn of(words: &str, newid: Vmid) -> Refusal {
+    /// The lock files of VMs differ only in the VMID. A lock of the new VMID means that another guest is being
+    /// created with it; any other lock, such as the template's, is released after a moment.
+    pub fn of(message: &str, newid: Vmid) -> Refusal {
         let of_taken_vmid = [
             format!("unable to create VM {newid}: config file already exists"),
             format!("/{newid}.conf' failed: File exists"),
             format!("can't lock file '/var/lock/qemu-server/lock-{newid}.conf' - got timeout"),
         ];
-        let says = |text: &str| words.contains(text);
+        let says = |text: &str| message.contains(text);
         if of_taken_vmid.iter().any(|text| says(text)) {
             Refusal::VmidTaken
         } else if says(&format!("vm-{newid}-")) && (says("already exists") || says("File exists")) {
             Refusal::LeftOver
-        } else if passes_by_itself(words) {
-            Refusal::Passes
+        } else if is_temporary(message) {
+            Refusal::Temporary
         } else {
             Refusal::Final
         }
     }
 }
 
-/// Whether something is locked, or a storage or QEMU is slow, for a moment: the same request may work
+/// Whether something is locked, or a storage or QEMU is slow, for a moment. The same request may succeed
 /// later.
-pub fn passes_by_itself(words: &str) -> bool {
-    let says = |text: &str| words.contains(text);
+pub fn is_temporary(message: &str) -> bool {
+    let says = |text: &str| message.contains(text);
     says("got timeout") || says("got lock request timeout") || says("VM is locked (")
 }
 
-/// Whether the configuration has changed since it was read, perhaps by a request of ours whose answer was
-/// lost. Older servers spell it with two s.
-pub fn is_outdated(words: &str) -> bool {
+/// Whether the configuration has changed since it was read, perhaps by a request of this program that got no
+/// answer. Older servers spell 'mismatch' with two s.
+pub fn is_outdated(message: &str) -> bool {
     [
         "checksum mismatch",
         "checksum missmatch",
         "detected modified configuration",
     ]
     .iter()
-    .any(|text| words.contains(text))
+    .any(|text| message.contains(text))
 }
 
 #[cfg(test)]
@@ -62,11 +62,11 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::refused_or_lost_to_a_quick_one(
+    #[case::taken_by_a_quick_clone(
         "unable to create VM 101: config file already exists",
         Refusal::VmidTaken
     )]
-    #[case::lost_to_one_that_copies(
+    #[case::taken_by_a_clone_that_copies(
         "can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout",
         Refusal::VmidTaken
     )]
@@ -76,25 +76,25 @@ mod tests {
     )]
     #[case::template_is_locked(
         "can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout",
-        Refusal::Passes
+        Refusal::Temporary
     )]
-    #[case::template_in_a_backup("VM is locked (backup)", Refusal::Passes)]
+    #[case::template_in_a_backup("VM is locked (backup)", Refusal::Temporary)]
     #[case::storage_is_locked(
         "clone failed: can't lock file '/var/lock/pve-manager/pve-storage-data' - got timeout",
-        Refusal::Passes
+        Refusal::Temporary
     )]
     #[case::storage_is_locked_in_the_cluster(
         "clone failed: cfs-lock 'storage-data' error: got lock request timeout",
-        Refusal::Passes
+        Refusal::Temporary
     )]
     #[case::another_vmid("unable to create VM 1010: config file already exists", Refusal::Final)]
     #[case::lock_of_another_vm(
         "can't lock file '/var/lock/qemu-server/lock-1101.conf' - got timeout",
-        Refusal::Passes
+        Refusal::Temporary
     )]
     #[case::slow_storage(
         "command '/usr/bin/qemu-img resize -f raw /srv/101.raw 34359738368' failed: got timeout",
-        Refusal::Passes
+        Refusal::Temporary
     )]
     #[case::volume_left_in_a_directory(
         "clone failed: disk image '/srv/images/101/vm-101-cloudinit.qcow2' already exists",
@@ -119,8 +119,8 @@ mod tests {
     )]
     #[case::no_quorum("cluster not ready - no quorum?", Refusal::Final)]
     #[case::disk_full("clone failed: copy failed: exit code 1", Refusal::Final)]
-    fn the_servers_words_decide(#[case] words: &str, #[case] expected: Refusal) {
-        assert_eq!(Refusal::of(words, Vmid(101)), expected);
+    fn the_message_decides(#[case] message: &str, #[case] expected: Refusal) {
+        assert_eq!(Refusal::of(message, Vmid(101)), expected);
     }
 
     #[rstest]
@@ -131,10 +131,10 @@ mod tests {
         true
     )]
     #[case::another_failure("unable to open file", false)]
-    fn a_configuration_that_was_changed_since_is_read_again(
-        #[case] words: &str,
+    fn a_configuration_that_has_changed_is_read_again(
+        #[case] message: &str,
         #[case] expected: bool,
     ) {
-        assert_eq!(is_outdated(words), expected);
+        assert_eq!(is_outdated(message), expected);
     }
 }

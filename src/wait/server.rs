@@ -1,40 +1,47 @@
-//! A server whose requests are repeated while their failure may pass.
+//! A server to which requests are repeated while their failure may be temporary.
 //!
-//! - What has to be known before something is begun is asked again for as long as a daemon may take to
-//!   restart: giving up leaves nothing behind.
+//! - What must be known before a change is requested is read again for as long as a daemon may take to
+//!   restart: giving up then leaves nothing behind.
 //! - A change is requested again only if the server certainly did not receive the request.
-//! - What goes on by itself is watched to the end: only a clear refusal ends it.
+//! - A task runs whether or not it can be seen, so it is polled until the time limit. Only a clear refusal
+//!   ends that.
+//! - A user is told when the server stops answering while a run waits, and when it answers again.
 
 use crate::pve::{self, Contact, Delivery, Pve};
-use crate::wait::{Budget, Forgiven, GaveUp, Look, Patience};
+use crate::ui::progress::Progress;
+use crate::wait::{Budget, GaveUp, Patience, Poll, Retry};
 
-/// A server, and the time there is for repeating requests.
+/// A server, and the time limit for repeating requests.
 #[derive(Clone, Copy)]
 pub struct Server<'a> {
     /// Sends each request once.
     pub pve: &'a Pve,
-    /// Nothing is repeated once it is used up.
+    /// No request is repeated once it is used up.
     pub budget: Budget<'a>,
+    /// Reports when the server stops answering, and when it answers again.
+    pub progress: &'a Progress,
 }
 
-/// The result of one look among several.
-pub enum Glance<T> {
-    /// It worked.
-    Saw(T),
+/// The result of one poll among several.
+pub enum Judged<T> {
+    /// It was answered.
+    Answered(T),
     /// It failed, and the next one may work.
     Failed(pve::Error),
-    /// The end of the budget cut it short: what was seen before still holds.
+    /// The time limit cut it short: the result of the poll before still holds.
     CutShort(pve::Error),
 }
 
 impl Server<'_> {
-    /// Reads what has to be known before something is begun.
+    /// Reads what must be known before a change is requested.
     pub fn ask<T>(
         &self,
         question: impl Fn(&Pve) -> Result<T, pve::Error>,
     ) -> Result<T, pve::Error> {
-        let forgiven = self.forgiving(Purpose::Prepare);
-        self.budget.try_until_done(forgiven, || question(self.pve))
+        let retry = self.retries(Purpose::Prepare);
+        self.budget
+            .try_until_done(retry, || self.heard(question(self.pve)))
+            .inspect_err(|_| self.progress.gave_up())
     }
 
     /// Requests a change.
@@ -42,61 +49,115 @@ impl Server<'_> {
         &self,
         request: impl Fn(&Pve) -> Result<T, pve::Error>,
     ) -> Result<T, pve::Error> {
-        let forgiven = self.forgiving(Purpose::Change);
-        self.budget.try_until_done(forgiven, || request(self.pve))
+        let retry = self.retries(Purpose::Change);
+        self.budget
+            .try_until_done(retry, || self.heard(request(self.pve)))
+            .inspect_err(|_| self.progress.gave_up())
     }
 
-    /// Looks until done. What `goes_on` by itself is watched whether or not it can be seen; else the looks
-    /// are for something that has to be known before something is begun.
-    pub fn look<T>(
+    /// Polls until done. Something `is_ongoing` if the server carries it out whether or not it can be seen;
+    /// otherwise the poll is for what must be known before a change is requested.
+    pub fn poll<T>(
         &self,
-        goes_on: bool,
-        mut look: impl FnMut(&Pve) -> Result<Look<T>, pve::Error>,
+        is_ongoing: bool,
+        mut poll: impl FnMut(&Pve) -> Result<Poll<T>, pve::Error>,
     ) -> Result<T, GaveUp<pve::Error>> {
-        let forgiven = self.forgiving(Purpose::of_look(goes_on));
-        self.budget.look_until_done(forgiven, || look(self.pve))
+        let retry = self.retries(Purpose::of_poll(is_ongoing));
+        self.budget
+            .poll_until_done(retry, || self.heard(poll(self.pve)))
+            .inspect_err(|_| self.progress.gave_up())
     }
 
-    /// Judges one look among several that the caller takes, at something that goes on by itself or not.
-    /// An error if looking again is of no use.
-    pub fn glance<T>(
+    /// Judges one poll among several that the caller makes; `is_ongoing` as for [`Server::poll`]. An error if
+    /// the poll is not to be repeated.
+    pub fn judge<T>(
         &self,
-        goes_on: bool,
+        is_ongoing: bool,
         patience: &mut Patience,
-        look: Result<T, pve::Error>,
-    ) -> Result<Glance<T>, pve::Error> {
-        match look {
-            Ok(seen) => {
+        result: Result<T, pve::Error>,
+    ) -> Result<Judged<T>, pve::Error> {
+        match self.heard(result) {
+            Ok(answer) => {
                 *patience = Patience::default();
-                Ok(Glance::Saw(seen))
+                Ok(Judged::Answered(answer))
             }
-            Err(error) => match self.forgiving(Purpose::of_look(goes_on))(&error) {
-                Forgiven::AsIfNotLooked => Ok(Glance::CutShort(error)),
-                forgiven if patience.lasts(&self.budget, forgiven) => Ok(Glance::Failed(error)),
-                _ => Err(error),
+            Err(error) => match self.retries(Purpose::of_poll(is_ongoing))(&error) {
+                Retry::CutShort => Ok(Judged::CutShort(error)),
+                retry if patience.lasts(&self.budget, retry) => Ok(Judged::Failed(error)),
+                _ => {
+                    self.progress.gave_up();
+                    Err(error)
+                }
             },
         }
     }
 
-    fn forgiving(&self, purpose: Purpose) -> impl Fn(&pve::Error) -> Forgiven {
-        move |error| forgiven(purpose, error, self.pve.contact())
+    fn retries(&self, purpose: Purpose) -> impl Fn(&pve::Error) -> Retry {
+        move |error| {
+            let retry = retry(purpose, error, self.pve.contact());
+            if retry != Retry::Never
+                && let Some((who, why)) = unanswered(error)
+            {
+                self.progress.no_answer(&who, &why);
+            }
+            retry
+        }
     }
+
+    /// Reports an answer, if there was one.
+    fn heard<T>(&self, result: Result<T, pve::Error>) -> Result<T, pve::Error> {
+        if let Ok(_) | Err(pve::Error::Refused { .. }) = result {
+            self.progress.answered();
+        }
+        result
+    }
+}
+
+/// Which host or node has not answered, and why, if that is how a request failed.
+fn unanswered(error: &pve::Error) -> Option<(String, String)> {
+    use pve::Error::{LostBehind, NoAnswer, NoneReached, Undelivered, Unreachable, Unusable};
+
+    let who = match error {
+        Undelivered { behind, .. } | LostBehind { behind, .. } => match &behind.node {
+            Some(node) => format!("node '{node}'"),
+            None => behind.host.name().to_owned(),
+        },
+        Unreachable { host, .. }
+        | NoAnswer {
+            host,
+            cut_short: false,
+            ..
+        }
+        | Unusable {
+            host,
+            status: 502..=504,
+            ..
+        } => host.name().to_owned(),
+        NoneReached { .. } => return Some(("the cluster".to_owned(), error.to_string())),
+        _ => return None,
+    };
+    let why = match error {
+        NoAnswer { cause, .. } => cause.clone(),
+        error => error.without_host(),
+    };
+    let why = why.split(" (os error").next().unwrap_or_default();
+    Some((who, why.to_owned()))
 }
 
 /// What a request is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
-    /// To know something before something is begun.
+    /// To read what must be known before a change.
     Prepare,
-    /// To change something.
+    /// To make a change.
     Change,
-    /// To see what goes on by itself.
+    /// To see what the server carries out.
     Watch,
 }
 
 impl Purpose {
-    fn of_look(goes_on: bool) -> Purpose {
-        if goes_on {
+    fn of_poll(is_ongoing: bool) -> Purpose {
+        if is_ongoing {
             Purpose::Watch
         } else {
             Purpose::Prepare
@@ -105,7 +166,7 @@ impl Purpose {
 }
 
 /// A server that has never answered is probably the wrong one; one that has may be restarting a daemon.
-fn forgiven(purpose: Purpose, error: &pve::Error, contact: Contact) -> Forgiven {
+fn retry(purpose: Purpose, error: &pve::Error, contact: Contact) -> Retry {
     use Purpose::{Change, Watch};
     use pve::Error::{
         LostBehind, NoAnswer, NoQuorum, NoTimeLeft, NoneReached, Refused, Tls, Undelivered,
@@ -113,32 +174,32 @@ fn forgiven(purpose: Purpose, error: &pve::Error, contact: Contact) -> Forgiven 
     };
 
     let has_answered = contact > Contact::NotYet;
-    let passes = match (purpose, error) {
+    let is_temporary = match (purpose, error) {
         (_, Refused { status: 401, .. }) => contact == Contact::Accepted,
         (Change, _) => error.delivery() == Delivery::NotDelivered && has_answered,
-        (_, NoTimeLeft { .. }) => return Forgiven::AsIfNotLooked,
-        (_, NoAnswer { cut_short, .. }) if *cut_short => return Forgiven::AsIfNotLooked,
+        (_, NoTimeLeft { .. }) => return Retry::CutShort,
+        (_, NoAnswer { cut_short, .. }) if *cut_short => return Retry::CutShort,
         (Watch, Refused { status: 400, .. }) => is_no_such_task(error),
         (Watch, Refused { status: 403, .. }) => false,
         (Watch, error) if is_unknown_node(error) => false,
-        (Watch, _) if has_answered => return Forgiven::ToTheEnd,
+        (Watch, _) if has_answered => return Retry::UntilTimeout,
         (_, Tls { .. } | NoQuorum { .. } | Unexpected { .. }) => false,
         (_, Unreachable { .. } | Untrusted { .. }) => has_answered,
         (_, NoneReached { each }) => each
             .iter()
-            .any(|error| forgiven(purpose, error, contact) == Forgiven::WhileADaemonRestarts),
+            .any(|error| retry(purpose, error, contact) == Retry::WhileADaemonRestarts),
         (_, Undelivered { .. } | LostBehind { .. } | NoAnswer { .. }) => true,
         (_, Unusable { status, .. }) => *status >= 500,
         (_, Refused { status, .. }) => *status == 500,
     };
-    if passes {
-        Forgiven::WhileADaemonRestarts
+    if is_temporary {
+        Retry::WhileADaemonRestarts
     } else {
-        Forgiven::Not
+        Retry::Never
     }
 }
 
-/// Whether the cluster has no node of the name that was asked for.
+/// Whether the cluster has no node with the name in the request's path.
 pub fn is_unknown_node(error: &pve::Error) -> bool {
     matches!(error, pve::Error::Refused { status: 500, message, .. } if message.starts_with("hostname lookup '"))
 }
@@ -155,10 +216,10 @@ mod tests {
     use crate::pve::{Behind, Unreached};
     use rstest::rstest;
 
-    fn refused(status: u16, words: &str) -> pve::Error {
+    fn refused(status: u16, message: &str) -> pve::Error {
         pve::Error::Refused {
             status,
-            message: words.to_owned(),
+            message: message.to_owned(),
             token: TokenId {
                 user: "root".to_owned(),
                 realm: "pam".to_owned(),
@@ -213,57 +274,57 @@ mod tests {
         pve::Error::NoTimeLeft { tried: None }
     }
 
-    const NOT: Forgiven = Forgiven::Not;
-    const AWHILE: Forgiven = Forgiven::WhileADaemonRestarts;
-    const TO_THE_END: Forgiven = Forgiven::ToTheEnd;
-    const NOT_LOOKED: Forgiven = Forgiven::AsIfNotLooked;
+    const NEVER: Retry = Retry::Never;
+    const DURING_RESTART: Retry = Retry::WhileADaemonRestarts;
+    const UNTIL_TIMEOUT: Retry = Retry::UntilTimeout;
+    const CUT_SHORT: Retry = Retry::CutShort;
 
-    fn assert_forgiven(error: &pve::Error, contact: Contact, expected: [Forgiven; 3]) {
+    fn assert_retry(error: &pve::Error, contact: Contact, expected: [Retry; 3]) {
         let purposes = [Purpose::Prepare, Purpose::Change, Purpose::Watch];
-        let seen = purposes.map(|purpose| forgiven(purpose, error, contact));
+        let seen = purposes.map(|purpose| retry(purpose, error, contact));
         assert_eq!(seen, expected);
     }
 
     #[rstest]
-    #[case::error(refused(500, "x"), [AWHILE, NOT, TO_THE_END])]
-    #[case::undelivered(undelivered(), [AWHILE, AWHILE, TO_THE_END])]
-    #[case::lost_behind(lost_behind(), [AWHILE, NOT, TO_THE_END])]
-    #[case::no_answer(no_answer(false), [AWHILE, NOT, TO_THE_END])]
-    #[case::cut_short(no_answer(true), [NOT_LOOKED, NOT, NOT_LOOKED])]
-    #[case::no_time_left(no_time_left(), [NOT_LOOKED, AWHILE, NOT_LOOKED])]
-    #[case::unreachable(unreachable(), [AWHILE, AWHILE, TO_THE_END])]
-    #[case::wrong_token(refused(401, ""), [AWHILE, AWHILE, AWHILE])]
-    #[case::forbidden(refused(403, "x"), [NOT, NOT, NOT])]
-    #[case::wrong_parameter(refused(400, "x"), [NOT, NOT, NOT])]
-    #[case::unknown_task(refused(400, "upid: no such task"), [NOT, NOT, AWHILE])]
-    #[case::unknown_node(refused(500, "hostname lookup 'pve9' failed - …"), [AWHILE, NOT, NOT])]
-    #[case::unknown_method(refused(501, "x"), [NOT, NOT, TO_THE_END])]
-    fn a_server_that_has_accepted_the_token_is_forgiven(
+    #[case::error(refused(500, "x"), [DURING_RESTART, NEVER, UNTIL_TIMEOUT])]
+    #[case::undelivered(undelivered(), [DURING_RESTART, DURING_RESTART, UNTIL_TIMEOUT])]
+    #[case::lost_behind(lost_behind(), [DURING_RESTART, NEVER, UNTIL_TIMEOUT])]
+    #[case::no_answer(no_answer(false), [DURING_RESTART, NEVER, UNTIL_TIMEOUT])]
+    #[case::cut_short(no_answer(true), [CUT_SHORT, NEVER, CUT_SHORT])]
+    #[case::no_time_left(no_time_left(), [CUT_SHORT, DURING_RESTART, CUT_SHORT])]
+    #[case::unreachable(unreachable(), [DURING_RESTART, DURING_RESTART, UNTIL_TIMEOUT])]
+    #[case::wrong_token(refused(401, ""), [DURING_RESTART, DURING_RESTART, DURING_RESTART])]
+    #[case::forbidden(refused(403, "x"), [NEVER, NEVER, NEVER])]
+    #[case::wrong_parameter(refused(400, "x"), [NEVER, NEVER, NEVER])]
+    #[case::unknown_task(refused(400, "upid: no such task"), [NEVER, NEVER, DURING_RESTART])]
+    #[case::unknown_node(refused(500, "hostname lookup 'pve9' failed - …"), [DURING_RESTART, NEVER, NEVER])]
+    #[case::unknown_method(refused(501, "x"), [NEVER, NEVER, UNTIL_TIMEOUT])]
+    fn a_server_that_has_accepted_the_token_is_asked_again(
         #[case] error: pve::Error,
-        #[case] expected: [Forgiven; 3],
+        #[case] expected: [Retry; 3],
     ) {
-        assert_forgiven(&error, Contact::Accepted, expected);
+        assert_retry(&error, Contact::Accepted, expected);
     }
 
     #[rstest]
-    #[case::unreachable(unreachable(), [NOT, NOT, NOT])]
-    #[case::no_answer(no_answer(false), [AWHILE, NOT, AWHILE])]
-    #[case::no_host_reached(none_reached(unreachable()), [NOT, NOT, NOT])]
-    #[case::a_host_may_be_back(none_reached(undelivered()), [AWHILE, NOT, AWHILE])]
+    #[case::unreachable(unreachable(), [NEVER, NEVER, NEVER])]
+    #[case::no_answer(no_answer(false), [DURING_RESTART, NEVER, DURING_RESTART])]
+    #[case::no_host_reached(none_reached(unreachable()), [NEVER, NEVER, NEVER])]
+    #[case::a_host_may_be_back(none_reached(undelivered()), [DURING_RESTART, NEVER, DURING_RESTART])]
     fn a_server_that_has_never_answered_is_probably_the_wrong_one(
         #[case] error: pve::Error,
-        #[case] expected: [Forgiven; 3],
+        #[case] expected: [Retry; 3],
     ) {
-        assert_forgiven(&error, Contact::NotYet, expected);
+        assert_retry(&error, Contact::NotYet, expected);
     }
 
     #[rstest]
-    #[case::never_accepted(Contact::Answered, NOT)]
-    #[case::accepted_before(Contact::Accepted, AWHILE)]
+    #[case::never_accepted(Contact::Answered, NEVER)]
+    #[case::accepted_before(Contact::Accepted, DURING_RESTART)]
     fn a_token_that_was_accepted_does_not_become_wrong(
         #[case] contact: Contact,
-        #[case] expected: Forgiven,
+        #[case] expected: Retry,
     ) {
-        assert_forgiven(&refused(401, ""), contact, [expected; 3]);
+        assert_retry(&refused(401, ""), contact, [expected; 3]);
     }
 }

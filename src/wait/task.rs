@@ -1,11 +1,10 @@
-//! A task on the server: waiting for its end, and the lines of its log.
+//! A task on the server: waiting for its end, and reading its log.
 
 use crate::pve;
 use crate::pve::types::{ExitStatus, TaskStatus, Upid};
 use crate::say::shell::word;
-use crate::ui::progress::Progress;
 use crate::wait::server::Server;
-use crate::wait::{GaveUp, Look};
+use crate::wait::{GaveUp, Poll};
 
 /// How many of the last lines of a log are shown.
 const LAST_LINES: usize = 5;
@@ -14,40 +13,35 @@ const LAST_LINES: usize = 5;
 pub struct Ended {
     /// How it ended.
     pub status: ExitStatus,
-    /// Whether it had ended before the first look, perhaps long before.
-    pub before_first_look: bool,
+    /// Whether it had ended before the first poll, perhaps long before.
+    pub before_first_poll: bool,
 }
 
-/// Polls a task until it has ended. Failed looks at one that `goes_on` are forgiven to the end, because it
-/// runs whether or not it can be seen. One that may belong to another token, or to a node that is gone, is
-/// given up after as long as a daemon takes to restart.
-pub fn wait(
-    server: Server,
-    upid: &Upid,
-    goes_on: bool,
-    progress: &Progress,
-) -> Result<Ended, GaveUp<pve::Error>> {
-    let mut before_first_look = true;
+/// Polls a task until it has ended. Failed polls are repeated until the time limit if the task `is_ongoing`:
+/// it runs whether or not it can be seen. A task that may belong to another token, or to a removed node, is
+/// given up once a daemon would have restarted.
+pub fn wait(server: Server, upid: &Upid, is_ongoing: bool) -> Result<Ended, GaveUp<pve::Error>> {
+    let mut before_first_poll = true;
     let mut lines_read = 0;
-    server.look(goes_on, |pve| {
+    server.poll(is_ongoing, |pve| {
         if let TaskStatus::Stopped(status) = pve.task_status(upid)? {
-            return Ok(Look::Done(Ended {
+            return Ok(Poll::Done(Ended {
                 status,
-                before_first_look,
+                before_first_poll,
             }));
         }
-        before_first_look = false;
-        progress.follow_log(|| {
-            // What cannot be read now is read with the next look.
+        before_first_poll = false;
+        server.progress.follow_log(|| {
+            // What cannot be read now is read after the next poll.
             let lines = pve.task_log(upid, lines_read).unwrap_or_default();
             lines_read += lines.len();
             lines
         });
-        Ok(Look::NotYet)
+        Ok(Poll::NotYet)
     })
 }
 
-/// The warnings in the log of a task that ended with some; if none can be read, how to read the log.
+/// The warnings in the log of a task that ended with warnings. If they cannot be read: how to read the log.
 pub fn warnings(server: Server, upid: &Upid) -> Vec<String> {
     let log = log(server, upid);
     let warnings = log.iter().filter_map(|line| line.strip_prefix("WARN: "));
@@ -59,17 +53,17 @@ pub fn warnings(server: Server, upid: &Upid) -> Vec<String> {
     warnings
 }
 
-/// The last lines of a failed task's log that say more than its exit status.
+/// The last lines of a failed task's log, without those that explain nothing.
 pub fn last_lines(server: Server, upid: &Upid) -> Vec<String> {
-    let is_telling = |line: &String| {
+    let is_useful = |line: &String| {
         !line.is_empty() && !line.starts_with("transferred ") && !line.starts_with("TASK ")
     };
     let mut lines = log(server, upid);
-    lines.retain(is_telling);
+    lines.retain(is_useful);
     lines.split_off(lines.len().saturating_sub(LAST_LINES))
 }
 
-/// Empty if it cannot be read: what is known without it must be said nevertheless.
+/// Empty if it cannot be read: the failure is reported without it.
 fn log(server: Server, upid: &Upid) -> Vec<String> {
     server.ask(|pve| pve.task_log(upid, 0)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Passwords and values from files: set once, and never shown.
+//! Passwords and values from files: set once, and never printed.
 
 use rstest::rstest;
 use serde_json::json;
@@ -8,11 +8,11 @@ use crate::fake_pve::Cluster;
 use crate::homelab::{Homelab, Seen, StateDir};
 
 #[test]
-fn a_password_comes_from_a_file_and_is_said_nowhere() {
+fn a_password_from_a_file_is_printed_nowhere() {
     const PASSWORD: &str = "correct horse=battery&staple;";
-    // The server repeats what it does not like.
-    let words = format!("{{\"data\":null,\"message\":\"'{PASSWORD}' is too long\\n\"}}");
-    let refusal = json!({"status": 500, "reason": "x", "body": words});
+    // The server repeats what it rejects.
+    let body = format!("{{\"data\":null,\"message\":\"'{PASSWORD}' is too long\\n\"}}");
+    let refusal = json!({"status": 500, "reason": "x", "body": body});
     let fake = fake(&json!({"faults": [{"on": "PUT", "nth": 1, "answer": refusal}]}));
     let state = StateDir::new();
     let run = |more: &str| {
@@ -20,8 +20,8 @@ fn a_password_comes_from_a_file_and_is_said_nowhere() {
         let chmod = homelab.home().join("password");
         std::fs::set_permissions(chmod, std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .unwrap();
-        let words = format!("{CREATE} --verbose --set cipassword=@password{more}");
-        homelab.in_state(&state).run(&words)
+        let arguments = format!("{CREATE} --verbose --set cipassword=@password{more}");
+        homelab.in_state(&state).run(&arguments)
     };
     let refused = run("");
     assert!(
@@ -31,29 +31,29 @@ fn a_password_comes_from_a_file_and_is_said_nowhere() {
         "{}",
         refused.stderr
     );
-    let (mended, again) = (run(" --json"), run(" --ensure"));
+    let (fixed, again) = (run(" --json"), run(" --ensure"));
     assert_eq!(
-        (refused.exit, mended.exit, again.exit),
+        (refused.exit, fixed.exit, again.exit),
         (Some(1), Some(0), Some(0))
     );
-    // Sent until it was certainly set, and then no more: nobody can read whether it is.
+    // Sent until it was certainly set, and not again: it cannot be read back.
     assert_eq!(sent(&fake, "cipassword"), [PASSWORD, PASSWORD]);
-    for seen in [refused, mended, again] {
+    for seen in [refused, fixed, again] {
         for text in [seen.stdout, seen.stderr] {
             assert!(!text.contains("horse"), "{text}");
         }
     }
-    let claim = std::fs::read_to_string(format!("{}/web-1.jsonl", state.path())).unwrap();
-    assert!(!claim.contains("horse"), "{claim}");
+    let record = std::fs::read_to_string(format!("{}/web-1.jsonl", state.path())).unwrap();
+    assert!(!record.contains("horse"), "{record}");
 }
 
-/// Nobody can read whether it is set, so it is written down that it is.
+/// It cannot be read back whether a password is set, so the run records it.
 #[rstest]
-#[case::of_a_vm_that_was_found(json!([{"vmid": 100, "name": "web-1"}]))]
-#[case::of_one_that_has_another(json!([{"vmid": 100, "name": "web-1", "config": {"cipassword": "**********"}}]))]
-#[case::of_a_vm_that_this_makes(json!([]))]
-#[case::of_one_whose_template_has_another(json!([{"vmid": 9000, "name": "debian-12", "template": true, "config": {"cipassword": "**********"}}]))]
-fn a_password_is_set_in_one_night_only(#[case] guests: serde_json::Value) {
+#[case::of_an_existing_vm(json!([{"vmid": 100, "name": "web-1"}]))]
+#[case::of_an_existing_vm_with_another(json!([{"vmid": 100, "name": "web-1", "config": {"cipassword": "**********"}}]))]
+#[case::of_a_new_vm(json!([]))]
+#[case::of_a_new_vm_whose_template_has_another(json!([{"vmid": 9000, "name": "debian-12", "template": true, "config": {"cipassword": "**********"}}]))]
+fn a_password_is_set_once_by_nightly_runs(#[case] guests: serde_json::Value) {
     let mut guests = guests;
     if guests[0]["vmid"] != 9000 {
         let template = json!({"vmid": 9000, "name": "debian-12", "template": true});
@@ -69,16 +69,16 @@ fn a_password_is_set_in_one_night_only(#[case] guests: serde_json::Value) {
     let nights = [run(""), run(password), run(password), run(password)];
     assert_eq!(nights, [Some(0); 4]);
     assert_eq!(sent(&fake, "cipassword"), ["new"]);
-    // A VM that is made anew has none yet.
+    // A VM that is created again has no password yet.
     fake.cluster().remove(100);
     assert_eq!((run(password), run(password)), (Some(0), Some(0)));
     assert_eq!(sent(&fake, "cipassword"), ["new", "new"]);
 }
 
-/// Proxmox VE does not show a password, so only a hash of what was set tells whether another one is asked
-/// for.
+/// Proxmox VE does not show a password, so only a hash of the one that was set shows whether another one is
+/// requested.
 #[test]
-fn another_password_for_a_vm_that_has_one_is_a_warning_and_the_same_one_is_quiet() {
+fn only_a_different_password_for_a_vm_that_has_one_is_a_warning() {
     let fake = fake(&json!({}));
     let state = StateDir::new();
     let run = |password: &str| {
@@ -86,17 +86,17 @@ fn another_password_for_a_vm_that_has_one_is_a_warning_and_the_same_one_is_quiet
         let path = homelab.home().join("password");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(path, mode).unwrap();
-        let words = format!("{CREATE} --ensure --quiet --set cipassword=@password");
-        let seen = homelab.in_state(&state).run(&words);
+        let arguments = format!("{CREATE} --ensure --quiet --set cipassword=@password");
+        let seen = homelab.in_state(&state).run(&arguments);
         assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
         seen.stderr
     };
-    let warning = "Warning: cipassword of VM 100 'web-1' on node 'pve1' was set before and is not \
+    let warning = "Warning: cipassword of VM 100 'web-1' on node 'pve1' was set earlier and is not \
                    changed; to change it, on node 'pve1': qm set 100 --cipassword\n";
     let nights = ["horse", "horse", "staple", "horse"].map(run);
     assert_eq!(nights, ["", "", warning, ""]);
     assert_eq!(sent(&fake, "cipassword"), ["horse"]);
-    // Somebody has removed it, so it is set again, and that one counts from then on.
+    // Somebody has removed it, so it is set again, and the new one counts from then on.
     let remove = |cluster: &mut Cluster| {
         cluster
             .guests
@@ -111,17 +111,17 @@ fn another_password_for_a_vm_that_has_one_is_a_warning_and_the_same_one_is_quiet
     assert_eq!(sent(&fake, "cipassword"), ["horse", "staple"]);
 }
 
-/// The kernel's or QEMU's words may hold the whole command line.
+/// A message of the kernel or of QEMU may contain the whole command line.
 #[test]
-fn what_stands_in_a_file_is_not_said_by_a_task_either() {
+fn a_value_from_a_file_is_masked_in_a_message_of_a_task() {
     let fake =
         fake(&json!({"start_exit": "start failed: command '/usr/bin/kvm -fw horse' failed"}));
     let seen = Homelab::at(&fake)
         .with_file("text", "horse")
         .run(&format!("{CREATE} --set description=@text --start --json"));
-    let said =
+    let expected =
         "it was not started: Task failed: start failed: command '/usr/bin/kvm -fw (secret)' failed";
-    assert!(seen.stderr.contains(said), "{}", seen.stderr);
+    assert!(seen.stderr.contains(expected), "{}", seen.stderr);
     assert!(!format!("{}{}", seen.stdout, seen.stderr).contains("horse"));
 }
 

@@ -1,93 +1,95 @@
-//! The claim breaks off at each of its bytes. Then a second run puts it right.
+//! The record is cut at each of its bytes; a second run recovers.
 
 use serde_json::json;
 
-use super::ground::{Ground, NAME, try_all};
-use super::report::{Said, read};
+use super::report::{Report, read};
 use super::situations::cluster;
+use super::testbed::{NAME, Testbed, try_all};
 
-/// As long as the claim gets when nothing goes wrong.
+/// The size of the record of a run without faults.
 fn whole_size() -> u64 {
-    let ground = Ground::new(cluster(json!({})), []);
-    let seen = ground.run("");
-    ground.expect_ready(&seen).unwrap();
-    let claim = ground.state.claim(NAME);
-    assert!(!claim.is_empty(), "no claim was written");
-    claim.len() as u64
+    let testbed = Testbed::new(cluster(json!({})), []);
+    let seen = testbed.run("");
+    testbed.expect_ready(&seen).unwrap();
+    let record = testbed.state.record(NAME);
+    assert!(!record.is_empty(), "no record was written");
+    record.len() as u64
 }
 
-/// The process id in it may be shorter or longer the next time.
+/// The process ID in it may have another length in the next run.
 const SLACK: u64 = 8;
 
 #[test]
-fn one_vm_after_a_kill_in_any_write_to_the_claim() {
+fn one_vm_after_a_kill_in_any_write_to_the_record() {
     let size = whole_size();
     let cases: Vec<u64> = (0..=size).collect();
-    let describe = |bytes: &u64| format!("killed when the claim had {bytes} bytes of {size}");
+    let describe = |bytes: &u64| format!("killed when the record had {bytes} bytes of {size}");
     try_all("cuts", &cases, describe, |&bytes| {
-        let ground = Ground::new(cluster(json!({})), []);
-        let seen = ground.run_limited(bytes);
+        let testbed = Testbed::new(cluster(json!({})), []);
+        let seen = testbed.run_limited(bytes);
         let went = if seen.exit.is_some() && bytes + SLACK < size {
             Err("was not killed".to_owned())
         } else {
-            ground.expect_ensured("").map(|_| ())
+            testbed.expect_ensured("").map(|_| ())
         };
-        went.map_err(|why| format!("{why}\n{}", ground.account()))
+        went.map_err(|why| format!("{why}\n{}", testbed.details()))
     });
 }
 
-/// Without a word that can be relied on there is no request that could be repeated by mistake.
+/// Without a reliable record no request is sent, so none can be repeated by mistake.
 #[test]
-fn one_vm_when_the_disk_is_full_at_any_byte_of_the_claim() {
+fn one_vm_when_the_disk_is_full_at_any_byte_of_the_record() {
     let size = whole_size();
     let cases: Vec<u64> = (0..=size).collect();
-    let describe = |bytes: &u64| format!("a disk for {bytes} bytes of {size}");
+    let describe = |bytes: &u64| format!("a disk of {bytes} bytes of {size}");
     try_all("full disks", &cases, describe, |&bytes| {
-        let ground = Ground::new(cluster(json!({})), []);
-        let seen = ground.start_on_full_disk(bytes, "--ensure").wait();
-        ground.remember("disk full", &seen);
-        let went = ground.expect_ready_or_failure(&seen).and_then(|_| {
-            let again = ground.expect_ensured("")?;
+        let testbed = Testbed::new(cluster(json!({})), []);
+        let seen = testbed.start_on_full_disk(bytes, "--ensure").wait();
+        testbed.remember("disk full", &seen);
+        let went = testbed.expect_ready_or_failure(&seen).and_then(|_| {
+            let again = testbed.expect_ensured("")?;
             match read(&seen)? {
-                Said::Ready(ready) if ready.vmid == again.vmid => Ok(()),
-                Said::Ready(ready) => Err(format!("first VM {}, then {}", ready.vmid, again.vmid)),
-                Said::Failed { error } if error.started == "no" => Ok(()),
-                Said::Failed { error } => Err(format!("{error:?}")),
+                Report::Ready(ready) if ready.vmid == again.vmid => Ok(()),
+                Report::Ready(ready) => {
+                    Err(format!("first VM {}, then {}", ready.vmid, again.vmid))
+                }
+                Report::Failed { error } if error.started == "no" => Ok(()),
+                Report::Failed { error } => Err(format!("{error:?}")),
             }
         });
-        went.map_err(|why| format!("{why}\n{}", ground.account()))
+        went.map_err(|why| format!("{why}\n{}", testbed.details()))
     });
 }
 
-/// A record that was cut must not spoil those that are written after it.
+/// An event that was cut off must not corrupt those that are written after it.
 #[test]
-fn one_vm_when_the_disk_is_full_for_a_moment() {
+fn one_vm_when_the_disk_is_full_temporarily() {
     let slow = || cluster(json!({"clone_steps": {"appears": 0, "named": 1, "done": 30}}));
-    let ground = Ground::new(slow(), []);
-    ground.run("");
-    let claim = ground.state.claim(NAME);
-    let record = claim.find(r#"{"upid""#).expect("a record of the task");
-    let record = record as u64 + SLACK..claim.len() as u64;
-    let cases: Vec<u64> = record.step_by(9).collect();
-    let requests = ground.fake.journal().len();
-    let describe = |bytes: &u64| format!("a disk for {bytes} bytes, for a moment");
+    let testbed = Testbed::new(slow(), []);
+    testbed.run("");
+    let record = testbed.state.record(NAME);
+    let start = record.find(r#"{"upid""#).expect("an event with the task");
+    let event = start as u64 + SLACK..record.len() as u64;
+    let cases: Vec<u64> = event.step_by(9).collect();
+    let requests = testbed.fake.journal().len();
+    let describe = |bytes: &u64| format!("a disk of {bytes} bytes, temporarily");
     try_all(
-        "disks that are full for a moment",
+        "disks that are full temporarily",
         &cases,
         describe,
         |&bytes| {
-            let ground = Ground::new(slow(), []);
-            let running = ground.start_on_full_disk(bytes, "--ensure");
-            // The task was written down before it was looked at.
-            ground.fake.wait_for_requests(requests / 2);
-            running.give_room();
+            let testbed = Testbed::new(slow(), []);
+            let running = testbed.start_on_full_disk(bytes, "--ensure");
+            // The task was recorded before it was polled.
+            testbed.fake.wait_for_requests(requests / 2);
+            running.lift_file_size_limit();
             let seen = running.wait();
-            ground.remember("disk full for a moment", &seen);
-            let went = ground
+            testbed.remember("disk full temporarily", &seen);
+            let went = testbed
                 .expect_ready(&seen)
-                .and_then(|_| ground.expect_ensured(""));
+                .and_then(|_| testbed.expect_ensured(""));
             went.map(|_| ())
-                .map_err(|why| format!("{why}\n{}", ground.account()))
+                .map_err(|why| format!("{why}\n{}", testbed.details()))
         },
     );
 }

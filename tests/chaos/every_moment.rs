@@ -1,31 +1,31 @@
-//! A run is ended at each of its requests. Then a second run puts it right.
+//! A run is ended at each of its requests; a second run recovers.
 
 use serde_json::{Value, json};
 
-use super::ground::{Ground, try_all};
 use super::situations::{self, Situation};
+use super::testbed::{Testbed, try_all};
 use crate::fake_pve::Fault;
 use crate::homelab::{Running, Signal};
 
 struct Case<'a> {
     situation: &'a Situation,
     request: usize,
-    /// Whether the request was acted upon when the run ended.
+    /// Whether the server executed the request before the run ended.
     acted: bool,
-    /// Whether the clones that were begun are done before the second run looks.
+    /// Whether the clones in progress finish before the second run starts.
     settled: bool,
 }
 
 fn for_each_case(
     what: &str,
-    attempt: impl Fn(&Case, &Ground, Running) -> Result<(), String> + Sync,
+    attempt: impl Fn(&Case, &Testbed, Running) -> Result<(), String> + Sync,
 ) {
     let situations = situations::all();
     let mut cases = Vec::new();
     for situation in &situations {
-        let ground = Ground::new(situation.setup.clone(), []);
-        ground.run(situation.words);
-        for request in 1..=ground.fake.journal().len() {
+        let testbed = Testbed::new(situation.setup.clone(), []);
+        testbed.run(situation.arguments);
+        for request in 1..=testbed.fake.journal().len() {
             for (acted, settled) in [(false, true), (false, false), (true, true), (true, false)] {
                 cases.push(Case {
                     situation,
@@ -53,41 +53,41 @@ fn for_each_case(
             Value::from(true)
         };
         let fault = Fault::at_request(case.request, json!({"hang": hang}));
-        let ground = Ground::new(case.situation.setup.clone(), [fault]);
-        let running = ground.start(case.situation.words);
-        ground.fake.wait_for_requests(case.request);
-        let went = attempt(case, &ground, running).and_then(|()| second_run(case, &ground));
-        went.map_err(|why| format!("{why}\n{}", ground.account()))
+        let testbed = Testbed::new(case.situation.setup.clone(), [fault]);
+        let running = testbed.start(case.situation.arguments);
+        testbed.fake.wait_for_requests(case.request);
+        let went = attempt(case, &testbed, running).and_then(|()| second_run(case, &testbed));
+        went.map_err(|why| format!("{why}\n{}", testbed.details()))
     });
 }
 
-fn second_run(case: &Case, ground: &Ground) -> Result<(), String> {
+fn second_run(case: &Case, testbed: &Testbed) -> Result<(), String> {
     if case.settled {
-        ground.fake.finish_all();
+        testbed.fake.finish_all();
     }
-    let words = case.situation.words;
+    let arguments = case.situation.arguments;
     if case.situation.sees {
-        ground.expect_ensured(words).map(|_| ())
+        testbed.expect_ensured(arguments).map(|_| ())
     } else {
-        ground.expect_at_most_one(words)
+        testbed.expect_at_most_one(arguments)
     }
 }
 
 #[test]
 fn one_vm_after_a_kill_at_any_request() {
-    for_each_case("kills", |_, ground, running| {
-        ground.remember("killed", &running.kill());
+    for_each_case("kills", |_, testbed, running| {
+        testbed.remember("killed", &running.kill());
         Ok(())
     });
 }
 
 #[test]
-fn one_vm_after_a_signal_at_any_request_and_a_word_about_it() {
-    for_each_case("signals", |_, ground, running| {
+fn one_vm_and_an_error_message_after_a_signal_at_any_request() {
+    for_each_case("signals", |_, testbed, running| {
         running.signal(Signal::TERM);
         let seen = running.wait();
-        ground.remember("terminated", &seen);
-        let failure = ground.expect_failure(&seen)?;
+        testbed.remember("terminated", &seen);
+        let failure = testbed.expect_failure(&seen)?;
         if (seen.exit, failure.kind.as_str()) != (Some(143), "interrupted") {
             return Err(format!("exit {:?}, {}", seen.exit, failure.kind));
         }
@@ -95,18 +95,18 @@ fn one_vm_after_a_signal_at_any_request_and_a_word_about_it() {
     });
 }
 
-/// Without `--ensure`, by somebody who does not know how far the first run came.
+/// Without `--ensure`, as typed by a user who does not know how far the first run got.
 #[test]
-fn one_vm_when_the_same_is_typed_again_after_a_kill_at_any_request() {
-    for_each_case("kills and second tries", |case, ground, running| {
-        ground.remember("killed", &running.kill());
-        let seen = ground.run(case.situation.words);
-        if ground.expect_ready_or_failure(&seen)? || !case.situation.sees {
+fn one_vm_when_the_same_command_is_run_again_after_a_kill_at_any_request() {
+    for_each_case("kills and second tries", |case, testbed, running| {
+        testbed.remember("killed", &running.kill());
+        let seen = testbed.run(case.situation.arguments);
+        if testbed.expect_ready_or_failure(&seen)? || !case.situation.sees {
             return Ok(());
         }
-        match ground.expect_failure(&seen)?.kind.as_str() {
+        match testbed.expect_failure(&seen)?.kind.as_str() {
             "already_exists" => Ok(()),
-            kind => Err(format!("typed again, it said: {kind}")),
+            kind => Err(format!("the second run failed with: {kind}")),
         }
     });
 }

@@ -1,35 +1,35 @@
-//! Each kind of mishap befalls each request of a run. Then a second run puts it right.
+//! Each request of a run suffers each kind of mishap; a second run recovers.
 
 use serde_json::{Value, json};
 
-use super::ground::{Ground, try_all};
 use super::mishaps::{self, Mishap};
 use super::schedules::{number_of_post, post_in};
 use super::situations::{self, Situation, cluster};
+use super::testbed::{Testbed, try_all};
 use crate::fake_pve::Fault;
 
 struct Case<'a> {
     situation: &'a Situation,
-    /// Which requests they befall.
+    /// The requests that suffer them.
     mishaps: Vec<(usize, Mishap)>,
     between: Between,
-    /// A clone that was accepted goes on, whatever befalls a single look at it.
+    /// An accepted clone continues, whatever happens to a single poll.
     is_survived: bool,
 }
 
 /// What happens between the two runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Between {
-    /// All clones are carried to their end.
+    /// All clones finish.
     AllEnds,
-    /// The daemon wakes up; what it has kept begins while the second run looks.
+    /// The daemon wakes up; the requests it has kept start while the second run polls.
     DaemonWakes,
-    /// Everything is still going on while the second run looks.
+    /// Everything is still running while the second run polls.
     Nothing,
 }
 
 #[test]
-fn one_vm_whatever_befalls_whichever_request() {
+fn one_vm_whatever_happens_to_any_request() {
     let situations = situations::all();
     let mut cases = Vec::new();
     for situation in &situations {
@@ -44,9 +44,9 @@ fn one_vm_whatever_befalls_whichever_request() {
     try_them(&cases);
 }
 
-/// A clone was asked for, nobody knows with what success, and the looks that shall tell fail too.
+/// The outcome of a clone request is unknown, and the polls to find out fail too.
 #[test]
-fn one_vm_when_trouble_does_not_come_alone() {
+fn one_vm_after_two_mishaps_in_one_run() {
     let situations = situations::all();
     let slow = situations.iter().find(|one| one.name == "slow clones");
     let slow = slow.expect("that situation");
@@ -63,10 +63,10 @@ fn one_vm_when_trouble_does_not_come_alone() {
     try_them(&cases);
 }
 
-/// Killed while the clone was asked for; the run that takes it over has its own troubles, and the
-/// third one puts it right.
+/// The first run is killed during its clone request, the run that resumes it has mishaps of its own, and
+/// the third one recovers.
 #[test]
-fn one_vm_when_the_second_run_is_in_trouble_too() {
+fn one_vm_when_the_second_run_has_mishaps_too() {
     let setup = cluster(json!({"clone_steps": {"appears": 2, "named": 5, "done": 7}}));
     let post = number_of_post(&setup);
     let mut cases = Vec::new();
@@ -90,17 +90,17 @@ fn one_vm_when_the_second_run_is_in_trouble_too() {
         |(acted, request, mishap)| {
             let killed = Fault::at_request(post, json!({"hang": acted}));
             let second = Fault::at_request(*request, mishap.fault.clone());
-            let ground = Ground::new(setup.clone(), [killed, second]);
-            let running = ground.start("");
-            ground.fake.wait_for_requests(post);
-            ground.remember("killed", &running.kill());
-            let went = ground
+            let testbed = Testbed::new(setup.clone(), [killed, second]);
+            let running = testbed.start("");
+            testbed.fake.wait_for_requests(post);
+            testbed.remember("killed", &running.kill());
+            let went = testbed
                 .expect_at_most_one_so_far(mishaps::patience(mishap.is_silence))
                 .and_then(|()| {
-                    ground.fake.wait_until_it_accepts();
-                    ground.expect_ensured("").map(|_| ())
+                    testbed.fake.wait_until_it_accepts();
+                    testbed.expect_ensured("").map(|_| ())
                 });
-            went.map_err(|why| format!("{why}\n{}", ground.account()))
+            went.map_err(|why| format!("{why}\n{}", testbed.details()))
         },
     );
 }
@@ -125,11 +125,11 @@ fn add_cases<'a>(
 }
 
 fn requests_without_mishap(situation: &Situation) -> Vec<String> {
-    let ground = Ground::new(situation.setup.clone(), []);
-    let seen = ground.run(situation.words);
-    let ready = ground.expect_ready(&seen);
-    ready.unwrap_or_else(|why| panic!("{}: {why}\n{}", situation.name, ground.account()));
-    ground.fake.journal()
+    let testbed = Testbed::new(situation.setup.clone(), []);
+    let seen = testbed.run(situation.arguments);
+    let ready = testbed.expect_ready(&seen);
+    ready.unwrap_or_else(|why| panic!("{}: {why}\n{}", situation.name, testbed.details()));
+    testbed.fake.journal()
 }
 
 fn try_them(cases: &[Case]) {
@@ -140,39 +140,39 @@ fn try_them(cases: &[Case]) {
         let (situation, between) = (case.situation.name, case.between);
         format!("{situation}: {}; then {between:?}", mishaps.join(", "))
     };
-    try_all("combinations of mishaps", cases, describe, befall);
+    try_all("combinations of mishaps", cases, describe, inject);
 }
 
-fn befall(case: &Case) -> Result<(), String> {
+fn inject(case: &Case) -> Result<(), String> {
     let faults = case.mishaps.iter();
     let faults = faults.map(|(request, mishap)| Fault::at_request(*request, mishap.fault.clone()));
-    let ground = Ground::new(case.situation.setup.clone(), faults);
-    let went = two_runs(&ground, case);
-    went.map_err(|why| format!("{why}\n{}", ground.account()))
+    let testbed = Testbed::new(case.situation.setup.clone(), faults);
+    let went = two_runs(&testbed, case);
+    went.map_err(|why| format!("{why}\n{}", testbed.details()))
 }
 
-fn two_runs(ground: &Ground, case: &Case) -> Result<(), String> {
-    let words = case.situation.words;
+fn two_runs(testbed: &Testbed, case: &Case) -> Result<(), String> {
+    let arguments = case.situation.arguments;
     let is_silent = case.mishaps.iter().any(|(_, mishap)| mishap.is_silence);
     let patience = mishaps::patience(is_silent);
-    let seen = ground.run(format!("{patience} {words}").trim());
-    let has_succeeded = ground.expect_ready_or_failure(&seen)?;
+    let seen = testbed.run(format!("{patience} {arguments}").trim());
+    let has_succeeded = testbed.expect_ready_or_failure(&seen)?;
     if case.is_survived && !has_succeeded {
-        return Err("one look failed, and the run gave up".to_owned());
+        return Err("one poll failed, and the run gave up".to_owned());
     }
 
-    ground.fake.wait_until_it_accepts();
+    testbed.fake.wait_until_it_accepts();
     match case.between {
-        Between::AllEnds => ground.fake.finish_all(),
-        Between::DaemonWakes => ground.fake.wake(),
+        Between::AllEnds => testbed.fake.finish_all(),
+        Between::DaemonWakes => testbed.fake.wake(),
         Between::Nothing => {}
     }
     if !case.situation.sees {
-        return ground.expect_at_most_one(words);
+        return testbed.expect_at_most_one(arguments);
     }
-    let ready = ground.expect_ensured(words)?;
+    let ready = testbed.expect_ensured(arguments)?;
     if has_succeeded && ready.created {
-        return Err("both runs say that they have made it".to_owned());
+        return Err("both runs claim to have created it".to_owned());
     }
     Ok(())
 }

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 #[derive(Clone)]
 pub(super) struct Mishap {
     pub(super) name: &'static str,
-    /// In the words of a story.
+    /// As in a story file.
     pub(super) fault: Value,
-    /// Whether the client has to wait until it has had enough.
+    /// Whether the client must wait for its own timeout.
     pub(super) is_silence: bool,
-    /// Whether the request is acted upon when the test wakes the daemon, and not before.
+    /// Whether the server executes the request only when the test wakes the daemon.
     pub(super) is_kept: bool,
 }
 
@@ -17,7 +17,7 @@ pub(super) fn all() -> Vec<Mishap> {
     let page = json!("<html><h1>502 Bad Gateway</h1></html>");
     let error = json!(r#"{"data":null,"message":"internal error\n"}"#);
     let broken = json!(r#"{"data":[{"vm"#);
-    let told = [
+    let faults = [
         ("refused", json!({"refuse_ms": 30})),
         ("closed before the answer", json!({"close": "before"})),
         ("reset before the answer", json!({"close": "reset"})),
@@ -53,10 +53,10 @@ pub(super) fn all() -> Vec<Mishap> {
         is_kept: fault == late(None),
         fault,
     };
-    told.into_iter().map(mishap).collect()
+    faults.into_iter().map(mishap).collect()
 }
 
-/// Those that leave a client in doubt whether the request was acted upon.
+/// Those after which a client cannot know whether the request was executed.
 pub(super) fn doubtful() -> Vec<Mishap> {
     let names = [
         "answer lost",
@@ -68,8 +68,8 @@ pub(super) fn doubtful() -> Vec<Mishap> {
     all().into_iter().filter(is_doubtful).collect()
 }
 
-/// What to type so that nobody waits for long where nothing comes. Elsewhere a short limit would
-/// only be one more mishap on a busy machine.
+/// The option that keeps a run from waiting long for a silent server. Elsewhere a short limit would only be
+/// one more mishap on a busy machine.
 pub(super) fn patience(is_silence: bool) -> &'static str {
     if is_silence {
         "--request-timeout 0.3"

@@ -1,14 +1,14 @@
-//! What a run with `--json` says.
+//! The report of a run with `--json`.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::homelab::Seen;
 
-/// What stands on stdout.
+/// The document on stdout.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(untagged)]
-pub(crate) enum Said {
+pub(crate) enum Report {
     Ready(Ready),
     Failed { error: Failure },
 }
@@ -22,7 +22,7 @@ pub(crate) struct Ready {
     pub(crate) created: bool,
     pub(crate) upid: Option<String>,
     pub(crate) ip: Option<String>,
-    /// All that the guest agent reported, where an address was waited for.
+    /// All addresses that the guest agent reported, if the run waited for one.
     #[serde(default)]
     pub(crate) ips: Option<Value>,
     #[serde(default)]
@@ -43,17 +43,16 @@ pub(crate) struct Failure {
     pub(crate) log: Vec<String>,
 }
 
-/// A success with exit 0, or an error with exit 1 or what a signal has for an exit; or else what
-/// is wrong with it.
-pub(crate) fn read(seen: &Seen) -> Result<Said, String> {
-    let said: Value = serde_json::from_str(&seen.stdout)
+/// A success with exit code 0, or an error with exit code 1 or that of a signal; otherwise an explanation
+/// of what is wrong.
+pub(crate) fn read(seen: &Seen) -> Result<Report, String> {
+    let report: Value = serde_json::from_str(&seen.stdout)
         .map_err(|error| format!("exit {:?}, no JSON on stdout: {error}", seen.exit))?;
-    let said: Said = serde_json::from_value(said)
-        .map_err(|error| format!("exit {:?}, JSON without sense: {error}", seen.exit))?;
-    match (seen.exit, said) {
-        (Some(0), said @ Said::Ready(_)) | (Some(1 | 130 | 143), said @ Said::Failed { .. }) => {
-            Ok(said)
-        }
-        (exit, said) => Err(format!("exit {exit:?} with {said:?}")),
+    let report: Report = serde_json::from_value(report)
+        .map_err(|error| format!("exit {:?}, unexpected JSON: {error}", seen.exit))?;
+    match (seen.exit, report) {
+        (Some(0), report @ Report::Ready(_))
+        | (Some(1 | 130 | 143), report @ Report::Failed { .. }) => Ok(report),
+        (exit, report) => Err(format!("exit {exit:?} with {report:?}")),
     }
 }

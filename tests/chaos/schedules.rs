@@ -1,4 +1,4 @@
-//! The orders of events that are worst.
+//! The worst orders of events.
 
 mod daemons;
 mod destroyed;
@@ -12,33 +12,33 @@ mod two_requests;
 
 use serde_json::{Value, json};
 
-use super::ground::Ground;
 use super::situations::cluster;
+use super::testbed::Testbed;
 use crate::fake_pve::Fault;
 
 /// The first VMID that a clone gets in `situations::cluster`.
 const FIRST: u32 = 101;
 
-/// Which request of a run without mishap is the POST.
+/// The number of the POST among the requests of a run without faults.
 pub(super) fn number_of_post(setup: &Value) -> usize {
-    let ground = Ground::new(setup.clone(), []);
-    ground.run("");
-    post_in(&ground.fake.journal())
+    let testbed = Testbed::new(setup.clone(), []);
+    testbed.run("");
+    post_in(&testbed.fake.journal())
 }
 
 pub(super) fn post_in(journal: &[String]) -> usize {
     let post = journal.iter().position(|line| line.starts_with("POST"));
-    post.expect("a clone was asked for") + 1
+    post.expect("a clone was requested") + 1
 }
 
-/// A daemon that hangs from the first POST on, and acts upon none of them before it is woken.
+/// A daemon that hangs from the first POST on and executes none of them until it is woken.
 fn every_post_is_kept() -> Fault {
     let late = json!({"status": 596, "reason": "Connection timed out"});
     serde_json::from_value(json!({"on": "POST", "late": late})).expect("a fault")
 }
 
-/// Fails with all there is to know.
+/// Panics with all details.
 #[track_caller]
-fn must<T>(ground: &Ground, went: Result<T, String>) -> T {
-    went.unwrap_or_else(|why| panic!("{why}\n{}", ground.account()))
+fn must<T>(testbed: &Testbed, went: Result<T, String>) -> T {
+    went.unwrap_or_else(|why| panic!("{why}\n{}", testbed.details()))
 }

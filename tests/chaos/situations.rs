@@ -1,18 +1,18 @@
-//! Clusters and requests to start from.
+//! Clusters and commands to start from.
 
 use serde_json::{Value, json};
 
 pub(super) struct Situation {
     pub(super) name: &'static str,
     pub(super) setup: Value,
-    /// Beside names and pauses.
-    pub(super) words: &'static str,
-    /// A token that sees no VM may be unable to tell what became of its clone.
+    /// Arguments besides names and intervals.
+    pub(super) arguments: &'static str,
+    /// A token that sees no VM may be unable to find out what became of its clone.
     pub(super) sees: bool,
 }
 
-/// A router, a template, clones that are quickly made whether somebody looks or not, and what
-/// else there is to say.
+/// A router, a template, clones that finish quickly whether or not they are polled, and these further
+/// settings.
 pub(super) fn cluster(more: Value) -> Value {
     let mut setup = json!({
         "guests": [
@@ -28,13 +28,13 @@ pub(super) fn cluster(more: Value) -> Value {
     setup
 }
 
-/// Its configuration comes late, its name later, and it ends later still.
+/// The configuration appears late, the name later, and the end later still.
 pub(super) fn slow_clones() -> Value {
     json!({"appears": 3, "named": 6, "done": 9})
 }
 
 pub(super) fn all() -> Vec<Situation> {
-    let veiled = json!([
+    let nameless = json!([
         {"vmid": 100, "name": "router", "status": "running", "row": "nameless"},
         {"vmid": 9000, "name": "debian-12", "template": true, "row": "nameless"},
     ]);
@@ -42,19 +42,19 @@ pub(super) fn all() -> Vec<Situation> {
         Situation {
             name: "plain",
             setup: cluster(json!({})),
-            words: "",
+            arguments: "",
             sees: true,
         },
         Situation {
-            name: "with a VMID of choice",
+            name: "with a chosen VMID",
             setup: cluster(json!({})),
-            words: "--vmid 150",
+            arguments: "--vmid 150",
             sees: true,
         },
         Situation {
             name: "slow clones",
             setup: cluster(json!({"clone_steps": slow_clones()})),
-            words: "",
+            arguments: "",
             sees: true,
         },
         Situation {
@@ -63,13 +63,13 @@ pub(super) fn all() -> Vec<Situation> {
                 "tokens": {"cloner@pve!cli": "late"},
                 "clone_steps": {"appears": 1, "named": 2, "done": 4},
             })),
-            words: "",
+            arguments: "",
             sees: true,
         },
         Situation {
             name: "rows without names",
-            setup: cluster(json!({"guests": veiled})),
-            words: "",
+            setup: cluster(json!({"guests": nameless})),
+            arguments: "",
             sees: true,
         },
         Situation {
@@ -78,7 +78,7 @@ pub(super) fn all() -> Vec<Situation> {
                 "tokens": {"cloner@pve!cli": "blind"},
                 "clone_steps": {"appears": 1, "named": 2, "done": 4},
             })),
-            words: "",
+            arguments: "",
             sees: false,
         },
     ]

@@ -1,24 +1,24 @@
-//! What is checked fails for exactly what makes a VM fail that is created without further options.
+//! A check fails if and only if creating a VM without further options fails.
 
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::ground::{CHECK, all_but, at, cluster, fake};
+use super::support::{CHECK, all_but, at, cluster, fake};
 use crate::homelab::StateDir;
 
-/// A token that has all privileges but this one.
+/// A token with all privileges but this one.
 fn lacking(path: &str, privilege: &str) -> Value {
     cluster(&all_but(Some((path, privilege))))
 }
 
-/// A cluster whose template has this option too.
+/// A cluster whose template has one more option.
 fn with_option(option: &str, value: &str) -> Value {
     let mut setup = cluster(&all_but(None));
     setup["guests"][1]["config"] = json!({option: value});
     setup
 }
 
-/// A cluster of three nodes that differs in this.
+/// A cluster of three nodes with these differences.
 fn with(more: &[(&str, Value)]) -> Value {
     let mut setup = cluster(&all_but(None));
     setup["nodes"] = json!(["pve1", "pve2", "pve3"]);
@@ -60,7 +60,7 @@ fn a_check_fails_if_and_only_if_a_vm_cannot_be_created(#[case] setup: Value, #[c
     let fake = fake(setup);
     let state = StateDir::new();
     let check = at(&fake, &state).run(CHECK).exit;
-    let words = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
-    let create = at(&fake, &state).run(words).exit;
+    let arguments = "proxmox vm create web-1 debian-12 --poll-interval 0.01";
+    let create = at(&fake, &state).run(arguments).exit;
     assert_eq!((check, create), (Some(exit), Some(exit)));
 }

@@ -1,14 +1,15 @@
-//! Each host by itself: its name, the way to it, its certificate, and what it says of the token.
+//! Findings about each host: its name, the connection to it, its certificate, and whether it accepts the
+//! token.
 
 use rstest::rstest;
 use serde_json::json;
 
-use super::ground::{CHECK, all_but, at, cluster, fake, lines, that_are};
+use super::support::{CHECK, all_but, at, cluster, fake, lines, with_verdict};
 use crate::fake_pve::{FakePve, Shown};
 use crate::homelab::StateDir;
 
 #[test]
-fn a_token_that_is_refused_ends_the_questions() {
+fn a_refused_token_ends_the_checks() {
     let fake = fake(cluster(&all_but(None)));
     let state = StateDir::new();
     let seen = at(&fake, &state)
@@ -18,12 +19,11 @@ fn a_token_that_is_refused_ends_the_questions() {
         "ok    configuration: host 127.0.0.1:PORT (PROXMOX_HOST), user homelab@pve (PROXMOX_USER), \
          token key other (PROXMOX_TOKEN_KEY), secret (PROXMOX_TOKEN_SECRET)",
         "ok    connection to 127.0.0.1:PORT: established",
-        "ok    certificate of 127.0.0.1:PORT: none, for http:// stays on this machine",
-        "FAIL  token homelab@pve!other: 401 Authentication failed! (as homelab@pve!other); user, \
-         realm, token id and secret must be those of one token that has not expired; the server \
-         does not say which is wrong, and takes 3 s to say no; on a node: pveum user token list \
-         homelab@pve",
-        "ok    state directory STATE: it can be written, and files in it locked",
+        "ok    certificate of 127.0.0.1:PORT: none: http:// is only used on this machine",
+        "FAIL  token homelab@pve!other: 401 Authentication failed! (as homelab@pve!other); user, realm, \
+         token ID and secret must belong to one token that has not expired; the server does not say which \
+         is wrong, and delays its answer by 3 s; on a node: pveum user token list homelab@pve",
+        "ok    state directory STATE: it is writable, and files in it can be locked",
     ];
     assert_eq!(lines(&seen, &fake, &state), expected);
     assert_eq!(seen.exit, Some(1));
@@ -52,20 +52,20 @@ fn a_dead_host_is_a_failure_if_no_other_answers(
         "{verdict}  connection to 127.0.0.1:1: Connection refused (os error 111); check the host and \
          port (PROXMOX_HOST, PROXMOX_PORT, --host), and that pveproxy is running there"
     );
-    assert_eq!(that_are(verdict, &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(with_verdict(verdict, &lines(&seen, &fake, &state)), [line]);
     assert_eq!(seen.exit, exit);
 }
 
 #[test]
-fn a_name_that_cannot_be_looked_up_is_said_to_be_the_reason() {
+fn a_name_that_cannot_be_resolved_is_the_failure() {
     let fake = fake(cluster(&all_but(None)));
     let state = StateDir::new();
     let seen = at(&fake, &state)
         .env("PROXMOX_HOST", "nosuch.invalid")
         .env("PROXMOX_VE_INSECURE", "1")
         .run("proxmox check");
-    let failed = that_are("FAIL", &lines(&seen, &fake, &state));
-    // What the resolver says depends on the machine.
+    let failed = with_verdict("FAIL", &lines(&seen, &fake, &state));
+    // The message of the resolver depends on the machine.
     let beginning = "FAIL  name nosuch.invalid: cannot be resolved: ";
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].get(..beginning.len()), Some(beginning));
@@ -77,19 +77,19 @@ fn over_tls(shown: Shown) -> (FakePve, StateDir) {
 }
 
 #[test]
-fn a_certificate_that_ends_soon_is_a_warning() {
+fn a_certificate_that_expires_soon_is_a_warning() {
     let (fake, state) = over_tls(Shown::SoonExpired);
     let seen = at(&fake, &state)
         .env("PROXMOX_FINGERPRINT", &fake.fingerprint())
         .run("proxmox check");
     let line = format!(
-        "warn  certificate of 127.0.0.1:PORT: expires soon: the pinned one, valid until {}, SHA-256 \
-         {}; on the node: pvecm updatecerts --force && systemctl restart pveproxy (or however that \
-         certificate was made); where it is pinned, set the new fingerprint then",
+        "warn  certificate of 127.0.0.1:PORT: expires soon: the pinned one, valid until {}, SHA-256 {}; on \
+         the node: pvecm updatecerts --force && systemctl restart pveproxy (or as that certificate was \
+         created); if it is pinned, set the new fingerprint afterwards",
         fake.leaf_not_after(),
         fake.fingerprint()
     );
-    assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(with_verdict("warn", &lines(&seen, &fake, &state)), [line]);
     assert_eq!(seen.exit, Some(0));
 }
 
@@ -101,7 +101,7 @@ fn a_certificate_that_is_not_trusted_is_the_only_failure() {
         .env("SSL_CERT_DIR", "/nonexistent")
         .run("proxmox check");
     let lines = lines(&seen, &fake, &state);
-    let failed = that_are("FAIL", &lines);
+    let failed = with_verdict("FAIL", &lines);
     assert_eq!(failed.len(), 1);
     let beginning = format!(
         "FAIL  certificate of 127.0.0.1:PORT: its certificate cannot be verified, because this system \
@@ -118,7 +118,7 @@ fn a_certificate_that_is_not_trusted_is_the_only_failure() {
 fn a_certificate_that_is_not_trusted_is_a_warning_if_another_host_answers() {
     let (distrusted, state) = over_tls(Shown::Good);
     let good = fake(cluster(&all_but(None)));
-    let run = |words: &str| {
+    let run = |arguments: &str| {
         at(&good, &state)
             .env(
                 "PROXMOX_HOST",
@@ -126,19 +126,19 @@ fn a_certificate_that_is_not_trusted_is_a_warning_if_another_host_answers() {
             )
             .env("SSL_CERT_FILE", "/nonexistent")
             .env("SSL_CERT_DIR", "/nonexistent")
-            .run(words)
+            .run(arguments)
     };
     let seen = run("proxmox check");
-    let told = that_are(
+    let found = with_verdict(
         "warn  certificate of 127.0.0.1:PORT",
         &lines(&seen, &distrusted, &state),
     );
-    assert_eq!((told.len(), seen.exit), (1, Some(0)));
+    assert_eq!((found.len(), seen.exit), (1, Some(0)));
     assert_eq!(run("proxmox vm create web-1 debian-12").exit, Some(0));
 }
 
 #[test]
-fn a_certificate_that_nobody_verifies_is_a_warning_with_its_fingerprint() {
+fn an_unverified_certificate_is_a_warning_with_its_fingerprint() {
     let (fake, state) = over_tls(Shown::Good);
     let seen = at(&fake, &state).run("proxmox check --insecure");
     let (until, fingerprint) = (fake.leaf_not_after(), fake.fingerprint());
@@ -151,24 +151,24 @@ fn a_certificate_that_nobody_verifies_is_a_warning_with_its_fingerprint() {
              anyone (--insecure); {warning}"
         ),
         format!(
-            "warn  certificate of 127.0.0.1:PORT: not verified, valid until {until}, SHA-256 \
-             {fingerprint}; compare that fingerprint with the one that 'pvenode cert info' shows on the \
-             node for pve-ssl.pem (or pveproxy-ssl.pem, if there is one), not for pve-root-ca.pem; if it is \
-             the same: PROXMOX_FINGERPRINT={fingerprint} instead of turning the verification off"
+            "warn  certificate of 127.0.0.1:PORT: not verified, valid until {until}, SHA-256 {fingerprint}; \
+             compare that fingerprint with the one that 'pvenode cert info' on the node shows for \
+             pveproxy-ssl.pem, or for pve-ssl.pem if there is no such file (not for pve-root-ca.pem); if \
+             they match: PROXMOX_FINGERPRINT={fingerprint} instead of disabling verification"
         ),
     ];
     assert_eq!(seen.stderr, format!("Warning: {warning}\n"));
-    assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), expected);
+    assert_eq!(with_verdict("warn", &lines(&seen, &fake, &state)), expected);
     assert_eq!(seen.exit, Some(0));
 }
 
 #[test]
-fn a_ca_file_that_is_none_is_said_and_the_rest_left_out() {
+fn a_missing_ca_file_ends_the_checks() {
     let (fake, state) = over_tls(Shown::Good);
     let seen = at(&fake, &state).run("proxmox check --ca-file no.pem");
-    let expected = "FAIL  whom to trust: CA file 'no.pem': No such file or \
-                    directory (os error 2); PROXMOX_CA_FILE and --ca-file take the certificate of \
-                    the cluster's authority, which is /etc/pve/pve-root-ca.pem on each node";
+    let expected = "FAIL  trust: CA file 'no.pem': No such file or directory (os error 2); \
+                    PROXMOX_CA_FILE and --ca-file expect the certificate of the cluster's authority, which \
+                    is /etc/pve/pve-root-ca.pem on each node";
     let lines = lines(&seen, &fake, &state);
     assert_eq!((lines.len(), lines[1].as_str()), (3, expected));
     assert_eq!(seen.exit, Some(2));
@@ -189,26 +189,26 @@ fn a_host_that_refuses_the_token_is_a_failure_if_it_is_asked_first(
     if is_first {
         hosts.reverse();
     }
-    let run = |words: &str| {
+    let run = |arguments: &str| {
         let homelab = at(&good, &state).env("PROXMOX_HOST", &hosts.join(","));
-        homelab.run(words)
+        homelab.run(arguments)
     };
     let seen = run("proxmox check");
-    let told = that_are(
+    let found = with_verdict(
         &format!("{verdict}  token at"),
         &lines(&seen, &other, &state),
     );
     let beginning = format!(
         "{verdict}  token at 127.0.0.1:PORT: 401 Authentication failed! (as homelab@pve!cli); "
     );
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].get(..beginning.len()), Some(beginning.as_str()));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].get(..beginning.len()), Some(beginning.as_str()));
     assert_eq!(seen.exit, Some(exit));
     assert_eq!(run("proxmox vm create web-1 debian-12").exit, Some(exit));
 }
 
 #[test]
-fn what_answers_instead_of_proxmox_is_told_apart_from_the_way_to_it() {
+fn an_answer_that_is_not_from_proxmox_is_the_failure_and_not_the_connection() {
     let web = json!({"status": 200, "reason": "OK", "type": "text/html", "body": "<html>"});
     let setup = json!({"faults": [{"on": "GET", "answer": web}]});
     let fake = FakePve::start_tls(serde_json::from_value(setup).unwrap());

@@ -1,19 +1,19 @@
-//! What a token lacks, and the lines that mend it.
+//! Missing privileges, and the commands that grant them.
 
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::ground::{
-    CHECK, FOR_ITS_USER, OR_FOR_ITS_USER, PRIVILEGES, all_but, at, cluster, fake, line_in, lines,
-    that_are,
+use super::support::{
+    CHECK, FOR_ITS_USER, OR_FOR_ITS_USER, PRIVILEGES, all_but, at, cluster, command_in, fake,
+    lines, with_verdict,
 };
 use crate::homelab::StateDir;
 
-/// What a line says to type mends what it says.
+/// The command in a finding fixes that finding.
 #[rstest]
 #[case::clone("/vms/9000", "VM.Clone", "FAIL  VM.Clone on /vms/9000")]
-#[case::see_the_template("/vms/9000", "VM.Audit", "warn  VM.Audit on /vms/9000")]
-#[case::place("/vms", "VM.Allocate", "FAIL  VM.Allocate on /vms/100")]
+#[case::audit_of_the_template("/vms/9000", "VM.Audit", "warn  VM.Audit on /vms/9000")]
+#[case::allocate("/vms", "VM.Allocate", "FAIL  VM.Allocate on /vms/100")]
 #[case::storage(
     "/storage/data",
     "Datastore.AllocateSpace",
@@ -24,35 +24,38 @@ use crate::homelab::StateDir;
     "SDN.Use",
     "FAIL  SDN.Use on /sdn/zones/localnetwork/vmbr0"
 )]
-fn a_privilege_that_the_clone_lacks_is_the_only_failure_and_a_line_mends_it(
+fn a_privilege_missing_for_the_clone_is_the_only_failure_and_its_command_fixes_it(
     #[case] path: &str,
     #[case] privilege: &str,
-    #[case] telling: &str,
+    #[case] finding: &str,
 ) {
     let mut setup = cluster(&all_but(Some((path, privilege))));
-    // What it does not see would be another line.
+    // A guest that it does not see would be another finding.
     setup["guests"].as_array_mut().unwrap().remove(0);
     let fake = fake(setup);
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
     let lines = lines(&seen, &fake, &state);
-    // Where the template is not seen, that it is not found is the failure.
-    assert_eq!((that_are("FAIL", &lines).len(), seen.exit), (1, Some(1)));
-    let telling = that_are(telling, &lines);
-    let [telling] = &telling[..] else {
-        panic!("one line that tells, not {telling:?}");
+    // If the template is not visible, the failure is that it was not found.
+    assert_eq!(
+        (with_verdict("FAIL", &lines).len(), seen.exit),
+        (1, Some(1))
+    );
+    let findings = with_verdict(finding, &lines);
+    let [finding] = &findings[..] else {
+        panic!("one finding expected, not {findings:?}");
     };
-    fake.pveum(line_in(telling));
+    fake.pveum(command_in(finding));
     let seen = at(&fake, &state).run(CHECK);
     assert_eq!(
-        that_are("FAIL", &self::lines(&seen, &fake, &state)),
+        with_verdict("FAIL", &self::lines(&seen, &fake, &state)),
         [""; 0]
     );
     assert_eq!(seen.exit, Some(0));
 }
 
 #[test]
-fn a_token_without_vm_clone_is_told_what_mends_it() {
+fn a_token_without_vm_clone_gets_the_command_that_grants_it() {
     let fake = fake(cluster(&all_but(Some(("/vms/9000", "VM.Clone")))));
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
@@ -60,30 +63,29 @@ fn a_token_without_vm_clone_is_told_what_mends_it() {
     let line = "FAIL  VM.Clone on /vms/9000: the token lacks it; on a node, as root: pveum acl \
                 modify /vms/9000 --tokens 'homelab@pve!cli' --roles \
                 PVETemplateUser";
-    assert_eq!(that_are("FAIL", &lines), [line]);
-    assert_eq!(that_are("warn", &lines), [FOR_ITS_USER]);
+    assert_eq!(with_verdict("FAIL", &lines), [line]);
+    assert_eq!(with_verdict("warn", &lines), [FOR_ITS_USER]);
     assert_eq!(seen.exit, Some(1));
-    // The run itself says the same.
+    // `vm create` gives the same hint.
     let seen = at(&fake, &state).run("proxmox vm create web-1 debian-12");
-    let expected = "\
-Creating VM 'web-1' from template 'debian-12'...
+    let expected = "Creating VM 'web-1' from template 'debian-12'...
 Failed to create VM: cannot clone template 9000 to VM 101: Permission check failed (/vms/9000, VM.Clone)
-Hint: on a node, as root: pveum acl modify /vms/9000 --tokens 'homelab@pve!cli' --roles PVETemplateUser; where the token has no privilege separation, or its user lacks it too: the same with --users homelab@pve instead of --tokens …
+Hint: on a node, as root: pveum acl modify /vms/9000 --tokens 'homelab@pve!cli' --roles PVETemplateUser; if the token has no privilege separation, or its user lacks it too, also run it with --users homelab@pve instead of --tokens …
 ";
     assert_eq!(seen.stderr, expected);
-    fake.pveum(line_in(&seen.stderr));
+    fake.pveum(command_in(&seen.stderr));
     let seen = at(&fake, &state).run("proxmox vm create web-1 debian-12");
     assert_eq!(seen.exit, Some(0));
 }
 
 #[rstest]
-#[case::place(("/vms", "VM.Allocate"), "the token lacks VM.Allocate on /vms/101; on a node, as root: \
+#[case::allocate(("/vms", "VM.Allocate"), "the token lacks VM.Allocate on /vms/101; on a node, as root: \
     pveum acl modify /vms --tokens 'homelab@pve!cli' --roles PVEVMAdmin")]
 #[case::storage(("/storage/data", "Datastore.AllocateSpace"), "on a node, as root: pveum acl modify \
     /storage/data --tokens 'homelab@pve!cli' --roles PVEDatastoreUser")]
 #[case::network(("/sdn/zones/localnetwork", "SDN.Use"), "on a node, as root: pveum acl modify \
     /sdn/zones/localnetwork/vmbr0 --tokens 'homelab@pve!cli' --roles PVESDNUser")]
-fn a_clone_that_is_forbidden_says_what_mends_it(#[case] lacking: (&str, &str), #[case] hint: &str) {
+fn the_hint_of_a_forbidden_clone_fixes_it(#[case] lacking: (&str, &str), #[case] hint: &str) {
     let fake = fake(cluster(&all_but(Some(lacking))));
     let state = StateDir::new();
     let create = || at(&fake, &state).run("proxmox vm create web-1 debian-12");
@@ -91,7 +93,7 @@ fn a_clone_that_is_forbidden_says_what_mends_it(#[case] lacking: (&str, &str), #
     let last = seen.stderr.lines().last().unwrap();
     let expected = format!("Hint: {hint}{OR_FOR_ITS_USER}");
     assert_eq!((seen.exit, last), (Some(1), expected.as_str()));
-    fake.pveum(line_in(last));
+    fake.pveum(command_in(last));
     assert_eq!(create().exit, Some(0));
 }
 
@@ -100,39 +102,45 @@ fn a_clone_that_is_forbidden_says_what_mends_it(#[case] lacking: (&str, &str), #
 #[case("VM.Config.Cloudinit", "to set its user, keys and addresses")]
 #[case("VM.PowerMgmt", "to start it")]
 #[case("VM.GuestAgent.Audit", "to ask for its address")]
-fn what_only_later_steps_take_is_a_warning(#[case] privilege: &str, #[case] what_for: &str) {
+fn a_privilege_missing_for_later_steps_only_is_a_warning(
+    #[case] privilege: &str,
+    #[case] purpose: &str,
+) {
     let fake = fake(cluster(&all_but(Some(("/vms", privilege)))));
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
     let line = format!(
-        "warn  {privilege} on /vms/101: the token lacks it; not for the clone, but {what_for}; on a \
+        "warn  {privilege} on /vms/101: the token lacks it; not needed for the clone, but {purpose}; on a \
          node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' \
          --roles PVEVMAdmin"
     );
     let lines = lines(&seen, &fake, &state);
-    assert_eq!(that_are("warn", &lines), [line.as_str(), FOR_ITS_USER]);
-    assert_eq!((that_are("FAIL", &lines).len(), seen.exit), (0, Some(0)));
+    assert_eq!(with_verdict("warn", &lines), [line.as_str(), FOR_ITS_USER]);
+    assert_eq!(
+        (with_verdict("FAIL", &lines).len(), seen.exit),
+        (0, Some(0))
+    );
 }
 
-/// What the clone's task says is enough for a VM that is not set up.
+/// The task of the clone shows enough for a VM that is not set up.
 #[test]
-fn a_vm_can_be_created_without_the_privilege_to_see_it() {
+fn a_vm_can_be_created_without_vm_audit_on_it() {
     let mut setup = cluster(&all_but(Some(("/vms", "VM.Audit"))));
     setup["guests"].as_array_mut().unwrap().remove(0);
     let fake = fake(setup);
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
-    let line = "warn  VM.Audit on /vms/100: the token lacks it; not for the clone, but to see it, without \
-                which it cannot be set up; on a node, as root: pveum acl modify /vms --tokens \
+    let line = "warn  VM.Audit on /vms/100: the token lacks it; not needed for the clone, but to read it, \
+                without which it cannot be set up; on a node, as root: pveum acl modify /vms --tokens \
                 'homelab@pve!cli' --roles PVEVMAdmin";
     let lines = lines(&seen, &fake, &state);
-    assert_eq!(that_are("warn", &lines), [line, FOR_ITS_USER]);
+    assert_eq!(with_verdict("warn", &lines), [line, FOR_ITS_USER]);
     assert_eq!(seen.exit, Some(0));
     let seen = at(&fake, &state).run("proxmox vm create web-1 debian-12");
     assert_eq!(seen.exit, Some(0));
 }
 
-/// The privileges that the README's commands grant, by their paths.
+/// The privileges that the commands in the README grant, by path.
 fn readmes_privileges() -> Value {
     let readme = include_str!("../../README.md").replace("\\\n", "");
     let roles: Vec<(&str, Vec<&str>)> = readme
@@ -150,9 +158,9 @@ fn readmes_privileges() -> Value {
         .lines()
         .filter_map(|line| line.strip_prefix("pveum acl modify "));
     let granted = lines.map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let (_, privileges) = roles.iter().find(|(role, _)| *role == words[4]).unwrap();
-        (words[0].replace("local-lvm", "data"), json!(privileges))
+        let parts: Vec<&str> = line.split_whitespace().collect();
+        let (_, privileges) = roles.iter().find(|(role, _)| *role == parts[4]).unwrap();
+        (parts[0].replace("local-lvm", "data"), json!(privileges))
     });
     Value::Object(granted.collect())
 }
@@ -165,8 +173,8 @@ fn the_readmes_role_is_enough_for_a_vm_that_can_be_reached() {
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
     let lines = lines(&seen, &fake, &state);
-    assert_eq!(that_are("FAIL", &lines), [""; 0]);
-    assert_eq!(that_are("warn", &lines), [""; 0]);
+    assert_eq!(with_verdict("FAIL", &lines), [""; 0]);
+    assert_eq!(with_verdict("warn", &lines), [""; 0]);
     let seen = at(&fake, &state)
         .with_file("id.pub", "ssh-ed25519 AAAAC3Nza me@host\n")
         .run(
@@ -205,20 +213,20 @@ fn what_is_needed_depends_on_the_version(#[case] version: &str, #[case] expected
     assert!(lines.contains(&format!("ok    server: Proxmox VE {version}")));
 }
 
-/// Which zone a vnet is in this token may not even ask.
+/// This token may not even ask which zone a vnet is in.
 #[rstest]
 #[case::in_another_zone(
     "/sdn/zones/office",
     "warn  SDN.Use on /sdn/zones/localnetwork/office0/20: the token lacks it; if office0/20 is a vnet, \
-     it takes SDN.Use on its own zone instead"
+     SDN.Use is needed on its own zone instead"
 )]
 #[case::in_the_nodes_zone(
     "/sdn/zones/localnetwork",
-    "warn  SDN.Use on /sdn/zones/localnetwork/office0/20: the token has it; if office0/20 is a vnet, it \
-     takes SDN.Use on its own zone instead"
+    "warn  SDN.Use on /sdn/zones/localnetwork/office0/20: the token has it; if office0/20 is a vnet, \
+     SDN.Use is needed on its own zone instead"
 )]
 #[case::in_all_zones("/sdn", "ok    SDN.Use on /sdn/zones: the token has it")]
-fn a_network_that_may_be_a_vnet_is_not_taken_for_granted(#[case] path: &str, #[case] line: &str) {
+fn a_network_that_may_be_a_vnet_is_a_warning(#[case] path: &str, #[case] line: &str) {
     let mut privileges = all_but(Some(("/sdn/zones/localnetwork", "SDN.Use")));
     let paths = privileges.as_object_mut().unwrap();
     paths.remove("/sdn/zones/localnetwork");
@@ -231,41 +239,42 @@ fn a_network_that_may_be_a_vnet_is_not_taken_for_granted(#[case] path: &str, #[c
     drop(cluster);
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
-    let told = lines(&seen, &fake, &state);
-    let told: Vec<&String> = told
+    let found = lines(&seen, &fake, &state);
+    let found: Vec<&String> = found
         .iter()
         .filter(|line| line.contains("SDN.Use"))
         .collect();
-    assert_eq!((told, seen.exit), (vec![&line.to_owned()], Some(0)));
+    assert_eq!((found, seen.exit), (vec![&line.to_owned()], Some(0)));
 }
 
-/// A role on all VMs takes the place of one that the token has from above: what worked goes on.
+/// A role on all VMs replaces the one that the token inherits there; the granted role must not take
+/// privileges away.
 #[test]
-fn a_line_for_later_steps_takes_nothing_away() {
+fn a_command_for_later_steps_takes_no_privilege_away() {
     let mut on_top = vec!["Datastore.AllocateSpace", "SDN.Use"];
     let of_vms = PRIVILEGES[0].1.iter().chain(PRIVILEGES[1].1);
     on_top.extend(of_vms.filter(|privilege| **privilege != "VM.GuestAgent.Audit"));
     let fake = fake(cluster(&json!({"/": on_top})));
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
-    let warned = that_are("warn  VM.GuestAgent.Audit", &lines(&seen, &fake, &state));
+    let warned = with_verdict("warn  VM.GuestAgent.Audit", &lines(&seen, &fake, &state));
     assert_eq!((warned.len(), seen.exit), (1, Some(0)));
-    fake.pveum(line_in(&warned[0]));
+    fake.pveum(command_in(&warned[0]));
     let seen = at(&fake, &state).run(CHECK);
     let all = lines(&seen, &fake, &state);
-    assert_eq!(that_are("ok", &all).len(), all.len());
+    assert_eq!(with_verdict("ok", &all).len(), all.len());
 }
 
-/// The list of what a token may do leaves such paths out, and so hides that they are forbidden.
+/// The list of all privileges of a token omits paths without any, which hides that they are forbidden.
 #[test]
-fn what_was_taken_away_on_a_path_is_not_taken_from_above() {
+fn a_path_without_privileges_does_not_inherit_them() {
     let mut privileges = all_but(None);
     privileges["/"] = json!(["Datastore.AllocateSpace"]);
     privileges["/storage/data"] = json!([]);
     let fake = fake(cluster(&privileges));
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
-    let failed = that_are("FAIL", &lines(&seen, &fake, &state));
+    let failed = with_verdict("FAIL", &lines(&seen, &fake, &state));
     let beginning = "FAIL  Datastore.AllocateSpace on /storage/data: the token lacks it";
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].get(..beginning.len()), Some(beginning));

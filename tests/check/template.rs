@@ -1,12 +1,12 @@
-//! What about a template keeps it from being cloned.
+//! Reasons why a template cannot be cloned.
 
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::ground::{CHECK, all_but, at, cluster, fake, line_in, lines, that_are};
+use super::support::{CHECK, all_but, at, cluster, command_in, fake, lines, with_verdict};
 use crate::homelab::{Homelab, StateDir};
 
-/// A cluster whose template has this option too.
+/// A cluster whose template has one more option.
 fn with_option(option: &str, value: &str) -> Value {
     let mut setup = cluster(&all_but(None));
     setup["guests"][1]["config"] = json!({option: value});
@@ -25,17 +25,17 @@ fn a_device_without_a_mapping_cannot_be_cloned_even_by_a_token_of_root(
     let state = StateDir::new();
     let seen = Homelab::at(&fake).in_state(&state).run(CHECK);
     let map = format!(
-        "give the device a resource mapping (Datacenter > Resource Mappings), on node 'pve1', as root: qm \
-         set 9000 --{option} mapping=NAME (with its other settings), and grant the token Mapping.Use on \
-         /mapping/{kind}/NAME"
+        "create a resource mapping for the device (Datacenter > Resource Mappings); on node 'pve1', as \
+         root: qm set 9000 --{option} mapping=NAME (with its other settings); and grant the token \
+         Mapping.Use on /mapping/{kind}/NAME"
     );
     let line = format!(
         "FAIL  {option} of template 9000: a device without a resource mapping: no API token may clone it, \
          not even one of root@pam; {map}"
     );
-    assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(with_verdict("FAIL", &lines(&seen, &fake, &state)), [line]);
     assert_eq!(seen.exit, Some(1));
-    // The command itself says the same.
+    // `vm create` gives the same hint.
     let create = "proxmox vm create web-1 debian-12";
     let seen = Homelab::at(&fake).in_state(&state).run(create);
     let hint = format!(
@@ -46,11 +46,11 @@ fn a_device_without_a_mapping_cannot_be_cloned_even_by_a_token_of_root(
 }
 
 #[test]
-fn a_mapped_device_takes_a_privilege_on_its_mapping() {
+fn a_mapped_device_needs_a_privilege_on_its_mapping() {
     let fake = fake(with_option("hostpci0", "mapping=gpu,pcie=1"));
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
-    let failed = that_are("FAIL", &lines(&seen, &fake, &state));
+    let failed = with_verdict("FAIL", &lines(&seen, &fake, &state));
     let line = "FAIL  Mapping.Use on /mapping/pci/gpu: the token lacks it; on a node, as root: pveum acl \
                 modify /mapping/pci/gpu --tokens 'homelab@pve!cli' --roles PVEMappingUser";
     assert_eq!(failed, [line]);
@@ -60,25 +60,25 @@ fn a_mapped_device_takes_a_privilege_on_its_mapping() {
             .exit
     };
     assert_eq!(create(), Some(1));
-    fake.pveum(line_in(line));
+    fake.pveum(command_in(line));
     let seen = at(&fake, &state).run(CHECK);
-    assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [""; 0]);
+    assert_eq!(with_verdict("FAIL", &lines(&seen, &fake, &state)), [""; 0]);
     assert_eq!(create(), Some(0));
 }
 
 #[test]
-fn the_cd_drive_of_the_node_takes_a_privilege_that_no_small_role_has() {
+fn the_cd_drive_of_the_node_needs_a_privilege_that_no_small_role_has() {
     let fake = fake(with_option("ide0", "cdrom,media=cdrom"));
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
     let line = "FAIL  Sys.Console on /: the token lacks it; ide0 of template 9000 is the CD drive of the \
                 node; on node 'pve1', as root: qm set 9000 --ide0 none,media=cdrom";
-    assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(with_verdict("FAIL", &lines(&seen, &fake, &state)), [line]);
     let seen = at(&fake, &state).run("proxmox vm create web-1 debian-12");
     assert_eq!(seen.exit, Some(1));
 }
 
-/// Before version 8 there were no mappings, and nobody was asked for them.
+/// Before version 8 there were no mappings.
 #[test]
 fn an_old_server_clones_devices_without_a_mapping() {
     let mut setup = with_option("hostpci0", "0000:01:00.0");
@@ -86,7 +86,7 @@ fn an_old_server_clones_devices_without_a_mapping() {
     let fake = fake(setup);
     let state = StateDir::new();
     let seen = Homelab::at(&fake).in_state(&state).run(CHECK);
-    assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [""; 0]);
+    assert_eq!(with_verdict("FAIL", &lines(&seen, &fake, &state)), [""; 0]);
 }
 
 #[test]
@@ -97,8 +97,8 @@ fn a_template_that_is_locked_is_a_warning() {
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
     let line = "warn  template 'debian-12': 9000 on node 'pve1', locked (backup): it cannot be cloned until \
-                that is over";
-    assert_eq!(that_are("warn", &lines(&seen, &fake, &state)), [line]);
+                the lock is released";
+    assert_eq!(with_verdict("warn", &lines(&seen, &fake, &state)), [line]);
     assert_eq!(seen.exit, Some(0));
 }
 
@@ -118,17 +118,17 @@ fn a_storage_that_cannot_be_used_is_a_failure(#[case] state: Value, #[case] prob
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
     let line = format!(
-        "FAIL  storage 'data': {problem}; 'pvesm status --content images' on node 'pve1' shows those that \
-         can be used"
+        "FAIL  storage 'data': {problem}; 'pvesm status --content images' on node 'pve1' lists the storages \
+         that accept disks"
     );
-    assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(with_verdict("FAIL", &lines(&seen, &fake, &state)), [line]);
 }
 
 #[rstest]
-#[case::for_cd_images("local", "it does not take the disks of VMs")]
+#[case::for_cd_images("local", "it does not accept VM disks")]
 #[case::unknown("nosuch", "node 'pve1' has no such storage")]
 #[case::of_another_node("fast", "node 'pve1' has no such storage")]
-fn a_storage_of_choice_that_the_node_does_not_have_for_disks_is_a_failure(
+fn a_chosen_storage_that_the_node_cannot_use_for_disks_is_a_failure(
     #[case] storage: &str,
     #[case] problem: &str,
 ) {
@@ -137,15 +137,18 @@ fn a_storage_of_choice_that_the_node_does_not_have_for_disks_is_a_failure(
     setup["storages"] = json!({"fast": {"nodes": ["pve2"]}});
     let fake = fake(setup);
     let state = StateDir::new();
-    let run = |words: &str| {
-        let words = format!("{words} --storage {storage}");
-        Homelab::at(&fake).in_state(&state).run(&words)
+    let run = |arguments: &str| {
+        let arguments = format!("{arguments} --storage {storage}");
+        Homelab::at(&fake).in_state(&state).run(&arguments)
     };
     let seen = run(CHECK);
     let line = format!(
-        "FAIL  storage '{storage}': {problem}; 'pvesm status --content images' on node 'pve1' shows those \
-         that can be used"
+        "FAIL  storage '{storage}': {problem}; 'pvesm status --content images' on node 'pve1' lists the \
+         storages that accept disks"
     );
-    assert_eq!(that_are("FAIL", &lines(&seen, &fake, &state)), [line]);
+    assert_eq!(with_verdict("FAIL", &lines(&seen, &fake, &state)), [line]);
+    let privilege = format!("/storage/{storage}: the token has it");
+    let exists = storage == "local";
+    assert_eq!(seen.stdout.contains(&privilege), exists);
     assert_eq!(run("proxmox vm create web-1 debian-12").exit, Some(1));
 }

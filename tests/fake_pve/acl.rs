@@ -9,27 +9,27 @@ use super::privileges::is_privilege;
 use super::replies::forbidden;
 use super::values::what_is_wrong_with_vmid;
 
-/// What is listed at a path holds below it, too, but only as far as the next path with a list of
-/// its own: that one takes its place, and adds nothing to it.
+/// Privileges listed at a path also hold below it, down to the next path with a list of its own, which
+/// replaces them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(try_from = "BTreeMap<String, BTreeSet<String>>")]
 pub(crate) struct Acl(BTreeMap<String, BTreeSet<String>>);
 
-/// The paths at which every answer about permissions looks, listed or not.
+/// The paths that every answer about permissions contains, listed or not.
 pub(super) const TOPS: [&str; 7] = [
     "/", "/access", "/nodes", "/pool", "/sdn", "/storage", "/vms",
 ];
 
 impl Acl {
-    /// Adds to what is listed at this very path; what was inherited there is inherited no more.
+    /// Adds to the list at exactly this path, which then no longer inherits.
     pub(super) fn list<'a>(&mut self, path: &str, privileges: impl IntoIterator<Item = &'a str>) {
         let privileges = privileges.into_iter().map(str::to_owned);
         let listed = self.0.entry(path.to_owned()).or_default();
         listed.extend(privileges);
     }
 
-    /// What holds for a pool holds for its members, beside what is said of them.
-    pub(super) fn add_what_holds_at(&mut self, pool: &str, member: &str) {
+    /// Privileges on a pool hold for its members, in addition to their own.
+    pub(super) fn add_privileges_of_pool(&mut self, pool: &str, member: &str) {
         let both = self.privileges_at(pool).chain(self.privileges_at(member));
         let both: BTreeSet<String> = both.map(str::to_owned).collect();
         self.0.insert(member.to_owned(), both);
@@ -57,7 +57,7 @@ impl Acl {
         self.privileges_at(path).any(|granted| granted == privilege)
     }
 
-    /// The refusal that names what is missing.
+    /// An error that names the missing privilege.
     pub(super) fn check(&self, path: &str, privilege: &str) -> Result<(), Answer> {
         if self.grants(path, privilege) {
             return Ok(());
@@ -65,7 +65,7 @@ impl Acl {
         Err(forbidden(&format!("{path}, {privilege}")))
     }
 
-    /// One of these is enough, and the refusal names all of them.
+    /// One of these is enough; the error names all of them.
     pub(super) fn check_any(&self, path: &str, privileges: &[&str]) -> Result<(), Answer> {
         if privileges.iter().any(|one| self.grants(path, one)) {
             return Ok(());
@@ -83,11 +83,11 @@ impl TryFrom<BTreeMap<String, BTreeSet<String>>> for Acl {
 
     fn try_from(lists: BTreeMap<String, BTreeSet<String>>) -> Result<Self, Self::Error> {
         if let Some(path) = lists.keys().find(|path| !is_acl_path(path)) {
-            return Err(format!("no privileges can be listed at '{path}'"));
+            return Err(format!("invalid ACL path '{path}'"));
         }
         let mut names = lists.values().flatten();
         if let Some(name) = names.find(|name| !is_privilege(name)) {
-            return Err(format!("no privilege is called '{name}'"));
+            return Err(format!("unknown privilege '{name}'"));
         }
         Ok(Self(lists))
     }
@@ -101,7 +101,7 @@ fn parent(path: &str) -> Option<&str> {
     }
 }
 
-/// Whether Proxmox takes a list for this path.
+/// Whether Proxmox VE accepts a list for this path.
 pub(super) fn is_acl_path(path: &str) -> bool {
     let steps: Vec<&str> = path.split('/').collect();
     match steps[..] {

@@ -11,18 +11,18 @@ pub(crate) struct Action {
     pub(crate) log: Vec<String>,
     /// Once it has stopped.
     pub(crate) exit: Option<String>,
-    looks_left: u32,
+    polls_left: u32,
 }
 
 #[derive(Clone)]
 pub(crate) enum Work {
     Start,
-    /// Of a VM under HA.
+    /// For a VM under HA.
     FileStart,
     Resize(Growth),
 }
 
-/// What a worker writes down, and why it failed if it did.
+/// The log of a worker, and its exit status.
 pub(super) struct Done {
     pub(super) log: Vec<String>,
     pub(super) exit: String,
@@ -50,8 +50,8 @@ impl Action {
 }
 
 impl Cluster {
-    /// Forks a worker, which has the VM's lock until its end: what it does is done when its task
-    /// stops, or before another one that wants the same lock.
+    /// Forks a worker, which holds the lock of the VM until it ends: its work takes effect when its task
+    /// stops, or before another task that needs the same lock.
     pub(super) fn begin_action(
         &mut self,
         token: &str,
@@ -82,26 +82,26 @@ impl Cluster {
             work,
             log: Vec::new(),
             exit: None,
-            looks_left: self.setup.task_looks,
+            polls_left: self.setup.task_polls,
         });
-        if self.setup.task_looks == 0 || is_filed {
+        if self.setup.task_polls == 0 || is_filed {
             self.finish_action(self.actions.len() - 1);
         }
         upid
     }
 
-    pub(super) fn look_at_action(&mut self, number: usize) {
+    pub(super) fn poll_action(&mut self, number: usize) {
         let action = &mut self.actions[number];
         if action.exit.is_some() {
             return;
         }
-        match action.looks_left.checked_sub(1) {
-            Some(left) => action.looks_left = left,
+        match action.polls_left.checked_sub(1) {
+            Some(left) => action.polls_left = left,
             None => self.finish_action(number),
         }
     }
 
-    /// Whoever has the VM's lock comes to an end with it.
+    /// Finishes the work of whatever holds the lock of the VM.
     pub(super) fn wait_for_lock(&mut self, vmid: u32) {
         self.finish_writing(|writing| writing.is_for(vmid));
         for number in 0..self.actions.len() {

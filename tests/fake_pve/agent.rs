@@ -33,16 +33,16 @@ pub(super) fn interfaces(
     if vm.status != "running" {
         return Err(failure(500, &format!("VM {vmid} is not running")));
     }
-    let look = vm.agent_looks;
+    let poll = vm.agent_polls;
     let setup = &cluster.setup;
     let agent = setup.agents.get(&vmid).unwrap_or(&setup.agent);
-    let told = agent.answer(look, || usual_interfaces(vmid, &vm.config));
-    let told = told.filter(|_| is_agent_enabled(&vm.config));
+    let answer = agent.answer(poll, || usual_interfaces(vmid, &vm.config));
+    let answer = answer.filter(|_| is_agent_enabled(&vm.config));
     let delay = agent.delay();
     let vm = cluster.guests.get_mut(&vmid).expect("found before");
-    vm.agent_looks += 1;
-    match told {
-        Some(told) => Ok(proxied(&json!({"result": told})).after(delay)),
+    vm.agent_polls += 1;
+    match answer {
+        Some(answer) => Ok(proxied(&json!({"result": answer})).after(delay)),
         None => Err(failure(500, "QEMU guest agent is not running").after(delay)),
     }
 }

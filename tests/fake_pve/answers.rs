@@ -1,4 +1,4 @@
-//! Who may ask, what was asked for, and what the cluster says to it.
+//! Authenticates a request, executes it on the cluster, and returns the answer.
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ use super::setup::SECRET;
 use super::update;
 use super::values::Kind;
 
-/// Acts on the cluster as the request says.
+/// Executes the request on the cluster.
 pub(super) fn answer(cluster: &mut Cluster, request: &Request) -> Answer {
     let mut answer = respond(cluster, request).unwrap_or_else(|refusal| refusal);
     let path = request.path();
@@ -27,7 +27,7 @@ pub(super) fn answer(cluster: &mut Cluster, request: &Request) -> Answer {
         .strip_prefix("/nodes/")
         .and_then(|rest| rest.split('/').next());
     if let Some(node) = node {
-        cluster.count_look_at(node);
+        cluster.count_poll_of(node);
         answer.through_node = node != cluster.here.node;
     }
     answer
@@ -106,7 +106,7 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
     }
 }
 
-/// The token that asks. A wrong one is refused in the same words whatever is wrong with it.
+/// The token of the request. A wrong one is refused with the same message whatever is wrong with it.
 fn authenticate(cluster: &Cluster, request: &Request) -> Result<String, Answer> {
     let Some(credentials) = request
         .header("Authorization")
@@ -120,7 +120,7 @@ fn authenticate(cluster: &Cluster, request: &Request) -> Result<String, Answer> 
     }
 }
 
-/// A release is the first two parts of a version: of `9.2.11`, and of `7.4-17`.
+/// The release is the first two parts of the version: of `9.2.11`, and of `7.4-17`.
 fn version(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
     params.check(&[])?;
     let version = &cluster.setup.version;
@@ -132,7 +132,7 @@ fn version(cluster: &Cluster, params: &Params) -> Result<Answer, Answer> {
     })))
 }
 
-/// What there are rows of. The fake has those of guests and nodes.
+/// The types of rows. The fake has rows of guests and nodes.
 const RESOURCES: [&str; 5] = ["vm", "storage", "node", "sdn", "network"];
 
 /// Guests without VM.Audit are left out, not refused.

@@ -1,4 +1,4 @@
-//! Certificates as a Proxmox VE cluster makes them: its own CA, and a leaf for the node.
+//! Certificates like those of a Proxmox VE cluster: its own CA, and a leaf for the node.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -8,43 +8,43 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
-/// The certificate with which a fake shows itself.
+/// The certificate that a fake presents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// For `localhost`, `127.0.0.1` and `::1`, good from yesterday on, and for two years from now.
+    /// For `localhost`, `127.0.0.1` and `::1`, valid from yesterday and for two more years.
     Good,
-    /// Was good from 2024-01-31 to 2025-01-31.
+    /// Valid from 2024-01-31 to 2025-01-31.
     Expired,
-    /// Will be good from 2090-01-01 to 2092-01-01.
+    /// Valid from 2090-01-01 to 2092-01-01.
     NotValidYet,
-    /// For `pve9.lan` and `192.0.2.9`, and nothing else.
+    /// For `pve9.lan` and `192.0.2.9` only.
     OtherNames,
-    /// Good for ten days more.
+    /// Valid for ten more days.
     SoonExpired,
-    /// Signed by its own key, which is no authority's.
+    /// Signed by its own key, not by an authority.
     SelfSigned,
-    /// Signed by an intermediate authority, whose certificate is shown too.
+    /// Signed by an intermediate authority, whose certificate is presented too.
     WithIntermediate,
-    /// Signed by an intermediate authority, whose certificate is not shown.
+    /// Signed by an intermediate authority, whose certificate is not presented.
     WithoutIntermediate,
 }
 
-/// What anybody may have of an identity.
+/// The public part of an identity.
 #[derive(Clone)]
 pub(super) struct Certificates {
-    /// Who has signed the leaf; the leaf itself when it has.
+    /// The authority that signed the leaf, or the leaf itself if self-signed.
     pub(super) ca_pem: String,
     pub(super) leaf_pem: String,
     pub(super) leaf: CertificateDer<'static>,
-    /// What is shown beside the leaf.
+    /// Certificates presented after the leaf.
     pub(super) intermediates: Vec<CertificateDer<'static>>,
-    /// `YYYY-MM-DD`, by the clock of Greenwich.
+    /// `YYYY-MM-DD`, in UTC.
     pub(super) not_before: String,
     pub(super) not_after: String,
 }
 
 impl Certificates {
-    /// With the key of the leaf.
+    /// Returns the key of the leaf too.
     pub(super) fn make(shown: Shown) -> (Self, KeyPair) {
         let key = KeyPair::generate().expect("key of the node");
         let params = leaf_params(shown);
@@ -85,7 +85,7 @@ impl Certificates {
     }
 }
 
-/// A CA that has signed nothing here, in the same name as the one that has.
+/// A CA with the same name as the one that signed, but another key.
 pub(super) fn unrelated_ca_pem() -> String {
     authority().0.pem()
 }
@@ -108,7 +108,7 @@ fn authority() -> (Certificate, Issuer<'static, KeyPair>) {
     (certificate, Issuer::new(params, key))
 }
 
-/// A root authority, and one that it has signed and that signs servers' certificates.
+/// A root authority, and an intermediate one that signs certificates of servers.
 fn authorities() -> (Certificate, Certificate, Issuer<'static, KeyPair>) {
     let params = |name: &str| {
         let mut params = CertificateParams::default();
@@ -170,8 +170,8 @@ fn set_validity(params: &mut CertificateParams, shown: Shown) {
     }
 }
 
-/// Good from yesterday on, and for so many days from now: a minute more, so that they are still
-/// whole when a client counts them.
+/// Valid from yesterday and for this many days from now, plus a minute, so that a client still counts full
+/// days.
 fn set_days(params: &mut CertificateParams, days: u32) {
     let day = Duration::from_hours(24);
     let now = UNIX_EPOCH.elapsed().expect("a clock that is not far off");

@@ -1,4 +1,4 @@
-//! What is changed in a configuration: option by option, each written before the next one is looked at.
+//! Changes of a configuration: option by option, each written before the next one is checked.
 
 use serde_json::{Map, Value, json};
 
@@ -11,10 +11,10 @@ use super::guests::Guest;
 use super::http::Answer;
 use super::nets::{Net, next_mac};
 use super::replies::failure;
-use super::values::words_of;
+use super::values::items_of;
 use super::written::read_back;
 
-/// With good values; whether they fit the VM is another question.
+/// A change with valid values; whether they fit the VM is checked later.
 #[derive(Clone)]
 pub(super) struct Change {
     pub(super) vmid: u32,
@@ -22,7 +22,7 @@ pub(super) struct Change {
     pub(super) token: String,
     pub(super) set: Vec<(String, String)>,
     pub(super) delete: Vec<String>,
-    /// What is deleted is destroyed, too.
+    /// Deleted drives are destroyed too.
     pub(super) force: bool,
 }
 
@@ -35,8 +35,8 @@ impl Change {
         drives.map(|(option, value)| (&**option, Drive::parse(value)))
     }
 
-    /// Whether disks may be made where they shall be: the one thing about them that is looked at
-    /// before anything is written.
+    /// Whether disks may be allocated on their storages: the only check of disks before anything is
+    /// written.
     pub(super) fn check_storages(&self, cluster: &Cluster, acl: &Acl) -> Result<(), Answer> {
         for (_, drive) in self.drives() {
             let storage = drive.storage().unwrap_or_default();
@@ -48,7 +48,7 @@ impl Change {
         Ok(())
     }
 
-    /// The balloon is looked at beforehand, too.
+    /// The balloon is checked in advance too.
     pub(super) fn check_balloon(&self, vm: &Guest) -> Result<(), Answer> {
         let number = |option: &str| {
             let given = self.set.iter().find(|(known, _)| known == option);
@@ -67,8 +67,8 @@ impl Change {
         Err(failure(500, refusal))
     }
 
-    /// One option after the other: first what is deleted, then what is set, in the order of a
-    /// Perl hash. That is any order, but here the same one each time.
+    /// One step per option: first deletions, then settings in the order of a Perl hash, which is arbitrary
+    /// but here the same each time.
     pub(super) fn steps(self) -> Vec<Step> {
         let Self { set, delete, .. } = &self;
         let mut set: Vec<_> = set.clone();
@@ -93,7 +93,7 @@ fn scattered(text: &str) -> u32 {
     })
 }
 
-/// One option that is set, or deleted without a value.
+/// One option to set, or to delete if it has no value.
 pub(super) struct Step {
     pub(super) change: Change,
     option: String,
@@ -101,7 +101,7 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// Where it depends on the value, be it the old or the new one.
+    /// Checks that depend on the old or the new value.
     fn check(&self, acl: &Acl, vm: &Guest) -> Result<(), Answer> {
         let old = vm.config.get(&self.option).and_then(Value::as_str);
         let path = format!("/vms/{}", vm.vmid);
@@ -118,10 +118,10 @@ impl Step {
         let Change { set, delete, .. } = &self.change;
         let boot = self.value.as_deref().unwrap_or_default();
         let order = boot.strip_prefix("order=").unwrap_or_default();
-        for device in words_of(order) {
+        for device in items_of(order) {
             let is_set = set.iter().any(|(option, _)| option == device);
-            let is_there = vm.config.contains_key(device);
-            if delete.iter().any(|gone| gone == device) || !(is_set || is_there) {
+            let exists = vm.config.contains_key(device);
+            if delete.iter().any(|gone| gone == device) || !(is_set || exists) {
                 let why = format!("invalid bootorder: device '{device}' does not exist'");
                 return Err(failure(500, &why));
             }
@@ -161,7 +161,7 @@ fn check_value(acl: &Acl, path: &str, option: &str, value: &str) -> Result<(), A
 }
 
 impl Cluster {
-    /// Writes one option. What was written before stays, even if this one is refused.
+    /// Writes one option. Options written before remain, even if this one is refused.
     pub(super) fn take_step(&mut self, step: &Step) -> Result<(), Answer> {
         let Change {
             vmid, node, token, ..
@@ -220,7 +220,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Without a MAC it gets another one each time.
+    /// Without a MAC, it gets a new one each time.
     fn net_to_write(&mut self, option: &str, value: &str) -> String {
         let mut net = Net::parse(value);
         net.tidy(option);
@@ -231,7 +231,7 @@ impl Cluster {
         net.to_string()
     }
 
-    /// `STORAGE:N` makes a disk of N GiB each time it is said, whatever was there before.
+    /// `STORAGE:N` allocates a new disk of N GiB each time, whatever the option was before.
     fn drive_to_write(&self, vmid: u32, option: &str, value: &str) -> Result<Drive, Answer> {
         let config = &self.guests[&vmid].config;
         let mut drive = Drive::parse(value);
@@ -240,11 +240,11 @@ impl Cluster {
             drive.remove("size");
             return Ok(drive);
         };
-        let wanted = drive.get("format").map(str::to_owned);
+        let requested = drive.get("format").map(str::to_owned);
         if drive.volume() == "cloudinit" {
             check_only_cloudinit(config, option)?;
             let kind = self.setup.storage(&storage)?.kind;
-            let format = kind.format(wanted.as_deref(), "qcow2");
+            let format = kind.format(requested.as_deref(), "qcow2");
             let volume = kind.volume(&storage, vmid, &format!("vm-{vmid}-cloudinit"), &format);
             self.check_volume_is_new(kind, &volume)?;
             drive.file = volume;
@@ -259,9 +259,9 @@ impl Cluster {
             let found = self.setup.storage(&storage)?;
             let volumes: Vec<String> = self.volumes().collect();
             let name = free_disk_name(&storage, vmid, &volumes);
-            let format = found.kind.format(wanted.as_deref(), "raw");
+            let format = found.kind.format(requested.as_deref(), "raw");
             drive.file = found.kind.volume(&storage, vmid, &name, &format);
-            // A raw file is as large as one likes, until somebody writes to it.
+            // A raw file can have any size until something is written to it.
             if found.full && format == "qcow2" {
                 let path = drive.path();
                 let why = format!(
@@ -279,7 +279,7 @@ impl Cluster {
     }
 }
 
-/// A VM has one drive for cloud-init, wherever.
+/// A VM has at most one cloud-init drive.
 fn check_only_cloudinit(config: &Map<String, Value>, option: &str) -> Result<(), Answer> {
     let drives = drives_of(config).into_iter();
     let mut others = drives.filter(|(key, drive)| *key != option && drive.is_cloudinit());
@@ -298,20 +298,20 @@ fn write_drive(config: &mut Map<String, Value>, vmid: u32, option: &str, drive: 
     if let Some(old) = old.filter(|old| file_of(old).as_ref() != Some(&drive.file)) {
         keep_unused(config, vmid, &old);
     }
-    // One that is used again is unused no more.
+    // A volume that is used again is no longer unused.
     config.retain(|key, value| !key.starts_with("unused") || *value != drive.file);
-    // A new CD can be booted from.
+    // A new CD is added to the boot order.
     let boot = config.get("boot").and_then(Value::as_str);
     let order = boot.and_then(|boot| boot.strip_prefix("order="));
     let is_cd = drive.is_cdrom() && !drive.is_cloudinit();
-    let is_new = |order: &&str| words_of(order).all(|device| device != option);
+    let is_new = |order: &&str| items_of(order).all(|device| device != option);
     if let Some(order) = order.filter(is_new).filter(|_| is_cd) {
         let order = format!("order={order};{option}");
         config.insert("boot".to_owned(), json!(order));
     }
 }
 
-/// Of a volume that the VM has already, whatever a client says.
+/// The size of a volume that the VM already has, whatever the client sends.
 fn size_of(config: &Map<String, Value>, file: &str) -> Option<String> {
     let drives = drives_of(config).into_iter();
     let mut known = drives.filter(|(_, drive)| drive.file == file);
@@ -319,14 +319,14 @@ fn size_of(config: &Map<String, Value>, file: &str) -> Option<String> {
     known.get("size").map(str::to_owned)
 }
 
-/// A VM's own disk does not vanish with its option.
+/// A disk of the VM remains as unused when its option is removed.
 fn keep_unused(config: &mut Map<String, Value>, vmid: u32, drive: &Value) {
     let drive = Drive::parse(drive.as_str().unwrap_or_default());
     let is_own = drive.volume().contains(&format!("-{vmid}-disk-"));
     if !drive.is_cdrom() && is_own {
         let mut free = (0..).map(|number| format!("unused{number}"));
         let free = free.find(|option| !config.contains_key(option));
-        config.insert(free.expect("numbers enough"), json!(drive.file));
+        config.insert(free.expect("enough numbers"), json!(drive.file));
     }
 }
 
@@ -336,7 +336,7 @@ fn leave_boot_order(config: &mut Map<String, Value>, option: &str) {
         .and_then(Value::as_str)
         .unwrap_or_default();
     if let Some(order) = boot.strip_prefix("order=") {
-        let left: Vec<&str> = words_of(order).filter(|device| *device != option).collect();
+        let left: Vec<&str> = items_of(order).filter(|device| *device != option).collect();
         let left = if left.is_empty() {
             super::written::EMPTY.to_owned()
         } else {

@@ -1,4 +1,4 @@
-//! `POST /nodes/{node}/qemu/{vmid}/clone`, with its many ways to say no.
+//! `POST /nodes/{node}/qemu/{vmid}/clone`, with its many ways to refuse.
 
 use serde_json::json;
 
@@ -29,8 +29,8 @@ const PARAMETERS: &Schema = &[
 /// The pool that every fake has.
 pub(super) const POOL: &str = "clients";
 
-/// In Proxmox's order: privileges, the way to the node, the parameters, what they name, and only
-/// then the source.
+/// Checks in the order of Proxmox VE: privileges, the node, the parameters, what they name, and only then
+/// the source.
 pub(super) fn clone(
     cluster: &mut Cluster,
     token: &str,
@@ -95,7 +95,7 @@ pub(super) fn clone(
     begin(cluster, order)
 }
 
-/// The last check sees configurations that are there by now, on this node only.
+/// The last check sees configurations that exist by now, on this node only.
 fn begin(cluster: &mut Cluster, order: CloneOrder) -> Result<Answer, Answer> {
     let faster = cluster.who_is_faster(order.newid);
     if matches!(faster, Some(Race::Refused)) {
@@ -118,7 +118,7 @@ fn name_of_copy(source: &Guest) -> String {
     format!("Copy-of-VM-{name}")
 }
 
-/// By its own path or by that of a pool; either would do, so the refusal names neither.
+/// The VMID may be allowed by its own path or by that of a pool; the refusal names neither.
 fn check_vmid_may_be_used(acl: &Acl, params: &Params) -> Result<(), Answer> {
     let vmid = format!("/vms/{}", params.get("newid").unwrap_or_default());
     let pool = params.get("pool").map(|pool| format!("/pool/{pool}"));
@@ -129,7 +129,7 @@ fn check_vmid_may_be_used(acl: &Acl, params: &Params) -> Result<(), Answer> {
     Err(failure(403, "Permission check failed"))
 }
 
-/// The node where the clone shall end up, if that is not the one of its source.
+/// The target node, if it is not that of the source.
 fn other_node<'a>(node: &str, params: &'a Params) -> Option<&'a str> {
     params.get("target").filter(|target| *target != node)
 }
@@ -143,7 +143,7 @@ fn check_target_is_known(cluster: &Cluster, params: &Params) -> Result<(), Answe
     }
 }
 
-/// The one that is named.
+/// Checks the storage that is named.
 fn check_storage(cluster: &Cluster, node: &str, params: &Params) -> Result<(), Answer> {
     let Some(name) = params.get("storage") else {
         return Ok(());
@@ -159,8 +159,8 @@ fn check_storage(cluster: &Cluster, node: &str, params: &Params) -> Result<(), A
     Ok(())
 }
 
-/// Disks go to the storage of their own unless another one is named. Whether all that the source
-/// has, cdroms included, is the same on every node.
+/// Disks go to their own storage unless another one is named. Returns whether all drives of the source, CD
+/// drives included, are on shared storages.
 fn check_storages(
     cluster: &Cluster,
     acl: &Acl,
@@ -184,7 +184,7 @@ fn check_storages(
     Ok(is_shared)
 }
 
-/// A device of the host takes a resource mapping, and a privilege for that.
+/// A device of the host needs a resource mapping, and a privilege on that.
 fn check_devices(acl: &Acl, source: &Guest) -> Result<(), Answer> {
     for (option, value) in &source.config {
         let name = option.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -204,7 +204,7 @@ fn check_bridges(acl: &Acl, source: &Guest) -> Result<(), Answer> {
     Ok(())
 }
 
-/// Not every storage can have a disk on top of another one, and only a template's disk is a base.
+/// Not every storage supports linked clones, and only the disk of a template can be a base.
 fn check_links(cluster: &Cluster, source: &Guest, full: bool) -> Result<(), Answer> {
     for (option, drive) in drives_of(&source.config) {
         let Some(storage) = drive.storage().filter(|_| !full && !drive.is_cdrom()) else {
@@ -212,14 +212,14 @@ fn check_links(cluster: &Cluster, source: &Guest, full: bool) -> Result<(), Answ
         };
         let kind = cluster.setup.storage(storage)?.kind;
         if !kind.has_linked_clones() || !drive.is_base() {
-            let (file, words) = (&drive.file, "Linked clone feature is not supported for");
-            return Err(format!("{words} '{file}' ({option})").into());
+            let (file, message) = (&drive.file, "Linked clone feature is not supported for");
+            return Err(format!("{message} '{file}' ({option})").into());
         }
     }
     Ok(())
 }
 
-/// A linked clone is where its template is.
+/// A linked clone stays on the storage of its template.
 fn check_mode(params: &Params, full: bool) -> Result<(), Answer> {
     let mut given = ["storage", "format"].into_iter();
     match given.find(|name| !full && params.get(name).is_some()) {

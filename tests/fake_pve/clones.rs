@@ -1,4 +1,4 @@
-//! The life of a clone, from the POST that was accepted to the end of its task.
+//! The life of a clone, from the accepted POST to the end of its task.
 
 use serde_json::json;
 
@@ -9,24 +9,24 @@ use super::identity::Stage;
 use super::setup::{CloneSteps, GuestType, Refresh};
 use super::tasks::{CloneOrder, Ending, Pace, Task};
 
-/// How a VMID that somebody else has shows, counted by the answers that said so.
+/// The ways in which a VMID turns out to be taken, and the index of their counters.
 #[derive(Clone, Copy)]
 pub(super) enum Race {
     /// The POST was refused.
     Refused,
-    /// The worker did not get the lock that another clone's worker holds.
+    /// The worker could not get the lock that the worker of another clone holds.
     LockHeld,
-    /// The worker found a VM on its node that was whole already.
+    /// The worker found a complete VM on its node.
     FileThere,
-    /// The worker found a guest on another node, or a container, where it wanted to write.
+    /// The worker found a guest on another node, or a container, with the VMID.
     TakenElsewhere,
 }
 
 impl Cluster {
-    /// Forks the worker. Whether it will get its VMID is not known before it begins.
+    /// Forks the worker. Whether it gets its VMID is decided when it begins.
     pub(super) fn begin_clone(&mut self, order: CloneOrder) -> String {
         let pace = match self.setup.clone_steps {
-            None => Pace::Looks(self.setup.clone_looks),
+            None => Pace::Polls(self.setup.clone_polls),
             Some(steps) => Pace::Requests {
                 before: self.requests,
                 steps,
@@ -40,7 +40,7 @@ impl Cluster {
         upid
     }
 
-    /// Every clone takes the steps that are due by now, the oldest clone first.
+    /// Advances every clone by the steps that are due, the oldest clone first.
     pub(super) fn advance_clones(&mut self) {
         for number in 0..self.tasks.len() {
             self.advance(number);
@@ -90,14 +90,15 @@ impl Cluster {
         self.start_copying(number, &source, order, &copied, exit);
     }
 
-    /// Somebody may have destroyed it since.
+    /// The source, or a default one if somebody has destroyed it since.
     pub(super) fn source_of(&self, order: &CloneOrder) -> Guest {
         let usual = || Guest::usual_template(order.source, &order.node);
         let source = self.guests.get(&order.source).cloned();
         source.unwrap_or_else(usual)
     }
 
-    /// Somebody else works on a VMID that no guest has: one is being destroyed, or just was.
+    /// Whether somebody else holds the lock of a VMID without a guest, for instance of one that is being
+    /// destroyed.
     fn is_vmid_busy(&mut self, vmid: u32) -> bool {
         let left = self.setup.busy_vmids.get_mut(&vmid);
         let Some(left) = left.filter(|left| **left > 0) else {
@@ -107,8 +108,8 @@ impl Cluster {
         true
     }
 
-    /// The words of a worker that waited too long for its storage. What it had made by then
-    /// it has removed.
+    /// The exit status of a worker that waited too long for its storage, and has removed what it had
+    /// created.
     fn storage_is_busy(&mut self) -> Option<String> {
         let most = self.setup.copying_at_once?;
         let copying = self.tasks.iter().filter(|task| task.is_copying()).count();
@@ -116,15 +117,15 @@ impl Cluster {
             return None;
         }
         self.storage_refusals += 1;
-        let words = if self.storage_refusals % 2 == 1 {
+        let reason = if self.storage_refusals % 2 == 1 {
             "can't lock file '/var/lock/pve-manager/pve-storage-data' - got timeout"
         } else {
             "cfs-lock 'storage-data' error: got lock request timeout"
         };
-        Some(format!("clone failed: {words}"))
+        Some(format!("clone failed: {reason}"))
     }
 
-    /// Which race for its VMID a worker has lost, if any.
+    /// The way in which a worker has lost its VMID, if it has.
     fn who_has(&self, order: &CloneOrder) -> Option<Race> {
         let guest = self.guests.get(&order.newid)?;
         let is_copied_to = |task: &&Task| task.is_copying() && task.order.newid == order.newid;
@@ -139,7 +140,7 @@ impl Cluster {
         )
     }
 
-    /// A worker that lost its VMID to another guest has made nothing it could remove.
+    /// A worker that lost its VMID has created nothing to remove.
     fn lose(&mut self, number: usize, race: Race) {
         self.races[race as usize] += 1;
         let task = &mut self.tasks[number];
@@ -174,7 +175,7 @@ impl Cluster {
         task.log_copying(copied, self.setup.clone_log);
     }
 
-    /// The configuration is written a second time, with its name, once the first disk is there.
+    /// The configuration is written a second time, with its name, once the first disk exists.
     pub(super) fn name_copy(&mut self, number: usize) {
         let task = &mut self.tasks[number];
         if !task.is_copying() || task.named {
@@ -207,7 +208,7 @@ impl Cluster {
 
     fn complete(&mut self, order: CloneOrder) {
         let at_once = matches!(self.setup.rows, Refresh::AtOnce);
-        let arrival_looks = self.setup.arrival_looks;
+        let arrival_polls = self.setup.arrival_polls;
         if let Some(vm) = self.guests.get_mut(&order.newid) {
             vm.config.remove("lock");
             vm.config.append(&mut vm.disks_to_come);
@@ -216,7 +217,7 @@ impl Cluster {
             vm.pool = order.pool;
             if let Some(target) = order.target.filter(|target| *target != order.node) {
                 vm.node = target;
-                vm.arrival_looks = arrival_looks;
+                vm.arrival_polls = arrival_polls;
             }
             if at_once {
                 vm.refresh_row();
@@ -224,20 +225,20 @@ impl Cluster {
         }
     }
 
-    /// A look at a clone's status, which is what makes it go on unless requests do.
-    pub(super) fn look_at_clone(&mut self, number: usize) {
+    /// A poll of the status of a clone, which advances it unless requests do.
+    pub(super) fn poll_clone(&mut self, number: usize) {
         let task = &mut self.tasks[number];
         if !task.is_copying() {
             return;
         }
-        if task.is_over_after_a_look() {
+        if task.is_over_after_poll() {
             self.end_clone(number);
         } else {
             task.log_more();
         }
     }
 
-    /// Carries every clone to its end, whatever it waits for.
+    /// Finishes every clone, whatever it waits for.
     pub(super) fn finish_clones(&mut self) {
         for number in 0..self.tasks.len() {
             self.begin_worker(number);

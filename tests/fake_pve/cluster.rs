@@ -1,4 +1,4 @@
-//! What the cluster holds, and what passes in it: guests, clones, tasks.
+//! The state of the cluster: guests, clones, tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -17,17 +17,17 @@ use super::tasks::Task;
 use super::writings::Writing;
 
 pub(crate) struct Cluster {
-    /// At most one guest has a VMID, in the whole cluster.
+    /// A VMID belongs to at most one guest in the whole cluster.
     pub(crate) guests: BTreeMap<u32, Guest>,
     /// Clones.
     pub(crate) tasks: Vec<Task>,
-    /// What else was asked for and takes its time.
+    /// Other tasks.
     pub(crate) actions: Vec<Action>,
-    /// What the test asked for; may be changed while it runs.
+    /// The setup of the test; may be changed while it runs.
     pub(crate) setup: Setup,
-    /// How many requests have come so far.
+    /// The number of requests received so far.
     pub(super) requests: usize,
-    /// Where the request comes in that is answered.
+    /// The node that received the request being answered.
     pub(super) here: Here,
     pub(super) kept: Vec<Kept>,
     pub(super) filed: Vec<Filed>,
@@ -38,19 +38,19 @@ pub(crate) struct Cluster {
     pub(super) storage_refusals: u32,
     /// How many guests have had each VMID.
     pub(super) births: BTreeMap<u32, u32>,
-    /// What pvestatd last said about guests that are gone: who gets their VMID next gets that.
+    /// The last rows of deleted guests; the next guest with the VMID gets its row.
     pub(super) dead_rows: BTreeMap<u32, CachedRow>,
-    /// How often each of the four shapes of a taken VMID was answered.
+    /// How often each of the four ways of a taken VMID occurred.
     pub(crate) races: [usize; 4],
-    /// How often a configuration was changed, and how many MACs were given out.
+    /// How often a configuration was changed, and how many MACs were assigned.
     pub(super) changes: u32,
     pub(super) macs_given: u32,
-    /// What is answered to whoever asks for the cluster's guests, whatever guests there are.
+    /// The answer to every request for the guests of the cluster, if set.
     pub(crate) prebuilt: Option<Prebuilt>,
     last_refresh: Instant,
 }
 
-/// Why the node we talk to cannot hand a request on.
+/// Why the contacted node cannot forward a request.
 pub(super) enum Unreachable {
     Unknown(String),
     Offline,
@@ -71,7 +71,7 @@ impl Cluster {
         }
         if let Some(steps) = setup.clone_steps {
             let in_order = steps.appears <= steps.named && steps.named <= steps.done;
-            assert!(in_order, "a clone takes its steps in their order");
+            assert!(in_order, "the steps of a clone must be in order");
         }
         let births = guests.keys().map(|vmid| (*vmid, 1)).collect();
         let dead_rows = setup.dead_rows.iter();
@@ -101,11 +101,11 @@ impl Cluster {
         }
     }
 
-    /// A request has come, from whomever.
+    /// Counts a request from any client.
     pub(super) fn count_request(&mut self) {
         self.requests += 1;
-        self.act_on_what_is_due();
-        self.go_on_writing();
+        self.act_on_due();
+        self.continue_writing();
         self.act_on_filed();
         self.advance_clones();
     }
@@ -115,7 +115,7 @@ impl Cluster {
         self.tasks.len() + self.actions.len() + 1
     }
 
-    /// Destroys a guest, whose row will outlive it.
+    /// Destroys a guest; its row remains.
     pub(crate) fn remove(&mut self, vmid: u32) {
         self.wait_for_lock(vmid);
         let row = self.guests.remove(&vmid).and_then(|guest| guest.row);
@@ -140,7 +140,7 @@ impl Cluster {
         (self.setup.nextid_from..=999_999_999).find(|vmid| !self.guests.contains_key(vmid))
     }
 
-    /// The VM whose configuration lies on this node.
+    /// The VM whose configuration is on this node.
     pub(super) fn vm(&self, node: &str, vmid: u32) -> Option<&Guest> {
         let guest = self.guests.get(&vmid)?;
         (guest.kind == GuestType::Qemu && guest.is_on(node)).then_some(guest)
@@ -166,9 +166,9 @@ impl Cluster {
     }
 
     /// A request to this node was answered.
-    pub(super) fn count_look_at(&mut self, node: &str) {
+    pub(super) fn count_poll_of(&mut self, node: &str) {
         for guest in self.guests.values_mut().filter(|guest| guest.node == node) {
-            guest.arrival_looks = guest.arrival_looks.saturating_sub(1);
+            guest.arrival_polls = guest.arrival_polls.saturating_sub(1);
         }
     }
 
@@ -184,7 +184,7 @@ impl Cluster {
         }
     }
 
-    /// The VMs of a node as their configurations have them.
+    /// The VMs of a node according to their configurations.
     pub(super) fn vms_of(&self, node: &str, token: &str) -> Vec<Value> {
         let acl = self.acl_of(token);
         self.guests

@@ -10,16 +10,16 @@ use rustls::{ServerConnection, StreamOwned};
 
 use super::faults::{Closing, Mishap, ScriptedAnswer, ScriptedJson};
 use super::floods::drip;
-use super::http::{Answer, Body, Manners, Request};
+use super::http::{Answer, Body, Request, SendOptions};
 use super::replies::without_body;
 use super::shared::Shared;
 use super::wire::{Socket, Wire};
 
-/// The real server is as patient and as generous.
+/// The limits of the real server.
 const IDLE: Duration = Duration::from_secs(5);
 const REQUESTS_PER_CONNECTION: usize = 100;
 
-/// The first byte of a TLS handshake; no HTTP method begins so.
+/// The first byte of a TLS handshake; no HTTP method begins with it.
 const HANDSHAKE: u8 = 0x16;
 
 pub(super) fn serve(tcp: Arc<TcpStream>, shared: &Arc<Shared>) -> io::Result<()> {
@@ -36,13 +36,13 @@ pub(super) fn serve(tcp: Arc<TcpStream>, shared: &Arc<Shared>) -> io::Result<()>
     talk(StreamOwned::new(tls, Socket::new(tcp)), shared)
 }
 
-/// What plain HTTP gets on the port of TLS.
+/// The answer to plain HTTP on the TLS port.
 fn redirect(mut socket: Socket, shared: &Shared) -> io::Result<()> {
     let Some(request) = Request::read(&mut BufReader::new(&mut socket))? else {
         return Ok(());
     };
-    shared.witness(&request);
-    socket.take_in()?;
+    shared.record(&request);
+    socket.consume()?;
     let host = request.header("Host").unwrap_or_default();
     write!(
         socket,
@@ -50,12 +50,12 @@ fn redirect(mut socket: Socket, shared: &Shared) -> io::Result<()> {
          Location: https://{host}{}\r\n\r\n",
         request.target
     )?;
-    socket.say_goodbye()
+    socket.close_gracefully()
 }
 
 enum Next {
     Request,
-    Goodbye,
+    Close,
     Reset,
 }
 
@@ -67,11 +67,11 @@ fn talk(wire: impl Wire, shared: &Arc<Shared>) -> io::Result<()> {
         };
         match react(wire.get_mut(), &request, shared, left > 0)? {
             Next::Request => {}
-            Next::Goodbye => break,
+            Next::Close => break,
             Next::Reset => return Ok(()),
         }
     }
-    wire.into_inner().say_goodbye()
+    wire.into_inner().close_gracefully()
 }
 
 fn react(
@@ -82,34 +82,34 @@ fn react(
 ) -> io::Result<Next> {
     let (mishap, answer) = shared.receive(request);
     let pause = shared.pause_before_next();
-    let manners = manners_for(request, shared, more && pause.is_none());
+    let send_options = send_options_for(request, shared, more && pause.is_none());
     if let Some(pause) = pause {
-        // Before the answer goes out, so that who has it finds nobody listening.
+        // Before the answer is sent, so that a client that has it finds the port closed.
         let here = wire.socket().peer()?;
-        shared.door.close_for(pause, Some(here), shared);
+        shared.listener.close_for(pause, Some(here), shared);
     }
     match mishap {
         Some(Mishap::Close(Closing::Reset)) => return Ok(Next::Reset),
         Some(Mishap::ResetAfter(limit)) => {
-            let answer = answer.expect("such a request is acted upon");
-            answer.write(wire, manners, limit)?;
+            let answer = answer.expect("such a request is executed");
+            answer.write(wire, send_options, limit)?;
             return Ok(Next::Reset);
         }
-        _ => wire.take_in()?,
+        _ => wire.consume()?,
     }
     let (answer, limit) = match (mishap, answer) {
         (Some(Mishap::Hang { .. }), _) => {
-            return wire.wait_for_the_client_to_go().map(|()| Next::Goodbye);
+            return wire.wait_for_disconnect().map(|()| Next::Close);
         }
-        (Some(Mishap::Flood(flood)), _) => return flood.pour(wire).map(|()| Next::Goodbye),
-        (Some(Mishap::Drip(pause)), _) => return drip(wire, pause).map(|()| Next::Goodbye),
+        (Some(Mishap::Flood(flood)), _) => return flood.pour(wire).map(|()| Next::Close),
+        (Some(Mishap::Drip(pause)), _) => return drip(wire, pause).map(|()| Next::Close),
         (Some(Mishap::Answer(scripted)), _) => (scripted.into(), usize::MAX),
         (Some(Mishap::Json(scripted)), _) => (scripted.into(), usize::MAX),
         (Some(Mishap::Late(late)), _) => (without_body(late.status, &late.reason), usize::MAX),
         (Some(Mishap::Truncate(limit)), Some(answer)) => (answer, limit),
         (Some(Mishap::Slow(pause)), Some(answer)) => (answer.after(pause), usize::MAX),
         (None | Some(Mishap::Refuse(_)), Some(answer)) => (answer, usize::MAX),
-        _ => return Ok(Next::Goodbye),
+        _ => return Ok(Next::Close),
     };
     if answer.status == 401 {
         thread::sleep(shared.unauthorized_delay);
@@ -117,23 +117,23 @@ fn react(
     if !answer.delay.is_zero() {
         thread::sleep(answer.delay);
     }
-    answer.write(wire, manners, limit)?;
-    Ok(if answer.closes(manners) || limit != usize::MAX {
-        Next::Goodbye
+    answer.write(wire, send_options, limit)?;
+    Ok(if answer.closes(send_options) || limit != usize::MAX {
+        Next::Close
     } else {
         Next::Request
     })
 }
 
-fn manners_for(request: &Request, shared: &Shared, more: bool) -> Manners {
-    let says = |name, word| {
+fn send_options_for(request: &Request, shared: &Shared, more: bool) -> SendOptions {
+    let header_has = |name, value_part| {
         let value = request.header(name).unwrap_or_default();
-        value.to_ascii_lowercase().contains(word)
+        value.to_ascii_lowercase().contains(value_part)
     };
-    Manners {
-        gzip: shared.manners.gzip && says("Accept-Encoding", "gzip"),
-        keep_alive: shared.manners.keep_alive && more && !says("Connection", "close"),
-        ..shared.manners
+    SendOptions {
+        gzip: shared.send_options.gzip && header_has("Accept-Encoding", "gzip"),
+        keep_alive: shared.send_options.keep_alive && more && !header_has("Connection", "close"),
+        ..shared.send_options
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a clone takes over from its template.
+//! The drives and options that a clone gets from its template.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::guests::Guest;
 use super::identity::Stage;
 use super::tasks::CloneOrder;
 
-/// A drive that the worker makes anew; other cdroms are merely mentioned in both configurations.
+/// A drive that the worker creates; other CD drives are only mentioned in both configurations.
 pub(super) struct Copied {
     pub(super) option: String,
     pub(super) original: Drive,
@@ -17,7 +17,7 @@ pub(super) struct Copied {
 }
 
 impl Guest {
-    /// The configuration at the start: locked, and without name and disks.
+    /// The configuration at the start: locked, without name and disks.
     pub(super) fn copy_of(
         source: &Guest,
         order: &CloneOrder,
@@ -37,8 +37,8 @@ impl Guest {
             ..
         } in copied
         {
-            let drive_is_there = drive.is_cloudinit();
-            if drive_is_there {
+            let drive_exists = drive.is_cloudinit();
+            if drive_exists {
                 copy.config.insert(option.clone(), json!(drive.to_string()));
             } else {
                 copy.config.remove(option);
@@ -56,7 +56,7 @@ impl Guest {
 }
 
 impl Cluster {
-    /// In the order in which Proxmox copies them.
+    /// In the order in which Proxmox VE copies them.
     pub(super) fn copied_drives(&self, source: &Guest, order: &CloneOrder) -> Vec<Copied> {
         let mut volumes: Vec<String> = self.volumes().collect();
         let mut copied = Vec::new();
@@ -68,7 +68,7 @@ impl Cluster {
             let own = drive.storage().unwrap_or_default();
             let storage = order.storage.as_deref().unwrap_or(own);
             let kind = self.setup.storage(storage);
-            let kind = kind.expect("looked at when the clone was asked for").kind;
+            let kind = kind.expect("checked when the clone was requested").kind;
             let newid = order.newid;
             let name = free_disk_name(storage, newid, &volumes);
             let mut copy = drive.clone();
@@ -93,8 +93,8 @@ impl Cluster {
         copied
     }
 
-    /// The first drive that cannot be made because there is something of its name already, and
-    /// what the storage says to that. A disk gets another name then.
+    /// The first drive that cannot be created because its name is taken, and the message of the storage. A
+    /// disk gets another name instead.
     pub(super) fn obstacle<'a>(&self, copied: &'a [Copied]) -> Option<(&'a Copied, String)> {
         copied.iter().find_map(|drive| {
             let storage = drive.copy.storage().unwrap_or_default();
@@ -104,7 +104,7 @@ impl Cluster {
         })
     }
 
-    /// What the worker ends with that copies to a storage without space.
+    /// The exit status of a worker that copies to a full storage.
     pub(super) fn out_of_space(&self, copied: &[Copied]) -> Option<String> {
         let is_full_copy = |drive: &&Copied| !drive.is_linked && !drive.original.is_cloudinit();
         let mut full_copies = copied.iter().filter(is_full_copy);
@@ -122,7 +122,7 @@ impl Cluster {
     }
 }
 
-/// In Proxmox's order.
+/// In the order of Proxmox VE.
 pub(super) fn drives_of(config: &Map<String, Value>) -> Vec<(&str, Drive)> {
     let drives = config.iter().filter_map(|(option, value)| {
         let rank = rank_of_drive(option)?;
@@ -136,7 +136,7 @@ pub(super) fn drives_of(config: &Map<String, Value>) -> Vec<(&str, Drive)> {
         .collect()
 }
 
-/// That of a file in a directory.
+/// The format of a file in a directory.
 fn format_of(file: &str) -> Option<&str> {
     let name = file.rsplit('/').next().unwrap_or(file);
     Some(name.rsplit_once('.')?.1)

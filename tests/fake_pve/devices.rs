@@ -1,4 +1,4 @@
-//! Devices of the host: raw ones are root's alone, mapped ones take a privilege.
+//! Devices of the host: raw ones are for root only, mapped ones need a privilege.
 
 use super::acl::Acl;
 use super::http::Answer;

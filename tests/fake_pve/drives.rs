@@ -1,11 +1,11 @@
-//! Drives as a configuration has them: `data:101/vm-101-disk-0.raw,size=2G`.
+//! Drives as written in a configuration: `data:101/vm-101-disk-0.raw,size=2G`.
 
 use std::fmt;
 
 use super::storages::folder;
 use super::written::tidy;
 
-/// In Proxmox's order, and how many there may be of each.
+/// In the order of Proxmox VE, with the number of drives of each.
 const BUSES: [(&str, u32); 6] = [
     ("ide", 4),
     ("scsi", 31),
@@ -14,7 +14,7 @@ const BUSES: [(&str, u32); 6] = [
     ("efidisk", 1),
     ("tpmstate", 1),
 ];
-/// Where a drive stands in Proxmox's order; nowhere, if the option is no drive.
+/// The rank of a drive in the order of Proxmox VE; `None` if the option is no drive.
 pub(super) fn rank_of_drive(option: &str) -> Option<(usize, u32)> {
     let mut buses = BUSES.iter().enumerate();
     buses.find_map(|(rank, (bus, count))| {
@@ -23,7 +23,7 @@ pub(super) fn rank_of_drive(option: &str) -> Option<(usize, u32)> {
     })
 }
 
-/// Those of all drives that there may be, as an error lists them.
+/// The names of all possible drives, as listed in an error.
 pub(super) fn drive_names() -> String {
     let names = BUSES
         .iter()
@@ -81,7 +81,7 @@ impl Drive {
         self.file.split_once(':').map_or("", |(_, volume)| volume)
     }
 
-    /// Where a directory has it.
+    /// The path in a directory storage.
     pub(super) fn path(&self) -> String {
         let (storage, volume) = self.file.split_once(':').unwrap_or(("", &self.file));
         let own = volume.rsplitn(3, '/').take(2).collect::<Vec<_>>();
@@ -97,7 +97,7 @@ impl Drive {
         self.volume().contains("cloudinit")
     }
 
-    /// Of a template: `base-9000-disk-0.raw`, maybe behind a folder.
+    /// A disk of a template: `base-9000-disk-0.raw`, possibly in a folder.
     pub(super) fn is_base(&self) -> bool {
         let name = self.volume().rsplit('/').next();
         name.is_some_and(|name| name.starts_with("base-"))
@@ -108,7 +108,7 @@ impl Drive {
         parse_size(self.get("size")?)
     }
 
-    /// What is to be made when a configuration says `STORAGE:GIBIBYTES`.
+    /// The size to allocate for `STORAGE:GIBIBYTES`.
     pub(super) fn size_to_allocate(&self) -> Option<u64> {
         let gibibytes = self.volume();
         let is_number = gibibytes.starts_with(|c: char| c.is_ascii_digit());
@@ -147,7 +147,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     u64::try_from(whole + part).ok()
 }
 
-/// In the largest unit that leaves nothing over.
+/// In the largest unit that gives a whole number.
 pub(super) fn format_size(bytes: u64) -> String {
     let units = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
     let fits = |&(_, shift): &(&str, u32)| bytes.is_multiple_of(1 << shift);
@@ -168,5 +168,5 @@ pub(super) fn free_disk_name(storage: &str, vmid: u32, volumes: &[String]) -> St
     let taken: Vec<&str> = last_parts.collect();
     let mut names = (0..).map(|number| format!("vm-{vmid}-disk-{number}"));
     let free = names.find(|name| !taken.contains(&name.as_str()));
-    free.expect("numbers enough")
+    free.expect("enough numbers")
 }

@@ -1,25 +1,25 @@
-//! Scripted mishaps: which request they befall, and what happens to it.
+//! Scripted faults: which requests are affected, and what happens to them.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::fault_words::FaultWords;
+use super::fault_fields::FaultFields;
 use super::floods::Flood;
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "FaultWords")]
+#[serde(try_from = "FaultFields")]
 pub(crate) struct Fault {
     pub(super) victim: Victim,
     pub(super) mishap: Mishap,
 }
 
 impl Fault {
-    /// A fault of the k-th request, with words as a story has them: `{"hang": true}`.
-    pub(crate) fn at_request(request: usize, mut words: Value) -> Self {
-        words["request"] = request.into();
-        serde_json::from_value(words).expect("a fault that makes sense")
+    /// A fault of the k-th request, with fields as in a story: `{"hang": true}`.
+    pub(crate) fn at_request(request: usize, mut fields: Value) -> Self {
+        fields["request"] = request.into();
+        serde_json::from_value(fields).expect("a valid fault")
     }
 }
 
@@ -27,7 +27,7 @@ impl Fault {
 pub(super) enum Victim {
     /// The k-th request of all.
     Request(usize),
-    /// Requests whose journal line begins so; of these the nth or all.
+    /// Requests whose journal line begins with this: the nth of them, or all.
     Line { on: String, nth: Option<usize> },
 }
 
@@ -35,32 +35,32 @@ pub(super) enum Victim {
 pub(super) enum Mishap {
     /// Another answer.
     Answer(ScriptedAnswer),
-    /// Success with this data; the request is not acted upon.
+    /// Success with this data; the request is not executed.
     Json(ScriptedJson),
     Close(Closing),
-    /// Acted upon; the answer stops after so many bytes of its body.
+    /// Executed; the answer stops after this many bytes of its body.
     Truncate(usize),
-    /// Acted upon; after so many bytes of the answer's body comes a TCP reset.
+    /// Executed; a TCP reset follows after this many bytes of the body.
     ResetAfter(usize),
-    /// Acted upon; the answer comes so much later.
+    /// Executed; the answer is delayed.
     Slow(Duration),
-    /// No answer until the client goes away.
+    /// No answer until the client disconnects.
     Hang {
         acted: bool,
     },
-    /// A daemon that hangs: acted upon when nobody waits for the answer any more.
+    /// A daemon hangs: the request is executed when its client no longer waits.
     Late(LateAnswer),
-    /// An answer without end.
+    /// An endless answer.
     Flood(Flood),
-    /// A body without end, a byte at a time.
+    /// An endless body, a byte at a time.
     Drip(Duration),
-    /// Nobody listens for so long before the request.
+    /// The port is closed for this long before the request.
     Refuse(Duration),
 }
 
 impl Mishap {
-    /// Whether the request is acted upon when it comes.
-    pub(super) fn lets_act(&self) -> bool {
+    /// Whether the request is executed when it arrives.
+    pub(super) fn executes(&self) -> bool {
         match self {
             Self::Answer(scripted) => scripted.acted,
             Self::Hang { acted } => *acted,
@@ -79,7 +79,7 @@ pub(super) struct ScriptedAnswer {
     #[serde(rename = "type", default = "json_type")]
     pub(super) content_type: String,
     pub(super) body: Option<String>,
-    /// Whether the request is acted upon all the same.
+    /// Whether the request is executed nevertheless.
     #[serde(default)]
     pub(super) acted: bool,
 }
@@ -105,24 +105,24 @@ fn ok() -> u16 {
 pub(super) struct LateAnswer {
     pub(super) status: u16,
     pub(super) reason: String,
-    /// Acted upon when so many requests more have come; else when the test wakes the daemon.
+    /// Executed after this many further requests; otherwise when the test wakes the daemon.
     pub(super) after: Option<usize>,
-    /// Of a configuration, one option then, and the next one with every so many requests.
+    /// One option of a configuration then, and one more with every this many requests.
     pub(super) each: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Closing {
-    /// Nothing was done.
+    /// The request was not executed.
     Before,
-    /// Everything was done, and only the answer is lost.
+    /// The request was executed, and only the answer is lost.
     Lost,
-    /// Nothing was done, and the kernel sends a TCP reset.
+    /// The request was not executed, and the kernel sends a TCP reset.
     Reset,
 }
 
-/// The faults of a story and how often each has been up for its turn.
+/// The faults of a story, and how often each has matched.
 pub(super) struct Faults {
     waiting: Vec<(Fault, usize)>,
     requests: usize,
@@ -136,9 +136,9 @@ impl Faults {
         }
     }
 
-    /// The mishap of the request with this journal line. Every fault counts the requests
-    /// that match it, also when an earlier one in the list has its way.
-    pub(super) fn befall(&mut self, line: &str) -> Option<Mishap> {
+    /// The mishap of the request with this journal line. Every fault counts the requests that match it,
+    /// even if an earlier one in the list applies.
+    pub(super) fn mishap_of(&mut self, line: &str) -> Option<Mishap> {
         self.requests += 1;
         let mut mishap = None;
         for (fault, matched) in &mut self.waiting {
@@ -164,7 +164,7 @@ impl Faults {
         );
     }
 
-    /// How long nobody shall listen before the next request.
+    /// How long the port is to be closed before the next request.
     pub(super) fn pause_before_next(&self) -> Option<Duration> {
         let next = self.requests + 1;
         self.waiting.iter().find_map(|(fault, _)| match fault {
@@ -176,7 +176,7 @@ impl Faults {
         })
     }
 
-    /// How many requests have come so far.
+    /// The number of requests received so far.
     pub(super) fn requests(&self) -> usize {
         self.requests
     }

@@ -11,28 +11,28 @@ use serde::Deserialize;
 
 use super::http::JSON;
 
-/// Which part of an answer goes on and on.
+/// The part of an answer that never ends.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Flood {
-    /// One header after the other.
+    /// Headers.
     Headers,
-    /// One interim answer after the other, and never the final one.
+    /// Interim answers, and never the final one.
     Interim,
-    /// Neither the body nor its length comes to an end.
+    /// The body, without a length.
     Body,
     /// The reason phrase of the status line.
     Reason,
-    /// A whole answer, whose small body becomes a gigabyte when it is unpacked.
+    /// A complete answer whose small body expands to a gigabyte.
     Bomb,
 }
 
 const MIB: usize = 1 << 20;
-/// Even who reads it all is left in peace some time.
+/// A limit even for clients that read everything.
 const MOST: usize = 1024 * MIB;
 
 impl Flood {
-    /// Until the client goes away, or has had a gigabyte.
+    /// Sends until the client disconnects or has received a gigabyte.
     pub(super) fn pour(self, wire: &mut impl Write) -> io::Result<()> {
         let (beginning, more, times) = match self {
             Self::Headers => endless("HTTP/1.1 200 OK\r\n", "X-Flood: more of the same\r\n"),
@@ -50,7 +50,7 @@ impl Flood {
     }
 }
 
-/// A body that comes so slowly that every byte is a sign of life; until the client goes away.
+/// Sends a body byte by byte, with pauses, until the client disconnects.
 pub(super) fn drip(wire: &mut impl Write, pause: Duration) -> io::Result<()> {
     wire.write_all(head().as_bytes())?;
     for byte in BODY.bytes().chain(iter::repeat(b'x')) {
@@ -73,7 +73,7 @@ fn endless(beginning: &str, more: &str) -> (String, Vec<u8>, usize) {
     (beginning.to_owned(), block, times)
 }
 
-/// gzip may stop and begin anew: the same megabyte of spaces, again and again.
+/// A gzip stream may consist of several parts: the same megabyte of spaces, repeated.
 fn bomb() -> io::Result<(String, Vec<u8>, usize)> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&vec![b' '; MIB])?;

@@ -1,4 +1,4 @@
-//! A guest: its configuration, and what pvestatd last said about it.
+//! A guest: its configuration, and its last row from pvestatd.
 
 use std::collections::BTreeMap;
 
@@ -16,28 +16,28 @@ pub(crate) struct Guest {
     /// How many guests had its VMID before.
     pub(super) births: u32,
     pub(crate) status: String,
-    /// The options of its configuration file, `name`, `template` and `lock` among them.
+    /// The options of its configuration file, including `name`, `template` and `lock`.
     pub(crate) config: Map<String, Value>,
     pub(crate) row: Option<CachedRow>,
-    /// The token whose clone it is, once that is done.
+    /// The token whose finished clone it is.
     pub(super) cloned_by: Option<String>,
-    /// The token that asked for it, from the moment that its worker begins.
+    /// The token that requested it, set when the worker begins.
     pub(crate) maker: Option<String>,
     pub(crate) pool: Option<String>,
     pub(crate) ha: Option<Ha>,
-    /// How many requests had come when it was started last.
+    /// The request count when it was last started.
     pub(super) started: Option<usize>,
-    /// What was set for options that read back as asterisks.
+    /// The values of options that read back as asterisks.
     pub(crate) secrets: BTreeMap<String, String>,
-    /// Of a clone that is being copied.
+    /// The disks of a clone that is being copied.
     pub(super) disks_to_come: Map<String, Value>,
-    /// So many requests to its node do not find it there yet.
-    pub(super) arrival_looks: u32,
-    /// How often the agent was asked since the VM runs.
-    pub(super) agent_looks: u32,
+    /// The number of requests to its node that do not find it there yet.
+    pub(super) arrival_polls: u32,
+    /// How often the agent was asked since the VM was started.
+    pub(super) agent_polls: u32,
 }
 
-/// What pvestatd last said about a guest.
+/// The last row from pvestatd.
 #[derive(Clone)]
 pub(crate) struct CachedRow {
     pub(crate) name: String,
@@ -56,7 +56,7 @@ impl From<&StaleRow> for CachedRow {
 }
 
 impl Guest {
-    /// A guest without a system disk, as a clone is while it is being copied.
+    /// A guest without a system disk, like a clone that is being copied.
     pub(super) fn new(vmid: u32, births: u32, node: &str, name: Option<&str>) -> Self {
         let config = json!({
             "agent": "1",
@@ -93,15 +93,15 @@ impl Guest {
             started: None,
             secrets: BTreeMap::new(),
             disks_to_come: Map::new(),
-            arrival_looks: 0,
-            agent_looks: 0,
+            arrival_polls: 0,
+            agent_polls: 0,
         };
         guest.set_identity();
         guest.set_digest(Stage::Whole);
         guest
     }
 
-    /// A template that nobody has said anything of.
+    /// A template with default options.
     pub(super) fn usual_template(vmid: u32, node: &str) -> Self {
         let mut template = Self::new(vmid, 0, node, None);
         template.config.insert("template".to_owned(), json!(1));
@@ -152,9 +152,9 @@ impl Guest {
             .is_some_and(|template| *template == 1)
     }
 
-    /// Its configuration lies there, as that node itself sees it.
+    /// Whether its configuration is on this node, as the node itself sees it.
     pub(super) fn is_on(&self, node: &str) -> bool {
-        self.node == node && self.arrival_looks == 0
+        self.node == node && self.arrival_polls == 0
     }
 
     pub(super) fn add_system_disk(&mut self) {
@@ -164,7 +164,7 @@ impl Guest {
         self.config.insert("scsi0".to_owned(), json!(disk));
     }
 
-    /// What its network devices are plugged into.
+    /// The bridges of its network devices.
     pub(super) fn bridges(&self) -> impl Iterator<Item = &str> {
         let settings = self.numbered("net").flat_map(|net| net.split(','));
         settings.filter_map(|setting| setting.strip_prefix("bridge="))
@@ -179,13 +179,13 @@ impl Guest {
         })
     }
 
-    /// pvestatd and the node's list make up a name where the configuration has none.
+    /// pvestatd and the list of the node invent a name if the configuration has none.
     fn shown_name(&self) -> String {
         let name = self.name().map(str::to_owned);
         name.unwrap_or_else(|| format!("VM {}", self.vmid))
     }
 
-    /// How many requests had come when it was started.
+    /// The request count when it was started, if it is running.
     pub(super) fn runs_since(&self) -> Option<usize> {
         self.started.filter(|_| self.status == "running")
     }
@@ -198,8 +198,8 @@ impl Guest {
         });
     }
 
-    /// Lock and tags are read from the configuration at once, the rest comes from the cache,
-    /// which knows nothing about a node that is down.
+    /// Lock and tags come from the configuration, the rest from the cache, which is empty for a node that
+    /// is down.
     pub(super) fn resources_row(&self, offline: bool) -> Value {
         let kind = match self.kind {
             GuestType::Qemu => "qemu",
@@ -247,7 +247,7 @@ impl Guest {
             entry["template"] = json!(1);
         }
         if let Some(started) = self.runs_since() {
-            // A start makes another process.
+            // Each start creates another process.
             entry["pid"] = json!(15_041 + started);
             for what in [
                 "cpusome",

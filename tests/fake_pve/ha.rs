@@ -1,4 +1,4 @@
-//! High availability: a start is merely filed, and carried out some time later.
+//! High availability: a start is only filed as a request, and executed later.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,11 +7,11 @@ use super::actions::Done;
 use super::cluster::Cluster;
 use super::processes::ends_well;
 
-/// What the HA manager is to do with a guest, and what it says about that once it has looked.
+/// The state that is requested from the HA manager, and the state that it reports after its next check.
 #[derive(Clone)]
 pub(crate) struct Ha {
-    wanted: HaState,
-    manager_says: Option<&'static str>,
+    requested: HaState,
+    reported: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -22,7 +22,7 @@ pub(crate) enum HaState {
 }
 
 impl HaState {
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Started => "started",
             Self::Stopped => "stopped",
@@ -31,30 +31,30 @@ impl HaState {
 }
 
 impl From<HaState> for Ha {
-    fn from(wanted: HaState) -> Self {
+    fn from(requested: HaState) -> Self {
         Self {
-            wanted,
-            manager_says: None,
+            requested,
+            reported: None,
         }
     }
 }
 
 impl Ha {
-    /// In the row of its guest.
+    /// The state in the row of the guest.
     pub(super) fn row(&self) -> Value {
-        json!(self.manager_says.unwrap_or(self.wanted.word()))
+        json!(self.reported.unwrap_or(self.requested.name()))
     }
 
-    /// In the status of its guest.
+    /// The state in the status of the guest.
     pub(super) fn status(&self) -> Value {
-        json!({"managed": 1, "state": self.manager_says})
+        json!({"managed": 1, "state": self.reported})
     }
 }
 
 /// A start that the HA manager has not begun yet.
 pub(super) struct Filed {
     vmid: u32,
-    /// Begun once so many requests have come in all.
+    /// Started after this many requests in all.
     due: usize,
 }
 
@@ -66,7 +66,7 @@ impl Cluster {
     /// The work of a task `hastart`.
     pub(super) fn file_start(&mut self, vmid: u32) -> Done {
         if let Some(ha) = self.guests.get_mut(&vmid).and_then(|vm| vm.ha.as_mut()) {
-            ha.wanted = HaState::Started;
+            ha.requested = HaState::Started;
         }
         if let Some(requests) = self.setup.ha_requests {
             let due = self.requests + requests;
@@ -78,7 +78,7 @@ impl Cluster {
         }
     }
 
-    /// The HA manager takes what is due by now.
+    /// The HA manager executes the requests that are due.
     pub(super) fn act_on_filed(&mut self) {
         let requests = self.requests;
         let is_due = |filed: &mut Filed| filed.due <= requests;
@@ -89,7 +89,7 @@ impl Cluster {
             };
             let started = ends_well(&self.start(&node, vmid).exit);
             if let Some(ha) = self.guests.get_mut(&vmid).and_then(|vm| vm.ha.as_mut()) {
-                ha.manager_says = Some(if started { "started" } else { "error" });
+                ha.reported = Some(if started { "started" } else { "error" });
             }
         }
     }

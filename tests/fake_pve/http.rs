@@ -1,4 +1,4 @@
-//! As much HTTP/1.1 as pveproxy speaks: requests in, answers out.
+//! The HTTP/1.1 that pveproxy speaks: requests in, answers out.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
@@ -13,25 +13,25 @@ use super::prebuilt::Prebuilt;
 pub(super) const JSON: &str = "application/json;charset=UTF-8";
 const API: &str = "/api2/json";
 
-/// A request as it came, before anybody has judged it.
+/// A request as received, not checked yet.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) method: String,
-    /// Path and query as they were sent.
+    /// Path and query as sent.
     pub(super) target: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: String,
 }
 
 impl Request {
-    /// `None` when the client has closed the connection instead.
+    /// `None` if the client closed the connection.
     pub(super) fn read(wire: &mut impl BufRead) -> io::Result<Option<Self>> {
         let Some(first) = read_line(wire)? else {
             return Ok(None);
         };
-        let mut words = first.split(' ');
+        let mut parts = first.split(' ');
         let (Some(method), Some(target), Some(_version)) =
-            (words.next(), words.next(), words.next())
+            (parts.next(), parts.next(), parts.next())
         else {
             return Err(io::Error::other(format!("no request line: {first:?}")));
         };
@@ -69,7 +69,7 @@ impl Request {
         percent_decode(path.strip_prefix(API).unwrap_or(path))
     }
 
-    /// Those in the body of a POST or PUT, and those in the query, which win.
+    /// The parameters in the body of a POST or PUT, and those in the query, which take precedence.
     pub(super) fn parameters(&self) -> Vec<(String, String)> {
         let query = decode_form(self.split_target().1);
         let mut parameters = Vec::new();
@@ -81,8 +81,8 @@ impl Request {
         parameters
     }
 
-    /// `METHOD /path?query` and, after a space, the body: what a test compares. The body's
-    /// escapes are decoded; whoever must know where a value ends asks for the parameters.
+    /// `METHOD /path?query` and, after a space, the body: what tests compare. Escapes in the body are
+    /// decoded; use the parameters to see where a value ends.
     pub(super) fn journal_line(&self) -> String {
         let mut line = format!("{} {}", self.method, self.path());
         if let Some((_, query)) = self.target.split_once('?') {
@@ -110,7 +110,7 @@ fn read_line(wire: &mut impl BufRead) -> io::Result<Option<String>> {
     Ok(Some(line.trim_end().to_owned()))
 }
 
-/// Proxmox splits at `&` and `;`, and cuts a value at a second bare `=`.
+/// Proxmox VE splits at `&` and `;`, and cuts a value at a second bare `=`.
 fn decode_form(form: &str) -> Vec<(String, String)> {
     form.split(['&', ';'])
         .filter(|pair| !pair.is_empty())
@@ -145,13 +145,13 @@ pub(super) fn percent_decode(text: &str) -> String {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) reason: String,
-    /// Without one there is no `Content-Length` either.
+    /// Without a body there is no `Content-Length` either.
     pub(super) body: Option<Body>,
-    /// pveproxy hands on pvedaemon's `Connection: close` beside its own `Keep-Alive`.
+    /// pveproxy forwards `Connection: close` of pvedaemon in addition to its own `Keep-Alive`.
     pub(super) proxied: bool,
-    /// The pveproxy we talk to has it from the one of another node.
+    /// The contacted pveproxy received it from the pveproxy of another node.
     pub(super) through_node: bool,
-    /// How long it takes, while others are answered.
+    /// The delay before it is sent; other requests are answered meanwhile.
     pub(super) delay: Duration,
 }
 
@@ -162,24 +162,24 @@ pub(super) enum Body {
     Prebuilt(Prebuilt),
 }
 
-/// How this server likes to send its answers.
+/// How this server sends its answers.
 #[derive(Clone, Copy)]
-pub(super) struct Manners {
+pub(super) struct SendOptions {
     pub(super) reason_only: bool,
     pub(super) gzip: bool,
     pub(super) keep_alive: bool,
 }
 
 impl Answer {
-    pub(super) fn closes(&self, manners: Manners) -> bool {
-        self.status >= 400 || self.body.is_none() || !manners.keep_alive
+    pub(super) fn closes(&self, send_options: SendOptions) -> bool {
+        self.status >= 400 || self.body.is_none() || !send_options.keep_alive
     }
 
     /// Writes the answer, but no more than `limit` bytes of its body.
     pub(super) fn write(
         &self,
         wire: &mut impl Write,
-        manners: Manners,
+        send_options: SendOptions,
         limit: usize,
     ) -> io::Result<()> {
         let mut bytes = Vec::new();
@@ -189,15 +189,15 @@ impl Answer {
              Server: pve-api-daemon/3.0\r\n",
             self.status,
             self.reason,
-            self.connection_headers(manners)
+            self.connection_headers(send_options)
         )?;
         let Some(body) = &self.body else {
             bytes.extend_from_slice(b"\r\n");
             wire.write_all(&bytes)?;
             return wire.flush();
         };
-        let (content_type, sent) = body.render(self.status, manners)?;
-        if manners.gzip {
+        let (content_type, sent) = body.render(self.status, send_options)?;
+        if send_options.gzip {
             bytes.extend_from_slice(b"Content-Encoding: gzip\r\n");
         }
         let length = sent.len();
@@ -205,14 +205,14 @@ impl Answer {
             bytes,
             "Content-Length: {length}\r\nContent-Type: {content_type}\r\n\r\n"
         )?;
-        // In one write, so that a client which closes early cannot tear it apart.
+        // In one write, so that a client that closes early cannot split it.
         bytes.extend_from_slice(&sent[..length.min(limit)]);
         wire.write_all(&bytes)?;
         wire.flush()
     }
 
-    fn connection_headers(&self, manners: Manners) -> &'static str {
-        match (self.closes(manners), self.proxied, self.through_node) {
+    fn connection_headers(&self, send_options: SendOptions) -> &'static str {
+        match (self.closes(send_options), self.proxied, self.through_node) {
             (true, _, _) => "Connection: close\r\n",
             (false, true, false) => "Connection: close\r\nConnection: Keep-Alive\r\n",
             (false, true, true) => "Connection: close,Keep-Alive\r\nConnection: Keep-Alive\r\n",
@@ -223,12 +223,12 @@ impl Answer {
 }
 
 impl Body {
-    /// Its type, and the bytes that are sent for it.
-    fn render(&self, status: u16, manners: Manners) -> io::Result<(&str, Cow<'_, [u8]>)> {
+    /// The content type, and the bytes that are sent.
+    fn render(&self, status: u16, send_options: SendOptions) -> io::Result<(&str, Cow<'_, [u8]>)> {
         let (content_type, text) = match self {
-            Self::Prebuilt(list) => return Ok((JSON, list.body(manners.gzip).into())),
+            Self::Prebuilt(list) => return Ok((JSON, list.body(send_options.gzip).into())),
             Self::Scripted { content_type, text } => (content_type.as_str(), text.clone()),
-            Self::Json(value) if status >= 400 && manners.reason_only => {
+            Self::Json(value) if status >= 400 && send_options.reason_only => {
                 let mut value = value.clone();
                 if let Some(object) = value.as_object_mut() {
                     object.remove("message");
@@ -237,7 +237,7 @@ impl Body {
             }
             Self::Json(value) => (JSON, value.to_string()),
         };
-        if !manners.gzip {
+        if !send_options.gzip {
             return Ok((content_type, text.into_bytes().into()));
         }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

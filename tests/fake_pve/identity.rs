@@ -1,5 +1,5 @@
-//! What tells a VM from others, also from the one that had its VMID before: `smbios1`, `vmgenid`,
-//! MACs, `digest`. No dice: every run of a test sees the same.
+//! The values that distinguish a VM from others, even from a former one with its VMID: `smbios1`,
+//! `vmgenid`, MACs, `digest`. They are not random, so that every run of a test sees the same.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::guests::Guest;
 use super::nets::{Net, first_mac};
 
 impl Cluster {
-    /// How many guests have had this VMID. The next one is another guest all the same.
+    /// How many guests have had this VMID before; counts one more.
     pub(super) fn count_birth(&mut self, vmid: u32) -> u32 {
         let births = self.births.entry(vmid).or_default();
         *births += 1;
@@ -17,7 +17,7 @@ impl Cluster {
 }
 
 impl Guest {
-    /// As a clone gets it: a generation of its own only if its template has one.
+    /// Sets a new identity, as for a clone: a generation ID only if its template has one.
     pub(super) fn set_identity(&mut self) {
         let (vmid, births) = (self.vmid, self.births);
         let smbios = self.config.get("smbios1").and_then(Value::as_str);
@@ -41,7 +41,7 @@ impl Guest {
         }
     }
 
-    /// Whatever is written makes another digest.
+    /// Every write changes the digest.
     pub(super) fn set_digest(&mut self, stage: Stage) {
         let (vmid, births, stage) = (self.vmid, self.births, stage as u32);
         let digest = json!(format!("{stage:x}{births:07x}{vmid:032x}"));
@@ -49,7 +49,7 @@ impl Guest {
     }
 }
 
-/// How far a configuration is that no client has changed yet.
+/// The state of a configuration that no client has changed yet.
 #[derive(Clone, Copy)]
 pub(super) enum Stage {
     Whole = 0,

@@ -1,4 +1,4 @@
-//! What the agent in a VM tells of its interfaces.
+//! The interfaces that the agent in a VM reports.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use serde_json::{Map, Value, json};
 use super::nets::Net;
 use super::written::switch;
 
-/// The agent of a VM, as stories write it.
+/// The agent of a VM, as written in stories.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AgentSetup {
-    /// So many questions find it not running yet.
-    pub(crate) looks: u32,
-    /// How long an answer takes; the real server gives an agent that does not run 3 s.
+    /// The number of requests that find it not running yet.
+    pub(crate) polls: u32,
+    /// How long an answer takes; the real server waits 3 s for an agent that does not run.
     pub(crate) delay_ms: u64,
-    /// Without these it tells what `usual_interfaces` says.
+    /// If absent, it reports `usual_interfaces`.
     pub(crate) interfaces: Option<Interfaces>,
-    /// It runs, and says no to the question: the command is disabled, or too new for it.
+    /// It runs and refuses the command, which is disabled or too new for it.
     pub(crate) error: Option<AgentError>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct AgentError {
 #[serde(untagged)]
 pub(crate) enum Interfaces {
     Always(Vec<Map<String, Value>>),
-    /// One list after the other; the last one for all questions that follow.
+    /// One list per request; the last one for all that follow.
     InTurn(Vec<Vec<Map<String, Value>>>),
 }
 
@@ -42,9 +42,9 @@ impl AgentSetup {
         Duration::from_millis(self.delay_ms)
     }
 
-    /// The answer to the question of this number, the ones in vain counted.
-    pub(super) fn answer(&self, look: u32, usual: impl FnOnce() -> Value) -> Option<Value> {
-        let look = look.checked_sub(self.looks)?;
+    /// The answer to the request with this number, counting those before it was running.
+    pub(super) fn answer(&self, poll: u32, usual: impl FnOnce() -> Value) -> Option<Value> {
+        let poll = poll.checked_sub(self.polls)?;
         if let Some(error) = &self.error {
             return Some(json!({"error": error}));
         }
@@ -53,14 +53,14 @@ impl AgentSetup {
             Some(Interfaces::Always(interfaces)) => json!(interfaces),
             Some(Interfaces::InTurn(lists)) => {
                 let last = lists.len().checked_sub(1).expect("at least one list");
-                json!(lists[last.min(look as usize)])
+                json!(lists[last.min(poll as usize)])
             }
         })
     }
 }
 
-/// Without the option there is no agent, whatever runs in the VM. One that is set, but not
-/// enabled, has no answer either.
+/// Without the option there is no agent, whatever runs in the VM. One that is set but not enabled does not
+/// answer either.
 pub(super) fn is_agent_enabled(config: &Map<String, Value>) -> bool {
     let agent = match config.get("agent") {
         Some(Value::String(agent)) => agent.clone(),
@@ -74,9 +74,9 @@ pub(super) fn is_agent_enabled(config: &Map<String, Value>) -> bool {
     })
 }
 
-/// Loopback, an `ethN` for each `netN`, and a bridge of the guest's own. The address is the one
-/// that cloud-init was given, else by the VMID: 101 has 10.0.0.5 in its first network, 10.1.0.5
-/// in its second one, and 352 has 10.0.1.0.
+/// Loopback, an `ethN` for each `netN`, and a bridge of the guest's own. The address is the one from
+/// cloud-init, otherwise derived from the VMID: 101 has 10.0.0.5 in its first network and 10.1.0.5 in its
+/// second one, and 352 has 10.0.1.0.
 pub(super) fn usual_interfaces(vmid: u32, config: &Map<String, Value>) -> Value {
     let mut interfaces = vec![json!({
         "name": "lo",
@@ -124,7 +124,7 @@ fn address(cidr: &str) -> Value {
     })
 }
 
-/// The address that a MAC makes.
+/// The link-local address of a MAC.
 fn link_local(mac: &str) -> String {
     let bytes = mac
         .split(':')

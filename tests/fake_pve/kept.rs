@@ -1,4 +1,4 @@
-//! What a daemon that hangs has taken in, and does when it wakes up.
+//! Requests that a hanging daemon has received, and executes when it wakes up.
 
 use super::answers;
 use super::cluster::Cluster;
@@ -6,11 +6,11 @@ use super::faults::LateAnswer;
 use super::http::Request;
 use super::quorum::Here;
 
-/// Nobody waits for the answer any more.
+/// A request whose client no longer waits.
 pub(super) struct Kept {
     request: Request,
     here: Here,
-    /// Acted upon once so many requests have come in all; else when the daemon is woken.
+    /// Executed after this many requests in all; otherwise when the daemon is woken.
     due: Option<usize>,
     /// How many requests apart its options are written.
     each: Option<usize>,
@@ -29,18 +29,18 @@ impl Cluster {
         });
     }
 
-    pub(super) fn act_on_what_is_due(&mut self) {
+    pub(super) fn act_on_due(&mut self) {
         let requests = self.requests;
         self.act_on_kept(|kept| kept.due.is_some_and(|due| due <= requests));
     }
 
-    /// Everything in the order in which it came, and to its end.
+    /// Executes everything in the order received, completely.
     pub(super) fn act_on_all_kept(&mut self) {
         self.act_on_kept(|_| true);
         self.finish_writing(|_| true);
     }
 
-    /// A daemon that was killed instead carries nothing out.
+    /// Drops the kept requests, like a daemon that was killed.
     pub(crate) fn forget_kept(&mut self) {
         self.kept.clear();
     }

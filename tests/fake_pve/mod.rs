@@ -1,4 +1,4 @@
-//! A Proxmox VE API server in a thread, which remembers what was done to it.
+//! A Proxmox VE API server in a thread, with a cluster that requests change.
 
 #![allow(
     dead_code,
@@ -8,7 +8,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a fake that cannot go on fails its test"
+    reason = "a fake that cannot continue fails its test"
 )]
 
 mod acl;
@@ -24,9 +24,8 @@ mod connection;
 mod controls;
 mod copies;
 mod devices;
-mod door;
 mod drives;
-mod fault_words;
+mod fault_fields;
 mod faults;
 mod floods;
 mod guests;
@@ -35,6 +34,7 @@ mod http;
 mod identity;
 mod interfaces;
 mod kept;
+mod listener;
 mod nets;
 mod node_rows;
 mod node_tasks;
@@ -82,12 +82,12 @@ pub(crate) use setup::{SECRET, Setup, TOKEN};
 pub(crate) use shared::Seen;
 pub(crate) use watcher::{Stamp, Watcher};
 
-use door::Door;
+use listener::Listener;
 use quorum::Here;
 use shared::Shared;
 use tls::Identity;
 
-/// Ends with all its connections when it is dropped.
+/// Dropping it closes all its connections.
 pub(crate) struct FakePve {
     identity: Option<Identity>,
     shared: Arc<Shared>,
@@ -115,53 +115,55 @@ impl FakePve {
         Self::listen(setup, address.into(), Some(identity))
     }
 
-    /// Listens for TLS, and shows a certificate that may not be good.
+    /// Listens for TLS, with this kind of certificate.
     pub(crate) fn start_tls_as(setup: Setup, shown: Shown) -> Self {
         let identity = Identity::new(shown);
         Self::listen(setup, Ipv4Addr::LOCALHOST.into(), Some(identity))
     }
 
-    /// Listens for TLS, and shows the certificate of another fake without having its key.
+    /// Listens for TLS with the certificate of another fake, without its key.
     pub(crate) fn start_impostor(setup: Setup, other: &Self) -> Self {
         let identity = Identity::stolen_from(other.identity());
         Self::listen(setup, Ipv4Addr::LOCALHOST.into(), Some(identity))
     }
 
-    /// Another node of the same cluster, where these mishaps happen.
+    /// Another node of the same cluster, with faults of its own.
     pub(crate) fn start_beside(other: &Self, faults: &[Fault]) -> Self {
         let cluster = other.shared.cluster.clone();
         let address = Ipv4Addr::LOCALHOST.into();
-        Self::open(address, None, |door| {
-            Shared::of(cluster, faults, door, None)
+        Self::open(address, None, |listener| {
+            Shared::of(cluster, faults, listener, None)
         })
     }
 
-    /// This node of the same cluster, which has lost the others, and with them its quorum.
+    /// A node of the same cluster that has lost the others, and with them its quorum.
     pub(crate) fn start_cut_off(other: &Self, node: &str) -> Self {
         let cluster = other.shared.cluster.clone();
         let here = Here {
             node: node.to_owned(),
             is_cut_off: true,
         };
-        Self::open(Ipv4Addr::LOCALHOST.into(), None, |door| {
-            Shared::of(cluster, &[], door, None).at(here)
+        Self::open(Ipv4Addr::LOCALHOST.into(), None, |listener| {
+            Shared::of(cluster, &[], listener, None).at(here)
         })
     }
 
     fn listen(setup: Setup, address: IpAddr, identity: Option<Identity>) -> Self {
         let tls = identity.as_ref().map(|identity| identity.config.clone());
-        Self::open(address, identity, |door| Shared::new(setup, door, tls))
+        Self::open(address, identity, |listener| {
+            Shared::new(setup, listener, tls)
+        })
     }
 
     fn open(
         address: IpAddr,
         identity: Option<Identity>,
-        behind: impl FnOnce(Door) -> Shared,
+        behind: impl FnOnce(Listener) -> Shared,
     ) -> Self {
-        let shared = Arc::new(behind(Door::of(Port::on(address))));
-        shared.door.open(&shared);
+        let shared = Arc::new(behind(Listener::of(Port::on(address))));
+        shared.listener.open(&shared);
         if let Some(pause) = shared.pause_before_next() {
-            shared.door.close_for(pause, None, &shared);
+            shared.listener.close_for(pause, None, &shared);
         }
         Self { identity, shared }
     }
@@ -176,29 +178,29 @@ impl FakePve {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.shared.door.address()
+        self.shared.listener.address()
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.address().port()
     }
 
-    /// Of the authority that has signed the certificate.
+    /// The certificate of the authority that signed.
     pub(crate) fn ca_pem(&self) -> &str {
         &self.identity().certificates.ca_pem
     }
 
-    /// The certificate that clients are shown.
+    /// The certificate that is presented to clients.
     pub(crate) fn leaf_pem(&self) -> &str {
         &self.identity().certificates.leaf_pem
     }
 
-    /// `YYYY-MM-DD`, the first day on which the certificate is good.
+    /// `YYYY-MM-DD`, the first day on which the certificate is valid.
     pub(crate) fn leaf_not_before(&self) -> String {
         self.identity().certificates.not_before.clone()
     }
 
-    /// `YYYY-MM-DD`, the day on which it ends to be good.
+    /// `YYYY-MM-DD`, the day on which it expires.
     pub(crate) fn leaf_not_after(&self) -> String {
         self.identity().certificates.not_after.clone()
     }
@@ -217,7 +219,7 @@ impl FakePve {
         lines(self.shared.seen())
     }
 
-    /// The journal up to now, which begins anew.
+    /// Takes the journal, which is empty afterwards.
     pub(crate) fn take_journal(&self) -> Vec<String> {
         lines(self.shared.take_seen())
     }
@@ -231,7 +233,7 @@ impl FakePve {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// Nothing is answered while this guard is held.
+    /// No request is answered while this guard is held.
     pub(crate) fn cluster(&self) -> MutexGuard<'_, Cluster> {
         self.shared.cluster()
     }
@@ -239,7 +241,7 @@ impl FakePve {
 
 impl Drop for FakePve {
     fn drop(&mut self) {
-        let ended = self.shared.door.close_for_good();
+        let ended = self.shared.listener.close_for_good();
         assert!(
             ended.is_ok() || thread::panicking(),
             "the fake panicked while it served"

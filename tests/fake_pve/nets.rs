@@ -1,4 +1,4 @@
-//! Network devices as a configuration has them: `virtio=BC:24:11:00:00:65,bridge=vmbr0`.
+//! Network devices as written in a configuration: `virtio=BC:24:11:00:00:65,bridge=vmbr0`.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub(super) struct Net {
 }
 
 impl Net {
-    /// The model may be the first word, with a MAC or without one, or be told like the rest.
+    /// The model may come first, with or without a MAC, or be a setting like the others.
     pub(super) fn parse(text: &str) -> Self {
         let mut net = Self {
             model: String::new(),
@@ -73,8 +73,8 @@ impl fmt::Display for Net {
     }
 }
 
-/// What the VM's device of this number has unless somebody gave it another. The guest that had the
-/// VMID before had another one.
+/// The default MAC of the network device with this number. It differs from that of a former guest with the
+/// VMID.
 pub(super) fn first_mac(vmid: u32, number: u32, births: u32) -> String {
     let high = (vmid >> 16) + (number << 4) + (births << 3);
     let [.., high] = high.to_be_bytes();
@@ -82,7 +82,7 @@ pub(super) fn first_mac(vmid: u32, number: u32, births: u32) -> String {
     format!("BC:24:11:{high:02X}:{middle:02X}:{low:02X}")
 }
 
-/// A device that is set without a MAC gets another one each time.
+/// A device that is set without a MAC gets a new one each time.
 pub(super) fn next_mac(given: u32) -> String {
     let [.., middle, low] = given.to_be_bytes();
     format!("BC:24:11:FE:{middle:02X}:{low:02X}")

@@ -1,4 +1,4 @@
-//! What is said of nodes: `GET /nodes`, and the rows of `/cluster/resources?type=node`.
+//! Nodes: `GET /nodes`, and the rows of `/cluster/resources?type=node`.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::http::Answer;
 use super::params::Params;
 use super::replies::success;
 
-/// With the fingerprint of each one's certificate, which here says nothing.
+/// The list, with a dummy fingerprint for each node.
 pub(super) fn list(cluster: &Cluster, token: &str, params: &Params) -> Result<Answer, Answer> {
     params.check(&[])?;
     let mut rows = cluster.node_rows(token);
@@ -22,7 +22,7 @@ pub(super) fn list(cluster: &Cluster, token: &str, params: &Params) -> Result<An
 }
 
 impl Cluster {
-    /// Any token sees every node; how busy it is takes Sys.Audit.
+    /// Any token sees every node; the load figures need Sys.Audit.
     pub(super) fn node_rows(&self, token: &str) -> Vec<Value> {
         let acl = self.acl_of(token);
         let nodes = self.setup.nodes.iter();
@@ -47,7 +47,7 @@ impl Cluster {
     }
 }
 
-/// Those of an idle machine. One that is off has only its size.
+/// The figures of an idle machine. For an offline one, only its size is known.
 fn add_figures(row: &mut Value, is_online: bool) {
     let size = json!({"maxcpu": 4, "maxdisk": 8_589_934_592_u64, "maxmem": 25_276_063_744_u64});
     let use_of_it =

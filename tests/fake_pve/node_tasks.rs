@@ -19,7 +19,7 @@ const LIST: &Schema = &[
     ("start", Kind::Integer(0, i64::MAX)),
 ];
 
-/// Newest first, those that still run before all others. Others' tasks are left out.
+/// Newest first, running tasks before all others. Tasks of other tokens are omitted.
 pub(super) fn list(
     cluster: &Cluster,
     token: &str,
@@ -33,26 +33,26 @@ pub(super) fn list(
         Some("active") => (true, false),
         Some(_all) => (true, true),
     };
-    let wanted = |task: &Shown| {
+    let matches = |task: &Shown| {
         let process = task.process;
         let of_type = params
             .get("typefilter")
             .is_none_or(|kind| kind == process.kind);
         let vmid = process.vmid.to_string();
-        let of_vmid = params.get("vmid").is_none_or(|wanted| wanted == vmid);
+        let of_vmid = params.get("vmid").is_none_or(|requested| requested == vmid);
         let of_source = if task.is_stopped() { ended } else { running };
         let mine = process.node == node && cluster.may_see_task(token, process);
         mine && of_type && of_vmid && of_source
     };
     let tasks = cluster.all_tasks().into_iter().rev();
-    let (ended, running): (Vec<_>, Vec<_>) = tasks.filter(wanted).partition(Shown::is_stopped);
+    let (ended, running): (Vec<_>, Vec<_>) = tasks.filter(matches).partition(Shown::is_stopped);
     let (start, limit) = (params.number("start", 0)?, params.number("limit", 50)?);
     let total = running.len() + ended.len();
     let mut left = limit;
     let shown = running.into_iter().chain(ended).skip(start);
     let shown = shown.take_while(|task| {
         let fits = left > 0;
-        // As recorded: a running one uses up two of the limit.
+        // As recorded: a running task counts twice against the limit.
         left = left.saturating_sub(if task.is_stopped() { 1 } else { 2 });
         fits
     });
@@ -71,14 +71,14 @@ pub(super) fn task_status(
     params.check(&[])?;
     check_upid(upid)?;
     check_owner(cluster, token, node, upid)?;
-    cluster.look_at_task(node, upid);
+    cluster.poll_task(node, upid);
     match cluster.task(node, upid) {
         Some(task) => Ok(proxied(&task.status())),
         None => Err(parameter_error("upid", "no such task")),
     }
 }
 
-/// The log of an unknown task is no error, but one line long.
+/// The log of an unknown task is not an error, but one line.
 pub(super) fn task_log(
     cluster: &Cluster,
     token: &str,
@@ -132,18 +132,18 @@ impl Cluster {
         all
     }
 
-    /// The task of this UPID, of which only its own node knows.
+    /// The task with this UPID, which only its own node knows.
     fn task(&self, node: &str, upid: &str) -> Option<Shown<'_>> {
-        let is_meant = |task: &Shown| task.process.node == node && task.process.upid() == upid;
-        self.all_tasks().into_iter().find(is_meant)
+        let is_match = |task: &Shown| task.process.node == node && task.process.upid() == upid;
+        self.all_tasks().into_iter().find(is_match)
     }
 
-    fn look_at_task(&mut self, node: &str, upid: &str) {
+    fn poll_task(&mut self, node: &str, upid: &str) {
         if let Some(number) = self.tasks.iter().position(|task| task.is(node, upid)) {
-            self.look_at_clone(number);
+            self.poll_clone(number);
         }
         if let Some(number) = self.actions.iter().position(|task| task.is(node, upid)) {
-            self.look_at_action(number);
+            self.poll_action(number);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The options of a VM's configuration, and what it takes to set them.
+//! The options of a VM configuration, and the privileges needed to set them.
 
 use super::drives::rank_of_drive;
 use super::values::{
@@ -11,9 +11,9 @@ use super::values::{
 pub(super) enum Needs {
     One(&'static str),
     Either(&'static [&'static str]),
-    /// Depends on the value, and is looked at last.
+    /// Depends on the value, and is checked last.
     ByValue,
-    /// No token is enough.
+    /// Not allowed for any token.
     Root,
 }
 
@@ -28,7 +28,7 @@ const CLOUDINIT: Needs = Needs::Either(&["VM.Config.Cloudinit", "VM.Config.Netwo
 
 const ANY: i64 = i64::MAX;
 
-/// Those of which there is one.
+/// Options that exist once.
 const SINGLE: &[(&str, Kind, Needs)] = &[
     ("acpi", Kind::Boolean, HARDWARE),
     ("affinity", Kind::Text, Needs::Root),
@@ -101,7 +101,7 @@ const SINGLE: &[(&str, Kind, Needs)] = &[
     ("watchdog", Kind::Text, HARDWARE),
 ];
 
-/// Those that are numbered, how many there may be, and drives are among them.
+/// Numbered options except drives, with their maximum count.
 const NUMBERED: &[(&str, u32, Kind, Needs)] = &[
     ("hostpci", 16, Kind::Text, BY_VALUE),
     ("ipconfig", 32, Kind::Properties(&IP_CONFIG), CLOUDINIT),
@@ -114,7 +114,7 @@ const NUMBERED: &[(&str, u32, Kind, Needs)] = &[
     ("virtiofs", 10, Kind::Text, BY_VALUE),
 ];
 
-/// Kind and needs; `None` when there is no such option.
+/// Kind and required privileges; `None` if there is no such option.
 pub(super) fn find(option: &str) -> Option<(Kind, Needs)> {
     if rank_of_drive(option).is_some() {
         return Some((Kind::Properties(&DRIVE), BY_VALUE));
@@ -216,7 +216,7 @@ static NET: Properties = Properties {
     ..Properties::NONE
 };
 
-/// Of all kinds of drives together.
+/// The properties of all kinds of drives together.
 static DRIVE: Properties = Properties {
     first: Some("file"),
     keys: &[

@@ -1,4 +1,4 @@
-//! The parameters of a request, checked as Proxmox checks them.
+//! The parameters of a request, checked as Proxmox VE does.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::values::{Kind, MISSING, UNKNOWN, what_is_wrong};
 
 pub(super) struct Params(Vec<(String, String)>);
 
-/// The parameters that a request takes, and their values.
+/// The parameters that a request accepts, with their kinds.
 pub(super) type Schema = [(&'static str, Kind)];
 
 impl Params {
@@ -33,7 +33,7 @@ impl Params {
         value.parse().map_err(|_| parameter_error(name, &why()))
     }
 
-    /// An error for every parameter that is not one of these, or whose value does not fit.
+    /// An error for every parameter that is unknown or has an invalid value.
     fn errors(&self, known: &Schema) -> Map<String, Value> {
         let errors = self.iter().filter_map(|(name, value)| {
             let why = match known.iter().find(|(known, _)| *known == name) {
@@ -49,8 +49,8 @@ impl Params {
         refuse_if_any(&self.errors(known))
     }
 
-    /// The same for a path with a VMID, which is a parameter like the others. All that is wrong
-    /// is said in one answer.
+    /// Checks a request whose path contains a VMID, which is a parameter like the others. All errors are
+    /// reported in one answer.
     pub(super) fn check_for(
         &self,
         vmid: &str,
@@ -63,7 +63,7 @@ impl Params {
         let why = what_is_wrong(Kind::Vmid, "vmid", vmid);
         errors.extend(why.map(|why| ("vmid".to_owned(), json!(why))));
         refuse_if_any(&errors)?;
-        Ok(vmid.parse().expect("a good VMID is a number"))
+        Ok(vmid.parse().expect("a valid VMID is a number"))
     }
 
     pub(super) fn leave_to_root(&self, name: &str) -> Result<(), Answer> {

@@ -1,4 +1,4 @@
-//! `GET /access/permissions`: what a token may do, as it can learn itself.
+//! `GET /access/permissions`: the privileges of a token, as it can query them itself.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::params::Params;
 use super::replies::success;
 use super::values::Kind;
 
-/// Paths without any privilege are left out, unless one was asked for.
+/// Paths without any privilege are omitted, unless one was requested.
 pub(super) fn permissions(
     cluster: &Cluster,
     token: &str,

@@ -1,4 +1,4 @@
-//! What a cluster consists of beside its nodes and guests: storages and pools.
+//! Storages and pools.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::http::Answer;
 use super::params::Params;
 use super::replies::{proxied, success};
 
-/// `GET /nodes/{node}/storage`. Those on which the token has no privilege are left out.
+/// `GET /nodes/{node}/storage`. Storages on which the token has no privilege are omitted.
 pub(super) fn storages(
     cluster: &Cluster,
     token: &str,
@@ -45,7 +45,7 @@ pub(super) fn storages(
     Ok(proxied(&rows.collect::<Value>()))
 }
 
-/// `GET /pools`. Those on which the token has no Pool.Audit are left out.
+/// `GET /pools`. Pools on which the token has no Pool.Audit are omitted.
 pub(super) fn pools(cluster: &Cluster, token: &str, params: &Params) -> Result<Answer, Answer> {
     params.check(&[])?;
     let acl = cluster.acl_of(token);

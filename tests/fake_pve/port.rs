@@ -1,4 +1,4 @@
-//! A port that no other process gets, whether or not a server listens there.
+//! A port that stays reserved whether or not a server listens on it.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
@@ -13,17 +13,17 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// A free one on this address.
+    /// Reserves a free port on this address.
     pub(crate) fn on(address: impl Into<IpAddr>) -> Self {
         let any = SocketAddr::new(address.into(), 0);
         let family = match any {
             SocketAddr::V4(_) => AddressFamily::INET,
             SocketAddr::V6(_) => AddressFamily::INET6,
         };
-        // Keeps it out of child processes.
+        // Child processes do not inherit it.
         let flags = SocketFlags::CLOEXEC;
         let socket = socket_with(family, SocketType::STREAM, flags, None).expect("a socket");
-        // With this a second socket of the same kind can listen there.
+        // This allows a second socket of the same kind to listen there.
         set_socket_reuseaddr(&socket, true).expect("an option of every socket");
         bind(&socket, &any).expect("a port on loopback");
         let address = rustix::net::getsockname(&socket).expect("a bound socket has one");
@@ -43,8 +43,8 @@ impl Port {
     }
 }
 
-/// Stops listening and wakes the thread that waits for a connection. Dropping the listener is not enough: a new
-/// child process has a copy of it until it executes its program, and nobody else can listen until then.
+/// Stops listening and wakes the thread that waits for a connection. Dropping the listener is not enough: a
+/// new child process has a copy of it until it executes its program, and nobody else can listen until then.
 pub(crate) fn close(listener: &TcpListener) {
     shutdown(listener, Shutdown::Read).expect("a socket that listens");
 }

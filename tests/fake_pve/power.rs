@@ -14,7 +14,7 @@ use super::replies::{failure, proxied};
 use super::setup::Refresh;
 use super::values::Kind;
 
-/// Always a task, even for a VM that is not there.
+/// Always starts a task, even for a VM that does not exist.
 pub(super) fn start(
     cluster: &mut Cluster,
     token: &str,
@@ -78,7 +78,7 @@ pub(super) fn current(
 impl Cluster {
     pub(super) fn start(&mut self, node: &str, vmid: u32) -> Done {
         if self.is_in_a_backup(node, vmid) {
-            // It runs for the backup, and is resumed.
+            // It is running for the backup, and is resumed.
             return Done {
                 log: Vec::new(),
                 exit: "OK".to_owned(),
@@ -96,7 +96,7 @@ impl Cluster {
         if ends_well(&exit) && !dies {
             "running".clone_into(&mut vm.status);
             vm.started = Some(self.requests);
-            vm.agent_looks = 0;
+            vm.agent_polls = 0;
             if matches!(rows, Refresh::AtOnce) {
                 vm.refresh_row();
             }

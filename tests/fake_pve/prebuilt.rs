@@ -1,4 +1,4 @@
-//! A list of guests that was written down before, so that a client is measured and not the fake.
+//! A prepared list of guests, so that benchmarks measure the client and not the fake.
 
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
@@ -7,7 +7,7 @@ use fastrand::Rng;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// The answer to `GET /cluster/resources`, whoever asks.
+/// The answer to `GET /cluster/resources` for every token.
 #[derive(Clone, Debug)]
 pub(crate) struct Prebuilt(Arc<Bodies>);
 
@@ -19,7 +19,7 @@ struct Bodies {
 
 impl Prebuilt {
     /// `count` guests with every field that the server sends; every twentieth is a template. Each seed
-    /// gives them other figures.
+    /// gives other figures.
     pub(crate) fn guests(count: u64, seed: u64) -> Self {
         let mut figures = Rng::with_seed(seed);
         let rows: Vec<String> = (0..count).map(|index| row(index, &mut figures)).collect();
@@ -28,12 +28,12 @@ impl Prebuilt {
         Self(Arc::new(Bodies { plain, gzip }))
     }
 
-    /// How long it is before it is compressed, in bytes.
+    /// Its uncompressed length in bytes.
     pub(crate) fn length(&self) -> usize {
         self.0.plain.len()
     }
 
-    /// As it goes over the wire; compressed on first use.
+    /// The bytes as sent; compressed on first use.
     pub(crate) fn body(&self, gzip: bool) -> &[u8] {
         let Bodies {
             plain,
@@ -49,11 +49,13 @@ impl Prebuilt {
 
 fn compressed(plain: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(plain).expect("a vector takes everything");
-    encoder.finish().expect("a vector takes everything")
+    encoder
+        .write_all(plain)
+        .expect("writing to a vector cannot fail");
+    encoder.finish().expect("writing to a vector cannot fail")
 }
 
-/// Figures as long as those of a machine that has been up for a while.
+/// Figures as long as those of a machine that has been up for some time.
 fn row(index: u64, figures: &mut Rng) -> String {
     let vmid = 100 + index;
     let node = 1 + index % 8;

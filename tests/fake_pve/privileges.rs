@@ -1,4 +1,4 @@
-//! The privileges and the built-in roles of Proxmox VE, as far as clones take them.
+//! The privileges and built-in roles of Proxmox VE that clones need.
 
 const KNOWN: [&str; 26] = [
     "Datastore.AllocateSpace",
@@ -33,7 +33,7 @@ pub(super) fn is_privilege(name: &str) -> bool {
     KNOWN.contains(&name)
 }
 
-/// What an agent tells took VM.Monitor then.
+/// Whether reading from an agent needs VM.Monitor.
 pub(super) fn is_before_9(version: &str) -> bool {
     major(version) < 9
 }
@@ -41,10 +41,10 @@ pub(super) fn is_before_9(version: &str) -> bool {
 pub(super) fn major(version: &str) -> u32 {
     let major = version.split('.').next().map(str::parse::<u32>);
     let major = major.and_then(Result::ok);
-    major.unwrap_or_else(|| panic!("'{version}' is no version of a server"))
+    major.unwrap_or_else(|| panic!("'{version}' is not a server version"))
 }
 
-/// Those that a server of this version has.
+/// The privileges of a server of this version.
 pub(super) fn privileges_of(version: &str) -> impl Iterator<Item = &'static str> {
     let of_other_versions = if is_before_9(version) {
         "VM.GuestAgent."
@@ -56,7 +56,7 @@ pub(super) fn privileges_of(version: &str) -> impl Iterator<Item = &'static str>
         .filter(move |name| !name.starts_with(of_other_versions))
 }
 
-/// `None` when no role is called so.
+/// `None` if there is no such role.
 pub(super) fn privileges_of_role(role: &str, version: &str) -> Option<Vec<&'static str>> {
     let is_in: fn(&str) -> bool = match role {
         "PVEAuditor" => |name| name.ends_with(".Audit"),

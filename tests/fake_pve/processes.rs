@@ -1,17 +1,17 @@
-//! Workers and their tasks, whatever the work: what a UPID, a status and a list say of them.
+//! Workers and their tasks, whatever they do: UPID, status and list entry.
 
 use serde_json::{Value, json};
 
-/// What a UPID says of a worker. No clock: the first one of every fake is the same.
+/// The parts of a UPID. They do not depend on the time: the first one of every fake is the same.
 pub(crate) struct Process {
     pub(crate) node: String,
     /// `qmclone`, `qmstart`, `resize`.
     pub(crate) kind: &'static str,
-    /// Of the template that is cloned; else of the VM that is changed.
+    /// The VMID of the template that is cloned, or of the VM that is changed.
     pub(crate) vmid: u32,
-    /// The token that asked.
+    /// The token that started it.
     pub(crate) owner: String,
-    /// How many workers the cluster has had, this one included.
+    /// The number of workers so far, including this one.
     pub(super) number: usize,
 }
 
@@ -48,18 +48,18 @@ pub(super) fn is_upid(text: &str) -> bool {
     let is_node = !node.is_empty() && node.chars().all(inner) && node.trim_matches('-') == node;
     let has_blank = |text: &str| text.contains(char::is_whitespace);
     is_node
-        && [pid, starttime].iter().all(|word| word.len() == 8)
+        && [pid, starttime].iter().all(|part| part.len() == 8)
         && (8..=9).contains(&pstart.len())
         && [pid, pstart, starttime].into_iter().all(is_hex)
         && ![kind, user].contains(&"")
         && ![kind, id, user].into_iter().any(has_blank)
 }
 
-/// A task as the server shows it.
+/// A task as the server reports it.
 pub(super) struct Shown<'a> {
     pub(super) process: &'a Process,
     pub(super) log: &'a [String],
-    /// Of one that has stopped.
+    /// The exit status of a stopped task.
     pub(super) exit: Option<&'a str>,
 }
 
@@ -81,7 +81,7 @@ impl Shown<'_> {
         status
     }
 
-    /// Its line in the node's list, where a running one has the whole token as its user.
+    /// Its entry in the list of the node, where a running one has the whole token as its user.
     pub(super) fn entry(&self) -> Value {
         let mut entry = self.who_and_when();
         if let Some(exit) = self.exit {
@@ -112,7 +112,7 @@ impl Shown<'_> {
         parts.expect("an owner is USER@REALM!TOKEN")
     }
 
-    /// What status and task list have in common.
+    /// The fields common to status and task list.
     fn who_and_when(&self) -> Value {
         json!({
             "id": self.process.vmid.to_string(),
@@ -126,12 +126,12 @@ impl Shown<'_> {
     }
 }
 
-/// Whether such an exit status is a success, maybe one with warnings.
+/// Whether this exit status is a success, possibly with warnings.
 pub(super) fn ends_well(exit: &str) -> bool {
     exit == "OK" || exit.starts_with("WARNINGS: ")
 }
 
-/// The last lines of a log. Nobody writes them for a worker that was killed.
+/// Appends the last lines of a log. A worker that was killed has none.
 pub(super) fn log_end(log: &mut Vec<String>, exit: &str, warning: &str) {
     if was_killed(exit) {
         return;

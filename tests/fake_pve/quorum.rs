@@ -1,4 +1,4 @@
-//! Where a request comes in, what of the cluster that node sees, and whether it has quorum.
+//! The node that receives a request, what it sees of the cluster, and whether it has quorum.
 
 use serde_json::{Value, json};
 
@@ -7,11 +7,11 @@ use super::http::Answer;
 use super::params::Params;
 use super::replies::proxied;
 
-/// The node that a request comes to.
+/// The node that receives a request.
 #[derive(Clone)]
 pub(super) struct Here {
     pub(super) node: String,
-    /// It sees none of the others, and has no quorum.
+    /// It sees no other node, and has no quorum.
     pub(super) is_cut_off: bool,
 }
 
@@ -26,7 +26,7 @@ impl Cluster {
     }
 }
 
-/// `GET /cluster/status`. A node without a cluster tells of itself only.
+/// `GET /cluster/status`. A node without a cluster reports only itself.
 pub(super) fn status(cluster: &Cluster, token: &str, params: &Params) -> Result<Answer, Answer> {
     cluster.acl_of(token).check("/", "Sys.Audit")?;
     params.check(&[])?;

@@ -1,4 +1,4 @@
-//! The forms that Proxmox's answers take.
+//! The forms of Proxmox VE's answers.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(super) fn success(data: &Value) -> Answer {
     }
 }
 
-/// A success that pvedaemon, not pveproxy, has answered.
+/// A success from pvedaemon, not from pveproxy itself.
 pub(super) fn proxied(data: &Value) -> Answer {
     Answer {
         proxied: true,
@@ -27,7 +27,7 @@ pub(super) fn proxied(data: &Value) -> Answer {
 }
 
 impl Answer {
-    /// How many there are in all, beside the ones that were asked for.
+    /// Adds the total number of entries.
     pub(super) fn with_total(mut self, total: usize) -> Self {
         if let Some(Body::Json(body)) = &mut self.body {
             body["total"] = json!(total);
@@ -35,18 +35,18 @@ impl Answer {
         self
     }
 
-    /// Not before so long.
+    /// Delays the answer.
     pub(super) fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 }
 
-pub(super) fn failure(status: u16, words: &str) -> Answer {
+pub(super) fn failure(status: u16, message: &str) -> Answer {
     refusal(
         status,
-        words,
-        json!({"data": null, "message": format!("{words}\n")}),
+        message,
+        json!({"data": null, "message": format!("{message}\n")}),
     )
 }
 
@@ -54,7 +54,7 @@ pub(super) fn forbidden(what: &str) -> Answer {
     failure(403, &format!("Permission check failed ({what})"))
 }
 
-/// `Ok` when there is nothing to complain about.
+/// `Ok` if there are no errors.
 pub(super) fn refuse_if_any(errors: &Map<String, Value>) -> Result<(), Answer> {
     if errors.is_empty() {
         Ok(())
@@ -70,21 +70,21 @@ pub(super) fn parameter_error(name: &str, why: &str) -> Answer {
 }
 
 fn parameter_errors(errors: &Map<String, Value>) -> Answer {
-    let words = "Parameter verification failed.";
-    let body = json!({"data": null, "errors": errors, "message": format!("{words}\n")});
-    refusal(400, words, body)
+    let message = "Parameter verification failed.";
+    let body = json!({"data": null, "errors": errors, "message": format!("{message}\n")});
+    refusal(400, message, body)
 }
 
-/// The one message without a newline at its end.
+/// The only message without a newline at its end.
 pub(super) fn not_implemented(method: &str, path: &str) -> Answer {
-    let words = format!("Method '{method} {path}' not implemented");
-    refusal(501, &words, json!({"data": null, "message": words}))
+    let message = format!("Method '{method} {path}' not implemented");
+    refusal(501, &message, json!({"data": null, "message": message}))
 }
 
-fn refusal(status: u16, words: &str, body: Value) -> Answer {
+fn refusal(status: u16, message: &str, body: Value) -> Answer {
     Answer {
         status,
-        reason: words.to_owned(),
+        reason: message.to_owned(),
         body: Some(Body::Json(body)),
         proxied: false,
         through_node: false,

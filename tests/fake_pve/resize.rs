@@ -1,5 +1,5 @@
-//! `PUT /nodes/{node}/qemu/{vmid}/resize`. All but its parameters is looked at in the task; before
-//! PVE 8 there was none, and it was done when it was answered.
+//! `PUT /nodes/{node}/qemu/{vmid}/resize`. Everything but its parameters is checked in the task; before PVE
+//! 8 there was no task, and the answer came after the resize.
 
 use serde_json::json;
 
@@ -20,11 +20,11 @@ const PARAMETERS: &Schema = &[
     ("skiplock", Kind::Boolean),
 ];
 
-/// What a disk shall grow to.
+/// The requested size of a disk.
 #[derive(Clone)]
 pub(crate) struct Growth {
     pub(crate) disk: String,
-    /// `32G`, or `+8G` to have so much more.
+    /// `32G`, or `+8G` to add to the current size.
     pub(crate) size: String,
     digest: Option<String>,
 }
@@ -102,11 +102,11 @@ impl Cluster {
             Some(text) => (size, text),
             None => (0, &*growth.size),
         };
-        let wanted = more + parse_size(text).expect("checked with the other parameters");
-        if wanted < size {
+        let target = more + parse_size(text).expect("checked with the other parameters");
+        if target < size {
             return Err("shrinking disks is not supported".to_owned());
         }
-        if wanted == size {
+        if target == size {
             return Ok(Vec::new());
         }
         if !self.has_quorum() {
@@ -116,7 +116,7 @@ impl Cluster {
         if !ends_well(&exit) {
             return Err(exit);
         }
-        drive.set("size", &format_size(wanted));
+        drive.set("size", &format_size(target));
         self.change_config(vmid, |config| {
             config.insert(disk.clone(), json!(drive.to_string()));
         });

@@ -6,19 +6,22 @@ use super::acl::{Acl, TOPS};
 use super::cluster::Cluster;
 use super::privileges::privileges_of;
 use super::processes::Process;
-use super::setup::{Rights, RightsWord, TOKEN};
+use super::setup::{Rights, RightsPreset, TOKEN};
 
 impl Cluster {
     pub(super) fn knows_token(&self, token: &str) -> bool {
         token == TOKEN || self.setup.tokens.contains_key(token)
     }
 
-    /// Of a token that nobody knows, nothing. Words are spelt out.
+    /// The privileges of a token, with presets expanded; an unknown token has none.
     pub(super) fn acl_of(&self, token: &str) -> Acl {
         let mut acl = self.acl_without_pools(token);
         for member in self.guests.values() {
             if let Some(pool) = &member.pool {
-                acl.add_what_holds_at(&format!("/pool/{pool}"), &format!("/vms/{}", member.vmid));
+                acl.add_privileges_of_pool(
+                    &format!("/pool/{pool}"),
+                    &format!("/vms/{}", member.vmid),
+                );
             }
         }
         acl
@@ -27,11 +30,11 @@ impl Cluster {
     fn acl_without_pools(&self, token: &str) -> Acl {
         match self.setup.tokens.get(token) {
             Some(Rights::Listed(acl)) => acl.clone(),
-            Some(Rights::Word(RightsWord::All)) => self.everything(),
-            Some(Rights::Word(RightsWord::Blind)) => self.templates_only(),
-            Some(Rights::Word(RightsWord::Late)) => self.own_clones_too(token),
+            Some(Rights::Preset(RightsPreset::All)) => self.everything(),
+            Some(Rights::Preset(RightsPreset::Blind)) => self.templates_only(),
+            Some(Rights::Preset(RightsPreset::Late)) => self.own_clones_too(token),
             None if token == TOKEN => self.everything(),
-            Some(Rights::Word(RightsWord::None)) | None => Acl::default(),
+            Some(Rights::Preset(RightsPreset::None)) | None => Acl::default(),
         }
     }
 
@@ -64,7 +67,7 @@ impl Cluster {
         acl
     }
 
-    /// The paths of anybody's list. What somebody has there may be inherited.
+    /// The paths in the lists of all tokens; a token may inherit its privileges there.
     pub(super) fn paths_with_lists(&self) -> BTreeSet<String> {
         let lists = self.setup.tokens.keys().map(|token| self.acl_of(token));
         let mut paths: BTreeSet<_> = TOPS.map(str::to_owned).into();
@@ -74,7 +77,7 @@ impl Cluster {
         paths
     }
 
-    /// Other tokens' tasks take Sys.Audit, also those of the same user.
+    /// Tasks of other tokens need Sys.Audit, even those of the same user.
     pub(super) fn may_see_task(&self, token: &str, process: &Process) -> bool {
         let node = format!("/nodes/{}", process.node);
         process.owner == token || self.acl_of(token).grants(&node, "Sys.Audit")

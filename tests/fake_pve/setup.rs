@@ -1,4 +1,4 @@
-//! The cluster a test starts with, as story files write it.
+//! The cluster that a test starts with, as written in story files.
 
 use std::collections::BTreeMap;
 
@@ -18,73 +18,71 @@ pub(crate) const SECRET: &str = "00000000-0000-0000-0000-000000000001";
 /// Everything has a default: `{}` is one node without guests that answers at once.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "a story says each by its name, and none goes with another"
+    reason = "a story sets each by its name, and they are independent"
 )]
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Setup {
-    /// What `/version` tells.
+    /// The version of the server.
     pub(crate) version: String,
     pub(crate) nodes: Vec<String>,
-    /// Nodes that the one we talk to cannot reach.
+    /// Nodes that the contacted node cannot reach.
     pub(crate) offline: Vec<String>,
     pub(crate) guests: Vec<GuestSetup>,
     /// Lower end of the administrator's `next-id` range.
     pub(crate) nextid_from: u32,
-    /// How many looks at a clone's status answer `running` before it is `stopped`.
-    pub(crate) clone_looks: u32,
-    /// With these a clone goes on by itself, whether somebody looks at it or not.
+    /// How many polls of the status of a clone return `running` before `stopped`.
+    pub(crate) clone_polls: u32,
+    /// With these a clone advances by itself, whether or not it is polled.
     pub(crate) clone_steps: Option<CloneSteps>,
-    /// Exit status of the clones that get as far as copying; `{newid}` in it is their VMID.
+    /// Exit status of the clones that get as far as copying; `{newid}` in it stands for the VMID.
     pub(crate) clone_exit: Exits,
     pub(crate) clone_log: CloneLog,
-    /// So many requests to the node where a clone has moved do not find it there yet.
-    pub(crate) arrival_looks: u32,
-    /// `data` and `small` are the same on every node.
+    /// The number of requests to the target node of a clone that do not find it there yet.
+    pub(crate) arrival_polls: u32,
+    /// Whether `data` and `small` are shared by all nodes.
     pub(crate) shared_storage: bool,
-    /// Storages more than those, or other than they are.
+    /// Further storages, or other settings for these.
     pub(crate) storages: BTreeMap<String, StorageSetup>,
-    /// Volumes that are there although no guest has them: `data:100/vm-100-cloudinit.qcow2`.
+    /// Volumes that exist although no guest has them: `data:100/vm-100-cloudinit.qcow2`.
     pub(crate) leftovers: Vec<String>,
     /// The bridges of every node.
     pub(crate) bridges: Vec<String>,
-    /// How many looks at the status of any other task answer `running` before it is `stopped`.
-    pub(crate) task_looks: u32,
+    /// How many polls of the status of any other task return `running` before `stopped`.
+    pub(crate) task_polls: u32,
     /// Exit status of the starts that get as far as QEMU.
     pub(crate) start_exit: Exits,
     /// Exit status of the resizes that get as far as the storage.
     pub(crate) resize_exit: Exits,
-    /// The HA manager starts a VM when so many requests have come since it was asked to; with null
-    /// it never does.
+    /// The HA manager starts a VM this many requests after it was asked to; with null, never.
     pub(crate) ha_requests: Option<usize>,
-    /// VMs stop again as soon as the task that has started them is over.
+    /// VMs stop again as soon as the task that started them ends.
     pub(crate) dies_after_start: bool,
-    /// The agent in a running VM, and the ones of certain VMIDs.
+    /// The agent of running VMs, and those of certain VMIDs.
     pub(crate) agent: AgentSetup,
     pub(crate) agents: BTreeMap<u32, AgentSetup>,
-    /// Nothing can be written, and everything read.
+    /// The cluster is read-only.
     pub(crate) no_quorum: bool,
-    /// VMIDs whose lock somebody holds for some other work, though no guest has them: so many clones
-    /// wait for it in vain.
+    /// VMIDs without a guest whose lock somebody holds: this many clones wait for it in vain.
     pub(crate) busy_vmids: BTreeMap<u32, u32>,
-    /// A worker that begins while so many others copy waits too long for its storage, and fails.
+    /// A worker that begins while this many others are copying waits too long for its storage, and fails.
     pub(crate) copying_at_once: Option<usize>,
-    /// Each time so many clone POSTs have come, a stranger takes the last one's VMID a moment
-    /// before, in turn so that each of the four shapes of a lost race shows.
+    /// Every this many clone POSTs, a stranger takes the VMID just before, in turn in each of the four
+    /// ways.
     pub(crate) strangers_every: Option<u32>,
-    /// After so many they leave us alone.
+    /// The maximum number of strangers.
     pub(crate) strangers_at_most: u32,
     pub(crate) rows: Refresh,
-    /// Rows of guests that are gone, by their VMID; a new guest gets what is there for its own.
+    /// Rows of deleted guests, by VMID; a new guest with the VMID gets that row.
     pub(crate) dead_rows: BTreeMap<u32, StaleRow>,
-    /// A server before 8.4, which says what was wrong in the reason phrase only.
+    /// A server before 8.4, which reports errors only in the reason phrase.
     pub(crate) reason_only: bool,
     pub(crate) gzip: bool,
-    /// Announce and make the end of the connection with every answer.
+    /// Announces and closes the connection with every answer.
     pub(crate) close_every: bool,
-    /// So many made-up guests more, with VMIDs from 100000 up.
+    /// The number of additional guests, with VMIDs from 100000 up.
     pub(crate) pad_guests: u32,
-    /// Tokens, all with the same secret; `root@pam!cli` may do everything unless it is here.
+    /// Tokens, all with the same secret; `root@pam!cli` may do everything unless listed here.
     pub(crate) tokens: BTreeMap<String, Rights>,
     pub(crate) unauthorized_delay_ms: u64,
     pub(crate) faults: Vec<Fault>,
@@ -98,16 +96,16 @@ impl Default for Setup {
             offline: Vec::new(),
             guests: Vec::new(),
             nextid_from: 100,
-            clone_looks: 0,
+            clone_polls: 0,
             clone_steps: None,
             clone_exit: Exits::Always("OK".to_owned()),
             clone_log: CloneLog::Whole,
-            arrival_looks: 0,
+            arrival_polls: 0,
             shared_storage: false,
             storages: BTreeMap::new(),
             leftovers: Vec::new(),
             bridges: vec!["vmbr0".to_owned(), "vmbr1".to_owned()],
-            task_looks: 0,
+            task_polls: 0,
             start_exit: Exits::Always("OK".to_owned()),
             resize_exit: Exits::Always("OK".to_owned()),
             ha_requests: Some(0),
@@ -132,15 +130,15 @@ impl Default for Setup {
     }
 }
 
-/// How many requests, of any kind and from anybody, come after a clone's POST before …
+/// The number of requests, of any kind and from any client, after the POST of a clone before …
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CloneSteps {
-    /// … its worker begins: until then the VMID looks free, and somebody else may take it.
+    /// … its worker begins: until then the VMID appears free, and somebody else may take it.
     pub(crate) appears: u32,
-    /// … the configuration, locked till the end, gets its name.
+    /// … the configuration, locked until the end, gets its name.
     pub(crate) named: u32,
-    /// … the system disk is there and the task ends.
+    /// … the system disk exists and the task ends.
     pub(crate) done: u32,
 }
 
@@ -148,7 +146,7 @@ pub(crate) struct CloneSteps {
 #[serde(untagged)]
 pub(crate) enum Exits {
     Always(String),
-    /// One after the other; the last one for all that follow.
+    /// In turn; the last one for all that follow.
     InTurn(Vec<String>),
 }
 
@@ -162,13 +160,13 @@ impl Exits {
     }
 }
 
-/// What a worker that copies disks writes down of it.
+/// How a worker logs the copying of disks.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CloneLog {
-    /// How far it is with the first half of each disk, at once.
+    /// The progress of the first half of each disk, at once.
     Whole,
-    /// How far it is with every hundredth; with each look there is more of it.
+    /// The progress of every hundredth; more of it with each poll.
     Growing,
 }
 
@@ -176,10 +174,10 @@ pub(crate) enum CloneLog {
 #[serde(deny_unknown_fields)]
 pub(crate) struct GuestSetup {
     pub(crate) vmid: u32,
-    /// Without one the guest's configuration has no name yet.
+    /// If absent, the configuration of the guest has no name yet.
     #[serde(default)]
     pub(crate) name: Option<String>,
-    /// The first node of the cluster when absent.
+    /// The first node of the cluster if absent.
     #[serde(default)]
     pub(crate) node: Option<String>,
     #[serde(default, rename = "type")]
@@ -190,13 +188,12 @@ pub(crate) struct GuestSetup {
     pub(crate) status: String,
     #[serde(default)]
     pub(crate) lock: Option<String>,
-    /// Options that its configuration has beside or instead of the usual ones; with null it
-    /// lacks one.
+    /// Options that its configuration has in addition to or instead of the usual ones; null removes one.
     #[serde(default)]
     pub(crate) config: Map<String, Value>,
     #[serde(default)]
     pub(crate) pool: Option<String>,
-    /// It is under HA, which is to see that it is started or stopped.
+    /// The requested HA state, if it is under HA.
     #[serde(default)]
     pub(crate) ha: Option<HaState>,
     #[serde(default)]
@@ -215,12 +212,12 @@ pub(crate) enum GuestType {
     Lxc,
 }
 
-/// What pvestatd's cache says about a guest at the start.
+/// The row of a guest in the cache of pvestatd at the start.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum RowSetup {
     Known(KnownRow),
-    /// The row of a dead guest that had this VMID.
+    /// The row of a deleted guest that had this VMID.
     Stale(StaleRow),
 }
 
@@ -233,9 +230,9 @@ impl Default for RowSetup {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum KnownRow {
-    /// As the configuration has it.
+    /// As in the configuration.
     Fresh,
-    /// Nothing known: status `unknown`, no name, no template flag.
+    /// Unknown: status `unknown`, no name, no template flag.
     Nameless,
 }
 
@@ -247,33 +244,33 @@ pub(crate) struct StaleRow {
     pub(crate) template: bool,
 }
 
-/// When pvestatd looks at the guests again.
+/// When pvestatd updates the rows.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Refresh {
-    /// Not while the test lasts: a clone's row stays nameless.
+    /// Never during the test: the row of a clone stays nameless.
     Never,
-    /// A clone's row follows its configuration.
+    /// Immediately: the row of a clone follows its configuration.
     AtOnce,
-    /// All rows together, by the clock.
+    /// All rows together, at this interval.
     EveryMs(u64),
 }
 
-/// Told in a word, or path by path.
+/// A preset, or lists by path.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Rights {
-    Word(RightsWord),
+    Preset(RightsPreset),
     Listed(Acl),
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum RightsWord {
+pub(crate) enum RightsPreset {
     None,
-    /// Clones templates, sees nothing but them, and looks at its own tasks.
+    /// May clone templates, and sees only them and its own tasks.
     Blind,
-    /// The same, and sees the VMs that it has cloned itself once they are done.
+    /// Like `Blind`, but also sees its own VMs once they are finished.
     Late,
     All,
 }

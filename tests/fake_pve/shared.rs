@@ -1,4 +1,4 @@
-//! What the threads of one fake have in common.
+//! The state shared by the threads of one fake.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -8,41 +8,41 @@ use rustls::ServerConfig;
 
 use super::answers;
 use super::cluster::Cluster;
-use super::door::{Door, PATIENCE};
 use super::faults::{Fault, Faults, Mishap};
-use super::http::{self, Answer, Manners, Request};
+use super::http::{self, Answer, Request, SendOptions};
+use super::listener::{Listener, PATIENCE};
 use super::quorum::Here;
 use super::setup::Setup;
 use super::watcher::Watcher;
 
 pub(super) struct Shared {
     pub(super) cluster: Arc<Mutex<Cluster>>,
-    /// Where requests come in.
+    /// The node that receives the requests.
     pub(super) here: Here,
-    chronicle: Mutex<Chronicle>,
+    journal: Mutex<Journal>,
     arrived: Condvar,
     pub(super) watcher: Mutex<Option<Box<dyn Watcher>>>,
-    pub(super) door: Door,
+    pub(super) listener: Listener,
     pub(super) connections: AtomicUsize,
-    pub(super) manners: Manners,
+    pub(super) send_options: SendOptions,
     pub(super) unauthorized_delay: Duration,
     pub(super) tls: Option<Arc<ServerConfig>>,
 }
 
 /// Journal and faults under one lock: both count requests, and must agree on their order.
-struct Chronicle {
+struct Journal {
     seen: Vec<Seen>,
     faults: Faults,
 }
 
-/// A request as the journal keeps it.
+/// A request as recorded in the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) line: String,
-    /// Path and query as they were sent, escapes and all.
+    /// Path and query as sent, with escapes.
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
-    /// Names and values, decoded as the server does it.
+    /// Names and values, decoded as the server does.
     pub(crate) params: Vec<(String, String)>,
 }
 
@@ -67,21 +67,21 @@ impl Seen {
 }
 
 impl Shared {
-    pub(super) fn new(setup: Setup, door: Door, tls: Option<Arc<ServerConfig>>) -> Self {
+    pub(super) fn new(setup: Setup, listener: Listener, tls: Option<Arc<ServerConfig>>) -> Self {
         let faults = setup.faults.clone();
         Self::of(
             Arc::new(Mutex::new(Cluster::new(setup))),
             &faults,
-            door,
+            listener,
             tls,
         )
     }
 
-    /// Of a cluster that others have, too.
+    /// For a cluster that other fakes share.
     pub(super) fn of(
         cluster: Arc<Mutex<Cluster>>,
         faults: &[Fault],
-        door: Door,
+        listener: Listener,
         tls: Option<Arc<ServerConfig>>,
     ) -> Self {
         let setup = cluster.lock().expect("a cluster in order").setup.clone();
@@ -91,15 +91,15 @@ impl Shared {
         };
         Self {
             here,
-            chronicle: Mutex::new(Chronicle {
+            journal: Mutex::new(Journal {
                 seen: Vec::new(),
                 faults: Faults::new(faults),
             }),
             arrived: Condvar::new(),
             watcher: Mutex::new(None),
-            door,
+            listener,
             connections: AtomicUsize::new(0),
-            manners: Manners {
+            send_options: SendOptions {
                 reason_only: setup.reason_only,
                 gzip: setup.gzip,
                 keep_alive: !setup.close_every,
@@ -118,18 +118,18 @@ impl Shared {
         self.cluster.lock().expect("no thread panicked over it")
     }
 
-    fn chronicle(&self) -> MutexGuard<'_, Chronicle> {
-        self.chronicle.lock().expect("no thread panicked over it")
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().expect("no thread panicked over it")
     }
 
-    /// Writes the request down, lets the cluster go on, and acts as far as the mishap lets it.
+    /// Records the request, advances the cluster, and executes the request if the mishap allows it.
     ///
-    /// All under one lock: the journal's order is the order in which things were done, and who
-    /// has seen a request in the journal finds it acted upon.
+    /// All under one lock: the journal has the order of execution, and a request in the journal has been
+    /// executed.
     pub(super) fn receive(&self, request: &Request) -> (Option<Mishap>, Option<Answer>) {
         let mut cluster = self.cluster();
         let mut watcher = self.watcher.lock().expect("no watcher panicked");
-        let mishap = self.witness(request).or_else(|| {
+        let mishap = self.record(request).or_else(|| {
             let fault = watcher.as_mut()?.before(&mut cluster, &Seen::of(request));
             fault.map(|fault| fault.mishap)
         });
@@ -138,7 +138,7 @@ impl Shared {
         if let Some(Mishap::Late(late)) = &mishap {
             cluster.keep(request.clone(), late);
         }
-        let acts = mishap.as_ref().is_none_or(Mishap::lets_act);
+        let acts = mishap.as_ref().is_none_or(Mishap::executes);
         let answer = acts.then(|| answers::answer(&mut cluster, request));
         if let Some(watcher) = watcher.as_mut() {
             watcher.after(&mut cluster);
@@ -146,48 +146,48 @@ impl Shared {
         (mishap, answer)
     }
 
-    /// Writes the request down, and tells what shall happen to it.
-    pub(super) fn witness(&self, request: &Request) -> Option<Mishap> {
+    /// Records the request, and returns what is to happen to it.
+    pub(super) fn record(&self, request: &Request) -> Option<Mishap> {
         let seen = Seen::of(request);
-        let mut chronicle = self.chronicle();
-        let mishap = chronicle.faults.befall(&seen.line);
-        chronicle.seen.push(seen);
+        let mut journal = self.journal();
+        let mishap = journal.faults.mishap_of(&seen.line);
+        journal.seen.push(seen);
         self.arrived.notify_all();
         mishap
     }
 
-    /// Carries out what a hung daemon has kept; from here on it answers at once.
+    /// Executes the requests that a hanging daemon has kept; from then on it answers at once.
     pub(super) fn wake(&self) -> MutexGuard<'_, Cluster> {
         let mut cluster = self.cluster();
-        self.chronicle().faults.wake();
+        self.journal().faults.wake();
         cluster.act_on_all_kept();
         cluster
     }
 
-    /// How long nobody shall listen before the next request.
+    /// How long the port is to be closed before the next request.
     pub(super) fn pause_before_next(&self) -> Option<Duration> {
-        self.chronicle().faults.pause_before_next()
+        self.journal().faults.pause_before_next()
     }
 
-    /// Until so many requests have come in all, also those whose journal was taken.
+    /// Waits until `count` requests were received in all, including those whose journal was taken.
     pub(super) fn wait_for_requests(&self, count: usize) {
-        let too_few = |chronicle: &mut Chronicle| chronicle.faults.requests() < count;
+        let too_few = |journal: &mut Journal| journal.faults.requests() < count;
         let waited = self
             .arrived
-            .wait_timeout_while(self.chronicle(), PATIENCE, too_few);
-        let (mut chronicle, _) = waited.expect("no thread panicked over it");
+            .wait_timeout_while(self.journal(), PATIENCE, too_few);
+        let (mut journal, _) = waited.expect("no thread panicked over it");
         assert!(
-            !too_few(&mut chronicle),
-            "waited for {count} requests, and only {} came",
-            chronicle.faults.requests()
+            !too_few(&mut journal),
+            "waited for {count} requests, but received only {}",
+            journal.faults.requests()
         );
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
-        self.chronicle().seen.clone()
+        self.journal().seen.clone()
     }
 
     pub(super) fn take_seen(&self) -> Vec<Seen> {
-        std::mem::take(&mut self.chronicle().seen)
+        std::mem::take(&mut self.journal().seen)
     }
 }

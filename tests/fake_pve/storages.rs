@@ -1,4 +1,4 @@
-//! Storages: where they are, what they can do, and which volumes lie on them.
+//! Storages: their nodes, their features, and their volumes.
 
 use serde::Deserialize;
 
@@ -8,18 +8,18 @@ use super::http::Answer;
 use super::replies::{failure, parameter_error};
 use super::setup::Setup;
 
-/// A storage as a story writes it. Every fake has `data` and `small` for disks, and `local` for
-/// everything else.
+/// A storage as written in a story. Every fake has `data` and `small` for disks, and `local` for everything
+/// else.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StorageSetup {
     #[serde(rename = "type")]
     pub(super) kind: StorageKind,
-    /// All nodes have the same volumes there.
+    /// All nodes share its volumes.
     pub(super) shared: bool,
-    /// All nodes have it when absent.
+    /// If absent, all nodes have it.
     pub(super) nodes: Option<Vec<String>>,
-    /// Takes disks.
+    /// Accepts disks.
     pub(super) images: bool,
     /// Nothing can be written there.
     pub(super) full: bool,
@@ -53,15 +53,15 @@ impl StorageKind {
         self != Self::Lvm
     }
 
-    /// The format of a volume when the client names none.
-    pub(super) fn format(self, wanted: Option<&str>, usual: &'static str) -> String {
+    /// The format of a volume, depending on what the client requests.
+    pub(super) fn format(self, requested: Option<&str>, usual: &'static str) -> String {
         match self {
-            Self::Dir => wanted.unwrap_or(usual).to_owned(),
+            Self::Dir => requested.unwrap_or(usual).to_owned(),
             _ => "raw".to_owned(),
         }
     }
 
-    /// In a directory a volume has its VM's folder and an extension.
+    /// In a directory, a volume has the folder of its VM and an extension.
     pub(super) fn volume(self, storage: &str, vmid: u32, name: &str, format: &str) -> String {
         match self {
             Self::Dir => format!("{storage}:{vmid}/{name}.{format}"),
@@ -69,7 +69,7 @@ impl StorageKind {
         }
     }
 
-    /// A volume that keeps what is other than in its base. LVM does not say which one that is.
+    /// A volume that stores the differences to its base. LVM does not name the base.
     pub(super) fn linked_volume(self, base: &str, vmid: u32, name: &str) -> String {
         let (storage, _) = base.split_once(':').unwrap_or((base, ""));
         match self {
@@ -79,7 +79,7 @@ impl StorageKind {
         }
     }
 
-    /// Why this volume cannot be made a second time.
+    /// The error if this volume already exists.
     fn already_there(self, volume: &str) -> String {
         let (storage, path) = volume.split_once(':').unwrap_or(("", volume));
         match self {
@@ -125,7 +125,7 @@ impl Setup {
         }
     }
 
-    /// One that this node has.
+    /// A storage that this node has.
     pub(super) fn storage_on(&self, name: &str, node: &str) -> Result<StorageSetup, String> {
         let storage = self.storage(name)?;
         let has = |nodes: &Vec<String>| nodes.iter().any(|known| known == node);
@@ -149,7 +149,7 @@ impl StorageSetup {
 }
 
 impl Cluster {
-    /// Makes sure that a volume can be made: nobody has it, nothing of that name is left over.
+    /// Checks that a volume can be created: no guest has it, and it is not left over.
     pub(super) fn check_volume_is_new(
         &self,
         kind: StorageKind,
@@ -161,7 +161,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Of all guests, and those that no configuration mentions any more.
+    /// The volumes of all guests, and leftover ones.
     pub(super) fn volumes(&self) -> impl Iterator<Item = String> {
         let configs = self.guests.values().flat_map(|guest| {
             let to_come = guest.disks_to_come.values();
@@ -173,8 +173,8 @@ impl Cluster {
 }
 
 impl From<String> for Answer {
-    /// What a handler dies with.
-    fn from(words: String) -> Self {
-        failure(500, &words)
+    /// The answer of a handler that fails.
+    fn from(message: String) -> Self {
+        failure(500, &message)
     }
 }

@@ -1,4 +1,4 @@
-//! Others who clone at the same time, and take a VMID a moment before.
+//! Other users who clone at the same time and take a VMID just before.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::guests::Guest;
 use super::setup::{CloneSteps, GuestType, Refresh};
 use super::tasks::{CloneOrder, Pace, Task};
 
-/// In which way the next stranger is first, and how many have been.
+/// Counters of clone POSTs and strangers.
 #[derive(Default)]
 pub(super) struct Strangers {
     posts: u32,
@@ -16,12 +16,12 @@ pub(super) struct Strangers {
     come: u32,
 }
 
-/// Long enough to be still copying when the worker that is too late begins.
+/// Long enough to be still copying when the losing worker begins.
 const REQUESTS_MORE: u32 = 10;
 
 impl Cluster {
-    /// Called for each clone POST with good parameters: how it shall lose, if it is its turn.
-    /// A VMID that somebody has already takes no stranger.
+    /// Called for each valid clone POST: the way in which it loses, if it is its turn. A VMID that is
+    /// already taken gets no stranger.
     pub(super) fn who_is_faster(&mut self, newid: u32) -> Option<Race> {
         let every = self.setup.strangers_every?;
         let at_most = self.setup.strangers_at_most;
@@ -69,7 +69,7 @@ impl Cluster {
         self.guests.insert(order.newid, guest);
     }
 
-    /// A stranger's clone that has its name already and gets no further.
+    /// A stranger's clone that has its name and never finishes.
     pub(crate) fn add_half_made_stranger(&mut self, vmid: u32) {
         let births = self.count_birth(vmid);
         let mut guest = Guest::new(vmid, births, &self.setup.nodes[0], Some("stranger"));

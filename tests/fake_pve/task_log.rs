@@ -1,11 +1,11 @@
-//! What a clone's worker writes down while it works.
+//! The log of the worker of a clone.
 
 use super::copies::Copied;
 use super::processes::{ends_well, log_end};
 use super::setup::CloneLog;
 use super::tasks::{Pace, Task};
 
-/// A disk's progress is told in so many steps, as the real server does with one of 2 GiB.
+/// The number of progress steps of a disk, as on the real server for 2 GiB.
 const STEPS: u64 = 375;
 const PER_STEP: u64 = 4;
 const HALF: u64 = 47;
@@ -20,7 +20,7 @@ impl Task {
         )
     }
 
-    /// Writes what is known at the start, and keeps the rest for later.
+    /// Writes the first lines, and keeps the rest for later.
     pub(super) fn log_copying(&mut self, drives: &[Copied], how: CloneLog) {
         let mut lines = vec![self.creating_line()];
         let mut now = 1;
@@ -54,20 +54,20 @@ impl Task {
         self.log.append(&mut lines);
     }
 
-    /// A look has found it still copying.
+    /// Called when a poll finds it still copying.
     pub(super) fn log_more(&mut self) {
         if self.log_to_come.len() <= 2 {
             return;
         }
-        let looks = match self.pace {
-            Pace::Looks(left) => left as usize + 2,
+        let polls = match self.pace {
+            Pace::Polls(left) => left as usize + 2,
             Pace::Requests { .. } => 8,
         };
-        let more = self.log_to_come.len() / looks;
+        let more = self.log_to_come.len() / polls;
         self.log.extend(self.log_to_come.drain(..more));
     }
 
-    /// Nothing of this drive could be made.
+    /// Fails because this drive could not be created.
     pub(super) fn fail_at(&mut self, drive: &Copied, why: &str) {
         let lines = [self.creating_line(), full_clone_line(drive)];
         self.log.extend(lines);
@@ -119,7 +119,7 @@ fn full_clone_line(drive: &Copied) -> String {
     format!("create full clone of drive {option} ({source})")
 }
 
-/// So many 375ths of a disk.
+/// The line for this many 375ths of a disk.
 fn transferred(size: u64, part: u64) -> String {
     let hundredths = (part * 10_000 + STEPS / 2) / STEPS;
     format!(

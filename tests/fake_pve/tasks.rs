@@ -1,4 +1,4 @@
-//! Clone tasks, and what makes them go on.
+//! Clone tasks, and what advances them.
 
 use super::processes::{Process, Shown, ends_well, was_killed};
 use super::setup::CloneSteps;
@@ -7,18 +7,18 @@ pub(crate) struct Task {
     pub(crate) upid: String,
     pub(super) process: Process,
     pub(crate) log: Vec<String>,
-    /// What the worker writes down when it is further on.
+    /// Log lines for later stages.
     pub(super) log_to_come: Vec<String>,
     pub(crate) order: CloneOrder,
     pub(super) pace: Pace,
     stage: Stage,
-    /// Whether the configuration that it writes has its name already.
+    /// Whether the configuration already has its name.
     pub(super) named: bool,
-    /// Empty before the worker has begun; while it copies, what it will end with.
+    /// Empty before the worker has begun; while it copies, its future exit status.
     pub(crate) exit: String,
 }
 
-/// What a POST asks for once its parameters and the source are found good.
+/// A clone request whose parameters and source are valid.
 #[derive(Clone)]
 pub(crate) struct CloneOrder {
     pub(crate) node: String,
@@ -26,33 +26,32 @@ pub(crate) struct CloneOrder {
     pub(crate) newid: u32,
     pub(crate) name: String,
     pub(crate) full: bool,
-    /// Where the disks go; each to where its original is, if not said.
+    /// The storage of the disks; if absent, each has that of its original.
     pub(crate) storage: Option<String>,
     pub(crate) format: Option<String>,
-    /// The pool that it is in once it is done.
+    /// The pool of the finished VM.
     pub(crate) pool: Option<String>,
-    /// The node to which it moves when it is done.
+    /// The node to which the finished VM moves.
     pub(crate) target: Option<String>,
     pub(crate) description: Option<String>,
-    /// The token that asked.
+    /// The token that requested it.
     pub(crate) owner: String,
 }
 
-/// What makes a clone go on.
+/// What advances a clone.
 #[derive(Clone, Copy)]
 pub(super) enum Pace {
-    /// Looks at its status; so many of them still find it running.
-    Looks(u32),
-    /// Requests of any kind that came after so many had come.
+    /// Polls of its status; this many still find it running.
+    Polls(u32),
+    /// Requests of any kind, after the first `before` ones.
     Requests { before: usize, steps: CloneSteps },
 }
 
 impl Pace {
-    /// Whether a step is due when so many requests have come; with looks all but the last one
-    /// are due at the POST.
+    /// Whether a step is due at this request count; with polls, all but the last step are due at the POST.
     pub(super) fn is_due(self, step: fn(CloneSteps) -> u32, requests: usize) -> bool {
         match self {
-            Self::Looks(_) => true,
+            Self::Polls(_) => true,
             Self::Requests { before, steps } => requests - before >= step(steps) as usize,
         }
     }
@@ -60,17 +59,17 @@ impl Pace {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// The worker is there, but has not looked yet whether the new VMID is still free.
+    /// The worker exists, but has not checked yet whether the new VMID is still free.
     Forked,
     Copying,
     Stopped,
 }
 
-/// What the end of a task means for the VM that it was making.
+/// What the end of a task means for its VM.
 pub(super) enum Ending {
     Complete,
     CleanUp,
-    /// Nobody could remove what there was of it.
+    /// The incomplete VM remains.
     LeaveHalf,
 }
 
@@ -108,13 +107,13 @@ impl Task {
         self.stage == Stage::Copying
     }
 
-    /// The new VMID is the worker's own from here on.
+    /// From here on the worker owns the new VMID.
     pub(super) fn copy(&mut self, exit: String) {
         self.stage = Stage::Copying;
         self.exit = exit;
     }
 
-    /// The worker ends before it has copied anything.
+    /// The worker ends before it copies anything.
     pub(super) fn fail(&mut self, first_line: Option<String>, exit: String) {
         self.stage = Stage::Stopped;
         self.exit = exit;
@@ -122,7 +121,7 @@ impl Task {
         self.log_end();
     }
 
-    /// The new VMID's lock is held by somebody else.
+    /// Somebody else holds the lock of the new VMID.
     pub(super) fn fail_to_lock(&mut self) {
         let lock = format!("/var/lock/qemu-server/lock-{}.conf", self.order.newid);
         let waiting = "trying to acquire lock...".to_owned();
@@ -130,11 +129,11 @@ impl Task {
         self.fail(Some(waiting), exit);
     }
 
-    /// Whether this look at the status, which finds it running, is the last one to do so.
-    pub(super) fn is_over_after_a_look(&mut self) -> bool {
+    /// Whether this poll of the status is the last one that finds it running.
+    pub(super) fn is_over_after_poll(&mut self) -> bool {
         match &mut self.pace {
-            Pace::Looks(0) => true,
-            Pace::Looks(left) => {
+            Pace::Polls(0) => true,
+            Pace::Polls(left) => {
                 *left -= 1;
                 false
             }

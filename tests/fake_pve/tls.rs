@@ -22,13 +22,13 @@ impl Identity {
         Self::with_key(certificates, &key)
     }
 
-    /// Has the certificate of another one, and signs with a key of its own.
+    /// With the certificate of another identity, but its own key.
     pub(super) fn stolen_from(other: &Self) -> Self {
         let key = KeyPair::generate().expect("key of the thief");
         Self::with_key(other.certificates.clone(), &key)
     }
 
-    /// Past the check that rustls makes of a certificate and its key.
+    /// Skips the check of rustls that certificate and key match.
     fn with_key(certificates: Certificates, key: &KeyPair) -> Self {
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let key = any_ecdsa_type(&key).expect("such keys are made here");
@@ -46,7 +46,7 @@ impl Identity {
         }
     }
 
-    /// SHA-256 of the certificate, as Proxmox writes it: `AA:BB:…`.
+    /// SHA-256 of the certificate, as Proxmox VE writes it: `AA:BB:…`.
     pub(super) fn fingerprint(&self) -> String {
         let sum = ring::digest::digest(&ring::digest::SHA256, &self.certificates.leaf);
         let bytes: Vec<_> = sum.as_ref().iter().map(|b| format!("{b:02X}")).collect();

@@ -1,4 +1,4 @@
-//! `PUT /nodes/{node}/qemu/{vmid}/config`, which is written when it is answered.
+//! `PUT /nodes/{node}/qemu/{vmid}/config`, which is written before the answer.
 
 use serde_json::{Map, json};
 
@@ -10,17 +10,17 @@ use super::nets::Net;
 use super::options::{Needs, find};
 use super::params::Params;
 use super::replies::{failure, forbidden, parameter_error, proxied, refuse_if_any};
-use super::values::{Kind, UNKNOWN, what_is_wrong, words_of};
+use super::values::{Kind, UNKNOWN, items_of, what_is_wrong};
 
-/// What is no option, but goes along with some.
-const BESIDE: [(&str, Kind); 5] = [
+/// Parameters that are not options.
+const NO_OPTIONS: [(&str, Kind); 5] = [
     ("delete", Kind::Text),
     ("digest", Kind::Text),
     ("force", Kind::Boolean),
     ("revert", Kind::Text),
     ("skiplock", Kind::Boolean),
 ];
-/// One of these is enough to come in; which ones the options take is looked at later.
+/// One of these is needed for any change; the privileges for each option are checked later.
 const TO_CHANGE_ANYTHING: [&str; 8] = [
     "VM.Config.Disk",
     "VM.Config.CDROM",
@@ -32,8 +32,8 @@ const TO_CHANGE_ANYTHING: [&str; 8] = [
     "VM.Config.Cloudinit",
 ];
 
-/// In Proxmox's order: who asks, the way to the node, the parameters, what each of them takes,
-/// and only then whether there is such a VM and whether it is locked.
+/// Checks in the order of Proxmox VE: the token, the node, the parameters, the privileges for each, and
+/// only then whether there is such a VM and whether it is locked.
 pub(super) fn update(
     cluster: &mut Cluster,
     token: &str,
@@ -58,7 +58,7 @@ pub(super) fn update(
         check_bridge(&acl, option, value)?;
     }
     let digest = params.get("digest");
-    // Before it waits for the lock, and once it has it.
+    // Before it waits for the lock, and again with the lock.
     for has_lock in [false, true] {
         if has_lock {
             cluster.wait_for_lock(change.vmid);
@@ -70,14 +70,14 @@ pub(super) fn update(
     Ok(proxied(&json!(null)))
 }
 
-/// All that is wrong with the values is said in one answer.
+/// All errors of the values are reported in one answer.
 fn checked(token: &str, node: &str, vmid: &str, params: &Params) -> Result<Change, Answer> {
     let mut errors = Map::new();
     let why = what_is_wrong(Kind::Vmid, "vmid", vmid);
     errors.extend(why.map(|why| ("vmid".to_owned(), json!(why))));
     for (name, value) in params.iter() {
-        let beside = BESIDE.iter().find(|(known, _)| *known == name);
-        let kind = beside
+        let no_option = NO_OPTIONS.iter().find(|(known, _)| *known == name);
+        let kind = no_option
             .map(|(_, kind)| *kind)
             .or_else(|| Some(find(name)?.0));
         let why = match kind {
@@ -91,12 +91,12 @@ fn checked(token: &str, node: &str, vmid: &str, params: &Params) -> Result<Chang
     if let Some(keys) = params.get("sshkeys") {
         check_ssh_keys(keys)?;
     }
-    let is_option = |(name, _): &(&str, &str)| BESIDE.iter().all(|(known, _)| known != name);
+    let is_option = |(name, _): &(&str, &str)| NO_OPTIONS.iter().all(|(known, _)| known != name);
     let set = params.iter().filter(is_option);
     let set: Vec<_> = set
         .map(|(option, value)| (option.to_owned(), value.to_owned()))
         .collect();
-    let delete = words_of(params.get("delete").unwrap_or_default());
+    let delete = items_of(params.get("delete").unwrap_or_default());
     let delete: Vec<_> = delete.map(str::to_owned).collect();
     if set.is_empty() && delete.is_empty() {
         return Err(failure(500, "no options specified"));
@@ -113,7 +113,7 @@ fn checked(token: &str, node: &str, vmid: &str, params: &Params) -> Result<Chang
     }
     let force = params.get("force") == Some("1");
     Ok(Change {
-        vmid: vmid.parse().expect("a good VMID is a number"),
+        vmid: vmid.parse().expect("a valid VMID is a number"),
         node: node.to_owned(),
         token: token.to_owned(),
         set,
@@ -122,7 +122,7 @@ fn checked(token: &str, node: &str, vmid: &str, params: &Params) -> Result<Chang
     })
 }
 
-/// Proxmox asks ssh-keygen about each line.
+/// Proxmox VE checks each line with ssh-keygen.
 fn check_ssh_keys(encoded: &str) -> Result<(), Answer> {
     let text = super::http::percent_decode(encoded);
     let mut lines = text.split('\n').filter(|line| !line.trim().is_empty());
@@ -132,14 +132,14 @@ fn check_ssh_keys(encoded: &str) -> Result<(), Answer> {
     Err(failure(500, "SSH public key validation error"))
 }
 
-/// Options may come before the kind of key, and a comment after the key itself.
+/// Options may precede the type of the key, and a comment may follow the key.
 fn is_ssh_key(line: &str) -> bool {
-    let is_kind = |word: &&str| {
+    let is_kind = |part: &&str| {
         let kinds = ["ssh-", "ecdsa-", "sk-"];
-        kinds.iter().any(|kind| word.starts_with(kind))
+        kinds.iter().any(|kind| part.starts_with(kind))
     };
-    let mut words = line.split_whitespace();
-    words.find(is_kind).is_some() && words.next().is_some_and(|key| key.starts_with("AAAA"))
+    let mut parts = line.split_whitespace();
+    parts.find(is_kind).is_some() && parts.next().is_some_and(|key| key.starts_with("AAAA"))
 }
 
 fn check_privilege(acl: &Acl, path: &str, option: &str) -> Result<(), Answer> {
@@ -154,7 +154,7 @@ fn check_privilege(acl: &Acl, path: &str, option: &str) -> Result<(), Answer> {
             ));
         }
     }
-    // How a VM is started changes what the host does.
+    // The start order affects the host.
     if option == "startup" && !acl.grants("/", "Sys.Modify") {
         return Err(forbidden("/, Sys.Modify"));
     }

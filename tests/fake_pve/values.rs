@@ -1,4 +1,4 @@
-//! Whether a value fits its option, in the words of Proxmox's schema.
+//! Whether a value is valid for its option, with the messages of the Proxmox VE schema.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -10,11 +10,11 @@ pub(super) const UNKNOWN: &str =
 pub(super) const MISSING: &str = "property is missing and it is not optional";
 const FORMAT_ERROR: &str = "format error";
 
-/// What values an option takes.
+/// The kind of value of an option.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Text,
-    /// At least so much, and at most.
+    /// Minimum and maximum.
     Integer(i64, i64),
     Number,
     Boolean,
@@ -29,11 +29,11 @@ pub(super) enum Kind {
 }
 
 pub(super) struct Properties {
-    /// The one whose name may be left out.
+    /// The property whose name may be omitted.
     pub(super) first: Option<&'static str>,
     pub(super) keys: &'static [(&'static str, Kind)],
     pub(super) required: &'static [&'static str],
-    /// What makes no sense without the other one.
+    /// Pairs of a property and the one that it requires.
     pub(super) requires: &'static [(&'static str, &'static str)],
 }
 
@@ -46,7 +46,7 @@ impl Properties {
     };
 }
 
-/// `None` when it fits.
+/// `None` if it is valid.
 pub(super) fn what_is_wrong(kind: Kind, option: &str, value: &str) -> Option<String> {
     match kind {
         Kind::Text => None,
@@ -127,7 +127,7 @@ fn wrong_properties(properties: &Properties, option: &str, text: &str) -> Option
     for (name, value) in &given {
         match properties.keys.iter().find(|(known, _)| known == name) {
             None => errors.push((name, UNKNOWN.to_owned())),
-            // A number everywhere else.
+            // Outside of properties it must be a number.
             Some((_, Kind::Boolean)) if switch(value).is_some() => {}
             Some((_, kind)) => {
                 errors.extend(what_is_wrong(*kind, name, value).map(|why| (*name, why)));
@@ -153,8 +153,8 @@ fn wrong_properties(properties: &Properties, option: &str, text: &str) -> Option
 }
 
 pub(super) fn dns_name(value: &str) -> Result<(), String> {
-    let words = "value does not look like a valid DNS name";
-    is_dns_name(value).then_some(()).ok_or(words.to_owned())
+    let message = "value does not look like a valid DNS name";
+    is_dns_name(value).then_some(()).ok_or(message.to_owned())
 }
 
 fn is_dns_name(name: &str) -> bool {
@@ -164,7 +164,7 @@ fn is_dns_name(name: &str) -> bool {
     })
 }
 
-/// It must be percent-encoded itself, whatever the form it came in was.
+/// The value must be percent-encoded itself, in addition to the encoding of the form.
 pub(super) fn urlencoded(value: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-%_.!~*'()".contains(c);
     if value.chars().all(plain) {
@@ -174,42 +174,42 @@ pub(super) fn urlencoded(value: &str) -> Result<(), String> {
 }
 
 pub(super) fn ipv4_config(value: &str) -> Result<(), String> {
-    let words = "value does not look like a valid ipv4 network configuration";
+    let message = "value does not look like a valid ipv4 network configuration";
     let is_cidr = value.split_once('/').is_some_and(|(address, prefix)| {
         let prefix: Option<u8> = prefix.parse().ok();
         address.parse::<Ipv4Addr>().is_ok() && matches!(prefix, Some(8..=32))
     });
     (is_cidr || value == "dhcp")
         .then_some(())
-        .ok_or(words.to_owned())
+        .ok_or(message.to_owned())
 }
 
 pub(super) fn ipv6_config(value: &str) -> Result<(), String> {
-    let words = "value does not look like a valid ipv6 network configuration";
+    let message = "value does not look like a valid ipv6 network configuration";
     let is_cidr = value.split_once('/').is_some_and(|(address, prefix)| {
         let prefix: Option<u8> = prefix.parse().ok();
         address.parse::<Ipv6Addr>().is_ok() && matches!(prefix, Some(8..=128))
     });
     let is_good = is_cidr || matches!(value, "dhcp" | "auto");
-    is_good.then_some(()).ok_or(words.to_owned())
+    is_good.then_some(()).ok_or(message.to_owned())
 }
 
 pub(super) fn ipv4(value: &str) -> Result<(), String> {
-    let words = "value does not look like a valid IPv4 address";
+    let message = "value does not look like a valid IPv4 address";
     let is_address = value.parse::<Ipv4Addr>().is_ok();
-    is_address.then_some(()).ok_or(words.to_owned())
+    is_address.then_some(()).ok_or(message.to_owned())
 }
 
 pub(super) fn ipv6(value: &str) -> Result<(), String> {
-    let words = "value does not look like a valid IPv6 address";
+    let message = "value does not look like a valid IPv6 address";
     let is_address = value.parse::<Ipv6Addr>().is_ok();
-    is_address.then_some(()).ok_or(words.to_owned())
+    is_address.then_some(()).ok_or(message.to_owned())
 }
 
 pub(super) fn addresses(value: &str) -> Result<(), String> {
-    let is_address = |word: &&str| word.parse::<Ipv6Addr>().is_ok() || is_dns_name(word);
-    match words_of(value).find(|word| !is_address(word)) {
-        Some(word) => Err(format!("value does not look like a valid address: {word}")),
+    let is_address = |item: &&str| item.parse::<Ipv6Addr>().is_ok() || is_dns_name(item);
+    match items_of(value).find(|item| !is_address(item)) {
+        Some(item) => Err(format!("value does not look like a valid address: {item}")),
         None => Ok(()),
     }
 }
@@ -218,7 +218,7 @@ pub(super) fn tags(value: &str) -> Result<(), String> {
     let is_first = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let is_rest = |c: char| is_first(c) || "-+.".contains(c);
     let is_tag = |tag: &&str| tag.starts_with(is_first) && tag.chars().all(is_rest);
-    if words_of(value).all(|tag| is_tag(&tag)) {
+    if items_of(value).all(|tag| is_tag(&tag)) {
         return Ok(());
     }
     Err("invalid characters in tag".to_owned())
@@ -228,8 +228,8 @@ pub(super) fn mac(value: &str) -> Result<(), String> {
     let bytes: Vec<&str> = value.split(':').collect();
     let is_byte = |byte: &&str| byte.len() == 2 && u8::from_str_radix(byte, 16).is_ok();
     let is_mac = bytes.len() == 6 && bytes.iter().all(is_byte);
-    let words = "value does not look like a valid unicast MAC address";
-    is_mac.then_some(()).ok_or(words.to_owned())
+    let message = "value does not look like a valid unicast MAC address";
+    is_mac.then_some(()).ok_or(message.to_owned())
 }
 
 pub(super) fn boot_devices(value: &str) -> Result<(), String> {
@@ -244,14 +244,14 @@ pub(super) fn boot_devices(value: &str) -> Result<(), String> {
             || is_numbered(device, "usb", 14)
             || is_numbered(device, "hostpci", 16)
     };
-    match words_of(value).find(|device| !boots(device)) {
+    match items_of(value).find(|device| !boots(device)) {
         Some(device) => Err(format!("invalid boot device '{device}'")),
         None => Ok(()),
     }
 }
 
-/// Proxmox takes `;`, `,` and blanks between the words of a list.
-pub(super) fn words_of(list: &str) -> impl Iterator<Item = &str> {
+/// Proxmox VE accepts `;`, `,` and blanks as list separators.
+pub(super) fn items_of(list: &str) -> impl Iterator<Item = &str> {
     list.split([';', ',', ' ', '\n', '\0'])
-        .filter(|word| !word.is_empty())
+        .filter(|item| !item.is_empty())
 }

@@ -1,4 +1,4 @@
-//! What all that is done to one VM has in common: finding it, its lock, and writing it down.
+//! Common steps of all changes to a VM: finding it, its lock, and writing it.
 
 use serde_json::{Map, Value, json};
 
@@ -22,7 +22,7 @@ impl Cluster {
         vm.ok_or_else(|| no_such_config(node, vmid))
     }
 
-    /// One that may be changed, and is still as the client has seen it.
+    /// A VM that is not locked and has the digest that the client expects.
     pub(super) fn unlocked_vm(
         &self,
         node: &str,
@@ -40,7 +40,7 @@ impl Cluster {
         }
     }
 
-    /// Writes a configuration, which has another digest if anything is other than before.
+    /// Writes a configuration, with a new digest if anything has changed.
     pub(super) fn change_config(
         &mut self,
         vmid: u32,

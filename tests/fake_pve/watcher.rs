@@ -1,5 +1,4 @@
-//! Someone who sees every request before and after it is acted upon, and what other users may do in
-//! between.
+//! A watcher, called before and after each request, and the acts of other users in between.
 
 use serde_json::{Map, Value, json};
 
@@ -14,9 +13,9 @@ use super::shared::Seen;
 pub(crate) type Stamp = (u32, u32);
 
 pub(crate) trait Watcher: Send {
-    /// Called before a request is acted upon. What happens to it, if anything.
+    /// Called before a request is executed. Returns a fault for it, if any.
     fn before(&mut self, cluster: &mut Cluster, request: &Seen) -> Option<Fault>;
-    /// Called once the request was acted upon, or was not because of a fault.
+    /// Called after the request was executed, or was not because of a fault.
     fn after(&mut self, cluster: &mut Cluster);
 }
 
@@ -35,7 +34,7 @@ impl Cluster {
         vmid: u32,
         node: usize,
         name: &str,
-        is_being_made: bool,
+        is_being_created: bool,
         is_container: bool,
     ) -> bool {
         if self.guests.contains_key(&vmid) {
@@ -45,7 +44,7 @@ impl Cluster {
         let node = self.setup.nodes[node].clone();
         let mut guest = Guest::new(vmid, births, &node, Some(name));
         guest.add_system_disk();
-        if is_being_made {
+        if is_being_created {
             guest.config.insert("lock".to_owned(), json!("clone"));
         }
         if is_container {
@@ -59,8 +58,8 @@ impl Cluster {
         true
     }
 
-    /// Another user deletes a VM. As on a real server that waits for the clone and the tasks that
-    /// have the VM's lock. Templates stay.
+    /// Another user deletes a VM. As on a real server, this waits for the clone and the tasks that hold the
+    /// lock of the VM. Templates remain.
     pub(crate) fn delete_as_stranger(&mut self, vmid: u32) -> bool {
         self.finish_work_on(vmid);
         let may_go = self.guests.get(&vmid).is_some_and(|it| !it.is_template());
@@ -83,18 +82,18 @@ impl Cluster {
         nodes.len() > 1
     }
 
-    /// Writes a configuration as another user does, who may do everything.
+    /// Another user, who may do everything, changes a configuration.
     pub(crate) fn edit(&mut self, vmid: u32, change: impl FnOnce(&mut Map<String, Value>)) -> bool {
         self.wait_for_lock(vmid);
-        let is_there = self.guests.contains_key(&vmid);
-        if is_there {
+        let exists = self.guests.contains_key(&vmid);
+        if exists {
             self.change_config(vmid, change);
         }
-        is_there
+        exists
     }
 
-    /// From now on nothing fails: every node is up, no lock is left but a clone's, and rows are up to date.
-    pub(crate) fn end_trouble(&mut self) {
+    /// From now on nothing fails: every node is up, only locks of clones remain, and rows are up to date.
+    pub(crate) fn end_faults(&mut self) {
         self.setup.offline.clear();
         for exits in [
             &mut self.setup.clone_exit,
@@ -128,12 +127,12 @@ impl Cluster {
 }
 
 impl Guest {
-    /// What no other guest has, not even the next one with its VMID.
+    /// Unique to this guest, even among those with its VMID.
     pub(crate) fn stamp(&self) -> Stamp {
         (self.vmid, self.births)
     }
 
-    /// Another user's clone that is not done yet.
+    /// An unfinished clone of another user.
     pub(crate) fn is_strangers_clone(&self) -> bool {
         self.maker.is_none() && self.lock() == Some("clone")
     }

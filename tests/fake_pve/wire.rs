@@ -1,4 +1,4 @@
-//! What requests are read from and answers written to: a socket, or TLS on top of it.
+//! The transport of requests and answers: a socket, or TLS on top of it.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use rustls::{ServerConnection, StreamOwned};
 
-/// A socket that leaves what it has read last in the kernel until the next read. The kernel
-/// answers a close over unread bytes with a TCP reset, which is the only way to one without
-/// `unsafe`.
+/// A socket that leaves what it has read last in the kernel until the next read. The kernel answers a close
+/// with unread bytes with a TCP reset, which is the only way to send one without `unsafe`.
 pub(super) struct Socket {
     tcp: Arc<TcpStream>,
     unread: usize,
@@ -26,7 +25,7 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.take_in()?;
+        self.consume()?;
         self.unread = self.tcp.peek(buffer)?;
         Ok(self.unread)
     }
@@ -45,21 +44,21 @@ impl Write for Socket {
 pub(super) trait Wire: Read + Write {
     fn socket(&mut self) -> &mut Socket;
 
-    /// Takes what was read out of the kernel, so that closing will not be a reset.
-    fn take_in(&mut self) -> io::Result<()> {
-        self.socket().take_in()
+    /// Consumes the bytes in the kernel, so that closing does not send a reset.
+    fn consume(&mut self) -> io::Result<()> {
+        self.socket().consume()
     }
 
-    /// Ends the sending side, then waits for the client to do the same: closing at once over
-    /// bytes that are still on their way would tear the answer from its hands.
-    fn say_goodbye(&mut self) -> io::Result<()> {
+    /// Ends the sending side, then waits for the client to do the same: closing at once could discard an
+    /// answer that is still in transit.
+    fn close_gracefully(&mut self) -> io::Result<()> {
         let socket = self.socket();
         socket.tcp.shutdown(Shutdown::Write)?;
         io::copy(socket, &mut io::sink()).map(|_| ())
     }
 
-    /// Without a time limit; dropping the fake ends it, too.
-    fn wait_for_the_client_to_go(&mut self) -> io::Result<()> {
+    /// Without a time limit; dropping the fake ends it too.
+    fn wait_for_disconnect(&mut self) -> io::Result<()> {
         let socket = self.socket();
         socket.tcp.set_read_timeout(None)?;
         io::copy(socket, &mut io::sink()).map(|_| ())
@@ -71,7 +70,7 @@ impl Wire for Socket {
         self
     }
 
-    fn take_in(&mut self) -> io::Result<()> {
+    fn consume(&mut self) -> io::Result<()> {
         let mut taken = vec![0; self.unread];
         self.unread = 0;
         (&*self.tcp).read_exact(&mut taken)
@@ -83,9 +82,9 @@ impl Wire for StreamOwned<ServerConnection, Socket> {
         &mut self.sock
     }
 
-    fn say_goodbye(&mut self) -> io::Result<()> {
+    fn close_gracefully(&mut self) -> io::Result<()> {
         self.conn.send_close_notify();
         self.flush()?;
-        self.sock.say_goodbye()
+        self.sock.close_gracefully()
     }
 }

@@ -6,10 +6,10 @@ use super::changes::Step;
 use super::cluster::Cluster;
 use super::http::Answer;
 
-/// A change that takes its time. Who looks meanwhile sees a part of it.
+/// A change that is written slowly, so that other requests see a part of it.
 pub(super) struct Writing {
     steps: VecDeque<Step>,
-    /// The next step is taken once so many requests have come in all.
+    /// The next step is due at this request count.
     due: usize,
     each: usize,
 }
@@ -21,7 +21,7 @@ impl Writing {
 }
 
 impl Cluster {
-    /// Up to the first option that cannot be written, or only the first option if the rest comes later.
+    /// Writes up to the first option that fails, or only the first option if the rest comes later.
     pub(super) fn write(&mut self, steps: Vec<Step>) -> Result<(), Answer> {
         let mut steps = VecDeque::from(steps);
         while let Some(step) = steps.pop_front() {
@@ -35,17 +35,17 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes the steps that are due by now.
-    pub(super) fn go_on_writing(&mut self) {
+    /// Takes the steps that are due.
+    pub(super) fn continue_writing(&mut self) {
         let requests = self.requests;
         for mut writing in std::mem::take(&mut self.writings) {
-            let mut goes_on = true;
-            while goes_on && writing.due <= requests {
+            let mut continues = true;
+            while continues && writing.due <= requests {
                 writing.due += writing.each.max(1);
                 let step = writing.steps.pop_front();
-                goes_on = step.is_some_and(|step| self.take_step(&step).is_ok());
+                continues = step.is_some_and(|step| self.take_step(&step).is_ok());
             }
-            if goes_on {
+            if continues {
                 self.writings.push(writing);
             }
         }
@@ -56,7 +56,7 @@ impl Cluster {
         let (ending, others) = writings.into_iter().partition(|writing| which(writing));
         self.writings = others;
         for Writing { steps, .. } in ending {
-            // Nobody hears why one of them cannot be written.
+            // The client does not see errors of these steps.
             let _ = steps.iter().try_for_each(|step| self.take_step(step));
         }
     }

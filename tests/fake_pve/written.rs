@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::options::find;
-use super::values::{Kind, words_of};
+use super::values::{Kind, items_of};
 
-/// What is read from a line without a value.
+/// The value of a line without a value.
 pub(super) const EMPTY: &str = " ";
 
-/// Of options that are neither drives nor nets. Nothing when the option is gone again.
+/// Options that are neither drives nor nets. `None` if the option is removed.
 pub(super) fn read_back(option: &str, value: &str) -> Result<Option<Value>, String> {
     if option == "description" {
         let text = value.trim_end();
@@ -40,7 +40,7 @@ pub(super) fn read_back(option: &str, value: &str) -> Result<Option<Value>, Stri
 }
 
 fn sorted_tags(value: &str) -> String {
-    let mut tags: Vec<String> = words_of(value).map(str::to_lowercase).collect();
+    let mut tags: Vec<String> = items_of(value).map(str::to_lowercase).collect();
     tags.sort();
     tags.dedup();
     tags.join(";")
@@ -49,11 +49,11 @@ fn sorted_tags(value: &str) -> String {
 fn in_order(boot: &str) -> String {
     match boot.strip_prefix("order=") {
         None => boot.to_owned(),
-        Some(order) => format!("order={}", words_of(order).collect::<Vec<_>>().join(";")),
+        Some(order) => format!("order={}", items_of(order).collect::<Vec<_>>().join(";")),
     }
 }
 
-/// Switches inside of a value become numbers.
+/// Switches inside a value become numbers.
 pub(super) fn tidy(option: &str, settings: &mut [(String, String)]) {
     let Some((Kind::Properties(properties), _)) = find(option) else {
         return;
@@ -66,7 +66,7 @@ pub(super) fn tidy(option: &str, settings: &mut [(String, String)]) {
     }
 }
 
-/// A switch inside of a value, as the server writes it.
+/// A switch inside a value, as the server writes it.
 pub(super) fn switch(value: &str) -> Option<&'static str> {
     match &*value.to_ascii_lowercase() {
         "1" | "on" | "yes" | "true" => Some("1"),

@@ -1,4 +1,4 @@
-//! A run that goes on while its test does something else.
+//! A run that continues while its test does something else.
 
 use std::io::Read;
 use std::process::{Child, Command};
@@ -23,7 +23,7 @@ impl Running {
         }
     }
 
-    /// What it has said before is not said again.
+    /// Waits for its end. Output that was already read is not returned again.
     pub(crate) fn wait(self) -> Seen {
         seen(&self.child.wait_with_output().expect("its end"))
     }
@@ -38,8 +38,8 @@ impl Running {
         sent.expect("a process of ours");
     }
 
-    /// Its files may grow again.
-    pub(crate) fn give_room(&self) {
+    /// Removes the limit on the size of its files.
+    pub(crate) fn lift_file_size_limit(&self) {
         let process = self.process().to_string();
         let given = Command::new("prlimit")
             .args(["--pid", &process, "--fsize=unlimited"])
@@ -47,17 +47,17 @@ impl Running {
         assert!(given.expect("prlimit").success());
     }
 
-    /// What it says on stderr up to the line that contains `words`.
-    pub(crate) fn has_said(&mut self, words: &str) -> String {
+    /// Reads stderr up to the line that contains `text`, and returns it.
+    pub(crate) fn wait_for_stderr(&mut self, text: &str) -> String {
         let stderr = self.child.stderr.as_mut().expect("a pipe");
-        let mut said = Vec::new();
+        let mut read = Vec::new();
         let mut byte = [0];
-        while !(said.ends_with(b"\n") && String::from_utf8_lossy(&said).contains(words)) {
-            stderr.read_exact(&mut byte).expect("more to be said");
-            said.push(byte[0]);
+        while !(read.ends_with(b"\n") && String::from_utf8_lossy(&read).contains(text)) {
+            stderr.read_exact(&mut byte).expect("more on stderr");
+            read.push(byte[0]);
         }
-        secrets::expect_none("stderr", &said);
-        String::from_utf8(said).expect("UTF-8 comes out")
+        secrets::expect_none("stderr", &read);
+        String::from_utf8(read).expect("UTF-8 comes out")
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {

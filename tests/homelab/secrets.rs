@@ -1,4 +1,4 @@
-//! No secret comes out, wherever a run writes.
+//! No secret gets into any output of a run.
 
 use std::fs;
 use std::panic::catch_unwind;
@@ -10,7 +10,7 @@ use rstest::rstest;
 use super::{Homelab, StateDir};
 use crate::fake_pve::SECRET;
 
-/// Stands in the secret of every token in these tests, and in any half of it.
+/// Part of the secret of every token in these tests, and of each half of it.
 const PIECE: &str = "0000-0000-0000";
 
 pub(crate) fn expect_none(place: &str, bytes: &[u8]) {
@@ -18,7 +18,7 @@ pub(crate) fn expect_none(place: &str, bytes: &[u8]) {
     assert!(!text.contains(PIECE), "a secret is in {place}: {text}");
 }
 
-/// The files in this folder that hold a secret or are called by one.
+/// The files in this folder that contain a secret or have one in their name.
 pub(super) fn find_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -40,7 +40,7 @@ pub(super) fn find_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Says nothing while a test fails for another reason.
+/// Does nothing while a test fails for another reason.
 pub(super) fn expect_no_files(found: &[PathBuf]) {
     assert!(
         found.is_empty() || thread::panicking(),
@@ -48,7 +48,7 @@ pub(super) fn expect_no_files(found: &[PathBuf]) {
     );
 }
 
-/// A program that does what this script does, in the place of ours.
+/// A program that runs this script, in place of ours.
 fn sh(script: &str) -> Homelab {
     let script = format!("mkdir -p .local/state/homelab x; {script}");
     Homelab::alone()
@@ -64,7 +64,7 @@ fn sh(script: &str) -> Homelab {
 #[case::state_of_the_user("echo $SECRET > .local/state/homelab/web-1.jsonl", true)]
 #[case::home("echo $SECRET > x/token", false)]
 #[case::nowhere("echo done", false)]
-fn a_secret_that_comes_out_fails_the_test(#[case] script: &str, #[case] fails: bool) {
+fn a_secret_in_the_output_fails_the_test(#[case] script: &str, #[case] fails: bool) {
     assert_eq!(catch_unwind(|| sh(script).run("")).is_err(), fails);
 }
 
@@ -72,10 +72,13 @@ fn a_secret_that_comes_out_fails_the_test(#[case] script: &str, #[case] fails: b
 #[case::before("echo $SECRET >&2; echo done >&2", true)]
 #[case::afterwards("echo done >&2; echo $SECRET >&2", true)]
 #[case::not_at_all("echo done >&2", false)]
-fn a_secret_that_comes_out_meanwhile_fails_the_test(#[case] script: &str, #[case] fails: bool) {
+fn a_secret_in_the_output_of_a_running_program_fails_the_test(
+    #[case] script: &str,
+    #[case] fails: bool,
+) {
     let ran = catch_unwind(|| {
         let mut running = sh(script).start("");
-        running.has_said("done");
+        running.wait_for_stderr("done");
         running.wait()
     });
     assert_eq!(ran.is_err(), fails);

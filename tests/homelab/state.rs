@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{new_folder, secrets};
 
-/// Where runs leave word for each other, until it is dropped.
+/// A state directory, removed when dropped.
 pub(crate) struct StateDir {
     path: PathBuf,
 }
@@ -20,8 +20,8 @@ impl StateDir {
         self.path.to_str().expect("UTF-8")
     }
 
-    /// What runs have written down about the VM of this name.
-    pub(crate) fn claim(&self, name: &str) -> String {
+    /// The records of runs about the VM with this name.
+    pub(crate) fn record(&self, name: &str) -> String {
         let file = self.path.join(format!("{name}.jsonl"));
         let bytes = std::fs::read(file).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -30,8 +30,8 @@ impl StateDir {
 
 impl Drop for StateDir {
     fn drop(&mut self) {
-        let told = secrets::find_below(&self.path);
+        let leaks = secrets::find_below(&self.path);
         let _ = std::fs::remove_dir_all(&self.path);
-        secrets::expect_no_files(&told);
+        secrets::expect_no_files(&leaks);
     }
 }

@@ -8,7 +8,7 @@ use super::rights::{CLONER, ask, read, vmids};
 use super::states::{State, template, with};
 use crate::fake_pve::{FakePve, Setup, TOKEN};
 
-/// What the recorded cloner was given: everything it takes to clone into its pool.
+/// The privileges of the recorded token: everything needed to clone into its pool.
 fn recorded() -> Value {
     json!({
         "/vms/9000": ["VM.Audit", "VM.Clone"],
@@ -18,7 +18,7 @@ fn recorded() -> Value {
     })
 }
 
-/// What it takes to clone, and to see the clones, without a pool.
+/// The privileges needed to clone, and to see the clones, without a pool.
 pub(super) fn enough() -> Value {
     json!({
         "/vms": ["VM.Allocate", "VM.Audit"],
@@ -55,7 +55,7 @@ pub(super) fn clone(fake: &FakePve, form: &str) -> Reply {
 }
 
 #[test]
-fn the_nearest_path_that_is_listed_decides() {
+fn the_nearest_listed_path_decides() {
     let mut acl = enough();
     acl["/vms/100"] = json!([]);
     let fake = may(&acl);
@@ -78,7 +78,7 @@ fn the_nearest_path_that_is_listed_decides() {
 }
 
 #[test]
-fn what_is_listed_at_the_root_holds_everywhere() {
+fn privileges_at_the_root_hold_everywhere() {
     let all = ["VM.Audit", "VM.Clone", "VM.Allocate", "SDN.Use"];
     let fake = may(&json!({"/": all, "/storage": ["Datastore.AllocateSpace"]}));
     assert_eq!(clone(&fake, "newid=101&name=web-1").status, 200);
@@ -86,9 +86,9 @@ fn what_is_listed_at_the_root_holds_everywhere() {
     assert_eq!(seen, [100, 101, 9000]);
 }
 
-/// Everything is missing at first; each line takes away what the line before was refused for.
+/// At first every privilege is missing; each step grants the one that the previous step lacked.
 #[test]
-fn a_clone_is_refused_for_one_thing_after_the_other() {
+fn a_clone_is_refused_for_each_missing_privilege_in_order() {
     let mut acl = json!({});
     let mut refusals = Vec::new();
     let needed = [
@@ -117,10 +117,10 @@ fn a_clone_is_refused_for_one_thing_after_the_other() {
 #[rstest]
 #[case::the_vmid("/vms/101", "newid=101", 200)]
 #[case::another_vmid("/vms/102", "newid=101", 403)]
-#[case::the_vmid_whatever_the_pool("/vms/101", "newid=101&pool=clients", 200)]
+#[case::the_vmid_with_a_pool("/vms/101", "newid=101&pool=clients", 200)]
 #[case::the_pool("/pool/clients", "newid=101&pool=clients", 200)]
 #[case::the_pool_without_naming_it("/pool/clients", "newid=101", 403)]
-fn a_vmid_is_given_by_its_path_or_by_the_pool(
+fn a_vmid_is_allowed_by_its_path_or_by_the_pool(
     #[case] path: &str,
     #[case] form: &str,
     #[case] status: u16,
@@ -143,7 +143,7 @@ fn a_vmid_is_given_by_its_path_or_by_the_pool(
     "virtio,bridge=vmbr1",
     "Permission check failed (/sdn/zones/localnetwork/vmbr1, SDN.Use)"
 )]
-fn every_disk_and_every_net_takes_a_privilege(
+fn every_disk_and_every_net_needs_a_privilege(
     #[case] option: &str,
     #[case] value: &str,
     #[case] reason: &str,
@@ -159,7 +159,7 @@ fn every_disk_and_every_net_takes_a_privilege(
 }
 
 #[test]
-fn such_a_token_sees_its_own_tasks() {
+fn a_token_sees_its_own_tasks() {
     let fake = may(&enough());
     clone(&fake, "newid=101");
     ask(
@@ -171,11 +171,11 @@ fn such_a_token_sees_its_own_tasks() {
     );
     let list = read(&fake, CLONER, "/nodes/pve1/tasks?source=all").json();
     assert_eq!(list["total"], 1);
-    let looks = [0, 1].map(|number| {
+    let statuses = [0, 1].map(|number| {
         let upid = fake.cluster().tasks[number].upid.clone();
         read(&fake, CLONER, &format!("/nodes/pve1/tasks/{upid}/log")).status
     });
-    assert_eq!(looks, [200, 403]);
+    assert_eq!(statuses, [200, 403]);
 }
 
 #[rstest]
@@ -183,8 +183,8 @@ fn such_a_token_sees_its_own_tasks() {
 #[case::path(json!({"/vm": ["VM.Allocate"]}))]
 #[case::end_of_a_path(json!({"/vms/": ["VM.Allocate"]}))]
 #[case::vmid(json!({"/vms/debian-12": ["VM.Clone"]}))]
-#[case::word(json!("some"))]
-fn typing_errors_are_found(#[case] acl: Value) {
+#[case::preset(json!("some"))]
+fn typos_are_errors(#[case] acl: Value) {
     let story = json!({"tokens": {CLONER: acl}});
     assert!(serde_json::from_value::<Setup>(story).is_err());
 }

@@ -1,4 +1,4 @@
-//! What the agent in a VM tells, and when it does not.
+//! The answers of the agent in a VM, and of a VM without one.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ pub(super) fn forbidden() -> State {
 }
 
 pub(super) fn not_yet() -> State {
-    with(json!({"guests": [{"vmid": 284, "status": "running"}], "agent": {"looks": 1}}))
+    with(json!({"guests": [{"vmid": 284, "status": "running"}], "agent": {"polls": 1}}))
 }
 
 fn running(config: &Value) -> FakePve {
@@ -51,7 +51,7 @@ fn running(config: &Value) -> FakePve {
 }
 
 #[test]
-fn it_tells_of_loopback_networks_and_a_bridge() {
+fn it_reports_loopback_networks_and_a_bridge() {
     let fake = running(&json!({"net1": "virtio=BC:24:11:00:0A:0B,bridge=vmbr1"}));
     let address = |ip: &str, kind: &str, prefix: u8| json!({"ip-address": ip, "ip-address-type": kind, "prefix": prefix});
     let expected = json!({"result": [
@@ -86,10 +86,10 @@ fn it_tells_of_loopback_networks_and_a_bridge() {
 }
 
 #[test]
-fn a_vm_has_the_address_that_cloudinit_was_given() {
+fn a_vm_has_the_address_from_cloudinit() {
     let fake = running(&json!({"ipconfig0": "gw=192.0.2.1,ip=192.0.2.7/26"}));
-    let told = ask(&fake, 101).json();
-    let address = &told["data"]["result"][1]["ip-addresses"][1];
+    let answer = ask(&fake, 101).json();
+    let address = &answer["data"]["result"][1]["ip-addresses"][1];
     assert_eq!(
         (&address["ip-address"], &address["prefix"]),
         (&json!("192.0.2.7"), &json!(26))
@@ -101,16 +101,16 @@ fn a_vm_has_the_address_that_cloudinit_was_given() {
 #[case::disabled(json!("0"), "QEMU guest agent is not running")]
 #[case::disabled_by_name(json!("enabled=0,type=virtio"), "QEMU guest agent is not running")]
 #[case::enabled_by_name(json!("enabled=1,fstrim_cloned_disks=1"), "OK")]
-#[case::enabled_in_words(json!("yes"), "OK")]
+#[case::enabled_by_yes(json!("yes"), "OK")]
 fn it_must_be_configured(#[case] agent: Value, #[case] reason: &str) {
     assert_eq!(ask(&running(&json!({"agent": agent})), 101).reason, reason);
 }
 
 #[test]
-fn a_started_vm_has_it_after_some_looks_and_each_vm_its_own() {
+fn an_agent_answers_after_some_polls_and_each_vm_has_its_own() {
     let fake = with(json!({
         "guests": [{"vmid": 101}, {"vmid": 102, "status": "running"}],
-        "agents": {"101": {"looks": 2}},
+        "agents": {"101": {"polls": 2}},
     }))
     .fake;
     post(&fake, "/nodes/pve1/qemu/101/status/start", "");
@@ -119,20 +119,20 @@ fn a_started_vm_has_it_after_some_looks_and_each_vm_its_own() {
 }
 
 #[test]
-fn what_it_tells_may_be_written_down_and_change() {
+fn its_answers_can_be_scripted_in_turn() {
     let lo = json!({"name": "lo", "hardware-address": "00:00:00:00:00:00"});
     let lists = json!([[], [lo]]);
     let fake = with(json!({
         "guests": [{"vmid": 101, "status": "running"}, {"vmid": 102, "status": "running"}],
         "agents": {
-            "101": {"interfaces": lists, "looks": 1},
+            "101": {"interfaces": lists, "polls": 1},
             "102": {"interfaces": [lo]},
         },
     }))
     .fake;
-    let told = |vmid| ask(&fake, vmid).json()["data"]["result"].take();
+    let reported = |vmid| ask(&fake, vmid).json()["data"]["result"].take();
     assert_eq!(
-        [101, 101, 101, 101, 102].map(told),
+        [101, 101, 101, 101, 102].map(reported),
         [
             Value::Null,
             json!([]),
@@ -144,11 +144,11 @@ fn what_it_tells_may_be_written_down_and_change() {
 }
 
 #[test]
-fn one_that_says_no_does_so_once_it_runs() {
+fn an_agent_that_refuses_does_so_once_it_runs() {
     let error = json!({"class": "GenericError", "desc": "the command is not allowed"});
     let fake = with(json!({
         "guests": [{"vmid": 101, "status": "running"}],
-        "agent": {"looks": 1, "error": error},
+        "agent": {"polls": 1, "error": error},
     }))
     .fake;
     let answers = [(); 2].map(|()| ask(&fake, 101));
@@ -166,7 +166,7 @@ fn one_that_says_no_does_so_once_it_runs() {
     "VM.GuestAgent.Audit"
 )]
 #[case::before("8.4.14", "VM.Monitor", "VM.Monitor")]
-fn it_takes_a_privilege(#[case] version: &str, #[case] missing: &str, #[case] enough: &str) {
+fn it_needs_a_privilege(#[case] version: &str, #[case] missing: &str, #[case] enough: &str) {
     let ask = |granted: &[&str]| {
         let tokens = json!({CLONER: {"/vms": granted}});
         let guests = json!([{"vmid": 101, "status": "running"}]);
@@ -178,7 +178,7 @@ fn it_takes_a_privilege(#[case] version: &str, #[case] missing: &str, #[case] en
 }
 
 #[test]
-fn one_that_takes_its_time_does_not_hold_up_others() {
+fn a_slow_agent_does_not_delay_other_requests() {
     let fake = with(json!({
         "guests": [{"vmid": 101, "status": "running"}, {"vmid": 102, "status": "running"}],
         "agents": {"101": {"delay_ms": 700}},

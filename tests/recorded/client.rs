@@ -1,4 +1,4 @@
-//! A client that hides nothing: requests as text, answers with every header.
+//! A transparent client: requests as text, answers with every header.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -22,7 +22,7 @@ pub(super) struct Reply {
 
 pub(super) fn connect(fake: &FakePve) -> Client<TcpStream> {
     let tcp = TcpStream::connect(fake.address()).expect("the fake listens");
-    // Only so that a broken fake fails the test instead of holding it up.
+    // A broken fake must fail the test instead of blocking it.
     let patience = Some(Duration::from_secs(20));
     tcp.set_read_timeout(patience).expect("a limit above zero");
     Client::new(tcp)
@@ -35,7 +35,7 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
-    /// Sends the lines of a head, and a body as it is.
+    /// Sends the lines of a head, and a body unchanged.
     pub(super) fn send(&mut self, head: &[&str], body: &str) {
         let request = format!("{}\r\n\r\n{body}", head.join("\r\n"));
         let stream = self.stream.get_mut();
@@ -54,7 +54,7 @@ impl<S: Read + Write> Client<S> {
         self.send(&head, body);
     }
 
-    /// `None` when the connection ends before a whole head has come.
+    /// `None` if the connection ends before a complete head was received.
     pub(super) fn reply(&mut self) -> Option<Reply> {
         let first = self.line()?;
         let (status, reason) = first.strip_prefix("HTTP/1.1 ")?.split_once(' ')?;
@@ -87,7 +87,7 @@ impl<S: Read + Write> Client<S> {
         (length > 0).then(|| line.trim_end().to_owned())
     }
 
-    /// Whether the server has ended the connection, and in good order.
+    /// Whether the server has ended the connection properly.
     pub(super) fn is_closed(&mut self) -> bool {
         matches!(self.stream.read(&mut [0]), Ok(0))
     }
@@ -102,19 +102,19 @@ impl<S: Read + Write> Client<S> {
         self.reply()
     }
 
-    /// The next so many bytes.
+    /// Reads this many bytes.
     pub(super) fn read_some(&mut self, count: usize) -> String {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).expect("as many bytes");
         String::from_utf8(bytes).expect("text")
     }
 
-    /// Past the end of a head.
+    /// Reads to the end of a head.
     pub(super) fn read_head(&mut self) {
         while self.line().is_some_and(|line| !line.is_empty()) {}
     }
 
-    /// What came before the connection broke, and how it broke.
+    /// The text before the connection broke, and the error.
     pub(super) fn read_until_error(&mut self) -> (String, ErrorKind) {
         let mut bytes = Vec::new();
         let error = self.stream.read_to_end(&mut bytes).expect_err("an error");

@@ -1,4 +1,4 @@
-//! What a clone takes over from its template, and where it ends up.
+//! What a clone copies from its template, and where it is stored.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn cloned(fake: &FakePve, form: &str) -> Value {
 }
 
 #[test]
-fn options_are_those_of_the_template_but_what_makes_a_vm_itself() {
+fn a_clone_has_the_options_of_its_template_but_its_own_identity() {
     let fake = with_template(&json!({
         "agent": null, "ide2": null, "cores": 4, "memory": "8192", "tags": "golden",
         "net1": "e1000=02:00:00:00:00:01,bridge=vmbr1", "unused0": "data:9000/x.raw",
@@ -69,7 +69,7 @@ fn options_are_those_of_the_template_but_what_makes_a_vm_itself() {
 #[case::full_in_another_format("full=1&storage=small&format=qcow2", ["small:101/vm-101-disk-0.qcow2", "small:101/vm-101-disk-1.qcow2", "small:101/vm-101-cloudinit.qcow2"])]
 #[case::linked("full=0", ["data:9000/base-9000-disk-0.raw/101/vm-101-disk-0.qcow2", "fast:base-9000-disk-0/vm-101-disk-0", "data:101/vm-101-cloudinit.qcow2"])]
 #[case::linked_by_default("", ["data:9000/base-9000-disk-0.raw/101/vm-101-disk-0.qcow2", "fast:base-9000-disk-0/vm-101-disk-0", "data:101/vm-101-cloudinit.qcow2"])]
-fn disks_lie_where_they_shall(#[case] form: &str, #[case] files: [&str; 3]) {
+fn disks_are_on_the_requested_storage(#[case] form: &str, #[case] files: [&str; 3]) {
     let fake = with_template(&json!({
         "scsi0": "data:9000/base-9000-disk-0.raw,discard=on,size=3G",
         "virtio1": "fast:base-9000-disk-0,size=32G",
@@ -88,7 +88,7 @@ fn disks_lie_where_they_shall(#[case] form: &str, #[case] files: [&str; 3]) {
     );
 }
 
-/// Not even the one that may do everything.
+/// Not even the token that may do everything.
 #[rstest]
 #[case::pci(
     json!({"hostpci0": "0000:01:00,pcie=1"}),
@@ -113,7 +113,7 @@ fn no_token_may_clone_a_raw_device_of_the_host(#[case] config: Value, #[case] re
 }
 
 #[test]
-fn a_clone_takes_a_privilege_for_each_mapped_device() {
+fn a_clone_needs_a_privilege_for_each_mapped_device() {
     let mut acl = super::acl::enough();
     let clone = |acl: &Value| {
         let fake = super::acl::may(acl);
@@ -132,7 +132,7 @@ fn a_clone_takes_a_privilege_for_each_mapped_device() {
 }
 
 #[test]
-fn a_clone_is_told_from_the_one_that_had_its_vmid_before() {
+fn a_clone_differs_from_the_one_that_had_its_vmid_before() {
     let fake = with_template(&json!({}));
     let first = cloned(&fake, "full=1");
     fake.cluster().remove(101);
@@ -153,7 +153,7 @@ fn a_clone_has_no_generation_if_its_template_has_none() {
 }
 
 #[test]
-fn a_clone_that_goes_on_has_another_digest_each_time_it_is_written() {
+fn each_write_of_a_running_clone_changes_the_digest() {
     let fake = with(json!({
         "guests": [template()],
         "clone_steps": {"appears": 0, "named": 2, "done": 3},
@@ -175,7 +175,7 @@ fn a_description_may_be_given() {
 }
 
 #[test]
-fn a_vm_is_in_its_pool_once_it_is_done() {
+fn a_vm_is_in_its_pool_once_it_is_finished() {
     let pool = ["Pool.Audit", "VM.Allocate", "VM.Audit", "VM.Config.CPU"];
     let fake = with(json!({
         "guests": [template()],
@@ -199,12 +199,12 @@ fn a_vm_is_in_its_pool_once_it_is_done() {
 }
 
 #[test]
-fn a_vm_on_shared_storage_moves_when_it_is_done() {
+fn a_vm_on_shared_storage_moves_once_it_is_finished() {
     let fake = with(json!({
         "nodes": ["pve1", "pve2"],
         "guests": [template()],
         "shared_storage": true,
-        "clone_looks": 1,
+        "clone_polls": 1,
     }))
     .fake;
     let upid = clone(&fake, "newid=101&name=web-1&full=1&target=pve2");
@@ -218,12 +218,12 @@ fn a_vm_on_shared_storage_moves_when_it_is_done() {
 }
 
 #[test]
-fn a_vm_that_has_moved_is_not_found_at_once_where_it_is_by_now() {
+fn a_vm_that_has_moved_is_not_found_immediately_on_its_new_node() {
     let fake = with(json!({
         "nodes": ["pve1", "pve2"],
         "guests": [template()],
         "shared_storage": true,
-        "arrival_looks": 2,
+        "arrival_polls": 2,
     }))
     .fake;
     let upid = clone(&fake, "newid=101&name=web-1&full=1&target=pve2");
@@ -245,7 +245,7 @@ fn a_vm_that_has_moved_is_not_found_at_once_where_it_is_by_now() {
 }
 
 #[test]
-fn shared_storage_does_not_make_a_node_that_is_unknown() {
+fn shared_storage_does_not_make_an_unknown_node_valid() {
     let fake = with(json!({"guests": [template()], "shared_storage": true})).fake;
     let answer = post(&fake, CLONE, "newid=101&target=pve9");
     assert_eq!(answer.reason, "no such cluster node 'pve9'");

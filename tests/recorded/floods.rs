@@ -1,4 +1,4 @@
-//! Answers that have no end, or only a very late one.
+//! Answers that never end, or end very late.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ fn flooding(flood: &str) -> FakePve {
     with(json!({"faults": [{"on": "GET /version", "flood": flood}]})).fake
 }
 
-fn asked(fake: &FakePve) -> Client<TcpStream> {
+fn request(fake: &FakePve) -> Client<TcpStream> {
     let mut client = connect(fake);
     client.send_as(TOKEN, "GET", "/version", "");
     client
@@ -33,13 +33,13 @@ fn asked(fake: &FakePve) -> Client<TcpStream> {
 )]
 #[case::body("body", "HTTP/1.1 200 OK\r\n", "xxxxxxxx")]
 #[case::reason("reason", "HTTP/1.1 500 xxxxxxxx", "xxxxxxxx")]
-fn a_flood_goes_on_until_the_client_goes(
+fn an_endless_answer_lasts_until_the_client_disconnects(
     #[case] flood: &str,
     #[case] beginning: &str,
     #[case] more: &str,
 ) {
     let fake = flooding(flood);
-    let mut client = asked(&fake);
+    let mut client = request(&fake);
     let read = client.read_some(4 * MIB);
     assert!(read.starts_with(beginning));
     assert!(read[3 * MIB..].contains(more));
@@ -48,23 +48,23 @@ fn a_flood_goes_on_until_the_client_goes(
 }
 
 #[test]
-fn the_flood_of_a_body_is_json_as_far_as_it_goes() {
+fn an_endless_body_begins_as_json() {
     let fake = flooding("body");
-    let read = asked(&fake).read_some(1000);
+    let read = request(&fake).read_some(1000);
     let (head, body) = read.split_once("\r\n\r\n").unwrap();
     assert!(body.starts_with(r#"{"data":["xxxx"#), "{body}");
     assert!(!head.contains("Content-Length"), "{head}");
 }
 
 #[test]
-fn a_bomb_is_small_until_it_is_unpacked() {
-    let reply = asked(&flooding("bomb")).reply().unwrap();
+fn a_bomb_is_small_until_it_is_decompressed() {
+    let reply = request(&flooding("bomb")).reply().unwrap();
     let length = format!("Content-Length: {}", reply.body.len());
     assert_eq!(reply.headers_named("Content-Length"), [length]);
     let encoding = reply.headers_named("Content-Encoding");
     assert_eq!(encoding, ["Content-Encoding: gzip"]);
     assert!(reply.body.len() < 2 * MIB);
-    // All of it would take a while: it is the same again and again.
+    // Checking only the first part is faster: the rest repeats it.
     let (first, rest) = reply.body.split_at(reply.body.len() / 1024);
     assert!(rest.chunks(first.len()).all(|next| next == first));
     let mut unpacked = Vec::new();
@@ -73,9 +73,9 @@ fn a_bomb_is_small_until_it_is_unpacked() {
 }
 
 #[test]
-fn a_drip_takes_its_time_for_every_byte() {
+fn a_drip_pauses_before_every_byte() {
     let fake = with(json!({"faults": [{"on": "GET", "drip": 20}]})).fake;
-    let mut client = asked(&fake);
+    let mut client = request(&fake);
     client.read_head();
     let begun = Instant::now();
     assert_eq!(client.read_some(4), r#"{"da"#);
@@ -85,7 +85,7 @@ fn a_drip_takes_its_time_for_every_byte() {
 #[rstest]
 #[case::flood(json!({"flood": "body"}))]
 #[case::drip(json!({"drip": 1}))]
-fn nothing_is_acted_upon_meanwhile(#[case] mut fault: Value) {
+fn an_endless_answer_executes_nothing(#[case] mut fault: Value) {
     fault["on"] = json!("POST");
     let fake = template_and("faults", json!([fault])).fake;
     let mut client = connect(&fake);
@@ -95,11 +95,11 @@ fn nothing_is_acted_upon_meanwhile(#[case] mut fault: Value) {
 }
 
 #[rstest]
-fn dropping_the_fake_ends_what_nobody_reads(
+fn dropping_the_fake_ends_an_endless_answer(
     #[values("headers", "interim", "body", "reason", "bomb")] flood: &str,
 ) {
     let fake = flooding(flood);
-    let mut client = asked(&fake);
+    let mut client = request(&fake);
     client.read_some(1);
     let begun = Instant::now();
     drop(fake);
@@ -109,7 +109,7 @@ fn dropping_the_fake_ends_what_nobody_reads(
 #[test]
 fn dropping_the_fake_ends_a_drip() {
     let fake = with(json!({"faults": [{"on": "GET", "drip": 1}]})).fake;
-    let mut client = asked(&fake);
+    let mut client = request(&fake);
     client.read_some(1);
     let begun = Instant::now();
     drop(fake);

@@ -1,4 +1,4 @@
-//! Certificates with something wrong about them, and a server that has stolen one.
+//! Invalid certificates, and a server with the certificate of another one.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -25,7 +25,7 @@ fn der(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
 }
 
-/// The handshake of a client that takes only what this authority has signed for this name.
+/// The handshake of a client that trusts only this authority, for this name.
 fn trusting(ca_pem: &str, fake: &FakePve, name: &str) -> Result<(), Error> {
     let mut roots = RootCertStore::empty();
     roots.add(der(ca_pem)).unwrap();
@@ -55,7 +55,7 @@ fn shake_hands(
     }
 }
 
-/// Without the particulars, which name the clock.
+/// The error without details that depend on the time.
 fn verdict(shaken: Result<(), Error>) -> Result<(), CertificateError> {
     let Err(Error::InvalidCertificate(why)) = shaken else {
         return shaken.map_err(|error| panic!("{error}"));
@@ -77,7 +77,7 @@ fn verdict(shaken: Result<(), Error>) -> Result<(), CertificateError> {
 #[case::by_its_name(Shown::OtherNames, "pve9.lan", Ok(()))]
 #[case::by_its_address(Shown::OtherNames, "192.0.2.9", Ok(()))]
 #[case::soon_expired(Shown::SoonExpired, "localhost", Ok(()))]
-fn what_is_wrong_with_a_certificate_is_what_was_asked_for(
+fn a_certificate_has_exactly_the_requested_defect(
     #[case] shown: Shown,
     #[case] name: &str,
     #[case] expected: Result<(), CertificateError>,
@@ -87,7 +87,7 @@ fn what_is_wrong_with_a_certificate_is_what_was_asked_for(
 }
 
 #[test]
-fn no_authority_has_signed_what_signs_itself() {
+fn a_self_signed_certificate_has_no_authority() {
     let fake = showing(Shown::SelfSigned);
     let verdict_of = |ca_pem: &str| verdict(trusting(ca_pem, &fake, "localhost"));
     let unknown = Err(CertificateError::UnknownIssuer);
@@ -95,7 +95,7 @@ fn no_authority_has_signed_what_signs_itself() {
     assert_eq!(fake.ca_pem(), fake.leaf_pem());
 }
 
-/// As a certificate has it: without the century before 2050.
+/// The format in a certificate: without the century before 2050.
 fn written(date: &str) -> String {
     let digits = date.replace('-', "");
     let date = if *date < *"2050" {
@@ -107,7 +107,7 @@ fn written(date: &str) -> String {
 }
 
 #[rstest]
-fn the_dates_that_are_told_stand_in_the_certificate(
+fn the_reported_dates_are_those_of_the_certificate(
     #[values(Shown::Good, Shown::Expired, Shown::NotValidYet, Shown::SoonExpired)] shown: Shown,
 ) {
     let fake = showing(shown);
@@ -121,7 +121,7 @@ fn the_dates_that_are_told_stand_in_the_certificate(
 #[rstest]
 #[case::expired(Shown::Expired, "2024-01-31", "2025-01-31")]
 #[case::not_valid_yet(Shown::NotValidYet, "2090-01-01", "2092-01-01")]
-fn dates_that_do_not_depend_on_today_can_be_quoted(
+fn fixed_dates_do_not_depend_on_today(
     #[case] shown: Shown,
     #[case] not_before: &str,
     #[case] not_after: &str,
@@ -132,21 +132,21 @@ fn dates_that_do_not_depend_on_today_can_be_quoted(
 }
 
 #[test]
-fn a_fingerprint_is_what_other_programs_make_of_the_certificate() {
+fn a_fingerprint_is_the_same_as_that_of_sha256sum() {
     let fake = showing(Shown::Good);
     let mut program = Command::new("sha256sum");
     program.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = program.spawn().unwrap();
     let leaf = der(fake.leaf_pem());
     child.stdin.take().unwrap().write_all(&leaf).unwrap();
-    let told = child.wait_with_output().unwrap().stdout;
-    let told = String::from_utf8(told).unwrap().to_uppercase();
-    let (sum, _) = told.split_once(' ').unwrap();
+    let output = child.wait_with_output().unwrap().stdout;
+    let output = String::from_utf8(output).unwrap().to_uppercase();
+    let (sum, _) = output.split_once(' ').unwrap();
     assert_eq!(fake.fingerprint().replace(':', ""), sum);
     assert_eq!(fake.fingerprint().len(), 32 * 3 - 1);
 }
 
-/// Looks at no chain, but wants to see that the server has the key.
+/// Verifies no chain, but that the server has the key.
 #[derive(Debug)]
 struct KeyOnly(CryptoProvider);
 
@@ -188,7 +188,7 @@ impl ServerCertVerifier for KeyOnly {
 }
 
 #[test]
-fn an_impostor_has_the_certificate_and_not_the_key() {
+fn an_impostor_has_the_certificate_but_not_the_key() {
     let real = showing(Shown::Good);
     let impostor = FakePve::start_impostor(Setup::default(), &real);
     assert_eq!(impostor.fingerprint(), real.fingerprint());

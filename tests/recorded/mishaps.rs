@@ -1,4 +1,4 @@
-//! Scripted faults do what they say, and only to the request they are meant for.
+//! Scripted faults have the described effect, and only on the intended request.
 
 use std::io::ErrorKind;
 
@@ -11,7 +11,7 @@ use super::update::{CONFIG, config};
 use crate::fake_pve::{FakePve, Setup, TOKEN};
 
 #[test]
-fn a_fault_befalls_only_the_request_it_is_meant_for() {
+fn a_fault_affects_only_the_intended_request() {
     let answer = json!({"status": 502, "reason": "Bad Gateway"});
     let second = json!({"on": "GET /version", "nth": 2, "answer": answer});
     let fourth = json!({"request": 4, "json": {"data": "x"}});
@@ -23,7 +23,7 @@ fn a_fault_befalls_only_the_request_it_is_meant_for() {
 }
 
 #[test]
-fn an_answer_that_is_lost_was_acted_upon() {
+fn a_request_whose_answer_is_lost_was_executed() {
     let fake = template_and("faults", json!([{"on": "POST", "close": "lost"}])).fake;
     let mut client = connect(&fake);
     assert_eq!(client.post(CLONE, "newid=100"), None);
@@ -31,7 +31,7 @@ fn an_answer_that_is_lost_was_acted_upon() {
 }
 
 #[test]
-fn a_connection_closed_before_was_not_acted_upon() {
+fn a_request_whose_connection_is_closed_before_is_not_executed() {
     let fake = template_and("faults", json!([{"on": "POST", "close": "before"}])).fake;
     let mut client = connect(&fake);
     assert_eq!(client.post(CLONE, "newid=100"), None);
@@ -47,7 +47,7 @@ fn a_reset_is_a_reset() {
 }
 
 #[test]
-fn a_reset_in_the_body_comes_after_the_request_was_acted_upon() {
+fn a_reset_in_the_body_comes_after_the_request_was_executed() {
     let fake = template_and("faults", json!([{"on": "POST", "reset_after": 5}])).fake;
     let mut client = connect(&fake);
     client.send_as(TOKEN, "POST", CLONE, "newid=100");
@@ -58,9 +58,9 @@ fn a_reset_in_the_body_comes_after_the_request_was_acted_upon() {
 }
 
 #[rstest]
-#[case::not_acted_upon(false)]
-#[case::acted_upon(true)]
-fn another_answer_may_hide_what_was_done(#[case] acted: bool) {
+#[case::not_executed(false)]
+#[case::executed(true)]
+fn another_answer_can_hide_the_result(#[case] acted: bool) {
     let answer = json!({"status": 502, "reason": "Bad Gateway", "acted": acted});
     let fake = template_and("faults", json!([{"on": "POST", "answer": answer}])).fake;
     assert_eq!(post(&fake, CLONE, "newid=100").status, 502);
@@ -74,7 +74,7 @@ fn another_answer_may_hide_what_was_done(#[case] acted: bool) {
 #[case::hangs_after(json!({"hang": "after"}), 4)]
 #[case::another_answer(json!({"answer": {"status": 502, "reason": "x"}}), 1)]
 #[case::late(json!({"late": {"status": 596, "reason": "x"}}), 1)]
-fn a_change_meets_with_the_same_mishaps(#[case] mut fault: Value, #[case] cores: u32) {
+fn a_change_suffers_the_same_faults(#[case] mut fault: Value, #[case] cores: u32) {
     fault["on"] = json!("PUT /nodes/pve1/qemu/9000/config cores=4");
     let fake = template_and("faults", json!([fault])).fake;
     let mut client = connect(&fake);
@@ -88,7 +88,7 @@ fn a_change_meets_with_the_same_mishaps(#[case] mut fault: Value, #[case] cores:
 }
 
 #[test]
-fn a_hung_daemon_acts_when_it_wakes_up() {
+fn a_hanging_daemon_executes_requests_when_it_wakes_up() {
     let fake = daemon_hung().fake;
     for vmid in [100, 101] {
         let reply = post(&fake, CLONE, &format!("newid={vmid}&name=web-1"));
@@ -101,7 +101,7 @@ fn a_hung_daemon_acts_when_it_wakes_up() {
 }
 
 #[test]
-fn a_daemon_that_hangs_for_a_while_acts_when_so_many_requests_have_come() {
+fn a_daemon_can_hang_for_a_number_of_requests() {
     let late = json!({"status": 596, "reason": "Connection timed out", "after": 2});
     let fake = template_and("faults", json!([{"on": "POST", "late": late}])).fake;
     post(&fake, CLONE, "newid=100&name=web-1");
@@ -115,22 +115,22 @@ fn writing_slowly(after: usize) -> FakePve {
     with(json!({"guests": [{"vmid": 101, "name": "web-01"}], "faults": faults})).fake
 }
 
-/// What is so already, and whether more will be.
+/// The requested options that are set so far.
 fn options_set(fake: &FakePve) -> Vec<String> {
     let config = config(fake);
-    let wanted = [
+    let requested = [
         ("cores", json!(4)),
         ("memory", json!("640")),
         ("onboot", json!(1)),
     ];
-    let set = wanted
+    let set = requested
         .iter()
         .filter(|(option, value)| config[*option] == *value);
     set.map(|(option, _)| (*option).to_owned()).collect()
 }
 
 #[test]
-fn a_change_whose_answer_is_596_is_seen_by_halves_and_an_old_digest_is_refused() {
+fn a_change_after_596_is_written_step_by_step_and_an_old_digest_is_refused() {
     let fake = writing_slowly(1);
     let digest = |fake: &FakePve| config(fake)["digest"].as_str().unwrap().to_owned();
     let old = digest(&fake);
@@ -141,8 +141,8 @@ fn a_change_whose_answer_is_596_is_seen_by_halves_and_an_old_digest_is_refused()
     );
     assert_eq!(options_set(&fake), ["onboot"]);
     let again = put(&fake, CONFIG, &format!("{form}&digest={old}"));
-    let words = "checksum mismatch (file change by other user?)";
-    assert_eq!((again.status, &*again.reason), (500, words));
+    let reason = "checksum mismatch (file change by other user?)";
+    assert_eq!((again.status, &*again.reason), (500, reason));
     let seen = [(); 3].map(|()| options_set(&fake));
     assert_eq!(
         seen.map(|options| options.join(" ")),
@@ -173,7 +173,7 @@ fn a_start_waits_for_the_change_before_it() {
 #[rstest]
 #[case::before(json!(true), false)]
 #[case::after(json!("after"), true)]
-fn a_request_may_hang_before_or_after_it_was_acted_upon(#[case] hang: Value, #[case] acted: bool) {
+fn a_request_can_hang_before_or_after_its_execution(#[case] hang: Value, #[case] acted: bool) {
     let fake = template_and("faults", json!([{"on": "POST", "hang": hang}])).fake;
     let mut client = connect(&fake);
     client.send_as(TOKEN, "POST", CLONE, "newid=100");
@@ -197,7 +197,7 @@ fn a_hanging_request_ends_with_the_fake() {
     let fake = with(json!({"faults": [{"on": "GET /version", "hang": true}]})).fake;
     let mut client = connect(&fake);
     client.send_as(TOKEN, "GET", "/version", "");
-    // Until the request has arrived, for a fake that is gone before that shows nothing.
+    // Until the request has arrived: dropping the fake earlier would prove nothing.
     while !fake.journal().contains(&"GET /version".to_owned()) {
         get(&fake, "/cluster/nextid");
     }
@@ -206,11 +206,11 @@ fn a_hanging_request_ends_with_the_fake() {
 }
 
 #[rstest]
-#[case::nothing_to_hit(json!({"hang": true}))]
+#[case::no_target(json!({"hang": true}))]
 #[case::two_mishaps(json!({"on": "GET", "hang": true, "truncate": 1}))]
 #[case::none(json!({"on": "GET"}))]
-#[case::a_typing_error(json!({"on": "GET", "hnag": true}))]
-fn a_fault_that_makes_no_sense_is_no_story(#[case] fault: Value) {
+#[case::a_typo(json!({"on": "GET", "hnag": true}))]
+fn an_invalid_fault_is_an_error(#[case] fault: Value) {
     let story = json!({"faults": [fault]});
     assert!(serde_json::from_value::<Setup>(story).is_err());
 }

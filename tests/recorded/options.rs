@@ -1,4 +1,4 @@
-//! Values that an option does not take, and what is said of them.
+//! Invalid values of options, and their errors.
 
 use rstest::rstest;
 use serde_json::json;
@@ -62,7 +62,7 @@ use super::update::{CONFIG, set, web_01};
     "scsi31=data:8",
     "property is not defined in schema and the schema does not allow additional properties"
 )]
-fn a_value_that_does_not_fit(#[case] form: &str, #[case] why: &str) {
+fn an_invalid_value_is_refused(#[case] form: &str, #[case] why: &str) {
     let (option, _) = form.split_once('=').unwrap();
     let answer = put(&web_01().fake, CONFIG, form);
     assert_eq!(answer.status, 400);
@@ -70,7 +70,7 @@ fn a_value_that_does_not_fit(#[case] form: &str, #[case] why: &str) {
 }
 
 #[test]
-fn all_that_does_not_fit_is_said_at_once() {
+fn all_invalid_values_are_reported_at_once() {
     let answer = put(&web_01().fake, CONFIG, "cores=x&foo=1&onboot=2&memory=512");
     let errors = answer.json()["errors"].take();
     let options: Vec<_> = errors.as_object().unwrap().keys().cloned().collect();
@@ -89,7 +89,7 @@ fn all_that_does_not_fit_is_said_at_once() {
     "boot=order%3Dscsi0;net3",
     "invalid bootorder: device 'net3' does not exist'"
 )]
-fn what_fits_may_still_not_be_done(#[case] form: &str, #[case] reason: &str) {
+fn a_valid_value_can_still_be_refused(#[case] form: &str, #[case] reason: &str) {
     let form = form.replace(';', "%3B");
     assert_eq!(set(&web_01().fake, &form), reason);
 }

@@ -1,4 +1,4 @@
-//! What tokens learn about their own privileges.
+//! The privileges that tokens can query.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ pub(super) fn permissions(fake: &FakePve, token: &str, query: &str) -> Value {
 }
 
 #[test]
-fn the_token_that_may_do_everything_may_do_it_everywhere() {
+fn a_token_with_all_privileges_has_them_everywhere() {
     let all = permissions(&template_only().fake, TOKEN, "");
     let paths: Vec<&str> = all.as_object().unwrap().keys().map(|s| &**s).collect();
     let tops = [
@@ -26,7 +26,7 @@ fn the_token_that_may_do_everything_may_do_it_everywhere() {
 }
 
 #[test]
-fn that_token_may_be_given_less() {
+fn the_default_token_can_be_restricted() {
     let fake = with(json!({"tokens": {TOKEN: {"/vms": ["VM.Audit"]}}})).fake;
     let expected = json!({"/vms": {"VM.Audit": 1}});
     assert_eq!(permissions(&fake, TOKEN, ""), expected);
@@ -52,7 +52,7 @@ fn privileges_are_those_of_the_version(
 #[case::listed("/vms/9000", json!({"/vms/9000": {"VM.Audit": 1, "VM.Clone": 1}}))]
 #[case::inherited("/vms/101", json!({"/vms/101": {"VM.Audit": 1, "VM.Allocate": 1}}))]
 #[case::nothing("/nodes", json!({"/nodes": {}}))]
-fn permissions_can_be_asked_for_one_path(#[case] path: &str, #[case] expected: Value) {
+fn permissions_can_be_queried_for_one_path(#[case] path: &str, #[case] expected: Value) {
     let fake = may(&enough());
     assert_eq!(
         permissions(&fake, CLONER, &format!("?path={path}")),
@@ -61,7 +61,7 @@ fn permissions_can_be_asked_for_one_path(#[case] path: &str, #[case] expected: V
 }
 
 #[test]
-fn permissions_of_others_take_a_privilege() {
+fn permissions_of_others_need_a_privilege() {
     let fake = may(&enough());
     let of = |token: &str| format!("?userid={}", token.replace('!', "%21"));
     let own = permissions(&fake, CLONER, "");
@@ -75,7 +75,7 @@ fn permissions_of_others_take_a_privilege() {
 }
 
 #[test]
-fn a_path_that_only_another_token_has_listed_shows_what_is_inherited_there() {
+fn a_path_listed_for_another_token_shows_inherited_privileges() {
     let tokens = json!({
         CLONER: {"/vms": ["VM.Audit"]},
         "bob@pve!cli": {"/vms/9000": ["VM.Clone"], "/storage/data": ["Datastore.Audit"]},
@@ -88,8 +88,8 @@ fn a_path_that_only_another_token_has_listed_shows_what_is_inherited_there() {
 #[rstest]
 #[case::blind("blind", json!({}))]
 #[case::late("late", json!({"/vms/101": {"VM.Allocate": 1, "VM.Audit": 1}}))]
-fn a_word_stands_for_privileges(#[case] word: &str, #[case] of_its_clone: Value) {
-    let fake = may(&json!(word));
+fn a_preset_stands_for_privileges(#[case] preset: &str, #[case] of_its_clone: Value) {
+    let fake = may(&json!(preset));
     clone(&fake, "newid=101&name=web-1");
     fake.finish_all();
     let mut expected = json!({
@@ -104,10 +104,10 @@ fn a_word_stands_for_privileges(#[case] word: &str, #[case] of_its_clone: Value)
 }
 
 #[test]
-fn no_privileges_are_none_in_either_way_of_writing() {
+fn an_empty_list_equals_the_preset_none() {
     let listed = may(&json!({}));
-    let word = token_without_rights().fake;
-    for (fake, token) in [(listed, CLONER), (word, "nobody@pve!none")] {
+    let preset = token_without_rights().fake;
+    for (fake, token) in [(listed, CLONER), (preset, "nobody@pve!none")] {
         assert_eq!(permissions(&fake, token, ""), json!({}));
         assert_eq!(
             vmids(&read(&fake, token, "/cluster/resources?type=vm")),

@@ -1,4 +1,4 @@
-//! VMs that are started, and their tasks.
+//! Starting VMs, and the tasks of that.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(super) fn under_ha() -> State {
     with(json!({"guests": [{"vmid": 109, "name": "del-ha", "ha": "stopped"}]}))
 }
 
-/// Others are in a pool, run, are locked or containers.
+/// The same, with other guests: in a pool, running, locked, containers.
 pub(super) fn under_ha_beside_others() -> State {
     with(json!({"guests": [
         {"vmid": 102, "name": "del-prot"},
@@ -73,7 +73,7 @@ pub(super) fn start_of_a_template() -> State {
     start_of(9000, &json!([template()]))
 }
 
-pub(super) fn start_of_nobody() -> State {
+pub(super) fn start_of_no_vm() -> State {
     start_of(150, &json!([]))
 }
 
@@ -96,8 +96,8 @@ fn status(fake: &FakePve) -> Value {
 }
 
 #[test]
-fn a_vm_runs_once_its_task_is_over() {
-    let fake = stopped_vm(json!({"task_looks": 1, "rows": "at_once"})).fake;
+fn a_vm_runs_once_its_task_has_ended() {
+    let fake = stopped_vm(json!({"task_polls": 1, "rows": "at_once"})).fake;
     let upid = started(&fake);
     let seen = [(); 2].map(|()| (exit_of(&fake, &upid), status(&fake)["status"].clone()));
     assert_eq!(
@@ -112,11 +112,11 @@ fn a_vm_runs_once_its_task_is_over() {
 }
 
 #[test]
-fn a_vm_under_ha_runs_some_time_after_its_task_is_over() {
+fn a_vm_under_ha_runs_some_time_after_its_task_has_ended() {
     let fake = with(json!({
         "guests": [{"vmid": 101, "ha": "stopped"}],
         "ha_requests": 5,
-        "task_looks": 9,
+        "task_polls": 9,
     }))
     .fake;
     let upid = started(&fake);
@@ -157,7 +157,7 @@ fn a_vm_under_ha_may_never_run(#[case] mut story: Value, #[case] state: Value) {
 }
 
 #[test]
-fn each_start_makes_another_process() {
+fn each_start_creates_another_process() {
     let fake = stopped_vm(json!({})).fake;
     let pids = [(); 2].map(|()| {
         started(&fake);
@@ -172,7 +172,7 @@ fn each_start_makes_another_process() {
 
 #[test]
 fn a_second_start_waits_for_the_first_one() {
-    let fake = stopped_vm(json!({"task_looks": 9})).fake;
+    let fake = stopped_vm(json!({"task_polls": 9})).fake;
     let first = started(&fake);
     let second = started(&fake);
     fake.finish_all();
@@ -183,14 +183,14 @@ fn a_second_start_waits_for_the_first_one() {
 }
 
 #[rstest]
-#[case::nobody(
+#[case::no_vm(
     "150",
     "Configuration file 'nodes/pve1/qemu-server/150.conf' does not exist"
 )]
 #[case::template("9000", "you can't start a vm if it's a template")]
 #[case::locked("102", "VM is locked (backup)")]
 #[case::bridge("103", "bridge 'vmbr9' does not exist")]
-fn a_vm_that_cannot_start(#[case] vmid: &str, #[case] exit: &str) {
+fn the_task_of_a_start_reports_why_it_failed(#[case] vmid: &str, #[case] exit: &str) {
     let fake = with(json!({"guests": [
         {"vmid": 102, "lock": "backup"},
         {"vmid": 103, "config": {"net0": "virtio=02:00:00:00:00:01,bridge=vmbr9"}},
@@ -208,7 +208,7 @@ fn a_vm_that_cannot_start(#[case] vmid: &str, #[case] exit: &str) {
 #[rstest]
 #[case::fails(json!("start failed: QEMU exited with code 1"), "stopped")]
 #[case::warns(json!("WARNINGS: 1"), "running")]
-fn how_a_start_ends_is_up_to_the_story(#[case] exit: Value, #[case] after: &str) {
+fn a_story_sets_the_exit_status_of_a_start(#[case] exit: Value, #[case] after: &str) {
     let fake = stopped_vm(json!({"start_exit": exit})).fake;
     let upid = started(&fake);
     assert_eq!(json!(exit_of(&fake, &upid)), exit);
@@ -224,11 +224,11 @@ fn a_vm_may_stop_right_after_its_start() {
 }
 
 #[test]
-fn what_is_said_of_a_running_vm() {
+fn the_status_of_a_running_vm() {
     let status = status(&running_vm().fake);
-    let words = ["status", "qmpstatus", "name", "vmid", "agent"];
+    let fields = ["status", "qmpstatus", "name", "vmid", "agent"];
     assert_eq!(
-        words.map(|word| status[word].clone()),
+        fields.map(|field| status[field].clone()),
         [
             json!("running"),
             json!("running"),
@@ -241,8 +241,8 @@ fn what_is_said_of_a_running_vm() {
 
 #[rstest]
 #[case::start("POST", START, "VM.PowerMgmt")]
-#[case::look("GET", "/nodes/pve1/qemu/101/status/current", "VM.Audit")]
-fn it_takes_a_privilege(#[case] method: &str, #[case] path: &str, #[case] privilege: &str) {
+#[case::status("GET", "/nodes/pve1/qemu/101/status/current", "VM.Audit")]
+fn it_needs_a_privilege(#[case] method: &str, #[case] path: &str, #[case] privilege: &str) {
     let ask = |granted: &[&str]| {
         let tokens = json!({CLONER: {"/vms": granted}});
         let fake = with(json!({"guests": [{"vmid": 101}], "tokens": tokens})).fake;
@@ -253,7 +253,7 @@ fn it_takes_a_privilege(#[case] method: &str, #[case] path: &str, #[case] privil
 }
 
 #[test]
-fn a_nodes_list_tells_tasks_by_their_kind() {
+fn the_task_list_of_a_node_can_be_filtered_by_kind() {
     let fake = stopped_vm(json!({})).fake;
     clone(&fake, "newid=102");
     started(&fake);
@@ -272,7 +272,7 @@ fn a_nodes_list_tells_tasks_by_their_kind() {
 }
 
 #[test]
-fn a_start_is_shown_to_the_token_that_asked_for_it() {
+fn a_start_is_visible_to_the_token_that_requested_it() {
     let tokens = json!({CLONER: {"/vms": ["VM.PowerMgmt"]}, "cloner@pve!full": "none"});
     let fake = with(json!({"guests": [{"vmid": 101}], "tokens": tokens})).fake;
     let upid = ask(&fake, CLONER, "POST", START, "").json()["data"].take();

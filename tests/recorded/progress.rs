@@ -1,15 +1,15 @@
-//! What the log of a clone tells of its progress.
+//! The progress of a clone in its log.
 
 use serde_json::{Value, json};
 
 use super::client::get;
 use super::races::{clone, exit_of};
-use super::states::{State, cloning, looked_at, template, with};
+use super::states::{State, cloning, polled, template, with};
 use crate::fake_pve::FakePve;
 
 pub(super) fn a_third_copied() -> State {
-    let story = json!({"guests": [template()], "clone_log": "growing", "clone_looks": 2});
-    looked_at(cloning(story, "pve1", "newid=102&name=web-02&full=1"))
+    let story = json!({"guests": [template()], "clone_log": "growing", "clone_polls": 2});
+    polled(cloning(story, "pve1", "newid=102&name=web-02&full=1"))
 }
 
 fn lines(fake: &FakePve, upid: &str, query: &str) -> Vec<String> {
@@ -30,8 +30,8 @@ fn two_disks() -> Value {
 }
 
 #[test]
-fn a_log_grows_with_each_look_disk_by_disk() {
-    let story = json!({"guests": two_disks(), "clone_log": "growing", "clone_looks": 3});
+fn a_log_grows_with_each_poll_disk_by_disk() {
+    let story = json!({"guests": two_disks(), "clone_log": "growing", "clone_polls": 3});
     let fake = with(story).fake;
     let upid = clone(&fake, "newid=101&full=1");
     let seen: Vec<_> = (0..5)
@@ -55,8 +55,8 @@ fn a_log_grows_with_each_look_disk_by_disk() {
 }
 
 #[test]
-fn a_whole_log_tells_of_each_disk() {
-    let fake = with(json!({"guests": two_disks(), "clone_looks": 1})).fake;
+fn a_complete_log_covers_each_disk() {
+    let fake = with(json!({"guests": two_disks(), "clone_polls": 1})).fake;
     let upid = clone(&fake, "newid=101&full=1&storage=small");
     let expected = [
         "creating a clone of VM 9000 with ID 101",
@@ -79,7 +79,7 @@ fn a_whole_log_tells_of_each_disk() {
 }
 
 #[test]
-fn a_log_is_read_from_a_line_on() {
+fn a_log_can_be_read_from_a_given_line() {
     let State { fake, upid } = a_third_copied();
     let upid = upid.expect("a task");
     let query = "?start=37&limit=1";
@@ -90,7 +90,7 @@ fn a_log_is_read_from_a_line_on() {
 }
 
 #[test]
-fn a_growing_log_that_ends_badly_says_nothing_of_the_rest() {
+fn a_growing_log_of_a_failed_clone_ends_early() {
     let mut story = json!({"guests": [template()], "clone_log": "growing"});
     story["clone_exit"] = json!("clone failed: no");
     let fake = with(story).fake;

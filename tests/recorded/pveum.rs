@@ -1,4 +1,4 @@
-//! What an administrator types, and what it is worth to the token.
+//! The command of an administrator, and its effect on the token.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,7 +20,7 @@ fn with_token(acl: &Value) -> FakePve {
 #[case::quoted("--tokens 'cloner@pve!cli' --roles PVETemplateUser")]
 #[case::bare("--tokens cloner@pve!cli --roles PVETemplateUser")]
 #[case::in_another_order("--roles PVETemplateUser --tokens 'cloner@pve!cli'")]
-fn a_role_is_given_at_a_path(
+fn a_role_is_granted_at_a_path(
     #[case] options: &str,
     #[values(json!({}), json!("none"))] acl: Value,
 ) {
@@ -35,15 +35,15 @@ fn a_role_is_given_at_a_path(
 }
 
 #[test]
-fn several_roles_are_given_at_once_and_one_after_the_other() {
+fn roles_add_up_at_once_or_one_after_the_other() {
     let fake = with_token(&json!({"/storage/data": ["Datastore.Audit"]}));
-    let give = |path: &str, roles: &str| {
+    let grant = |path: &str, roles: &str| {
         let who = "--tokens 'cloner@pve!cli'";
         fake.pveum(&format!("pveum acl modify {path} {who} --roles {roles}"));
     };
-    give("/", "PVESDNUser,PVETemplateUser");
-    give("/storage/data", "PVEDatastoreUser");
-    give("/", "PVEDatastoreUser");
+    grant("/", "PVESDNUser,PVETemplateUser");
+    grant("/storage/data", "PVEDatastoreUser");
+    grant("/", "PVEDatastoreUser");
     let all = permissions(&fake, CLONER, "");
     assert_eq!(
         [&all["/"], &all["/storage/data"]],
@@ -58,7 +58,7 @@ fn several_roles_are_given_at_once_and_one_after_the_other() {
 }
 
 #[test]
-fn a_line_for_a_path_hides_what_was_inherited_there() {
+fn a_role_on_a_path_replaces_the_inherited_ones() {
     let fake = with_token(&json!({"/vms": ["VM.Allocate", "VM.Audit"]}));
     let config = || read(&fake, CLONER, "/nodes/pve1/qemu/100/config").status;
     assert_eq!(config(), 200);
@@ -69,7 +69,7 @@ fn a_line_for_a_path_hides_what_was_inherited_there() {
 }
 
 #[test]
-fn a_role_is_all_that_it_has() {
+fn a_role_has_all_its_privileges() {
     let fake = with_token(&json!({}));
     fake.pveum("pveum acl modify /vms --tokens 'root@pam!few' --roles PVEAuditor");
     let expected = json!({"/vms": {
@@ -97,8 +97,8 @@ fn roles_are_those_of_the_version(
         let who = "--tokens root@pam!few";
         fake.pveum(&format!("pveum acl modify {path} {who} --roles {role}"));
         let listed = permissions(&fake, "root@pam!few", "");
-        let is_there = !listed[path][privilege].is_null();
-        assert_eq!(is_there, has.contains(&privilege), "{role}");
+        let is_granted = !listed[path][privilege].is_null();
+        assert_eq!(is_granted, has.contains(&privilege), "{role}");
     }
 }
 
@@ -116,16 +116,16 @@ fn roles_are_those_of_the_version(
 #[case::an_option_without_value("pveum acl modify /vms --tokens 'root@pam!few' --roles")]
 #[case::no_such_role("pveum acl modify /vms --tokens 'root@pam!few' --roles PVEAuditer")]
 #[case::no_such_token("pveum acl modify /vms --tokens 'root@pam!nosuch' --roles PVEAuditor")]
-#[case::what_its_user_has_is_lost(
+#[case::its_user_would_lose_roles(
     "pveum acl modify /vms --users cloner@pve --tokens 'cloner@pve!cli' --roles PVEAuditor"
 )]
 #[case::another_user(
     "pveum acl modify /vms --users 'bob@pve' --tokens 'cloner@pve!cli' --roles PVEAuditor"
 )]
 #[case::a_token_with_all("pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor")]
-#[case::a_token_with_a_word("pveum acl modify /vms --tokens 'root@pam!blind' --roles PVEAuditor")]
-#[case::a_quote_too_few("pveum acl modify /vms --tokens 'root@pam!few --roles PVEAuditor")]
-fn a_line_that_makes_no_sense_fails_the_test(#[case] line: &str) {
+#[case::a_token_with_a_preset("pveum acl modify /vms --tokens 'root@pam!blind' --roles PVEAuditor")]
+#[case::an_unbalanced_quote("pveum acl modify /vms --tokens 'root@pam!few --roles PVEAuditor")]
+fn an_invalid_command_fails_the_test(#[case] line: &str) {
     let fake = with_token(&json!({}));
     let panic = catch_unwind(AssertUnwindSafe(|| fake.pveum(line))).unwrap_err();
     let message = panic.downcast_ref::<String>().unwrap();

@@ -48,32 +48,32 @@ fn each_side_sees_its_own_nodes() {
 }
 
 #[test]
-fn what_one_refuses_for_want_of_quorum_the_other_does() {
+fn a_request_refused_without_quorum_is_executed_by_the_other_side() {
     let (fake, cut_off) = cluster();
-    let words = |reply: Reply| (reply.status, reply.reason);
+    let outcome = |reply: Reply| (reply.status, reply.reason);
     let config = "/nodes/pve1/qemu/101/config";
     let start = "/nodes/pve1/qemu/101/status/start";
     let file = "/etc/pve/nodes/pve1/qemu-server/101.conf.tmp.227";
     assert_eq!(
-        words(put(&cut_off, config, "cores=2")),
+        outcome(put(&cut_off, config, "cores=2")),
         (
             500,
             format!("unable to open file '{file}' - Permission denied")
         )
     );
     let no_quorum = "cluster not ready - no quorum?".to_owned();
-    assert_eq!(words(post(&cut_off, start, "")), (500, no_quorum));
+    assert_eq!(outcome(post(&cut_off, start, "")), (500, no_quorum));
     let clone = CLONE.replace("pve1/qemu/9000", "pve2/qemu/9001");
     let form = "newid=103&name=web-3";
     assert_eq!(
-        words(post(&cut_off, &clone, form)),
+        outcome(post(&cut_off, &clone, form)),
         (595, "No route to host".to_owned())
     );
     assert_eq!(post(&fake, &clone, form).status, 200);
 }
 
 #[test]
-fn a_node_without_a_cluster_tells_of_itself() {
+fn a_node_without_a_cluster_reports_itself() {
     let status = get(&with(json!({})).fake, "/cluster/status").json();
     let entry = json!({
         "id": "node/pve1", "ip": "10.77.0.1", "level": "", "local": 1, "name": "pve1",

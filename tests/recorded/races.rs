@@ -1,9 +1,9 @@
-//! Workers that lose their VMID, in each of the ways in which the real ones do.
+//! Workers that lose their VMID, in each of the ways of the real server.
 
 use serde_json::{Value, json};
 
 use super::client::{CLONE, get, post};
-use super::states::{State, looked_at, template, with};
+use super::states::{State, polled, template, with};
 use crate::fake_pve::FakePve;
 
 /// The UPID of a clone that was accepted.
@@ -13,30 +13,30 @@ pub(super) fn clone(fake: &FakePve, parameters: &str) -> String {
     upid.unwrap_or_else(|| panic!("{}", answer.reason))
 }
 
-/// Its exit status; `running` as long as it has none.
+/// Its exit status; `running` while it has none.
 pub(super) fn exit_of(fake: &FakePve, upid: &str) -> String {
     let node = upid.split(':').nth(1).expect("UPID:node:…");
     let status = get(fake, &format!("/nodes/{node}/tasks/{upid}/status")).json();
-    let words = [&status["data"]["exitstatus"], &status["data"]["status"]];
-    let first = words.iter().find_map(|word| word.as_str());
+    let fields = [&status["data"]["exitstatus"], &status["data"]["status"]];
+    let first = fields.iter().find_map(|field| field.as_str());
     first.expect("a status").to_owned()
 }
 
-/// Both POSTs come before either worker begins.
+/// Both POSTs arrive before either worker begins.
 fn two_clones_to(vmid: u32, done: u32) -> State {
     let steps = json!({"appears": 2, "named": 2, "done": done});
     let mut state = with(json!({"guests": [template()], "clone_steps": steps}));
     clone(&state.fake, &format!("newid={vmid}&name=racea&full=1"));
     let second = clone(&state.fake, &format!("newid={vmid}&name=raceb&full=1"));
     state.upid = Some(second);
-    looked_at(looked_at(state))
+    polled(polled(state))
 }
 
 pub(super) fn lost_to_a_clone() -> State {
     two_clones_to(201, 100)
 }
 
-pub(super) fn lost_to_a_whole_vm() -> State {
+pub(super) fn lost_to_a_complete_vm() -> State {
     two_clones_to(211, 2)
 }
 
@@ -50,7 +50,7 @@ fn the_first_of_two_posts_wins_and_is_not_disturbed() {
 }
 
 #[test]
-fn the_lock_of_a_vmid_that_is_free_may_be_held_for_a_while() {
+fn the_lock_of_a_free_vmid_can_be_held_temporarily() {
     let fake = with(json!({"guests": [template()], "busy_vmids": {"951": 2}})).fake;
     let ends = [(); 3].map(|()| {
         let free = get(&fake, "/cluster/nextid?vmid=951").status == 200;
@@ -64,18 +64,18 @@ fn the_lock_of_a_vmid_that_is_free_may_be_held_for_a_while() {
 }
 
 #[test]
-fn a_vmid_that_a_clone_has_got_is_refused_at_once() {
+fn a_vmid_that_a_clone_owns_is_refused_at_once() {
     let steps = json!({"appears": 1, "named": 9, "done": 9});
     let fake = with(json!({"guests": [template()], "clone_steps": steps})).fake;
     clone(&fake, "newid=201&name=racea");
     let second = post(&fake, CLONE, "newid=201&name=raceb");
-    let words = "unable to create VM 201: config file already exists";
-    assert_eq!((second.status, &*second.reason), (500, words));
+    let reason = "unable to create VM 201: config file already exists";
+    assert_eq!((second.status, &*second.reason), (500, reason));
     assert_eq!(fake.cluster().races, [1, 0, 0, 0]);
 }
 
 #[test]
-fn clones_beyond_what_a_storage_bears_fail_and_leave_nothing() {
+fn too_many_clones_on_a_storage_fail_and_leave_nothing() {
     let steps = json!({"appears": 0, "named": 3, "done": 7});
     let fake = with(json!({
         "guests": [template()],
@@ -95,14 +95,14 @@ fn clones_beyond_what_a_storage_bears_fail_and_leave_nothing() {
     );
     let free = ["101", "102"].map(|vmid| get(&fake, &format!("/cluster/nextid?vmid={vmid}")));
     assert_eq!(free.map(|reply| reply.status), [400, 200]);
-    // By now the first one is done, and there is room again.
+    // By now the first one is finished, so there is room again.
     let fourth = clone(&fake, "newid=102&name=web-2");
     assert_eq!(exit_of(&fake, &fourth), "running");
 }
 
 #[test]
-fn what_the_loser_of_a_race_for_a_whole_vm_writes_down() {
-    let State { fake, upid } = lost_to_a_whole_vm();
+fn the_log_of_a_clone_that_found_a_complete_vm() {
+    let State { fake, upid } = lost_to_a_complete_vm();
     let upid = upid.expect("a task");
     let log = get(&fake, &format!("/nodes/pve1/tasks/{upid}/log")).json();
     let line = "TASK ERROR: unable to create VM 211: config file already exists";

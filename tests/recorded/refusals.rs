@@ -1,4 +1,4 @@
-//! Requests that make no sense, and what is said of them.
+//! Invalid requests, and their errors.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::fake_pve::TOKEN;
     "type",
     "value 'nosuch' does not have a value in the enumeration 'vm, storage, node, sdn, network'"
 )]
-#[case::vmid_to_look_for(
+#[case::vmid_to_check(
     "/cluster/nextid?vmid=abc",
     "vmid",
     "type check ('integer') failed - got 'abc'"
@@ -45,7 +45,11 @@ use crate::fake_pve::TOKEN;
     "upid",
     "unable to parse worker upid 'nosuch'"
 )]
-fn a_look_with_a_bad_parameter(#[case] path: &str, #[case] name: &str, #[case] why: &str) {
+fn a_read_with_a_bad_parameter_is_refused(
+    #[case] path: &str,
+    #[case] name: &str,
+    #[case] why: &str,
+) {
     let answer = get(&web_01().fake, path);
     assert_eq!(answer.status, 400);
     assert_eq!(answer.json()["errors"], json!({name: why}));
@@ -57,7 +61,7 @@ fn a_look_with_a_bad_parameter(#[case] path: &str, #[case] name: &str, #[case] w
     "format=vdi",
     json!({"format": "value 'vdi' does not have a value in the enumeration 'raw, qcow2, vmdk'"})
 )]
-fn a_clone_with_a_bad_parameter(#[case] form: &str, #[case] errors: Value) {
+fn a_clone_with_a_bad_parameter_is_refused(#[case] form: &str, #[case] errors: Value) {
     let answer = post(&template_only().fake, CLONE, &format!("newid=150&{form}"));
     assert_eq!(
         (answer.status, answer.json()["errors"].take()),
@@ -66,7 +70,7 @@ fn a_clone_with_a_bad_parameter(#[case] form: &str, #[case] errors: Value) {
 }
 
 #[test]
-fn a_clone_of_no_number_is_refused_with_all_else_that_is_wrong() {
+fn a_bad_vmid_in_the_path_is_reported_with_all_other_errors() {
     let answer = post(
         &template_only().fake,
         "/nodes/pve1/qemu/abc/clone",
@@ -87,7 +91,7 @@ fn a_clone_of_no_number_is_refused_with_all_else_that_is_wrong() {
 #[case::snapshot("snapname=nosuch", "snapshot 'nosuch' does not exist")]
 #[case::storage_before_the_mode("storage=nosuch", "storage 'nosuch' does not exist")]
 #[case::target_before_the_storage("target=pve9&storage=nosuch", "no such cluster node 'pve9'")]
-fn what_a_clone_names_must_be_there(#[case] form: &str, #[case] reason: &str) {
+fn what_a_clone_names_must_exist(#[case] form: &str, #[case] reason: &str) {
     let answer = post(&template_only().fake, CLONE, &format!("newid=150&{form}"));
     assert_eq!((answer.status, &*answer.reason), (500, reason));
 }
@@ -96,7 +100,7 @@ fn what_a_clone_names_must_be_there(#[case] form: &str, #[case] reason: &str) {
 #[case::get("GET", "/version", "")]
 #[case::post("POST", CLONE, "newid=150")]
 #[case::put("PUT", "/nodes/pve1/qemu/9000/config", "cores=2")]
-fn the_query_is_looked_at_whatever_the_method(
+fn the_query_is_checked_for_every_method(
     #[case] method: &str,
     #[case] path: &str,
     #[case] body: &str,
@@ -110,7 +114,7 @@ fn the_query_is_looked_at_whatever_the_method(
 }
 
 #[test]
-fn what_the_query_says_goes_before_the_body() {
+fn the_query_overrides_the_body() {
     let fake = web_01().fake;
     let answer = put(&fake, "/nodes/pve1/qemu/101/config?cores=4", "cores=2");
     assert_eq!(answer.reason, "OK");
@@ -121,20 +125,20 @@ fn what_the_query_says_goes_before_the_body() {
 #[case::patch("PATCH")]
 #[case::head("HEAD")]
 #[case::options("OPTIONS")]
-fn other_methods_are_refused_before_anybody_asks_who_it_is(#[case] method: &str) {
+fn other_methods_are_refused_before_authentication(#[case] method: &str) {
     let fake = with(json!({})).fake;
     let mut client = connect(&fake);
     client.send(&[&format!("{method} /api2/json/version HTTP/1.1")], "");
     let answer = client.reply().unwrap();
-    let words = format!("method '{method}' not available");
-    assert_eq!((answer.status, &*answer.reason), (501, &*words));
+    let reason = format!("method '{method}' not available");
+    assert_eq!((answer.status, &*answer.reason), (501, &*reason));
     assert_eq!((answer.text().len(), client.is_closed()), (0, true));
 }
 
 #[rstest]
 #[case::resize("PUT", "/nodes/pve1/qemu/101/resize", "disk=scsi0&size=9G")]
 #[case::start("POST", "/nodes/pve1/qemu/101/status/start", "")]
-fn no_token_may_go_past_a_lock(#[case] method: &str, #[case] path: &str, #[case] form: &str) {
+fn no_token_may_skip_a_lock(#[case] method: &str, #[case] path: &str, #[case] form: &str) {
     let form = format!("{form}&skiplock=1");
     let errors = ask(&web_01().fake, TOKEN, method, path, &form).json()["errors"].take();
     assert_eq!(
@@ -144,7 +148,7 @@ fn no_token_may_go_past_a_lock(#[case] method: &str, #[case] path: &str, #[case]
 }
 
 #[test]
-fn a_clone_without_a_name_says_whose_copy_it_is() {
+fn a_clone_without_a_name_is_named_after_its_source() {
     let fake = template_only().fake;
     post(&fake, CLONE, "newid=150");
     assert_eq!(fake.vms_named("Copy-of-VM-debian-12"), [150]);

@@ -1,4 +1,4 @@
-//! Disks that grow.
+//! Enlarging disks.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn resize(fake: &FakePve, form: &str) -> String {
 #[case::to_terabytes("size=2048G", "OK", "2T")]
 #[case::to_what_it_has("size=2048M", "OK", "2G")]
 #[case::to_less("size=1G", "shrinking disks is not supported", "2G")]
-fn a_disk_grows(#[case] form: &str, #[case] exit: &str, #[case] size: &str) {
+fn a_disk_is_enlarged(#[case] form: &str, #[case] exit: &str, #[case] size: &str) {
     let fake = web_01().fake;
     assert_eq!(resize(&fake, &format!("disk=scsi0&{form}")), exit);
     let expected = format!("data:101/vm-101-disk-0.raw,size={size}");
@@ -35,19 +35,19 @@ fn a_disk_grows(#[case] form: &str, #[case] exit: &str, #[case] size: &str) {
 #[rstest]
 #[case::unknown("disk=scsi5", "disk 'scsi5' does not exist")]
 #[case::cdrom("disk=ide2", "you can't resize a cdrom")]
-fn no_disk_to_grow(#[case] form: &str, #[case] exit: &str) {
+fn only_an_existing_disk_can_be_enlarged(#[case] form: &str, #[case] exit: &str) {
     assert_eq!(resize(&web_01().fake, &format!("{form}&size=9G")), exit);
 }
 
 #[test]
-fn a_locked_vm_is_found_out_in_the_task() {
+fn a_locked_vm_is_detected_in_the_task() {
     let fake = with(json!({"guests": [{"vmid": 101, "lock": "backup"}]})).fake;
     let exit = "VM is locked (backup)";
     assert_eq!(resize(&fake, "disk=scsi0&size=9G"), exit);
 }
 
 #[test]
-fn a_digest_that_is_outdated_is_found_out_in_the_task() {
+fn an_outdated_digest_is_detected_in_the_task() {
     let fake = web_01().fake;
     let digest = config(&fake)["digest"].as_str().unwrap().to_owned();
     let exits = ["scsi0&size=9G", "scsi0&size=10G"]
@@ -57,7 +57,7 @@ fn a_digest_that_is_outdated_is_found_out_in_the_task() {
 }
 
 #[test]
-fn a_slow_storage_takes_longer_than_it_may_and_later_does_not() {
+fn a_slow_storage_times_out_and_succeeds_later() {
     let slow = "command '/usr/bin/qemu-img resize -f raw \
                 /var/lib/vz/images/101/vm-101-disk-0.raw 9663676416' failed: got timeout";
     let exits = json!([slow, slow, "OK"]);
@@ -75,7 +75,11 @@ fn a_slow_storage_takes_longer_than_it_may_and_later_does_not() {
 #[case::done("disk=scsi0&size=9G", 200, "OK")]
 #[case::less("disk=scsi0&size=1G", 500, "shrinking disks is not supported")]
 #[case::no_disk("disk=scsi5&size=9G", 500, "disk 'scsi5' does not exist")]
-fn an_old_server_does_it_at_once(#[case] form: &str, #[case] status: u16, #[case] reason: &str) {
+fn an_old_server_resizes_before_it_answers(
+    #[case] form: &str,
+    #[case] status: u16,
+    #[case] reason: &str,
+) {
     let guests = json!([{"vmid": 101}]);
     let fake = with(json!({"guests": guests, "version": "7.4-17"})).fake;
     let answer = put(&fake, RESIZE, form);
@@ -96,13 +100,13 @@ fn an_old_server_does_it_at_once(#[case] form: &str, #[case] status: u16, #[case
 #[case::unknown("disk=scsi0&size=1G&foo=1", json!({
     "foo": "property is not defined in schema and the schema does not allow additional properties"
 }))]
-fn its_parameters_are_looked_at_before(#[case] form: &str, #[case] errors: Value) {
+fn its_parameters_are_checked_before_the_task(#[case] form: &str, #[case] errors: Value) {
     let answer = put(&web_01().fake, RESIZE, form);
     assert_eq!(answer.json()["errors"], errors);
 }
 
 #[test]
-fn it_takes_a_privilege_for_the_vm_and_one_for_the_storage() {
+fn it_needs_a_privilege_on_the_vm_and_one_on_the_storage() {
     let resize = |acl: Value| {
         let fake = with(json!({"guests": [{"vmid": 101}], "tokens": {CLONER: acl}})).fake;
         let answer = ask(&fake, CLONER, "PUT", RESIZE, "disk=scsi0&size=9G");

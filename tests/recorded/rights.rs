@@ -1,4 +1,4 @@
-//! What tokens see that may clone, but not look.
+//! What tokens see that may clone but not read all VMs.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -49,7 +49,10 @@ pub(super) fn vmids(reply: &Reply) -> Vec<u64> {
 #[rstest]
 #[case::blind("blind", &[9000])]
 #[case::late("late", &[101, 9000])]
-fn a_clone_that_is_done_is_seen_by_who_may(#[case] rights: &str, #[case] after: &[u64]) {
+fn a_finished_clone_is_seen_by_tokens_with_the_privilege(
+    #[case] rights: &str,
+    #[case] after: &[u64],
+) {
     let State { fake, .. } = cloning(rights);
     let lists = ["/cluster/resources?type=vm", "/nodes/pve1/qemu"];
     for list in lists {
@@ -69,7 +72,7 @@ fn a_clone_that_is_done_is_seen_by_who_may(#[case] rights: &str, #[case] after: 
 #[rstest]
 #[case::blind("blind", 403)]
 #[case::late("late", 200)]
-fn configurations_are_forbidden_whether_they_are_there_or_not(
+fn configurations_are_forbidden_whether_or_not_they_exist(
     #[case] rights: &str,
     #[case] own_when_done: u16,
 ) {
@@ -92,14 +95,14 @@ fn configurations_are_forbidden_whether_they_are_there_or_not(
 }
 
 #[test]
-fn free_vmids_are_told_to_everyone() {
+fn free_vmids_are_reported_to_every_token() {
     let State { fake, .. } = blind_cloning();
     let status = |vmid| read(&fake, CLONER, &format!("/cluster/nextid?vmid={vmid}")).status;
     assert_eq!([100, 101, 102].map(status), [400, 400, 200]);
 }
 
 #[test]
-fn only_templates_can_be_cloned_without_the_right_to_more() {
+fn only_templates_can_be_cloned_without_further_privileges() {
     let State { fake, .. } = blind_cloning();
     let clone = |vmid| {
         let path = format!("/nodes/pve1/qemu/{vmid}/clone");
@@ -113,10 +116,14 @@ fn only_templates_can_be_cloned_without_the_right_to_more() {
 fn a_task_is_shown_to_the_token_that_started_it() {
     let State { fake, .. } = blind_cloning();
     let upid = fake.cluster().tasks[0].upid.clone();
-    let look = |token, what| read(&fake, token, &format!("/nodes/pve1/tasks/{upid}/{what}")).status;
-    assert_eq!(["status", "log"].map(|what| look(CLONER, what)), [200, 200]);
+    let status =
+        |token, part| read(&fake, token, &format!("/nodes/pve1/tasks/{upid}/{part}")).status;
     assert_eq!(
-        ["status", "log"].map(|what| look("cloner@pve!full", what)),
+        ["status", "log"].map(|part| status(CLONER, part)),
+        [200, 200]
+    );
+    assert_eq!(
+        ["status", "log"].map(|part| status("cloner@pve!full", part)),
         [403, 403]
     );
     let list = |token| read(&fake, token, "/nodes/pve1/tasks?source=all").json()["total"].clone();

@@ -1,4 +1,4 @@
-//! The states in which the real server was when its answers were recorded.
+//! The states of the real server when its answers were recorded.
 
 use serde_json::{Value, json};
 
@@ -8,12 +8,12 @@ use crate::recording::Recording;
 
 pub(super) struct State {
     pub(super) fake: FakePve,
-    /// The task that a recorded request asks about.
+    /// The task of a recorded request.
     pub(super) upid: Option<String>,
 }
 
 pub(super) fn with(story: Value) -> State {
-    let setup: Setup = serde_json::from_value(story).expect("a story the fake understands");
+    let setup: Setup = serde_json::from_value(story).expect("a valid story");
     State {
         fake: FakePve::start(setup),
         upid: None,
@@ -29,8 +29,8 @@ pub(super) fn cloning(story: Value, node: &str, parameters: &str) -> State {
     state
 }
 
-/// A task goes on only while somebody looks at it.
-pub(super) fn looked_at(state: State) -> State {
+/// Polls the task, which advances it.
+pub(super) fn polled(state: State) -> State {
     let upid = state.upid.as_deref().expect("a task");
     let node = upid.split(':').nth(1).expect("UPID:node:…");
     super::client::get(&state.fake, &format!("/nodes/{node}/tasks/{upid}/status"));
@@ -61,10 +61,10 @@ pub(super) fn template_only() -> State {
     with(json!({"guests": [template()]}))
 }
 
-/// A template, and one more word of a story.
-pub(super) fn template_and(word: &str, value: Value) -> State {
+/// A template, and one more field of a story.
+pub(super) fn template_and(field: &str, value: Value) -> State {
     let mut story = json!({"guests": [template()]});
-    story[word] = value;
+    story[field] = value;
     with(story)
 }
 
@@ -109,7 +109,7 @@ pub(super) fn offline_node_and_container() -> State {
     })))
 }
 
-/// And the token of the README, whose privileges do not matter for what it looks at here.
+/// With the token of the README, whose privileges do not matter here.
 pub(super) fn two_nodes() -> State {
     with(json!({"nodes": ["pve1", "pve2"], "tokens": {"homelab@pve!cli": "blind"}}))
 }
@@ -151,7 +151,7 @@ pub(super) fn container_300() -> State {
     with(json!({"guests": [{"vmid": 300, "name": "ct-1", "type": "lxc"}]}))
 }
 
-/// Its disk is no base, for it was made a template by its option alone.
+/// Its disk is not a base, because only the option made it a template.
 pub(super) fn template_by_its_option_alone() -> State {
     with(json!({
         "guests": [{
@@ -167,28 +167,28 @@ pub(super) fn dead_pve3() -> State {
 }
 
 pub(super) fn clone_running() -> State {
-    let story = json!({"guests": [web_01(), template()], "clone_looks": u32::MAX});
+    let story = json!({"guests": [web_01(), template()], "clone_polls": u32::MAX});
     cloning(story, "pve1", "newid=102&name=web-02&full=1")
 }
 
 pub(super) fn clone_running_beside_tagged_vm() -> State {
-    let story = json!({"guests": [web_01(), template()], "clone_looks": u32::MAX});
+    let story = json!({"guests": [web_01(), template()], "clone_polls": u32::MAX});
     tag_web_01(cloning(story, "pve1", "newid=284&name=listme&full=1"))
 }
 
 pub(super) fn clone_done() -> State {
     let story = json!({"guests": [template()]});
-    looked_at(cloning(story, "pve1", "newid=102&name=web-02&full=1"))
+    polled(cloning(story, "pve1", "newid=102&name=web-02&full=1"))
 }
 
 pub(super) fn web_01_cloned() -> State {
     let story = json!({"guests": [template()]});
-    looked_at(cloning(story, "pve1", "newid=101&name=web-01&full=1"))
+    polled(cloning(story, "pve1", "newid=101&name=web-01&full=1"))
 }
 
 fn clone_ended(exit: &str, parameters: &str) -> State {
     let story = json!({"guests": [template()], "clone_exit": exit});
-    looked_at(cloning(story, "pve1", parameters))
+    polled(cloning(story, "pve1", parameters))
 }
 
 pub(super) fn clone_done_with_a_warning() -> State {
@@ -220,7 +220,7 @@ pub(super) fn vmid_taken_on_other_node() -> State {
 
 pub(super) fn clone_lost_to_other_node() -> State {
     let parameters = "newid=300&name=x&full=1";
-    looked_at(cloning(vmid_300_on_pve2(), "pve1", parameters))
+    polled(cloning(vmid_300_on_pve2(), "pve1", parameters))
 }
 
 pub(super) fn clone_running_on_pve2() -> State {
@@ -240,7 +240,7 @@ pub(super) fn quorum_lost() -> State {
     let mut template = template();
     template["node"] = json!("pve2");
     let file = "/etc/pve/nodes/pve2/qemu-server/{newid}.conf.tmp.563";
-    let state = looked_at(cloning(
+    let state = polled(cloning(
         json!({
             "nodes": ["pve1", "pve2"],
             "guests": [template],
@@ -251,16 +251,16 @@ pub(super) fn quorum_lost() -> State {
     ));
     // The recorded cluster had a smaller template.
     let mut cluster = state.fake.cluster();
-    let half = cluster.guests.get_mut(&140).expect("the half VM");
+    let incomplete = cluster.guests.get_mut(&140).expect("the incomplete VM");
     for option in ["agent", "cores", "ostype", "serial0", "vga"] {
-        half.config.remove(option);
+        incomplete.config.remove(option);
     }
     let meta = json!("creation-qemu=10.0.2,ctime=1795422473");
-    half.config.extend([
+    incomplete.config.extend([
         ("cpu".to_owned(), json!("max")),
         ("kvm".to_owned(), json!(0)),
     ]);
-    half.config.insert("meta".to_owned(), meta);
+    incomplete.config.insert("meta".to_owned(), meta);
     drop(cluster);
     state
 }

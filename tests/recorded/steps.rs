@@ -1,4 +1,4 @@
-//! Clones that go on by themselves, and what is left of those that break off.
+//! Clones that advance by themselves, and the remains of those that fail.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -8,8 +8,8 @@ use super::races::{clone, exit_of};
 use super::states::{template, template_and, with};
 use crate::fake_pve::FakePve;
 
-/// What there is of VM 101: whether its VMID is free, its name, its lock, whether it has a disk.
-fn look(fake: &FakePve) -> Value {
+/// The state of VM 101: whether its VMID is free, its name, its lock, whether it has a disk.
+fn state_of_101(fake: &FakePve) -> Value {
     let free = get(fake, "/cluster/nextid?vmid=101").status == 200;
     let cluster = fake.cluster();
     let config = cluster.guests.get(&101).map(|vm| &vm.config);
@@ -23,11 +23,11 @@ fn look(fake: &FakePve) -> Value {
 }
 
 #[test]
-fn a_clone_goes_on_with_every_request_that_comes() {
+fn a_clone_advances_with_every_request() {
     let steps = json!({"appears": 2, "named": 4, "done": 6});
     let fake = template_and("clone_steps", steps).fake;
     clone(&fake, "newid=101&name=web-1");
-    let seen = [(); 6].map(|()| look(&fake));
+    let seen = [(); 6].map(|()| state_of_101(&fake));
     assert_eq!(
         seen,
         [
@@ -56,7 +56,7 @@ fn a_clone_without_a_name_yet_is_listed_by_its_vmid() {
 }
 
 #[test]
-fn looks_at_its_status_do_not_make_such_a_clone_go_on() {
+fn polls_do_not_advance_such_a_clone_further() {
     let steps = json!({"appears": 0, "named": 0, "done": 3});
     let fake = template_and("clone_steps", steps).fake;
     let upid = clone(&fake, "newid=101&name=web-1");
@@ -72,22 +72,22 @@ fn looks_at_its_status_do_not_make_such_a_clone_go_on() {
     "clone failed: unable to open file '/etc/pve/nodes/pve1/qemu-server/101.conf.tmp.1' - \
      Permission denied"
 )]
-fn nobody_removes_the_half_of_a_clone_that_broke_off(#[case] words: &str, #[case] exit: &str) {
+fn the_incomplete_vm_of_a_failed_clone_remains(#[case] scripted: &str, #[case] exit: &str) {
     let steps = json!({"appears": 0, "named": 1, "done": 1});
     let fake = with(json!({
         "guests": [template()],
         "clone_steps": steps,
-        "clone_exit": words,
+        "clone_exit": scripted,
     }))
     .fake;
     let upid = clone(&fake, "newid=101&name=web-1");
     assert_eq!(exit_of(&fake, &upid), exit);
-    assert_eq!(look(&fake), json!([false, "web-1", "clone", false]));
+    assert_eq!(state_of_101(&fake), json!([false, "web-1", "clone", false]));
     assert_eq!(fake.vms_named("web-1"), [101]);
 }
 
 #[test]
-fn a_new_guest_gets_the_row_of_the_dead_one_before_it() {
+fn a_new_guest_gets_the_row_of_the_deleted_one_before_it() {
     let fake = with(json!({
         "guests": [template()],
         "dead_rows": {"101": {"name": "old-one"}},
@@ -99,7 +99,7 @@ fn a_new_guest_gets_the_row_of_the_dead_one_before_it() {
     clone(&fake, "newid=101&name=web-1");
     let row = name(&fake);
     fake.finish_all();
-    // The node reads the configurations themselves.
+    // The node reads the configurations.
     let vms = get(&fake, "/nodes/pve1/qemu").json();
     assert_eq!(vms["data"][0]["name"], "web-1");
     fake.cluster().remove(101);
@@ -111,7 +111,7 @@ fn a_new_guest_gets_the_row_of_the_dead_one_before_it() {
 }
 
 #[test]
-fn everything_is_carried_to_its_end_when_the_test_says_so() {
+fn finish_all_finishes_everything() {
     let fake = with(json!({
         "guests": [template()],
         "clone_steps": {"appears": 100, "named": 100, "done": 100},

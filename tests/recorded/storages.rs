@@ -1,4 +1,4 @@
-//! Storages of several kinds, and volumes that were left over on them.
+//! Storages of several types, and leftover volumes on them.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn log(fake: &FakePve, upid: &str) -> Vec<String> {
         .collect()
 }
 
-/// A template whose drives lie on this storage, as its kind names volumes.
+/// A template with drives on this storage, named as this type of storage names volumes.
 fn template_on(storage: &str, kind: &str) -> Value {
     let mut template = template();
     template["config"] = if kind == "dir" {
@@ -62,7 +62,7 @@ fn template_on(storage: &str, kind: &str) -> Value {
     "store:vm-101-cloudinit",
     "zfs error: cannot create 'rpool/data/vm-101-cloudinit': dataset already exists"
 )]
-fn a_clone_fails_each_time_where_a_drive_for_cloudinit_is_left_over(
+fn a_clone_fails_each_time_a_cloudinit_drive_is_left_over(
     #[case] kind: &str,
     #[case] leftover: &str,
     #[case] why: &str,
@@ -94,7 +94,7 @@ fn a_clone_fails_each_time_where_a_drive_for_cloudinit_is_left_over(
 }
 
 #[test]
-fn a_disk_gets_another_name_where_one_is_left_over() {
+fn a_disk_gets_another_name_if_one_is_left_over() {
     let fake = with(json!({
         "guests": [template()],
         "leftovers": ["data:101/vm-101-disk-0.raw"],
@@ -115,7 +115,7 @@ fn a_disk_gets_another_name_where_one_is_left_over() {
 #[case::lvm_thin("lvmthin", "store:vm-101-disk-0,size=2G")]
 #[case::rbd("rbd", "store:base-9000-disk-0/vm-101-disk-0,size=2G")]
 #[case::zfs("zfspool", "store:base-9000-disk-0/vm-101-disk-0,size=2G")]
-fn a_linked_clone_lies_on_its_base(#[case] kind: &str, #[case] disk: &str) {
+fn a_linked_clone_is_stored_with_its_base(#[case] kind: &str, #[case] disk: &str) {
     let fake = with(json!({
         "guests": [template_on("store", kind)],
         "storages": {"store": {"type": kind}},
@@ -126,7 +126,7 @@ fn a_linked_clone_lies_on_its_base(#[case] kind: &str, #[case] disk: &str) {
     assert_eq!(config(&fake)["scsi0"], disk);
 }
 
-/// `data` is local, `ceph` is everywhere, `nvme` only on pve2.
+/// `data` is local, `ceph` is shared, `nvme` exists only on pve2.
 fn refusal(drives: &Value, form: &str) -> String {
     let mut template = template();
     template["config"] = drives.clone();
@@ -155,7 +155,7 @@ fn refusal(drives: &Value, form: &str) -> String {
     "can't clone VM to node 'pve2' (VM uses local storage)"
 )]
 #[case::unknown(json!({"scsi1": "gone:base-9000-disk-1"}), "storage 'gone' does not exist")]
-fn a_clone_to_another_node_takes_shared_storage_for_every_drive(
+fn a_clone_to_another_node_needs_shared_storage_for_every_drive(
     #[case] more: Value,
     #[case] reason: &str,
 ) {
@@ -179,12 +179,12 @@ fn a_clone_to_another_node_takes_shared_storage_for_every_drive(
     "can't clone to non-shared storage 'data'"
 )]
 #[case::no_disks("full=1&storage=local", "Parameter verification failed.")]
-fn a_storage_that_cannot_be_used(#[case] form: &str, #[case] reason: &str) {
+fn a_storage_that_cannot_be_used_is_refused(#[case] form: &str, #[case] reason: &str) {
     assert_eq!(refusal(&json!({}), form), reason);
 }
 
 #[test]
-fn not_every_storage_has_linked_clones() {
+fn not_every_storage_supports_linked_clones() {
     let drives = json!({"scsi0": "lvm:base-9000-disk-0,size=2G"});
     assert_eq!(
         ["full=0", "full=1"].map(|form| refusal(&drives, form)),
@@ -196,7 +196,7 @@ fn not_every_storage_has_linked_clones() {
 }
 
 #[test]
-fn a_full_storage_is_found_out_while_it_is_copied_to() {
+fn a_full_storage_is_detected_during_the_copy() {
     let fake = with(json!({
         "guests": [template()],
         "storages": {"small": {"full": true}},
@@ -216,9 +216,9 @@ fn a_full_storage_is_found_out_while_it_is_copied_to() {
     assert_eq!(get(&fake, "/cluster/nextid?vmid=221").status, 200);
 }
 
-/// Each node has its own copy of the template, on its own storage of one name.
+/// Each node has its own copy of the template, on its own storage with the same name.
 #[test]
-fn templates_of_one_name_lie_on_each_node() {
+fn templates_with_one_name_can_be_on_each_node() {
     let copy = |vmid: u32, node: &str| {
         json!({
             "vmid": vmid, "name": "debian-12", "template": true, "node": node,

@@ -1,4 +1,4 @@
-//! Strangers who take a VMID a moment before show in each of the four ways.
+//! Strangers take a VMID just before us, in each of the four ways.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::races::exit_of;
 use super::states::{template, with};
 use crate::fake_pve::FakePve;
 
-/// What a clone to this VMID comes to: the refusal's words, or the task's.
+/// The outcome of a clone to this VMID: the reason of the refusal, or the exit status of the task.
 fn end_of_clone(fake: &FakePve, vmid: u32) -> String {
     let answer = post(fake, CLONE, &format!("newid={vmid}&name=web-1"));
     let upid = answer.json()["data"].as_str().map(str::to_owned);
@@ -21,8 +21,8 @@ fn end_of_clone(fake: &FakePve, vmid: u32) -> String {
 
 #[rstest]
 #[case::at_once(Value::Null)]
-#[case::by_and_by(json!({"appears": 2, "named": 3, "done": 4}))]
-fn every_second_post_is_too_late_in_one_of_four_ways(#[case] steps: Value) {
+#[case::slowly(json!({"appears": 2, "named": 3, "done": 4}))]
+fn every_second_post_loses_in_one_of_four_ways(#[case] steps: Value) {
     let fake = with(json!({
         "nodes": ["pve1", "pve2"],
         "guests": [template()],
@@ -54,7 +54,7 @@ fn every_second_post_is_too_late_in_one_of_four_ways(#[case] steps: Value) {
 }
 
 #[test]
-fn a_stranger_who_clones_is_done_some_requests_later() {
+fn the_clone_of_a_stranger_finishes_some_requests_later() {
     let fake = with(json!({"guests": [template()], "strangers_every": 1})).fake;
     end_of_clone(&fake, 101);
     end_of_clone(&fake, 102);
@@ -67,7 +67,7 @@ fn a_stranger_who_clones_is_done_some_requests_later() {
 }
 
 #[test]
-fn strangers_may_leave_us_alone_at_last() {
+fn the_number_of_strangers_can_be_limited() {
     let fake = with(json!({
         "guests": [template()],
         "strangers_every": 1,
@@ -79,7 +79,7 @@ fn strangers_may_leave_us_alone_at_last() {
 }
 
 #[test]
-fn a_vmid_that_somebody_has_already_takes_no_stranger() {
+fn a_vmid_that_is_already_taken_gets_no_stranger() {
     let fake = with(json!({
         "guests": [template(), {"vmid": 101, "name": "db-1"}],
         "strangers_every": 1,

@@ -1,4 +1,4 @@
-//! The list of a node's tasks.
+//! The task list of a node.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::client::{CLONE, connect, get};
 use super::races::{clone, exit_of};
 use super::states::{State, template, with};
 
-/// One that went well, one that was interrupted, and one that still runs.
+/// One that succeeded, one that was interrupted, and one that is running.
 pub(super) fn own_running() -> State {
     let convert = "'/usr/bin/qemu-img convert -p -n -r 100000K -f raw -O raw \
                    /var/lib/vz/images/9000/base-9000-disk-0.raw \

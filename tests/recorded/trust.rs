@@ -1,4 +1,4 @@
-//! Its TLS: whom a client must trust to talk to the fake.
+//! TLS of the fake: which authority a client must trust.
 
 use std::io::ErrorKind;
 use std::net::{Ipv6Addr, TcpStream};
@@ -35,7 +35,7 @@ fn connect_tls(
 #[case("localhost")]
 #[case("127.0.0.1")]
 #[case("::1")]
-fn its_ca_vouches_for_its_certificate(#[case] name: &str) {
+fn its_certificate_is_valid_with_its_ca(#[case] name: &str) {
     let fake = FakePve::start_tls(Setup::default());
     let mut client = connect_tls(&fake, fake.ca_pem(), name);
     assert_eq!(client.get("/version").unwrap().status, 200);
@@ -44,7 +44,7 @@ fn its_ca_vouches_for_its_certificate(#[case] name: &str) {
 }
 
 #[test]
-fn its_certificate_is_good_where_it_listens_on_ipv6() {
+fn its_certificate_is_valid_on_ipv6() {
     let fake = FakePve::start_tls_at(Setup::default(), Ipv6Addr::LOCALHOST);
     assert_eq!(fake.url(), format!("https://[::1]:{}", fake.port()));
     let mut client = connect_tls(&fake, fake.ca_pem(), "::1");
@@ -52,14 +52,14 @@ fn its_certificate_is_good_where_it_listens_on_ipv6() {
 }
 
 #[test]
-fn another_ca_does_not_vouch_for_its_certificate() {
+fn its_certificate_is_invalid_with_another_ca() {
     let fake = FakePve::start_tls(Setup::default());
     let mut client = connect_tls(&fake, &unrelated_ca_pem(), "localhost");
     assert_eq!(client.read_error(), Some(ErrorKind::InvalidData));
 }
 
 #[test]
-fn plain_http_is_sent_on_to_https() {
+fn plain_http_is_redirected_to_https() {
     let fake = FakePve::start_tls(Setup::default());
     let reply = get(&fake, "/version");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Options that are set: how they read back, and whose they are to set.
+//! Setting options: how they read back, and which privileges they need.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub(super) fn no_quorum() -> State {
     with(json!({"guests": [template], "no_quorum": true}))
 }
 
-/// VM 103 with this digest at first, and once it was changed.
+/// VM 103 with this digest at first, and after a change.
 pub(super) fn digest_known() -> State {
     let digest = "506e5cac96160220dbea7bcc7b7da765639c5f25";
     with(json!({"guests": [{"vmid": 103, "config": {"digest": digest}}]}))
@@ -47,7 +47,7 @@ pub(super) fn config(fake: &FakePve) -> Value {
     get(fake, CONFIG).json()["data"].take()
 }
 
-/// What is said to it; `OK` when it is done.
+/// The reason of the answer; `OK` on success.
 pub(super) fn set(fake: &FakePve, form: &str) -> String {
     put(fake, CONFIG, form).reason
 }
@@ -79,7 +79,7 @@ pub(super) fn set(fake: &FakePve, form: &str) -> String {
     "virtio0",
     json!("small:101/vm-101-disk-0.qcow2,size=512M")
 )]
-#[case::disk_that_is_there(
+#[case::existing_disk(
     "scsi0=data:101/vm-101-disk-0.raw,ssd%3D1,size%3D9G",
     "scsi0",
     json!("data:101/vm-101-disk-0.raw,size=2G,ssd=1")
@@ -96,7 +96,7 @@ fn an_option_reads_back(#[case] form: &str, #[case] option: &str, #[case] expect
 }
 
 #[test]
-fn a_secret_is_known_to_the_test() {
+fn a_test_can_read_a_secret() {
     let fake = web_01().fake;
     set(&fake, "cipassword=hunter2%2F%C3%A4");
     let cluster = fake.cluster();
@@ -104,7 +104,7 @@ fn a_secret_is_known_to_the_test() {
 }
 
 #[test]
-fn a_net_without_a_mac_gets_another_one_each_time() {
+fn a_net_without_a_mac_gets_a_new_one_each_time() {
     let fake = web_01().fake;
     let nets = [(); 2].map(|()| {
         set(&fake, "net0=virtio,bridge%3Dvmbr1");
@@ -118,7 +118,7 @@ fn a_net_without_a_mac_gets_another_one_each_time() {
 }
 
 #[test]
-fn a_disk_is_made_each_time_and_the_one_before_is_kept() {
+fn a_new_disk_is_allocated_each_time_and_the_old_one_is_kept() {
     let fake = web_01().fake;
     for _ in 0..2 {
         set(&fake, "scsi1=data:8");
@@ -135,7 +135,7 @@ fn a_disk_is_made_each_time_and_the_one_before_is_kept() {
 }
 
 #[test]
-fn what_is_deleted_leaves_the_boot_order_and_its_disk_behind() {
+fn deleting_a_drive_removes_it_from_the_boot_order_and_keeps_its_disk() {
     let fake = web_01().fake;
     assert_eq!(set(&fake, "delete=scsi0,agent"), "OK");
     let config = config(&fake);
@@ -157,7 +157,7 @@ fn a_change_changes_the_digest_and_an_old_one_is_refused() {
 }
 
 #[test]
-fn what_is_so_already_leaves_the_digest_as_it_is() {
+fn setting_an_equal_value_keeps_the_digest() {
     let fake = web_01().fake;
     let digests = ["cores=1&memory=512", "delete=tags", "cores=2"].map(|form| {
         assert_eq!(set(&fake, form), "OK");
@@ -168,7 +168,7 @@ fn what_is_so_already_leaves_the_digest_as_it_is() {
 }
 
 #[rstest]
-#[case::of_nobody(
+#[case::no_vm(
     "/nodes/pve1/qemu/150/config",
     "Configuration file 'nodes/pve1/qemu-server/150.conf' does not exist"
 )]
@@ -178,7 +178,7 @@ fn what_is_so_already_leaves_the_digest_as_it_is() {
     "hostname lookup 'pve9' failed - failed to get address info for: pve9: Name or service not known"
 )]
 #[case::node_away("/nodes/pve2/qemu/101/config", "No route to host")]
-fn a_vm_that_cannot_be_changed(#[case] path: &str, #[case] reason: &str) {
+fn a_change_that_is_impossible_is_refused(#[case] path: &str, #[case] reason: &str) {
     let fake = with(json!({
         "nodes": ["pve1", "pve2"],
         "offline": ["pve2"],
@@ -215,7 +215,7 @@ fn a_vm_that_cannot_be_changed(#[case] path: &str, #[case] reason: &str) {
 #[case::drive("VM.Config.CPU", "VM.Config.Disk", "scsi0=data:101/vm-101-disk-0.raw")]
 #[case::cdrom("VM.Config.Disk", "VM.Config.CDROM", "ide0=none,media%3Dcdrom")]
 #[case::cloudinit_drive("VM.Config.CDROM", "VM.Config.Cloudinit", "ide2=small:cloudinit")]
-fn each_option_takes_its_privilege(
+fn each_option_needs_its_privilege(
     #[case] granted: &str,
     #[case] missing: &str,
     #[case] form: &str,
@@ -244,13 +244,13 @@ fn each_option_takes_its_privilege(
 )]
 #[case::root("args=-cpu+max", "only root can set 'args' config")]
 #[case::startup("startup=order%3D1", "Permission check failed (/, Sys.Modify)")]
-fn some_take_more_than_that(#[case] form: &str, #[case] reason: &str) {
+fn some_options_need_more_privileges(#[case] form: &str, #[case] reason: &str) {
     let all = ["VM.Config.Disk", "VM.Config.Network", "VM.Config.Options"];
     assert_eq!(set_as(&json!({"/vms": all}), form), reason);
 }
 
 #[test]
-fn a_network_administrator_may_set_what_cloudinit_does_with_the_network() {
+fn a_network_administrator_may_set_the_network_of_cloudinit() {
     let acl = json!({"/vms": ["VM.Config.Network"]});
     assert_eq!(set_as(&acl, "ipconfig0=ip%3Ddhcp&ciuser=me"), "OK");
 }

@@ -1,5 +1,4 @@
-//! How a configuration is written: what of a value is kept, and what there is when it was not all
-//! written.
+//! How a configuration is written: the stored form of a value, and the result of a partial write.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -10,14 +9,14 @@ use super::states::{State, with};
 use super::update::{CONFIG, config, set, web_01};
 use crate::recording::Recording;
 
-/// A VM whose configuration is exactly this, beside storages of the recorded server.
+/// A VM with exactly this configuration, and the storages of the recorded server.
 fn exactly(vmid: u32, config: Value) -> State {
     let state = with(json!({
         "guests": [{"vmid": vmid}],
         "storages": {"full": {"full": true}, "local": {}},
     }));
     let Value::Object(config) = config else {
-        panic!("{config} is no configuration");
+        panic!("{config} is not a configuration");
     };
     let mut cluster = state.fake.cluster();
     cluster.guests.get_mut(&vmid).expect("the VM").config = config;
@@ -25,7 +24,7 @@ fn exactly(vmid: u32, config: Value) -> State {
     state
 }
 
-/// What a recorded look showed, before options were set as another recording has it.
+/// The state in one recording, without the options that another recording sets.
 fn before(seen: &str, options: &[&str]) -> State {
     let mut config: Value = serde_json::from_str(&Recording::load(seen).answer).unwrap();
     let mut config = config["data"].take();
@@ -83,7 +82,7 @@ pub(super) fn new_disk_repeated() -> State {
     after("config-put-repeated-new-disk", vm_462())
 }
 
-pub(super) fn half_made_vm_441() -> State {
+pub(super) fn incomplete_vm_441() -> State {
     with(json!({"guests": [{"vmid": 441, "lock": "create"}]}))
 }
 
@@ -95,7 +94,7 @@ pub(super) fn template_400() -> State {
     with(json!({"guests": [{"vmid": 400, "template": true}]}))
 }
 
-/// Once the recorded request was sent.
+/// The state after the recorded request.
 fn after(name: &str, state: State) -> State {
     super::replay(&Recording::load(name), &state);
     state
@@ -139,7 +138,7 @@ fn a_value_reads_back(#[case] form: &str, #[case] option: &str, #[case] expected
 }
 
 #[test]
-fn a_disk_that_is_used_again_is_unused_no_more() {
+fn a_disk_that_is_used_again_is_no_longer_unused() {
     let fake = web_01().fake;
     set(&fake, "delete=scsi0");
     set(&fake, "scsi0=data:101/vm-101-disk-0.raw");
@@ -148,7 +147,7 @@ fn a_disk_that_is_used_again_is_unused_no_more() {
     assert_eq!(config["scsi0"], "data:101/vm-101-disk-0.raw");
 }
 
-/// Each is found out when its turn has come.
+/// Each is detected only when its turn comes.
 #[rstest]
 #[case::cloudinit_drive_elsewhere(
     "ide0=data:cloudinit",
@@ -176,7 +175,7 @@ fn a_disk_that_is_used_again_is_unused_no_more() {
     "hostpci0=0000:01:00",
     "only root can set 'hostpci0' config for non-mapped devices"
 )]
-fn what_is_deleted_is_gone_when_another_option_is_refused(
+fn deletions_are_written_before_another_option_is_refused(
     #[case] form: &str,
     #[case] reason: &str,
 ) {
@@ -187,7 +186,7 @@ fn what_is_deleted_is_gone_when_another_option_is_refused(
 }
 
 #[test]
-fn options_behind_the_one_that_is_refused_are_not_written() {
+fn options_after_the_refused_one_are_not_written() {
     let fake = web_01().fake;
     let form = "cores=4&memory=640&tags=half&description=half&ide0=data:cloudinit&onboot=1";
     assert_eq!(put(&fake, CONFIG, form).status, 500);
@@ -205,20 +204,20 @@ fn options_behind_the_one_that_is_refused_are_not_written() {
 #[case::args("args=-s", "only root can set 'args' config")]
 #[case::hugepages("hugepages=2", "only root can set 'hugepages' config")]
 #[case::storage_unknown("scsi1=fast:8", "storage 'fast' does not exist")]
-fn what_is_refused_before_anything_is_written(#[case] form: &str, #[case] reason: &str) {
+fn some_options_are_refused_before_anything_is_written(#[case] form: &str, #[case] reason: &str) {
     let fake = web_01().fake;
     let others = "description=x&cores=4&tags=x&onboot=1";
     let digest = config(&fake)["digest"].clone();
     let restricted = with(json!({"guests": [{"vmid": 101}], "tokens": {CLONER: "all"}})).fake;
     assert_eq!(set(&fake, &format!("{form}&{others}")), reason);
     assert_eq!(config(&fake)["digest"], digest);
-    // It is not a matter of privileges.
+    // A token with all privileges gets the same refusal.
     let answer = ask(&restricted, CLONER, "PUT", CONFIG, form);
     assert_eq!((answer.status, &*answer.reason), (500, reason));
 }
 
 #[test]
-fn a_mapped_device_takes_a_privilege_for_its_mapping() {
+fn a_mapped_device_needs_a_privilege_on_its_mapping() {
     let acl = json!({"/vms": ["VM.Config.HWType"]});
     let set_as = |acl: &Value| {
         let fake = with(json!({"guests": [{"vmid": 101}], "tokens": {CLONER: acl}})).fake;

@@ -1,9 +1,9 @@
-//! Sees every request under the fake's lock: makes happen what the schedule says, and checks what can
-//! only be seen at that moment.
+//! Watches every request under the lock of the fake: executes the schedule, and checks what can only be
+//! checked at that moment.
 //!
-//! - No request creates a second VM of a name while the run could know that the name is taken.
-//! - No request changes a guest that is not the VM of the run, unless another user has put it there
-//!   after the run's last look.
+//! - No request creates a second VM with a name while the run could know that the name is taken.
+//! - No request changes a guest that is not the VM of the run, unless another user has put it there after
+//!   the run last read it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -23,23 +23,23 @@ use crate::homelab::Seen;
 pub(super) struct Director {
     pub(super) runs: Vec<Run>,
     events: Vec<Event>,
-    /// What other users do later, when so many requests have come.
+    /// Later acts of other users, with the request count at which they are due.
     pending: Vec<(usize, Act, u32)>,
-    /// How many requests have come.
+    /// The number of requests received so far.
     pub(super) now: usize,
     pub(super) log: Vec<String>,
     pub(super) violations: Vec<String>,
-    /// At which request another user was at this VMID last.
+    /// The request count at which another user last touched this VMID.
     pub(super) touched: BTreeMap<u32, usize>,
-    /// Since when the guest with this stamp has its name.
-    named: BTreeMap<(Stamp, String), usize>,
-    /// What guests that no run has created were like, by VMID.
-    strangers: BTreeMap<u32, Print>,
-    /// All names that others' guests have had.
+    /// The request count since which the guest with this stamp has its name.
+    named_since: BTreeMap<(Stamp, String), usize>,
+    /// The state of guests that no run has created, by VMID.
+    strangers: BTreeMap<u32, Fingerprint>,
+    /// All names that guests of other users have had.
     pub(super) names_of_others: BTreeSet<String>,
     /// The VMs that runs have created.
-    pub(super) made: BTreeMap<Stamp, Made>,
-    /// VMIDs of requests that are carried out late, and cannot be taken back.
+    pub(super) created: BTreeMap<Stamp, Created>,
+    /// VMIDs of requests that are executed late and cannot be withdrawn.
     late: BTreeSet<u32>,
     /// The guests that runs may change, by stamp.
     may_change: BTreeSet<Stamp>,
@@ -47,30 +47,30 @@ pub(super) struct Director {
     names_given: usize,
 }
 
-/// A run, and what it knows.
+/// A run, and its knowledge.
 #[derive(Default)]
 pub(super) struct Run {
     pub(super) order: Order,
-    /// Stays its own, whoever gets its number afterwards.
+    /// Refers to this process even if its ID is reused.
     pub(super) process: Option<OwnedFd>,
-    pub(super) begun: Option<Instant>,
+    pub(super) started: Option<Instant>,
     pub(super) ended: Option<Ended>,
-    /// What was sent to end it early.
+    /// The signal that ended it early.
     pub(super) ended_by: Option<Signal>,
-    /// What it has asked for so far.
+    /// Its requests so far.
     requests: Vec<Kind>,
-    /// When its last answered look at this came; of the lists those that are not read only to find out
-    /// where a certain guest is.
+    /// The request count of its last answered read of each kind; lists that are read only to locate a
+    /// certain guest do not count.
     list: Option<usize>,
     is_locating: bool,
-    pub(super) looks: BTreeMap<u32, usize>,
+    pub(super) reads: BTreeMap<u32, usize>,
     node_lists: BTreeMap<String, usize>,
     last_change: usize,
     pub(super) last_request: usize,
-    /// The guest that it found whole at a VMID first, under the right name.
+    /// The guest that it first found complete at a VMID, with the right name.
     first_seen: BTreeMap<u32, Stamp>,
     pub(super) posts: Vec<Post>,
-    /// How many requests came after its time was up.
+    /// The number of requests after its time limit.
     pub(super) overdue: usize,
 }
 
@@ -88,14 +88,14 @@ pub(super) struct Post {
 }
 
 /// When a VM was created, and for which run.
-pub(super) struct Made {
+pub(super) struct Created {
     pub(super) at: usize,
     pub(super) when: Instant,
     pub(super) vmid: u32,
     pub(super) run: usize,
 }
 
-type Print = (Stamp, String, Value);
+type Fingerprint = (Stamp, String, Value);
 
 struct Current {
     run: usize,
@@ -105,10 +105,10 @@ struct Current {
     is_answered: bool,
 }
 
-/// The director as the fake sees it.
-pub(super) struct Eyes(pub(super) Arc<Mutex<Director>>);
+/// The director as a watcher of the fake.
+pub(super) struct DirectorWatcher(pub(super) Arc<Mutex<Director>>);
 
-impl Watcher for Eyes {
+impl Watcher for DirectorWatcher {
     fn before(&mut self, cluster: &mut Cluster, request: &Request) -> Option<Fault> {
         lock(&self.0).before(cluster, request)
     }
@@ -130,7 +130,7 @@ impl Run {
         }
     }
 
-    /// How many requests it has sent.
+    /// The number of requests it has sent.
     pub(super) fn sent(&self) -> usize {
         self.requests.len()
     }
@@ -143,46 +143,46 @@ impl Director {
             events: schedule.events.clone(),
             ..Director::default()
         };
-        director.remember(cluster);
+        director.record_state(cluster);
         director
     }
 
     fn before(&mut self, cluster: &mut Cluster, request: &Request) -> Option<Fault> {
         self.now += 1;
         let run = self.run_of(request);
-        let (kind, vmid, node) = what_it_is(request);
+        let (kind, vmid, node) = classify(request);
         let now = self.now;
         let it = &mut self.runs[run];
         it.requests.push(kind);
         it.last_request = now;
         let late = Duration::from_secs_f64(it.order.timeout) + Duration::from_millis(500);
-        it.overdue += usize::from(it.begun.is_some_and(|begun| begun.elapsed() > late));
+        it.overdue += usize::from(it.started.is_some_and(|started| started.elapsed() > late));
         let (sent, line) = (it.sent(), &request.line);
         self.log.push(format!("{now:>4} run {run} #{sent}: {line}"));
         let requests = &self.runs[run].requests;
         let is_due = |event: &Event| {
-            let is_meant = |kind: &Kind| [Kind::Any, *kind].contains(&event.at);
-            let count = requests.iter().filter(|kind| is_meant(kind)).count();
-            event.run == run && is_meant(&kind) && event.nth == count
+            let matches = |kind: &Kind| [Kind::Any, *kind].contains(&event.at);
+            let count = requests.iter().filter(|kind| matches(kind)).count();
+            event.run == run && matches(&kind) && event.nth == count
         };
         let events = std::mem::take(&mut self.events).into_iter();
         let (due, left) = events.partition(is_due);
         self.events = left;
         self.others_act_as_planned(cluster);
-        let asked = vmid.filter(|vmid| *vmid < TEMPLATE);
-        let asked = asked.or_else(|| self.runs[run].posts.last().map(|post| post.vmid));
+        let requested = vmid.filter(|vmid| *vmid < TEMPLATE);
+        let requested = requested.or_else(|| self.runs[run].posts.last().map(|post| post.vmid));
         let mut fault = None;
         for event in due {
-            fault = fault.or(self.happen(cluster, run, asked, event));
+            fault = fault.or(self.happen(cluster, run, requested, event));
         }
-        self.remember(cluster);
+        self.record_state(cluster);
         if let Some(fault) = &fault {
             self.log.push(format!("       {fault}"));
         }
-        let has = |word| {
+        let has = |field| {
             fault
                 .as_ref()
-                .is_some_and(|fault| fault.get(word).is_some())
+                .is_some_and(|fault| fault.get(field).is_some())
         };
         if !request.line.starts_with("GET ") {
             self.late.extend(vmid.filter(|_| has("late")));
@@ -197,13 +197,13 @@ impl Director {
             node,
             is_answered,
         });
-        fault.map(|words| Fault::at_request(0, words))
+        fault.map(|fields| Fault::at_request(0, fields))
     }
 
     fn after(&mut self, cluster: &mut Cluster) {
         self.check_strangers(cluster);
-        self.note_new_vms(cluster);
-        self.remember(cluster);
+        self.record_new_vms(cluster);
+        self.record_state(cluster);
         let Some(current) = self.current.take().filter(|it| it.is_answered) else {
             return;
         };
@@ -216,7 +216,7 @@ impl Director {
             (Kind::Any, None, Some(node)) => drop(run.node_lists.insert(node, self.now)),
             (Kind::Config, Some(vmid), Some(node)) => {
                 let guest = cluster.guests.get(&vmid).filter(|it| it.node == node);
-                run.looks.extend(guest.map(|_| (vmid, self.now)));
+                run.reads.extend(guest.map(|_| (vmid, self.now)));
                 let name = run.order.name;
                 let is_whole = |it: &&Guest| it.is_vm_named(name) && it.lock() != Some("clone");
                 if let Some(guest) = guest.filter(is_whole) {
@@ -243,28 +243,28 @@ impl Director {
         }
     }
 
-    /// What others have planned happens now, whatever they wait for.
-    pub(super) fn end_trouble(&mut self, cluster: &mut Cluster) {
+    /// Executes the planned acts of other users now.
+    pub(super) fn end_faults(&mut self, cluster: &mut Cluster) {
         self.events.clear();
         for (_, act, vmid) in std::mem::take(&mut self.pending) {
             self.act(cluster, &act, vmid, "");
         }
-        cluster.end_trouble();
-        self.remember(cluster);
+        cluster.end_faults();
+        self.record_state(cluster);
     }
 
-    /// What an event does to the request; the words of its fault.
+    /// Executes an event; returns its fault for the request, if any.
     fn happen(
         &mut self,
         cluster: &mut Cluster,
         run: usize,
-        asked: Option<u32>,
+        requested: Option<u32>,
         event: Event,
     ) -> Option<Value> {
         let name = self.runs[run].order.name;
         let hang = |acted: bool| json!({"hang": if acted { json!("after") } else { json!(true) }});
         match event.what {
-            What::Fault(words) => Some(words),
+            What::Fault(fault) => Some(fault),
             What::Kill { .. } | What::Interrupt { .. } if self.runs[run].ended_by.is_some() => None,
             What::Kill { acted } => self.end(run, Signal::KILL).then(|| hang(acted)),
             What::Interrupt { acted, term } => {
@@ -273,7 +273,7 @@ impl Director {
             }
             What::Others(at, mut acts, later) => {
                 let vmid = match at {
-                    At::Asked => asked?,
+                    At::Requested => requested?,
                     At::Next => (100..=999).find(|vmid| !cluster.guests.contains_key(vmid))?,
                     At::Vmid(vmid) => vmid,
                 };
@@ -297,7 +297,7 @@ impl Director {
         is_sent
     }
 
-    /// Another user acts. Whether that changed anything.
+    /// Another user acts. Returns whether that changed anything.
     fn act(&mut self, cluster: &mut Cluster, act: &Act, vmid: u32, ours: &str) -> bool {
         let others = format!("other-{}", self.names_given);
         let name_for = |whose: Whose| match whose {
@@ -320,11 +320,11 @@ impl Director {
             Act::Create(Stranger {
                 name,
                 node,
-                is_being_made,
+                is_being_created,
                 is_container,
             }) => {
                 let name = name_for(*name);
-                cluster.add_stranger(vmid, *node, name, *is_being_made, *is_container)
+                cluster.add_stranger(vmid, *node, name, *is_being_created, *is_container)
             }
             Act::Finish => is_their_clone && set(cluster, "lock", None),
             Act::Delete => cluster.delete_as_stranger(vmid),
@@ -348,13 +348,13 @@ impl Director {
             if !is_hidden {
                 self.touched.insert(vmid, self.now);
             }
-            self.note_new_vms(cluster);
-            self.remember(cluster);
+            self.record_new_vms(cluster);
+            self.record_state(cluster);
         }
         has_acted
     }
 
-    /// Whether a request for a change may be made, given what its run knows.
+    /// Checks whether a request for a change is allowed, given what its run knows.
     fn check_change(
         &mut self,
         cluster: &Cluster,
@@ -376,9 +376,7 @@ impl Director {
         }
         let (true, Some(vmid)) = (matches!(kind, Kind::Set | Kind::Resize | Kind::Start), vmid)
         else {
-            return self.violate(format!(
-                "run {run} asked for a change that is none of its own"
-            ));
+            return self.violate(format!("run {run} requested a change that is not its own"));
         };
         let Some(guest) = cluster.guests.get(&vmid) else {
             return;
@@ -396,68 +394,68 @@ impl Director {
             .first_seen
             .get(&vmid)
             .is_none_or(|stamp| *stamp == guest.stamp());
-        // It may have seen another one there before its own request was carried out.
-        let made = self.made.get(&guest.stamp());
-        let is_own = made.is_some_and(|made| made.run == run);
+        // The run may have read another guest there before its own request was executed.
+        let created = self.created.get(&guest.stamp());
+        let is_own = created.is_some_and(|created| created.run == run);
         let is_ours = guest.is_vm_named(order.name) && (is_first || is_own);
-        let was_asked_for = self.runs.iter().any(|other| {
+        let was_requested = self.runs.iter().any(|other| {
             other.order.name == order.name && other.posts.iter().any(|post| post.vmid == vmid)
         });
-        let look = known.looks.get(&vmid).copied().unwrap_or(0);
+        let read = known.reads.get(&vmid).copied().unwrap_or(0);
         let touched = self.touched.get(&vmid).copied().unwrap_or(0);
-        let is_excused = look > known.last_change && touched > look && kind != Kind::Set;
-        if !(is_ours && (order.ensure || was_asked_for) || is_excused) {
+        let is_excused = read > known.last_change && touched > read && kind != Kind::Set;
+        if !(is_ours && (order.ensure || was_requested) || is_excused) {
             let name = guest.name().unwrap_or("(no name)");
             self.violate(format!(
-                "run {run} asked for {kind:?} of VM {vmid} '{name}', not its own"
+                "run {run} requested {kind:?} of VM {vmid} '{name}', not its own"
             ));
         }
         self.may_change.insert(guest.stamp());
     }
 
-    /// A clone is not asked for while the run can know that another VM has the name.
+    /// Checks that no clone is requested while the run can know that another VM has the name.
     fn check_clone(&mut self, cluster: &Cluster, run: usize, newid: u32, request: &Request) {
         let known = &self.runs[run];
         let name = known.order.name;
-        let is_meant = request.param("name") == Some(name);
-        if !is_meant || known.order.vmid.is_some_and(|vmid| vmid != newid) {
+        let matches = request.param("name") == Some(name);
+        if !matches || known.order.vmid.is_some_and(|vmid| vmid != newid) {
             self.violate(format!(
-                "run {run} asked for another clone than it was told to"
+                "run {run} requested another clone than in its order"
             ));
             return;
         }
         let last_post = known.posts.last().map_or(0, |post| post.at);
-        // What the run knew, or would know had it looked since its last request for a clone.
-        let looked = known
+        // What the run knew, or would know if it had read the list since its last clone request.
+        let last_read = known
             .list
             .filter(|at| *at > last_post)
             .unwrap_or(self.now - 1);
         let namesake = cluster.guests.values().find(|guest| {
-            let since = self.named.get(&(guest.stamp(), name.to_owned()));
+            let since = self.named_since.get(&(guest.stamp(), name.to_owned()));
             let row = guest.row.as_ref();
             let is_listed = known
                 .node_lists
                 .get(&guest.node)
-                .is_some_and(|at| *at >= looked);
+                .is_some_and(|at| *at >= last_read);
             let shows_name = is_listed || row.is_none_or(|row| row.name == name && !row.template);
             let is_offline = cluster.setup.offline.contains(&guest.node);
-            let is_known = since.is_some_and(|since| *since < looked);
+            let is_known = since.is_some_and(|since| *since < last_read);
             let has_name = guest.vmid != newid && guest.is_vm_named(name);
             has_name && is_known && shows_name && !is_offline
         });
         if let Some(namesake) = namesake {
             let vmid = namesake.vmid;
             self.violate(format!(
-                "run {run} asked for a clone to {newid} while VM {vmid} had the name"
+                "run {run} requested a clone to {newid} while VM {vmid} had the name"
             ));
         }
     }
 
-    /// What no run has created is not changed by a request of theirs.
+    /// Checks that no run changed a guest that no run has created.
     pub(super) fn check_strangers(&mut self, cluster: &Cluster) {
-        let is_changed = |vmid: &u32, before: &Print| {
+        let is_changed = |vmid: &u32, before: &Fingerprint| {
             let may_change = self.may_change.contains(&before.0) || self.late.contains(vmid);
-            !may_change && cluster.guests.get(vmid).map(print).as_ref() != Some(before)
+            !may_change && cluster.guests.get(vmid).map(fingerprint).as_ref() != Some(before)
         };
         let strangers = self.strangers.iter();
         let changed = strangers.filter(|(vmid, before)| is_changed(vmid, before));
@@ -469,18 +467,18 @@ impl Director {
         }
     }
 
-    pub(super) fn note_new_vms(&mut self, cluster: &Cluster) {
+    pub(super) fn record_new_vms(&mut self, cluster: &Cluster) {
         for guest in cluster.guests.values() {
             let is_makers = |run: &usize| guest.maker == Some(token(*run));
             if let Some(run) = (0..self.runs.len()).find(is_makers)
-                && !self.made.contains_key(&guest.stamp())
+                && !self.created.contains_key(&guest.stamp())
             {
                 let (at, when, vmid) = (self.now, Instant::now(), guest.vmid);
                 self.log
                     .push(format!("       VM {vmid} begins, for run {run}"));
-                self.made.insert(
+                self.created.insert(
                     guest.stamp(),
-                    Made {
+                    Created {
                         at,
                         when,
                         vmid,
@@ -491,20 +489,20 @@ impl Director {
         }
     }
 
-    pub(super) fn remember(&mut self, cluster: &Cluster) {
+    pub(super) fn record_state(&mut self, cluster: &Cluster) {
         let guests = || cluster.guests.values();
         let names: BTreeSet<_> = guests()
             .filter_map(|guest| Some((guest.stamp(), guest.name()?.to_owned())))
             .collect();
-        self.named.retain(|known, _| names.contains(known));
+        self.named_since.retain(|known, _| names.contains(known));
         for name in names {
-            self.named.entry(name).or_insert(self.now);
+            self.named_since.entry(name).or_insert(self.now);
         }
         let strangers = || guests().filter(|guest| guest.maker.is_none());
         let names = strangers().filter_map(|guest| guest.name().map(str::to_owned));
         self.names_of_others.extend(names);
         self.strangers = strangers()
-            .map(|guest| (guest.vmid, print(guest)))
+            .map(|guest| (guest.vmid, fingerprint(guest)))
             .collect();
     }
 
@@ -514,12 +512,12 @@ impl Director {
     }
 }
 
-fn print(guest: &Guest) -> Print {
+fn fingerprint(guest: &Guest) -> Fingerprint {
     (guest.stamp(), guest.status.clone(), json!(guest.config))
 }
 
-/// The kind of a request, and which VMID and node it is about.
-fn what_it_is(request: &Request) -> (Kind, Option<u32>, Option<String>) {
+/// The kind of a request, and the VMID and node in it.
+fn classify(request: &Request) -> (Kind, Option<u32>, Option<String>) {
     let line = request
         .line
         .split(' ')

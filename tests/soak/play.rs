@@ -1,4 +1,4 @@
-//! Plays a schedule with the real program, then lets a clean run with `--ensure` put things right.
+//! Plays a schedule with the real program, then checks that a clean run with `--ensure` succeeds.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::director::{Director, Ended, Eyes, Run, lock};
+use super::director::{Director, DirectorWatcher, Ended, Run, lock};
 use super::schedule::{Order, Schedule, token};
 use super::verdict::{self, IN_TIME};
 use crate::fake_pve::{Cluster, FakePve, Setup};
 use crate::homelab::{Homelab, Seen, Signal, StateDir};
 
-/// A run that takes so much longer than its timeout hangs.
+/// A run that exceeds its timeout by this much hangs.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// Long enough for a clean run on a busy machine, and short enough where it has to wait to the end.
+/// Long enough for a clean run on a busy machine, and short enough for one that must wait for its time
+/// limit.
 const CLEAN_TIMEOUTS: [f64; 2] = [1.5, 8.0];
 
 type End = (usize, Seen);
@@ -24,16 +25,16 @@ struct Scene {
     fake: FakePve,
     state: StateDir,
     director: Arc<Mutex<Director>>,
-    /// Where runs that have ended are reported, with their numbers.
+    /// Ended runs, by number.
     ends: (Sender<End>, Receiver<End>),
 }
 
-/// What is wrong, if anything, and all there is to know about it.
+/// The violations, and all details.
 pub(super) fn play(schedule: &Schedule) -> (Vec<String>, String) {
     let setup: Setup = serde_json::from_value(schedule.cluster.clone()).expect("a setup");
     let fake = FakePve::start(setup);
     let director = Arc::new(Mutex::new(Director::of(schedule, &fake.cluster())));
-    fake.watch(Eyes(director.clone()));
+    fake.watch(DirectorWatcher(director.clone()));
     let state = StateDir::new();
     let scene = Scene {
         fake,
@@ -42,20 +43,20 @@ pub(super) fn play(schedule: &Schedule) -> (Vec<String>, String) {
         ends: mpsc::channel(),
     };
     scene.play_all(schedule.runs.len());
-    scene.end_trouble(schedule.settles);
+    scene.end_faults(schedule.settles);
     for order in verdict::clean_orders(&schedule.runs) {
         scene.clean_run(&order);
     }
-    scene.end_trouble(true);
+    scene.end_faults(true);
     let cluster = scene.fake.cluster();
     let mut director = lock(&scene.director);
     verdict::at_the_end(&mut director, &cluster);
-    let account = account(&director, &cluster);
-    (std::mem::take(&mut director.violations), account)
+    let details = details(&director, &cluster);
+    (std::mem::take(&mut director.violations), details)
 }
 
 impl Scene {
-    /// Each run begins at its request of the one before, or when that has ended.
+    /// Each run begins at a certain request of the one before, or when that has ended.
     fn play_all(&self, count: usize) {
         for next in 0..count {
             loop {
@@ -89,17 +90,17 @@ impl Scene {
         let mut director = lock(&self.director);
         let homelab = Homelab::at(&self.fake)
             .in_state(&self.state)
-            .with_rights_of(&token(run));
+            .with_token_id(&token(run));
         let order = &director.runs[run].order;
         let homelab = match order.disk {
-            Some(bytes) => homelab.with_a_disk_of(bytes),
+            Some(bytes) => homelab.with_disk_size(bytes),
             None => homelab,
         };
-        let running = homelab.start(&order.line());
+        let running = homelab.start(&order.command_line());
         let process = running.process().try_into().ok().and_then(Pid::from_raw);
         let process = pidfd_open(process.expect("a process"), PidfdFlags::empty());
         director.runs[run].process = Some(process.expect("Linux 5.3"));
-        director.runs[run].begun = Some(Instant::now());
+        director.runs[run].started = Some(Instant::now());
         let ends = self.ends.0.clone();
         thread::spawn(move || ends.send((run, running.wait())));
     }
@@ -109,7 +110,7 @@ impl Scene {
             let cluster = self.fake.cluster();
             let mut director = lock(&self.director);
             let at = director.now;
-            let begun = director.runs[run].begun.expect("it has begun");
+            let started = director.runs[run].started.expect("it was started");
             director.log.push(format!(
                 "     run {run} ends: {:?} {}",
                 seen.exit,
@@ -118,7 +119,7 @@ impl Scene {
             director.runs[run].ended = Some(Ended {
                 seen,
                 at,
-                after: begun.elapsed(),
+                after: started.elapsed(),
             });
             verdict::of_run(&mut director, &cluster, run);
             return;
@@ -127,33 +128,34 @@ impl Scene {
         for run in 0..director.runs.len() {
             let it = &director.runs[run];
             let most = Duration::from_secs_f64(it.order.timeout) + PATIENCE;
-            let hangs = it.is_running() && it.begun.is_some_and(|begun| begun.elapsed() > most);
+            let hangs =
+                it.is_running() && it.started.is_some_and(|started| started.elapsed() > most);
             if hangs && it.ended_by != Some(Signal::KILL) && director.end(run, Signal::KILL) {
                 director.violate(format!("run {run} did not end {IN_TIME} and hangs"));
             }
         }
     }
 
-    fn end_trouble(&self, settles: bool) {
+    fn end_faults(&self, settles: bool) {
         let mut cluster = self.fake.cluster();
         let mut director = lock(&self.director);
-        director.end_trouble(&mut cluster);
+        director.end_faults(&mut cluster);
         drop(cluster);
-        director
-            .log
-            .push(format!("     trouble ends; all is finished: {settles}"));
+        director.log.push(format!(
+            "     faults end; everything is finished: {settles}"
+        ));
         if settles {
             drop(director);
             self.fake.finish_all();
             let cluster = self.fake.cluster();
             let mut director = lock(&self.director);
             director.check_strangers(&cluster);
-            director.note_new_vms(&cluster);
-            director.remember(&cluster);
+            director.record_new_vms(&cluster);
+            director.record_state(&cluster);
         }
     }
 
-    /// A run that is late on a busy machine gets more time before it is judged.
+    /// A run that times out on a busy machine gets more time before it is judged.
     fn clean_run(&self, order: &Order) {
         for timeout in CLEAN_TIMEOUTS {
             let order = Order {
@@ -179,24 +181,24 @@ impl Scene {
     }
 }
 
-fn account(director: &Director, cluster: &Cluster) -> String {
-    let mut account = Vec::new();
+fn details(director: &Director, cluster: &Cluster) -> String {
+    let mut details = Vec::new();
     for (number, run) in director.runs.iter().enumerate() {
-        account.push(format!("run {number}: {}", run.order.line()));
+        details.push(format!("run {number}: {}", run.order.command_line()));
         if let Some(Ended { seen, after, .. }) = &run.ended {
-            account.push(format!("exit {:?} after {after:?}", seen.exit));
-            account.push(format!("{}{}", seen.stderr, seen.stdout));
+            details.push(format!("exit {:?} after {after:?}", seen.exit));
+            details.push(format!("{}{}", seen.stderr, seen.stdout));
         }
     }
-    account.push("journal:".to_owned());
-    account.extend(director.log.iter().cloned());
+    details.push("journal:".to_owned());
+    details.extend(director.log.iter().cloned());
     for guest in cluster.guests.values() {
         let config = serde_json::to_string(&guest.config).expect("JSON");
         let (vmid, node, maker) = (guest.vmid, &guest.node, &guest.maker);
-        account.push(format!(
+        details.push(format!(
             "{vmid} on {node}, by {maker:?}, {}: {config}",
             guest.status
         ));
     }
-    account.join("\n")
+    details.join("\n")
 }

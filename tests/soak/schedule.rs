@@ -1,5 +1,5 @@
-//! A schedule: a cluster, the runs, and what goes wrong at which of their requests. It follows from its
-//! seed alone.
+//! A schedule: a cluster, the runs, and the faults and events at certain requests of them. It depends only
+//! on its seed.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ const SETTINGS: [&str; 11] = [
     "ipconfig0=ip=dhcp",
     "ipconfig0=ip=10.0.0.5/24,gw=10.0.0.1",
     "cipassword=first",
-    "description=made",
+    "description=created",
 ];
 const NAMES: [&str; 2] = ["web", "db"];
 
@@ -30,7 +30,7 @@ pub(super) struct Schedule {
     pub(super) cluster: Value,
     pub(super) runs: Vec<Order>,
     pub(super) events: Vec<Event>,
-    /// Whether all tasks and late requests come to their end before the clean runs.
+    /// Whether all tasks and late requests finish before the clean runs.
     pub(super) settles: bool,
 }
 
@@ -41,16 +41,16 @@ pub(super) struct Order {
     pub(super) template: &'static str,
     pub(super) ensure: bool,
     pub(super) vmid: Option<u32>,
-    /// Other options of the clone, each with its value if it has one.
+    /// Other options of the clone, each with its value, if any.
     pub(super) clone: Vec<&'static str>,
     pub(super) set: Vec<&'static str>,
     pub(super) resize: Option<&'static str>,
     /// `--start` or `--wait-ip`.
     pub(super) start: Option<&'static str>,
-    /// How long a ledger may become: the disk is full.
+    /// The maximum length of a ledger, as on a full disk.
     pub(super) disk: Option<u64>,
     pub(super) timeout: f64,
-    /// At which request of the run before it begins; else after all runs before.
+    /// The request of the previous run at which it begins; otherwise after all previous runs.
     pub(super) begins_at: Option<usize>,
 }
 
@@ -78,30 +78,30 @@ pub(super) enum Kind {
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    /// In the words of a story.
+    /// As in a story file.
     Fault(Value),
-    /// `kill -9`; whether the request is acted upon.
+    /// `kill -9`; whether the request is executed.
     Kill { acted: bool },
     /// SIGTERM or SIGINT.
     Interrupt { acted: bool, term: bool },
-    /// What other users do at a VMID before the request is acted upon, one after the other; the last
-    /// one so many requests of all runs later.
+    /// Acts of other users at a VMID before the request is executed, in order; the last one this many
+    /// requests later.
     Others(At, Vec<Act>, Option<usize>),
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Act {
     Create(Stranger),
-    /// Their clone is done.
+    /// Their clone finishes.
     Finish,
     Delete,
     Move,
     Rename(Whose),
-    /// Changes an option that no run cares about.
+    /// Changes an option that no run uses.
     Edit,
     Lock,
     Unlock,
-    /// The node with this index cannot be reached.
+    /// The node with this index becomes unreachable.
     Hide(usize),
     Show(usize),
 }
@@ -111,15 +111,15 @@ pub(super) enum Act {
 pub(super) struct Stranger {
     pub(super) name: Whose,
     pub(super) node: usize,
-    pub(super) is_being_made: bool,
+    pub(super) is_being_created: bool,
     pub(super) is_container: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum At {
-    /// The VMID that the request is about, or that was asked for last.
-    Asked,
-    /// The first free one.
+    /// The VMID of the request, or the one requested last.
+    Requested,
+    /// The first free VMID.
     Next,
     Vmid(u32),
 }
@@ -132,21 +132,21 @@ pub(super) enum Whose {
 }
 
 impl Order {
-    pub(super) fn line(&self) -> String {
-        let mut words = vec![format!(
+    pub(super) fn command_line(&self) -> String {
+        let mut arguments = vec![format!(
             "proxmox vm create {} {} --json --poll-interval 0.02 --request-timeout 0.3 --timeout {}",
             self.name, self.template, self.timeout
         )];
-        words.extend(self.ensure.then(|| "--ensure".to_owned()));
-        words.extend(self.vmid.map(|vmid| format!("--vmid {vmid}")));
-        words.extend(self.clone.iter().map(ToString::to_string));
-        words.extend(self.set.iter().map(|set| format!("--set {set}")));
-        words.extend(self.resize.map(|size| format!("--resize {size}")));
-        words.extend(self.start.map(str::to_owned));
-        words.join(" ")
+        arguments.extend(self.ensure.then(|| "--ensure".to_owned()));
+        arguments.extend(self.vmid.map(|vmid| format!("--vmid {vmid}")));
+        arguments.extend(self.clone.iter().map(ToString::to_string));
+        arguments.extend(self.set.iter().map(|set| format!("--set {set}")));
+        arguments.extend(self.resize.map(|size| format!("--resize {size}")));
+        arguments.extend(self.start.map(str::to_owned));
+        arguments.join(" ")
     }
 
-    /// Whether both ask for the same clone.
+    /// Whether both request the same clone.
     pub(super) fn clones_like(&self, other: &Order) -> bool {
         (self.template, self.vmid, &self.clone) == (other.template, other.vmid, &other.clone)
     }
@@ -154,7 +154,7 @@ impl Order {
 
 impl Schedule {
     pub(super) fn of(seed: u64) -> Schedule {
-        // Neighbouring seeds begin alike otherwise.
+        // Otherwise adjacent seeds would begin alike.
         let mut rng = Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let rng = &mut rng;
         let nodes = *pick(rng, &[1, 1, 2, 3]);
@@ -193,7 +193,7 @@ fn one_in(rng: &mut Rng, count: u32) -> bool {
     rng.u32(..count) == 0
 }
 
-/// How clones end that do not succeed.
+/// The exit statuses of clones that fail or warn.
 const CLONES_END: [&str; 7] = [
     "unexpected status",
     "clone failed: copy failed: exit code 1",
@@ -204,7 +204,7 @@ const CLONES_END: [&str; 7] = [
     "WARNINGS: 1",
 ];
 
-/// How resizes and starts end that do not succeed; the last one only starts.
+/// The exit statuses of resizes and starts that fail; the last one only for starts.
 const STEPS_END: [&str; 3] = [
     "got timeout",
     "unexpected status",
@@ -254,18 +254,18 @@ fn cluster(rng: &mut Rng, nodes: usize) -> Value {
         "shared_storage": true,
         "guests": guests,
         "dead_rows": dead_rows,
-        "clone_looks": rng.u32(..3),
+        "clone_polls": rng.u32(..3),
         "clone_steps": if one_in(rng, 4) { Value::Null } else { steps },
         "clone_exit": exits(rng, 5, &CLONES_END),
         "start_exit": exits(rng, 4, &STEPS_END),
         "resize_exit": exits(rng, 4, &STEPS_END[..2]),
-        "task_looks": rng.u32(..3),
+        "task_polls": rng.u32(..3),
         "rows": *pick(rng, &[json!("never"), json!("at_once"), json!({"every_ms": 60})]),
         "tokens": (0..8).map(|run| (token(run), json!("all"))).collect::<serde_json::Map<_, _>>(),
     })
 }
 
-/// One in so many times a bad one comes first or second.
+/// One time in `rarely`, a bad one comes first or second.
 fn exits(rng: &mut Rng, rarely: u32, bad: &[&str]) -> Value {
     if !one_in(rng, rarely) {
         return json!("OK");
@@ -278,7 +278,7 @@ fn exits(rng: &mut Rng, rarely: u32, bad: &[&str]) -> Value {
     }
 }
 
-/// Each run has a token of its own, which tells its requests from others'.
+/// Each run has its own token, which distinguishes its requests.
 pub(super) fn token(run: usize) -> String {
     format!("root@pam!run{run}")
 }
@@ -326,7 +326,7 @@ impl Order {
         }
     }
 
-    /// A later run: mostly the same again.
+    /// A later run: usually the same command again.
     fn varied(&self, rng: &mut Rng, nodes: usize) -> Order {
         let mut next = if one_in(rng, 4) {
             Order::random(rng, nodes)
@@ -363,7 +363,7 @@ fn event(rng: &mut Rng, run: usize, nodes: usize) -> Event {
     Event { run, at, nth, what }
 }
 
-/// Nobody knows what became of the first clone, and others act while the runs find out.
+/// The outcome of the first clone is unknown, and other users act while the runs find out.
 fn lose_a_clone(rng: &mut Rng, count: usize, nodes: usize, events: &mut Vec<Event>) {
     let what = match rng.u32(..7) {
         0 => What::Fault(json!({"close": "lost"})),
@@ -394,7 +394,7 @@ fn lose_a_clone(rng: &mut Rng, count: usize, nodes: usize, events: &mut Vec<Even
     }
 }
 
-/// Others act while a VM is set up.
+/// Other users act while a VM is being set up.
 fn change_a_vm(rng: &mut Rng, count: usize, nodes: usize, events: &mut Vec<Event>) {
     use Kind::{Any, Config, Resize, Set, Start, Task};
     let run = rng.usize(..count);
@@ -420,7 +420,7 @@ fn change_a_vm(rng: &mut Rng, count: usize, nodes: usize, events: &mut Vec<Event
         run,
         at,
         nth,
-        what: What::Others(At::Asked, acts, None),
+        what: What::Others(At::Requested, acts, None),
     });
 }
 
@@ -443,7 +443,7 @@ fn late(rng: &mut Rng) -> Value {
 }
 
 fn fault(rng: &mut Rng) -> Value {
-    let words = [
+    let messages = [
         "internal error",
         "VM is locked (backup)",
         "can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout",
@@ -457,9 +457,9 @@ fn fault(rng: &mut Rng) -> Value {
         8 => answer(595, "Connection refused", false),
         9 => answer(502, "Bad Gateway", rng.bool()),
         10 => {
-            let words = *pick(rng, &words);
-            let body = json!({"data": null, "message": words}).to_string();
-            json!({"answer": {"status": 500, "reason": words, "body": body}})
+            let message = *pick(rng, &messages);
+            let body = json!({"data": null, "message": message}).to_string();
+            json!({"answer": {"status": 500, "reason": message, "body": body}})
         }
         11 => answer(*pick(rng, &[401, 403]), "Permission check failed", false),
         12 => json!({"truncate": 5}),
@@ -477,7 +477,7 @@ fn stranger(rng: &mut Rng, nodes: usize) -> Stranger {
     Stranger {
         name: *pick(rng, &[Whose::Ours, Whose::Another]),
         node: rng.usize(..nodes),
-        is_being_made: false,
+        is_being_created: false,
         is_container: one_in(rng, 10),
     }
 }
@@ -486,8 +486,8 @@ fn others(rng: &mut Rng, nodes: usize) -> What {
     use Act::{Create, Delete, Edit, Finish, Hide, Lock, Move, Rename, Show, Unlock};
     let stranger = stranger(rng, nodes);
     let (create, node) = (Create(stranger), stranger.node);
-    let half = Create(Stranger {
-        is_being_made: true,
+    let incomplete = Create(Stranger {
+        is_being_created: true,
         is_container: false,
         ..stranger
     });
@@ -495,25 +495,37 @@ fn others(rng: &mut Rng, nodes: usize) -> What {
     let free = *pick(rng, &[At::Next, At::Vmid(300)]);
     let template = At::Vmid(TEMPLATE);
     match rng.u32(..20) {
-        0..=2 => What::Others(At::Asked, vec![create], None),
+        0..=2 => What::Others(At::Requested, vec![create], None),
         3..=5 => What::Others(free, vec![create], None),
-        6 => What::Others(At::Asked, vec![Delete], None),
-        7..=9 => What::Others(At::Asked, vec![Delete, create], None),
-        10 => What::Others(At::Asked, vec![Move], None),
-        11 => What::Others(At::Asked, vec![Rename(Whose::Another)], None),
+        6 => What::Others(At::Requested, vec![Delete], None),
+        7..=9 => What::Others(At::Requested, vec![Delete, create], None),
+        10 => What::Others(At::Requested, vec![Move], None),
+        11 => What::Others(At::Requested, vec![Rename(Whose::Another)], None),
         12 => What::Others(At::Vmid(100), vec![Rename(Whose::Ours)], None),
-        13 => What::Others(At::Asked, vec![Edit], None),
-        14 => What::Others(*pick(rng, &[At::Asked, free]), vec![create, Delete], later),
-        15 => What::Others(*pick(rng, &[At::Asked, free]), vec![half, Finish], later),
-        16 => What::Others(*pick(rng, &[At::Asked, free]), vec![half, Delete], later),
+        13 => What::Others(At::Requested, vec![Edit], None),
+        14 => What::Others(
+            *pick(rng, &[At::Requested, free]),
+            vec![create, Delete],
+            later,
+        ),
+        15 => What::Others(
+            *pick(rng, &[At::Requested, free]),
+            vec![incomplete, Finish],
+            later,
+        ),
+        16 => What::Others(
+            *pick(rng, &[At::Requested, free]),
+            vec![incomplete, Delete],
+            later,
+        ),
         17 => What::Others(
-            *pick(rng, &[At::Asked, template]),
+            *pick(rng, &[At::Requested, template]),
             vec![Lock, Unlock],
             later,
         ),
-        18 if node > 0 => What::Others(At::Asked, vec![Hide(node), Show(node)], later),
+        18 if node > 0 => What::Others(At::Requested, vec![Hide(node), Show(node)], later),
         _ => What::Others(
-            *pick(rng, &[At::Asked, At::Asked, template]),
+            *pick(rng, &[At::Requested, At::Requested, template]),
             vec![Move],
             None,
         ),
@@ -529,12 +541,12 @@ impl fmt::Display for Schedule {
                 writeln!(f, "run {number} has a disk of {bytes} bytes")?;
             }
             match run.begins_at {
-                None => writeln!(f, "run {number}: {}", run.line())?,
+                None => writeln!(f, "run {number}: {}", run.command_line())?,
                 Some(at) => {
                     writeln!(
                         f,
                         "run {number}, at request {at} of the one before: {}",
-                        run.line()
+                        run.command_line()
                     )?;
                 }
             }

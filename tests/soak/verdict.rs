@@ -1,23 +1,23 @@
-//! What must be true at the end of each run, of the clean runs, and of all.
+//! What must hold at the end of each run, of the clean runs, and of everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::director::{Director, Ended, Made, Run};
+use super::director::{Created, Director, Ended, Run};
 use super::schedule::{Order, token};
-use crate::chaos::report::{Failure, Ready, Said, read};
+use crate::chaos::report::{Failure, Ready, Report, read};
 use crate::fake_pve::{Cluster, Guest};
 use crate::homelab::Signal;
 
-/// Stands in what may be wrong only because the machine is busy.
+/// Part of the violations that a busy machine may cause.
 pub(super) const IN_TIME: &str = "in time";
 
-/// For how long a late request for a clone is waited for: 15 poll intervals.
+/// For how long a run waits for a late clone request: 15 poll intervals.
 const A_RESTART: Duration = Duration::from_millis(300);
 
-/// For each name the last order, with `--ensure`.
+/// For each name, the last order, with `--ensure`.
 pub(super) fn clean_orders(runs: &[Order]) -> Vec<Order> {
     let by_name: BTreeMap<&str, &Order> = runs.iter().map(|order| (order.name, order)).collect();
     let clean = |order: &Order| Order {
@@ -31,20 +31,20 @@ pub(super) fn clean_orders(runs: &[Order]) -> Vec<Order> {
 
 impl Run {
     pub(super) fn is_running(&self) -> bool {
-        self.begun.is_some() && self.ended.is_none()
+        self.started.is_some() && self.ended.is_none()
     }
 
-    fn said(&self) -> Option<Result<Said, String>> {
+    fn report(&self) -> Option<Result<Report, String>> {
         self.ended.as_ref().map(|ended| read(&ended.seen))
     }
 }
 
 pub(super) fn is_timeout(director: &Director, run: usize) -> bool {
-    let said = director.runs[run].said();
-    matches!(said, Some(Ok(Said::Failed { error })) if error.kind == "timeout")
+    let report = director.runs[run].report();
+    matches!(report, Some(Ok(Report::Failed { error })) if error.kind == "timeout")
 }
 
-/// One JSON document that fits the exit code, and what it says is so.
+/// A run prints one JSON document that matches the exit code and is true.
 pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) {
     let run = &director.runs[number];
     let Some(Ended { seen, after, .. }) = &run.ended else {
@@ -64,21 +64,21 @@ pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) 
             wrong.push(format!("was not ended by its signal {IN_TIME}"));
         }
         (_, Err(why)) => wrong.push(why),
-        (Some(signal), Ok(Said::Failed { error })) => {
+        (Some(signal), Ok(Report::Failed { error })) => {
             let code = if signal == Signal::TERM { 143 } else { 130 };
             if seen.exit != Some(code) || error.kind != "interrupted" {
                 wrong.push(format!("was interrupted, and says {error:?}"));
             }
             wrong.extend(wrong_in_failure(cluster, number, &error));
         }
-        (None, Ok(Said::Failed { error })) => {
+        (None, Ok(Report::Failed { error })) => {
             if seen.exit != Some(1) || error.kind == "interrupted" {
                 wrong.push(format!("was not interrupted, and says {error:?}"));
             }
             wrong.extend(wrong_in_failure(cluster, number, &error));
             wrong.extend(ended_too_early(run, *after, &error));
         }
-        (_, Ok(Said::Ready(ready))) => {
+        (_, Ok(Report::Ready(ready))) => {
             wrong.extend(wrong_in_success(director, cluster, number, &ready));
         }
     }
@@ -87,14 +87,15 @@ pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) 
     }
 }
 
-/// "Nothing was started" is said only where that is so.
+/// "Nothing was started" must be true.
 fn wrong_in_failure(cluster: &Cluster, run: usize, error: &Failure) -> Option<String> {
     let is_its = |guest: &&Guest| guest.maker == Some(token(run));
     let vm = cluster.guests.values().find(is_its)?;
-    says_nothing(error).then(|| format!("says that nothing was started, and VM {} is its", vm.vmid))
+    denies_a_start(error)
+        .then(|| format!("says that nothing was started, and VM {} is its", vm.vmid))
 }
 
-/// What passes by itself does not end a step while there is time, and the end of the time is named.
+/// A temporary failure must not end a step before the time limit, and reaching the limit must be reported.
 fn ended_too_early(run: &Run, after: Duration, error: &Failure) -> Option<String> {
     let passing = [
         "checksum mismatch",
@@ -103,7 +104,7 @@ fn ended_too_early(run: &Run, after: Duration, error: &Failure) -> Option<String
         "VM is locked",
     ];
     let is_of_template = error.message.contains("lock-9000.conf");
-    let passes = !is_of_template && passing.iter().any(|words| error.message.contains(words));
+    let passes = !is_of_template && passing.iter().any(|text| error.message.contains(text));
     let is_of_step = error.message.starts_with("VM ") && error.message.contains(", but it");
     let used = after.as_secs_f64() / run.order.timeout;
     let is_early = is_of_step && passes && used < 0.7;
@@ -111,12 +112,12 @@ fn ended_too_early(run: &Run, after: Duration, error: &Failure) -> Option<String
     (is_early || is_unnamed).then(|| format!("ends after {after:?} with {error:?}"))
 }
 
-fn says_nothing(error: &Failure) -> bool {
+fn denies_a_start(error: &Failure) -> bool {
     error.started == "no" || error.message.contains("nothing was started")
 }
 
-/// A whole VM of that name, with all that was asked for, unless others have changed it since the last
-/// look.
+/// A complete VM with the name and everything requested, unless others have changed it since the run last
+/// read it.
 fn wrong_in_success(
     director: &Director,
     cluster: &Cluster,
@@ -125,13 +126,13 @@ fn wrong_in_success(
 ) -> Vec<String> {
     let run = &director.runs[number];
     let vmid = ready.vmid;
-    let look = run.looks.get(&vmid).copied().unwrap_or(0);
+    let read_at = run.reads.get(&vmid).copied().unwrap_or(0);
     let touched = director.touched.get(&vmid).copied().unwrap_or(0);
     let (name, order) = (&ready.name, &run.order);
-    if name != order.name || order.vmid.is_some_and(|asked| asked != vmid) {
+    if name != order.name || order.vmid.is_some_and(|requested| requested != vmid) {
         return vec![format!("succeeds with VM {vmid} '{name}'")];
     }
-    if touched > look {
+    if touched > read_at {
         return Vec::new();
     }
     let Some(guest) = cluster.guests.get(&vmid) else {
@@ -139,8 +140,8 @@ fn wrong_in_success(
     };
     let mut wrong = Vec::new();
     let lacks_disk = guest.maker.is_some() && !guest.config.contains_key("scsi0");
-    let is_being_made = matches!(guest.lock(), Some("clone" | "create"));
-    if is_being_made || lacks_disk || !guest.is_vm_named(order.name) {
+    let is_being_created = matches!(guest.lock(), Some("clone" | "create"));
+    if is_being_created || lacks_disk || !guest.is_vm_named(order.name) {
         wrong.push(format!(
             "succeeds with VM {vmid}, which is {:?}",
             guest.config
@@ -149,7 +150,7 @@ fn wrong_in_success(
     if ready.node != guest.node {
         wrong.push(format!("says that VM {vmid} is on node {}", ready.node));
     }
-    // Another run of the same name may have begun by now.
+    // Another run for the same name may have started by now.
     let is_last = director.runs.iter().enumerate().all(|(other, it)| {
         other == number || it.order.name != order.name || it.last_request <= run.last_request
     });
@@ -159,7 +160,7 @@ fn wrong_in_success(
     wrong
 }
 
-/// What was asked for and is not so.
+/// The requested settings that the VM does not have.
 fn missing(order: &Order, guest: &Guest) -> Vec<String> {
     let text = |key: &str| match guest.config.get(key) {
         Some(Value::String(text)) => text.clone(),
@@ -174,12 +175,12 @@ fn missing(order: &Order, guest: &Guest) -> Vec<String> {
     let mut missing = Vec::new();
     for set in &order.set {
         let (key, value) = set.split_once('=').expect("KEY=VALUE");
-        let is_so = match key {
+        let is_set = match key {
             "tags" => tags(value).is_subset(&tags(&text(key))),
             "cipassword" => !text(key).is_empty(),
             _ => text(key) == value,
         };
-        if !is_so {
+        if !is_set {
             missing.push(format!("succeeds without {set}: it is {}", text(key)));
         }
     }
@@ -194,7 +195,7 @@ fn missing(order: &Order, guest: &Guest) -> Vec<String> {
             "scsi0=4G" => 4,
             _ => 10,
         };
-        // No order asks for more.
+        // No order requests more.
         if size.is_none_or(|size| size < least || size > 10) {
             missing.push(format!("succeeds without --resize {resize}: it is {drive}"));
         }
@@ -209,7 +210,7 @@ fn missing(order: &Order, guest: &Guest) -> Vec<String> {
 pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: usize) {
     let run = &director.runs[number];
     let order = &run.order;
-    let Some(Ok(Said::Failed { error })) = run.said() else {
+    let Some(Ok(Report::Failed { error })) = run.report() else {
         return;
     };
     let named = |guest: &&Guest| guest.is_vm_named(order.name);
@@ -220,7 +221,7 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
         .map(|guest| guest.vmid)
         .collect();
     let is_held = |vmid: u32| holders.contains(&vmid);
-    let asked = |vmid: &u32| {
+    let requested = |vmid: &u32| {
         let mut runs = director
             .runs
             .iter()
@@ -239,12 +240,12 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
             let is_same = before.order.name == order.name;
             is_same && !before.posts.is_empty() && !before.order.clones_like(order)
         }),
-        // The remains of a clone whose worker died, or what others have put there.
+        // The remains of a clone whose worker died, or a guest that others have put there.
         "half_made" => cluster.guests.values().any(|guest| {
-            (asked(&guest.vmid) || order.vmid == Some(guest.vmid))
+            (requested(&guest.vmid) || order.vmid == Some(guest.vmid))
                 && (guest.lock() == Some("clone") || guest.maker.is_none())
         }),
-        // A size that is relative to a template which the VM may not come from.
+        // A size relative to a template that the VM may not have been cloned from.
         "failed" => order.resize == Some("scsi0=+8G") && error.message.contains("size is unknown"),
         _ => false,
     };
@@ -253,10 +254,10 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
     }
 }
 
-/// Once nothing more can happen.
+/// Checks after everything has ended.
 pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
     let mut wrong = Vec::new();
-    // Who cannot write a ledger is warned that other runs will not know of the VM.
+    // A run that cannot write a ledger warns that other runs will not know the VM.
     let has_ledger = director.runs.iter().all(|run| run.order.disk.is_none());
     let names = director.runs.iter().filter(|_| has_ledger);
     for name in names.map(|run| run.order.name).collect::<BTreeSet<_>>() {
@@ -268,20 +269,20 @@ pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
         let vmids: Vec<u32> = vms.iter().map(|guest| guest.vmid).collect();
         let is_excused = vms
             .iter()
-            .any(|guest| came_too_late(director, &director.made[&guest.stamp()]));
+            .any(|guest| came_too_late(director, &director.created[&guest.stamp()]));
         if vms.len() > 1 && !is_excused {
             wrong.push(format!("runs have created several VMs '{name}': {vmids:?}"));
         }
     }
     for (number, run) in director.runs.iter().enumerate() {
-        let (Some(ended), Some(Ok(Said::Failed { error }))) = (&run.ended, run.said()) else {
+        let (Some(ended), Some(Ok(Report::Failed { error }))) = (&run.ended, run.report()) else {
             continue;
         };
-        let mut made = director.made.values();
-        let later = made.find(|made| made.run == number && made.at >= ended.at);
-        if let (true, Some(Made { vmid, .. })) = (says_nothing(&error), later) {
+        let mut created = director.created.values();
+        let later = created.find(|created| created.run == number && created.at >= ended.at);
+        if let (true, Some(Created { vmid, .. })) = (denies_a_start(&error), later) {
             wrong.push(format!(
-                "run {number} said that nothing was started; then VM {vmid} came"
+                "run {number} reported that nothing was started; then VM {vmid} came"
             ));
         }
     }
@@ -290,15 +291,15 @@ pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
     }
 }
 
-/// Whether a clone was carried out so late that its run had to take it for lost: its VMID was another's
-/// in the meantime, or others had the name for longer than a daemon may take to restart.
-fn came_too_late(director: &Director, made: &Made) -> bool {
-    let run = &director.runs[made.run];
+/// Whether a clone was executed so late that its run had to consider it lost: its VMID belonged to another
+/// guest in the meantime, or others had the name for longer than a daemon may take to restart.
+fn came_too_late(director: &Director, created: &Created) -> bool {
+    let run = &director.runs[created.run];
     let mut posts = run.posts.iter().rev();
-    let post = posts.find(|post| post.vmid == made.vmid && post.at <= made.at);
+    let post = posts.find(|post| post.vmid == created.vmid && post.at <= created.at);
     post.is_some_and(|post| {
-        let touched = director.touched.get(&made.vmid).copied().unwrap_or(0);
+        let touched = director.touched.get(&created.vmid).copied().unwrap_or(0);
         let had_namesake = director.names_of_others.contains(run.order.name);
-        touched > post.at || had_namesake && made.when - post.when > A_RESTART
+        touched > post.at || had_namesake && created.when - post.when > A_RESTART
     })
 }

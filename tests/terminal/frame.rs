@@ -1,21 +1,21 @@
-//! One state of the line that changes.
+//! One frame of the progress line.
 
 use avt::{Cursor, Terminal};
 
-/// No line is folded from here on …
+/// Line wrap is off from here on …
 pub(super) const BEGIN: &str = "\x1b[?7l";
-/// … to here, where the cursor goes back to the beginning.
+/// … to here, where the cursor returns to the start of the line.
 pub(super) const END: &str = "\x1b[?7h\r";
 const ERASE: &str = "\r\x1b[J";
 
 pub(super) struct Frame {
-    /// What takes the place of the line before.
+    /// The text that replaces the previous line.
     pub(super) text: String,
     written: String,
 }
 
 impl Frame {
-    /// `written` from its begin to its end.
+    /// The frame in `written`, from its begin to its end.
     pub(super) fn of(written: &str) -> Frame {
         let text = written
             .strip_prefix(BEGIN)
@@ -27,12 +27,12 @@ impl Frame {
         }
     }
 
-    /// Whether a terminal that folds a full line does not fold it either.
+    /// Whether it fits, even on a terminal that wraps a full line.
     pub(super) fn fits(&self, columns: u16) -> bool {
         self.text.chars().count() < usize::from(columns)
     }
 
-    /// It takes the place of what was there, in one row, and leaves the cursor where the next one
+    /// Expects that it replaces the previous frame, in one row, and leaves the cursor where the next one
     /// begins.
     pub(super) fn expect_tidy(&self, columns: u16, (before, terminal): (Cursor, &Terminal)) {
         let Frame { text, written } = self;
@@ -40,7 +40,7 @@ impl Frame {
         assert!(!text.contains(char::is_control), "{written:?}");
         assert!(
             written.starts_with(ERASE) || *written == self.text,
-            "something is written before what was there is erased: {written:?}"
+            "something is written before the previous frame is erased: {written:?}"
         );
         let (_, row) = before.position().expect("a cursor");
         assert_eq!(terminal.cursor().position(), Some((0, row)), "{written:?}");

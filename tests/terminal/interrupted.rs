@@ -10,7 +10,7 @@ const CTRL_C: u8 = 3;
 #[rstest]
 #[case::narrow(40)]
 #[case::wide(120)]
-fn ctrl_c_leaves_the_plain_lines(#[case] columns: u16) {
+fn ctrl_c_leaves_only_plain_lines(#[case] columns: u16) {
     let fake = stuck();
     let mut session = Session::start(at(&fake), columns, CREATE);
     session.until(&["disk 1 of 2"]);
@@ -18,10 +18,13 @@ fn ctrl_c_leaves_the_plain_lines(#[case] columns: u16) {
     let left = session.end();
     let message = "Failed to create VM: interrupted; the clone to VM 101 'a' on node 'pve1' is \
                    still running";
-    let hint = "Hint: the same command with --ensure goes on with it; to wait only: homelab \
-                proxmox task wait 'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'";
+    let hint = "Hint: run the same command with --ensure to resume; to wait only: homelab \
+                proxmox task wait 'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'; \
+                to cancel the clone: 'Stop' in the web interface's task list, or, as root on node \
+                'pve1': pvesh delete '/nodes/pve1/tasks/UPID:pve1:00000001:0000000A:6B000001:\
+                qmclone:9000:root@pam!cli:'";
     assert_eq!(left.screen, [CREATING, message, hint]);
     assert_eq!((left.exit, left.stdout.as_str()), (Some(130), ""));
-    // And it goes on as it was before, with long lines folded.
+    // The terminal wraps long lines again, as before.
     assert!(left.raw.rfind("\x1b[?7h") > left.raw.rfind("\x1b[?7l"));
 }

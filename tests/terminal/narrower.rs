@@ -5,9 +5,9 @@ use serde_json::json;
 use super::session::Session;
 use super::{CREATE, CREATED, CREATING, at, bar_of, slow, stuck};
 
-/// Nothing is heard from the server meanwhile, so it is the line itself that has to see it.
+/// The server does not answer meanwhile, so the progress line itself must notice the change.
 #[test]
-fn the_line_follows_the_window() {
+fn the_progress_line_follows_the_window() {
     let fake = stuck();
     let mut session = Session::start(at(&fake), 120, CREATE);
     session.until_one(|frame| bar_of(&frame.text).is_some());
@@ -26,7 +26,7 @@ fn the_line_follows_the_window() {
     assert_eq!(left.screen.len(), 3, "{screen}");
 }
 
-/// What the window has folded by being made narrower goes, too.
+/// Text that was wrapped when the window became narrower is erased too.
 #[test]
 fn a_run_in_a_narrower_window_leaves_nothing_behind() {
     let fake = slow(&json!([]), 1_000_000);

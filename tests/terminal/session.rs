@@ -1,4 +1,4 @@
-//! A run at a terminal, and what somebody sees there.
+//! A run at a terminal, and what it shows there.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,40 +16,38 @@ use super::frame::{BEGIN, END, Frame};
 use crate::homelab::{Homelab, secrets};
 
 const ROWS: u16 = 12;
-/// How long a test waits for what shall be seen before it fails.
+/// How long a test waits for expected output before it fails.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A run whose stderr is a terminal; its stdout is a pipe, so that what the terminal shows comes
-/// from stderr alone.
+/// A run whose stderr is a terminal; its stdout is a pipe, so the terminal shows only stderr.
 pub(super) struct Session {
     child: Child,
     /// Its home must outlive it.
     _homelab: Homelab,
     pty: Pty,
     arriving: Receiver<Vec<u8>>,
-    /// What has come and is not a whole frame yet.
+    /// Output that is not a complete frame yet.
     pending: String,
-    /// All that has come.
+    /// All output.
     raw: String,
     terminal: Terminal,
     columns: u16,
-    /// Frames that were written before the window got narrower may still be on their way.
+    /// False while frames written before the window became narrower may still arrive.
     is_settled: bool,
     frames: Vec<Frame>,
 }
 
-/// What is left in the end.
-pub(super) struct Left {
+/// The outcome of a run.
+pub(super) struct Outcome {
     pub(super) exit: Option<i32>,
     pub(super) stdout: String,
-    /// The lines of the screen, as far as the program has written them: one that the terminal had
-    /// to fold is one.
+    /// The lines of the screen as the program wrote them: a line that the terminal wrapped is one line.
     pub(super) screen: Vec<String>,
     pub(super) raw: String,
     pub(super) frames: Vec<Frame>,
 }
 
-/// What programs write to a terminal, until none has it open any more.
+/// The output of programs to a terminal, until no program has it open.
 pub(crate) fn output_of(pty: &Pty) -> Receiver<Vec<u8>> {
     let reading = pty.as_fd().try_clone_to_owned().expect("one more handle");
     let (sender, arriving) = channel();
@@ -65,10 +63,10 @@ pub(crate) fn output_of(pty: &Pty) -> Receiver<Vec<u8>> {
 }
 
 impl Session {
-    pub(super) fn start(homelab: Homelab, columns: u16, words: &str) -> Session {
+    pub(super) fn start(homelab: Homelab, columns: u16, arguments: &str) -> Session {
         let (pty, pts) = open().expect("a terminal");
         pty.resize(Size::new(ROWS, columns)).expect("a size");
-        let (child, homelab) = homelab.start_at(pts, words);
+        let (child, homelab) = homelab.start_at(pts, arguments);
         let arriving = output_of(&pty);
         Session {
             child,
@@ -77,7 +75,7 @@ impl Session {
             arriving,
             pending: String::new(),
             raw: String::new(),
-            // What a narrower window pushes out above is still to be seen.
+            // Lines that a narrower window scrolls out are still needed.
             terminal: Terminal::with_scrollback(columns.into(), ROWS.into(), None).expect("a size"),
             columns,
             is_settled: true,
@@ -85,25 +83,25 @@ impl Session {
         }
     }
 
-    /// Looks on until a frame says all that.
-    pub(super) fn until(&mut self, words: &[&str]) -> &Frame {
-        self.until_one(|frame| words.iter().all(|word| frame.text.contains(word)))
+    /// Reads until a frame contains all these texts.
+    pub(super) fn until(&mut self, texts: &[&str]) -> &Frame {
+        self.until_one(|frame| texts.iter().all(|text| frame.text.contains(text)))
     }
 
-    /// Looks on until there is a frame of that kind, however many come together.
+    /// Reads until there is a matching frame, even if several arrive together.
     pub(super) fn until_one(&mut self, is_meant: impl Fn(&Frame) -> bool) -> &Frame {
         let deadline = Instant::now() + PATIENCE;
-        let mut looked_at = self.frames.len();
+        let mut checked = self.frames.len();
         loop {
-            if let Some(found) = self.frames[looked_at..].iter().position(&is_meant) {
-                return &self.frames[looked_at + found];
+            if let Some(found) = self.frames[checked..].iter().position(&is_meant) {
+                return &self.frames[checked + found];
             }
-            looked_at = self.frames.len();
-            assert!(self.take_in(deadline), "it ended: {:?}", self.raw);
+            checked = self.frames.len();
+            assert!(self.receive(deadline), "it ended: {:?}", self.raw);
         }
     }
 
-    /// The window is made so wide.
+    /// Sets the width of the window.
     pub(super) fn resize(&mut self, columns: u16) {
         self.pty.resize(Size::new(ROWS, columns)).expect("a size");
         self.terminal.resize(columns.into(), ROWS.into());
@@ -115,10 +113,10 @@ impl Session {
         self.pty.write_all(&[key]).expect("a terminal");
     }
 
-    /// Looks on to the end.
-    pub(super) fn end(mut self) -> Left {
+    /// Reads to the end.
+    pub(super) fn end(mut self) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
-        while self.take_in(deadline) {}
+        while self.receive(deadline) {}
         let rest = std::mem::take(&mut self.pending);
         assert!(!rest.contains(BEGIN), "a frame has no end: {rest:?}");
         self.terminal.feed(rest.as_str());
@@ -128,13 +126,13 @@ impl Session {
         secrets::expect_none("stdout", stdout.as_bytes());
         secrets::expect_none("the terminal", self.raw.as_bytes());
         let mut screen: Vec<String> = Vec::new();
-        let mut is_folded = false;
+        let mut is_wrapped = false;
         for line in self.terminal.screen().all_lines() {
-            match screen.last_mut().filter(|_| is_folded) {
+            match screen.last_mut().filter(|_| is_wrapped) {
                 Some(last) => last.push_str(&line.text()),
                 None => screen.push(line.text()),
             }
-            is_folded = line.is_wrapped();
+            is_wrapped = line.is_wrapped();
         }
         for line in &mut screen {
             line.truncate(line.trim_end().len());
@@ -142,7 +140,7 @@ impl Session {
         while screen.last().is_some_and(String::is_empty) {
             screen.pop();
         }
-        Left {
+        Outcome {
             exit: self.child.wait().expect("a process of ours").code(),
             stdout,
             screen,
@@ -151,8 +149,8 @@ impl Session {
         }
     }
 
-    /// Takes in what has come; false at the end.
-    fn take_in(&mut self, deadline: Instant) -> bool {
+    /// Reads new output; false at the end.
+    fn receive(&mut self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let bytes = match self.arriving.recv_timeout(left) {
             Ok(bytes) => bytes,
@@ -161,23 +159,23 @@ impl Session {
                 return false;
             }
         };
-        // All that is expected is plain letters, so no letter is cut in two.
+        // Only ASCII is expected, so no character is split.
         let text = String::from_utf8_lossy(&bytes);
         self.raw.push_str(&text);
         self.pending.push_str(&text);
         while let Some(end) = self.pending.find(END) {
             let rest = self.pending.split_off(end + END.len());
             let piece = std::mem::replace(&mut self.pending, rest);
-            self.take_in_frame(&piece);
+            self.receive_frame(&piece);
         }
         true
     }
 
-    /// A frame with what was said before it.
-    fn take_in_frame(&mut self, piece: &str) {
+    /// Handles a frame and the text before it.
+    fn receive_frame(&mut self, piece: &str) {
         let begin = piece.find(BEGIN).expect("a frame has a begin");
-        let (said, written) = piece.split_at(begin);
-        self.terminal.feed(said);
+        let (before, written) = piece.split_at(begin);
+        self.terminal.feed(before);
         let place = self.terminal.cursor();
         self.terminal.feed(written);
         let frame = Frame::of(written);
@@ -190,7 +188,7 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// One that a test has given up is not left behind.
+    /// Ends a run that a test has given up.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

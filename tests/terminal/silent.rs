@@ -1,4 +1,4 @@
-//! Whoever does not look on gets plain lines, or none.
+//! Plain lines, or none, where there is no progress line.
 
 use rstest::rstest;
 use serde_json::json;
@@ -17,12 +17,12 @@ const LINES: [&str; 4] = [
 #[rstest]
 #[case::quiet("xterm", "--quiet", &[])]
 #[case::json("xterm", "--json", &LINES[..1])]
-#[case::a_teletype("dumb", "", &LINES)]
-#[case::nobody_knows_what("", "", &LINES)]
+#[case::a_dumb_terminal("dumb", "", &LINES)]
+#[case::an_unknown_terminal("", "", &LINES)]
 fn a_terminal_gets_no_codes(#[case] term: &str, #[case] flag: &str, #[case] lines: &[&str]) {
     let fake = slow(&json!([]), 6);
-    let words = format!("{CREATE} {flag}");
-    let left = Session::start(at(&fake).env("TERM", term), 120, words.trim_end()).end();
+    let arguments = format!("{CREATE} {flag}");
+    let left = Session::start(at(&fake).env("TERM", term), 120, arguments.trim_end()).end();
     assert_eq!(left.exit, Some(0));
     let expected: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
     assert_eq!(left.raw, expected);
@@ -40,7 +40,7 @@ fn a_pipe_gets_a_line_for_each_step() {
     expect_no_log(&fake);
 }
 
-/// Nobody would see what it says.
+/// The log of a task is read only if it is shown.
 fn expect_no_log(fake: &FakePve) {
     let journal = fake.journal();
     let logs: Vec<_> = journal

@@ -1,4 +1,4 @@
-//! What a check has found, and how it is written.
+//! The finding of a check, and how it is printed.
 
 use std::io::{self, Write};
 
@@ -21,7 +21,7 @@ pub enum Verdict {
     Fail,
 }
 
-/// What one check has found.
+/// The finding of one check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Finding {
     /// The result.
@@ -38,7 +38,7 @@ pub struct Finding {
 }
 
 /// Called with each finding as soon as it is known.
-pub type Tell<'t> = &'t mut dyn FnMut(Finding);
+pub type Report<'t> = &'t mut dyn FnMut(Finding);
 
 impl Finding {
     /// A check with this result.

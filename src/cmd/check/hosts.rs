@@ -1,13 +1,13 @@
 //! Checks each host by itself: its name, the connection to it, its certificate, and whether it accepts
 //! the token.
 //!
-//! - Commands use the first host that answers, whatever it answers. So only what is wrong with that one is
-//!   a failure, or what is wrong with all of them if none answers.
+//! - Commands use the first host that answers, whatever it answers. So only a problem with that host is a
+//!   failure, or with every host if none answers.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::finding::{Finding, Tell, Verdict};
+use super::finding::{Finding, Report, Verdict};
 use crate::pve::secret::Masked;
 use crate::pve::types::{TokenId, Version};
 use crate::pve::{self, Access, Day, Delivery, Endpoint, Host, Presented, Pve, Trust};
@@ -18,8 +18,8 @@ use crate::say::hint::{hint_for, hint_for_one_of, how_to_pin};
 const SOON: Duration = Duration::from_hours(30 * 24);
 
 /// What to do about a certificate that expires soon.
-const RENEW: &str = "on the node: pvecm updatecerts --force && systemctl restart pveproxy (or however \
-                     that certificate was made); where it is pinned, set the new fingerprint then";
+const RENEW: &str = "on the node: pvecm updatecerts --force && systemctl restart pveproxy (or as that \
+                     certificate was created); if it is pinned, set the new fingerprint afterwards";
 
 /// Creates a client; sends nothing yet.
 pub type Connect<'c> = &'c dyn Fn(&Access) -> Result<Pve, pve::Error>;
@@ -34,13 +34,13 @@ pub struct Accepted {
     pub version: Version,
 }
 
-/// Asks each host for its version, which needs all that any other request needs. Returns the hosts that
-/// have accepted the token.
+/// Asks each host for its version, which requires everything that other requests require. Returns the hosts
+/// that have accepted the token.
 pub fn check_hosts(
     access: &Access,
     connect: Connect,
     token: &TokenId,
-    tell: Tell,
+    report: Report,
 ) -> Vec<Accepted> {
     let endpoints = access.endpoints.iter();
     let answers: Vec<Answer> = endpoints
@@ -54,7 +54,7 @@ pub fn check_hosts(
         } else {
             Verdict::Warn
         };
-        answer.tell(token, verdict, tell);
+        answer.report(token, verdict, report);
     }
     let accepted = answers.into_iter().filter_map(|answer| {
         Some(Accepted {
@@ -105,7 +105,7 @@ impl<'a> Answer<'a> {
         })
     }
 
-    fn tell(&self, token: &TokenId, verdict: Verdict, tell: Tell) {
+    fn report(&self, token: &TokenId, verdict: Verdict, report: Report) {
         use pve::Error::{Tls, Unreachable, Untrusted};
 
         let host = &self.endpoint.host;
@@ -117,28 +117,28 @@ impl<'a> Answer<'a> {
         };
         let error = self.version.as_ref().err();
         match error {
-            Some(error @ Tls { .. }) => return tell(Finding::of_request(certificate, error)),
-            Some(error) if error.is_lookup_failed() => return tell(down(name, error)),
+            Some(error @ Tls { .. }) => return report(Finding::of_request(certificate, error)),
+            Some(error) if error.is_lookup_failed() => return report(down(name, error)),
             _ => {}
         }
         let proxy = self.endpoint.proxy.as_ref();
         if host.name().parse::<IpAddr>().is_err() && proxy.is_none() {
             let addresses: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
-            tell(Finding::ok(name, addresses.join(", ")));
+            report(Finding::ok(name, addresses.join(", ")));
         }
         if let Some(error @ Unreachable { .. }) = error {
-            return tell(down(connection, error));
+            return report(down(connection, error));
         }
         let through = proxy.map(|proxy| format!(" through proxy {proxy}"));
         let through = through.unwrap_or_default();
-        tell(Finding::ok(connection, format!("established{through}")));
+        report(Finding::ok(connection, format!("established{through}")));
         if let Some(error @ Untrusted { .. }) = error {
             let finding = Finding::new(verdict, certificate, error.without_host());
-            return tell(finding.with_hint(hint_for_one_of(self.hosts, error)));
+            return report(finding.with_hint(hint_for_one_of(self.hosts, error)));
         }
-        tell(self.check_certificate(certificate));
+        report(self.check_certificate(certificate));
         let Some(error) = error else { return };
-        tell(if kind_of(error) != Kind::Unauthorized {
+        report(if kind_of(error) != Kind::Unauthorized {
             down(format!("answer of {host}"), error)
         } else if self.hosts > 1 {
             Finding::of_request(format!("token at {host}"), error).with_result(verdict)
@@ -149,7 +149,7 @@ impl<'a> Answer<'a> {
 
     fn check_certificate(&self, check: String) -> Finding {
         let Some(presented) = self.presented.as_ref().filter(|_| self.endpoint.host.tls()) else {
-            return Finding::ok(check, "none, for http:// stays on this machine");
+            return Finding::ok(check, "none: http:// is only used on this machine");
         };
         let trust = match &self.endpoint.trust {
             Trust::SystemRoots => "signed by an authority that this system trusts".to_owned(),

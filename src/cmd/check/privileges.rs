@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::finding::{Finding, Tell, Verdict};
+use super::finding::{Finding, Report, Verdict};
 use crate::pve::types::{Guest, Pool, Storage, TokenId, Version, Vmid};
 use crate::pve::{self, Passthrough, Permissions, VmConfig};
 use crate::say::grant::{Role, as_root, for_its_user, path_to_grant_on, pool_path};
@@ -10,7 +10,7 @@ use crate::wait::server::Server;
 
 /// Privileges on the new VM that the clone itself does not need, and what needs them.
 const FOR_LATER_STEPS: [(&str, &str); 8] = [
-    ("VM.Audit", "to see it, without which it cannot be set up"),
+    ("VM.Audit", "to read it, without which it cannot be set up"),
     ("VM.Config.Disk", "to enlarge its disks"),
     ("VM.Config.CPU", "to set its cores"),
     ("VM.Config.Memory", "to set its memory"),
@@ -32,7 +32,7 @@ pub struct PlannedClone<'a> {
     pub newid: Vmid,
     /// The server's version.
     pub version: Version,
-    /// The pool that the new VM becomes a member of.
+    /// The pool of the new VM.
     pub pool: Option<&'a Pool>,
     /// The storage of all its disks, if not those of the template.
     pub storage: Option<&'a Storage>,
@@ -51,24 +51,26 @@ impl PlannedClone<'_> {
     }
 }
 
-/// Tells for each privilege, on its path, whether the token has it.
+/// Reports for each privilege, on its path, whether the token has it. Of the storages that the new VM uses,
+/// `storages` are those that exist.
 pub fn check_privileges(
     clone: &PlannedClone,
+    storages: &BTreeSet<String>,
     server: Server,
-    tell: Tell,
+    report: Report,
 ) -> Result<(), pve::Error> {
     let vmid = clone.template.vmid;
     let template = format!("/vms/{vmid}");
     let mut held = Held {
         server,
-        tell,
+        report,
         on: BTreeMap::new(),
         is_any_lacking: false,
     };
     held.check("VM.Clone", &template, Role::TEMPLATE_USER)?;
     held.check("VM.Audit", &template, Role::TEMPLATE_USER)?;
     held.check_on_new("VM.Allocate", clone, None)?;
-    for storage in clone.storages() {
+    for storage in storages {
         let path = format!("/storage/{storage}");
         held.check("Datastore.AllocateSpace", &path, Role::DATASTORE_USER)?;
     }
@@ -93,20 +95,20 @@ pub fn check_privileges(
         _ => "VM.Monitor",
     };
     held.check_on_new(agent, clone, Some("to ask for its address"))?;
-    if let Some(otherwise) = for_its_user(held.token()).filter(|_| held.is_any_lacking) {
-        let when = "where the token has none, or its user lacks the privilege too";
-        let detail = format!("{when}: {otherwise}");
-        (held.tell)(Finding::warn("privilege separation", detail));
+    if let Some(for_user) = for_its_user(held.token()).filter(|_| held.is_any_lacking) {
+        let when = "if the token has none, or its user lacks the privilege too";
+        let detail = format!("{when}, also run the command with {for_user}");
+        (held.report)(Finding::warn("privilege separation", detail));
     }
     Ok(())
 }
 
-/// What the token holds; each path is asked for once.
+/// The privileges of the token; each path is requested once.
 struct Held<'s> {
     server: Server<'s>,
-    tell: Tell<'s>,
+    report: Report<'s>,
     on: BTreeMap<String, Permissions>,
-    /// Whether a hint was given that grants a role to the token.
+    /// Whether any hint grants a role to the token.
     is_any_lacking: bool,
 }
 
@@ -126,12 +128,12 @@ impl<'s> Held<'s> {
     /// Checks a privilege that the clone needs.
     fn check(&mut self, privilege: &str, path: &str, role: Role) -> Result<(), pve::Error> {
         let is_held = self.has(privilege, path)?;
-        self.tell(format!("{privilege} on {path}"), is_held, None, role, path);
+        self.report(format!("{privilege} on {path}"), is_held, None, role, path);
         Ok(())
     }
 
-    /// Checks a privilege on the new VM, which its pool may give as well. Without a `purpose` the clone
-    /// needs it, otherwise a later step may.
+    /// Checks a privilege on the new VM, which its pool may give too. Without a `purpose` the clone needs
+    /// it, otherwise a later step may.
     fn check_on_new(
         &mut self,
         privilege: &str,
@@ -150,11 +152,11 @@ impl<'s> Held<'s> {
         // The smallest role with VM.Allocate. It is granted for every privilege on the new VM, because a
         // smaller role on /vms would replace it.
         let path = of_pool.unwrap_or(&new);
-        self.tell(check, is_held, purpose, Role::VM_ADMIN, path);
+        self.report(check, is_held, purpose, Role::VM_ADMIN, path);
         Ok(())
     }
 
-    fn tell(
+    fn report(
         &mut self,
         check: String,
         is_held: bool,
@@ -168,12 +170,12 @@ impl<'s> Held<'s> {
             None => Finding::new(Verdict::Fail, check, LACKING),
             Some(purpose) => Finding::warn(
                 check,
-                format!("{LACKING}; not for the clone, but {purpose}"),
+                format!("{LACKING}; not needed for the clone, but {purpose}"),
             ),
         };
         let grant = || as_root(role, path_to_grant_on(path, role, None), self.token());
         let hint = (!is_held).then(grant);
-        (self.tell)(finding.with_hint(hint));
+        (self.report)(finding.with_hint(hint));
     }
 
     /// Checks the use of the node's own CD drive. No small role has the privilege.
@@ -182,13 +184,13 @@ impl<'s> Held<'s> {
 
         let check = format!("{CONSOLE} on /");
         if self.has(CONSOLE, "/")? {
-            (self.tell)(Finding::ok(check, HELD));
+            (self.report)(Finding::ok(check, HELD));
             return Ok(());
         }
         let (vmid, node) = (template.vmid, &template.node);
         let detail = format!("{LACKING}; {drive} of template {vmid} is the CD drive of the node");
         let hint = format!("on node '{node}', as root: qm set {vmid} --{drive} none,media=cdrom");
-        (self.tell)(Finding::new(Verdict::Fail, check, detail).with_hint(hint));
+        (self.report)(Finding::new(Verdict::Fail, check, detail).with_hint(hint));
         Ok(())
     }
 
@@ -206,10 +208,10 @@ impl<'s> Held<'s> {
         } else {
             let held = if self.has(USE, &path)? { HELD } else { LACKING };
             let otherwise =
-                format!("if {bridge} is a vnet, it takes {USE} on its own zone instead");
+                format!("if {bridge} is a vnet, {USE} is needed on its own zone instead");
             Finding::warn(format!("{USE} on {path}"), format!("{held}; {otherwise}"))
         };
-        (self.tell)(finding);
+        (self.report)(finding);
         Ok(())
     }
 }

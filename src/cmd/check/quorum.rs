@@ -1,23 +1,23 @@
-//! Checks whether the cluster can change anything.
+//! Checks whether the cluster has a quorum, without which nothing can be changed.
 
-use super::finding::{Finding, Tell, Verdict};
+use super::finding::{Finding, Report, Verdict};
 use super::hosts::Accepted;
 use crate::pve::{self, NodeStatus, Pve};
 use crate::say::hint::refusal::NO_QUORUM;
 
-/// Whether a node is in the part of the cluster that can change something.
+/// Whether a node is in the part of the cluster that has the quorum.
 struct Quorum {
     nodes: Vec<NodeStatus>,
-    /// What is wrong, and what to do about it; `None` if nothing is.
-    lost: Option<(&'static str, String)>,
+    /// The problem, and what to do about it; `None` if there is none.
+    problem: Option<(&'static str, String)>,
 }
 
-/// Asks each host whether it has a quorum. What one refuses for lack of it is asked of the next, so one
-/// that has it is enough.
-pub fn check_quorum(hosts: &[Accepted], tell: Tell) {
+/// Asks each host whether it has a quorum. A request that one refuses for lack of it is sent to the next,
+/// so one host that has it is enough.
+pub fn check_quorum(hosts: &[Accepted], report: Report) {
     let answers = hosts.iter().map(|it| quorum_of(&it.pve));
     let answers: Vec<Result<Quorum, pve::Error>> = answers.collect();
-    let has_quorum = |it: &Result<Quorum, _>| it.as_ref().is_ok_and(|it| it.lost.is_none());
+    let has_quorum = |it: &Result<Quorum, _>| it.as_ref().is_ok_and(|it| it.problem.is_none());
     let verdict = if answers.iter().any(has_quorum) {
         Verdict::Warn
     } else {
@@ -28,11 +28,14 @@ pub fn check_quorum(hosts: &[Accepted], tell: Tell) {
             [_] => "quorum".to_owned(),
             _ => format!("quorum at {host}"),
         };
-        tell(match answer {
-            Ok(Quorum { nodes, lost: None }) => Finding::ok(check, online(&nodes)),
+        report(match answer {
             Ok(Quorum {
                 nodes,
-                lost: Some((what, hint)),
+                problem: None,
+            }) => Finding::ok(check, online(&nodes)),
+            Ok(Quorum {
+                nodes,
+                problem: Some((what, hint)),
             }) => {
                 let detail = format!("{what}; {}", online(&nodes));
                 Finding::new(verdict, check, detail).with_hint(hint)
@@ -42,23 +45,23 @@ pub fn check_quorum(hosts: &[Accepted], tell: Tell) {
     }
 }
 
-/// A token that may not ask counts the nodes that are online.
+/// If the token may not ask, counts the nodes that are online.
 fn quorum_of(pve: &Pve) -> Result<Quorum, pve::Error> {
     match pve.cluster_status() {
         Ok(status) => {
-            let lost = (!status.is_quorate).then(|| ("lost", NO_QUORUM.to_owned()));
+            let problem = (!status.is_quorate).then(|| ("lost", NO_QUORUM.to_owned()));
             let nodes = status.nodes;
-            Ok(Quorum { nodes, lost })
+            Ok(Quorum { nodes, problem })
         }
         Err(pve::Error::Refused { .. }) => {
             let nodes = pve.nodes()?;
             let online = nodes.iter().filter(|it| it.is_online).count();
             let hint = format!(
-                "{NO_QUORUM}; a quorum device would help, but this token may not see one: that needs \
-                 Sys.Audit on /"
+                "{NO_QUORUM}; a quorum device may restore it, but to see one this token needs Sys.Audit on \
+                 /"
             );
-            let lost = (online * 2 <= nodes.len()).then_some(("no majority", hint));
-            Ok(Quorum { nodes, lost })
+            let problem = (online * 2 <= nodes.len()).then_some(("no majority", hint));
+            Ok(Quorum { nodes, problem })
         }
         Err(error) => Err(error),
     }

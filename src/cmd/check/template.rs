@@ -1,20 +1,22 @@
-//! Checks whether a template can be cloned: what it is, the places that the clone would use, and the
-//! privileges that it takes.
+//! Checks whether a template can be cloned: its state, the storages and the pool of the clone, and the
+//! required privileges.
 
-use super::finding::{Finding, Tell, Verdict};
+use std::collections::BTreeSet;
+
+use super::finding::{Finding, Report, Verdict};
 use super::privileges::{PlannedClone, check_privileges};
 use crate::guests::Guests;
 use crate::guests::template::{Found, find_template};
 use crate::pve::types::{Guest, Pool, Storage, Version};
-use crate::pve::{self, Passthrough, Permissions, Pve, VmConfig};
+use crate::pve::{self, Passthrough, Pve, VmConfig};
 use crate::say::failure::{Failure, Kind};
 use crate::say::grant::pool_path;
 use crate::say::hint::hint_for;
 use crate::say::hint::refusal::{LIST_POOLS, how_to_map};
 use crate::wait::server::Server;
 
-/// What is to be cloned, and where to.
-pub struct Wanted<'w> {
+/// What to clone, and where to.
+pub struct Plan<'w> {
     /// The template's name or VMID.
     pub template: &'w str,
     /// The pool of the new VM.
@@ -25,13 +27,13 @@ pub struct Wanted<'w> {
 
 /// Checks whether the template exists, and whether the token can clone it.
 pub fn check_template(
-    wanted: &Wanted,
+    plan: &Plan,
     guests: &Guests,
     version: Version,
     server: Server,
-    tell: Tell,
+    report: Report,
 ) -> Result<(), Finding> {
-    let name = wanted.template;
+    let name = plan.template;
     let check = format!("template '{name}'");
     let Found {
         template, warning, ..
@@ -40,7 +42,7 @@ pub fn check_template(
         Finding::fail("template", report.with_hint(error.hint().to_owned()))
     })?;
     if let Some(warning) = warning {
-        tell(Finding::warn(check.as_str(), warning));
+        report(Finding::warn(check.as_str(), warning));
     }
     let config = server.ask(|pve| pve.vm_config(&template.node, template.vmid));
     let config = config.map_err(|error| Finding::of_request(check.as_str(), &error))?;
@@ -51,25 +53,24 @@ pub fn check_template(
             "it was deleted or moved a moment ago",
         ));
     };
-    tell(check_lock(check, template, &config));
+    report(check_lock(check, template, &config));
     if version.major >= 8 {
-        check_devices(template, &config, tell);
+        check_devices(template, &config, report);
     }
     let failed = |check| move |error| Finding::of_request(check, &error);
-    if let Some(pool) = wanted.pool {
-        let finding = check_pool(pool, server).map_err(failed("pool"))?;
-        finding.into_iter().for_each(&mut *tell);
-    }
     let clone = PlannedClone {
         template,
         config: &config,
         newid: server.ask(Pve::next_vmid).map_err(failed("free VMID"))?,
         version,
-        pool: wanted.pool,
-        storage: wanted.storage,
+        pool: plan.pool,
+        storage: plan.storage,
     };
-    check_storages(&clone, server, tell).map_err(failed("storages"))?;
-    check_privileges(&clone, server, tell).map_err(failed("privileges"))
+    let storages = check_storages(&clone, server, report).map_err(failed("storages"))?;
+    if let Some(pool) = plan.pool {
+        check_pool(pool, server, report)?;
+    }
+    check_privileges(&clone, &storages, server, report).map_err(failed("privileges"))
 }
 
 fn check_lock(check: String, template: &Guest, config: &VmConfig) -> Finding {
@@ -78,73 +79,89 @@ fn check_lock(check: String, template: &Guest, config: &VmConfig) -> Finding {
         None => Finding::ok(check, place),
         Some(lock) => Finding::warn(
             check,
-            format!("{place}, locked ({lock}): it cannot be cloned until that is over"),
+            format!("{place}, locked ({lock}): it cannot be cloned until the lock is released"),
         ),
     }
 }
 
-/// Tells the devices that no token may clone.
-fn check_devices(template: &Guest, config: &VmConfig, tell: Tell) {
+/// Reports the devices that no token may clone.
+fn check_devices(template: &Guest, config: &VmConfig, report: Report) {
     let devices = config.passthrough().into_iter();
     for (key, _) in devices.filter(|(_, needed)| *needed == Passthrough::Root) {
         let (vmid, node) = (template.vmid, &template.node);
         let detail = "a device without a resource mapping: no API token may clone it, not even one of \
                       root@pam";
         let finding = Finding::new(Verdict::Fail, format!("{key} of template {vmid}"), detail);
-        tell(finding.with_hint(how_to_map(vmid, node, key)));
+        report(finding.with_hint(how_to_map(vmid, node, key)));
     }
 }
 
-/// Checks whether the pool exists. Nothing is told if the token may not see pools but was granted a
-/// privilege on this one, which was probably done for a pool that exists.
-fn check_pool(pool: &Pool, server: Server) -> Result<Option<Finding>, pve::Error> {
+/// Checks whether the pool exists. If it does not, privileges on it say nothing, so that ends the checks.
+/// Reports nothing if the token may not see pools but was granted a privilege on this one, which was
+/// probably done for an existing pool.
+fn check_pool(pool: &Pool, server: Server, report: Report) -> Result<(), Finding> {
+    let failed = |error| Finding::of_request("pool", &error);
     let check = format!("pool '{pool}'");
-    if server.ask(Pve::pools)?.contains(pool) {
-        return Ok(Some(Finding::ok(check, "it exists")));
+    if server.ask(Pve::pools).map_err(failed)?.contains(pool) {
+        report(Finding::ok(check, "it exists"));
+        return Ok(());
     }
     let path = pool_path(pool);
-    let held: Permissions = server.ask(|pve| pve.permissions_on(&path))?;
+    let held = server
+        .ask(|pve| pve.permissions_on(&path))
+        .map_err(failed)?;
     if held.have(&path, "Pool.Audit") {
         let finding = Finding::new(Verdict::Fail, check, "it does not exist");
-        return Ok(Some(finding.with_hint(LIST_POOLS.to_owned())));
+        return Err(finding.with_hint(LIST_POOLS.to_owned()));
     }
-    let detail = format!("cannot tell whether it exists: that needs Pool.Audit on {path}");
-    Ok((!held.have(&path, "VM.Allocate")).then(|| Finding::warn(check, detail)))
+    if !held.have(&path, "VM.Allocate") {
+        let detail = format!("cannot tell whether it exists: that needs Pool.Audit on {path}");
+        report(Finding::warn(check, detail));
+    }
+    Ok(())
 }
 
-/// Tells the storages of the new VM that its node cannot use.
-fn check_storages(clone: &PlannedClone, server: Server, tell: Tell) -> Result<(), pve::Error> {
+/// Reports the storages of the new VM that its node cannot use. Returns those that exist.
+fn check_storages(
+    clone: &PlannedClone,
+    server: Server,
+    report: Report,
+) -> Result<BTreeSet<String>, pve::Error> {
+    let mut existing = clone.storages();
     let node = &clone.template.node;
     let listed = match server.ask(|pve| pve.storages(node)) {
         Ok(listed) => listed,
         Err(error) => {
             let finding = Finding::warn("storages", error.to_string());
-            tell(finding.with_hint(hint_for(&error)));
-            return Ok(());
+            report(finding.with_hint(hint_for(&error)));
+            return Ok(existing);
         }
     };
     for storage in clone.storages() {
         let state = listed.iter().find(|it| it.name == storage);
         let problem = match state {
             None if is_unlisted_for_lack_of_privilege(&storage, server)? => continue,
-            None => format!("node '{node}' has no such storage"),
+            None => {
+                existing.remove(&storage);
+                format!("node '{node}' has no such storage")
+            }
             Some(state) if !state.enabled => "it is disabled".to_owned(),
             Some(state) if !state.active => format!("node '{node}' cannot reach it"),
             Some(state) if clone.storage.is_some() && !state.takes_disks() => {
-                "it does not take the disks of VMs".to_owned()
+                "it does not accept VM disks".to_owned()
             }
             Some(_) => continue,
         };
         let finding = Finding::new(Verdict::Fail, format!("storage '{storage}'"), problem);
         let hint = format!(
-            "'pvesm status --content images' on node '{node}' shows those that can be used"
+            "'pvesm status --content images' on node '{node}' lists the storages that accept disks"
         );
-        tell(finding.with_hint(hint));
+        report(finding.with_hint(hint));
     }
-    Ok(())
+    Ok(existing)
 }
 
-/// The lack itself is told with the other privileges.
+/// The missing privilege is reported with the others.
 fn is_unlisted_for_lack_of_privilege(storage: &str, server: Server) -> Result<bool, pve::Error> {
     let path = format!("/storage/{storage}");
     let held = server.ask(|pve| pve.permissions_on(&path))?;

@@ -6,25 +6,25 @@ use super::*;
 use crate::ledger;
 
 const N: Vmid = Vmid(101);
-const LOOK_AGAIN: Action = Action::Wait(Pause::Interval);
+const OBSERVE_AGAIN: Action = Action::Wait(Pause::Interval);
 const BACK_OFF: Action = Action::Wait(Pause::BackOff);
 
-/// Nothing was seen, and nothing looked at.
-const NOTHING: Seen = Seen {
-    asks_otherwise: false,
+/// Nothing was observed.
+const NOTHING: Observed = Observed {
+    requests_other: false,
     answer: &Answer::Unknown,
     undecided: false,
-    owner: Owner::NotLooked,
-    lasting: Lasting::Briefly,
+    owner: Owner::NotChecked,
+    age: Age::New,
     clone_runs: false,
     namesake: Namesake::None,
 };
 
-const WITHOUT_ENSURE: Wish = Wish {
+const WITHOUT_ENSURE: Policy = Policy {
     ensure: false,
     vmid: None,
 };
-const WITH_ENSURE: Wish = Wish {
+const WITH_ENSURE: Policy = Policy {
     ensure: true,
     vmid: None,
 };
@@ -37,8 +37,8 @@ fn taken() -> Answer {
     Answer::Taken("unable to create VM 101: config file already exists".into())
 }
 
-fn passes() -> Answer {
-    Answer::Passes("VM is locked (backup)".into())
+fn temporary() -> Answer {
+    Answer::Temporary("VM is locked (backup)".into())
 }
 
 fn refused() -> Answer {
@@ -50,7 +50,7 @@ fn failed() -> Answer {
         upid: "UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:"
             .parse()
             .unwrap(),
-        words: "clone failed: copy failed: exit code 1".into(),
+        status: "clone failed: copy failed: exit code 1".into(),
         log: Vec::new(),
     })
 }
@@ -59,36 +59,36 @@ fn refuse(refusal: fn(Intent) -> Refusal) -> Action {
     Action::Refuse(refusal(intent()))
 }
 
-/// Without `--vmid`; what is done without and with `--ensure`.
+/// Without `--vmid`: the actions without and with `--ensure`.
 #[rstest]
-#[case::no_namesake(Namesake::None, Owner::NotLooked, Action::Clone, Action::Clone)]
+#[case::no_namesake(Namesake::None, Owner::NotChecked, Action::Clone, Action::Clone)]
 #[case::one_may_be_hidden(
     Namesake::MayBeHidden,
-    Owner::NotLooked,
+    Owner::NotChecked,
     Action::Refuse(Refusal::NameMayBeTaken),
     Action::Refuse(Refusal::NameMayBeTaken)
 )]
-#[case::one_may_be_on_a_node_whose_being_offline_is_accepted(
+#[case::one_may_be_on_an_offline_node_which_is_accepted(
     Namesake::MayBeOffline,
-    Owner::NotLooked,
+    Owner::NotChecked,
     Action::Clone,
     Action::Clone
 )]
-#[case::one_that_is_whole(
+#[case::one_that_is_complete(
     Namesake::One,
     Owner::Ours,
     Action::Refuse(Refusal::Exists),
     Action::Take
 )]
-#[case::one_in_the_making(
+#[case::one_being_created(
     Namesake::One,
-    Owner::InTheMaking,
+    Owner::BeingCreated,
     Action::Refuse(Refusal::Exists),
-    LOOK_AGAIN
+    OBSERVE_AGAIN
 )]
 #[case::several(
     Namesake::Several,
-    Owner::NotLooked,
+    Owner::NotChecked,
     Action::Refuse(Refusal::Exists),
     Action::Refuse(Refusal::Ambiguous)
 )]
@@ -98,18 +98,22 @@ fn without_a_record(
     #[case] expected: Action,
     #[case] with_ensure: Action,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         owner,
         namesake,
         ..NOTHING
     };
     for (ensure, expected) in [(false, expected), (true, with_ensure)] {
-        let wish = Wish { ensure, vmid: None };
-        assert_eq!(decide(wish, &Record::None, &seen), expected, "{ensure}");
+        let policy = Policy { ensure, vmid: None };
+        assert_eq!(
+            decide(policy, &Record::None, &observed),
+            expected,
+            "{ensure}"
+        );
     }
 }
 
-/// With `--vmid`; what is done without and with `--ensure`.
+/// With `--vmid`: the actions without and with `--ensure`.
 #[rstest]
 #[case::free(Namesake::None, Owner::Free, Action::Clone, Action::Clone)]
 #[case::free_and_a_namesake_may_be_hidden(
@@ -118,9 +122,9 @@ fn without_a_record(
     Action::Clone,
     Action::Clone
 )]
-#[case::anothers(
+#[case::of_another_guest(
     Namesake::None,
-    Owner::Anothers,
+    Owner::Another,
     Action::Refuse(Refusal::VmidTaken(N)),
     Action::Refuse(Refusal::VmidTaken(N))
 )]
@@ -130,11 +134,11 @@ fn without_a_record(
     Action::Refuse(Refusal::VmidTaken(N)),
     Action::Refuse(Refusal::VmidTaken(N))
 )]
-#[case::in_the_making(
+#[case::being_created(
     Namesake::None,
-    Owner::InTheMaking,
+    Owner::BeingCreated,
     Action::Refuse(Refusal::VmidTaken(N)),
-    LOOK_AGAIN
+    OBSERVE_AGAIN
 )]
 #[case::ours(
     Namesake::One,
@@ -142,7 +146,7 @@ fn without_a_record(
     Action::Refuse(Refusal::Exists),
     Action::Take
 )]
-#[case::ours_though_the_list_does_not_show_it(
+#[case::ours_and_not_in_the_list(
     Namesake::None,
     Owner::Ours,
     Action::Refuse(Refusal::Exists),
@@ -150,7 +154,7 @@ fn without_a_record(
 )]
 #[case::namesake_at_another_vmid(
     Namesake::Elsewhere,
-    Owner::NotLooked,
+    Owner::NotChecked,
     Action::Refuse(Refusal::Exists),
     Action::Refuse(Refusal::Exists)
 )]
@@ -160,237 +164,237 @@ fn without_a_record_and_with_a_vmid(
     #[case] expected: Action,
     #[case] with_ensure: Action,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         owner,
         namesake,
         ..NOTHING
     };
     for (ensure, expected) in [(false, expected), (true, with_ensure)] {
         let vmid = Some(N);
-        let wish = Wish { ensure, vmid };
-        assert_eq!(decide(wish, &Record::None, &seen), expected, "{ensure}");
+        let policy = Policy { ensure, vmid };
+        assert_eq!(
+            decide(policy, &Record::None, &observed),
+            expected,
+            "{ensure}"
+        );
     }
 }
 
-/// While no answer to a request is missing.
+/// Every request was answered.
 #[rstest]
-#[case::done(Answer::Done, Owner::NotLooked, Action::Take)]
-#[case::done_and_hidden_just_now(Answer::Done, Owner::Hidden, LOOK_AGAIN)]
-#[case::refused(refused(), Owner::NotLooked, refuse(Refusal::CloneFailed))]
-#[case::refused_without_quorum(Answer::NoQuorum, Owner::NotLooked, Action::Forget(N))]
-#[case::locked(passes(), Owner::NotLooked, BACK_OFF)]
-#[case::after_a_lock(Answer::Due, Owner::NotLooked, Action::CloneAgain(N))]
-#[case::taken_and_any_vmid_will_do(taken(), Owner::NotLooked, Action::Forget(N))]
-#[case::taken_for_a_moment(taken(), Owner::Free, BACK_OFF)]
-#[case::taken_by_another(taken(), Owner::Anothers, Action::Forget(N))]
-#[case::taken_by_a_clone(taken(), Owner::InTheMaking, Action::Forget(N))]
+#[case::done(Answer::Done, Owner::NotChecked, Action::Take)]
+#[case::done_and_just_hidden(Answer::Done, Owner::Hidden, OBSERVE_AGAIN)]
+#[case::refused(refused(), Owner::NotChecked, refuse(Refusal::CloneFailed))]
+#[case::refused_without_quorum(Answer::NoQuorum, Owner::NotChecked, Action::Forget(N))]
+#[case::locked(temporary(), Owner::NotChecked, BACK_OFF)]
+#[case::after_a_lock(Answer::Due, Owner::NotChecked, Action::CloneAgain(N))]
+#[case::taken_and_any_vmid_is_accepted(taken(), Owner::NotChecked, Action::Forget(N))]
+#[case::taken_by_a_lock(taken(), Owner::Free, BACK_OFF)]
+#[case::taken_by_another(taken(), Owner::Another, Action::Forget(N))]
+#[case::taken_by_a_clone(taken(), Owner::BeingCreated, Action::Forget(N))]
 #[case::taken_by_a_vm_of_the_name(taken(), Owner::Ours, Action::Forget(N))]
 #[case::taken_by_an_incomplete_vm_of_the_name(taken(), Owner::Incomplete, Action::Forget(N))]
-#[case::taken_and_not_seen(taken(), Owner::Unknown, LOOK_AGAIN)]
+#[case::taken_and_unknown(taken(), Owner::Unknown, OBSERVE_AGAIN)]
 #[case::taken_by_a_hidden_guest(taken(), Owner::Hidden, Action::Forget(N))]
 #[case::failed_and_gone(failed(), Owner::Free, refuse(Refusal::CloneFailed))]
-#[case::failed_and_there_all_the_same(failed(), Owner::Ours, Action::Take)]
-#[case::failed_and_anothers_now(failed(), Owner::Anothers, Action::Forget(N))]
-#[case::failed_and_hidden_just_now(failed(), Owner::Hidden, LOOK_AGAIN)]
-#[case::failed_and_not_seen(failed(), Owner::Unknown, LOOK_AGAIN)]
-#[case::failed_and_being_cleaned_up(failed(), Owner::InTheMaking, LOOK_AGAIN)]
-fn asked_and_answered(
+#[case::failed_and_ours_nevertheless(failed(), Owner::Ours, Action::Take)]
+#[case::failed_and_of_another_guest_now(failed(), Owner::Another, Action::Forget(N))]
+#[case::failed_and_just_hidden(failed(), Owner::Hidden, OBSERVE_AGAIN)]
+#[case::failed_and_unknown(failed(), Owner::Unknown, OBSERVE_AGAIN)]
+#[case::failed_and_being_cleaned_up(failed(), Owner::BeingCreated, OBSERVE_AGAIN)]
+fn requested_and_answered(
     #[case] answer: Answer,
     #[case] owner: Owner,
     #[case] expected: Action,
     #[values(false, true)] ensure: bool,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         answer: &answer,
         owner,
         ..NOTHING
     };
-    let wish = Wish { ensure, vmid: None };
-    let record = Record::Asked(intent(), None);
-    assert_eq!(decide(wish, &record, &seen), expected);
+    let policy = Policy { ensure, vmid: None };
+    let record = Record::Requested(intent(), None);
+    assert_eq!(decide(policy, &record, &observed), expected);
 }
 
-/// While the request waited for a lock, somebody else may have created a VM of the name.
+/// While the request waited for a lock, another user may have created a VM of the name.
 #[rstest]
-#[case::nobody_has_looked(Namesake::NotLooked, LOOK_AGAIN)]
+#[case::not_checked(Namesake::NotChecked, OBSERVE_AGAIN)]
 #[case::none(Namesake::None, Action::CloneAgain(N))]
 #[case::one_may_be_hidden(Namesake::MayBeHidden, Action::Forget(N))]
 #[case::one_may_be_offline(Namesake::MayBeOffline, Action::CloneAgain(N))]
 #[case::one(Namesake::Elsewhere, Action::Forget(N))]
-fn asked_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expected: Action) {
-    let seen = Seen {
+fn requested_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expected: Action) {
+    let observed = Observed {
         answer: &Answer::Due,
         namesake,
         ..NOTHING
     };
-    let record = Record::Asked(intent(), None);
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
+    let record = Record::Requested(intent(), None);
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), expected);
 }
 
-/// A request got no usable answer, be it this run's or an earlier one's.
+/// A request of this run or of an earlier one got no usable answer.
 #[rstest]
-#[case::ours(Owner::Ours, Lasting::Briefly, Action::Take)]
-#[case::in_the_making(Owner::InTheMaking, Lasting::ARestart, LOOK_AGAIN)]
-#[case::not_seen(Owner::Unknown, Lasting::ARestart, LOOK_AGAIN)]
-#[case::free_for_less_than_a_while(Owner::Free, Lasting::Briefly, LOOK_AGAIN)]
-#[case::free_for_a_while(Owner::Free, Lasting::AWhile, Action::CloneAgain(N))]
-#[case::anothers(Owner::Anothers, Lasting::Briefly, Action::Forget(N))]
-#[case::hidden_just_now(Owner::Hidden, Lasting::Briefly, LOOK_AGAIN)]
-#[case::hidden_for_a_while(Owner::Hidden, Lasting::AWhile, refuse(Refusal::Hidden))]
-#[case::without_disks_of_its_template(
-    Owner::Incomplete,
-    Lasting::Briefly,
-    refuse(Refusal::HalfMade)
-)]
-fn asked_and_undecided(
+#[case::ours(Owner::Ours, Age::New, Action::Take)]
+#[case::being_created(Owner::BeingCreated, Age::PastRestart, OBSERVE_AGAIN)]
+#[case::outcome_unknown(Owner::Unknown, Age::PastRestart, OBSERVE_AGAIN)]
+#[case::free_for_less_than_the_settling_time(Owner::Free, Age::New, OBSERVE_AGAIN)]
+#[case::free_for_the_settling_time(Owner::Free, Age::Settled, Action::CloneAgain(N))]
+#[case::of_another_guest(Owner::Another, Age::New, Action::Forget(N))]
+#[case::just_hidden(Owner::Hidden, Age::New, OBSERVE_AGAIN)]
+#[case::hidden_for_the_settling_time(Owner::Hidden, Age::Settled, refuse(Refusal::Hidden))]
+#[case::without_disks_of_its_template(Owner::Incomplete, Age::New, refuse(Refusal::HalfMade))]
+fn requested_and_undecided(
     #[case] owner: Owner,
-    #[case] lasting: Lasting,
+    #[case] age: Age,
     #[case] expected: Action,
     #[values(Answer::Unknown, taken())] answer: Answer,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         answer: &answer,
         undecided: true,
         owner,
-        lasting,
+        age,
         ..NOTHING
     };
-    let record = Record::Asked(intent(), None);
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
+    let record = Record::Requested(intent(), None);
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), expected);
 }
 
-/// A volume that is left over stops every request for its VMID.
+/// A volume of an earlier guest makes every request for its VMID fail.
 #[rstest]
-fn asked_and_a_volume_is_left_over(#[values(false, true)] undecided: bool) {
-    let seen = Seen {
+fn requested_and_a_volume_is_left_over(#[values(false, true)] undecided: bool) {
+    let observed = Observed {
         answer: &Answer::LeftOver("disk image 'vm-101-cloudinit.qcow2' already exists".into()),
         undecided,
         ..NOTHING
     };
-    let record = Record::Asked(intent(), None);
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), Action::Forget(N));
+    let record = Record::Requested(intent(), None);
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), Action::Forget(N));
 }
 
-/// Where this token sees no VMs, the word of the task is all there is.
+/// If this token sees no VMs, the task is the only evidence.
 #[rstest]
 #[case::done(Answer::Done, Action::Take)]
 #[case::failed(failed(), refuse(Refusal::CloneFailed))]
-fn asked_and_answered_and_hidden_for_a_while(
+fn requested_and_answered_and_hidden_for_the_settling_time(
     #[case] answer: Answer,
     #[case] expected: Action,
     #[values(false, true)] clone_runs: bool,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         answer: &answer,
         owner: Owner::Hidden,
-        lasting: Lasting::AWhile,
+        age: Age::Settled,
         clone_runs,
         ..NOTHING
     };
-    let record = Record::Asked(intent(), None);
-    let expected = if clone_runs { LOOK_AGAIN } else { expected };
-    assert_eq!(decide(WITHOUT_ENSURE, &record, &seen), expected);
+    let record = Record::Requested(intent(), None);
+    let expected = if clone_runs { OBSERVE_AGAIN } else { expected };
+    assert_eq!(decide(WITHOUT_ENSURE, &record, &observed), expected);
 }
 
-/// Whether the name is taken is known before the request is sent again.
+/// The name is checked before the request is repeated.
 #[test]
-fn asked_and_undecided_while_nobody_has_looked_for_namesakes() {
-    let seen = Seen {
+fn requested_and_undecided_before_the_name_was_checked() {
+    let observed = Observed {
         undecided: true,
         owner: Owner::Free,
-        lasting: Lasting::ARestart,
-        namesake: Namesake::NotLooked,
+        age: Age::PastRestart,
+        namesake: Namesake::NotChecked,
         ..NOTHING
     };
-    let record = Record::Asked(intent(), None);
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), LOOK_AGAIN);
+    let record = Record::Requested(intent(), None);
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), OBSERVE_AGAIN);
 }
 
-/// Never ask again while the name is taken.
+/// A request is never repeated while the name is taken.
 #[rstest]
-#[case::for_a_while(Lasting::AWhile, LOOK_AGAIN)]
-#[case::for_as_long_as_a_daemon_restarts(Lasting::ARestart, Action::Forget(N))]
-fn asked_and_undecided_while_another_vm_has_the_name(
-    #[case] lasting: Lasting,
+#[case::for_the_settling_time(Age::Settled, OBSERVE_AGAIN)]
+#[case::for_the_restart_time(Age::PastRestart, Action::Forget(N))]
+fn requested_and_undecided_while_another_vm_has_the_name(
+    #[case] age: Age,
     #[case] expected: Action,
     #[values(Namesake::One, Namesake::Several, Namesake::Elsewhere)] namesake: Namesake,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         undecided: true,
         owner: Owner::Free,
-        lasting,
+        age,
         namesake,
         ..NOTHING
     };
-    let record = Record::Asked(intent(), None);
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
+    let record = Record::Requested(intent(), None);
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), expected);
 }
 
 #[rstest]
-#[case::a_clone_works_on_it(false, true, LOOK_AGAIN)]
-#[case::nothing_works_on_it(false, false, refuse(Refusal::HalfMade))]
-#[case::an_earlier_request_may_work_on_it(true, false, LOOK_AGAIN)]
-fn failed_and_still_locked_after_a_while(
+#[case::a_clone_is_running(false, true, OBSERVE_AGAIN)]
+#[case::no_clone_is_running(false, false, refuse(Refusal::HalfMade))]
+#[case::an_earlier_request_may_be_running(true, false, OBSERVE_AGAIN)]
+fn failed_and_still_locked_after_the_settling_time(
     #[case] undecided: bool,
     #[case] clone_runs: bool,
     #[case] expected: Action,
 ) {
-    let seen = Seen {
+    let observed = Observed {
         answer: &failed(),
-        owner: Owner::InTheMaking,
-        lasting: Lasting::AWhile,
+        owner: Owner::BeingCreated,
+        age: Age::Settled,
         undecided,
         clone_runs,
         ..NOTHING
     };
-    let record = Record::Asked(intent(), None);
-    assert_eq!(decide(WITHOUT_ENSURE, &record, &seen), expected);
+    let record = Record::Requested(intent(), None);
+    assert_eq!(decide(WITHOUT_ENSURE, &record, &observed), expected);
 }
 
 #[test]
-fn hidden_while_a_clone_to_it_runs_is_waited_for() {
-    let seen = Seen {
+fn a_hidden_vmid_is_awaited_while_a_clone_to_it_runs() {
+    let observed = Observed {
         undecided: true,
         owner: Owner::Hidden,
-        lasting: Lasting::ARestart,
+        age: Age::PastRestart,
         clone_runs: true,
         ..NOTHING
     };
-    let record = Record::Asked(intent(), None);
-    assert_eq!(decide(WITHOUT_ENSURE, &record, &seen), LOOK_AGAIN);
+    let record = Record::Requested(intent(), None);
+    assert_eq!(decide(WITHOUT_ENSURE, &record, &observed), OBSERVE_AGAIN);
 }
 
 /// Another template, storage, pool …
 #[rstest]
-#[case::asked_and_ours(
-    Record::Asked(intent(), None),
+#[case::requested_and_ours(
+    Record::Requested(intent(), None),
     Owner::Ours,
-    refuse(Refusal::AskedOtherwise)
+    refuse(Refusal::OtherClone)
 )]
-#[case::asked_and_free(
-    Record::Asked(intent(), None),
+#[case::requested_and_free(
+    Record::Requested(intent(), None),
     Owner::Free,
-    refuse(Refusal::AskedOtherwise)
+    refuse(Refusal::OtherClone)
 )]
-#[case::asked_and_anothers(Record::Asked(intent(), None), Owner::Anothers, Action::Forget(N))]
-#[case::created_and_ours(
-    Record::Created(intent()),
-    Owner::Ours,
-    refuse(Refusal::AskedOtherwise)
+#[case::requested_and_of_another_guest(
+    Record::Requested(intent(), None),
+    Owner::Another,
+    Action::Forget(N)
 )]
-#[case::created_and_gone(Record::Created(intent()), Owner::Free, Action::Forget(N))]
-fn an_order_that_asks_for_something_else(
+#[case::created_and_ours(Record::Created(intent()), Owner::Ours, refuse(Refusal::OtherClone))]
+#[case::created_and_destroyed(Record::Created(intent()), Owner::Free, Action::Forget(N))]
+fn an_order_that_requests_another_clone(
     #[case] record: Record,
     #[case] owner: Owner,
     #[case] expected: Action,
 ) {
-    let seen = Seen {
-        asks_otherwise: true,
+    let observed = Observed {
+        requests_other: true,
         undecided: true,
         owner,
         ..NOTHING
     };
-    assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
+    assert_eq!(decide(WITH_ENSURE, &record, &observed), expected);
 }
 
 /// Without and with `--ensure`.
@@ -402,14 +406,24 @@ fn an_order_that_asks_for_something_else(
     Action::Forget(N),
     Action::Forget(N)
 )]
-#[case::created_and_anothers(
+#[case::created_and_of_another_guest(
     Record::Created(intent()),
-    Owner::Anothers,
+    Owner::Another,
     Action::Forget(N),
     Action::Forget(N)
 )]
-#[case::created_and_locked(Record::Created(intent()), Owner::InTheMaking, LOOK_AGAIN, LOOK_AGAIN)]
-#[case::created_and_not_seen(Record::Created(intent()), Owner::Unknown, LOOK_AGAIN, LOOK_AGAIN)]
+#[case::created_and_locked(
+    Record::Created(intent()),
+    Owner::BeingCreated,
+    OBSERVE_AGAIN,
+    OBSERVE_AGAIN
+)]
+#[case::created_and_unknown(
+    Record::Created(intent()),
+    Owner::Unknown,
+    OBSERVE_AGAIN,
+    OBSERVE_AGAIN
+)]
 #[case::finished_and_ours(
     Record::Finished(intent()),
     Owner::Ours,
@@ -422,9 +436,9 @@ fn an_order_that_asks_for_something_else(
     Action::Forget(N),
     Action::Forget(N)
 )]
-#[case::finished_and_anothers(
+#[case::finished_and_of_another_guest(
     Record::Finished(intent()),
-    Owner::Anothers,
+    Owner::Another,
     Action::Forget(N),
     Action::Forget(N)
 )]
@@ -434,38 +448,38 @@ fn created_or_finished(
     #[case] expected: Action,
     #[case] with_ensure: Action,
 ) {
-    let seen = Seen { owner, ..NOTHING };
+    let observed = Observed { owner, ..NOTHING };
     for (ensure, expected) in [(false, expected), (true, with_ensure)] {
-        let wish = Wish { ensure, vmid: None };
-        assert_eq!(decide(wish, &record, &seen), expected, "{ensure}");
+        let policy = Policy { ensure, vmid: None };
+        assert_eq!(decide(policy, &record, &observed), expected, "{ensure}");
     }
 }
 
 #[rstest]
-#[case::just_now(Lasting::Briefly, LOOK_AGAIN)]
-#[case::for_a_while(Lasting::AWhile, refuse(Refusal::Hidden))]
-fn a_created_vm_that_is_hidden(#[case] lasting: Lasting, #[case] expected: Action) {
-    let seen = Seen {
+#[case::just(Age::New, OBSERVE_AGAIN)]
+#[case::for_the_settling_time(Age::Settled, refuse(Refusal::Hidden))]
+fn a_created_vm_that_is_hidden(#[case] age: Age, #[case] expected: Action) {
+    let observed = Observed {
         owner: Owner::Hidden,
-        lasting,
+        age,
         ..NOTHING
     };
     for record in [Record::Created(intent()), Record::Finished(intent())] {
-        assert_eq!(decide(WITH_ENSURE, &record, &seen), expected);
+        assert_eq!(decide(WITH_ENSURE, &record, &observed), expected);
     }
 }
 
-/// Who names another VMID does not mean that VM.
+/// `--vmid` with another VMID does not choose that VM.
 #[test]
 fn a_finished_vm_and_another_vmid() {
-    let seen = Seen {
+    let observed = Observed {
         owner: Owner::Ours,
         ..NOTHING
     };
-    let wish = Wish {
+    let policy = Policy {
         ensure: true,
         vmid: Some(Vmid(102)),
     };
-    let decided = decide(wish, &Record::Finished(intent()), &seen);
+    let decided = decide(policy, &Record::Finished(intent()), &observed);
     assert_eq!(decided, Action::Refuse(Refusal::Exists));
 }

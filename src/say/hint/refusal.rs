@@ -1,4 +1,4 @@
-//! What to do about what the server refuses, by the words with which it does.
+//! What to do about refused requests, by the message of the server.
 
 use std::fmt;
 
@@ -18,11 +18,11 @@ pub struct RefusedClone<'c> {
     pub template: Vmid,
     /// The template's node.
     pub node: &'c Node,
-    /// The VMID that the clone was to get.
+    /// The VMID of the clone.
     pub newid: Vmid,
-    /// The pool that it was to become a member of.
+    /// The pool of the clone.
     pub pool: Option<&'c Pool>,
-    /// The drives that tie the template to its node, where they are known to be the reason.
+    /// The drives that tie the template to its node, if they are known to be the reason.
     pub local_drives: &'c [LocalDrive],
 }
 
@@ -61,11 +61,11 @@ pub enum DriveKind {
     CloudInit,
 }
 
-/// The server's words, and what to do about them. NODE stands for the node that was asked.
+/// Parts of the server's message, and what to do about it. NODE stands for the node that was asked.
 const REMEDIES: [(&[&str], &str); 10] = [
     (
         &["does not support vm images"],
-        "'pvesm status --content images' on NODE lists the storages that take disks",
+        "'pvesm status --content images' on NODE lists the storages that accept disks",
     ),
     (
         &["storage '", "' does not exist"],
@@ -82,7 +82,7 @@ const REMEDIES: [(&[&str], &str); 10] = [
     ),
     (
         &["can't clone to non-shared storage"],
-        "a VM on another node than its template's needs a storage that both nodes share: choose one with \
+        "a VM on a node other than its template's needs a storage that both nodes share: choose one with \
          --storage, or leave --node out",
     ),
     (
@@ -91,31 +91,31 @@ const REMEDIES: [(&[&str], &str); 10] = [
     ),
     (
         &[LOCAL_STORAGE],
-        "some drive of the template (a disk, a CD image or the cloud-init drive) is on a storage that its \
-         node does not share; leave --node out to create the VM on the template's node",
+        "a drive of the template (a disk, a CD image or the cloud-init drive) is on a storage that is not \
+         shared; leave --node out to create the VM on the template's node",
     ),
     (
         &["unable to find configuration file for VM"],
-        "the template was moved or destroyed a moment ago; 'homelab proxmox template list' shows \
-         what is there",
+        "the template was moved or destroyed a moment ago; 'homelab proxmox template list' shows the \
+         templates",
     ),
     (&["no such cluster node"], LIST_NODES),
     (&["hostname lookup '"], LIST_NODES),
 ];
 const LIST_NODES: &str = "'pvecm nodes' on a node lists the cluster's nodes";
 
-/// How to find out which pools there are.
+/// How to list the pools.
 pub const LIST_POOLS: &str = "'pveum pool list' on a node lists the pools";
 
 const LOCAL_STORAGE: &str = "(VM uses local storage)";
 
 /// Whether a clone to another node is refused because of drives of the template.
-pub fn blames_local_storage(words: &str) -> bool {
-    words.contains(LOCAL_STORAGE)
+pub fn blames_local_storage(message: &str) -> bool {
+    message.contains(LOCAL_STORAGE)
 }
 
-/// Whether a clone is refused because of this template, so that another one of its name may do.
-pub fn blames_template(words: &str) -> bool {
+/// Whether a clone is refused because of this template, so that another one with its name may work.
+pub fn blames_template(message: &str) -> bool {
     const REASONS: [&str; 5] = [
         LOCAL_STORAGE,
         "is not available on node",
@@ -123,42 +123,42 @@ pub fn blames_template(words: &str) -> bool {
         "only root can set",
         "VM.Clone",
     ];
-    REASONS.iter().any(|reason| words.contains(reason))
+    REASONS.iter().any(|reason| message.contains(reason))
 }
 
-/// What Proxmox says if it names neither path nor privilege.
+/// The message of Proxmox VE if it names neither path nor privilege.
 const BARE_REFUSAL: &str = "Permission check failed";
 
 /// What to do about a refused request, if that is known.
-pub fn for_refusal(status: u16, words: &str, token: &TokenId) -> Option<String> {
+pub fn for_refusal(status: u16, message: &str, token: &TokenId) -> Option<String> {
     match status {
         401 => Some(format!(
-            "user, realm, token id and secret must be those of one token that has not expired; the server \
-             does not say which is wrong, and takes 3 s to say no; on a node: pveum user token list {}",
+            "user, realm, token ID and secret must belong to one token that has not expired; the server \
+             does not say which is wrong, and delays its answer by 3 s; on a node: pveum user token list \
+             {}",
             word(&token.userid())
         )),
-        403 => for_lack_of_privilege(words, token, None),
-        _ => for_words(words, "the node"),
+        403 => for_lack_of_privilege(message, token, None),
+        _ => for_message(message, "the node"),
     }
 }
 
 /// What to do about a refused clone, if that is known.
 pub fn for_clone(
     status: u16,
-    words: &str,
+    message: &str,
     token: &TokenId,
     clone: &RefusedClone,
 ) -> Option<String> {
     match status {
-        // The server does not say which privilege is lacking if either of two would do.
-        403 if words == BARE_REFUSAL => Some(for_lack_of_allocate(token, clone)),
-        401 | 403 => for_refusal(status, words, token),
-        _ if blames_local_storage(words) && !clone.local_drives.is_empty() => {
+        // The server does not name the missing privilege if either of two is enough.
+        403 if message == BARE_REFUSAL => Some(for_lack_of_allocate(token, clone)),
+        401 | 403 => for_refusal(status, message, token),
+        _ if blames_local_storage(message) && !clone.local_drives.is_empty() => {
             Some(for_local_drives(clone))
         }
-        _ => {
-            for_device(words, clone).or_else(|| for_words(words, &format!("node '{}'", clone.node)))
-        }
+        _ => for_device(message, clone)
+            .or_else(|| for_message(message, &format!("node '{}'", clone.node))),
     }
 }
 
@@ -174,28 +174,28 @@ pub struct ChangedVm<'v> {
 }
 
 /// What to do about a refused change to an existing VM, if that is known.
-pub fn for_change(status: u16, words: &str, token: &TokenId, vm: &ChangedVm) -> Option<String> {
+pub fn for_change(status: u16, message: &str, token: &TokenId, vm: &ChangedVm) -> Option<String> {
     if status == 403 {
-        return for_lack_of_privilege(words, token, vm.pool);
+        return for_lack_of_privilege(message, token, vm.pool);
     }
-    for_root_only(words, vm).or_else(|| for_refusal(status, words, token))
+    for_root_only(message, vm).or_else(|| for_refusal(status, message, token))
 }
 
-fn for_root_only(words: &str, vm: &ChangedVm) -> Option<String> {
+fn for_root_only(message: &str, vm: &ChangedVm) -> Option<String> {
     let as_root = format!("as root on node '{}' (qm set {}", vm.node, vm.vmid);
-    if words.contains("Only root can pass arbitrary filesystem paths") {
+    if message.contains("Only root can pass arbitrary filesystem paths") {
         return Some(format!(
-            "no API token may use a path of the node, not even one of root@pam: name a volume instead \
+            "no API token may use a path on the node, not even one of root@pam: use a volume instead \
              (STORAGE:VOLUME), leave that drive out, or attach it {as_root} …)"
         ));
     }
-    let key = root_only_key(words)?;
+    let key = root_only_key(message)?;
     let (instead, in_template) = if mappable_kind(key).is_some() {
-        // A template with a device that has no mapping could not be cloned any more.
+        // A template with a device that has no mapping could no longer be cloned.
         let mapping = format!("use a resource mapping instead (--set {key}=mapping=NAME), ");
         (mapping, "")
     } else {
-        (String::new(), " or, for the next VMs, in the template")
+        (String::new(), " or, for future VMs, in the template")
     };
     Some(format!(
         "no API token may set '{key}', not even one of root@pam: {instead}leave it out, or set it {as_root} \
@@ -203,14 +203,14 @@ fn for_root_only(words: &str, vm: &ChangedVm) -> Option<String> {
     ))
 }
 
-/// What to do about words of the server, in an answer or as the exit status of a task.
-pub fn for_words(words: &str, node: &str) -> Option<String> {
-    if is_no_quorum(words) {
+/// What to do about a message of the server, in an answer or as the exit status of a task.
+pub fn for_message(message: &str, node: &str) -> Option<String> {
+    if is_no_quorum(message) {
         return Some(NO_QUORUM.to_owned());
     }
-    let says_all = |parts: &&[&str]| parts.iter().all(|part| words.contains(part));
+    let has_all = |parts: &&[&str]| parts.iter().all(|part| message.contains(part));
     let mut remedies = REMEDIES.iter();
-    let (_, remedy) = remedies.find(|(parts, _)| says_all(parts))?;
+    let (_, remedy) = remedies.find(|(parts, _)| has_all(parts))?;
     Some(remedy.replace("NODE", node))
 }
 
@@ -218,9 +218,9 @@ pub fn for_words(words: &str, node: &str) -> Option<String> {
 pub fn how_to_map(template: Vmid, node: &Node, key: &str) -> Option<String> {
     let kind = mappable_kind(key)?;
     Some(format!(
-        "give the device a resource mapping (Datacenter > Resource Mappings), on node '{node}', as root: \
-         qm set {template} --{key} mapping=NAME (with its other settings), and grant the token Mapping.Use \
-         on /mapping/{kind}/NAME"
+        "create a resource mapping for the device (Datacenter > Resource Mappings); on node '{node}', as \
+         root: qm set {template} --{key} mapping=NAME (with its other settings); and grant the token \
+         Mapping.Use on /mapping/{kind}/NAME"
     ))
 }
 
@@ -232,8 +232,8 @@ fn mappable_kind(key: &str) -> Option<&'static str> {
     }
 }
 
-fn for_device(words: &str, clone: &RefusedClone) -> Option<String> {
-    let map = how_to_map(clone.template, clone.node, root_only_key(words)?)?;
+fn for_device(message: &str, clone: &RefusedClone) -> Option<String> {
+    let map = how_to_map(clone.template, clone.node, root_only_key(message)?)?;
     Some(format!(
         "no API token may clone a device without a resource mapping, not even one of root@pam: {map}"
     ))
@@ -273,25 +273,27 @@ fn for_local_drives(clone: &RefusedClone) -> String {
     });
     let changes: String = changes.collect();
     format!(
-        "{}; there, as root: qm set {template}{changes}",
+        "{}; to change that, as root on that node: qm set {template}{changes}",
         because_of(&others)
     )
 }
 
-fn for_lack_of_privilege(words: &str, token: &TokenId, pool: Option<&Pool>) -> Option<String> {
-    if let Some((path, privilege)) = lacking(words) {
+fn for_lack_of_privilege(message: &str, token: &TokenId, pool: Option<&Pool>) -> Option<String> {
+    if let Some((path, privilege)) = lacking(message) {
         let pool = pool.map(pool_path);
         let hint = match Role::with(privilege) {
             Some(role) => grant(role, path_to_grant_on(path, role, pool.as_deref()), token),
             None => {
-                format!("the token needs a role with {privilege} on {path}; no usual one is small")
+                format!(
+                    "the token needs a role with {privilege} on {path}; no small built-in role has it"
+                )
             }
         };
         return Some(hint);
     }
-    let hint = if words.contains("(pool '") && words.contains("does not exist") {
+    let hint = if message.contains("(pool '") && message.contains("does not exist") {
         LIST_POOLS
-    } else if words.contains(BARE_REFUSAL) {
+    } else if message.contains(BARE_REFUSAL) {
         "'homelab proxmox check TEMPLATE' shows which privileges the token lacks"
     } else {
         return None;
@@ -299,10 +301,10 @@ fn for_lack_of_privilege(words: &str, token: &TokenId, pool: Option<&Pool>) -> O
     Some(hint.to_owned())
 }
 
-/// Path and privilege of `Permission check failed (/vms/9000, VM.Clone)`. Other characters than theirs
-/// must not get into a command that somebody will paste.
-fn lacking(words: &str) -> Option<(&str, &str)> {
-    let (_, rest) = words.split_once("Permission check failed (")?;
+/// Path and privilege of `Permission check failed (/vms/9000, VM.Clone)`. Unexpected characters must not
+/// get into a command that users paste.
+fn lacking(message: &str) -> Option<(&str, &str)> {
+    let (_, rest) = message.split_once("Permission check failed (")?;
     let (inner, _) = rest.split_once(')')?;
     let (path, privileges) = inner.split_once(", ")?;
     let privilege = privileges.split('|').next()?;
@@ -315,9 +317,9 @@ fn lacking(words: &str) -> Option<(&str, &str)> {
     is_fine.then_some((path, privilege))
 }
 
-/// The option in `only root can set 'args' config`, for the same commands.
-fn root_only_key(words: &str) -> Option<&str> {
-    let (_, rest) = words.split_once("only root can set '")?;
+/// The option in `only root can set 'args' config`. It gets into such commands too.
+fn root_only_key(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("only root can set '")?;
     let (key, _) = rest.split_once("' config")?;
     let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let is_fine = key.starts_with(|c: char| c.is_ascii_alphabetic()) && key.chars().all(is_key);
@@ -344,7 +346,7 @@ mod tests {
     /// A clone of template 9000 on pve1 to VMID 101 is refused.
     fn refused_clone(
         status: u16,
-        words: &str,
+        message: &str,
         pool: Option<&Pool>,
         local_drives: &[LocalDrive],
     ) -> Option<String> {
@@ -355,26 +357,26 @@ mod tests {
             pool,
             local_drives,
         };
-        for_clone(status, words, &token(), &clone)
+        for_clone(status, message, &token(), &clone)
     }
 
     /// A change to VM 101 on pve1 is refused.
-    fn refused_change(status: u16, words: &str, pool: Option<&Pool>) -> Option<String> {
+    fn refused_change(status: u16, message: &str, pool: Option<&Pool>) -> Option<String> {
         let vm = ChangedVm {
             vmid: Vmid(101),
             node: &Node("pve1".to_owned()),
             pool,
         };
-        for_change(status, words, &token(), &vm)
+        for_change(status, message, &token(), &vm)
     }
 
-    const TO_USER: &str = "; where the token has no privilege separation, or its user lacks it too: \
-                           the same with --users homelab@pve instead of --tokens …";
+    const TO_USER: &str = "; if the token has no privilege separation, or its user lacks it too, also run \
+                           it with --users homelab@pve instead of --tokens …";
 
-    fn line(path: &str, role: &str) -> String {
+    fn command(path: &str, role: &str) -> String {
         let replaces = match (path, role) {
             ("/vms", "PVEVMAdmin") => "",
-            ("/vms", _) => "; it replaces what the token has there from above",
+            ("/vms", _) => "; it replaces the roles that the token inherits there",
             _ => "",
         };
         format!(
@@ -397,17 +399,17 @@ mod tests {
     )]
     #[case::node("/nodes/pve1, Sys.Audit", "/nodes/pve1", "PVEAuditor")]
     // A role on one VM replaces the one on all VMs, and the next VM has another VMID.
-    #[case::one_vm_is_all_vms("/vms/101, VM.Allocate", "/vms", "PVEVMAdmin")]
+    #[case::a_single_vm_becomes_all_vms("/vms/101, VM.Allocate", "/vms", "PVEVMAdmin")]
     #[case::settings("/vms/101, VM.Config.Disk", "/vms", "PVEVMAdmin")]
     #[case::power("/vms/101, VM.PowerMgmt", "/vms", "PVEVMUser")]
     #[case::hardware("/mapping/pci/gpu, Mapping.Use", "/mapping/pci/gpu", "PVEMappingUser")]
-    #[case::either_would_do("/vms/101, VM.Audit|VM.Console", "/vms", "PVEAuditor")]
-    fn a_missing_privilege_is_granted_by_a_command(
+    #[case::one_of_two_is_enough("/vms/101, VM.Audit|VM.Console", "/vms", "PVEAuditor")]
+    fn the_hint_for_a_missing_privilege_is_the_command_that_grants_it(
         #[case] what: &str,
         #[case] path: &str,
         #[case] role: &str,
     ) {
-        assert_eq!(forbidden(what), Some(line(path, role)));
+        assert_eq!(forbidden(what), Some(command(path, role)));
     }
 
     #[rstest]
@@ -423,20 +425,20 @@ mod tests {
 
     #[test]
     fn a_privilege_that_no_small_role_has_is_named() {
-        let hint = "the token needs a role with Sys.Console on /; no usual one is small";
+        let hint = "the token needs a role with Sys.Console on /; no small built-in role has it";
         assert_eq!(forbidden("/, Sys.Console").as_deref(), Some(hint));
     }
 
     #[rstest]
     #[case::without_a_pool(None, "/vms/101", "/vms")]
     #[case::with_a_pool(Some("lab"), "/pool/lab", "/pool/lab")]
-    fn a_clone_that_is_forbidden_without_a_privilege_lacks_vm_allocate(
+    fn a_clone_that_is_forbidden_for_an_unnamed_privilege_lacks_vm_allocate(
         #[case] pool: Option<&str>,
         #[case] lacking: &str,
         #[case] granted: &str,
     ) {
         let pool = pool.map(|pool| Pool(pool.to_owned()));
-        let grant = line(granted, "PVEVMAdmin");
+        let grant = command(granted, "PVEVMAdmin");
         let hint = format!("the token lacks VM.Allocate on {lacking}; {grant}");
         let seen = refused_clone(403, "Permission check failed", pool.as_ref(), &[]);
         assert_eq!(seen, Some(hint));
@@ -449,7 +451,7 @@ mod tests {
     )]
     #[case::storage_without_images(
         "Parameter verification failed. storage: storage 'local' does not support vm images",
-        "'pvesm status --content images' on node 'pve1' lists the storages that take disks"
+        "'pvesm status --content images' on node 'pve1' lists the storages that accept disks"
     )]
     #[case::storage_of_other_nodes(
         "storage 'fast' is not available on node 'pve2'",
@@ -462,7 +464,7 @@ mod tests {
     )]
     #[case::storage_not_shared(
         "can't clone to non-shared storage 'local-lvm'",
-        "a VM on another node than its template's needs a storage that both nodes share: choose one with \
+        "a VM on a node other than its template's needs a storage that both nodes share: choose one with \
          --storage, or leave --node out"
     )]
     #[case::no_linked_clones(
@@ -475,8 +477,8 @@ mod tests {
     )]
     #[case::drives_that_could_not_be_read(
         "can't clone VM to node 'pve2' (VM uses local storage)",
-        "some drive of the template (a disk, a CD image or the cloud-init drive) is on a storage that its \
-         node does not share; leave --node out to create the VM on the template's node"
+        "a drive of the template (a disk, a CD image or the cloud-init drive) is on a storage that is not \
+         shared; leave --node out to create the VM on the template's node"
     )]
     #[case::no_quorum("cluster not ready - no quorum?", NO_QUORUM)]
     #[case::no_quorum_for_a_lock("cfs-lock 'storage-data' error: no quorum!", NO_QUORUM)]
@@ -490,28 +492,28 @@ mod tests {
     )]
     #[case::pci_device(
         "only root can set 'hostpci0' config for non-mapped devices",
-        "no API token may clone a device without a resource mapping, not even one of root@pam: give the \
-         device a resource mapping (Datacenter > Resource Mappings), on node 'pve1', as root: qm set 9000 \
-         --hostpci0 mapping=NAME (with its other settings), and grant the token Mapping.Use on \
+        "no API token may clone a device without a resource mapping, not even one of root@pam: create a \
+         resource mapping for the device (Datacenter > Resource Mappings); on node 'pve1', as root: qm set \
+         9000 --hostpci0 mapping=NAME (with its other settings); and grant the token Mapping.Use on \
          /mapping/pci/NAME"
     )]
     #[case::usb_device(
         "only root can set 'usb1' config for real devices",
-        "no API token may clone a device without a resource mapping, not even one of root@pam: give the \
-         device a resource mapping (Datacenter > Resource Mappings), on node 'pve1', as root: qm set 9000 \
-         --usb1 mapping=NAME (with its other settings), and grant the token Mapping.Use on \
+        "no API token may clone a device without a resource mapping, not even one of root@pam: create a \
+         resource mapping for the device (Datacenter > Resource Mappings); on node 'pve1', as root: qm set \
+         9000 --usb1 mapping=NAME (with its other settings); and grant the token Mapping.Use on \
          /mapping/usb/NAME"
     )]
-    fn a_refused_clone_is_explained(#[case] words: &str, #[case] hint: &str) {
-        let seen = refused_clone(500, words, None, &[]);
+    fn a_refused_clone_is_explained(#[case] message: &str, #[case] hint: &str) {
+        let seen = refused_clone(500, message, None, &[]);
         assert_eq!(seen.as_deref(), Some(hint));
     }
 
     #[rstest]
     #[case::a_file_elsewhere("unable to open file '/srv/x.qcow2' - Permission denied")]
     #[case::a_full_disk("clone failed: copy failed: exit code 1")]
-    fn what_is_not_known_is_not_explained(#[case] words: &str) {
-        assert_eq!(for_words(words, "the node"), None);
+    fn an_unknown_message_has_no_hint(#[case] message: &str) {
+        assert_eq!(for_message(message, "the node"), None);
     }
 
     fn local_drive(key: &str, storage: &str, kind: DriveKind) -> LocalDrive {
@@ -522,17 +524,18 @@ mod tests {
     #[rstest]
     #[case::a_cd_image(
         &[("ide2", "local", DriveKind::Cd)],
-        "CD image ide2 on storage 'local'; there, as root: qm set 9000 --ide2 none,media=cdrom"
+        "CD image ide2 on storage 'local'; to change that, as root on that node: qm set 9000 --ide2 \
+         none,media=cdrom"
     )]
     #[case::the_cloud_init_drive(
         &[("ide2", "local", DriveKind::CloudInit)],
-        "cloud-init drive ide2 on storage 'local'; there, as root: qm set 9000 --ide2 \
+        "cloud-init drive ide2 on storage 'local'; to change that, as root on that node: qm set 9000 --ide2 \
          SHARED-STORAGE:cloudinit"
     )]
     #[case::both(
         &[("ide0", "local", DriveKind::CloudInit), ("ide2", "local", DriveKind::Cd)],
-        "cloud-init drive ide0 on storage 'local', CD image ide2 on storage 'local'; there, as root: qm \
-         set 9000 --ide0 SHARED-STORAGE:cloudinit --ide2 none,media=cdrom"
+        "cloud-init drive ide0 on storage 'local', CD image ide2 on storage 'local'; to change that, as \
+         root on that node: qm set 9000 --ide0 SHARED-STORAGE:cloudinit --ide2 none,media=cdrom"
     )]
     #[case::a_disk_too(
         &[("ide2", "local", DriveKind::Cd), ("scsi0", "local-lvm", DriveKind::Disk)],
@@ -545,9 +548,9 @@ mod tests {
         let drives = drives.iter();
         let drives = drives.map(|(key, storage, kind)| local_drive(key, storage, *kind));
         let drives: Vec<LocalDrive> = drives.collect();
-        let words = "can't clone VM to node 'pve2' (VM uses local storage)";
+        let message = "can't clone VM to node 'pve2' (VM uses local storage)";
         let beginning = "template 9000 can only be cloned on node 'pve1' because of ";
-        let seen = refused_clone(500, words, None, &drives);
+        let seen = refused_clone(500, message, None, &drives);
         assert_eq!(seen, Some(format!("{beginning}{hint}")));
     }
 
@@ -556,14 +559,14 @@ mod tests {
         "only root can set 'args' config",
         Some(
             "no API token may set 'args', not even one of root@pam: leave it out, or set it as root on node \
-             'pve1' (qm set 101 --args …) or, for the next VMs, in the template"
+             'pve1' (qm set 101 --args …) or, for future VMs, in the template"
         )
     )]
     #[case::serial_port_of_the_node(
         "only root can set 'serial0' config for real devices",
         Some(
             "no API token may set 'serial0', not even one of root@pam: leave it out, or set it as root on \
-             node 'pve1' (qm set 101 --serial0 …) or, for the next VMs, in the template"
+             node 'pve1' (qm set 101 --serial0 …) or, for future VMs, in the template"
         )
     )]
     #[case::pci_device(
@@ -577,30 +580,30 @@ mod tests {
     #[case::path_of_the_node(
         "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651.",
         Some(
-            "no API token may use a path of the node, not even one of root@pam: name a volume instead \
+            "no API token may use a path on the node, not even one of root@pam: use a volume instead \
              (STORAGE:VOLUME), leave that drive out, or attach it as root on node 'pve1' (qm set 101 …)"
         )
     )]
     #[case::unexpected_characters("only root can set 'a; reboot' config", None)]
     #[case::another_option_of_a_command("only root can set '--args' config", None)]
     #[case::something_else("VM is locked (backup)", None)]
-    fn what_only_root_may_set_is_not_asked_of_a_token_again(
-        #[case] words: &str,
+    fn the_hint_for_an_option_that_only_root_may_set_suggests_no_token(
+        #[case] message: &str,
         #[case] hint: Option<&str>,
     ) {
-        assert_eq!(refused_change(500, words, None).as_deref(), hint);
+        assert_eq!(refused_change(500, message, None).as_deref(), hint);
     }
 
     #[rstest]
     #[case::without_a_pool(None, "/vms")]
     #[case::in_a_pool(Some("lab"), "/pool/lab")]
-    fn what_a_later_step_lacks_is_granted_on_the_pool_of_the_vm(
+    fn a_privilege_for_a_later_step_is_granted_on_the_pool_of_the_vm(
         #[case] pool: Option<&str>,
         #[case] path: &str,
     ) {
         let pool = pool.map(|pool| Pool(pool.to_owned()));
-        let words = "Permission check failed (/vms/101, VM.Config.CPU)";
-        let seen = refused_change(403, words, pool.as_ref());
-        assert_eq!(seen, Some(line(path, "PVEVMAdmin")));
+        let message = "Permission check failed (/vms/101, VM.Config.CPU)";
+        let seen = refused_change(403, message, pool.as_ref());
+        assert_eq!(seen, Some(command(path, "PVEVMAdmin")));
     }
 }

@@ -1,11 +1,11 @@
-//! What a run does for a VM that takes time, in words.
+//! The activities of a run that take time, as text.
 
 use crate::pve::Size;
 use crate::pve::types::Vmid;
 
 /// Something that takes time.
 pub enum Activity<'a> {
-    /// Copying the template's disks; how many, if that is known.
+    /// Copying the template's disks; their number, if known.
     Cloning(Option<usize>),
     /// Setting these options.
     Configuring(&'a str),
@@ -18,7 +18,7 @@ pub enum Activity<'a> {
 }
 
 impl Activity<'_> {
-    /// The line that announces it outside of the progress line, if it needs one.
+    /// The line that announces it where there is no progress line, if it needs one.
     pub(super) fn announcement(&self, vmid: Vmid, created: bool) -> Option<String> {
         Some(match self {
             Activity::Configuring(options) if created => {
@@ -32,7 +32,7 @@ impl Activity<'_> {
             Activity::AwaitingAddress if created => {
                 format!("Waiting for an address of VM {vmid}...")
             }
-            // A clone is announced when the run begins, and waiting changes nothing in an existing VM.
+            // A clone is announced when the run begins; waiting does not change an existing VM.
             Activity::Cloning(_) | Activity::AwaitingAddress => return None,
         })
     }

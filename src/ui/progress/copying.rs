@@ -1,11 +1,11 @@
-//! How far a clone is, according to its task's log.
+//! The progress of a clone, according to its task's log.
 
 /// The disks of a VM, which Proxmox VE copies one after the other.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Copying {
     /// The number of the current disk; 0 before the first one.
     disk: usize,
-    /// How many disks there are, if that is known.
+    /// The number of disks, if known.
     disks: Option<usize>,
 }
 
@@ -14,12 +14,12 @@ impl Copying {
         Copying { disk: 0, disks }
     }
 
-    /// Reads one more line of the log. If it reports how much of a disk is copied: that in percent,
-    /// and in words.
+    /// Reads one more line of the log. If it reports how much of a disk is copied, returns the percentage
+    /// and a text.
     pub(super) fn read(&mut self, line: &str) -> Option<(usize, String)> {
         // `create full clone of drive scsi0 (data:9000/base-9000-disk-0.raw)`
         if let Some(drive) = line.strip_prefix("create full clone of drive ") {
-            // The cloud-init drive is generated anew, not copied.
+            // The cloud-init drive is generated, not copied.
             self.disk += usize::from(!drive.contains("cloudinit"));
             return None;
         }
@@ -74,13 +74,13 @@ mod tests {
     #[case::not_a_number(&["transferred lots (x%)"], None)]
     #[case::no_amount(&["transferred"], None)]
     #[case::more_than_all(&["transferred 3 of 2 (150%)"], Some((100, "100%  3 of 2")))]
-    fn the_last_line_of_a_log_says(
+    fn the_last_line_of_a_log_is_shown_as(
         #[case] lines: &[&str],
         #[case] expected: Option<(usize, &str)>,
     ) {
         let mut copying = Copying::of(Some(2));
         let read = lines.iter().map(|line| copying.read(line)).last().flatten();
-        let expected = expected.map(|(percent, words)| (percent, words.to_owned()));
+        let expected = expected.map(|(percent, text)| (percent, text.to_owned()));
         assert_eq!(read, expected);
     }
 }

@@ -1,11 +1,12 @@
 //! The progress line at the bottom of a terminal.
 //!
-//! - It shows what is being done, how far it is, and the time since the line first appeared.
-//! - Each frame is a single write that erases the previous frame and leaves the cursor at the start of
-//!   the line. Whatever is written next, be it `^C`, overwrites the line.
-//! - If the window becomes narrower, the terminal folds the line. All of it is still after the cursor,
-//!   so the next frame erases all of it.
-//! - The width is read for every frame. The owner draws every [`TICK`].
+//! - It shows the activity, its progress, and the time since the line first appeared.
+//! - While the server does not answer, a notice takes the place of the activity.
+//! - Each frame is a single write that erases the previous frame and leaves the cursor at the start of the
+//!   line. Anything written next, even `^C`, overwrites the line.
+//! - If the window becomes narrower, the terminal wraps the line. All of it is still after the cursor, so
+//!   the next frame erases all of it.
+//! - The width is read for every frame. The owner must draw every [`TICK`].
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -18,34 +19,38 @@ use crate::ui::text::clean;
 
 /// How often the line has to be drawn for the time to advance and the width to follow the window.
 pub(super) const TICK: Duration = Duration::from_millis(250);
-/// In a narrower window a bar would be too short to be of use.
+/// In a narrower window a bar would be too short to be useful.
 const MIN_WIDTH_FOR_BAR: usize = 64;
+const MIN_BAR: usize = 8;
 
 const ERASE: &str = "\r\x1b[J";
-/// Stops the terminal from folding a frame that was too long for a window just made narrower.
+/// Stops the terminal from wrapping a frame that is too long for a window just made narrower.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 
 pub(super) struct Live {
     started: Instant,
-    words: String,
+    text: String,
     percent: Option<usize>,
     copying: Option<Copying>,
+    /// Shown instead of the text: the same in several lengths, the longest first.
+    notice: Vec<String>,
 }
 
 impl Live {
     pub(super) fn new() -> Live {
         Live {
             started: Instant::now(),
-            words: String::new(),
+            text: String::new(),
             percent: None,
             copying: None,
+            notice: Vec::new(),
         }
     }
 
     /// Shows what is being done from now on.
     pub(super) fn show(&mut self, activity: &Activity) {
-        self.words = activity.label();
+        self.text = activity.label();
         self.percent = None;
         self.copying = match activity {
             Activity::Cloning(disks) => Some(Copying::of(*disks)),
@@ -54,25 +59,34 @@ impl Live {
         self.draw();
     }
 
-    /// Shows how far the current task is, according to new lines of its log.
+    /// Shows the progress of the current task, according to new lines of its log.
     pub(super) fn log(&mut self, lines: &[String]) {
         let Some(copying) = &mut self.copying else {
             return;
         };
         for line in lines {
-            if let Some((percent, words)) = copying.read(&clean(line)) {
-                (self.percent, self.words) = (Some(percent), words);
+            if let Some((percent, text)) = copying.read(&clean(line)) {
+                (self.percent, self.text) = (Some(percent), text);
             }
         }
         self.draw();
     }
 
+    /// Shows this instead of the text, in the longest form that fits; the text again if there is none.
+    pub(super) fn notice(&mut self, texts: &[String]) {
+        if self.notice != texts {
+            self.notice = texts.to_vec();
+            self.draw();
+        }
+    }
+
     pub(super) fn draw(&self) {
-        // A terminal may fold a line that fills it.
+        // A terminal may wrap a line that fills it.
         let width = usize::from(Term::stderr().size().1).max(2) - 1;
         let seconds = self.started.elapsed().as_secs();
         let time = format!("{}:{:02}", seconds / 60, seconds % 60);
-        write_frame(fitted(&self.words, self.percent, &time, width).trim_end());
+        let text = longest_that_fits(&self.notice, width).unwrap_or(&self.text);
+        write_frame(fitted(text, self.percent, &time, width).trim_end());
     }
 }
 
@@ -81,25 +95,31 @@ pub(super) fn erase() {
     write_frame("");
 }
 
-/// If stderr is closed nobody is watching, and the VM matters more.
+/// A closed stderr is ignored, because the VM matters more.
 fn write_frame(line: &str) {
     // `write!` would write this in pieces, and the run may end between two of them.
     let frame = format!("{NO_WRAP}{ERASE}{line}{WRAP}\r");
     let _ = io::stderr().write_all(frame.as_bytes());
 }
 
-/// Fits a line into `width`: the words take precedence over the time, and both over the bar.
-fn fitted(words: &str, percent: Option<usize>, time: &str, width: usize) -> String {
-    let length = words.chars().count();
+/// The longest of these texts that fits, or the shortest.
+fn longest_that_fits(texts: &[String], width: usize) -> Option<&String> {
+    let fits = |text: &&String| text.chars().count() <= width;
+    texts.iter().find(fits).or(texts.last())
+}
+
+/// Fits a line into `width`: the text takes precedence over the time, and both over the bar.
+fn fitted(text: &str, percent: Option<usize>, time: &str, width: usize) -> String {
+    let length = text.chars().count();
     let Some(room) = width.checked_sub(length + 1 + time.len()) else {
-        return words.chars().take(width).collect();
+        return text.chars().take(width).collect();
     };
-    // Brackets, and a second space on each side of the words.
+    // Brackets, and a second space on each side of the text.
     match percent.zip(room.checked_sub(4)) {
-        Some((percent, inner)) if width >= MIN_WIDTH_FOR_BAR => {
-            format!("[{}] {words}  {time}", bar(percent, inner))
+        Some((percent, inner)) if width >= MIN_WIDTH_FOR_BAR && inner >= MIN_BAR => {
+            format!("[{}] {text}  {time}", bar(percent, inner))
         }
-        _ => format!("{words}{:room$} {time}", ""),
+        _ => format!("{text}{:room$} {time}", ""),
     }
 }
 
@@ -114,7 +134,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const WORDS: &str = " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2";
+    const TEXT: &str = " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2";
 
     #[rstest]
     #[case::wide(
@@ -135,13 +155,13 @@ mod tests {
     #[case::no_bar(44, Some(50), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2   0:12")]
     #[case::just_wide_enough(42, Some(50), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2 0:12")]
     #[case::no_time(41, Some(50), " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2")]
-    #[case::words_cut_short(20, Some(50), " 50%  1.0 GiB of 2.0")]
+    #[case::text_cut_short(20, Some(50), " 50%  1.0 GiB of 2.0")]
     #[case::no_percentage(46, None, " 50%  1.0 GiB of 2.0 GiB  disk 1 of 2     0:12")]
     fn a_line_fits_the_width(
         #[case] width: usize,
         #[case] percent: Option<usize>,
         #[case] line: &str,
     ) {
-        assert_eq!(fitted(WORDS, percent, "0:12", width), line);
+        assert_eq!(fitted(TEXT, percent, "0:12", width), line);
     }
 }

@@ -1,97 +1,97 @@
-//! A daemon hangs, and carries out what it was asked for when nobody expects it any more.
+//! A daemon hangs, and executes requests long after their clients gave up.
 
 use serde_json::json;
 
 use super::{FIRST, cluster, every_post_is_kept, must};
-use crate::chaos::ground::{Ground, NAME};
 use crate::chaos::situations::slow_clones;
+use crate::chaos::testbed::{NAME, Testbed};
 
-fn hanging() -> Ground {
+fn hanging() -> Testbed {
     let setup = cluster(json!({"clone_steps": slow_clones()}));
-    Ground::new(setup, [every_post_is_kept()])
+    Testbed::new(setup, [every_post_is_kept()])
 }
 
-/// After a run that could only end with its budget, and had asked at least once.
-fn after_a_timeout() -> Ground {
-    let ground = hanging();
-    let seen = ground.run("--timeout 1.2");
-    let failure = must(&ground, ground.expect_failure(&seen));
-    let told = (failure.vmid, failure.started.as_str());
-    assert_eq!(told, (Some(FIRST), "unknown"), "{}", ground.account());
-    ground
+/// After a run that could only time out, and sent at least one clone request.
+fn after_a_timeout() -> Testbed {
+    let testbed = hanging();
+    let seen = testbed.run("--timeout 1.2");
+    let failure = must(&testbed, testbed.expect_failure(&seen));
+    let reported = (failure.vmid, failure.started.as_str());
+    assert_eq!(reported, (Some(FIRST), "unknown"), "{}", testbed.details());
+    testbed
 }
 
-/// After a run that was killed while it looked what had become of its clone.
-fn after_a_kill() -> Ground {
-    let ground = hanging();
-    let running = ground.start("");
+/// After a run that was killed while it checked what became of its clone.
+fn after_a_kill() -> Testbed {
+    let testbed = hanging();
+    let running = testbed.start("");
     let mut requests = 0;
-    while ground.posts() == 0 {
+    while testbed.posts() == 0 {
         requests += 1;
-        ground.fake.wait_for_requests(requests);
+        testbed.fake.wait_for_requests(requests);
     }
-    ground.fake.wait_for_requests(requests + 1);
-    ground.remember("killed", &running.kill());
-    ground
+    testbed.fake.wait_for_requests(requests + 1);
+    testbed.remember("killed", &running.kill());
+    testbed
 }
 
 #[test]
 fn it_wakes_up_between_two_runs() {
-    let ground = after_a_timeout();
-    ground.fake.wake();
-    let ready = must(&ground, ground.expect_ensured(""));
+    let testbed = after_a_timeout();
+    testbed.fake.wake();
+    let ready = must(&testbed, testbed.expect_ensured(""));
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
 #[test]
 fn it_wakes_up_between_two_runs_and_is_done() {
-    let ground = after_a_kill();
-    ground.fake.finish_all();
-    let ready = must(&ground, ground.expect_ensured(""));
+    let testbed = after_a_kill();
+    testbed.fake.finish_all();
+    let ready = must(&testbed, testbed.expect_ensured(""));
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
-/// Without `--ensure` the same request takes the clone over, too.
+/// Without `--ensure` the same command resumes the clone too.
 #[test]
-fn it_wakes_up_and_the_same_command_is_typed_again() {
-    let ground = after_a_timeout();
-    ground.fake.wake();
-    let seen = ground.run("");
-    let ready = must(&ground, ground.expect_ready(&seen));
+fn it_wakes_up_and_the_same_command_is_run_again() {
+    let testbed = after_a_timeout();
+    testbed.fake.wake();
+    let seen = testbed.run("");
+    let ready = must(&testbed, testbed.expect_ready(&seen));
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
 #[test]
-fn it_wakes_up_while_the_second_run_looks() {
+fn it_wakes_up_while_the_second_run_polls() {
     for requests in 1..12 {
-        let ground = after_a_kill();
-        let before = ground.fake.journal().len();
-        let running = ground.start("--ensure");
-        ground.fake.wait_for_requests(before + requests);
-        ground.fake.wake();
+        let testbed = after_a_kill();
+        let before = testbed.fake.journal().len();
+        let running = testbed.start("--ensure");
+        testbed.fake.wait_for_requests(before + requests);
+        testbed.fake.wake();
         let seen = running.wait();
-        ground.remember("--ensure", &seen);
-        let ready = must(&ground, ground.expect_ready(&seen));
+        testbed.remember("--ensure", &seen);
+        let ready = must(&testbed, testbed.expect_ready(&seen));
         assert_eq!((ready.vmid, ready.created), (FIRST, true));
-        ground.fake.finish_all();
-        assert_eq!(ground.fake.vms_named(NAME), [FIRST]);
+        testbed.fake.finish_all();
+        assert_eq!(testbed.fake.vms_named(NAME), [FIRST]);
     }
 }
 
-/// Nothing is carried out at all, as if the daemon had been killed instead.
+/// Nothing is executed at all, as if the daemon had been killed instead.
 #[test]
 fn it_never_wakes_up_and_another_one_is_started() {
-    let ground = after_a_kill();
-    ground.fake.cluster().forget_kept();
-    ground.fake.wake();
-    let ready = must(&ground, ground.expect_ensured(""));
+    let testbed = after_a_kill();
+    testbed.fake.cluster().forget_kept();
+    testbed.fake.wake();
+    let ready = must(&testbed, testbed.expect_ensured(""));
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
-/// Asked for another template, or another VMID, while the first clone may still come.
+/// Another template, or another VMID, is requested while the first clone may still start.
 #[test]
-fn something_else_is_refused_until_the_first_clone_is_seen_to_its_end() {
-    let ground = Ground::new(
+fn another_request_is_refused_until_the_first_clone_has_finished() {
+    let testbed = Testbed::new(
         cluster(json!({
             "guests": [
                 {"vmid": 9000, "name": "debian-12", "template": true},
@@ -100,19 +100,19 @@ fn something_else_is_refused_until_the_first_clone_is_seen_to_its_end() {
         })),
         [every_post_is_kept()],
     );
-    let seen = ground.run("--timeout 1.2");
-    must(&ground, ground.expect_failure(&seen));
-    ground.fake.wake();
-    for words in ["", "--ensure"] {
-        let seen = ground.run_from("ubuntu-24.04", words);
-        let failure = must(&ground, ground.expect_failure(&seen));
-        assert_eq!(failure.kind, "in_progress", "{}", ground.account());
-        let seen = ground.run(format!("--vmid 150 {words}").trim_end());
-        let failure = must(&ground, ground.expect_failure(&seen));
-        assert_eq!(failure.kind, "in_progress", "{}", ground.account());
+    let seen = testbed.run("--timeout 1.2");
+    must(&testbed, testbed.expect_failure(&seen));
+    testbed.fake.wake();
+    for arguments in ["", "--ensure"] {
+        let seen = testbed.run_from("ubuntu-24.04", arguments);
+        let failure = must(&testbed, testbed.expect_failure(&seen));
+        assert_eq!(failure.kind, "in_progress", "{}", testbed.details());
+        let seen = testbed.run(format!("--vmid 150 {arguments}").trim_end());
+        let failure = must(&testbed, testbed.expect_failure(&seen));
+        assert_eq!(failure.kind, "in_progress", "{}", testbed.details());
     }
-    must(&ground, ground.expect_ensured(""));
-    let cluster = ground.fake.cluster();
+    must(&testbed, testbed.expect_ensured(""));
+    let cluster = testbed.fake.cluster();
     let sources = cluster.tasks.iter().map(|task| task.order.source);
     assert!(sources.into_iter().all(|source| source == 9000));
 }

@@ -1,18 +1,18 @@
-//! Tokens that may clone and not look, and the answer to their clone is lost.
+//! Tokens that may clone but not see their VMs, and lose the answer to their clone request.
 
 use serde_json::{Value, json};
 
 use super::{FIRST, cluster, must, number_of_post};
-use crate::chaos::ground::{Ground, NAME};
+use crate::chaos::testbed::{NAME, Testbed};
 use crate::fake_pve::Fault;
 
-fn answer_lost(rights: &str, steps: &Value) -> Ground {
+fn answer_lost(rights: &str, steps: &Value) -> Testbed {
     let setup = cluster(json!({
         "tokens": {"cloner@pve!cli": rights},
         "clone_steps": steps,
     }));
     let lost = Fault::at_request(number_of_post(&setup), json!({"close": "lost"}));
-    Ground::new(setup, [lost])
+    Testbed::new(setup, [lost])
 }
 
 fn steps() -> [Value; 3] {
@@ -24,64 +24,69 @@ fn steps() -> [Value; 3] {
 }
 
 #[test]
-fn a_token_that_sees_its_vm_in_the_end_waits_for_it() {
+fn a_token_that_sees_its_vm_late_waits_for_it() {
     for steps in steps() {
-        let ground = answer_lost("late", &steps);
-        let seen = ground.run("");
-        let ready = must(&ground, ground.expect_ready(&seen));
+        let testbed = answer_lost("late", &steps);
+        let seen = testbed.run("");
+        let ready = must(&testbed, testbed.expect_ready(&seen));
         assert_eq!((ready.vmid, ready.created), (FIRST, true));
-        must(&ground, ground.expect_ensured(""));
+        must(&testbed, testbed.expect_ensured(""));
     }
 }
 
-/// It cannot know whose VM that is, says so, and takes no other VMID, however often it is asked.
+/// It cannot know whose VM that is, reports that, and uses no other VMID, however often it is run.
 #[test]
-fn a_token_that_never_sees_it_says_so_and_clones_no_other() {
+fn a_token_that_never_sees_it_reports_that_and_creates_no_other() {
     for steps in steps() {
-        let ground = answer_lost("blind", &steps);
-        for words in ["", "", "--ensure", "--ensure"] {
-            let seen = ground.run(words);
-            let failure = must(&ground, ground.expect_failure(&seen));
+        let testbed = answer_lost("blind", &steps);
+        for arguments in ["", "", "--ensure", "--ensure"] {
+            let seen = testbed.run(arguments);
+            let failure = must(&testbed, testbed.expect_failure(&seen));
             assert_eq!(
                 (failure.kind.as_str(), failure.vmid),
                 ("outcome_unknown", Some(FIRST)),
                 "{}",
-                ground.account()
+                testbed.details()
             );
         }
-        ground.fake.finish_all();
-        assert_eq!(ground.fake.vms_named(NAME), [FIRST], "{}", ground.account());
+        testbed.fake.finish_all();
+        assert_eq!(
+            testbed.fake.vms_named(NAME),
+            [FIRST],
+            "{}",
+            testbed.details()
+        );
     }
 }
 
-/// Nothing is lost: the task it has started tells it all it needs.
+/// No answer is lost: the task shows everything it needs.
 #[test]
-fn a_token_that_never_sees_it_needs_not_when_it_gets_its_answer() {
-    let ground = Ground::new(
+fn a_token_that_never_sees_it_succeeds_if_it_gets_its_answer() {
+    let testbed = Testbed::new(
         cluster(json!({
             "tokens": {"cloner@pve!cli": "blind"},
             "clone_steps": {"appears": 1, "named": 4, "done": 8},
         })),
         [],
     );
-    let seen = ground.run("");
-    let ready = must(&ground, ground.expect_ready(&seen));
+    let seen = testbed.run("");
+    let ready = must(&testbed, testbed.expect_ready(&seen));
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }
 
-/// Killed while it looked at its task: the next run knows the task, and needs no more than that.
+/// The first run is killed while it polls its task: the next run knows the task, which is enough.
 #[test]
-fn a_token_that_never_sees_it_takes_over_the_task_of_a_killed_run() {
+fn a_token_that_never_sees_it_resumes_the_task_of_a_killed_run() {
     let setup = cluster(json!({
         "tokens": {"cloner@pve!cli": "blind"},
         "clone_steps": {"appears": 1, "named": 4, "done": 8},
     }));
-    let look = number_of_post(&setup) + 1;
-    let hang = Fault::at_request(look, json!({"hang": true}));
-    let ground = Ground::new(setup, [hang]);
-    let running = ground.start("");
-    ground.fake.wait_for_requests(look);
-    ground.remember("killed", &running.kill());
-    let ready = must(&ground, ground.expect_ensured(""));
+    let poll = number_of_post(&setup) + 1;
+    let hang = Fault::at_request(poll, json!({"hang": true}));
+    let testbed = Testbed::new(setup, [hang]);
+    let running = testbed.start("");
+    testbed.fake.wait_for_requests(poll);
+    testbed.remember("killed", &running.kill());
+    let ready = must(&testbed, testbed.expect_ensured(""));
     assert_eq!((ready.vmid, ready.created), (FIRST, true));
 }

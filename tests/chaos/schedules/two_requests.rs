@@ -1,19 +1,19 @@
-//! Two POSTs of ours are on their way to one VMID, and either may win.
+//! Two POSTs of ours compete for one VMID, and either may win.
 
 use serde_json::{Value, json};
 
 use super::{FIRST, cluster, every_post_is_kept, must, number_of_post};
-use crate::chaos::ground::{Ground, try_all};
+use crate::chaos::testbed::{Testbed, try_all};
 use crate::fake_pve::Fault;
 
 struct Case {
     rights: &'static str,
-    /// When a worker begins, and for how long it copies then.
+    /// When a worker begins, and for how long it then copies.
     appears: u32,
     copying: u32,
-    /// What becomes of the first clone that gets to copying.
+    /// The exit status of the first clone that starts copying.
     first_exit: &'static str,
-    /// For how many requests the first POST is kept; for ever without a number.
+    /// For how many requests the first POST is kept; without a number, until the test wakes the daemon.
     kept: Option<usize>,
 }
 
@@ -45,9 +45,9 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The first one's answer is lost, and it is carried out around the time of the second.
+/// The answer to the first one is lost, and it is executed around the time of the second.
 #[test]
-fn whichever_of_our_two_requests_wins() {
+fn one_vm_whichever_of_our_two_requests_wins() {
     let describe = |case: &Case| {
         let Case {
             rights,
@@ -65,8 +65,8 @@ fn whichever_of_our_two_requests_wins() {
         let (setup, late) = (setup_of(case), case.kept);
         let late = json!({"status": 596, "reason": "Connection timed out", "after": late});
         let fault = Fault::at_request(number_of_post(&setup), json!({"late": late}));
-        let ground = Ground::new(setup, [fault]);
-        race(&ground, case.first_exit).map_err(|why| format!("{why}\n{}", ground.account()))
+        let testbed = Testbed::new(setup, [fault]);
+        race(&testbed, case.first_exit).map_err(|why| format!("{why}\n{}", testbed.details()))
     });
 }
 
@@ -82,40 +82,40 @@ fn setup_of(case: &Case) -> Value {
     }))
 }
 
-fn race(ground: &Ground, first_exit: &str) -> Result<(), String> {
-    let seen = ground.run("");
+fn race(testbed: &Testbed, first_exit: &str) -> Result<(), String> {
+    let seen = testbed.run("");
     let is_ready = if first_exit == DISK_FULL {
-        ground.expect_ready_or_failure(&seen)?
+        testbed.expect_ready_or_failure(&seen)?
     } else {
-        let ready = ground.expect_ready(&seen)?;
+        let ready = testbed.expect_ready(&seen)?;
         if (ready.vmid, ready.created) != (FIRST, true) {
             return Err(format!("{ready:?}"));
         }
         true
     };
-    // Not before the VM is there may the other one be carried out, too.
-    let ready = ground.expect_ensured("")?;
+    // Only when the VM exists may the other request be executed too.
+    let ready = testbed.expect_ensured("")?;
     if is_ready == ready.created || ready.vmid != FIRST {
         return Err(format!("the second run says: {ready:?}"));
     }
     Ok(())
 }
 
-/// Neither run gets an answer, and what both have asked for is carried out at once.
+/// Neither run gets an answer, and both requests are executed at once.
 #[test]
-fn the_requests_of_two_runs_are_carried_out_together() {
-    let ground = Ground::new(
+fn the_requests_of_two_runs_are_executed_together() {
+    let testbed = Testbed::new(
         cluster(json!({"clone_steps": {"appears": 2, "named": 4, "done": 8}})),
         [every_post_is_kept()],
     );
-    for words in ["--timeout 1.2", "--timeout 1.2 --ensure"] {
-        let seen = ground.run(words);
-        must(&ground, ground.expect_failure(&seen));
+    for arguments in ["--timeout 1.2", "--timeout 1.2 --ensure"] {
+        let seen = testbed.run(arguments);
+        must(&testbed, testbed.expect_failure(&seen));
     }
-    ground.fake.wake();
-    let ready = must(&ground, ground.expect_ensured(""));
+    testbed.fake.wake();
+    let ready = must(&testbed, testbed.expect_ensured(""));
     assert_eq!(ready.vmid, FIRST);
-    let posts = ground.fake.journal();
+    let posts = testbed.fake.journal();
     let posts = posts.iter().filter(|line| line.starts_with("POST"));
     assert!(posts.into_iter().all(|line| line.contains("newid=101&")));
 }

@@ -1,0 +1,436 @@
+//! How a run observes the state on the server.
+
+use super::attempt::{Attempt, View};
+use super::decide::{Age, Answer, Namesake, Owner};
+use super::failure::{
+    Doubt, Failed, created_unchecked, is_out_of_time, no_template, not_read, outcome_unseen,
+    timed_out,
+};
+use crate::guests::owner::{VmidState, may_run, running_clone};
+use crate::guests::template::{Found, find_template};
+use crate::guests::{Doubt as Unread, Guests};
+use crate::ledger::{Intent, Record};
+use crate::pve;
+use crate::pve::types::{ExitStatus, Guest, Upid, Vmid};
+use crate::say::failure::Failure;
+use crate::say::stage::Stage;
+use crate::say::vm::Vm;
+use crate::wait::GaveUp;
+use crate::wait::server::{Judged, is_no_such_task};
+use crate::wait::task::{self, Ended};
+
+impl<'r> Attempt<'r> {
+    /// Reads the state that the decision of this turn depends on.
+    pub fn observe(&mut self) -> Result<(), Failure> {
+        match self.journal.record().clone() {
+            Record::None => match self.observe_name() {
+                // The time limit cut it short: the state observed before still holds.
+                Err(failure) if self.view.state.is_some() && is_out_of_time(self.run, &failure) => {
+                    self.view.failed(None);
+                    Ok(())
+                }
+                observed => observed,
+            },
+            Record::Requested(intent, _) => self.observe_requested_clone(&intent),
+            Record::Created(intent) => self.observe_created_vm(&intent, false),
+            Record::Finished(intent) => self.observe_created_vm(&intent, true),
+        }
+    }
+
+    /// Reads the guests, finds the VMs that have the name, and checks the VMID of `--vmid`.
+    fn observe_name(&mut self) -> Result<(), Failure> {
+        self.read_guests()?;
+        let template = self.find_template()?;
+        let found = self.find_holders(None)?;
+        let vmid = self.run.order.vmid;
+        let mut meant = found
+            .iter()
+            .filter(|(guest, ..)| vmid.is_none_or(|vmid| vmid == guest.vmid));
+        let (namesake, observed) = match (meant.next(), meant.next()) {
+            (Some((_, vm, state)), None) => (Namesake::One, Some((vm.clone(), state.clone()))),
+            (Some(_), Some(_)) => (Namesake::Several, None),
+            (None, _) if !found.is_empty() => (Namesake::Elsewhere, None),
+            (None, _) => {
+                let chosen = vmid.map(|vmid| self.observe_chosen_vmid(vmid, &template));
+                (self.no_visible_namesake(), chosen.transpose()?)
+            }
+        };
+        self.namesake = namesake;
+        self.holders = found.into_iter().map(|(guest, ..)| guest).collect();
+        let Some((vm, state)) = observed else {
+            self.view = View::default();
+            return Ok(());
+        };
+        if self.run.order.ensure && Owner::of(&state) == Owner::BeingCreated {
+            let inspecting = self.stage_unless_given_up(Stage::Inspecting(vm.clone()));
+            self.run.progress().set_stage(inspecting);
+            let running = self.running_clone(&state, Some(&template), vm.vmid);
+            self.view.running =
+                running.map_err(|source| not_read("cannot list the clones", source))?;
+            if self.first_time("namesake") {
+                let note = format!(
+                    "Waiting for another run or user to finish creating VM {}...",
+                    vm.vmid
+                );
+                self.run.progress().note(&note);
+            }
+        }
+        self.view.vm = Some(vm);
+        let now = self.run.server.budget.clock.elapsed();
+        self.view.succeeded(Some(state), now);
+        Ok(())
+    }
+
+    /// Checks which guest has the VMID of `--vmid`. The list alone does not prove that it is free.
+    fn observe_chosen_vmid(
+        &self,
+        vmid: Vmid,
+        template: &Guest,
+    ) -> Result<(Vm, VmidState), Failure> {
+        let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
+        let vm = self.run.vm(vmid, &row.unwrap_or(template).node);
+        let state = self.run.server.ask(|pve| {
+            if row.is_none() && pve.is_free(vmid)? {
+                return Ok(VmidState::Free);
+            }
+            VmidState::of(pve, &vm, None)
+        });
+        let state = state.map_err(|source| {
+            not_read(format!("cannot tell which guest has VMID {vmid}"), source)
+        })?;
+        Ok((vm, state))
+    }
+
+    /// Checks the task, then which guest has the VMID, then whether the name is taken, each only if it matters.
+    fn observe_requested_clone(&mut self, intent: &Intent) -> Result<(), Failure> {
+        let vm = self.vm_of(intent);
+        if self.cloning.is_from_earlier_run && self.guests.is_none() {
+            let read = self.read_guests().map(drop);
+            let found = read.and_then(|()| self.find_template_of(intent));
+            found.map_err(|error| self.before_resuming(error))?;
+            if self.differences(intent).is_empty() {
+                self.run.progress().note(&format!(
+                    "An earlier run began creating VM {}; resuming it...",
+                    vm.vmid
+                ));
+            }
+        }
+        self.requests_other =
+            self.cloning.is_from_earlier_run && !self.differences(intent).is_empty();
+        if let Some(upid) = self.cloning.upid.clone()
+            && !self.cloning.is_polled
+            && !self.requests_other
+        {
+            self.poll_task(&vm, upid)?;
+        }
+        self.namesake = Namesake::NotChecked;
+        if matches!(self.cloning.answer, Answer::Due) {
+            // The list was read before the pause that waited for a lock.
+            self.find_namesakes(vm.vmid);
+        }
+        let must_observe = match self.cloning.answer {
+            Answer::Unknown | Answer::Failed(_) => true,
+            Answer::Done => self.cloning.is_from_earlier_run,
+            Answer::Taken(_) => self.cloning.undecided || self.run.order.vmid.is_some(),
+            Answer::Due
+            | Answer::LeftOver(_)
+            | Answer::Temporary(_)
+            | Answer::NoQuorum
+            | Answer::Refused(_) => false,
+        };
+        if !must_observe {
+            let now = self.run.server.budget.clock.elapsed();
+            self.view.succeeded(None, now);
+            return Ok(());
+        }
+        self.run.progress().set_stage(Stage::Undecided(vm.clone()));
+        let template = self.template.as_ref();
+        let template = template.filter(|template| template.vmid == intent.template);
+        self.observe_vmid(&vm, template.cloned().as_ref(), true)
+            .map_err(|source| outcome_unseen(&Stage::Undecided(vm.clone()), &source))?;
+        let now = self.observed();
+        if now.owner == Owner::Free && now.age >= Age::Settled {
+            self.find_namesakes(vm.vmid);
+        }
+        Ok(())
+    }
+
+    /// Checks whether a VM that an earlier run created still exists.
+    fn observe_created_vm(&mut self, intent: &Intent, is_finished: bool) -> Result<(), Failure> {
+        let vm = self.vm_of(intent);
+        self.run.progress().set_stage(Stage::Inspecting(vm.clone()));
+        self.observe_vmid(&vm, None, false)
+            .map_err(|source| created_unchecked(&vm, None, Some(&source)))?;
+        if !is_finished && matches!(self.view.state, Some(VmidState::Ours(..))) {
+            let read = self.read_guests().map(drop);
+            let found = read.and_then(|()| self.find_template_of(intent));
+            found.map_err(|error| self.before_resuming(error))?;
+            self.requests_other = !self.differences(intent).is_empty();
+        }
+        Ok(())
+    }
+
+    /// Polls the clone's task until it has ended.
+    fn poll_task(&mut self, vm: &Vm, upid: Upid) -> Result<(), Failure> {
+        let (server, progress) = (self.run.server, self.run.progress());
+        let stage = Stage::Cloning(vm.clone(), upid.clone());
+        progress.set_stage(stage.clone());
+        progress.cloning(|| self.count_disks());
+        let waited = task::wait(server, &upid, !self.cloning.is_from_earlier_run);
+        self.cloning.is_polled = true;
+        let Ended {
+            status,
+            before_first_poll,
+        } = match waited {
+            Ok(ended) => ended,
+            Err(GaveUp::TimedOut(error)) => {
+                let seconds = server.budget.seconds();
+                return Err(timed_out(seconds, &stage, error.as_ref(), None));
+            }
+            // The task may be another token's, or its node may be down, removed or reinstalled.
+            Err(GaveUp::Failed(error))
+                if self.cloning.is_from_earlier_run || is_no_such_task(&error) =>
+            {
+                if !self.cloning.is_from_earlier_run {
+                    progress.note(&format!(
+                        "The server no longer knows the clone's task ({upid}); checking VM {}...",
+                        vm.vmid
+                    ));
+                }
+                self.cloning.undecided = true;
+                self.cloning.answer = Answer::Unknown;
+                return Ok(());
+            }
+            Err(GaveUp::Failed(source)) => return Err(outcome_unseen(&stage, &source)),
+        };
+        if !before_first_poll {
+            // It ended just now, so its VM was not destroyed since.
+            self.cloning.is_from_earlier_run = false;
+        }
+        self.task_ended(vm, upid, status);
+        Ok(())
+    }
+
+    fn task_ended(&mut self, vm: &Vm, upid: Upid, status: ExitStatus) {
+        let (server, progress) = (self.run.server, self.run.progress());
+        let is_from_earlier_run = self.cloning.is_from_earlier_run;
+        self.cloning.answer = match status {
+            ExitStatus::Ok | ExitStatus::Warnings(_) => {
+                if !is_from_earlier_run {
+                    let existing = self.existing(vm.clone(), None);
+                    progress.set_stage(self.run.stage_of(existing));
+                }
+                // Read before the VM is recorded as created, so that the next run reads them if this one is
+                // killed.
+                if let ExitStatus::Warnings(_) = status {
+                    self.cloning.warnings = task::warnings(server, &upid);
+                }
+                Answer::Done
+            }
+            ExitStatus::Unexpected => {
+                self.cloning.undecided = true;
+                if !is_from_earlier_run {
+                    progress.note(&format!(
+                        "The clone's worker died or its node went down ({upid}); checking VM {}...",
+                        vm.vmid
+                    ));
+                    self.cloning.doubt = Some(Doubt::WorkerDied { upid });
+                }
+                Answer::Unknown
+            }
+            ExitStatus::Failed(status) => {
+                progress.set_stage(Stage::Undecided(vm.clone()));
+                match self.answer_of(&status) {
+                    Some(answer) => answer,
+                    // Why an earlier run's task failed does not mean that a new one would fail.
+                    None if is_from_earlier_run => Answer::Unknown,
+                    None => {
+                        let log = task::last_lines(server, &upid);
+                        Answer::Failed(Failed { upid, status, log })
+                    }
+                }
+            }
+        };
+    }
+
+    /// The number of disks that are copied, if it can be read.
+    fn count_disks(&self) -> Option<usize> {
+        let Guest { vmid, node, .. } = self.template.as_ref()?;
+        let config = self.run.server.pve.vm_config(node, *vmid);
+        config.ok().flatten().map(|config| config.disks().len())
+    }
+
+    /// Checks a VMID once. An error if the check is not to be repeated.
+    fn observe_vmid(
+        &mut self,
+        vm: &Vm,
+        template: Option<&Guest>,
+        is_ongoing: bool,
+    ) -> Result<(), pve::Error> {
+        let server = self.run.server;
+        self.view.vm = Some(vm.clone());
+        let result = VmidState::of(server.pve, vm, template).and_then(|state| {
+            let running = self.running_clone(&state, template, vm.vmid)?;
+            Ok((state, running))
+        });
+        match server.judge(is_ongoing, &mut self.view.patience, result)? {
+            Judged::Answered((state, running)) => {
+                // While a clone to a hidden VMID runs, the state may still change.
+                if state == VmidState::Hidden && running.is_some() {
+                    self.view.since = None;
+                }
+                self.view.running = running;
+                self.view
+                    .succeeded(Some(state), server.budget.clock.elapsed());
+            }
+            // The state observed before, or the error before, says more than that there was no time.
+            Judged::CutShort(_) if self.view.state.is_some() || self.view.last_error.is_some() => {
+                self.view.failed(None);
+            }
+            Judged::Failed(error) | Judged::CutShort(error) => {
+                self.view.failed(Some(Box::new(error)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the list of guests: the templates, and those that may have the requested name or VMID.
+    fn read_guests(&mut self) -> Result<&Guests<'r>, Failure> {
+        let order = &self.run.order;
+        let template: Option<Vmid> = order.template.parse().ok();
+        let guests = Guests::read(self.run.server, &|guest| {
+            guest.is_vm_template()
+                || guest.is_named(order.name.as_str())
+                || guest.is_named(&order.template)
+                || [order.vmid, template].contains(&Some(guest.vmid))
+        });
+        let guests = guests.map_err(|source| not_read("cannot list the guests", source))?;
+        let guests = guests.ignoring_offline_nodes(order.ignore_offline);
+        Ok(self.guests.insert(guests))
+    }
+
+    /// Finds the template of the order, once in a run.
+    pub fn find_template(&mut self) -> Result<Guest, Failure> {
+        if let Some(template) = &self.template {
+            return Ok(template.clone());
+        }
+        let order = &self.run.order;
+        let guests = match self.guests {
+            Some(ref guests) => guests,
+            None => self.read_guests()?,
+        };
+        let target = order.options.target.as_ref();
+        let found = find_template(guests, &order.template, Some(&order.name), target);
+        let found = found.map_err(|error| no_template(&error))?;
+        let Found {
+            template,
+            others,
+            warning,
+        } = found;
+        let template = template.clone();
+        self.other_templates = others;
+        if let Some(warning) = &warning {
+            self.run.progress().warning(warning);
+        }
+        self.template = Some(template.clone());
+        Ok(template)
+    }
+
+    /// Finds the template of the order. It may be missing if the template of the record is: the VM may exist
+    /// nevertheless.
+    fn find_template_of(&mut self, intent: &Intent) -> Result<(), Failure> {
+        let found = self.find_template().map(drop);
+        let guests = self.guests.as_ref();
+        let recorded = guests.and_then(|guests| guests.with_vmid(intent.template));
+        match recorded {
+            Some(recorded) if recorded.is_vm_template() => found,
+            _ => Ok(()),
+        }
+    }
+
+    /// The VMs that have the name, without the one with VMID `except`. Their configurations decide: for some
+    /// seconds the list shows a reused VMID with the name of the removed guest.
+    fn find_holders(&self, except: Option<Vmid>) -> Result<Vec<(Guest, Vm, VmidState)>, Failure> {
+        let name = &self.run.order.name;
+        let holder = |guest: &Guest| {
+            let vm = self.run.vm(guest.vmid, &guest.node);
+            let state = self.run.server.ask(|pve| {
+                let state = VmidState::of(pve, &vm, None)?;
+                if state == VmidState::Appeared {
+                    // If its configuration still cannot be read, that is the failure.
+                    pve.vm_config(&vm.node, vm.vmid)?;
+                }
+                Ok(state)
+            });
+            let state = state.map_err(|source| {
+                let what = format!("cannot tell whether VM {} is named '{name}'", vm.vmid);
+                let mut failure = not_read(what, source);
+                failure.facts.vmid = Some(vm.vmid);
+                failure
+            })?;
+            let has_name = match state {
+                VmidState::Ours(..) | VmidState::Appeared => true,
+                VmidState::BeingCreated { is_named } => is_named,
+                _ => false,
+            };
+            Ok(has_name.then(|| (guest.clone(), vm, state)))
+        };
+        let holders = |vms: &mut dyn Iterator<Item = &Guest>| {
+            let vms = vms.filter(|guest| Some(guest.vmid) != except);
+            vms.filter_map(|guest| holder(guest).transpose()).collect()
+        };
+        let Some(guests) = &self.guests else {
+            return Ok(Vec::new());
+        };
+        let found: Vec<_> = holders(&mut guests.vms_named_in_rows(name.as_str()))?;
+        if found.is_empty() {
+            return holders(&mut guests.vms_named_on_nodes(name.as_str()));
+        }
+        Ok(found)
+    }
+
+    /// Checks whether another VM than the one with VMID `except` has the name now. If that cannot be read,
+    /// the check of this turn counts as failed.
+    fn find_namesakes(&mut self, except: Vmid) {
+        let read = self.read_guests().map(drop);
+        let found = read.and_then(|()| self.find_holders(Some(except)));
+        match found {
+            Ok(found) if found.is_empty() => self.namesake = self.no_visible_namesake(),
+            Ok(_) => self.namesake = Namesake::Elsewhere,
+            Err(error) => self.view.failed(error.request),
+        }
+    }
+
+    fn no_visible_namesake(&self) -> Namesake {
+        let doubts = self.guests.as_ref().map(Guests::doubts);
+        let doubts = doubts.unwrap_or_default();
+        let is_offline = |doubt: &Unread| matches!(doubt, Unread::Offline(_));
+        match doubts.iter().all(is_offline) {
+            _ if doubts.is_empty() => Namesake::None,
+            true => Namesake::MayBeOffline,
+            false => Namesake::MayBeHidden,
+        }
+    }
+
+    /// The running clone that may create the VM with this VMID, if this token may see it: the one that was
+    /// running when the VM was first observed as being created, as long as it runs.
+    fn running_clone(
+        &self,
+        state: &VmidState,
+        template: Option<&Guest>,
+        vmid: Vmid,
+    ) -> Result<Option<Upid>, pve::Error> {
+        let pve = self.run.server.pve;
+        let before = self.view.since.map(|(owner, _)| owner);
+        match (Owner::of(state), before, template) {
+            (Owner::BeingCreated, Some(Owner::BeingCreated), _) => {
+                let running = self.view.running.clone();
+                Ok(running.filter(|upid| may_run(pve, upid)))
+            }
+            (Owner::BeingCreated | Owner::Hidden, _, Some(template)) => {
+                running_clone(pve, template, vmid)
+            }
+            _ => Ok(None),
+        }
+    }
+}

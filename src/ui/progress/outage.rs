@@ -1,0 +1,54 @@
+//! When a run reports that the server does not answer.
+
+/// A single failed poll is no outage: a restarting daemon loses some.
+const POLLS: usize = 3;
+
+/// The polls in a row that one host or node has not answered.
+#[derive(Default)]
+pub(super) struct Outage {
+    who: String,
+    failed: usize,
+}
+
+impl Outage {
+    /// Counts a poll that `who` did not answer. Whether to report the outage now.
+    pub(super) fn failed(&mut self, who: &str) -> bool {
+        if self.who != who {
+            *self = Outage {
+                who: who.to_owned(),
+                failed: 0,
+            };
+        }
+        self.failed += 1;
+        self.failed == POLLS
+    }
+
+    /// A poll was answered. Who answers again, if an outage was reported.
+    pub(super) fn ended(&mut self) -> Option<String> {
+        let Outage { who, failed } = std::mem::take(self);
+        (failed >= POLLS).then_some(who)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    /// A story is what each poll sees: `1` and `2` no answer from that host, `.` an answer. The result has
+    /// `!` where an outage is reported, and `+` where its end is.
+    #[rstest]
+    #[case::one_outage("..11111..", "....!..+.")]
+    #[case::two_outages("111.111.", "..!+..!+")]
+    #[case::too_short("11.11.", "......")]
+    #[case::of_two_hosts("1122211111.", "....!..!..+")]
+    fn each_outage_is_reported_once(#[case] story: &str, #[case] reports: &str) {
+        let mut outage = Outage::default();
+        let seen = story.chars().map(|poll| match poll {
+            '.' => outage.ended().map_or('.', |_| '+'),
+            who if outage.failed(&who.to_string()) => '!',
+            _ => '.',
+        });
+        assert_eq!(seen.collect::<String>(), reports);
+    }
+}

@@ -1,0 +1,88 @@
+//! The cluster to check, and functions to read the findings.
+
+use serde_json::{Value, json};
+
+use crate::fake_pve::FakePve;
+use crate::homelab::{Homelab, Seen, StateDir};
+
+pub(super) const CHECK: &str = "proxmox check debian-12";
+pub(super) const TOKEN: &str = "homelab@pve!cli";
+
+/// The privileges that a token needs to pass every check.
+pub(super) const PRIVILEGES: [(&str, &[&str]); 4] = [
+    ("/vms/9000", &["VM.Clone", "VM.Audit"]),
+    (
+        "/vms",
+        &[
+            "VM.Allocate",
+            "VM.Audit",
+            "VM.Config.Disk",
+            "VM.Config.CPU",
+            "VM.Config.Memory",
+            "VM.Config.Network",
+            "VM.Config.Cloudinit",
+            "VM.Config.Options",
+            "VM.PowerMgmt",
+            "VM.GuestAgent.Audit",
+        ],
+    ),
+    ("/storage/data", &["Datastore.AllocateSpace"]),
+    ("/sdn/zones/localnetwork", &["SDN.Use"]),
+];
+
+pub(super) const FOR_ITS_USER: &str = "warn  privilege separation: if the token has none, or its user lacks \
+                                       the privilege too, also run the command with --users homelab@pve \
+                                       instead of --tokens …";
+
+pub(super) const OR_FOR_ITS_USER: &str = "; if the token has no privilege separation, or its user lacks it \
+                                          too, also run it with --users homelab@pve instead of --tokens …";
+
+pub(super) const IT_REPLACES: &str = "; it replaces the roles that the token inherits there";
+
+/// The command that a finding or a hint proposes.
+pub(super) fn command_in(text: &str) -> &str {
+    let (_, line) = text.split_once("as root: ").unwrap();
+    line.split(';').next().unwrap().trim()
+}
+
+/// All privileges of a token but this one on this path.
+pub(super) fn all_but(lacking: Option<(&str, &str)>) -> Value {
+    let paths = PRIVILEGES.iter().map(|(path, privileges)| {
+        let is_left = |privilege: &&&str| lacking != Some((path, privilege));
+        let left: Vec<&&str> = privileges.iter().filter(is_left).collect();
+        ((*path).to_owned(), json!(left))
+    });
+    Value::Object(paths.collect())
+}
+
+pub(super) fn cluster(privileges: &Value) -> Value {
+    json!({
+        "guests": [
+            {"vmid": 100, "name": "router", "status": "running"},
+            {"vmid": 9000, "name": "debian-12", "template": true},
+        ],
+        "tokens": {TOKEN: privileges},
+    })
+}
+
+pub(super) fn fake(setup: Value) -> FakePve {
+    FakePve::start(serde_json::from_value(setup).unwrap())
+}
+
+pub(super) fn at(fake: &FakePve, state: &StateDir) -> Homelab {
+    Homelab::at(fake).with_token_id(TOKEN).in_state(state)
+}
+
+/// The findings, with what differs from run to run replaced.
+pub(super) fn lines(seen: &Seen, fake: &FakePve, state: &StateDir) -> Vec<String> {
+    let text = seen
+        .stdout
+        .replace(&format!("127.0.0.1:{}", fake.port()), "127.0.0.1:PORT")
+        .replace(state.path(), "STATE");
+    text.lines().map(str::to_owned).collect()
+}
+
+pub(super) fn with_verdict(verdict: &str, lines: &[String]) -> Vec<String> {
+    let lines = lines.iter().filter(|line| line.starts_with(verdict));
+    lines.cloned().collect()
+}
