@@ -122,7 +122,7 @@ DEB_ROOT := target/deb
 DEB_DOC := $(DEB_ROOT)/usr/share/doc/homelab
 MAINTAINER ?= The homelab authors <homelab@localhost>
 
-deb: static deb-tools ## build target/homelab_VERSION_ARCH.deb from the static program
+deb: deb-tools static ## build target/homelab_VERSION_ARCH.deb from the static program
 	@rm -rf $(DEB_ROOT)
 	@$(MAKE) --no-print-directory --silent install DESTDIR=$(DEB_ROOT) PREFIX=/usr \
 		ZSH_COMPLETIONS=$(DEB_ROOT)/usr/share/zsh/vendor-completions

@@ -39,21 +39,21 @@ pub fn parse(typed: &[&str], columns: usize) -> Result<Parsed, WrongUsage> {
     {
         return Ok(Parsed::Print(version));
     }
-    if let Some(wrong) = usage::find(&arguments, typed) {
+    if let Some(wrong) = usage::wrong_usage(&arguments, typed) {
         return Err(wrong);
     }
     let words = arguments.in_argh_order();
-    let invalid = |exit: EarlyExit| usage::of_value(&exit.output, &arguments);
+    let invalid = |exit: EarlyExit| usage::invalid_value(&exit.output, &arguments);
     if words.first() == Some(&HELP) {
         let words = Help::from_args(&[HELP], &words[1..]).map_err(invalid)?;
         return help::help(&words, &root, columns).map(Parsed::Print);
     }
     let parsed = Cli::from_args(&[root.name], &words).map_err(invalid)?;
-    match parsed.topic {
-        Some(Topic::Proxmox(command)) => Ok(Parsed::Run(Box::new(command))),
-        Some(Topic::Completions(Completions { shell })) => {
+    match parsed.command {
+        Some(TopCommand::Proxmox(command)) => Ok(Parsed::Run(Box::new(command))),
+        Some(TopCommand::Completions(Completions { shell })) => {
             Ok(Parsed::Print(completion::script(shell).to_owned()))
         }
-        Some(Topic::Version(_)) | None => Ok(Parsed::Print(version)),
+        Some(TopCommand::Version(_)) | None => Ok(Parsed::Print(version)),
     }
 }

@@ -91,12 +91,11 @@ pub fn exit_with_wrong_usage(wrong: &WrongUsage, json: bool) -> ! {
     exit(code_of(failure.kind))
 }
 
-/// To how many columns texts on stdout are wrapped.
+/// The width to which text on stdout is wrapped.
 pub fn columns() -> usize {
     const IN_A_PIPE: u16 = 80;
-    const AT_MOST: u16 = 100;
     let terminal = io::stdout().is_terminal().then(|| Term::stdout().size().1);
-    terminal.unwrap_or(IN_A_PIPE).min(AT_MOST).into()
+    terminal.unwrap_or(IN_A_PIPE).into()
 }
 
 /// What options, environment and file say together.

@@ -32,7 +32,7 @@
 //! - `tests/house.rs`: which module may import which
 //! - `tests/static.sh`, `tests/bench.rs`: `make test-static`, `make bench`
 //! - `fixtures/`: `api`, recorded answers; `scenarios`, stories that run against program and fake,
-//!   whose expected outcomes `make bless` rewrites; `certificates`, ones that cannot be verified
+//!   whose expected outcomes `make bless` rewrites; `certificates`, which cannot be verified
 
 mod cli;
 mod cmd;
@@ -57,10 +57,11 @@ fn main() -> ! {
         .iter()
         .filter_map(|argument| argument.to_str())
         .collect();
-    if let Some((&"__complete", passed)) = typed.split_first() {
+    let is_utf8 = typed.len() == arguments.len();
+    if let Some((&"__complete", passed)) = typed.split_first().filter(|_| is_utf8) {
         cmd::print_and_exit(cmd::complete::candidates(passed));
     }
-    let parsed = if typed.len() < arguments.len() {
+    let parsed = if !is_utf8 {
         Err(WrongUsage::not_utf8())
     } else {
         cli::parse(&typed, cmd::columns())

@@ -21,12 +21,12 @@ pub(super) struct Arguments<'a> {
     pub(super) levels: Vec<&'a Command>,
     words: Vec<Word<'a>>,
     pub(super) asks_for_help: bool,
-    /// The first thing that is wrong, as far as it can be known without the values' types.
+    /// The first error that can be found without parsing values.
     pub(super) problem: Option<Problem<'a>>,
     /// The option whose value is missing at the end.
-    pub(super) awaits: Option<Flag>,
+    pub(super) option_without_value: Option<Flag>,
     /// A `--` was read: no more options or commands.
-    pub(super) ended: bool,
+    pub(super) options_ended: bool,
 }
 
 /// A positional argument, or the name or value of an option.
@@ -34,11 +34,11 @@ struct Word<'a> {
     text: &'a str,
     /// The index in `levels` of the command that accepts it.
     level: usize,
-    kind: Kind,
+    kind: WordKind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum WordKind {
     Command,
     Option(Flag),
     Value(Flag),
@@ -57,7 +57,7 @@ pub(super) enum Problem<'a> {
     NotAChoice(&'a str, Positional),
     GivenTwice(Flag),
     MissingValue(Flag),
-    /// A switch with a value behind `=`.
+    /// A switch with a value after `=`.
     SwitchWithValue(Flag),
 }
 
@@ -74,20 +74,22 @@ impl<'a> Arguments<'a> {
             words: Vec::new(),
             asks_for_help: false,
             problem: None,
-            awaits: None,
-            ended: false,
+            option_without_value: None,
+            options_ended: false,
         };
         let mut rest = arguments.into_iter().peekable();
         while let Some(argument) = rest.next() {
             let commands = &read.command().commands;
             let help_is_command = commands.iter().any(|command| command.name == "help");
             match argument {
-                _ if read.ended => read.add_positional(argument),
+                _ if read.options_ended => read.add_positional(argument),
                 "--" => {
-                    read.ended = true;
-                    read.add(Kind::Separator, argument);
+                    read.options_ended = true;
+                    read.add(WordKind::Separator, argument);
                 }
                 "-h" | "--help" => read.asks_for_help = true,
+                // What follows an unknown command means nothing.
+                _ if matches!(read.problem, Some(Problem::UnknownCommand(_))) => {}
                 "help" if !commands.is_empty() && !help_is_command => read.asks_for_help = true,
                 _ if argument.starts_with('-') && argument != "-" => {
                     read.add_option(argument, &mut rest);
@@ -127,26 +129,38 @@ impl<'a> Arguments<'a> {
     pub(super) fn has(&self, flag: Flag) -> bool {
         self.words
             .iter()
-            .any(|word| word.kind == Kind::Option(flag))
+            .any(|word| word.kind == WordKind::Option(flag))
     }
 
     /// The values of options, each with its option.
     pub(super) fn values(&self) -> impl Iterator<Item = (Flag, &'a str)> {
         self.words.iter().filter_map(|word| match word.kind {
-            Kind::Value(flag) => Some((flag, word.text)),
+            WordKind::Value(flag) => Some((flag, word.text)),
             _ => None,
         })
     }
 
+    /// The positional arguments.
+    pub(super) fn positionals(&self) -> impl Iterator<Item = &'a str> {
+        let is_positional = |word: &&Word| word.kind == WordKind::Positional;
+        self.words
+            .iter()
+            .filter(is_positional)
+            .map(|word| word.text)
+    }
+
     /// How many positional arguments there are.
-    pub(super) fn positionals(&self) -> usize {
-        let is_positional = |word: &&Word| word.kind == Kind::Positional;
-        self.words.iter().filter(is_positional).count()
+    pub(super) fn positional_count(&self) -> usize {
+        self.positionals().count()
     }
 
     /// The required positional arguments that are missing.
-    pub(super) fn missing(&self) -> Vec<&'static str> {
-        let rest = self.command().positionals.iter().skip(self.positionals());
+    pub(super) fn missing_positionals(&self) -> Vec<&'static str> {
+        let rest = self
+            .command()
+            .positionals
+            .iter()
+            .skip(self.positional_count());
         let required = rest.filter(|it| it.optionality == Optionality::Required);
         required.map(|it| it.name).collect()
     }
@@ -160,17 +174,18 @@ impl<'a> Arguments<'a> {
 
     /// The connection options and their values.
     pub(super) fn connection(&self) -> Vec<&'a str> {
-        let is_option =
-            |word: &&Word| word.level == 1 && matches!(word.kind, Kind::Option(_) | Kind::Value(_));
+        let is_option = |word: &&Word| {
+            word.level == 1 && matches!(word.kind, WordKind::Option(_) | WordKind::Value(_))
+        };
         let options = self.words.iter().filter(is_option);
         options.map(|word| word.text).collect()
     }
 
-    fn add(&mut self, kind: Kind, text: &'a str) {
+    fn add(&mut self, kind: WordKind, text: &'a str) {
         self.add_at(self.levels.len() - 1, kind, text);
     }
 
-    fn add_at(&mut self, level: usize, kind: Kind, text: &'a str) {
+    fn add_at(&mut self, level: usize, kind: WordKind, text: &'a str) {
         self.words.push(Word { text, level, kind });
     }
 
@@ -202,13 +217,13 @@ impl<'a> Arguments<'a> {
             if value.is_some() {
                 self.refuse(Problem::SwitchWithValue(flag));
             }
-            return self.add_at(level, Kind::Option(flag), name);
+            return self.add_at(level, WordKind::Option(flag), name);
         };
         if let Some(value) = value {
-            self.add_at(level, Kind::Option(flag), name);
-            self.add_at(level, Kind::Value(flag), value);
+            self.add_at(level, WordKind::Option(flag), name);
+            self.add_at(level, WordKind::Value(flag), value);
         } else {
-            self.awaits = Some(flag);
+            self.option_without_value = Some(flag);
             self.refuse(Problem::MissingValue(flag));
         }
     }
@@ -218,21 +233,21 @@ impl<'a> Arguments<'a> {
         match commands.iter().find(|command| command.name == argument) {
             Some(command) => {
                 self.levels.push(&command.command);
-                self.add(Kind::Command, argument);
+                self.add(WordKind::Command, argument);
             }
             None => self.refuse(Problem::UnknownCommand(argument)),
         }
     }
 
     fn add_positional(&mut self, argument: &'a str) {
-        match positional_at(self.command(), self.positionals()) {
+        match positional_at(self.command(), self.positional_count()) {
             None => self.refuse(Problem::Unexpected(argument)),
             Some(positional) if !is_choice(positional, argument) => {
                 self.refuse(Problem::NotAChoice(argument, positional));
             }
             Some(_) => {}
         }
-        self.add(Kind::Positional, argument);
+        self.add(WordKind::Positional, argument);
     }
 }
 
@@ -244,7 +259,7 @@ pub(super) fn positional_at(command: &Command, index: usize) -> Option<Positiona
     positionals.get(index).or(last)
 }
 
-/// `bash|zsh|fish` is a choice of three; no choices mean anything.
+/// `bash|zsh|fish` is a choice of three; without `|`, any value is accepted.
 pub(super) fn choices(positional: Positional) -> impl Iterator<Item = &'static str> {
     let name = positional.name;
     name.split('|').filter(move |_| name.contains('|'))

@@ -26,14 +26,14 @@ pub struct Cli {
     pub version: bool,
 
     #[argh(subcommand)]
-    pub topic: Option<Topic>,
+    pub command: Option<TopCommand>,
 }
 
 /// The first word of a command.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 #[allow(clippy::large_enum_variant, reason = "only one is built per run")]
-pub enum Topic {
+pub enum TopCommand {
     Proxmox(Proxmox),
     Completions(Completions),
     Version(Version),
@@ -120,7 +120,7 @@ VMID  Name          Node
 9000  debian-12     pve1
 9001  ubuntu-22.04  pve2")]
 pub struct TemplateList {
-    /// print a JSON array
+    /// print a JSON array, or for an error a JSON object
     #[argh(switch)]
     pub json: bool,
 }
@@ -164,7 +164,7 @@ pub struct VmList {
     #[argh(option, arg_name = "FROM")]
     pub ip_from: Vec<IpFrom>,
 
-    /// print a JSON array
+    /// print a JSON array, or for an error a JSON object
     #[argh(switch)]
     pub json: bool,
 }
@@ -380,7 +380,7 @@ pub struct Completions {
 }
 
 /// Show a topic of the manual, or the help of a command.
-// No subcommand of `Cli`, because argh reserves the name 'help'.
+// Not a subcommand of `Cli`: argh reserves the name 'help'.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(help_triggers("-h", "--help"))]
 #[argh(example = "homelab help

@@ -3,13 +3,13 @@
 //!
 //! - A stub passes the words up to the cursor, the last one as far as it was typed; bash passes its line,
 //!   because it splits words at `=` and `:` too.
-//! - The answer is one candidate per line, or `:files` where the shell shall complete files itself.
+//! - The answer is one candidate per line, or `:files` if the shell is to complete file names.
 
 use argh::{FromArgs, Optionality};
 
 use super::arguments::{Arguments, Command, Flag, choices, positional_at, takes_value, with_value};
-use super::commands::{Cli, Proxmox, Topic, description};
-use super::manual::{TOPICS, unescaped};
+use super::commands::{Cli, Proxmox, TopCommand, description};
+use super::manual::{self, TOPICS, unescaped};
 use super::values::Shell;
 use crate::settings;
 
@@ -29,12 +29,13 @@ pub type Candidate = (String, String);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Names {
     Templates,
+    Vms,
     Storages,
     Pools,
     Nodes,
 }
 
-/// What can stand in place of the last word.
+/// The candidates for the last word.
 pub enum Offer {
     Files,
     Known(Vec<Candidate>),
@@ -42,19 +43,19 @@ pub enum Offer {
     OfServer(Names, Box<Proxmox>),
 }
 
-/// The last word of an unfinished line.
-pub struct Unfinished {
+/// The last word of a line, up to the cursor.
+pub struct CursorWord {
     shell: Shell,
     /// `--option=` before a value in the same word.
     option: String,
     /// What was typed of the word, or of the value.
     typed: String,
-    /// How much of that bash does not replace.
+    /// The length of the prefix that bash keeps.
     kept: usize,
 }
 
-/// Reads what a stub passes. `None` if that is none of a stub's.
-pub fn read(passed: &[&str]) -> Option<(Unfinished, Offer)> {
+/// Reads what a stub passes. `None` if no stub passes such words.
+pub fn read(passed: &[&str]) -> Option<(CursorWord, Offer)> {
     let (shell, rest) = passed.split_first()?;
     let shell: Shell = shell.parse().ok()?;
     let (words, piece) = match (shell, rest) {
@@ -67,21 +68,21 @@ pub fn read(passed: &[&str]) -> Option<(Unfinished, Offer)> {
     let root = description();
     let arguments = Arguments::read(&root, before.iter().copied());
     let (option, typed) = match current.split_once('=') {
-        Some((option, value)) if option.starts_with("--") && !arguments.ended => {
+        Some((option, value)) if option.starts_with("--") && !arguments.options_ended => {
             (format!("{option}="), value)
         }
         _ => (String::new(), *current),
     };
-    // Where the cursor is behind a '=' or ':', that is the piece.
+    // After '=' or ':', bash passes that character as the word.
     let piece = piece.map(|piece| piece.trim_start_matches(['=', ':']));
-    let unfinished = Unfinished {
+    let cursor_word = CursorWord {
         shell,
         kept: piece.map_or(0, |piece| typed.len().saturating_sub(piece.len())),
         option,
         typed: typed.to_owned(),
     };
-    let offer = unfinished.offer(&arguments, before.last().copied().unwrap_or_default());
-    Some((unfinished, offer))
+    let offer = cursor_word.offer(&arguments, before.last().copied().unwrap_or_default());
+    Some((cursor_word, offer))
 }
 
 /// The words of a line of bash up to the cursor; the last one is empty after a space.
@@ -96,13 +97,13 @@ fn words_of(line: &str) -> Option<Vec<String>> {
     Some(words)
 }
 
-impl Unfinished {
+impl CursorWord {
     fn offer(&self, arguments: &Arguments, before: &str) -> Offer {
         let is_redirection = |word: &str| word.starts_with(['<', '>']);
         if is_redirection(before) || is_redirection(&self.typed) {
             return Offer::Files;
         }
-        if let Some(flag) = arguments.awaits {
+        if let Some(flag) = arguments.option_without_value {
             return values(flag, arguments);
         }
         if let Some(name) = self.option.strip_suffix('=') {
@@ -111,25 +112,29 @@ impl Unfinished {
                 .find(|flag| flag.long == name && takes_value(flag));
             return flag.map_or(Offer::Known(Vec::new()), |flag| values(flag, arguments));
         }
-        if self.typed.starts_with('-') && !arguments.ended {
+        if self.typed.starts_with('-') && !arguments.options_ended {
             return Offer::Known(options(arguments));
         }
         let command = arguments.command();
+        if arguments.problem.is_some() {
+            return Offer::Known(Vec::new());
+        }
         if !command.commands.is_empty() {
-            let is_ended = arguments.ended;
+            let is_ended = arguments.options_ended;
             return Offer::Known(if is_ended {
                 Vec::new()
             } else {
                 commands(command)
             });
         }
-        match positional_at(command, arguments.positionals()) {
+        match positional_at(command, arguments.positional_count()) {
             Some(positional) if positional.name == "template-name" => {
                 of_server(Names::Templates, arguments)
             }
-            Some(positional) if positional.name == "topic" => {
-                Offer::Known(TOPICS.iter().map(|(name, _)| plain(name)).collect())
+            Some(positional) if positional.name == "vm-name" && has_ensure(arguments) => {
+                of_server(Names::Vms, arguments)
             }
+            Some(positional) if positional.name == "topic" => Offer::Known(topics(arguments)),
             Some(positional) => Offer::Known(choices(positional).map(plain).collect()),
             None => Offer::Known(Vec::new()),
         }
@@ -141,7 +146,7 @@ impl Unfinished {
             .iter()
             .filter(|(word, _)| word.starts_with(&self.typed));
         let lines = fitting.map(|(word, description)| match self.shell {
-            Shell::Bash => format!("{}\n", &word[self.kept..]),
+            Shell::Bash => format!("{}\n", word.get(self.kept..).unwrap_or_default()),
             Shell::Zsh => {
                 let word = word.replace('\\', r"\\").replace(':', r"\:");
                 format!("{word}:{description}\n")
@@ -164,10 +169,44 @@ fn commands(command: &Command) -> Vec<Candidate> {
         .collect()
 }
 
+/// The name of an existing VM is an error without `--ensure`.
+fn has_ensure(arguments: &Arguments) -> bool {
+    let mut options = arguments.options();
+    options.any(|flag| flag.long == "--ensure" && arguments.has(flag))
+}
+
+/// The topics of the manual, and the commands whose help can be shown instead.
+fn topics(arguments: &Arguments) -> Vec<Candidate> {
+    let words: Vec<&str> = arguments.positionals().collect();
+    let first = words.is_empty();
+    let root = description();
+    let topics = TOPICS.iter().filter(|_| first);
+    let topics =
+        topics.map(|(name, source)| ((*name).to_owned(), manual::read(source).0.to_owned()));
+    let read = Arguments::read(&root, words.iter().copied());
+    let is_command = read.problem.is_none() && read.levels.len() == words.len() + 1;
+    let commands = if is_command {
+        commands(read.command())
+    } else {
+        Vec::new()
+    };
+    topics.chain(commands).collect()
+}
+
 /// The options that were not given yet, and those that can be given again.
 fn options(arguments: &Arguments) -> Vec<Candidate> {
+    let has = |name: &str| {
+        arguments
+            .options()
+            .any(|flag| flag.long == name && arguments.has(flag))
+    };
+    let excludes = [("--json", "--quiet"), ("--quiet", "--json")];
     let is_open = |flag: &Flag| {
-        !flag.hidden && (flag.optionality == Optionality::Repeating || !arguments.has(flag))
+        let excluded = excludes
+            .iter()
+            .any(|(one, other)| *one == flag.long && has(other));
+        let is_new = flag.optionality == Optionality::Repeating || !arguments.has(flag);
+        !flag.hidden && is_new && !excluded
     };
     let mut options: Vec<Candidate> = Vec::new();
     for flag in arguments.options().filter(is_open) {
@@ -188,7 +227,19 @@ fn values(flag: Flag, arguments: &Arguments) -> Offer {
             let keys = settings::option_names().map(|key| plain(&format!("{key}=")));
             Offer::Known(keys.collect())
         }
-        "--ip-from" => Offer::Known(["net0", "net1", "ipv4", "ipv6"].map(plain).to_vec()),
+        "--ip-from" => Offer::Known(
+            [
+                "net0",
+                "net1",
+                "ipv4",
+                "ipv6",
+                "10.0.0.0/8",
+                "172.16.0.0/12",
+                "192.168.0.0/16",
+            ]
+            .map(plain)
+            .to_vec(),
+        ),
         "--storage" => of_server(Names::Storages, arguments),
         "--pool" => of_server(Names::Pools, arguments),
         "--node" => of_server(Names::Nodes, arguments),
@@ -196,12 +247,12 @@ fn values(flag: Flag, arguments: &Arguments) -> Offer {
     }
 }
 
-/// Names of the server that the connection options so far name.
+/// Names to ask of the server that the connection options select. Any command has them.
 fn of_server(names: Names, arguments: &Arguments) -> Offer {
     let words = [&["proxmox"], &arguments.connection()[..], &["check"]].concat();
     match Cli::from_args(&["homelab"], &words) {
         Ok(Cli {
-            topic: Some(Topic::Proxmox(proxmox)),
+            command: Some(TopCommand::Proxmox(proxmox)),
             ..
         }) => Offer::OfServer(names, Box::new(proxmox)),
         _ => Offer::Known(Vec::new()),

@@ -11,7 +11,8 @@ use super::manual::{self, Block, TOPICS, in_one_line, shown, unescaped};
 use super::usage::WrongUsage;
 use crate::say::closest::closest;
 
-/// The first option of each group, and the group's heading. What comes before the first is in no group.
+/// The first option of each group, and the group's heading. Options before the first of these are under
+/// 'Options'.
 const GROUPS: [(&str, &str); 4] = [
     ("--vmid", "Which VM"),
     ("--linked", "What it gets"),
@@ -108,22 +109,26 @@ fn topics() -> Vec<Block> {
 }
 
 fn exit_codes() -> Vec<Block> {
-    let codes = [
-        ("0", "success"),
-        ("1", "failure"),
-        (
-            "2",
-            "wrong usage or configuration; nothing was changed on the server",
-        ),
-        ("130, 143", "interrupted by SIGINT (Ctrl-C) or SIGTERM"),
-    ];
-    let codes = codes.map(|(code, meaning)| Block::Term(code.to_owned(), meaning.to_owned()));
-    with_heading("Exit codes", codes.to_vec())
+    let topic = TOPICS.iter().find(|(name, _)| *name == "exit-codes");
+    let mut blocks = topic.map_or(Vec::new(), |(_, source)| manual::read(source).1);
+    blocks.retain(|block| matches!(block, Block::Term(..)));
+    with_heading("Exit codes", blocks)
 }
 
-/// What `homelab help` shows: a topic, a command's help, the man page, or what there is.
+/// What `homelab help` shows: a topic, a command's help, the man page, or the list of topics.
 pub(super) fn help(arguments: &Help, root: &Command, columns: usize) -> Result<String, WrongUsage> {
+    let wrong = |message: String, hint: &str| {
+        Err(WrongUsage::new(
+            &Arguments::read(root, ["help"]),
+            message,
+            hint.to_owned(),
+        ))
+    };
     if arguments.man {
+        if let Some(topic) = arguments.topic.first() {
+            let message = format!("unexpected argument '{topic}'");
+            return wrong(message, "--man prints all topics");
+        }
         return Ok(man_page(root));
     }
     let Some(first) = arguments.topic.first() else {
@@ -131,6 +136,10 @@ pub(super) fn help(arguments: &Help, root: &Command, columns: usize) -> Result<S
         return Ok(page(&read, columns));
     };
     if let Some((_, source)) = TOPICS.iter().find(|(name, _)| name == first) {
+        if let Some(second) = arguments.topic.get(1) {
+            let message = format!("unexpected argument '{second}'");
+            return wrong(message, "'homelab help' shows one topic at a time");
+        }
         let (title, mut blocks) = manual::read(source);
         blocks.insert(0, Block::Paragraph(title.to_owned()));
         return Ok(shown(&blocks, columns));
@@ -147,15 +156,10 @@ pub(super) fn help(arguments: &Help, root: &Command, columns: usize) -> Result<S
     let close = closest(first, names.chain(root.commands.iter().map(|it| it.name)));
     let hint = close.map_or_else(String::new, |close| format!("did you mean '{close}'? "));
     let message = format!("unknown help topic '{}'", topic.join(" "));
-    let read = Arguments::read(root, ["help"]);
-    Err(WrongUsage::new(
-        &read,
-        message,
-        format!("{hint}'homelab help' lists all topics"),
-    ))
+    wrong(message, &format!("{hint}'homelab help' lists all topics"))
 }
 
-/// The whole manual in the language of `man`.
+/// The whole manual as a man page.
 fn man_page(root: &Command) -> String {
     /// When the manual was last revised.
     const DATE: &str = "2026-12-01";
@@ -181,8 +185,17 @@ fn man_page(root: &Command) -> String {
     }
     page.control("SH", ["CONNECTION OPTIONS"]);
     if let Some(proxmox) = root.commands.iter().find(|it| it.name == "proxmox") {
-        manual::add_to_man_page(&mut page, &section(&proxmox.command));
+        let blocks = [
+            options(&proxmox.command),
+            examples_and_notes(&proxmox.command),
+        ];
+        manual::add_to_man_page(&mut page, &below_a_heading(blocks.concat()));
     }
+    page.control("SH", ["OTHER OPTIONS"]);
+    let help = ("-h, --help", "show the help of any command");
+    let version = ("-V, --version", "print the version");
+    let term = |(term, text): (&str, &str)| Block::Term(term.to_owned(), text.to_owned());
+    manual::add_to_man_page(&mut page, &[help, version].map(term));
     for (_, source) in TOPICS {
         let (title, blocks) = manual::read(source);
         page.control("SH", [title.to_uppercase().as_str()]);
@@ -192,7 +205,7 @@ fn man_page(root: &Command) -> String {
     page.render().replace(r"\\", r"\e")
 }
 
-/// What the man page says of a command. A heading would look like the section of another command.
+/// What the man page says of a command.
 fn section(command: &Command) -> Vec<Block> {
     let description = Block::Paragraph(in_one_line(command.description));
     let blocks = [
@@ -200,11 +213,16 @@ fn section(command: &Command) -> Vec<Block> {
         options(command),
         examples_and_notes(command),
     ];
+    below_a_heading(blocks.concat())
+}
+
+/// A heading would look like the section of another command.
+fn below_a_heading(blocks: Vec<Block>) -> Vec<Block> {
     let lower = |block| match block {
         Block::Heading(text) => Block::Paragraph(format!("{text}:")),
         block => block,
     };
-    blocks.into_iter().flatten().map(lower).collect()
+    blocks.into_iter().map(lower).collect()
 }
 
 #[cfg(test)]

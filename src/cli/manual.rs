@@ -72,10 +72,10 @@ pub(super) fn unescaped(description: &str) -> String {
     in_one_line(&description.replace("{{", "{").replace("}}", "}"))
 }
 
-/// The widest term that has its description beside it.
+/// Wider terms have their description on the next line.
 const WIDEST_TERM: usize = 25;
 
-/// Blocks as lines of at most that many columns, except for what is shown as it is and for longer words.
+/// Wraps blocks to `columns`. Verbatim blocks and longer words may be wider.
 pub(super) fn shown(blocks: &[Block], columns: usize) -> String {
     let mut out = String::new();
     let mut last = None;

@@ -1,14 +1,15 @@
 //! What is wrong with a command line, and what to type instead.
+//!
+//! The values of `--set` are not repeated: they may be passwords, and cron mails what is printed.
 
 use super::arguments::{
-    Arguments, Command, Flag, Positional, Problem, choices, runnable, takes_value, usage_line,
-    with_value,
+    Arguments, Command, Flag, Positional, Problem, choices, runnable, usage_line, with_value,
 };
 use super::commands::description;
 use crate::say::closest::closest;
 use crate::say::failure::{Failure, Kind};
-use crate::say::shell::word;
-use crate::settings;
+use crate::say::shell::word as quoted;
+use crate::settings::{self, Settings};
 
 /// A command line that cannot be run.
 #[derive(Debug)]
@@ -39,134 +40,147 @@ impl WrongUsage {
         )
     }
 
-    /// Lines for people.
+    /// The message, and the usage line of the command.
     pub fn lines(&self) -> Vec<String> {
         vec![self.message.clone(), self.usage.clone()]
     }
 
-    /// The same as a failure with its hint.
+    /// The message and the hint.
     pub fn failure(&self) -> Failure {
         Failure::new(Kind::Usage, self.message.clone()).with_hint(self.hint.clone())
     }
 }
 
-/// What is wrong with the arguments before the types of their values count.
-pub(super) fn find(arguments: &Arguments, typed: &[&str]) -> Option<WrongUsage> {
+/// Finds what is wrong without parsing values.
+pub(super) fn wrong_usage(arguments: &Arguments, typed: &[&str]) -> Option<WrongUsage> {
     let (message, advice) = match arguments.problem {
-        Some(problem) => of_problem(problem, arguments, typed),
-        None => of_missing(arguments)?,
+        Some(problem) => message_for(problem, arguments, typed),
+        None => message_for_missing(arguments)?,
     };
     let path = arguments.path();
-    let see_help = format!("see '{path} --help'");
     let hint = match advice {
-        None => see_help,
+        None => format!("see '{path} --help'"),
         Some(advice) if advice.ends_with('?') => format!("{advice} See '{path} --help'"),
         Some(advice) => advice,
     };
     Some(WrongUsage::new(arguments, message, hint))
 }
 
-/// What argh says of a value that is not of its type.
-pub(super) fn of_value(said: &str, arguments: &Arguments) -> WrongUsage {
+/// Rewrites argh's message about an invalid value.
+pub(super) fn invalid_value(said: &str, arguments: &Arguments) -> WrongUsage {
     let said = said.trim();
-    let option = said.strip_prefix("Error parsing option '");
-    let option = option.and_then(|rest| rest.split_once("' with value '"));
-    let positional = said.strip_prefix("Error parsing positional argument '");
-    let positional = positional.and_then(|rest| rest.split_once("' with value '"));
-    let message = match (option, positional) {
-        (Some((option, rest)), _) => {
-            let (value, why) = rest.split_once("': ").unwrap_or((rest, ""));
-            format!("invalid value '{value}' for {option}: {why}")
-        }
-        (_, Some((name, rest))) => {
-            let name = name.replace('_', " ");
-            let name = name.replace("vm ", "VM ").replace("upid", "UPID");
-            format!("invalid {name} '{rest}")
-        }
-        _ => said.to_owned(),
+    let after = |beginning: &str| said.strip_prefix(beginning)?.split_once("' with value '");
+    let message = if let Some((option, rest)) = after("Error parsing option '") {
+        let (value, why) = rest.split_once("': ").unwrap_or((rest, ""));
+        format!("invalid value '{value}' for {option}: {why}")
+    } else if let Some((name, rest)) = after("Error parsing positional argument '") {
+        let name = name.replace('_', " ");
+        let name = name.replace("vm ", "VM ").replace("upid", "UPID");
+        format!("invalid {name} '{rest}")
+    } else {
+        said.to_owned()
     };
     let hint = format!("see '{} --help'", arguments.path());
     WrongUsage::new(arguments, message, hint)
 }
 
-/// A message, and advice where there is better than to see the help.
-type Said = (String, Option<String>);
+/// A message, and what to type, if that is known.
+type Message = (String, Option<String>);
 
-fn of_problem(problem: Problem, arguments: &Arguments, typed: &[&str]) -> Said {
+fn message_for(problem: Problem, arguments: &Arguments, typed: &[&str]) -> Message {
     match problem {
         Problem::UnknownCommand(text) => {
             let message = format!("unknown command '{text}'");
-            (message, for_command(text, arguments, typed))
+            (message, advice_for_command(text, arguments, typed))
         }
         Problem::UnknownOption(name, value) => {
             let message = format!("unknown option '{name}'");
-            (message, for_option(name, value, arguments, typed))
+            (message, advice_for_option(name, value, arguments))
         }
-        Problem::Unexpected(text) => for_unexpected(text, arguments),
-        Problem::NotAChoice(text, positional) => for_choice(text, positional),
+        Problem::Unexpected(text) => message_for_unexpected(text, arguments),
+        Problem::NotAChoice(text, positional) => message_for_choice(text, positional),
         Problem::GivenTwice(flag) => (format!("{} given twice", flag.long), None),
         Problem::MissingValue(flag) => {
-            let example = format!("{} needs a value: {}", flag.long, with_value(flag));
-            (example, None)
+            let usage = with_value(flag);
+            (format!("{} needs a value: {usage}", flag.long), None)
         }
         Problem::SwitchWithValue(flag) => (format!("{} takes no value", flag.long), None),
     }
 }
 
-fn of_missing(arguments: &Arguments) -> Option<Said> {
+fn message_for_missing(arguments: &Arguments) -> Option<Message> {
     let command = arguments.command();
     if !command.commands.is_empty() {
         let names: Vec<&str> = command.commands.iter().map(|it| it.name).collect();
-        return Some((
-            format!("missing command: one of {}", names.join(", ")),
-            None,
-        ));
+        let message = format!("missing command: one of {}", names.join(", "));
+        return Some((message, None));
     }
-    let missing = arguments.missing();
+    let missing = arguments.missing_positionals();
     let names: Vec<String> = missing.iter().map(|name| format!("<{name}>")).collect();
     let message = match missing.len() {
         0 => return None,
         1 => format!("missing argument {}", names[0]),
         _ => format!("missing arguments {}", names.join(" ")),
     };
-    let advice = taken_for_a_value(arguments).or_else(|| {
+    // `--set web-1 debian-12`
+    let taken = without_value(arguments).map(|(flag, _)| {
+        let usage = with_value(flag);
+        format!("the option is '{usage}': an argument was taken for its value")
+    });
+    let advice = taken.or_else(|| {
         let lacks_template = missing.last() == Some(&"template-name");
         lacks_template.then(|| "'homelab proxmox template list' shows the templates".to_owned())
     });
     Some((message, advice))
 }
 
-/// `--set web-1 debian-12`: the option has taken an argument for its value.
-fn taken_for_a_value(arguments: &Arguments) -> Option<String> {
-    let mut values = arguments.values();
-    let (flag, value) = values.find(|(flag, value)| is_assignment(flag) && !value.contains('='))?;
-    let usage = with_value(flag);
-    Some(format!(
-        "the option is '{usage}', and '{value}' was taken for its value"
-    ))
+/// An option such as `--set KEY=VALUE` that was given only a KEY, and that.
+fn without_value<'a>(arguments: &Arguments<'a>) -> Option<(Flag, &'a str)> {
+    let is_incomplete =
+        |(flag, value): &(Flag, &str)| with_value(flag).contains('=') && !value.contains('=');
+    arguments.values().find(is_incomplete)
 }
 
-fn is_assignment(flag: Flag) -> bool {
-    with_value(flag).contains('=')
-}
-
-fn for_command(text: &str, arguments: &Arguments, typed: &[&str]) -> Option<String> {
+fn advice_for_command(text: &str, arguments: &Arguments, typed: &[&str]) -> Option<String> {
     let command = arguments.command();
     let names = command.commands.iter().map(|command| command.name);
-    if let Some(close) = closest(text, names) {
-        return Some(format!("did you mean '{close}'?"));
-    }
-    let is_related = |words: &str| words.split(' ').any(|word| word == text);
-    let mut related = RELATED.iter();
-    let found = related.find(|(level, words, _)| *level == command.name && is_related(words));
-    found.map(|(.., advice)| (*advice).to_owned()).or_else(|| {
-        let path = only_command_with(text, arguments.levels[0], typed)?;
-        Some(format!("did you mean '{path}'?"))
-    })
+    let path = path_with(text, arguments.levels[0], typed);
+    let meant = closest(text, names).map(str::to_owned).or(path);
+    meant
+        .map(|meant| format!("did you mean '{meant}'?"))
+        .or_else(|| {
+            let is_related = |words: &str| words.split(' ').any(|word| word == text);
+            let mut related = RELATED.iter();
+            let found =
+                related.find(|(level, words, _)| *level == command.name && is_related(words));
+            found.map(|(.., advice)| (*advice).to_owned())
+        })
 }
 
-/// Words that other programs have for a command, or for what this program leaves to others: the command
-/// that they stand behind, the words, and what to type.
+/// The command that all typed names of commands belong to, whatever their order: `homelab proxmox vm list`
+/// for `vm list` and for `proxmox list vm`. If there are several, as for `vm rm`, what they begin with up to
+/// `text`.
+fn path_with(text: &str, root: &Command, typed: &[&str]) -> Option<String> {
+    let paths: Vec<String> = runnable(root).into_iter().map(|(path, _)| path).collect();
+    let has = |path: &str, word: &str| path.split(' ').skip(1).any(|name| name == word);
+    let is_name = |word: &&&str| paths.iter().any(|path| has(path, word));
+    let named: Vec<&&str> = typed.iter().filter(is_name).collect();
+    let belongs = |path: &&String| has(path, text) && named.iter().all(|word| has(path, word));
+    let fitting: Vec<&String> = paths.iter().filter(belongs).collect();
+    if let [path] = fitting[..] {
+        return Some(path.clone());
+    }
+    let up_to_text = |path: &&String| {
+        let end = path.find(&format!(" {text} "))?;
+        Some(path[..=end + text.len()].to_owned())
+    };
+    let mut beginnings: Vec<String> = fitting.iter().filter_map(up_to_text).collect();
+    beginnings.dedup();
+    beginnings.pop().filter(|_| beginnings.is_empty())
+}
+
+/// Commands of other programs, and what this program leaves to others: the command that they follow, the
+/// words, and the advice.
 const RELATED: &[(&str, &str, &str)] = &[
     ("vm", "ls ps ll", "did you mean 'list'?"),
     (
@@ -182,7 +196,8 @@ const RELATED: &[(&str, &str, &str)] = &[
     (
         "vm",
         "start boot run up poweron",
-        "for a new VM: vm create ... --start; for others, on the VM's node as root: qm start VMID",
+        "a new VM is started by --start of 'homelab proxmox vm create'; another one on its node, as root: \
+         qm start VMID",
     ),
     (
         "vm",
@@ -236,6 +251,11 @@ const RELATED: &[(&str, &str, &str)] = &[
         "cancel stop kill abort",
         "on the task's node, as root: pvesh delete /nodes/NODE/tasks/UPID",
     ),
+    (
+        "proxmox",
+        "list ls",
+        "did you mean 'homelab proxmox vm list' or 'homelab proxmox template list'?",
+    ),
     ("proxmox", "vms qemu kvm", "did you mean 'vm'?"),
     (
         "proxmox",
@@ -248,11 +268,6 @@ const RELATED: &[(&str, &str, &str)] = &[
         "did you mean 'check'?",
     ),
     (
-        "proxmox",
-        "list ls",
-        "did you mean 'homelab proxmox vm list' or 'homelab proxmox template list'?",
-    ),
-    (
         "homelab",
         "list ls",
         "did you mean 'homelab proxmox vm list'?",
@@ -261,40 +276,21 @@ const RELATED: &[(&str, &str, &str)] = &[
     ("homelab", "pve vms", "did you mean 'proxmox'?"),
 ];
 
-/// The command whose path has that word, and more of all typed words than any other such command:
-/// `homelab proxmox vm list` for `vm list` and for `proxmox list vm`.
-fn only_command_with(text: &str, root: &Command, typed: &[&str]) -> Option<String> {
-    let has = |path: &str, word: &str| path.split(' ').skip(1).any(|name| name == word);
-    let paths = runnable(root).into_iter().map(|(path, _)| path);
-    let mut paths: Vec<String> = paths.filter(|path| has(path, text)).collect();
-    let count = |path: &String| typed.iter().filter(|word| has(path, word)).count();
-    let most = paths.iter().map(count).max()?;
-    paths.retain(|path| count(path) == most);
-    paths.pop().filter(|_| paths.is_empty())
-}
-
-fn for_option(
-    name: &str,
-    value: Option<&str>,
-    arguments: &Arguments,
-    typed: &[&str],
-) -> Option<String> {
-    if let Some(whole) = at_its_place(name, value, arguments, typed) {
-        return Some(format!("it goes after the command: {whole}"));
+fn advice_for_option(name: &str, value: Option<&str>, arguments: &Arguments) -> Option<String> {
+    let known = |long: &str| arguments.options().any(|flag| flag.long == long);
+    // The options are those of the command that the line ends in.
+    if known(name) {
+        return Some(format!("put it after '{}'", arguments.path()));
     }
-    let bare = name.trim_start_matches('-');
-    if let Some((_, meant)) = OTHER_NAMES
+    let other = OTHER_NAMES
         .iter()
-        .find(|(names, _)| names.split(' ').any(|it| it == name))
-    {
-        return Some((*meant).to_owned());
+        .find(|(names, option, _)| known(option) && names.split(' ').any(|other| other == name));
+    if let Some((.., advice)) = other {
+        return Some((*advice).to_owned());
     }
-    let sets = arguments.options().any(|flag| flag.long == "--set");
-    if sets && settings::is_option(bare) {
-        return Some(format!(
-            "use --set {bare}={}",
-            value_of_setting(bare, value)
-        ));
+    let key = name.trim_start_matches('-');
+    if known("--set") && settings::is_option(key) {
+        return Some(advice_to_set(key, value));
     }
     let close = closest(name, arguments.options().map(|flag| flag.long));
     if let Some(close) = close {
@@ -306,90 +302,80 @@ fn for_option(
     other.map(|(path, _)| format!("it is an option of '{path}'"))
 }
 
-/// Options of other programs, and what to use here.
-const OTHER_NAMES: &[(&str, &str)] = &[
-    ("-q -s --silent", "use --quiet"),
-    ("-v --debug --trace", "use --verbose"),
-    ("-o -j --output --format", "use --json"),
+/// Options of other programs, the option of the command without which the advice would not help, and the
+/// advice.
+const OTHER_NAMES: &[(&str, &str, &str)] = &[
+    ("-v", "--verbose", "use --verbose, or -V for the version"),
+    ("-v", "--version", "use -V for the version"),
+    ("-q -s --silent", "--quiet", "use --quiet"),
+    ("--debug --trace", "--verbose", "use --verbose"),
+    ("-o -j --output --format", "--json", "use --json"),
     (
         "-k --no-verify --skip-tls-verify --tls-insecure",
+        "--insecure",
         "use --insecure",
     ),
-    ("-H --server --url --endpoint --api-url", "use --host HOST"),
-    ("-c --config-file", "use --config FILE"),
+    (
+        "-H --server --url --endpoint --api-url",
+        "--host",
+        "use --host HOST",
+    ),
+    ("-c --config-file", "--config", "use --config FILE"),
     (
         "--token --token-secret --secret --password --api-token",
-        "put the secret into the configuration file or PROXMOX_TOKEN_SECRET_FILE, because every user \
-         can read the arguments of a process; see 'homelab help config'",
+        "--host",
+        "put the secret into the configuration file or PROXMOX_TOKEN_SECRET_FILE, because every user can \
+         read the arguments of a process; see 'homelab help config'",
     ),
     (
         "-n -t --name --vm-name --hostname --template --template-name --from --source --clone",
-        "names are arguments, not options: homelab proxmox vm create <vm-name> <template-name>",
+        "--linked",
+        "names are arguments, not options: homelab proxmox vm create VM-NAME TEMPLATE-NAME",
     ),
-    ("--id --newid --vm-id", "use --vmid N"),
-    ("--target --target-node", "use --node NAME"),
-    ("--datastore", "use --storage ID"),
-    ("--ram --mem", "use --set memory=MIB"),
-    ("--cpus --cpu-count --vcpu", "use --set cores=N"),
-    ("--disk --disk-size --size", "use --resize DISK=SIZE"),
-    ("--user --ssh-user", "use --set ciuser=NAME"),
+    ("--id --newid --vm-id", "--vmid", "use --vmid N"),
+    ("--target --target-node", "--node", "use --node NAME"),
+    ("--datastore", "--storage", "use --storage ID"),
+    ("--ram --mem", "--set", "use --set memory=MIB"),
+    ("--cpus --cpu-count --vcpu", "--set", "use --set cores=N"),
+    (
+        "--disk --disk-size --size",
+        "--resize",
+        "use --resize DISK=SIZE",
+    ),
+    ("--user --ssh-user", "--set", "use --set ciuser=NAME"),
     (
         "--ip --address",
+        "--wait-ip",
         "use --wait-ip to wait for an address, or --set ipconfig0=ip=ADDRESS/PREFIX to set one",
     ),
     (
         "--wait",
+        "--wait-ip",
         "leave it out: vm create waits for the clone; --start and --wait-ip wait for more",
     ),
-    ("--if-not-exists --exist-ok", "use --ensure"),
-    ("--linked-clone", "use --linked"),
+    ("--if-not-exists --exist-ok", "--ensure", "use --ensure"),
+    ("--linked-clone", "--linked", "use --linked"),
 ];
 
-/// The value that was typed; a password is not repeated.
-fn value_of_setting(key: &str, value: Option<&str>) -> String {
-    match value {
+/// With the value that was typed, if it is valid and no password.
+fn advice_to_set(key: &str, value: Option<&str>) -> String {
+    let is_valid = |value: &&str| {
+        let assignment = format!("{key}={value}");
+        !value.starts_with(['-', '@']) && Settings::gather(&[assignment], &[]).is_ok()
+    };
+    let value = match value.filter(is_valid) {
         _ if key == "cipassword" => "@FILE".to_owned(),
-        Some(value) if !value.starts_with('-') => word(value),
-        _ => "VALUE".to_owned(),
-    }
+        Some(value) => quoted(value),
+        None => "VALUE".to_owned(),
+    };
+    format!("use --set {key}={value}")
 }
 
-/// The whole command with an option of the verb moved behind it.
-fn at_its_place(
-    name: &str,
-    value: Option<&str>,
-    arguments: &Arguments,
-    typed: &[&str],
-) -> Option<String> {
-    let position = typed
-        .iter()
-        .position(|word| word.split('=').next() == Some(name))?;
-    let option = typed[position];
-    let has_value = |flag: Flag| takes_value(flag) && !option.contains('=');
-    [0, 1].into_iter().find_map(|values| {
-        let end = typed.len().min(position + 1 + values);
-        let rest = [&typed[..position], &typed[end..]].concat();
-        let read = Arguments::read(arguments.levels[0], rest.iter().copied());
-        let flag = read.options().find(|flag| flag.long == name)?;
-        let fits = has_value(flag) == (values == 1);
-        let value = value
-            .filter(|_| values == 1)
-            .map(|value| format!(" {}", word(value)));
-        let moved = format!("{option}{}", value.unwrap_or_default());
-        let usage = usage_line(&read.path(), read.command());
-        let usage = usage.trim_start_matches("Usage: ");
-        fits.then(|| usage.replace("[options]", &moved))
-    })
-}
-
-/// Neither what follows a `=` nor what follows the name of a setting is repeated, for it may be a secret.
-fn for_unexpected(text: &str, arguments: &Arguments) -> Said {
-    let mut values = arguments.values();
-    let without_value = values.find(|(flag, value)| is_assignment(flag) && !value.contains('='));
-    if let Some((flag, key)) = without_value {
-        let message = format!("{} needs KEY=VALUE, not '{key}' alone", flag.long);
-        let value = value_of_setting(key, Some(text));
-        return (message, Some(format!("use {} {key}={value}", flag.long)));
+fn message_for_unexpected(text: &str, arguments: &Arguments) -> Message {
+    if let Some((flag, key)) = without_value(arguments) {
+        let message = format!("{} needs a value: {}", flag.long, with_value(flag));
+        let is_setting = flag.long == "--set" && settings::is_option(key);
+        return (message, is_setting.then(|| advice_to_set(key, Some(text))));
     }
     let Some((key, _)) = text.split_once('=') else {
         return (format!("unexpected argument '{text}'"), None);
@@ -400,12 +386,10 @@ fn for_unexpected(text: &str, arguments: &Arguments) -> Said {
     (format!("unexpected argument '{key}=...'"), advice)
 }
 
-fn for_choice(text: &str, positional: Positional) -> Said {
-    let message = format!(
-        "'{text}' is not one of {}",
-        choices(positional).collect::<Vec<_>>().join(", ")
-    );
-    let close = closest(text, choices(positional));
+fn message_for_choice(text: &str, positional: Positional) -> Message {
+    let names: Vec<&str> = choices(positional).collect();
+    let message = format!("'{text}' is not one of {}", names.join(", "));
+    let close = closest(text, names.into_iter());
     (
         message,
         close.map(|close| format!("did you mean '{close}'?")),

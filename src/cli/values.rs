@@ -53,7 +53,7 @@ impl FromStr for Shell {
 
 pub(super) fn not_empty(text: &str) -> Result<String, String> {
     if text.is_empty() {
-        return Err("it is empty".to_owned());
+        return Err("must not be empty".to_owned());
     }
     Ok(text.to_owned())
 }

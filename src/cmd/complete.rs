@@ -9,25 +9,30 @@ use crate::cli::Proxmox;
 use crate::cli::completion::{Candidate, Names, Offer, read};
 use crate::pve::Pve;
 use crate::pve::types::Guest;
+use crate::ui::text::clean;
 
-/// Somebody waits at a prompt.
+/// A user is waiting at the prompt.
 const TIME_LIMIT: Duration = Duration::from_secs(1);
 
-/// What can stand in place of the last word, a line for each. Nothing if the server cannot be asked or
+/// The candidates for the last word, one per line. Nothing if the server cannot be asked or
 /// does not answer in time.
 pub fn candidates(passed: &[&str]) -> String {
-    let Some((unfinished, offer)) = read(passed) else {
+    let Some((cursor_word, offer)) = read(passed) else {
         return String::new();
     };
     match offer {
         Offer::Files => ":files\n".to_owned(),
-        Offer::Known(candidates) => unfinished.shown(&candidates),
+        Offer::Known(candidates) => cursor_word.shown(&candidates),
         Offer::OfServer(names, connection) => {
             let (sender, receiver) = mpsc::channel();
             // Looking up a host's name has no time limit of its own.
             thread::spawn(move || sender.send(ask(names, &connection)));
             let answered = receiver.recv_timeout(TIME_LIMIT).ok().flatten();
-            unfinished.shown(&answered.unwrap_or_default())
+            let mut names = answered.unwrap_or_default();
+            // The shell runs what is typed: a name that would have to be quoted is not offered.
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+            names.retain(|(name, _)| name.chars().all(is_plain));
+            cursor_word.shown(&names)
         }
     }
 }
@@ -37,14 +42,8 @@ fn ask(names: Names, connection: &Proxmox) -> Option<Vec<Candidate>> {
     let pve = Pve::new(&access, Some(Instant::now() + TIME_LIMIT)).ok()?;
     let without_description = |name: String| (name, String::new());
     Some(match names {
-        Names::Templates => {
-            let templates = pve.guests(&Guest::is_vm_template).ok()?.guests.into_iter();
-            let described = |guest: Guest| {
-                let described = format!("VMID {} on {}", guest.vmid, guest.node);
-                guest.name.map(|name| (name, described))
-            };
-            templates.filter_map(described).collect()
-        }
+        Names::Templates => described(pve.guests(&Guest::is_vm_template).ok()?.guests),
+        Names::Vms => described(pve.guests(&Guest::is_vm).ok()?.guests),
         Names::Storages => {
             let nodes = pve.nodes().ok()?;
             let online = nodes.iter().find(|node| node.is_online)?;
@@ -66,4 +65,14 @@ fn ask(names: Names, connection: &Proxmox) -> Option<Vec<Candidate>> {
             .map(|node| without_description(node.node.0))
             .collect(),
     })
+}
+
+fn described(guests: Vec<Guest>) -> Vec<Candidate> {
+    let describe = |guest: Guest| {
+        let description = format!("VMID {} on {}", guest.vmid, guest.node);
+        guest
+            .name
+            .map(|name| (name, clean(&description).into_owned()))
+    };
+    guests.into_iter().filter_map(describe).collect()
 }

@@ -339,7 +339,7 @@ pub enum Error {
     #[snafu(display("expected a number from 100 to 999999999"))]
     NotAVmid,
 
-    #[snafu(display("it is empty"))]
+    #[snafu(display("must not be empty"))]
     EmptyName,
 
     #[snafu(display(

@@ -1,6 +1,6 @@
 # Completion of homelab for bash: 'homelab __complete' finds the candidates.
 _homelab() {
-    mapfile -t COMPREPLY < <(homelab __complete bash "${COMP_LINE:0:COMP_POINT}" "$2" 2>/dev/null)
+    mapfile -t COMPREPLY < <("$1" __complete bash "${COMP_LINE:0:COMP_POINT}" "$2" 2>/dev/null)
     case ${COMPREPLY[0]-} in
         :files) COMPREPLY=() && compopt -o default ;;
         *=) compopt -o nospace ;;

@@ -1,7 +1,7 @@
 # Completion of homelab for fish: 'homelab __complete' finds the candidates.
 function __homelab_complete
     set -l words (commandline -opc) (commandline -ct)
-    set -l found (homelab __complete fish $words[2..-1] 2>/dev/null)
+    set -l found ($words[1] __complete fish $words[2..-1] 2>/dev/null)
     set -l option (string match -r -- '^--.*?=' $words[-1])
     if test "$found[1]" = :files
         __fish_complete_path (string replace -- "$option" '' $words[-1]) | string replace -r -- '^' "$option"

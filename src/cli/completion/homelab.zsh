@@ -2,7 +2,7 @@
 # Completion of homelab for zsh: 'homelab __complete' finds the candidates.
 _homelab() {
     local -a found no_space
-    found=(${(f)"$(homelab __complete zsh "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)"})
+    found=(${(f)"$($words[1] __complete zsh "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)"})
     [[ $PREFIX == --*\=* ]] && compset -P 1 '*\='
     [[ $found[1] == *=:* ]] && no_space=(-S '')
     case $found[1] in
