@@ -14,7 +14,7 @@ use crate::say::closest::closest;
 /// The first option of each group, and the group's heading. What comes before the first is in no group.
 const GROUPS: [(&str, &str); 4] = [
     ("--vmid", "Which VM"),
-    ("--linked", "What it gets"),
+    ("--linked", "Settings of the new VM"),
     ("--start", "After creating it"),
     ("--timeout", "Time limits and output"),
 ];
