@@ -169,7 +169,7 @@ fn half_the_keys_are_enough_at_a_terminal(#[case] shell: Shell) {
 #[rstest]
 fn commands_are_described(#[values(Shell::Zsh, Shell::Fish)] shell: Shell) {
     let expected = [
-        ("check", "Check everything that creating a VM depends on"),
+        ("check", "Check what creating a VM depends on"),
         ("task", "Wait for a task of the server"),
         ("template", "List templates"),
         ("vm", "List and create virtual machines"),

@@ -65,7 +65,7 @@ fn the_options_of_create_are_in_groups() {
     let expected = [
         "Arguments:",
         "Which VM:",
-        "What it gets:",
+        "Settings of the new VM:",
         "After creating it:",
         "Time limits and output:",
         "Examples:",

@@ -43,9 +43,9 @@ pub enum TopCommand {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "proxmox", help_triggers("-h", "--help", "help"))]
 #[argh(
-    note = "The server and the API token are read from these options, the environment or a JSON
-file: see 'homelab help config'. The token's secret is never an option, because every user of a
-machine can read the arguments of its processes.
+    note = "The server can be given with these options, in the environment or in a JSON file; the API
+token only in the environment or the file: see 'homelab help config'. There is no option for the
+token's secret, because every user of a machine can read the arguments of its processes.
 
 These options may also follow the command."
 )]
@@ -176,9 +176,8 @@ pub struct VmList {
     note = "Finds the template by its exact name, takes a free VMID, clones the template, waits
 until the clone is done, applies --set, --ssh-key and --resize, and starts the VM if asked to.
 
-Running the same command again resumes a run that was interrupted or failed. If a VM of that name
-exists that is finished, or that somebody else created, that is an error, or with --ensure a
-success.
+Running the same command again resumes a run that was interrupted or failed. If a finished VM of
+that name exists, or one that somebody else created, the command fails; with --ensure it succeeds.
 
 See 'homelab help exactly-one', 'homelab help settings', 'homelab help addresses'."
 )]
@@ -206,8 +205,8 @@ pub struct VmCreate {
     #[argh(option, arg_name = "N")]
     pub vmid: Option<Vmid>,
 
-    /// succeed if a VM of that name exists, whoever created it, after applying --set, --ssh-key,
-    /// --resize and --start to it; wait if another run is creating it
+    /// create the VM if it does not exist; if it exists, whoever created it, apply --set, --ssh-key,
+    /// --resize and --start to it and succeed; wait if another run is creating it
     #[argh(switch)]
     pub ensure: bool,
 
@@ -268,7 +267,7 @@ pub struct VmCreate {
     #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
     pub poll_interval: Seconds,
 
-    /// print one JSON document, also for errors
+    /// print one JSON document, even for errors
     #[argh(switch)]
     pub json: bool,
 
@@ -315,7 +314,7 @@ pub struct TaskWait {
     #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
     pub poll_interval: Seconds,
 
-    /// print one JSON document, also for errors
+    /// print one JSON document, even for errors
     #[argh(switch)]
     pub json: bool,
 
@@ -324,7 +323,7 @@ pub struct TaskWait {
     pub quiet: bool,
 }
 
-/// Check everything that creating a VM depends on.
+/// Check what creating a VM depends on.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "check", help_triggers("-h", "--help"))]
 #[argh(

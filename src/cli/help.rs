@@ -15,7 +15,7 @@ use crate::say::closest::closest;
 /// 'Options'.
 const GROUPS: [(&str, &str); 4] = [
     ("--vmid", "Which VM"),
-    ("--linked", "What it gets"),
+    ("--linked", "Settings of the new VM"),
     ("--start", "After creating it"),
     ("--timeout", "Time limits and output"),
 ];
