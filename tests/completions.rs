@@ -64,9 +64,16 @@ fn fake(setup: serde_json::Value) -> FakePve {
 #[case::no_files_behind_two_dashes("proxmox check -- --config=", "")]
 #[case::choices("completions ", "bash fish zsh")]
 #[case::help_topics("help tru", "trust")]
+#[case::help_of_a_command("help vm cr", "create")]
+#[case::help_after_a_topic("help trust ", "")]
+#[case::after_an_unknown_command("proxmox vn ", "")]
+#[case::json_and_quiet("proxmox task wait UPID --quiet --js", "")]
 #[case::settings("proxmox vm create a b --set cpul", "cpulimit=")]
 #[case::settings_behind_equals("proxmox vm create a b --set=cpul", "cpulimit=")]
-#[case::addresses("proxmox vm list --ip-from ", "ipv4 ipv6 net0 net1")]
+#[case::addresses(
+    "proxmox vm list --ip-from ",
+    "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 ipv4 ipv6 net0 net1"
+)]
 #[case::half_a_choice("completions z", "zsh")]
 #[case::choices_behind_two_dashes("completions -- ", "bash fish zsh")]
 #[case::only_one_choice("completions bash ", "")]
@@ -92,6 +99,8 @@ fn the_shells_offer(
     "local",
     &["GET /nodes", "GET /nodes/pve1/storage"]
 )]
+#[case::vm_with_ensure("proxmox vm create --ensure ", "db-1", &["GET /cluster/resources?type=vm"])]
+#[case::new_vm("proxmox vm create ", "", &[])]
 #[case::pool("proxmox vm create a b --pool=", "clients", &["GET /pools"])]
 #[case::node("proxmox vm create a b --node ", "pve1 pve2", &["GET /nodes"])]
 #[case::another_host("proxmox --host 127.0.0.1:1 check ", "", &[])]
@@ -106,7 +115,9 @@ fn the_shells_offer_names_of_the_server(
         "guests": [
             {"vmid": 9000, "name": "debian-12", "template": true},
             {"vmid": 9001, "name": "ubuntu", "template": true, "node": "pve2"},
-            {"vmid": 100, "name": "db-1"}
+            {"vmid": 100, "name": "db-1"},
+            {"vmid": 101, "name": "$(touch here)"},
+            {"vmid": 9002, "name": "a b;c", "template": true}
         ]
     }));
     if let Some(user) = User::of(shell) {

@@ -166,9 +166,12 @@ fn path_with(text: &str, root: &Command, typed: &[&str]) -> Option<String> {
     let is_name = |word: &&&str| paths.iter().any(|path| has(path, word));
     let named: Vec<&&str> = typed.iter().filter(is_name).collect();
     let belongs = |path: &&String| has(path, text) && named.iter().all(|word| has(path, word));
-    let fitting: Vec<&String> = paths.iter().filter(belongs).collect();
+    let mut fitting: Vec<&String> = paths.iter().filter(belongs).collect();
     if let [path] = fitting[..] {
         return Some(path.clone());
+    }
+    if fitting.is_empty() && typed.first() == Some(&text) {
+        fitting = paths.iter().filter(|path| has(path, text)).collect();
     }
     let up_to_text = |path: &&String| {
         let end = path.find(&format!(" {text} "))?;
