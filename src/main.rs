@@ -61,10 +61,10 @@ fn main() -> ! {
     if let Some((&"__complete", passed)) = typed.split_first().filter(|_| is_utf8) {
         cmd::print_and_exit(cmd::complete::candidates(passed));
     }
-    let parsed = if !is_utf8 {
-        Err(WrongUsage::not_utf8())
-    } else {
+    let parsed = if is_utf8 {
         cli::parse(&typed, cmd::columns())
+    } else {
+        Err(WrongUsage::not_utf8())
     };
     match parsed {
         Ok(Parsed::Run(command)) => cmd::run(&command),

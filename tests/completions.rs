@@ -63,7 +63,7 @@ fn fake(setup: serde_json::Value) -> FakePve {
 #[case::files_for_output("completions bash > c", "ca.pem config.json")]
 #[case::no_files_behind_two_dashes("proxmox check -- --config=", "")]
 #[case::choices("completions ", "bash fish zsh")]
-#[case::help_topics("help tru", "trust")]
+#[case::help_topics("help t", "task template templates troubleshooting trust")]
 #[case::help_of_a_command("help vm cr", "create")]
 #[case::help_after_a_topic("help trust ", "")]
 #[case::after_an_unknown_command("proxmox vn ", "")]

@@ -282,6 +282,16 @@ pub(super) fn with_value(flag: Flag) -> String {
     }
 }
 
+/// The command that these words name, with or without a `proxmox` before them.
+pub(super) fn command_named<'a>(root: &'a Command, words: &[&'a str]) -> Option<Arguments<'a>> {
+    let in_full = [words, &[&["proxmox"], words].concat()].map(<[&str]>::to_vec);
+    in_full.into_iter().find_map(|path| {
+        let read = Arguments::read(root, path.iter().copied());
+        let is_named = read.problem.is_none() && read.levels.len() == path.len() + 1;
+        is_named.then_some(read)
+    })
+}
+
 /// All commands that can be run, by their words, each with its path.
 pub(super) fn runnable(root: &Command) -> Vec<(String, &Command)> {
     let mut found = Vec::new();

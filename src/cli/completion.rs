@@ -7,7 +7,9 @@
 
 use argh::{FromArgs, Optionality};
 
-use super::arguments::{Arguments, Command, Flag, choices, positional_at, takes_value, with_value};
+use super::arguments::{
+    Arguments, Command, Flag, choices, command_named, positional_at, takes_value, with_value,
+};
 use super::commands::{Cli, Proxmox, TopCommand, description};
 use super::manual::{self, TOPICS, unescaped};
 use super::values::Shell;
@@ -178,19 +180,20 @@ fn has_ensure(arguments: &Arguments) -> bool {
 /// The topics of the manual, and the commands whose help can be shown instead.
 fn topics(arguments: &Arguments) -> Vec<Candidate> {
     let words: Vec<&str> = arguments.positionals().collect();
-    let first = words.is_empty();
     let root = description();
-    let topics = TOPICS.iter().filter(|_| first);
+    let topics = TOPICS.iter().filter(|_| words.is_empty());
     let topics =
         topics.map(|(name, source)| ((*name).to_owned(), manual::read(source).0.to_owned()));
-    let read = Arguments::read(&root, words.iter().copied());
-    let is_command = read.problem.is_none() && read.levels.len() == words.len() + 1;
-    let commands = if is_command {
-        commands(read.command())
-    } else {
-        Vec::new()
-    };
-    topics.chain(commands).collect()
+    let nouns = root
+        .commands
+        .iter()
+        .filter(|it| words.is_empty() && it.name == "proxmox");
+    let nouns = nouns.flat_map(|proxmox| commands(&proxmox.command));
+    let named = command_named(&root, &words).map(|read| commands(read.command()));
+    topics
+        .chain(nouns)
+        .chain(named.unwrap_or_default())
+        .collect()
 }
 
 /// The options that were not given yet, and those that can be given again.
@@ -202,11 +205,11 @@ fn options(arguments: &Arguments) -> Vec<Candidate> {
     };
     let excludes = [("--json", "--quiet"), ("--quiet", "--json")];
     let is_open = |flag: &Flag| {
-        let excluded = excludes
+        let is_excluded = excludes
             .iter()
             .any(|(one, other)| *one == flag.long && has(other));
         let is_new = flag.optionality == Optionality::Repeating || !arguments.has(flag);
-        !flag.hidden && is_new && !excluded
+        !flag.hidden && is_new && !is_excluded
     };
     let mut options: Vec<Candidate> = Vec::new();
     for flag in arguments.options().filter(is_open) {

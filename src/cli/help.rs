@@ -4,7 +4,7 @@
 use roff::{Roff, bold, roman};
 
 use super::arguments::{
-    Arguments, Command, Flag, is_help, placeholder, runnable, usage_line, with_value,
+    Arguments, Command, Flag, command_named, is_help, placeholder, runnable, usage_line, with_value,
 };
 use super::commands::Help;
 use super::manual::{self, Block, TOPICS, in_one_line, shown, unescaped};
@@ -145,12 +145,8 @@ pub(super) fn help(arguments: &Help, root: &Command, columns: usize) -> Result<S
         return Ok(shown(&blocks, columns));
     }
     let topic: Vec<&str> = arguments.topic.iter().map(String::as_str).collect();
-    let in_full = [&topic[..], &[&["proxmox"], &topic[..]].concat()];
-    for path in in_full {
-        let read = Arguments::read(root, path.iter().copied());
-        if read.problem.is_none() && read.levels.len() == path.len() + 1 {
-            return Ok(page(&read, columns));
-        }
+    if let Some(read) = command_named(root, &topic) {
+        return Ok(page(&read, columns));
     }
     let names = TOPICS.iter().map(|(name, _)| *name);
     let close = closest(first, names.chain(root.commands.iter().map(|it| it.name)));
