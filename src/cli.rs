@@ -1,4 +1,4 @@
-//! The command line: each command with its options, help, the manual, wrong usage, shell completion.
+//! The command line: each command with its options, help, the manual, usage errors, shell completion.
 
 mod arguments;
 mod commands;
@@ -21,11 +21,11 @@ use self::commands::{HELP, description};
 pub enum Parsed {
     /// A command for a server.
     Run(Box<Proxmox>),
-    /// Only a text.
+    /// Text to print.
     Print(String),
 }
 
-/// Reads a command line. Texts are wrapped to that many columns.
+/// Parses a command line. Wraps texts to `columns`.
 pub fn parse(typed: &[&str], columns: usize) -> Result<Parsed, WrongUsage> {
     let root = description();
     let arguments = Arguments::read(&root, typed.iter().copied());

@@ -98,7 +98,7 @@ pub fn columns() -> usize {
     terminal.unwrap_or(IN_A_PIPE).into()
 }
 
-/// What options, environment and file say together.
+/// The settings from options, environment and file.
 fn configuration(options: &Proxmox) -> Result<Configuration, config::Error> {
     let flags = config::Flags {
         host: options.host.clone(),
@@ -204,7 +204,7 @@ impl Session<'_> {
         }
     }
 
-    /// A result: as a document with `--json`, as nothing with `--quiet`, otherwise as written by `write`.
+    /// A result: JSON with `--json`, nothing with `--quiet`, otherwise what `write` writes.
     pub fn result(
         &self,
         document: &impl Serialize,
@@ -351,8 +351,8 @@ fn of_config(error: &config::Error) -> Failure {
     Failure::of(Kind::Config, error).with_hint(error.hint())
 }
 
-/// Reports that a host was skipped. A host that is down is a note: the other hosts are there for that. An
-/// untrusted one is a warning: another machine may be answering in its place.
+/// Reports that a host was skipped. A host that is down is a note: the others exist for that. An
+/// untrusted one is a warning: another machine may be impersonating it.
 fn report_skipped_host(error: &pve::Error, hosts: usize, progress: &Progress) {
     let is_distrusted = matches!(error, pve::Error::Untrusted { .. });
     let message = format!("{}; trying another host", error.with_host());

@@ -1,13 +1,13 @@
 //! Creates a VM from a template: one command creates one VM, whatever fails in between.
 //!
-//! - The run locks the ledger of the VM's name. Then, in turns, it reads the state that matters for the order
-//!   and the ledger's record, decides by one table, and performs one action.
-//! - It records a clone to a VMID before it requests it. A request without a usable answer may still be carried
-//!   out at any time. So no other VMID is requested until this one is known to belong to another guest, or
-//!   stays free for long while another VM has the name. Repeating the request for the same VMID is safe: only
-//!   one VM can have it.
-//! - A run that is killed leaves its record, with which the next run resumes in another row of the table.
-//! - Once the VM exists, its settings, disks, start and address follow, each only as far as it is missing.
+//! - The run locks the ledger of the VM's name. Then, in a loop, it reads the relevant state and the
+//!   ledger's record, picks an action from one table, and performs it.
+//! - It records each clone before requesting it. A request without a usable answer may still be carried
+//!   out at any time. So no other VMID is requested until this one is known to belong to another guest,
+//!   or stays free for long while another VM has the name. Repeating the request for the same VMID is
+//!   safe: only one VM can have it.
+//! - A killed run leaves its record; the next run resumes at the table row for that record.
+//! - Once the VM exists, its settings, disks, start and address follow, each only if still missing.
 
 mod act;
 mod address;

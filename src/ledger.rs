@@ -256,7 +256,7 @@ impl Ledger {
         Ok(end)
     }
 
-    /// Applies an event. Whether it can follow the ones before.
+    /// Applies an event. False if it cannot follow the others.
     fn apply(&mut self, event: Event) -> bool {
         let record = std::mem::replace(&mut self.record, Record::None);
         // A note about a VM does not apply to the next VM with its VMID.

@@ -10,10 +10,10 @@
 //! - `cli.rs`, `cli/`: commands and options, help, usage errors, completion, the manual
 //! - `guests.rs`, `guests/`: which guests exist, who owns a VMID, which template is meant, addresses
 //! - `wait.rs`, `wait/`: polling within a time limit, which requests may be repeated, tasks
-//! - `settings.rs`, `settings/`: `--set`, `--ssh-key` and `--resize`: which values differ from the
-//!   VM's, and what a VM cannot become
-//! - `config.rs`, `config/`: options over environment over file
-//! - `ui.rs`, `ui/`: progress on stderr; tables and JSON on stdout; cleaning of foreign text
+//! - `settings.rs`, `settings/`: `--set`, `--ssh-key` and `--resize`: which values differ from the VM's,
+//!   and what does not fit it
+//! - `config.rs`, `config/`: precedence: option, environment, file
+//! - `ui.rs`, `ui/`: progress on stderr; tables and JSON on stdout; sanitizing of server text
 //! - `ledger.rs`: records of the runs on this host, one locked file per VM name
 //! - `say.rs`, `say/`: texts that several modules need: what is certain about a VM, the parts of a
 //!   failure, hints, `pveum` commands

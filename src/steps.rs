@@ -1,4 +1,4 @@
-//! Carries out steps on a VM that exists. It knows no command and no option.
+//! Carries out steps on a VM that exists. Independent of any command.
 //!
 //! - A step reads the VM's configuration and requests only what is missing.
 //! - Right before each change it checks that the VM is still the same one: its VMID may have been reused.
@@ -85,7 +85,7 @@ impl<'r> Engine<'r> {
 
 impl<'r> ActiveStep<'r> {
     /// Sends the request that `missing` returns, until it returns none or the server has carried one out.
-    /// Whether anything was requested.
+    /// Returns whether it sent any.
     pub fn until_done<'q>(
         &mut self,
         mut missing: impl FnMut(&mut Self) -> Result<Option<Request<'q>>, Cause>,
@@ -330,7 +330,7 @@ impl<'r> ActiveStep<'r> {
                 let why = format!("the server no longer knows the task: {upid}");
                 return Ok(Outcome::Unknown(why));
             }
-            // The task runs nevertheless, and the VM shows what it does.
+            // The task keeps running, and the VM shows its effect.
             Err(GaveUp::Failed(error)) => {
                 return Ok(Outcome::Unknown(self.masked(error).to_string()));
             }

@@ -77,7 +77,7 @@ pub enum Retry {
 pub enum GaveUp<E> {
     /// The time limit was reached. If the last poll failed, this is why.
     TimedOut(Option<E>),
-    /// A poll failed and is not repeated, or not any more.
+    /// A poll failed and is not, or no longer, repeated.
     Failed(E),
 }
 

@@ -289,7 +289,7 @@ fn an_interrupted_run_reports_the_state_of_the_vm(#[case] requests: usize, #[cas
     assert_eq!(seen.exit, Some(130));
 }
 
-/// Nobody can know whether it was configured.
+/// It is unknown whether it was configured.
 #[test]
 fn a_change_without_any_answer_may_have_been_made() {
     let polls = (2..9).map(|nth| json!({"on": CONFIG, "nth": nth, "hang": true}));
@@ -365,8 +365,8 @@ fn a_run_waits_a_little_longer_for_an_ipv4_address(
     assert!(requests >= at_least, "{requests} requests");
 }
 
-/// The disk is result larger by absolute sizes only, so whatever happens to whichever request, and
-/// however often the same is typed again, it is never larger than it shall be.
+/// Sizes are sent as absolute values, so the disk is never larger than requested, whichever request fails
+/// and however often the command is run.
 #[rstest]
 #[case::the_answer_is_lost(json!({"close": "lost"}))]
 #[case::the_request_is_lost(json!({"close": "before"}))]

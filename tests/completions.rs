@@ -14,7 +14,7 @@ fn fake(setup: serde_json::Value) -> FakePve {
     FakePve::start(serde_json::from_value::<Setup>(setup).unwrap())
 }
 
-/// What stands behind `homelab`, and all that can stand in place of its last word.
+/// The words after `homelab`, and all completions of the last one.
 #[rstest]
 #[case::first_words("", "completions help proxmox version")]
 #[case::half_a_topic("pro", "proxmox")]
@@ -90,7 +90,7 @@ fn the_shells_offer(
     }
 }
 
-/// What the server in the environment knows, and the requests that it takes to know it.
+/// Names that the configured server knows, and the requests that fetch them.
 #[rstest]
 #[case::template("proxmox vm create web-1 deb", "debian-12", &["GET /cluster/resources?type=vm"])]
 #[case::template_to_check("proxmox check ", "debian-12 ubuntu", &["GET /cluster/resources?type=vm"])]
@@ -127,7 +127,7 @@ fn the_shells_offer_names_of_the_server(
     }
 }
 
-/// Neither an answer that never comes nor one that is a refusal is seen at the prompt.
+/// Neither a missing answer nor a refusal shows up at the prompt.
 #[rstest]
 #[case::silence(json!({"on": "GET", "hang": true}))]
 #[case::refusal(json!({"on": "GET", "answer": {"status": 401, "reason": "No ticket"}}))]

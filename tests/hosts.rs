@@ -232,7 +232,7 @@ fn each_host_has_its_pin_or_all_have_one_authority(#[case] by_pins: bool) {
     assert_eq!((one.journal().len(), two.journal().len()), (1, 0));
 }
 
-/// Several hosts are given because one may be down; that one is not trusted may be an attack.
+/// A host that is down is expected; a host that is not trusted may be an attack.
 #[test]
 fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
     let (one, two) = (

@@ -1,4 +1,4 @@
-//! The structure of `src`: each file is in a room, imports run downwards only, no two files import each
+//! The structure of `src`: each file is in a layer, imports run downwards only, no two files import each
 //! other, directly or through others, and no file is too long.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rstest::rstest;
 
-/// From top to bottom. A room is `src/ROOM.rs` with the files below `src/ROOM/`; it may import itself and
-/// the rooms below it.
+/// From top to bottom. A layer is `src/LAYER.rs` with the files in `src/LAYER/`; it may import itself and
+/// the layers below it.
 const ROOMS: [&str; 13] = [
     "main", "cmd", "create", "steps", "cli", "guests", "wait", "settings", "config", "ui",
     "ledger", "say", "pve",
@@ -17,7 +17,7 @@ const ROOMS: [&str; 13] = [
 /// Lines of code in a file, without blank lines, comments and tests.
 const MOST_LINES: usize = 450;
 
-/// Names under which anything could be put.
+/// Names that could mean anything.
 const EMPTY_NAMES: [&str; 4] = ["util", "utils", "common", "prelude"];
 
 /// A file's path below `src`: `["pve", "types"]` for `src/pve/types.rs`.

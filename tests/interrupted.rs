@@ -151,7 +151,7 @@ fn a_signal_while_a_failure_is_printed_changes_nothing() {
     }
 }
 
-/// The number of runs; each gets its signal 20 µs later after the last request than the one before.
+/// The number of runs; the delay from last request to signal grows by 20 µs each.
 const MOMENTS: u32 = 100;
 const CLONE: &str = "UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:";
 

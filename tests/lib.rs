@@ -13,7 +13,7 @@
 //! - `proxies`: a proxy from the environment, and one in front of the server
 //! - `configuration`: options, environment and file, and errors in them
 //! - `wire`: what a story cannot express: connections, compression, big clusters, exits
-//! - `limits`: endless answers, and what they may cost
+//! - `limits`: endless answers, and memory limits
 //! - `recorded`: the fake server answers like the recorded real one
 //! - `crowd`: many runs at once
 //! - `chaos`: exactly one VM, whatever fails and whenever it fails
@@ -23,7 +23,7 @@
 //! - `completions`: what bash, zsh and fish offer, and a user at a terminal
 //! - `help`: the pages of `--help`, and the manual
 //! - `usage`: wrong usage, and what to type instead
-//! - `house`: the structure of `src`: rooms, imports, file lengths
+//! - `house`: the structure of `src`: layers, imports, file lengths
 //! - `readme`: what the README shows is what the program does
 //! - `manual`: the topics of the manual: their format and size, and that what they name exists
 

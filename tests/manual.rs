@@ -34,7 +34,7 @@ const OF_PROXMOX: [&str; 8] = [
 ];
 
 const MOST_COLUMNS: usize = 100;
-/// With the four spaces in front.
+/// Including the indent.
 const MOST_COLUMNS_VERBATIM: usize = 80;
 
 /// The text of a topic.
@@ -221,14 +221,14 @@ fn each_kind_of_error_is_explained() {
     }
 }
 
-/// As far as `…` does not stand for something else in it.
+/// Only the parts between `…`, which stands for other text.
 #[test]
 fn each_message_that_is_explained_is_one_of_the_program_or_the_server() {
     let mut known = String::new();
     let directories = ["src", "fixtures/scenarios"].into_iter();
     for (path, text) in directories.flat_map(files_below) {
         if !path.starts_with("src/help/") {
-            // A string of the source may go on in the next line.
+            // A string in the source may continue on the next line.
             known.extend(text.split("\\\n").map(str::trim_start));
         }
     }

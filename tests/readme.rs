@@ -55,7 +55,7 @@ fn the_readme_is_short() {
     assert!(README.lines().count() <= 180);
 }
 
-/// What has to be typed on a node is printed twice, for those who have only the program.
+/// The commands for a node are also in the manual, for users without the README.
 #[test]
 fn the_commands_for_a_node_are_those_of_the_manual() {
     let commands = |text: &str| {

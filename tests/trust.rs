@@ -57,7 +57,7 @@ fn not_trusted(fake: &FakePve, reason: &str, hint: &str) -> Seen {
     ))
 }
 
-/// `instead` of what it was trusted by.
+/// `instead` names what the pin replaces.
 fn compare(fake: &FakePve, instead: &str) -> String {
     format!(
         "compare that fingerprint with the one that 'pvenode cert info' on the node shows for \

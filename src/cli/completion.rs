@@ -1,5 +1,5 @@
-//! Completion of a command line in bash, zsh and fish. The shells have only a stub each that calls
-//! `homelab __complete`, so that all three offer the same.
+//! Completion of a command line in bash, zsh and fish. Each shell has only a stub that calls `homelab
+//! __complete`, so all three offer the same.
 //!
 //! - A stub passes the words up to the cursor, the last one as far as it was typed; bash passes its line,
 //!   because it splits words at `=` and `:` too.
@@ -41,7 +41,7 @@ pub enum Names {
 pub enum Offer {
     Files,
     Known(Vec<Candidate>),
-    /// Names that the server is asked for, with these connection options.
+    /// Names to request from the server, with these connection options.
     OfServer(Names, Box<Proxmox>),
 }
 
@@ -171,7 +171,7 @@ fn commands(command: &Command) -> Vec<Candidate> {
         .collect()
 }
 
-/// The name of an existing VM is an error without `--ensure`.
+/// Without `--ensure`, an existing name is an error.
 fn has_ensure(arguments: &Arguments) -> bool {
     let mut options = arguments.options();
     options.any(|flag| flag.long == "--ensure" && arguments.has(flag))
@@ -250,7 +250,7 @@ fn values(flag: Flag, arguments: &Arguments) -> Offer {
     }
 }
 
-/// Names to ask of the server that the connection options select. Any command has them.
+/// Names to request from the server that the connection options select.
 fn of_server(names: Names, arguments: &Arguments) -> Offer {
     let words = [&["proxmox"], &arguments.connection()[..], &["check"]].concat();
     match Cli::from_args(&["homelab"], &words) {

@@ -197,7 +197,7 @@ fn man_page(root: &Command) -> String {
         page.control("SH", [title.to_uppercase().as_str()]);
         manual::add_to_man_page(&mut page, &blocks);
     }
-    // The crate writes a backslash as two, which is right only where it is read twice.
+    // The crate doubles backslashes, which is right only where troff reads them twice.
     page.render().replace(r"\\", r"\e")
 }
 
@@ -212,7 +212,7 @@ fn section(command: &Command) -> Vec<Block> {
     below_a_heading(blocks.concat())
 }
 
-/// A heading would look like the section of another command.
+/// Without headings, which would look like other commands.
 fn below_a_heading(blocks: Vec<Block>) -> Vec<Block> {
     let lower = |block| match block {
         Block::Heading(text) => Block::Paragraph(format!("{text}:")),

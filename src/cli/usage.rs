@@ -134,7 +134,7 @@ fn message_for_missing(arguments: &Arguments) -> Option<Message> {
     Some((message, advice))
 }
 
-/// An option such as `--set KEY=VALUE` that was given only a KEY, and that.
+/// An option such as `--set KEY=VALUE` that got only a KEY, and that KEY.
 fn without_value<'a>(arguments: &Arguments<'a>) -> Option<(Flag, &'a str)> {
     let is_incomplete =
         |(flag, value): &(Flag, &str)| with_value(flag).contains('=') && !value.contains('=');
@@ -157,8 +157,8 @@ fn advice_for_command(text: &str, arguments: &Arguments, typed: &[&str]) -> Opti
         })
 }
 
-/// The command that all typed names of commands belong to, whatever their order: `homelab proxmox vm list`
-/// for `vm list` and for `proxmox list vm`. If there are several, as for `vm rm`, what they begin with up to
+/// The command whose path contains all typed command names, in any order: `homelab proxmox vm list` for
+/// `vm list` and for `proxmox list vm`. If there are several, as for `vm rm`, what they begin with up to
 /// `text`.
 fn path_with(text: &str, root: &Command, typed: &[&str]) -> Option<String> {
     let paths: Vec<String> = runnable(root).into_iter().map(|(path, _)| path).collect();
@@ -305,7 +305,7 @@ fn advice_for_option(name: &str, value: Option<&str>, arguments: &Arguments) -> 
     other.map(|(path, _)| format!("it is an option of '{path}'"))
 }
 
-/// Options of other programs, the option of the command without which the advice would not help, and the
+/// Options of other programs, the option that the command must have for the advice to help, and the
 /// advice.
 const OTHER_NAMES: &[(&str, &str, &str)] = &[
     ("-v", "--verbose", "use --verbose, or -V for the version"),
@@ -360,7 +360,7 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
     ("--linked-clone", "--linked", "use --linked"),
 ];
 
-/// With the value that was typed, if it is valid and no password.
+/// Repeats the typed value if it is valid and not a password.
 fn advice_to_set(key: &str, value: Option<&str>) -> String {
     let is_valid = |value: &&str| {
         let assignment = format!("{key}={value}");

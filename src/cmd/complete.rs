@@ -14,8 +14,7 @@ use crate::ui::text::clean;
 /// A user is waiting at the prompt.
 const TIME_LIMIT: Duration = Duration::from_secs(1);
 
-/// The candidates for the last word, one per line. Nothing if the server cannot be asked or
-/// does not answer in time.
+/// The candidates for the last word, one per line. Empty if the server cannot be reached or is too slow.
 pub fn candidates(passed: &[&str]) -> String {
     let Some((cursor_word, offer)) = read(passed) else {
         return String::new();

@@ -91,7 +91,7 @@ fn known_addresses(pve: &Pve, vms: &[&Guest], from: &[IpFrom]) -> BTreeMap<Vmid,
     known
 }
 
-/// Lists the guests that are meant. Warns about what may hide one; an empty list has a hint.
+/// Lists the guests that `is_meant` accepts. Warns if one may be hidden; hints if empty.
 pub fn list(
     session: &Session,
     is_meant: fn(&Guest) -> bool,

@@ -65,7 +65,7 @@ struct JsonFile(PathBuf);
 
 impl JsonFile {
     fn new(name: &str, text: &str) -> JsonFile {
-        // Tests run at once, and several cases of one have the same name.
+        // Tests run concurrently, and cases of one test share its name.
         static COUNT: AtomicU32 = AtomicU32::new(0);
 
         let number = COUNT.fetch_add(1, Ordering::SeqCst);

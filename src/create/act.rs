@@ -77,7 +77,7 @@ impl Attempt<'_> {
             let (node, template) = (&template.node, template.vmid);
             pve.clone_vm(node, template, vmid, &vm.name, options)
         });
-        // The VMID counts as free from now on, not from before the request.
+        // Count how long the VMID has been free from now, not from before.
         self.view = View::default();
         let error = match result {
             Ok(upid) => {
@@ -225,7 +225,7 @@ impl Attempt<'_> {
         self.requests_other = false;
     }
 
-    /// The VM that exists; none if it was not observed after all.
+    /// The existing VM; `None` if it was not observed.
     pub fn take(&mut self) -> Option<Existing> {
         let record = self.journal.record().clone();
         let (vm, config) = match (self.view.state.take(), record.intent()) {
@@ -274,7 +274,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Why there will be no VM.
+    /// The failure for a refusal.
     pub fn refuse(&mut self, refusal: Refusal) -> Failure {
         let order = &self.run.order;
         match refusal {

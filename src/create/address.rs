@@ -40,7 +40,7 @@ pub fn address(active: &mut ActiveStep, from: &[IpFrom]) -> Result<Addresses, Ca
         });
         let failure = match polled {
             Ok(Ended::Found(addresses)) => {
-                // Unless the guest is another VM's now.
+                // Check that the VM was not replaced.
                 return active.why_gone().map_or(Ok(addresses), Err);
             }
             Ok(Ended::Failed(cause)) => return Err(active.why_gone().unwrap_or(cause)),

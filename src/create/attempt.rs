@@ -43,7 +43,7 @@ pub struct Attempt<'r> {
     pub holders: Vec<Guest>,
     /// How they relate to the VMID in question.
     pub namesake: Namesake,
-    /// Whether the order requests another clone than the record.
+    /// Whether the request differs from the recorded clone.
     pub requests_other: bool,
     /// The VMIDs that were taken by other guests.
     pub choice: Choice,
@@ -194,7 +194,7 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    /// This stage, in which nothing was started; another one if a VM was given up that may still be created.
+    /// `stage`, or `Undecided` if a VM was given up that may still be created.
     pub fn stage_unless_given_up(&self, stage: Stage) -> Stage {
         self.given_up.clone().map_or(stage, Stage::Undecided)
     }

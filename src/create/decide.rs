@@ -15,11 +15,11 @@ pub struct Policy {
     pub vmid: Option<Vmid>,
 }
 
-/// The observed state. The VMID in question is that of the record; without a record that of the only VM of the
-/// name, or else that of `--vmid`.
+/// The observed state. The VMID in question is the record's; without a record, the VMID of the only VM of
+/// that name, or else `--vmid`.
 #[derive(Clone, Copy, Debug)]
 pub struct Observed<'a> {
-    /// Whether the order requests another clone than the record.
+    /// Whether the request differs from the recorded clone.
     pub requests_other: bool,
     /// The outcome of the last request for the clone.
     pub answer: &'a Answer,
@@ -55,9 +55,9 @@ pub enum Answer {
     Temporary(String),
     /// The host had no quorum. The next host is asked from now on, and may know more guests.
     NoQuorum,
-    /// It was refused, and would be again.
+    /// It was refused permanently.
     Refused(Box<pve::Error>),
-    /// Its task has failed, and would again.
+    /// Its task has failed permanently.
     Failed(Failed),
 }
 
@@ -68,8 +68,8 @@ pub enum Owner {
     NotChecked,
     /// No guest.
     Free,
-    /// A VM with the name and the template's disks that is no template and not locked by a clone. It counts as
-    /// ours, whoever created it.
+    /// A VM with the name and the template's disks that is neither a template nor locked by a clone. It
+    /// counts as ours, whoever created it.
     Ours,
     /// Another guest.
     Another,

@@ -54,7 +54,7 @@ pub fn is_out_of_time(run: &Run, failure: &Failure) -> bool {
     is_unanswered && run.server.budget.left().is_zero()
 }
 
-/// The time limit of so many seconds was reached before anything was started, for this reason.
+/// The time limit (`seconds`) was reached before anything was started, for this reason.
 pub fn nothing_started(because: Failure, seconds: f64) -> Failure {
     let message = format!("Timed out after {seconds} s; nothing was started: {because}");
     let hint = "there is nothing to clean up; run it again, with a longer --timeout if the server is \
@@ -138,7 +138,7 @@ pub fn name_may_be_taken(name: &VmName, doubts: &str) -> Failure {
     failure(Kind::Unreachable, message, hint, Facts::default())
 }
 
-/// The server has refused the clone, or did certainly not receive the request.
+/// The server refused the clone, or certainly did not receive the request.
 pub fn clone_refused(
     clone: &RefusedClone,
     vm: &Vm,
@@ -158,7 +158,7 @@ pub fn clone_refused(
     failure.because_of(source)
 }
 
-/// Something was locked until the time limit of so many seconds.
+/// Something stayed locked until the time limit (`seconds`).
 pub fn busy(template: Vmid, vm: &Vm, why: &str, seconds: f64) -> Failure {
     let message = format!("cannot clone template {template} to VM {}: {why}", vm.vmid);
     let because = Failure::new(Kind::Failed, message).about(vm.facts(Started::No));
@@ -201,7 +201,7 @@ fn or_remove(path: Option<&Path>) -> String {
     })
 }
 
-/// Another run has locked the ledger; `waited` is for how many seconds this one has waited.
+/// Another run has locked the ledger; this one has waited `waited` seconds.
 pub fn name_locked(name: &VmName, holder: Option<u32>, waited: Option<f64>) -> Failure {
     let process = process_name(holder);
     match waited {
@@ -219,7 +219,7 @@ pub fn name_locked(name: &VmName, holder: Option<u32>, waited: Option<f64>) -> F
     }
 }
 
-/// The ledger contains something else than events.
+/// The ledger contains something other than events.
 pub fn damaged(path: &Path, source: &ledger::Unreadable) -> Failure {
     let message = format!(
         "cannot tell what earlier runs have started: {} is damaged: {source}",
@@ -407,7 +407,7 @@ pub fn with_other_templates(failure: Failure, others: &[String]) -> Failure {
     failure.with_hint(hint)
 }
 
-/// The outcome cannot be read any more.
+/// The outcome can no longer be read.
 pub fn outcome_unseen(stage: &Stage, source: &pve::Error) -> Failure {
     let what = match stage {
         Stage::Cloning(vm, _) => {
@@ -439,7 +439,7 @@ pub fn timed_out(
     failure(Kind::Timeout, message, hint, stage.facts())
 }
 
-/// Whether a VM that an earlier run created still exists cannot be read; `seconds` is the time limit, if it was
+/// Cannot check whether a VM of an earlier run still exists; `seconds` is the time limit, if it was
 /// reached.
 pub fn created_unchecked(vm: &Vm, seconds: Option<f64>, error: Option<&pve::Error>) -> Failure {
     let after = seconds.map(|seconds| format!("Timed out after {seconds} s; "));

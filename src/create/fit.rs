@@ -1,5 +1,5 @@
-//! Checks whether a clone of a template, or a VM that exists, can get what is requested. What is known to be
-//! wrong is reported before the first change.
+//! Checks whether a clone of a template, or a VM that exists, can be set up as requested. Known errors
+//! are reported before the first change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -79,8 +79,8 @@ pub fn unfit_vm(existing: &Existing, unfit: &Unfit) -> Failure {
 pub const AGENT_OFF: &str = "if it is installed in the guest, enable it with --set agent=1; that takes effect at \
                              the next start of the VM";
 
-/// A VM that exists keeps its node, storage and pool, even if others are requested. That is a note and no
-/// warning: a VM may be migrated on purpose, and then a quiet run must not complain every night.
+/// A VM that exists keeps its node, storage and pool, even if others are requested. That is a note, not a
+/// warning: a VM may be migrated on purpose, and a nightly --quiet run must stay silent.
 pub fn note_ignored_places(run: &Run, vm: &Vm, record: &Record) {
     let order = &run.order;
     let (intent, (_, storage)) = (record.intent(), order.mode());

@@ -71,7 +71,7 @@ impl<'r> Journal<'r> {
             Record::Requested(intent, _) => {
                 run.progress()
                     .set_stage(Stage::Undecided(run.vm(intent.vmid, &intent.node)));
-                // The VMID is recorded already, so this run can do without writing.
+                // The VMID is already recorded, so this run need not write.
                 journal.warn_of(written);
                 return Ok(journal);
             }

@@ -204,7 +204,7 @@ impl<'r> Attempt<'r> {
             Err(GaveUp::Failed(source)) => return Err(outcome_unseen(&stage, &source)),
         };
         if !before_first_poll {
-            // It ended just now, so its VM was not destroyed since.
+            // It has only just ended, so its VM has not been destroyed since.
             self.cloning.is_from_earlier_run = false;
         }
         self.task_ended(vm, upid, status);
@@ -242,7 +242,7 @@ impl<'r> Attempt<'r> {
                 progress.set_stage(Stage::Undecided(vm.clone()));
                 match self.answer_of(&status) {
                     Some(answer) => answer,
-                    // Why an earlier run's task failed does not mean that a new one would fail.
+                    // A new task need not fail because an earlier run's did.
                     None if is_from_earlier_run => Answer::Unknown,
                     None => {
                         let log = task::last_lines(server, &upid);
@@ -260,7 +260,7 @@ impl<'r> Attempt<'r> {
         config.ok().flatten().map(|config| config.disks().len())
     }
 
-    /// Checks a VMID once. An error if the check is not to be repeated.
+    /// Checks a VMID once. Fails if the check must not be repeated.
     fn observe_vmid(
         &mut self,
         vm: &Vm,
@@ -283,7 +283,7 @@ impl<'r> Attempt<'r> {
                 self.view
                     .succeeded(Some(state), server.budget.clock.elapsed());
             }
-            // The state observed before, or the error before, says more than that there was no time.
+            // An earlier state or error says more than "no time was left".
             Judged::CutShort(_) if self.view.state.is_some() || self.view.last_error.is_some() => {
                 self.view.failed(None);
             }
@@ -336,8 +336,8 @@ impl<'r> Attempt<'r> {
         Ok(template)
     }
 
-    /// Finds the template of the order. It may be missing if the template of the record is: the VM may exist
-    /// nevertheless.
+    /// Finds the template of the order. It may be missing if the recorded one is too: the VM may exist
+    /// anyway.
     fn find_template_of(&mut self, intent: &Intent) -> Result<(), Failure> {
         let found = self.find_template().map(drop);
         let guests = self.guests.as_ref();

@@ -46,7 +46,7 @@ fn take_steps(
         mask: &mask,
         pool: run.order.options.pool.as_ref(),
     };
-    // A new clone has what its template was checked for.
+    // A new clone needs no check: its template passed it.
     let is_checked = existing.created && attempt.growth.is_some();
     if setup.may_not_fit() && !is_checked {
         let config = engine.run(&mut existing, Step::Configure, ActiveStep::config)?;
@@ -230,7 +230,7 @@ fn start(active: &mut ActiveStep) -> Result<(), Cause> {
             let why = "HA has not started it; 'ha-manager status' on a node shows its state there";
             Err(active.timed_out(Some(why.to_owned())))
         }
-        // Unless it is another VM now.
+        // Or the VM was replaced.
         Ok(false) => Err(active.why_gone().unwrap_or(Cause::State {
             message: "it is not running although it was started".to_owned(),
             hint: match active.upid() {

@@ -1,5 +1,5 @@
-//! Which guest has a VMID. Only its configuration tells: lists lag behind, and tasks and logs may be about
-//! another guest.
+//! Which guest has a VMID. Only its configuration decides: lists lag behind, and tasks and logs may be
+//! about another guest.
 
 use crate::pve::types::{Guest, Node, TaskStatus, Upid, Vmid};
 use crate::pve::{self, Pve, VmConfig};

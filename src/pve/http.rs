@@ -82,7 +82,7 @@ pub struct Pve {
     first: Cell<usize>,
     contact: Cell<Contact>,
     observer: Observer,
-    /// The hosts that the observer was told of, and whether because they are not trusted.
+    /// The hosts reported as skipped, each with whether it is untrusted.
     passed_over: RefCell<BTreeSet<(Host, bool)>>,
     /// The connections whose hosts refused a change because they have no quorum.
     without_quorum: RefCell<BTreeSet<usize>>,
@@ -213,8 +213,8 @@ impl Pve {
         })
     }
 
-    /// The error for a host without quorum. From now on the next host is tried first that has not
-    /// refused a change for the same reason.
+    /// The error for a host without quorum. From now on, the next host that has not refused a change for
+    /// this reason is tried first.
     fn no_quorum(&self, message: String) -> Error {
         let (count, last) = (self.connections.len(), self.first.get());
         let mut without_quorum = self.without_quorum.borrow_mut();
@@ -300,7 +300,7 @@ impl Pve {
         answer.and_then(|answer| answer.unless_lost(path))
     }
 
-    /// Notifies the observer once of each host, and again if a host is not trusted later.
+    /// Reports each skipped host once, and again if it later proves untrusted.
     fn notify_of_passed_over(&self, passed_over: &[(&Host, Error)]) {
         for (host, error) in passed_over {
             let is_distrusted = matches!(error, Error::Untrusted { .. });

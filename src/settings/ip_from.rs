@@ -83,7 +83,7 @@ pub fn choose<'a>(
         } else {
             let fits = from.iter().enumerate();
             let ranks = fits.filter_map(|(place, from)| Some((from.fit(cards, address)?, place)));
-            // An option that comes first may still get an address.
+            // An earlier option may still match an address.
             let ranks =
                 ranks.map(|(fit, place)| (if place > 0 { fit.max(Fit::Good) } else { fit }, place));
             ranks.min()?

@@ -154,8 +154,8 @@ impl Progress {
         self.notice(&[]);
     }
 
-    /// Shows a notice about the server in the progress line, or prints it if there is none. `texts` say the
-    /// same, the longest first; none ends the notice.
+    /// Shows a notice about the server in the progress line, or prints it if there is none. `texts` are
+    /// one message in several lengths; none ends it.
     fn notice(&self, texts: &[String]) {
         if let Some(live) = &mut *lock(&self.live) {
             return live.notice(texts);
@@ -197,8 +197,8 @@ pub fn warn(text: &str) {
     say(&format!("Warning: {text}"));
 }
 
-/// Prints one line on stderr; text from the server in it cannot forge another line. A closed stderr is
-/// ignored, because the VM matters more.
+/// Prints one line on stderr; text from the server in it cannot forge another line. A closed stderr must
+/// not end the run, so it is ignored.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{}", clean(line));
 }

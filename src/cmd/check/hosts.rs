@@ -1,8 +1,8 @@
 //! Checks each host by itself: its name, the connection to it, its certificate, and whether it accepts
 //! the token.
 //!
-//! - Commands use the first host that answers, whatever it answers. So only a problem with that host is a
-//!   failure, or with every host if none answers.
+//! - Commands use the first host that answers. A problem with that host is a failure; with another one, a
+//!   warning, unless no host answers.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -12,8 +12,8 @@ struct Quorum {
     problem: Option<(&'static str, String)>,
 }
 
-/// Asks each host whether it has a quorum. A request that one refuses for lack of it is sent to the next,
-/// so one host that has it is enough.
+/// Asks each host whether it has a quorum. A request refused for lack of quorum goes to the next host, so
+/// one host with quorum is enough.
 pub fn check_quorum(hosts: &[Accepted], report: Report) {
     let answers = hosts.iter().map(|it| quorum_of(&it.pve));
     let answers: Vec<Result<Quorum, pve::Error>> = answers.collect();

@@ -96,9 +96,9 @@ fn check_devices(template: &Guest, config: &VmConfig, report: Report) {
     }
 }
 
-/// Checks whether the pool exists. If it does not, privileges on it say nothing, so that ends the checks.
-/// Reports nothing if the token may not see pools but was granted a privilege on this one, which was
-/// probably done for an existing pool.
+/// Checks whether the pool exists. If not, privileges on it mean nothing, so the checks end. Reports
+/// nothing if the token may not see pools but was granted a privilege on this one, which was probably
+/// done for an existing pool.
 fn check_pool(pool: &Pool, server: Server, report: Report) -> Result<(), Finding> {
     let failed = |error| Finding::of_request("pool", &error);
     let check = format!("pool '{pool}'");
@@ -161,7 +161,7 @@ fn check_storages(
     Ok(existing)
 }
 
-/// The missing privilege is reported with the others.
+/// Whether a privilege is missing; it is reported later.
 fn is_unlisted_for_lack_of_privilege(storage: &str, server: Server) -> Result<bool, pve::Error> {
     let path = format!("/storage/{storage}");
     let held = server.ask(|pve| pve.permissions_on(&path))?;

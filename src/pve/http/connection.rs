@@ -21,8 +21,8 @@ use crate::pve::types::Token;
 
 /// pveproxy closes idle connections after 5 s; one that is nearly that old may be closed already.
 const IDLE_AT_MOST: Duration = Duration::from_secs(4);
-/// If the server closes the connection while a change is being sent, nobody knows whether it was carried
-/// out. So a change never uses a connection that was idle for longer than this.
+/// If the server closes the connection while a change is being sent, it is unknown whether it took
+/// effect. So a change never uses a connection that was idle for longer than this.
 const IDLE_BEFORE_A_CHANGE: Duration = Duration::from_secs(1);
 /// The time limit for resolving the name, and another one for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -19,7 +19,7 @@ use x509_cert::name::Name;
 use x509_cert::spki::SubjectPublicKeyInfoOwned as SubjectPublicKeyInfo;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-/// The number of names that messages show at most.
+/// The maximum number of names in a message.
 const NAMES_AT_MOST: usize = 8;
 /// The length at which messages truncate a name.
 const CHARACTERS_AT_MOST: usize = 60;

@@ -33,7 +33,7 @@ pub(super) struct Live {
     text: String,
     percent: Option<usize>,
     copying: Option<Copying>,
-    /// Shown instead of the text: the same in several lengths, the longest first.
+    /// Shown instead of the text: one message in several lengths, longest first.
     notice: Vec<String>,
 }
 
@@ -95,7 +95,7 @@ pub(super) fn erase() {
     write_frame("");
 }
 
-/// A closed stderr is ignored, because the VM matters more.
+/// A closed stderr must not end the run, so it is ignored.
 fn write_frame(line: &str) {
     // `write!` would write this in pieces, and the run may end between two of them.
     let frame = format!("{NO_WRAP}{ERASE}{line}{WRAP}\r");

@@ -1,6 +1,6 @@
 //! When a run reports that the server does not answer.
 
-/// A single failed poll is no outage: a restarting daemon loses some.
+/// One failed poll is not an outage: a restarting daemon drops some.
 const POLLS: usize = 3;
 
 /// The polls in a row that were not answered.
@@ -19,7 +19,7 @@ impl Outage {
         self.failed == POLLS
     }
 
-    /// A poll was answered. Who answers again, if an outage was reported.
+    /// A poll was answered. Returns `who` if an outage was reported.
     pub(super) fn ended(&mut self) -> Option<String> {
         let Outage { who, failed } = std::mem::take(self);
         (failed >= POLLS).then_some(who)
