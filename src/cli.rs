@@ -42,13 +42,13 @@ pub fn parse(typed: &[&str], columns: usize) -> Result<Parsed, WrongUsage> {
     if let Some(wrong) = usage::wrong_usage(&arguments, typed) {
         return Err(wrong);
     }
-    let words = arguments.in_argh_order();
+    let args = arguments.in_argh_order();
     let invalid = |exit: EarlyExit| usage::invalid_value(&exit.output, &arguments);
-    if words.first() == Some(&HELP) {
-        let words = Help::from_args(&[HELP], &words[1..]).map_err(invalid)?;
-        return help::help(&words, &root, columns).map(Parsed::Print);
+    if args.first() == Some(&HELP) {
+        let help_args = Help::from_args(&[HELP], &args[1..]).map_err(invalid)?;
+        return help::help(&help_args, &root, columns).map(Parsed::Print);
     }
-    let parsed = Cli::from_args(&[root.name], &words).map_err(invalid)?;
+    let parsed = Cli::from_args(&[root.name], &args).map_err(invalid)?;
     match parsed.command {
         Some(TopCommand::Proxmox(command)) => Ok(Parsed::Run(Box::new(command))),
         Some(TopCommand::Completions(Completions { shell })) => {

@@ -88,14 +88,14 @@ pub fn print_and_exit(text: String) -> ! {
 pub fn exit_with_wrong_usage(wrong: &WrongUsage, json: bool) -> ! {
     let failure = wrong.failure();
     End::quiet(json).print_failure(&wrong.lines(), &failure);
-    exit(code_of(failure.kind))
+    exit(exit_code(failure.kind))
 }
 
 /// The width to which text on stdout is wrapped.
 pub fn columns() -> usize {
-    const IN_A_PIPE: u16 = 80;
+    const PIPE_WIDTH: u16 = 80;
     let terminal = io::stdout().is_terminal().then(|| Term::stdout().size().1);
-    terminal.unwrap_or(IN_A_PIPE).into()
+    terminal.unwrap_or(PIPE_WIDTH).into()
 }
 
 /// The settings from options, environment and file.
@@ -133,7 +133,8 @@ impl Session<'_> {
 
     /// The configuration. Prints warnings on stderr about settings that are probably mistakes.
     pub fn configuration(&self) -> Result<Configuration, Failure> {
-        let configuration = configuration(self.connection).map_err(|error| of_config(&error))?;
+        let configuration =
+            configuration(self.connection).map_err(|error| config_failure(&error))?;
         for warning in &configuration.warnings {
             warn(warning);
         }
@@ -143,7 +144,7 @@ impl Session<'_> {
     /// The directory of the ledger.
     pub fn state_directory() -> Result<PathBuf, Failure> {
         let directory = config::state_directory(&|name| std::env::var_os(name));
-        directory.map_err(|error| of_config(&error))
+        directory.map_err(|error| config_failure(&error))
     }
 
     /// A client that prints its requests with `--verbose`. No request outlives `timeout`.
@@ -155,7 +156,7 @@ impl Session<'_> {
         Ok(pve.observed_by(Box::new(move |event| match event {
             Event::Exchange(line) if verbose => progress.say(line),
             Event::Exchange(_) => {}
-            Event::PassedOver(error) => report_skipped_host(error, hosts, &progress),
+            Event::HostSkipped(error) => report_skipped_host(error, hosts, &progress),
         })))
     }
 
@@ -170,12 +171,12 @@ impl Session<'_> {
 
     /// From now on the first SIGINT or SIGTERM ends the run and prints what is certain at that moment; if
     /// nothing was started, it calls `clean_up` first.
-    pub fn answer_signals(&self, clean_up: impl Fn() + Send + 'static) {
+    pub fn handle_signals(&self, clean_up: impl Fn() + Send + 'static) {
         let end = self.end.clone();
         let answer = move |code| {
             // Held until the exit, so that what is printed stays true.
             let stage = end.progress.stage();
-            let _owner = end.progress.lock_for_the_end();
+            let _owner = end.progress.lock_for_exit();
             // The stage is set before each change is requested, so no change is requested from now on.
             if let Stage::NothingStarted | Stage::Inspecting(_) = *stage {
                 clean_up();
@@ -216,7 +217,7 @@ impl Session<'_> {
             Style::Json => json(&mut output, document),
             style => write(&mut output, style),
         };
-        written.map_err(|error| unwritten(&error))?;
+        written.map_err(|error| write_failure(&error))?;
         Ok(Success {
             output,
             ..Success::default()
@@ -273,10 +274,10 @@ impl End {
 
     /// Prints the result or the failure and exits.
     fn end(&self, done: Result<Success, Failure>) -> ! {
-        let _owner = self.progress.lock_for_the_end();
+        let _owner = self.progress.lock_for_exit();
         let code = done.and_then(print_success).unwrap_or_else(|failure| {
             self.print_failure(&self.message(&failure), &failure);
-            code_of(failure.kind)
+            exit_code(failure.kind)
         });
         exit(code)
     }
@@ -323,31 +324,31 @@ fn print_success(success: Success) -> Result<i32, Failure> {
     if let Some(hint) = &success.hint {
         say(&format!("Hint: {hint}"));
     }
-    Ok(success.failed_check.map_or(0, code_of))
+    Ok(success.failed_check.map_or(0, exit_code))
 }
 
 /// Writes to stdout at once. A reader that closes the pipe early (`| head`) is no failure.
 fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritten(&error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(write_failure(&error)),
         _ => Ok(()),
     }
 }
 
-fn unwritten(error: &io::Error) -> Failure {
+fn write_failure(error: &io::Error) -> Failure {
     let message = format!("the result cannot be written: {error}");
     Failure::new(Kind::Failed, message)
 }
 
-fn code_of(kind: Kind) -> i32 {
+fn exit_code(kind: Kind) -> i32 {
     match kind {
         Kind::Usage | Kind::Config => 2,
         _ => 1,
     }
 }
 
-fn of_config(error: &config::Error) -> Failure {
+fn config_failure(error: &config::Error) -> Failure {
     Failure::of(Kind::Config, error).with_hint(error.hint())
 }
 

@@ -18,10 +18,10 @@ mod fit;
 mod half_made;
 mod journal;
 mod observe;
-mod order;
 mod set_up;
+mod spec;
 
-pub use self::order::{Order, Run};
+pub use self::spec::{CreateSpec, Run};
 
 use self::attempt::Attempt;
 use self::decide::{Action, Pause, Policy, decide};
@@ -33,10 +33,10 @@ use crate::say::vm::Existing;
 
 /// Returns the requested VM: created by this run or by an earlier one, or, with `--ensure`, by another user.
 pub fn create(run: &Run) -> Result<Existing, Failure> {
-    let order = &run.order;
+    let spec = &run.spec;
     run.progress().note(&format!(
         "Creating VM '{}' from template '{}'...",
-        order.name, order.template
+        spec.name, spec.template
     ));
     warn_of_exposed_password(run);
     let mut attempt = Attempt::new(run, Journal::open(run)?);
@@ -47,8 +47,8 @@ pub fn create(run: &Run) -> Result<Existing, Failure> {
 
 fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Failure> {
     let policy = Policy {
-        ensure: attempt.run.order.ensure,
-        vmid: attempt.run.order.vmid,
+        ensure: attempt.run.spec.ensure,
+        vmid: attempt.run.spec.vmid,
     };
     loop {
         attempt.observe()?;
@@ -57,11 +57,11 @@ fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Failure> {
             Action::CloneAgain(vmid) => attempt.clone_again(vmid)?,
             Action::Wait(pause) => attempt.wait(pause)?,
             Action::Forget(vmid) => attempt.forget(vmid),
-            Action::Take => match attempt.take() {
+            Action::UseVm => match attempt.use_vm() {
                 Some(existing) => return Ok(existing),
                 None => attempt.wait(Pause::Interval)?,
             },
-            Action::Refuse(refusal) => return Err(attempt.refuse(refusal)),
+            Action::Stop(reason) => return Err(attempt.stop_failure(reason)),
         }
     }
 }

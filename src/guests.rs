@@ -5,7 +5,7 @@
 //!   while.
 //! - A node's own list is read from the configurations. It is requested where a row may hide a name that
 //!   the answer depends on; its names and flags then replace those in all rows of that node.
-//! - Anything that could not be read is kept as a doubt: it may hide the requested guest.
+//! - Anything that could not be read is kept as unread: it may hide the requested guest.
 
 pub mod addresses;
 pub mod local_drives;
@@ -33,12 +33,12 @@ pub struct Guests<'p> {
 #[derive(Default)]
 struct OfNodes {
     vms: BTreeMap<Vmid, Guest>,
-    doubts: Vec<Doubt>,
+    unread: Vec<Unread>,
 }
 
 /// Something that could not be read and may hide a guest with any name.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Doubt {
+pub enum Unread {
     /// Rows of a list.
     Rows(String),
     /// The list of this node, and the reason.
@@ -47,12 +47,12 @@ pub enum Doubt {
     Offline(Node),
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for Unread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Doubt::Rows(what) => f.write_str(what),
-            Doubt::Node(node, why) => write!(f, "node '{node}' does not answer ({why})"),
-            Doubt::Offline(node) => write!(f, "node '{node}' is offline"),
+            Unread::Rows(what) => f.write_str(what),
+            Unread::Node(node, why) => write!(f, "node '{node}' does not answer ({why})"),
+            Unread::Offline(node) => write!(f, "node '{node}' is offline"),
         }
     }
 }
@@ -103,13 +103,13 @@ impl<'p> Guests<'p> {
     /// The VM templates with exactly this name, lowest VMID first. Nodes are asked only if no row is
     /// certainly such a template. If there is none and the name is a number: the template with that VMID.
     pub fn templates_named(&self, name: &str) -> Vec<&Guest> {
-        let is_meant = |guest: &&Guest| guest.is_vm_template() && guest.is_named(name);
+        let matches = |guest: &&Guest| guest.is_vm_template() && guest.is_named(name);
         let is_certain = |guest: &&Guest| !guest.may_hide_its_name();
-        let certain: Vec<&Guest> = self.known().filter(is_certain).filter(is_meant).collect();
+        let certain: Vec<&Guest> = self.known().filter(is_certain).filter(matches).collect();
         if !certain.is_empty() {
             return certain;
         }
-        let named: Vec<&Guest> = self.all().filter(is_meant).collect();
+        let named: Vec<&Guest> = self.all().filter(matches).collect();
         if !named.is_empty() {
             return named;
         }
@@ -119,14 +119,14 @@ impl<'p> Guests<'p> {
 
     /// The VMs with this name, as far as known without asking nodes.
     pub fn vms_named_in_rows(&self, name: &str) -> impl Iterator<Item = &Guest> {
-        let is_meant = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
-        self.known().filter(is_meant)
+        let matches = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
+        self.known().filter(matches)
     }
 
     /// The VMs with this name in the list of their node. May ask nodes.
     pub fn vms_named_on_nodes(&self, name: &str) -> impl Iterator<Item = &Guest> {
-        let is_meant = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
-        self.of_nodes().vms.values().filter(is_meant)
+        let matches = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
+        self.of_nodes().vms.values().filter(matches)
     }
 
     /// All needed guests, and possibly others, each with its name if known. May ask nodes.
@@ -136,9 +136,9 @@ impl<'p> Guests<'p> {
     }
 
     /// What could not be read and may hide a guest with any name. May ask nodes.
-    pub fn doubts(&self) -> Vec<Doubt> {
+    pub fn unread(&self) -> Vec<Unread> {
         let of_rows = unreadable_rows(&self.rows, "the server").into_iter();
-        of_rows.chain(self.of_nodes().doubts.clone()).collect()
+        of_rows.chain(self.of_nodes().unread.clone()).collect()
     }
 
     /// The guests by VMID, as listed by the nodes asked so far, otherwise as in their rows.
@@ -167,19 +167,19 @@ impl<'p> Guests<'p> {
             }
             for node in nodes {
                 if offline.contains(node) {
-                    found.doubts.push(Doubt::Offline(node.clone()));
+                    found.unread.push(Unread::Offline(node.clone()));
                     continue;
                 }
                 match self.server.ask(|pve| pve.vms_of_node(node, &|_| true)) {
                     Ok(list) => {
-                        let doubt = unreadable_rows(&list, &format!("node '{node}'"));
-                        found.doubts.extend(doubt);
+                        let unread = unreadable_rows(&list, &format!("node '{node}'"));
+                        found.unread.extend(unread);
                         let vms = list.guests.into_iter();
                         found.vms.extend(vms.map(|vm| (vm.vmid, vm)));
                     }
                     Err(error) => {
-                        let doubt = Doubt::Node(node.clone(), error.to_string());
-                        found.doubts.push(doubt);
+                        let unread = Unread::Node(node.clone(), error.to_string());
+                        found.unread.push(unread);
                     }
                 }
             }
@@ -188,16 +188,16 @@ impl<'p> Guests<'p> {
     }
 }
 
-fn unreadable_rows(list: &GuestList, whose: &str) -> Option<Doubt> {
+fn unreadable_rows(list: &GuestList, whose: &str) -> Option<Unread> {
     let first = list.first_unreadable.as_ref()?;
     let count = list.unreadable;
-    Some(Doubt::Rows(format!(
+    Some(Unread::Rows(format!(
         "{count} of the guests listed by {whose} cannot be read ({first})"
     )))
 }
 
 /// Doubts as one text.
-pub fn listed(doubts: &[Doubt]) -> String {
-    let doubts: Vec<String> = doubts.iter().map(Doubt::to_string).collect();
-    doubts.join("; ")
+pub fn listed(unread: &[Unread]) -> String {
+    let unread: Vec<String> = unread.iter().map(Unread::to_string).collect();
+    unread.join("; ")
 }

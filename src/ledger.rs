@@ -256,7 +256,7 @@ impl Ledger {
         Ok(end)
     }
 
-    /// Applies an event. False if it cannot follow the others.
+    /// Applies an event. Returns whether it can follow the ones before.
     fn apply(&mut self, event: Event) -> bool {
         let record = std::mem::replace(&mut self.record, Record::None);
         // A note about a VM does not apply to the next VM with its VMID.
@@ -360,8 +360,8 @@ pub fn probe(directory: &Path) -> Result<(), Error> {
     written
 }
 
-/// Opens the file at this path and tries to lock it. Whether this process has locked it. If the file was
-/// removed between opening and locking it, the new file at the path is opened.
+/// Opens the file at this path and tries to lock it. Returns whether this process has locked it. If the
+/// file was removed between opening and locking it, the new file at the path is opened.
 fn open(path: &Path) -> io::Result<(File, bool)> {
     loop {
         let file = OpenOptions::new()

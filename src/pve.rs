@@ -24,7 +24,7 @@ use ureq::http::Method;
 pub use self::cluster::{ClusterStatus, NodeStatus, StorageStatus};
 pub use self::guest_list::GuestList;
 pub use self::http::connection::Endpoint;
-pub use self::http::error::{Behind, Delivery, Error, Unreached, is_no_quorum};
+pub use self::http::error::{Delivery, Error, Unreached, Upstream, is_no_quorum};
 pub use self::http::host::{Host, parse_hosts, parse_port, parse_urls};
 pub use self::http::proxy::Proxy;
 pub use self::http::{Access, Contact, Event, Presented, Pve, escaped};

@@ -229,8 +229,8 @@ fn is_free_text(key: &str) -> bool {
 }
 
 fn is_key(text: &str) -> bool {
-    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(is_fine)
+    let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(is_valid)
 }
 
 /// What to use instead of a request parameter that is not a VM option, or of an option that is set in another

@@ -91,10 +91,10 @@ impl<'r> ActiveStep<'r> {
         mut missing: impl FnMut(&mut Self) -> Result<Option<Request<'q>>, Cause>,
     ) -> Result<bool, Cause> {
         let mut back_off = BackOff::new(&self.engine.server.budget);
-        let (mut has_asked, mut last_note) = (false, None);
+        let (mut has_requested, mut last_note) = (false, None);
         while let Some(request) = missing(self)? {
-            has_asked = true;
-            let (note, why) = match self.ask(&request)? {
+            has_requested = true;
+            let (note, why) = match self.send(&request)? {
                 Outcome::Done => return Ok(true),
                 Outcome::NoQuorum => continue,
                 Outcome::Temporary(why) => (format!("Temporary failure ({why}); retrying..."), why),
@@ -118,7 +118,7 @@ impl<'r> ActiveStep<'r> {
                 return Err(self.timed_out(Some(why)));
             }
         }
-        Ok(has_asked)
+        Ok(has_requested)
     }
 
     /// The time limit.
@@ -167,7 +167,7 @@ impl<'r> ActiveStep<'r> {
         if !existing
             .identity
             .get_or_insert(identity.clone())
-            .may_be(&identity)
+            .may_match(&identity)
         {
             return Err(Cause::replaced_by(&config.into_guest(vm.vmid, vm.node)));
         }
@@ -198,7 +198,7 @@ impl<'r> ActiveStep<'r> {
         let first = self.unfinished.existing.identity.as_ref();
         let is_same = first
             .zip(identity)
-            .is_some_and(|(first, now)| first.may_be(&now));
+            .is_some_and(|(first, now)| first.may_match(&now));
         Ok(match &guest.name {
             Some(name) if is_same => Cause::State {
                 message: format!("it was renamed to '{name}', so nothing more was changed"),
@@ -223,7 +223,10 @@ impl<'r> ActiveStep<'r> {
         if !self.is_announced {
             self.is_announced = true;
             let existing = &self.unfinished.existing;
-            self.engine.server.progress.doing(existing, activity);
+            self.engine
+                .server
+                .progress
+                .begin_activity(existing, activity);
         }
     }
 
@@ -296,7 +299,7 @@ impl<'r> ActiveStep<'r> {
         error.map_message(self.engine.mask)
     }
 
-    fn ask(&mut self, request: &Request) -> Result<Outcome, Cause> {
+    fn send(&mut self, request: &Request) -> Result<Outcome, Cause> {
         // Before each change: is it still the same VM?
         self.config()?;
         self.unfinished.existing.config = None;
@@ -434,7 +437,7 @@ pub fn fix_and_resume(existing: &Existing) -> &'static str {
     }
 }
 
-const CREATE_ANEW: &str =
+const CREATE_AGAIN: &str =
     "'homelab proxmox vm list' lists the VMs; run the same command to create a new one";
 
 fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
@@ -524,7 +527,7 @@ impl Cause {
                     Started::No
                 };
                 let message = gone(vmid_has, may_be_renamed);
-                (Kind::Failed, message, CREATE_ANEW.to_owned())
+                (Kind::Failed, message, CREATE_AGAIN.to_owned())
             }
             Cause::State { message, hint } => (Kind::Failed, message, hint),
         };

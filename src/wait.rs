@@ -65,7 +65,7 @@ pub enum Retry {
     /// Another attempt would fail in the same way.
     Never,
     /// For as long as a daemon may take to restart: 15 intervals after the first failure.
-    WhileADaemonRestarts,
+    DuringRestart,
     /// Until the time limit.
     UntilTimeout,
     /// The time limit cut the poll short: the result of the poll before still holds.
@@ -126,11 +126,10 @@ impl<'c> Budget<'c> {
         mut attempt: impl FnMut() -> Result<T, E>,
     ) -> Result<T, E> {
         let mut pauses = self.pauses();
-        let mut patience = Patience::default();
+        let mut grace = RestartGrace::default();
         loop {
             match attempt() {
-                Err(error)
-                    if patience.lasts(self, retry(&error)) && pauses.pause(self.interval) => {}
+                Err(error) if grace.allows(self, retry(&error)) && pauses.pause(self.interval) => {}
                 ended => return ended,
             }
         }
@@ -143,18 +142,18 @@ impl<'c> Budget<'c> {
         mut poll: impl FnMut() -> Result<Poll<T>, E>,
     ) -> Result<T, GaveUp<E>> {
         let mut pauses = self.pauses();
-        let mut patience = Patience::default();
+        let mut grace = RestartGrace::default();
         let mut failure_before = None;
         loop {
             let failure = match poll() {
                 Ok(Poll::Done(found)) => return Ok(found),
                 Ok(Poll::NotYet) => {
-                    patience = Patience::default();
+                    grace = RestartGrace::default();
                     None
                 }
                 Err(error) => match retry(&error) {
                     Retry::CutShort => failure_before.take().unwrap_or(Some(error)),
-                    retry if patience.lasts(self, retry) => Some(error),
+                    retry if grace.allows(self, retry) => Some(error),
                     _ => return Err(GaveUp::Failed(error)),
                 },
             };
@@ -168,17 +167,17 @@ impl<'c> Budget<'c> {
 
 /// For how long polls have failed in the way they do while a daemon restarts.
 #[derive(Default)]
-pub struct Patience {
+pub struct RestartGrace {
     restarting_since: Option<Duration>,
 }
 
-impl Patience {
+impl RestartGrace {
     /// Whether to repeat the poll after another failure.
-    pub fn lasts(&mut self, budget: &Budget, retry: Retry) -> bool {
+    pub fn allows(&mut self, budget: &Budget, retry: Retry) -> bool {
         match retry {
             Retry::Never => false,
             Retry::UntilTimeout | Retry::CutShort => true,
-            Retry::WhileADaemonRestarts => {
+            Retry::DuringRestart => {
                 let now = budget.clock.elapsed();
                 let since = *self.restarting_since.get_or_insert(now);
                 now < since + budget.restart_time()
@@ -194,7 +193,7 @@ pub struct Pauses<'c> {
 }
 
 impl Pauses<'_> {
-    /// Sleeps for `pause`, or less if the time limit is near. False if no time is left for an attempt.
+    /// Sleeps for `pause`, or less if the time limit is near. Returns false if no time is left for an attempt.
     pub fn pause(&mut self, pause: Duration) -> bool {
         let left = self.budget.left();
         if self.was_last || left.is_zero() {
@@ -226,7 +225,7 @@ impl<'c> BackOff<'c> {
         }
     }
 
-    /// Sleeps for the next pause. False if no time is left for an attempt.
+    /// Sleeps for the next pause. Returns false if no time is left for an attempt.
     pub fn pause(&mut self) -> bool {
         let pause = self.next.mul_f64(0.75 + fastrand::f64() / 2.0);
         self.next = self.longest.min(self.next * 2);
@@ -280,7 +279,7 @@ pub mod tests {
         TIMED_OUT_AFTER_FAILURE,
         9500
     )]
-    fn polls_until(
+    fn polling_ends_when_done_refused_or_timed_out(
         #[case] story: &str,
         #[case] expected: Result<usize, GaveUp<char>>,
         #[case] milliseconds: u128,
@@ -319,7 +318,7 @@ pub mod tests {
             |failure| match failure {
                 'x' => Retry::UntilTimeout,
                 'c' => Retry::CutShort,
-                'r' => Retry::WhileADaemonRestarts,
+                'r' => Retry::DuringRestart,
                 _ => Retry::Never,
             },
             || match polls.next().unwrap() {

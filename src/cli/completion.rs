@@ -1,5 +1,5 @@
-//! Completion of a command line in bash, zsh and fish. Each shell has only a stub that calls `homelab
-//! __complete`, so all three offer the same.
+//! Completion of a command line in bash, zsh and fish. Each shell has only a stub that calls
+//! `homelab __complete`, so all three offer the same.
 //!
 //! - A stub passes the words up to the cursor, the last one as far as it was typed; bash passes its line,
 //!   because it splits words at `=` and `:` too.
@@ -42,7 +42,7 @@ pub enum Offer {
     Files,
     Known(Vec<Candidate>),
     /// Names to request from the server, with these connection options.
-    OfServer(Names, Box<Proxmox>),
+    FromServer(Names, Box<Proxmox>),
 }
 
 /// The last word of a line, up to the cursor.
@@ -131,10 +131,10 @@ impl CursorWord {
         }
         match positional_at(command, arguments.positional_count()) {
             Some(positional) if positional.name == "template-name" => {
-                of_server(Names::Templates, arguments)
+                from_server(Names::Templates, arguments)
             }
             Some(positional) if positional.name == "vm-name" && has_ensure(arguments) => {
-                of_server(Names::Vms, arguments)
+                from_server(Names::Vms, arguments)
             }
             Some(positional) if positional.name == "topic" => Offer::Known(topics(arguments)),
             Some(positional) => Offer::Known(choices(positional).map(plain).collect()),
@@ -243,21 +243,21 @@ fn values(flag: Flag, arguments: &Arguments) -> Offer {
             .map(plain)
             .to_vec(),
         ),
-        "--storage" => of_server(Names::Storages, arguments),
-        "--pool" => of_server(Names::Pools, arguments),
-        "--node" => of_server(Names::Nodes, arguments),
+        "--storage" => from_server(Names::Storages, arguments),
+        "--pool" => from_server(Names::Pools, arguments),
+        "--node" => from_server(Names::Nodes, arguments),
         _ => Offer::Known(Vec::new()),
     }
 }
 
 /// Names to request from the server that the connection options select.
-fn of_server(names: Names, arguments: &Arguments) -> Offer {
+fn from_server(names: Names, arguments: &Arguments) -> Offer {
     let words = [&["proxmox"], &arguments.connection()[..], &["check"]].concat();
     match Cli::from_args(&["homelab"], &words) {
         Ok(Cli {
             command: Some(TopCommand::Proxmox(proxmox)),
             ..
-        }) => Offer::OfServer(names, Box::new(proxmox)),
+        }) => Offer::FromServer(names, Box::new(proxmox)),
         _ => Offer::Known(Vec::new()),
     }
 }

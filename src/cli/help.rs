@@ -185,7 +185,7 @@ fn man_page(root: &Command) -> String {
             options(&proxmox.command),
             examples_and_notes(&proxmox.command),
         ];
-        manual::add_to_man_page(&mut page, &below_a_heading(blocks.concat()));
+        manual::add_to_man_page(&mut page, &without_headings(blocks.concat()));
     }
     page.control("SH", ["OTHER OPTIONS"]);
     let help = ("-h, --help", "show the help of any command");
@@ -209,11 +209,11 @@ fn section(command: &Command) -> Vec<Block> {
         options(command),
         examples_and_notes(command),
     ];
-    below_a_heading(blocks.concat())
+    without_headings(blocks.concat())
 }
 
-/// Without headings, which would look like other commands.
-fn below_a_heading(blocks: Vec<Block>) -> Vec<Block> {
+/// Turns headings into paragraphs: in the man page they would look like other commands.
+fn without_headings(blocks: Vec<Block>) -> Vec<Block> {
     let lower = |block| match block {
         Block::Heading(text) => Block::Paragraph(format!("{text}:")),
         block => block,
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn every_topic_is_a_file_and_they_are_small_together() {
+    fn topics_match_the_help_files_and_stay_small() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/help");
         let files = std::fs::read_dir(folder).unwrap();
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());

@@ -145,9 +145,9 @@ fn advice_for_command(text: &str, arguments: &Arguments, typed: &[&str]) -> Opti
     let command = arguments.command();
     let names = command.commands.iter().map(|command| command.name);
     let path = path_with(text, arguments.levels[0], typed);
-    let meant = closest(text, names).map(str::to_owned).or(path);
-    meant
-        .map(|meant| format!("did you mean '{meant}'?"))
+    let suggestion = closest(text, names).map(str::to_owned).or(path);
+    suggestion
+        .map(|suggestion| format!("did you mean '{suggestion}'?"))
         .or_else(|| {
             let is_related = |words: &str| words.split(' ').any(|word| word == text);
             let mut related = RELATED.iter();

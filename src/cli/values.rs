@@ -11,9 +11,9 @@ impl Seconds {
     pub(super) const DEFAULT_TIMEOUT: Seconds = Seconds(Duration::from_mins(5));
     pub(super) const DEFAULT_INTERVAL: Seconds = Seconds(Duration::from_secs(2));
     /// Ten years: longer than anybody waits, and far below where adding it to a time overflows.
-    const AT_MOST: f64 = 315_360_000.0;
+    const MAX: f64 = 315_360_000.0;
     /// A millisecond: a shorter pause between two requests is no pause.
-    const AT_LEAST: f64 = 0.001;
+    const MIN: f64 = 0.001;
 }
 
 impl FromStr for Seconds {
@@ -23,7 +23,7 @@ impl FromStr for Seconds {
         let seconds: f64 = text
             .parse()
             .map_err(|_| "expected seconds, for example 300")?;
-        if !(Seconds::AT_LEAST..=Seconds::AT_MOST).contains(&seconds) {
+        if !(Seconds::MIN..=Seconds::MAX).contains(&seconds) {
             return Err("expected seconds between 0.001 and 315360000");
         }
         Ok(Seconds(Duration::from_secs_f64(seconds)))

@@ -29,7 +29,7 @@ use crate::pve::types::{Guest, Pool, Storage, TokenId, Vmid};
 use crate::pve::{self, Access, Permissions, Pve};
 use crate::say::failure::{Failure, Kind, chain};
 use crate::say::grant::{Role, grant, how_to_see_vms};
-use crate::say::hint::what_an_empty_list_means;
+use crate::say::hint::empty_list_hint;
 use crate::wait::Budget;
 use crate::wait::server::Server;
 
@@ -90,13 +90,13 @@ fn check_environment(report: Report) {
         return;
     }
     let names: Vec<&str> = ignored.iter().map(|it| it.name.as_str()).collect();
-    let meant = ignored.iter().filter_map(|it| {
-        let meant = it.meant?;
-        Some(format!("use {meant} instead of {}", it.name))
+    let replacements = ignored.iter().filter_map(|it| {
+        let replacement = it.replacement?;
+        Some(format!("use {replacement} instead of {}", it.name))
     });
-    let meant: Vec<String> = meant.collect();
+    let replacements: Vec<String> = replacements.collect();
     let detail = format!("set but ignored: {}", names.join(", "));
-    let hint = (!meant.is_empty()).then(|| meant.join(", "));
+    let hint = (!replacements.is_empty()).then(|| replacements.join(", "));
     report(Finding::warn("environment", detail).with_hint(hint));
 }
 
@@ -181,18 +181,19 @@ fn failed(check: &str) -> impl FnOnce(pve::Error) -> Finding {
 /// Reports how many guests this token sees. Without a template, nothing can be cloned; a guest that cannot
 /// be read may have any name.
 fn check_guests(guests: &Guests, report: Report) {
-    let count = |is_meant: fn(&Guest) -> bool| guests.all().filter(|guest| is_meant(guest)).count();
+    let count = |matches: fn(&Guest) -> bool| guests.all().filter(|guest| matches(guest)).count();
     let (templates, vms) = (count(Guest::is_vm_template), count(Guest::is_vm));
     let detail = format!("templates seen: {templates}, VMs seen: {vms}");
     report(match templates {
-        0 => Finding::new(Verdict::Fail, "guests", detail)
-            .with_hint(what_an_empty_list_means(guests.token())),
+        0 => {
+            Finding::new(Verdict::Fail, "guests", detail).with_hint(empty_list_hint(guests.token()))
+        }
         _ => Finding::ok("guests", detail),
     });
-    for doubt in guests.doubts() {
+    for unread in guests.unread() {
         let hint = "a VM with the requested name may be hidden there, so 'vm create' needs --vmid N, or \
                     --ignore-offline if a node is switched off";
-        let finding = Finding::new(Verdict::Fail, "guests", doubt.to_string());
+        let finding = Finding::new(Verdict::Fail, "guests", unread.to_string());
         report(finding.with_hint(hint.to_owned()));
     }
 }

@@ -22,7 +22,7 @@ pub fn candidates(passed: &[&str]) -> String {
     match offer {
         Offer::Files => ":files\n".to_owned(),
         Offer::Known(candidates) => cursor_word.shown(&candidates),
-        Offer::OfServer(names, connection) => {
+        Offer::FromServer(names, connection) => {
             let (sender, receiver) = mpsc::channel();
             // Looking up a host's name has no time limit of its own.
             thread::spawn(move || sender.send(ask(names, &connection)));

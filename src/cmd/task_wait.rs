@@ -27,7 +27,7 @@ pub fn run(session: &Session, arguments: &TaskWait) -> Result<Success, Failure> 
     let upid = &arguments.upid;
     let access = session.configuration()?.access;
     session.progress().set_stage(Stage::Waiting(upid.clone()));
-    session.answer_signals(|| {});
+    session.handle_signals(|| {});
     let pve = session.client(&access, Some(arguments.timeout.0));
     let pve = pve.map_err(|error| Failure::of_request(&error))?;
     let server = Server {
@@ -36,8 +36,8 @@ pub fn run(session: &Session, arguments: &TaskWait) -> Result<Success, Failure> 
         progress: session.progress(),
     };
     let ended = wait(server, upid, true);
-    let ended = ended
-        .map_err(|gave_up| not_waited_for(upid, gave_up, arguments.timeout.0.as_secs_f64()))?;
+    let ended =
+        ended.map_err(|gave_up| wait_failure(upid, gave_up, arguments.timeout.0.as_secs_f64()))?;
     session.progress().set_stage(Stage::Ended(upid.clone()));
     let warnings = match &ended.status {
         ExitStatus::Ok => Vec::new(),
@@ -75,7 +75,7 @@ fn failed(upid: &Upid, kind: Kind, message: String) -> Failure {
         })
 }
 
-fn not_waited_for(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failure {
+fn wait_failure(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failure {
     let stage = Stage::Waiting(upid.clone());
     let failure = match gave_up {
         GaveUp::TimedOut(last_error) => {

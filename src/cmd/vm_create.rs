@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Session, Success};
 use crate::cli::VmCreate;
-use crate::create::{Order, Run, create};
+use crate::create::{CreateSpec, Run, create};
 use crate::ledger::remove_unused;
 use crate::pve::Address;
 use crate::pve::types::{CloneMode, CloneOptions, Node, Pool, Storage, Upid, Vmid};
@@ -36,16 +36,16 @@ struct Document<'e> {
 /// Creates a VM from a template.
 pub fn run(session: &Session, arguments: &VmCreate) -> Result<Success, Failure> {
     session.check_output_options("vm create")?;
-    let order = order(arguments)?;
+    let spec = spec(arguments)?;
     let access = session.configuration()?.access;
     let state = Session::state_directory()?;
-    let (directory, name) = (state.clone(), order.name.clone());
-    session.answer_signals(move || remove_unused(&directory, &name));
+    let (directory, name) = (state.clone(), spec.name.clone());
+    session.handle_signals(move || remove_unused(&directory, &name));
     let pve = session.client(&access, Some(arguments.timeout.0));
     let pve = pve.map_err(|error| Failure::of_request(&error))?;
     let hosts = access.endpoints.iter();
     let existing = create(&Run {
-        order,
+        spec,
         server: Server {
             pve: &pve,
             budget: session.budget(arguments.timeout, arguments.poll_interval),
@@ -84,8 +84,8 @@ pub fn run(session: &Session, arguments: &VmCreate) -> Result<Success, Failure> 
     })
 }
 
-/// The order that the arguments and files describe. Rejects what the server is known to refuse.
-fn order(arguments: &VmCreate) -> Result<Order, Failure> {
+/// The request that the arguments and files describe. Rejects what the server is known to refuse.
+fn spec(arguments: &VmCreate) -> Result<CreateSpec, Failure> {
     let storage = arguments.storage.clone().map(Storage);
     if arguments.linked && storage.is_some() {
         let message = "--linked and --storage contradict each other: a linked clone shares the storage of \
@@ -109,7 +109,7 @@ fn order(arguments: &VmCreate) -> Result<Order, Failure> {
     let settings =
         settings.map_err(|error| Failure::of(Kind::Usage, &error).with_hint(error.hint()))?;
     let address = arguments.wait_ip || !arguments.ip_from.is_empty();
-    Ok(Order {
+    Ok(CreateSpec {
         name: arguments.vm_name.clone(),
         template: arguments.template_name.clone(),
         vmid: arguments.vmid,

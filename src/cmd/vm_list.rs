@@ -11,7 +11,7 @@ use crate::guests::addresses::{Found, find_addresses};
 use crate::pve::types::{Guest, Node, Vmid};
 use crate::pve::{Addresses, Pve};
 use crate::say::failure::Failure;
-use crate::say::hint::what_an_empty_list_means;
+use crate::say::hint::empty_list_hint;
 use crate::settings::ip_from::IpFrom;
 use crate::ui::progress::warn;
 use crate::ui::table::table;
@@ -91,10 +91,10 @@ fn known_addresses(pve: &Pve, vms: &[&Guest], from: &[IpFrom]) -> BTreeMap<Vmid,
     known
 }
 
-/// Lists the guests that `is_meant` accepts. Warns if one may be hidden; hints if empty.
+/// Lists the guests that `matches` accepts. Warns if one may be hidden; an empty list has a hint.
 pub fn list(
     session: &Session,
-    is_meant: fn(&Guest) -> bool,
+    matches: fn(&Guest) -> bool,
     show: impl FnOnce(&Pve, &[&Guest]) -> Result<Success, Failure>,
 ) -> Result<Success, Failure> {
     let access = session.configuration()?.access;
@@ -105,15 +105,15 @@ pub fn list(
         budget: Budget::for_one_try(&session.clock),
         progress: session.progress(),
     };
-    let guests = Guests::read(server, &is_meant).map_err(|error| Failure::of_request(&error))?;
-    let listed: Vec<&Guest> = guests.all().filter(|guest| is_meant(guest)).collect();
-    let doubts = guests.doubts();
-    for doubt in &doubts {
-        warn(&format!("the list may be incomplete: {doubt}"));
+    let guests = Guests::read(server, &matches).map_err(|error| Failure::of_request(&error))?;
+    let listed: Vec<&Guest> = guests.all().filter(|guest| matches(guest)).collect();
+    let unread = guests.unread();
+    for reason in &unread {
+        warn(&format!("the list may be incomplete: {reason}"));
     }
-    let is_empty = listed.is_empty() && doubts.is_empty();
+    let is_empty = listed.is_empty() && unread.is_empty();
     Ok(Success {
-        hint: is_empty.then(|| what_an_empty_list_means(pve.token())),
+        hint: is_empty.then(|| empty_list_hint(pve.token())),
         ..show(&pve, &listed)?
     })
 }

@@ -8,7 +8,7 @@ use super::layer::{FOREIGN_NAMES, OWN_NAMES};
 const PREFIXES: [&str; 3] = ["PROXMOX_", "PM_", "PVE_"];
 
 /// Variables of other tools that this program ignores, and the variables to use instead.
-const MEANT: [(&str, &str); 10] = [
+const REPLACEMENTS: [(&str, &str); 10] = [
     ("PM_API_TOKEN_ID", "PROXMOX_TOKEN_ID"),
     ("PM_API_TOKEN_SECRET", "PROXMOX_TOKEN_SECRET"),
     ("PM_API_URL", "PROXMOX_URL"),
@@ -27,7 +27,7 @@ pub struct Ignored {
     /// Its name.
     pub name: String,
     /// The variable to use instead, if there is one.
-    pub meant: Option<&'static str>,
+    pub replacement: Option<&'static str>,
 }
 
 /// The variables among `names` that look like settings but have no effect, sorted by name.
@@ -39,17 +39,19 @@ pub fn ignored(names: impl IntoIterator<Item = String>) -> Vec<Ignored> {
         .collect();
     names.sort();
     let with_meaning = |name: String| {
-        let meant = MEANT.iter().find(|(known, _)| *known == name);
-        let meant = meant.map(|(_, meant)| *meant);
-        Ignored { name, meant }
+        let replacement = REPLACEMENTS.iter().find(|(known, _)| *known == name);
+        let replacement = replacement.map(|(_, replacement)| *replacement);
+        Ignored { name, replacement }
     };
     names.into_iter().map(with_meaning).collect()
 }
 
 /// For each known variable of another tool that is set without effect, what to use instead.
 pub(super) fn replacements(environment: &dyn Fn(&str) -> Option<OsString>) -> Vec<String> {
-    let set = MEANT.iter().filter(|(name, _)| environment(name).is_some());
-    set.map(|(name, meant)| format!("{name} is ignored: use {meant}"))
+    let set = REPLACEMENTS
+        .iter()
+        .filter(|(name, _)| environment(name).is_some());
+    set.map(|(name, replacement)| format!("{name} is ignored: use {replacement}"))
         .collect()
 }
 
@@ -76,7 +78,10 @@ mod tests {
             "MY_PROXMOX_HOST",
         ];
         let seen = ignored(names.map(str::to_owned));
-        let seen: Vec<_> = seen.iter().map(|it| (it.name.as_str(), it.meant)).collect();
+        let seen: Vec<_> = seen
+            .iter()
+            .map(|it| (it.name.as_str(), it.replacement))
+            .collect();
         let expected = [
             ("PM_API_URL", Some("PROXMOX_URL")),
             ("PROXMOX_HOTS", None),
@@ -88,9 +93,9 @@ mod tests {
 
     #[test]
     fn replacements_are_understood_and_ignored_variables_are_not() {
-        for (name, meant) in MEANT {
+        for (name, replacement) in REPLACEMENTS {
             assert_eq!(
-                (is_understood(name), is_understood(meant)),
+                (is_understood(name), is_understood(replacement)),
                 (false, true),
                 "{name}"
             );

@@ -24,7 +24,7 @@ const PIN_AND_EMPTY: &str = "00112233445566778899AABBCCDDEEFF0011223344556677889
 
 /// All required settings, under this program's own names.
 #[fixture]
-fn whole() -> BTreeMap<&'static str, String> {
+fn required() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("PROXMOX_HOST", "pve.lan".to_owned()),
         ("PROXMOX_USER", "root@pam".to_owned()),
@@ -95,8 +95,8 @@ impl Drop for JsonFile {
 }
 
 #[rstest]
-fn four_settings_are_enough(whole: BTreeMap<&str, String>) {
-    let access = load_with(&Flags::default(), &whole).unwrap();
+fn four_settings_are_enough(required: BTreeMap<&str, String>) {
+    let access = load_with(&Flags::default(), &required).unwrap();
     let token = Token {
         id: TokenId {
             user: "root".into(),
@@ -120,12 +120,12 @@ fn four_settings_are_enough(whole: BTreeMap<&str, String>) {
 #[case::the_same_realm_twice(&[("PROXMOX_USER", "bob@pve"), ("PROXMOX_REALM", "pve")], "bob@pve")]
 #[case::mail_address(&[("PROXMOX_USER", "bob@example.org@pve")], "bob@example.org@pve")]
 fn a_user_has_a_realm(
-    mut whole: BTreeMap<&'static str, String>,
+    mut required: BTreeMap<&'static str, String>,
     #[case] changes: &[(&'static str, &str)],
     #[case] expected: &str,
 ) {
-    change(&mut whole, changes);
-    let token = load_with(&Flags::default(), &whole).unwrap().token;
+    change(&mut required, changes);
+    let token = load_with(&Flags::default(), &required).unwrap().token;
     assert_eq!(token.id.userid(), expected);
 }
 
@@ -153,15 +153,15 @@ fn names_of_other_tools_are_accepted() {
 #[case::path("PROXMOX_VE_ENDPOINT", "https://proxy.lan/pve/", "proxy.lan:443/pve")]
 #[case::this_programs_own_name("PROXMOX_HOST", "https://pve.lan/", "pve.lan:8007")]
 fn a_url_of_another_tool_without_a_port_means_port_443(
-    mut whole: BTreeMap<&'static str, String>,
+    mut required: BTreeMap<&'static str, String>,
     #[case] name: &'static str,
     #[case] url: &str,
     #[case] expected: &str,
 ) {
-    whole.remove("PROXMOX_HOST");
-    whole.insert(name, url.to_owned());
+    required.remove("PROXMOX_HOST");
+    required.insert(name, url.to_owned());
     let file = JsonFile::proxmox("port", r#""port":8007"#);
-    let access = load_with(&file.flags(), &whole).unwrap();
+    let access = load_with(&file.flags(), &required).unwrap();
     assert_eq!(hosts(&access), [expected]);
 }
 
@@ -178,62 +178,62 @@ fn a_token_id_can_include_user_and_realm() {
 
 /// The certificate settings in the file are for the hosts in the file.
 #[rstest]
-fn a_ca_file_is_ignored_for_a_loopback_host(mut whole: BTreeMap<&'static str, String>) {
-    whole.insert("PROXMOX_HOST", "http://127.0.0.1:8080".to_owned());
+fn a_ca_file_is_ignored_for_a_loopback_host(mut required: BTreeMap<&'static str, String>) {
+    required.insert("PROXMOX_HOST", "http://127.0.0.1:8080".to_owned());
     let file = JsonFile::proxmox("no-trust", r#""ca_file":"ca.pem""#);
-    let access = load_with(&file.flags(), &whole).unwrap();
+    let access = load_with(&file.flags(), &required).unwrap();
     assert_eq!(hosts(&access), ["127.0.0.1:8080"]);
 }
 
 /// The user may not be permitted to read it.
 #[rstest]
-fn a_secret_file_that_is_overridden_is_not_read(whole: BTreeMap<&'static str, String>) {
+fn a_secret_file_that_is_overridden_is_not_read(required: BTreeMap<&'static str, String>) {
     let file = JsonFile::proxmox("unread", r#""token_secret_file":"/nonexistent""#);
-    let access = load_with(&file.flags(), &whole).unwrap();
+    let access = load_with(&file.flags(), &required).unwrap();
     assert_eq!(access.token.secret.expose(), SECRET);
 }
 
 #[rstest]
-fn blanks_around_a_path_are_ignored(whole: BTreeMap<&'static str, String>) {
+fn blanks_around_a_path_are_ignored(required: BTreeMap<&'static str, String>) {
     let file = JsonFile::proxmox("blanks", r#""ca_file":" /ca.pem ""#);
-    let access = load_with(&file.flags(), &whole).unwrap();
+    let access = load_with(&file.flags(), &required).unwrap();
     assert_eq!(access.endpoints[0].trust, Trust::CaFile("/ca.pem".into()));
 }
 
 #[rstest]
-fn settings_are_merged_one_by_one(mut whole: BTreeMap<&'static str, String>) {
-    whole.remove("PROXMOX_TOKEN_KEY");
+fn settings_are_merged_one_by_one(mut required: BTreeMap<&'static str, String>) {
+    required.remove("PROXMOX_TOKEN_KEY");
     let file = JsonFile::proxmox(
         "merged",
         r#""host":"file.lan","port":"8007","user":"bob@pve","token_key":"from-file""#,
     );
-    let access = load_with(&file.flags(), &whole).unwrap();
+    let access = load_with(&file.flags(), &required).unwrap();
     // The port is a setting of its own; the realm is part of the file's user, who is overridden.
     assert_eq!(hosts(&access), ["pve.lan:8007"]);
     assert_eq!(access.token.id.to_string(), "root@pam!from-file");
 }
 
 #[rstest]
-fn an_option_overrides_the_environment(whole: BTreeMap<&'static str, String>) {
+fn an_option_overrides_the_environment(required: BTreeMap<&'static str, String>) {
     let flags = Flags {
         host: Some("flag.lan".to_owned()),
         ..Flags::default()
     };
-    let access = load_with(&flags, &whole).unwrap();
+    let access = load_with(&flags, &required).unwrap();
     assert_eq!(hosts(&access), ["flag.lan:8006"]);
 }
 
 #[rstest]
-fn a_port_in_an_address_belongs_to_it(mut whole: BTreeMap<&'static str, String>) {
+fn a_port_in_an_address_belongs_to_it(mut required: BTreeMap<&'static str, String>) {
     let file = JsonFile::proxmox("address", r#""host":"file.lan:8007""#);
     let host = |environment: &BTreeMap<&str, String>| {
         hosts(&load_with(&file.flags(), environment).unwrap())
     };
-    assert_eq!(host(&whole), ["pve.lan:8006"]);
-    whole.remove("PROXMOX_HOST");
-    assert_eq!(host(&whole), ["file.lan:8007"]);
-    whole.insert("PROXMOX_PORT", "9999".to_owned());
-    assert_eq!(host(&whole), ["file.lan:9999"]);
+    assert_eq!(host(&required), ["pve.lan:8006"]);
+    required.remove("PROXMOX_HOST");
+    assert_eq!(host(&required), ["file.lan:8007"]);
+    required.insert("PROXMOX_PORT", "9999".to_owned());
+    assert_eq!(host(&required), ["file.lan:9999"]);
 }
 
 #[rstest]
@@ -241,22 +241,22 @@ fn a_port_in_an_address_belongs_to_it(mut whole: BTreeMap<&'static str, String>)
 #[case::one_host_with_a_port("pve1:443,pve2", Some("8007"), &["pve1:443", "pve2:8007"])]
 #[case::the_default_port("pve1:443,pve2", None, &["pve1:443", "pve2:8006"])]
 fn hosts_without_a_port_share_the_port_setting(
-    mut whole: BTreeMap<&'static str, String>,
+    mut required: BTreeMap<&'static str, String>,
     #[case] list: &str,
     #[case] port: Option<&str>,
     #[case] expected: &[&str],
 ) {
-    whole.insert("PROXMOX_HOST", list.to_owned());
-    whole.extend(port.map(|port| ("PROXMOX_PORT", port.to_owned())));
-    let access = load_with(&Flags::default(), &whole).unwrap();
+    required.insert("PROXMOX_HOST", list.to_owned());
+    required.extend(port.map(|port| ("PROXMOX_PORT", port.to_owned())));
+    let access = load_with(&Flags::default(), &required).unwrap();
     assert_eq!(hosts(&access), expected);
 }
 
 #[rstest]
-fn each_host_has_its_own_fingerprint(mut whole: BTreeMap<&'static str, String>) {
-    whole.insert("PROXMOX_HOST", "pve1,pve2".to_owned());
-    whole.insert("PROXMOX_FINGERPRINT", TWO_PINS.to_owned());
-    let access = load_with(&Flags::default(), &whole).unwrap();
+fn each_host_has_its_own_fingerprint(mut required: BTreeMap<&'static str, String>) {
+    required.insert("PROXMOX_HOST", "pve1,pve2".to_owned());
+    required.insert("PROXMOX_FINGERPRINT", TWO_PINS.to_owned());
+    let access = load_with(&Flags::default(), &required).unwrap();
     let trusts: Vec<Trust> = access.endpoints.into_iter().map(|it| it.trust).collect();
     let pins = TWO_PINS
         .split(',')
@@ -279,25 +279,25 @@ fn each_host_has_its_own_fingerprint(mut whole: BTreeMap<&'static str, String>) 
 #[case::separate_realm(&[("PROXMOX_USER", "bob"), ("PROXMOX_REALM", "pve")], &[])]
 #[case::there_is_only_one_root(&[("PROXMOX_USER", "root")], &[])]
 fn settings_that_may_be_unintended_cause_warnings(
-    mut whole: BTreeMap<&'static str, String>,
+    mut required: BTreeMap<&'static str, String>,
     #[case] changes: &[(&'static str, &str)],
     #[case] expected: &[&str],
 ) {
-    change(&mut whole, changes);
-    let configuration = configuration(&Flags::default(), &whole).unwrap();
+    change(&mut required, changes);
+    let configuration = configuration(&Flags::default(), &required).unwrap();
     assert_eq!(configuration.warnings, expected);
 }
 
 #[rstest]
-fn each_setting_names_its_origin(mut whole: BTreeMap<&'static str, String>) {
-    whole.remove("PROXMOX_TOKEN_KEY");
-    whole.insert("PROXMOX_USER", "bob".to_owned());
+fn each_setting_names_its_origin(mut required: BTreeMap<&'static str, String>) {
+    required.remove("PROXMOX_TOKEN_KEY");
+    required.insert("PROXMOX_USER", "bob".to_owned());
     let file = JsonFile::proxmox("sources", r#""realm":"pve","token_key":"ci""#);
     let flags = Flags {
         host: Some("pve1,pve2".to_owned()),
         ..file.flags()
     };
-    let sources = configuration(&flags, &whole).unwrap().sources;
+    let sources = configuration(&flags, &required).unwrap().sources;
     let shown: Vec<String> = sources
         .iter()
         .map(|source| format!("{} {} ({})", source.name, source.value, source.origin))
@@ -328,17 +328,17 @@ fn each_setting_names_its_origin(mut whole: BTreeMap<&'static str, String>) {
 #[case::no_verification_over_a_ca("", Some("false"), r#""ca_file":"/file.pem""#, "anyone")]
 #[case::file_alone("", None, r#""reject_unauthorized":"no""#, "anyone")]
 fn the_source_of_highest_precedence_decides_which_certificates_to_trust(
-    mut whole: BTreeMap<&'static str, String>,
+    mut required: BTreeMap<&'static str, String>,
     #[case] ca_file: &str,
     #[case] reject: Option<&str>,
     #[case] in_file: &str,
     #[case] expected: &str,
 ) {
-    whole.insert("PROXMOX_CA_FILE", ca_file.to_owned());
-    whole.extend(reject.map(|reject| ("PROXMOX_REJECT_UNAUTHORIZED", reject.to_owned())));
+    required.insert("PROXMOX_CA_FILE", ca_file.to_owned());
+    required.extend(reject.map(|reject| ("PROXMOX_REJECT_UNAUTHORIZED", reject.to_owned())));
     let name = format!("trust-{expected}-{}", in_file.len()).replace('/', "");
     let file = JsonFile::proxmox(&name, in_file);
-    let access = load_with(&file.flags(), &whole).unwrap();
+    let access = load_with(&file.flags(), &required).unwrap();
     let expected = match expected {
         "system" => Trust::SystemRoots,
         "anyone" => Trust::Anyone,
@@ -348,9 +348,9 @@ fn the_source_of_highest_precedence_decides_which_certificates_to_trust(
 }
 
 #[rstest]
-fn null_means_not_set(whole: BTreeMap<&'static str, String>) {
+fn null_means_not_set(required: BTreeMap<&'static str, String>) {
     let file = JsonFile::proxmox("null", r#""host":null,"port":null"#);
-    let access = load_with(&file.flags(), &whole).unwrap();
+    let access = load_with(&file.flags(), &required).unwrap();
     assert_eq!(hosts(&access), ["pve.lan:8006"]);
 }
 

@@ -1,7 +1,7 @@
-//! The actions of a run, and its refusals.
+//! The actions of a run, and why it stops.
 
 use super::attempt::{Attempt, Cloning, View};
-use super::decide::{Answer, Namesake, Owner, Pause, Refusal};
+use super::decide::{CloneOutcome, Namesake, Owner, Pause, StopReason};
 use super::failure::{
     Doubt, ambiguous, busy, clone_refused, created_unchecked, exists, hidden, name_may_be_taken,
     not_read, other_clone_pending, task_failed, timed_out, vmid_taken, with_other_templates,
@@ -26,15 +26,15 @@ impl Attempt<'_> {
             self.namesake,
             Namesake::MayBeOffline | Namesake::MayBeHidden
         );
-        if may_exist && self.first_time("hidden namesake") {
+        if may_exist && self.is_first_note("hidden namesake") {
             // With --vmid, another VM of the name is accepted.
-            let (name, doubts) = (&self.run.order.name, self.doubts());
-            let warning = format!("another VM may be named '{name}': {doubts}");
+            let (name, unread) = (&self.run.spec.name, self.unread());
+            let warning = format!("another VM may be named '{name}': {unread}");
             self.run.progress().warning(&warning);
         }
         let template = self.find_template()?;
         self.check_template(&template)?;
-        let vmid = match self.run.order.vmid {
+        let vmid = match self.run.spec.vmid {
             Some(vmid) => vmid,
             None => self.free_vmid()?,
         };
@@ -56,8 +56,8 @@ impl Attempt<'_> {
     fn request_clone(&mut self, template: &Guest, vmid: Vmid) -> Result<(), Failure> {
         let run = self.run;
         let vm = run.vm(vmid, run.node_for(template));
-        let (mode, storage) = run.order.mode();
-        let options = &run.order.options;
+        let (mode, storage) = run.spec.mode();
+        let options = &run.spec.options;
         let intent = Intent {
             vmid,
             node: vm.node.clone(),
@@ -77,7 +77,7 @@ impl Attempt<'_> {
             let (node, template) = (&template.node, template.vmid);
             pve.clone_vm(node, template, vmid, &vm.name, options)
         });
-        // Count how long the VMID has been free from now, not from before.
+        // The time for which the VMID has been free starts now, not before the request.
         self.view = View::default();
         let error = match result {
             Ok(upid) => {
@@ -86,7 +86,7 @@ impl Attempt<'_> {
                 self.cloning.upid = Some(upid);
                 self.cloning.is_polled = false;
                 self.cloning.is_from_earlier_run = false;
-                self.cloning.answer = Answer::Unknown;
+                self.cloning.outcome = CloneOutcome::Unknown;
                 return Ok(());
             }
             Err(error) => error,
@@ -96,10 +96,10 @@ impl Attempt<'_> {
     }
 
     fn clone_not_accepted(&mut self, vm: &Vm, error: pve::Error) {
-        self.cloning.answer = match &error {
+        self.cloning.outcome = match &error {
             _ if error.delivery() == Delivery::Unknown => {
                 let vmid = vm.vmid;
-                if self.first_time(format!("lost answer {vmid}")) {
+                if self.is_first_note(format!("lost answer {vmid}")) {
                     self.run.progress().note(&format!(
                         "No answer to the clone request ({error}); checking VM {vmid}..."
                     ));
@@ -108,23 +108,23 @@ impl Attempt<'_> {
                 self.cloning.doubt = Some(Doubt::Lost {
                     why: Box::new(error),
                 });
-                Answer::Unknown
+                CloneOutcome::Unknown
             }
             pve::Error::Refused { message, .. } => {
-                let answer = self.answer_of(message);
-                answer.unwrap_or_else(|| Answer::Refused(Box::new(error)))
+                let outcome = self.outcome_of(message);
+                outcome.unwrap_or_else(|| CloneOutcome::Refused(Box::new(error)))
             }
             pve::Error::NoQuorum {
                 is_another_left: false,
                 ..
-            } => Answer::Refused(Box::new(error)),
-            _ if self.cloning.undecided => Answer::Unknown,
+            } => CloneOutcome::Refused(Box::new(error)),
+            _ if self.cloning.undecided => CloneOutcome::Unknown,
             pve::Error::NoQuorum { .. } => {
                 self.template = None;
                 self.growth = None;
-                Answer::NoQuorum
+                CloneOutcome::NoQuorum
             }
-            _ => Answer::Refused(Box::new(error)),
+            _ => CloneOutcome::Refused(Box::new(error)),
         };
     }
 
@@ -140,14 +140,14 @@ impl Attempt<'_> {
         let next = self.run.server.ask(Pve::next_vmid);
         let next = next.map_err(|source| not_read("cannot get a free VMID", source))?;
         let is_taken = |vmid| self.guests.as_ref().is_some_and(|it| it.is_taken(vmid));
-        let vmid = self.choice.next(is_taken, next);
+        let vmid = self.picker.next(is_taken, next);
         vmid.ok_or_else(|| Failure::new(Kind::Failed, "no VMID is free"))
     }
 
     /// What may hide a VM of the name, as a list.
-    pub fn doubts(&self) -> String {
-        let doubts = self.guests.as_ref().map(Guests::doubts);
-        listed(&doubts.unwrap_or_default())
+    pub fn unread(&self) -> String {
+        let unread = self.guests.as_ref().map(Guests::unread);
+        listed(&unread.unwrap_or_default())
     }
 
     /// Pauses before the next turn. An error if no time is left for one.
@@ -155,9 +155,10 @@ impl Attempt<'_> {
         let is_time_left = match pause {
             Pause::Interval => self.pauses.pause(self.run.server.budget.interval),
             Pause::BackOff => {
-                let first_time = self.first_time("lock");
-                if let Answer::Taken(message) | Answer::Temporary(message) = &self.cloning.answer
-                    && first_time
+                let is_first_note = self.is_first_note("lock");
+                if let CloneOutcome::Taken(message) | CloneOutcome::Temporary(message) =
+                    &self.cloning.outcome
+                    && is_first_note
                 {
                     let note = format!("Temporary failure ({message}); retrying...");
                     self.run.progress().note(&note);
@@ -169,10 +170,10 @@ impl Attempt<'_> {
             return Err(self.timed_out());
         }
         if pause == Pause::BackOff {
-            self.cloning.answer = if self.cloning.undecided {
-                Answer::Unknown
+            self.cloning.outcome = if self.cloning.undecided {
+                CloneOutcome::Unknown
             } else {
-                Answer::Due
+                CloneOutcome::Due
             };
         }
         Ok(())
@@ -185,35 +186,35 @@ impl Attempt<'_> {
             _ => None,
         };
         let may_be_created =
-            self.cloning.undecided && !matches!(self.cloning.answer, Answer::LeftOver(_));
+            self.cloning.undecided && !matches!(self.cloning.outcome, CloneOutcome::LeftOver(_));
         if may_be_created {
             self.given_up.clone_from(&vm);
         }
         let stage = self.stage_unless_given_up(Stage::NothingStarted);
         self.journal.write(Event::Failed(vmid), stage);
-        let lost = match (&self.view.state, &self.cloning.answer) {
+        let lost = match (&self.view.state, &self.cloning.outcome) {
             _ if vm.is_none() => None,
             (Some(VmidState::Another(_)), _) => {
                 Some(format!("Another guest has taken VMID {vmid}"))
             }
-            (_, Answer::Taken(_)) if self.cloning.undecided => None,
-            (_, Answer::Taken(message) | Answer::LeftOver(message)) => {
+            (_, CloneOutcome::Taken(_)) if self.cloning.undecided => None,
+            (_, CloneOutcome::Taken(message) | CloneOutcome::LeftOver(message)) => {
                 Some(format!("VMID {vmid} cannot be used ({message})"))
             }
             _ => None,
         };
         let is_lost = lost.is_some();
         if let Some(lost) = lost
-            && self.first_time(format!("lost {vmid}"))
+            && self.is_first_note(format!("lost {vmid}"))
         {
-            let more = match self.run.order.vmid {
+            let more = match self.run.spec.vmid {
                 None => "; trying another VMID...",
                 Some(_) => "",
             };
             self.run.progress().note(&format!("{lost}{more}"));
         }
         if is_lost && !self.cloning.is_from_earlier_run {
-            self.choice.lost(vmid);
+            self.picker.exclude(vmid);
         }
         if may_be_created && !is_lost {
             let warning =
@@ -225,8 +226,8 @@ impl Attempt<'_> {
         self.requests_other = false;
     }
 
-    /// The existing VM; `None` if it was not observed.
-    pub fn take(&mut self) -> Option<Existing> {
+    /// The existing VM; `None` if it is neither observed nor recorded.
+    pub fn use_vm(&mut self) -> Option<Existing> {
         let record = self.journal.record().clone();
         let (vm, config) = match (self.view.state.take(), record.intent()) {
             (Some(VmidState::Ours(vm, config)), _) => (vm, Some(config)),
@@ -262,7 +263,7 @@ impl Attempt<'_> {
         else {
             return;
         };
-        let requested = self.run.order.template.clone();
+        let requested = self.run.spec.template.clone();
         let is_same = requested == *name
             || requested == template.to_string()
             // It may have been renamed.
@@ -274,22 +275,22 @@ impl Attempt<'_> {
         }
     }
 
-    /// The failure for a refusal.
-    pub fn refuse(&mut self, refusal: Refusal) -> Failure {
-        let order = &self.run.order;
-        match refusal {
-            Refusal::NameMayBeTaken => name_may_be_taken(&order.name, &self.doubts()),
-            Refusal::Ambiguous => ambiguous(&order.name, &self.holders),
-            Refusal::Exists => {
+    /// The failure for this reason to stop.
+    pub fn stop_failure(&mut self, reason: StopReason) -> Failure {
+        let spec = &self.run.spec;
+        match reason {
+            StopReason::NameMayBeTaken => name_may_be_taken(&spec.name, &self.unread()),
+            StopReason::Ambiguous => ambiguous(&spec.name, &self.holders),
+            StopReason::Exists => {
                 if let (Some(VmidState::Ours(vm, config)), true) =
                     (&self.view.state, self.holders.is_empty())
                 {
                     let guest = config.clone().into_guest(vm.vmid, vm.node.clone());
                     self.holders.push(guest);
                 }
-                exists(&order.name, &self.holders, order.ensure)
+                exists(&spec.name, &self.holders, spec.ensure)
             }
-            Refusal::VmidTaken(vmid) => {
+            StopReason::VmidTaken(vmid) => {
                 let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
                 match &self.view.state {
                     Some(VmidState::Another(guest)) => vmid_taken(vmid, Ok(guest)),
@@ -297,21 +298,21 @@ impl Attempt<'_> {
                     None => vmid_taken(vmid, row.ok_or(&VmidState::Appeared)),
                 }
             }
-            Refusal::OtherClone(intent) => {
+            StopReason::OtherClone(intent) => {
                 let requested = self.differences(&intent).join(", ");
                 let started = match self.journal.record() {
                     Record::Created(_) => Started::Yes,
                     _ => Started::Unknown,
                 };
                 let (vm, facts) = (self.vm_of(&intent), self.facts_of(&intent, started));
-                other_clone_pending(order, &vm, &intent, &requested, facts, self.journal.path())
+                other_clone_pending(spec, &vm, &intent, &requested, facts, self.journal.path())
             }
-            Refusal::Hidden(intent) => {
+            StopReason::Hidden(intent) => {
                 let was_created = !matches!(self.journal.record(), Record::Requested(..));
                 hidden(self.run, &self.vm_of(&intent), was_created)
             }
-            Refusal::HalfMade(intent) => self.half_made(&self.vm_of(&intent)),
-            Refusal::CloneFailed(intent) => self.clone_failed(&intent),
+            StopReason::HalfMade(intent) => self.half_made(&self.vm_of(&intent)),
+            StopReason::CloneFailed(intent) => self.clone_failed(&intent),
         }
     }
 
@@ -319,26 +320,26 @@ impl Attempt<'_> {
     fn clone_failed(&mut self, intent: &Intent) -> Failure {
         let vm = self.vm_of(intent);
         let (template, undecided) = (intent.template, self.cloning.undecided);
-        let answer = std::mem::take(&mut self.cloning.answer);
+        let outcome = std::mem::take(&mut self.cloning.outcome);
         let is_visible = matches!(
             self.observed().owner,
             Owner::NotChecked | Owner::Free | Owner::Another
         );
-        let is_over = match answer {
-            Answer::Unknown | Answer::Due | Answer::Done => false,
-            Answer::Failed(_) => is_visible,
-            Answer::Taken(_)
-            | Answer::LeftOver(_)
-            | Answer::Temporary(_)
-            | Answer::NoQuorum
-            | Answer::Refused(_) => true,
+        let is_over = match outcome {
+            CloneOutcome::Unknown | CloneOutcome::Due | CloneOutcome::Done => false,
+            CloneOutcome::Failed(_) => is_visible,
+            CloneOutcome::Taken(_)
+            | CloneOutcome::LeftOver(_)
+            | CloneOutcome::Temporary(_)
+            | CloneOutcome::NoQuorum
+            | CloneOutcome::Refused(_) => true,
         };
         if is_over && !undecided {
             let stage = self.stage_unless_given_up(Stage::NothingStarted);
             self.journal.write(Event::Failed(vm.vmid), stage);
         }
-        let failure = match answer {
-            Answer::Refused(source) => {
+        let failure = match outcome {
+            CloneOutcome::Refused(source) => {
                 let local_drives = self.local_drives_if_blamed(&source);
                 let clone = RefusedClone {
                     template,
@@ -349,8 +350,8 @@ impl Attempt<'_> {
                 };
                 clone_refused(&clone, &vm, undecided, source)
             }
-            Answer::Failed(failed) => task_failed(&vm, undecided, is_visible, failed),
-            Answer::Taken(message) | Answer::Temporary(message) if !undecided => {
+            CloneOutcome::Failed(failed) => task_failed(&vm, undecided, is_visible, failed),
+            CloneOutcome::Taken(message) | CloneOutcome::Temporary(message) if !undecided => {
                 return busy(template, &vm, &message, self.run.server.budget.seconds());
             }
             _ => return self.timed_out_at(&Stage::Undecided(vm)),
@@ -368,8 +369,8 @@ impl Attempt<'_> {
     }
 
     fn half_made(&self, vm: &Vm) -> Failure {
-        let failed = match &self.cloning.answer {
-            Answer::Failed(failed) => Some(failed.clone()),
+        let failed = match &self.cloning.outcome {
+            CloneOutcome::Failed(failed) => Some(failed.clone()),
             _ => None,
         };
         let is_ours = matches!(self.journal.record(), Record::Requested(..));

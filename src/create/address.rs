@@ -208,14 +208,14 @@ impl Wait<'_> {
 
 /// `10.0.0.5 (net0), 172.17.0.1 (docker0)`
 fn listed(ips: &[Address]) -> String {
-    const AT_MOST: usize = 8;
+    const MAX_LISTED: usize = 8;
 
-    let each = ips.iter().take(AT_MOST).map(|ip| {
+    let each = ips.iter().take(MAX_LISTED).map(|ip| {
         let place = ip.card.as_ref().or(ip.interface.as_ref());
         let place = place.map_or_else(String::new, |place| format!(" ({place})"));
         format!("{}{place}", ip.ip)
     });
-    let more = match ips.len().saturating_sub(AT_MOST) {
+    let more = match ips.len().saturating_sub(MAX_LISTED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };

@@ -3,23 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::decide::{Age, Answer, Namesake, Observed, Owner};
+use super::decide::{Age, CloneOutcome, Namesake, Observed, Owner};
 use super::failure::{
     Doubt, before_resuming, is_out_of_time, may_still_be_created, nothing_started,
 };
 use super::journal::Journal;
-use super::order::Run;
+use super::spec::Run;
 use crate::guests::Guests;
 use crate::guests::owner::VmidState;
-use crate::guests::vmid::Choice;
+use crate::guests::vmid::VmidPicker;
 use crate::ledger::{Growth, Intent, Record};
 use crate::pve::types::{Guest, Upid};
 use crate::pve::{self, VmConfig};
 use crate::say::failure::{Facts, Failure, Kind, Started};
 use crate::say::stage::Stage;
 use crate::say::vm::{Existing, Vm};
-use crate::wait::refusal::Refusal;
-use crate::wait::{BackOff, Patience, Pauses};
+use crate::wait::refusal::CloneError;
+use crate::wait::{BackOff, Pauses, RestartGrace};
 
 /// One run, until it has a VM.
 pub struct Attempt<'r> {
@@ -46,7 +46,7 @@ pub struct Attempt<'r> {
     /// Whether the request differs from the recorded clone.
     pub requests_other: bool,
     /// The VMIDs that were taken by other guests.
-    pub choice: Choice,
+    pub picker: VmidPicker,
     /// The last VM that was given up although a request without an answer may still create it.
     pub given_up: Option<Vm>,
     /// The pauses of one interval.
@@ -61,7 +61,7 @@ pub struct Attempt<'r> {
 #[derive(Default)]
 pub struct Cloning {
     /// The outcome of the last request.
-    pub answer: Answer,
+    pub outcome: CloneOutcome,
     /// Whether some request may still be carried out. That stays true when a later request is answered.
     pub undecided: bool,
     /// Whether only an earlier run has requested it so far.
@@ -88,11 +88,11 @@ pub struct View {
     /// The clone that was running when the VM was first observed as being created.
     pub running: Option<Upid>,
     /// Whether the check of this turn failed.
-    pub is_blind: bool,
+    pub check_failed: bool,
     /// The owner, and since when it has been the same, in the run's time.
     pub since: Option<(Owner, Duration)>,
     /// For how long checks have failed.
-    pub patience: Patience,
+    pub grace: RestartGrace,
 }
 
 impl<'r> Attempt<'r> {
@@ -116,7 +116,7 @@ impl<'r> Attempt<'r> {
             holders: Vec::new(),
             namesake: Namesake::NotChecked,
             requests_other: false,
-            choice: Choice::default(),
+            picker: VmidPicker::default(),
             given_up: None,
             pauses: budget.pauses(),
             back_off: BackOff::new(&budget),
@@ -128,7 +128,7 @@ impl<'r> Attempt<'r> {
     pub fn observed(&self) -> Observed<'_> {
         Observed {
             requests_other: self.requests_other,
-            answer: &self.cloning.answer,
+            outcome: &self.cloning.outcome,
             undecided: self.cloning.undecided,
             owner: self.view.owner(),
             age: self.age(),
@@ -153,7 +153,7 @@ impl<'r> Attempt<'r> {
         self.run.vm(intent.vmid, &intent.node)
     }
 
-    /// How the order differs from the recorded clone.
+    /// How the request differs from the recorded clone.
     pub fn differences(&self, intent: &Intent) -> Vec<String> {
         let mut differences = self.run.differs_from(intent);
         let template = self.template.iter();
@@ -163,16 +163,16 @@ impl<'r> Attempt<'r> {
     }
 
     /// What this message of a refused clone, or of its failed task, means; none if the failure is final.
-    pub fn answer_of(&self, message: &str) -> Option<Answer> {
+    pub fn outcome_of(&self, message: &str) -> Option<CloneOutcome> {
         let vmid = self.journal.record().intent()?.vmid;
-        match Refusal::of(message, vmid) {
-            Refusal::VmidTaken => Some(Answer::Taken(message.to_owned())),
+        match CloneError::of(message, vmid) {
+            CloneError::VmidTaken => Some(CloneOutcome::Taken(message.to_owned())),
             // Another VMID is as good, unless this one was requested.
-            Refusal::LeftOver if self.run.order.vmid.is_none() => {
-                Some(Answer::LeftOver(message.to_owned()))
+            CloneError::LeftOver if self.run.spec.vmid.is_none() => {
+                Some(CloneOutcome::LeftOver(message.to_owned()))
             }
-            Refusal::Temporary => Some(Answer::Temporary(message.to_owned())),
-            Refusal::LeftOver | Refusal::Final => None,
+            CloneError::Temporary => Some(CloneOutcome::Temporary(message.to_owned())),
+            CloneError::LeftOver | CloneError::Final => None,
         }
     }
 
@@ -223,7 +223,7 @@ impl<'r> Attempt<'r> {
     }
 
     /// A failure before the outcome of an earlier run's clone is known, or before it is known whether this
-    /// order can resume with its VM.
+    /// request can resume with its VM.
     pub fn before_resuming(&self, failure: Failure) -> Failure {
         let record = self.journal.record();
         let (intent, started, path) = match record {
@@ -254,7 +254,7 @@ impl<'r> Attempt<'r> {
     }
 
     /// Whether this is the first time that this note is due.
-    pub fn first_time(&mut self, what: impl Into<String>) -> bool {
+    pub fn is_first_note(&mut self, what: impl Into<String>) -> bool {
         self.noted.insert(what.into())
     }
 }
@@ -263,7 +263,7 @@ impl View {
     /// A check at this time of the run has succeeded with this result, or no check was needed.
     pub fn succeeded(&mut self, state: Option<VmidState>, now: Duration) {
         self.state = state;
-        self.is_blind = false;
+        self.check_failed = false;
         self.last_error = None;
         let owner = self.owner();
         if self.since.is_none_or(|(before, _)| before != owner) {
@@ -273,13 +273,13 @@ impl View {
 
     /// A check has failed, for this reason if it is a new one.
     pub fn failed(&mut self, why: Option<Box<pve::Error>>) {
-        self.is_blind = true;
+        self.check_failed = true;
         self.last_error = why.or(self.last_error.take());
     }
 
     fn owner(&self) -> Owner {
         match &self.state {
-            _ if self.is_blind => Owner::Unknown,
+            _ if self.check_failed => Owner::Unknown,
             None => Owner::NotChecked,
             Some(state) => Owner::of(state),
         }

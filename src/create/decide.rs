@@ -1,4 +1,4 @@
-//! The decision table: the action of one turn, given the order, the ledger's record and the observed state.
+//! The decision table: the action of one turn, given the request, the ledger's record and the observed state.
 //! It is a pure function. A new run, a run after `kill -9`, a lost answer and a lost race are rows of it.
 
 use super::failure::Failed;
@@ -22,7 +22,7 @@ pub struct Observed<'a> {
     /// Whether the request differs from the recorded clone.
     pub requests_other: bool,
     /// The outcome of the last request for the clone.
-    pub answer: &'a Answer,
+    pub outcome: &'a CloneOutcome,
     /// Whether some request for the clone got no usable answer and may still be carried out, whatever the
     /// outcome of later requests.
     pub undecided: bool,
@@ -38,7 +38,7 @@ pub struct Observed<'a> {
 
 /// The outcome of the last request for the clone, with what a failure reports about it.
 #[derive(Debug, Default)]
-pub enum Answer {
+pub enum CloneOutcome {
     /// Unknown: it got no usable answer, or an earlier run sent it.
     #[default]
     Unknown,
@@ -124,11 +124,11 @@ pub enum Action {
     /// Observe again after a pause.
     Wait(Pause),
     /// The VM exists: continue with the steps.
-    Take,
+    UseVm,
     /// Give up the VMID of the record, which has no VM of ours, and decide again.
     Forget(Vmid),
     /// End with an error.
-    Refuse(Refusal),
+    Stop(StopReason),
 }
 
 /// How long to pause before the next turn.
@@ -142,7 +142,7 @@ pub enum Pause {
 
 /// Why there will be no VM.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Refusal {
+pub enum StopReason {
     /// A VM of that name exists.
     Exists,
     /// Several exist, and `--ensure` could succeed with each.
@@ -176,21 +176,25 @@ fn nothing_recorded(policy: Policy, observed: &Observed) -> Action {
         if policy.ensure {
             action
         } else {
-            Action::Refuse(otherwise)
+            Action::Stop(otherwise)
         }
     };
     let observe_again = Action::Wait(Pause::Interval);
     match (observed.namesake, policy.vmid, observed.owner) {
-        (Namesake::MayBeHidden, None, _) => Action::Refuse(Refusal::NameMayBeTaken),
-        (Namesake::Elsewhere, ..) => Action::Refuse(Refusal::Exists),
+        (Namesake::MayBeHidden, None, _) => Action::Stop(StopReason::NameMayBeTaken),
+        (Namesake::Elsewhere, ..) => Action::Stop(StopReason::Exists),
         // `--vmid` chooses among them, which matters with --ensure only.
-        (Namesake::Several, ..) => with_ensure(Action::Refuse(Refusal::Ambiguous), Refusal::Exists),
-        (_, _, Owner::Ours) => with_ensure(Action::Take, Refusal::Exists),
-        (Namesake::One, _, Owner::BeingCreated) => with_ensure(observe_again, Refusal::Exists),
-        (_, Some(vmid), Owner::BeingCreated) => {
-            with_ensure(observe_again, Refusal::VmidTaken(vmid))
+        (Namesake::Several, ..) => {
+            with_ensure(Action::Stop(StopReason::Ambiguous), StopReason::Exists)
         }
-        (_, Some(vmid), Owner::Another | Owner::Hidden) => Action::Refuse(Refusal::VmidTaken(vmid)),
+        (_, _, Owner::Ours) => with_ensure(Action::UseVm, StopReason::Exists),
+        (Namesake::One, _, Owner::BeingCreated) => with_ensure(observe_again, StopReason::Exists),
+        (_, Some(vmid), Owner::BeingCreated) => {
+            with_ensure(observe_again, StopReason::VmidTaken(vmid))
+        }
+        (_, Some(vmid), Owner::Another | Owner::Hidden) => {
+            Action::Stop(StopReason::VmidTaken(vmid))
+        }
         (
             Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden,
             _,
@@ -201,15 +205,15 @@ fn nothing_recorded(policy: Policy, observed: &Observed) -> Action {
 }
 
 fn requested(intent: &Intent, observed: &Observed) -> Action {
-    use Answer::{Done, Due, Failed, LeftOver, NoQuorum, Refused, Taken, Temporary};
+    use CloneOutcome::{Done, Due, Failed, LeftOver, NoQuorum, Refused, Taken, Temporary};
     use Owner::{Another, BeingCreated, Free, Hidden, Incomplete, NotChecked, Ours, Unknown};
 
     let vmid = intent.vmid;
     let is_settled = observed.age >= Age::Settled;
-    let refuse = |refusal: fn(Intent) -> Refusal| Action::Refuse(refusal(intent.clone()));
-    match (observed.answer, observed.owner) {
+    let stop = |reason: fn(Intent) -> StopReason| Action::Stop(reason(intent.clone()));
+    match (observed.outcome, observed.owner) {
         (_, Another) | (NoQuorum | LeftOver(_), _) => Action::Forget(vmid),
-        _ if observed.requests_other => refuse(Refusal::OtherClone),
+        _ if observed.requests_other => stop(StopReason::OtherClone),
         // Only a lock on a free VMID is temporary; any guest with the VMID was created by another user. While
         // undecided, it may be our own earlier request that has taken the VMID.
         (Taken(_), Free) if !observed.undecided => Action::Wait(Pause::BackOff),
@@ -218,11 +222,11 @@ fn requested(intent: &Intent, observed: &Observed) -> Action {
         {
             Action::Forget(vmid)
         }
-        (_, Ours) | (Done, NotChecked) => Action::Take,
+        (_, Ours) | (Done, NotChecked) => Action::UseVm,
         // If this token sees no VMs, the task is the only evidence.
-        (Done, Hidden) if !observed.clone_runs && is_settled => Action::Take,
-        (Refused(_), _) | (Failed(_), Free) => refuse(Refusal::CloneFailed),
-        (Failed(_), Hidden) if !observed.clone_runs && is_settled => refuse(Refusal::CloneFailed),
+        (Done, Hidden) if !observed.clone_runs && is_settled => Action::UseVm,
+        (Refused(_), _) | (Failed(_), Free) => stop(StopReason::CloneFailed),
+        (Failed(_), Hidden) if !observed.clone_runs && is_settled => stop(StopReason::CloneFailed),
         (Temporary(_), _) => Action::Wait(Pause::BackOff),
         (Due, _) if !observed.undecided => match observed.namesake {
             Namesake::None | Namesake::MayBeOffline => Action::CloneAgain(vmid),
@@ -230,11 +234,11 @@ fn requested(intent: &Intent, observed: &Observed) -> Action {
             // Another user may have created one in the meantime.
             _ => Action::Forget(vmid),
         },
-        (_, Incomplete) => refuse(Refusal::HalfMade),
+        (_, Incomplete) => stop(StopReason::HalfMade),
         (Failed(_), BeingCreated) if !observed.undecided && !observed.clone_runs && is_settled => {
-            refuse(Refusal::HalfMade)
+            stop(StopReason::HalfMade)
         }
-        (_, Hidden) if !observed.clone_runs && is_settled => refuse(Refusal::Hidden),
+        (_, Hidden) if !observed.clone_runs && is_settled => stop(StopReason::Hidden),
         (_, Free) => match (observed.namesake, observed.age) {
             (_, Age::New) | (Namesake::NotChecked, _) => Action::Wait(Pause::Interval),
             (Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden, _) => {
@@ -253,21 +257,21 @@ fn created(intent: &Intent, observed: &Observed) -> Action {
     match observed.owner {
         Owner::Free | Owner::Another => Action::Forget(intent.vmid),
         Owner::Ours if observed.requests_other => {
-            Action::Refuse(Refusal::OtherClone(intent.clone()))
+            Action::Stop(StopReason::OtherClone(intent.clone()))
         }
-        Owner::Ours => Action::Take,
+        Owner::Ours => Action::UseVm,
         Owner::Hidden if observed.age >= Age::Settled => {
-            Action::Refuse(Refusal::Hidden(intent.clone()))
+            Action::Stop(StopReason::Hidden(intent.clone()))
         }
         _ => Action::Wait(Pause::Interval),
     }
 }
 
 fn finished(policy: Policy, intent: &Intent, observed: &Observed) -> Action {
-    let is_meant = policy.vmid.is_none_or(|vmid| vmid == intent.vmid);
+    let is_requested_vmid = policy.vmid.is_none_or(|vmid| vmid == intent.vmid);
     match observed.owner {
-        Owner::Ours if policy.ensure && is_meant => Action::Take,
-        Owner::Ours => Action::Refuse(Refusal::Exists),
+        Owner::Ours if policy.ensure && is_requested_vmid => Action::UseVm,
+        Owner::Ours => Action::Stop(StopReason::Exists),
         _ => created(intent, observed),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use snafu::Snafu;
 
-use super::order::{Order, Run};
+use super::spec::{CreateSpec, Run};
 use crate::guests::owner::VmidState;
 use crate::guests::template::NotFound;
 use crate::ledger::{self, Intent, Mode};
@@ -17,7 +17,7 @@ use crate::say::hint::{hint_for, hint_for_clone, hint_for_task, with_more};
 use crate::say::shell::word;
 use crate::say::stage::{RESUME, Stage, process_name};
 use crate::say::vm::Vm;
-use crate::wait::refusal::Refusal;
+use crate::wait::refusal::CloneError;
 use crate::wait::task::how_to_read_log;
 
 /// How a task failed.
@@ -131,8 +131,8 @@ pub fn not_read(what: impl AsRef<str>, source: pve::Error) -> Failure {
 }
 
 /// A node or a row that cannot be read may hide a VM of the name.
-pub fn name_may_be_taken(name: &VmName, doubts: &str) -> Failure {
-    let message = format!("cannot tell whether a VM '{name}' exists: {doubts}");
+pub fn name_may_be_taken(name: &VmName, unread: &str) -> Failure {
+    let message = format!("cannot tell whether a VM '{name}' exists: {unread}");
     let hint = "if a node is switched off, --ignore-offline assumes that it has no VM of that name; \
                 with --vmid N, the VM is created with that VMID in any case";
     failure(Kind::Unreachable, message, hint, Facts::default())
@@ -249,7 +249,7 @@ pub fn no_template(source: &NotFound) -> Failure {
 
 /// An earlier run has requested another clone to this VM, which is not finished.
 pub fn other_clone_pending(
-    order: &Order,
+    spec: &CreateSpec,
     vm: &Vm,
     intent: &Intent,
     requested: &str,
@@ -270,12 +270,12 @@ pub fn other_clone_pending(
         )
     };
     let path = path.filter(|_| !is_created);
-    let linked = match (intent.mode, order.mode().0) {
+    let linked = match (intent.mode, spec.mode().0) {
         (Mode::Linked, _) => ", --linked",
         (Mode::Full, Mode::Linked) => ", no --linked",
         (Mode::Full, Mode::Full) => "",
     };
-    let places = order.places(intent).into_iter();
+    let places = spec.places(intent).into_iter();
     let places = places.map(|(what, requested, recorded)| match (requested, recorded) {
         (_, Some(recorded)) => format!(", --{what} {}", word(&recorded)),
         (Some(_), None) => format!(", no --{what}"),
@@ -365,7 +365,7 @@ pub fn task_failed(vm: &Vm, undecided: bool, is_visible: bool, failed: Failed) -
             "; cannot see whether it left a VM behind",
             RESUME.to_owned(),
         ),
-        _ if Refusal::of(&status, vm.vmid) == Refusal::LeftOver => {
+        _ if CloneError::of(&status, vm.vmid) == CloneError::LeftOver => {
             ("", how_to_remove_left_over_volumes(vm))
         }
         _ => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use super::failure::not_read;
-use super::order::Run;
+use super::spec::Run;
 use crate::ledger::{Growth, Record};
 use crate::pve::VmConfig;
 use crate::pve::types::Guest;
@@ -18,7 +18,7 @@ use crate::steps::fix_and_resume;
 /// Checks whether a clone of this template can get what is requested. Returns the absolute values of relative
 /// sizes.
 pub fn check_template(run: &Run, template: &Guest) -> Result<BTreeMap<String, Growth>, Failure> {
-    let setup = &run.order.setup;
+    let setup = &run.spec.setup;
     if !setup.may_not_fit() {
         return Ok(BTreeMap::new());
     }
@@ -51,7 +51,7 @@ pub fn check_vm(
     config: &VmConfig,
     known: &BTreeSet<String>,
 ) -> Result<(), Failure> {
-    let setup = &run.order.setup;
+    let setup = &run.spec.setup;
     let fit = setup.fit_of_vm(existing.vm.vmid, config);
     fit.map_err(|unfit| unfit_vm(existing, &unfit))?;
     // The others were warned about when they were set.
@@ -82,9 +82,9 @@ pub const AGENT_OFF: &str = "if it is installed in the guest, enable it with --s
 /// A VM that exists keeps its node, storage and pool, even if others are requested. That is a note, not a
 /// warning: a VM may be migrated on purpose, and a nightly --quiet run must stay silent.
 pub fn note_ignored_places(run: &Run, vm: &Vm, record: &Record) {
-    let order = &run.order;
-    let (intent, (_, storage)) = (record.intent(), order.mode());
-    let pool = &order.options.pool;
+    let spec = &run.spec;
+    let (intent, (_, storage)) = (record.intent(), spec.mode());
+    let pool = &spec.options.pool;
     let options = [
         (
             "--storage",
@@ -99,7 +99,7 @@ pub fn note_ignored_places(run: &Run, vm: &Vm, record: &Record) {
         run.progress()
             .note(&format!("{vm} already exists, so {option} has no effect"));
     }
-    let target = order.options.target.as_ref();
+    let target = spec.options.target.as_ref();
     if let Some(target) = target.filter(|target| **target != vm.node) {
         run.progress().note(&format!(
             "{vm} already exists, so --node has no effect; to migrate it, if node '{target}' exists, on node \
@@ -113,7 +113,7 @@ pub fn note_ignored_places(run: &Run, vm: &Vm, record: &Record) {
 
 /// Warns of a password in the arguments, in each run: other users can see it each time.
 pub fn warn_of_exposed_password(run: &Run) {
-    if run.order.setup.settings.exposes_password() {
+    if run.spec.setup.settings.exposes_password() {
         run.progress().warning(
             "every user of this machine can see the password in --set cipassword=…; --set \
              cipassword=@FILE reads it from a file",
@@ -125,10 +125,10 @@ fn warn_of_ineffective(
     run: &Run,
     config: &VmConfig,
     of: &impl Display,
-    is_meant: impl Fn(&str) -> bool,
+    matches: impl Fn(&str) -> bool,
 ) {
-    for mut ineffective in run.order.setup.settings.ineffective(config) {
-        ineffective.keys.retain(|key| is_meant(key));
+    for mut ineffective in run.spec.setup.settings.ineffective(config) {
+        ineffective.keys.retain(|key| matches(key));
         if !ineffective.keys.is_empty() {
             run.progress().warning(&ineffective.warning(of));
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::failure::{damaged, name_locked, no_ledger, pending_elsewhere};
-use super::order::Run;
+use super::spec::Run;
 use crate::ledger::{self, Event, Intent, Ledger, Lock, Note, Record};
 use crate::pve::types::Vmid;
 use crate::say::failure::{Failure, chain};
@@ -33,15 +33,15 @@ impl<'r> Journal<'r> {
         let (mut holder, mut is_second_try) = (None, false);
         let locked = run.server.budget.poll_until_done(
             |_| Retry::Never,
-            || match Ledger::lock(run.state, &run.order.name) {
+            || match Ledger::lock(run.state, &run.spec.name) {
                 Ok(Lock::Ours(ledger, written)) => Ok(Poll::Done((ledger, written))),
-                Ok(Lock::HeldBy(process)) if run.order.ensure => {
+                Ok(Lock::HeldBy(process)) if run.spec.ensure => {
                     if holder.is_none() {
                         run.progress()
                             .note("Waiting for another run that is creating the same VM...");
                     }
                     holder = Some(process);
-                    run.progress().set_stage(Stage::BehindAnotherRun(process));
+                    run.progress().set_stage(Stage::WaitingForRun(process));
                     Ok(Poll::NotYet)
                 }
                 // It has the lock and is about to write its process id.
@@ -49,7 +49,7 @@ impl<'r> Journal<'r> {
                     is_second_try = true;
                     Ok(Poll::NotYet)
                 }
-                Ok(Lock::HeldBy(holder)) => Err(name_locked(&run.order.name, holder, None)),
+                Ok(Lock::HeldBy(holder)) => Err(name_locked(&run.spec.name, holder, None)),
                 Err(ledger::Error::Damaged { path, source }) => Err(damaged(&path, &source)),
                 Err(source) => Ok(Poll::Done((Ledger::without_file(), Err(source)))),
             },
@@ -58,7 +58,7 @@ impl<'r> Journal<'r> {
             GaveUp::Failed(error) => error,
             GaveUp::TimedOut(_) => {
                 let seconds = run.server.budget.seconds();
-                name_locked(&run.order.name, holder.flatten(), Some(seconds))
+                name_locked(&run.spec.name, holder.flatten(), Some(seconds))
             }
         })?;
         run.progress().set_stage(Stage::NothingStarted);
@@ -144,7 +144,7 @@ impl<'r> Journal<'r> {
     /// `--ensure` requires a record of earlier runs, or a VMID to check. Without `--ensure`, a run continues
     /// without a record, with a warning.
     fn continue_without(&self, source: &ledger::Error) -> Result<(), Failure> {
-        if self.run.order.ensure && self.run.order.vmid.is_none() {
+        if self.run.spec.ensure && self.run.spec.vmid.is_none() {
             return Err(no_ledger(source));
         }
         self.run.progress().warning(&format!(

@@ -1,14 +1,14 @@
 //! How a run observes the state on the server.
 
 use super::attempt::{Attempt, View};
-use super::decide::{Age, Answer, Namesake, Owner};
+use super::decide::{Age, CloneOutcome, Namesake, Owner};
 use super::failure::{
     Doubt, Failed, created_unchecked, is_out_of_time, no_template, not_read, outcome_unseen,
     timed_out,
 };
 use crate::guests::owner::{VmidState, may_run, running_clone};
 use crate::guests::template::{Found, find_template};
-use crate::guests::{Doubt as Unread, Guests};
+use crate::guests::{Guests, Unread};
 use crate::ledger::{Intent, Record};
 use crate::pve;
 use crate::pve::types::{ExitStatus, Guest, Upid, Vmid};
@@ -42,11 +42,11 @@ impl<'r> Attempt<'r> {
         self.read_guests()?;
         let template = self.find_template()?;
         let found = self.find_holders(None)?;
-        let vmid = self.run.order.vmid;
-        let mut meant = found
+        let vmid = self.run.spec.vmid;
+        let mut candidates = found
             .iter()
             .filter(|(guest, ..)| vmid.is_none_or(|vmid| vmid == guest.vmid));
-        let (namesake, observed) = match (meant.next(), meant.next()) {
+        let (namesake, observed) = match (candidates.next(), candidates.next()) {
             (Some((_, vm, state)), None) => (Namesake::One, Some((vm.clone(), state.clone()))),
             (Some(_), Some(_)) => (Namesake::Several, None),
             (None, _) if !found.is_empty() => (Namesake::Elsewhere, None),
@@ -61,13 +61,13 @@ impl<'r> Attempt<'r> {
             self.view = View::default();
             return Ok(());
         };
-        if self.run.order.ensure && Owner::of(&state) == Owner::BeingCreated {
+        if self.run.spec.ensure && Owner::of(&state) == Owner::BeingCreated {
             let inspecting = self.stage_unless_given_up(Stage::Inspecting(vm.clone()));
             self.run.progress().set_stage(inspecting);
             let running = self.running_clone(&state, Some(&template), vm.vmid);
             self.view.running =
                 running.map_err(|source| not_read("cannot list the clones", source))?;
-            if self.first_time("namesake") {
+            if self.is_first_note("namesake") {
                 let note = format!(
                     "Waiting for another run or user to finish creating VM {}...",
                     vm.vmid
@@ -124,19 +124,19 @@ impl<'r> Attempt<'r> {
             self.poll_task(&vm, upid)?;
         }
         self.namesake = Namesake::NotChecked;
-        if matches!(self.cloning.answer, Answer::Due) {
+        if matches!(self.cloning.outcome, CloneOutcome::Due) {
             // The list was read before the pause that waited for a lock.
             self.find_namesakes(vm.vmid);
         }
-        let must_observe = match self.cloning.answer {
-            Answer::Unknown | Answer::Failed(_) => true,
-            Answer::Done => self.cloning.is_from_earlier_run,
-            Answer::Taken(_) => self.cloning.undecided || self.run.order.vmid.is_some(),
-            Answer::Due
-            | Answer::LeftOver(_)
-            | Answer::Temporary(_)
-            | Answer::NoQuorum
-            | Answer::Refused(_) => false,
+        let must_observe = match self.cloning.outcome {
+            CloneOutcome::Unknown | CloneOutcome::Failed(_) => true,
+            CloneOutcome::Done => self.cloning.is_from_earlier_run,
+            CloneOutcome::Taken(_) => self.cloning.undecided || self.run.spec.vmid.is_some(),
+            CloneOutcome::Due
+            | CloneOutcome::LeftOver(_)
+            | CloneOutcome::Temporary(_)
+            | CloneOutcome::NoQuorum
+            | CloneOutcome::Refused(_) => false,
         };
         if !must_observe {
             let now = self.run.server.budget.clock.elapsed();
@@ -198,7 +198,7 @@ impl<'r> Attempt<'r> {
                     ));
                 }
                 self.cloning.undecided = true;
-                self.cloning.answer = Answer::Unknown;
+                self.cloning.outcome = CloneOutcome::Unknown;
                 return Ok(());
             }
             Err(GaveUp::Failed(source)) => return Err(outcome_unseen(&stage, &source)),
@@ -214,7 +214,7 @@ impl<'r> Attempt<'r> {
     fn task_ended(&mut self, vm: &Vm, upid: Upid, status: ExitStatus) {
         let (server, progress) = (self.run.server, self.run.progress());
         let is_from_earlier_run = self.cloning.is_from_earlier_run;
-        self.cloning.answer = match status {
+        self.cloning.outcome = match status {
             ExitStatus::Ok | ExitStatus::Warnings(_) => {
                 if !is_from_earlier_run {
                     let existing = self.existing(vm.clone(), None);
@@ -225,7 +225,7 @@ impl<'r> Attempt<'r> {
                 if let ExitStatus::Warnings(_) = status {
                     self.cloning.warnings = task::warnings(server, &upid);
                 }
-                Answer::Done
+                CloneOutcome::Done
             }
             ExitStatus::Unexpected => {
                 self.cloning.undecided = true;
@@ -236,17 +236,17 @@ impl<'r> Attempt<'r> {
                     ));
                     self.cloning.doubt = Some(Doubt::WorkerDied { upid });
                 }
-                Answer::Unknown
+                CloneOutcome::Unknown
             }
             ExitStatus::Failed(status) => {
                 progress.set_stage(Stage::Undecided(vm.clone()));
-                match self.answer_of(&status) {
-                    Some(answer) => answer,
+                match self.outcome_of(&status) {
+                    Some(outcome) => outcome,
                     // A new task need not fail because an earlier run's did.
-                    None if is_from_earlier_run => Answer::Unknown,
+                    None if is_from_earlier_run => CloneOutcome::Unknown,
                     None => {
                         let log = task::last_lines(server, &upid);
-                        Answer::Failed(Failed { upid, status, log })
+                        CloneOutcome::Failed(Failed { upid, status, log })
                     }
                 }
             }
@@ -273,7 +273,7 @@ impl<'r> Attempt<'r> {
             let running = self.running_clone(&state, template, vm.vmid)?;
             Ok((state, running))
         });
-        match server.judge(is_ongoing, &mut self.view.patience, result)? {
+        match server.judge(is_ongoing, &mut self.view.grace, result)? {
             Judged::Answered((state, running)) => {
                 // While a clone to a hidden VMID runs, the state may still change.
                 if state == VmidState::Hidden && running.is_some() {
@@ -296,31 +296,31 @@ impl<'r> Attempt<'r> {
 
     /// Reads the list of guests: the templates, and those that may have the requested name or VMID.
     fn read_guests(&mut self) -> Result<&Guests<'r>, Failure> {
-        let order = &self.run.order;
-        let template: Option<Vmid> = order.template.parse().ok();
+        let spec = &self.run.spec;
+        let template: Option<Vmid> = spec.template.parse().ok();
         let guests = Guests::read(self.run.server, &|guest| {
             guest.is_vm_template()
-                || guest.is_named(order.name.as_str())
-                || guest.is_named(&order.template)
-                || [order.vmid, template].contains(&Some(guest.vmid))
+                || guest.is_named(spec.name.as_str())
+                || guest.is_named(&spec.template)
+                || [spec.vmid, template].contains(&Some(guest.vmid))
         });
         let guests = guests.map_err(|source| not_read("cannot list the guests", source))?;
-        let guests = guests.ignoring_offline_nodes(order.ignore_offline);
+        let guests = guests.ignoring_offline_nodes(spec.ignore_offline);
         Ok(self.guests.insert(guests))
     }
 
-    /// Finds the template of the order, once in a run.
+    /// Finds the requested template, once in a run.
     pub fn find_template(&mut self) -> Result<Guest, Failure> {
         if let Some(template) = &self.template {
             return Ok(template.clone());
         }
-        let order = &self.run.order;
+        let spec = &self.run.spec;
         let guests = match self.guests {
             Some(ref guests) => guests,
             None => self.read_guests()?,
         };
-        let target = order.options.target.as_ref();
-        let found = find_template(guests, &order.template, Some(&order.name), target);
+        let target = spec.options.target.as_ref();
+        let found = find_template(guests, &spec.template, Some(&spec.name), target);
         let found = found.map_err(|error| no_template(&error))?;
         let Found {
             template,
@@ -336,8 +336,7 @@ impl<'r> Attempt<'r> {
         Ok(template)
     }
 
-    /// Finds the template of the order. It may be missing if the recorded one is too: the VM may exist
-    /// anyway.
+    /// Finds the requested template. It may be missing if the recorded one is too: the VM may exist anyway.
     fn find_template_of(&mut self, intent: &Intent) -> Result<(), Failure> {
         let found = self.find_template().map(drop);
         let guests = self.guests.as_ref();
@@ -351,7 +350,7 @@ impl<'r> Attempt<'r> {
     /// The VMs that have the name, without the one with VMID `except`. Their configurations decide: for some
     /// seconds the list shows a reused VMID with the name of the removed guest.
     fn find_holders(&self, except: Option<Vmid>) -> Result<Vec<(Guest, Vm, VmidState)>, Failure> {
-        let name = &self.run.order.name;
+        let name = &self.run.spec.name;
         let holder = |guest: &Guest| {
             let vm = self.run.vm(guest.vmid, &guest.node);
             let state = self.run.server.ask(|pve| {
@@ -402,11 +401,11 @@ impl<'r> Attempt<'r> {
     }
 
     fn no_visible_namesake(&self) -> Namesake {
-        let doubts = self.guests.as_ref().map(Guests::doubts);
-        let doubts = doubts.unwrap_or_default();
-        let is_offline = |doubt: &Unread| matches!(doubt, Unread::Offline(_));
-        match doubts.iter().all(is_offline) {
-            _ if doubts.is_empty() => Namesake::None,
+        let unread = self.guests.as_ref().map(Guests::unread);
+        let unread = unread.unwrap_or_default();
+        let is_offline = |it: &Unread| matches!(it, Unread::Offline(_));
+        match unread.iter().all(is_offline) {
+            _ if unread.is_empty() => Namesake::None,
             true => Namesake::MayBeOffline,
             false => Namesake::MayBeHidden,
         }

@@ -4,7 +4,7 @@ use super::address::{address, check_console};
 use super::attempt::Attempt;
 use super::fit::{check_vm, unfit_vm};
 use super::journal::Journal;
-use super::order::Run;
+use super::spec::Run;
 use crate::ledger::{Event, Record};
 use crate::pve::Size;
 use crate::say::failure::{Failure, Started};
@@ -39,12 +39,12 @@ fn take_steps(
     mut existing: Existing,
     attempt: &mut Attempt,
 ) -> Result<Existing, Failure> {
-    let setup = &run.order.setup;
+    let setup = &run.spec.setup;
     let mask = |text| setup.settings.masked_in(text);
     let engine = Engine {
         server: run.server,
         mask: &mask,
-        pool: run.order.options.pool.as_ref(),
+        pool: run.spec.options.pool.as_ref(),
     };
     // A new clone needs no check: its template passed it.
     let is_checked = existing.created && attempt.growth.is_some();
@@ -56,8 +56,8 @@ fn take_steps(
     let sizes = sizes(setup, &existing, attempt.journal.record())?;
     configure(engine, &setup.settings, &mut existing, &mut attempt.journal)?;
     for (disk, size) in sizes {
-        let step = Step::Enlarge(disk.clone(), size);
-        engine.run(&mut existing, step, |active| enlarge(active, &disk, size))?;
+        let step = Step::Resize(disk.clone(), size);
+        engine.run(&mut existing, step, |active| resize(active, &disk, size))?;
     }
     if setup.start {
         engine.run(&mut existing, Step::Start, start)?;
@@ -178,14 +178,14 @@ fn listed(changes: &[Change]) -> String {
 }
 
 /// Grows a disk to at least this size. A larger disk stays as it is.
-fn enlarge(active: &mut ActiveStep, disk: &str, size: Size) -> Result<(), Cause> {
+fn resize(active: &mut ActiveStep, disk: &str, size: Size) -> Result<(), Cause> {
     active.until_done(|active| {
         let config = active.config()?;
         let current = config.size_of(disk);
         if current.is_some_and(|current| current >= size) {
             return Ok(None);
         }
-        active.announce(&Activity::Enlarging(disk, size));
+        active.announce(&Activity::Resizing(disk, size));
         let digest = config.digest();
         Ok(Some(Box::new(move |pve, vm| {
             let digest = digest.as_deref();
@@ -230,7 +230,7 @@ fn start(active: &mut ActiveStep) -> Result<(), Cause> {
             let why = "HA has not started it; 'ha-manager status' on a node shows its state there";
             Err(active.timed_out(Some(why.to_owned())))
         }
-        // Or the VM was replaced.
+        // The VM may have been replaced.
         Ok(false) => Err(active.why_gone().unwrap_or(Cause::State {
             message: "it is not running although it was started".to_owned(),
             hint: match active.upid() {

@@ -30,7 +30,7 @@ fn create_at(server: &ServerGuard) -> Seen {
     let arguments = VmCreate::from_args(&["create"], &["web-1", "debian-12"]).unwrap();
     let clock = JumpingClock::default();
     let ended = create(&Run {
-        order: Order::of(arguments.vm_name.as_str(), &arguments.template_name),
+        spec: CreateSpec::of(arguments.vm_name.as_str(), &arguments.template_name),
         server: crate::wait::server::Server {
             pve: &client_of(server),
             budget: Budget {
@@ -127,7 +127,10 @@ fn a_task_that_never_ends_is_polled_every_2_s_for_300_s() {
     "clone failed: no space",
     Some("Task failed: clone failed: no space; cannot see whether it left a VM behind")
 )]
-fn the_exit_status_decides(#[case] exit_status: &str, #[case] failure: Option<&str>) {
+fn warnings_are_a_success_and_failures_are_reported(
+    #[case] exit_status: &str,
+    #[case] failure: Option<&str>,
+) {
     let status = format!(r#"{{"status":"stopped","exitstatus":"{exit_status}"}}"#);
     let (server, _mocks) = server_with(&status, None);
     let message = create_at(&server)

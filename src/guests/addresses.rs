@@ -11,7 +11,7 @@ use crate::say::hint::hint_for;
 use crate::settings::ip_from::{IpFrom, choose};
 
 /// How many agents are asked at once: one that does not answer takes 3 s.
-const AT_ONCE: usize = 8;
+const CONCURRENCY: usize = 8;
 
 /// The addresses that could be read.
 #[derive(Default)]
@@ -30,7 +30,7 @@ pub fn find_addresses(pve: &Pve, vms: &[&Guest], from: &[IpFrom]) -> Found {
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Found::default());
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(running.len()) {
+        for _ in 0..CONCURRENCY.min(running.len()) {
             let pve = pve.duplicate();
             let (next, found, running) = (&next, &found, &running);
             scope.spawn(move || {

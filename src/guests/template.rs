@@ -5,7 +5,7 @@ use snafu::Snafu;
 use crate::guests::{Guests, listed};
 use crate::pve::types::{Guest, Node, VmName};
 use crate::say::closest::closest;
-use crate::say::hint::what_an_empty_list_means;
+use crate::say::hint::empty_list_hint;
 
 /// A template that was found.
 pub struct Found<'g> {
@@ -30,15 +30,15 @@ pub fn find_template<'g>(
     let mut candidates = guests.templates_named(name);
     if target.is_some() && !candidates.iter().any(is_near) {
         // Only now are nodes asked for names that rows hide.
-        let is_meant = |guest: &&Guest| guest.is_vm_template() && guest.is_named(name);
-        candidates.extend(guests.all().filter(is_meant).filter(is_near));
+        let matches = |guest: &&Guest| guest.is_vm_template() && guest.is_named(name);
+        candidates.extend(guests.all().filter(matches).filter(is_near));
     }
     // A stable sort: the lowest VMID stays first in each group.
     candidates.sort_by_key(|template| !is_near(template));
     let Some((template, others)) = candidates.split_first() else {
-        let doubts = listed(&guests.doubts());
+        let unread = listed(&guests.unread());
         let hint = what_was_meant(guests, name, vm_name);
-        return NotFoundSnafu { name, doubts, hint }.fail();
+        return NotFoundSnafu { name, unread, hint }.fail();
     };
     // A template on the node of the new VM is better than any on another node.
     let is_clear = others.is_empty() || is_near(template) && !others.iter().any(is_near);
@@ -69,17 +69,17 @@ fn what_was_meant(guests: &Guests, name: &str, vm_name: Option<&VmName>) -> Stri
              {name} {vm_name}'"
         );
     }
-    let is_meant = |guest: &&Guest| guest.is_named(name) || guest.vmid.to_string() == name;
-    if let Some(guest) = guests.all().find(is_meant) {
+    let matches = |guest: &&Guest| guest.is_named(name) || guest.vmid.to_string() == name;
+    if let Some(guest) = guests.all().find(matches) {
         return format!("{guest} is not a VM template");
     }
     let templates: Vec<&Guest> = guests.all().filter(|g| g.is_vm_template()).collect();
     let list = "'homelab proxmox template list' shows the templates";
-    if !guests.doubts().is_empty() {
+    if !guests.unread().is_empty() {
         return format!("it may be among those that could not be read; {list} that could");
     }
     if templates.is_empty() {
-        let means = what_an_empty_list_means(guests.token());
+        let means = empty_list_hint(guests.token());
         return format!("no templates are visible; {means}");
     }
     let names = templates.iter().filter_map(|guest| guest.name.as_deref());
@@ -92,12 +92,12 @@ fn what_was_meant(guests: &Guests, name: &str, vm_name: Option<&VmName>) -> Stri
 /// No VM template has the requested name or VMID.
 #[derive(Debug, Snafu)]
 #[snafu(display(
-    "Template '{name}' not found{}{doubts}",
-    if doubts.is_empty() { "" } else { "; " }
+    "Template '{name}' not found{}{unread}",
+    if unread.is_empty() { "" } else { "; " }
 ))]
 pub struct NotFound {
     name: String,
-    doubts: String,
+    unread: String,
     hint: String,
 }
 

@@ -6,17 +6,17 @@ use crate::pve::types::Vmid;
 
 /// VMIDs that were tried and turned out to belong to other guests.
 #[derive(Default)]
-pub struct Choice {
-    lost: BTreeSet<Vmid>,
+pub struct VmidPicker {
+    excluded: BTreeSet<Vmid>,
 }
 
-impl Choice {
+impl VmidPicker {
     /// Excludes a VMID from further choices.
-    pub fn lost(&mut self, vmid: Vmid) {
-        self.lost.insert(vmid);
+    pub fn exclude(&mut self, vmid: Vmid) {
+        self.excluded.insert(vmid);
     }
 
-    /// The first VMID from `next` upwards that is neither taken nor lost. After a loss: a random one of the
+    /// The first VMID from `next` upwards that is neither taken nor excluded. After a loss: a random one of the
     /// first 4, 16, 64 … of them, because the other runs that lost it want the next one too. With these
     /// numbers, none of 32 simultaneous runs loses eight times; with 2, 4, 8 … one run does in every second
     /// test.
@@ -24,11 +24,13 @@ impl Choice {
     /// `next` is the server's first free VMID. The server also knows guests that this token cannot see, and
     /// the administrator's range, so no lower VMID is usable.
     pub fn next(&self, is_taken: impl Fn(Vmid) -> bool, next: Vmid) -> Option<Vmid> {
-        let is_free = |vmid: &Vmid| !is_taken(*vmid) && !self.lost.contains(vmid);
+        let is_free = |vmid: &Vmid| !is_taken(*vmid) && !self.excluded.contains(vmid);
         let free = (next.max(Vmid::MIN).0..=Vmid::MAX.0)
             .map(Vmid)
             .filter(is_free);
-        let losses = u32::try_from(self.lost.len()).unwrap_or(u32::MAX).min(5);
+        let losses = u32::try_from(self.excluded.len())
+            .unwrap_or(u32::MAX)
+            .min(5);
         let candidates: Vec<Vmid> = free.take(4_usize.pow(losses)).collect();
         fastrand::choice(candidates)
     }
@@ -39,13 +41,13 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn choose(lost: &[u32], taken: &[u32], next: u32) -> Option<u32> {
-        let mut choice = Choice::default();
-        for vmid in lost {
-            choice.lost(Vmid(*vmid));
+    fn choose(excluded: &[u32], taken: &[u32], next: u32) -> Option<u32> {
+        let mut picker = VmidPicker::default();
+        for vmid in excluded {
+            picker.exclude(Vmid(*vmid));
         }
         let is_taken = |vmid: Vmid| taken.contains(&vmid.0);
-        choice.next(is_taken, Vmid(next)).map(|vmid| vmid.0)
+        picker.next(is_taken, Vmid(next)).map(|vmid| vmid.0)
     }
 
     #[rstest]
@@ -73,12 +75,14 @@ mod tests {
         &[101, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115, 116, 117]
     )]
     fn runs_that_lost_a_vmid_spread_out(
-        #[case] lost: &[u32],
+        #[case] excluded: &[u32],
         #[case] taken: &[u32],
         #[case] expected: &[u32],
     ) {
         fastrand::seed(7);
-        let chosen: BTreeSet<u32> = (0..500).filter_map(|_| choose(lost, taken, 100)).collect();
+        let chosen: BTreeSet<u32> = (0..500)
+            .filter_map(|_| choose(excluded, taken, 100))
+            .collect();
         assert_eq!(chosen, expected.iter().copied().collect());
     }
 }

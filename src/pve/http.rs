@@ -54,7 +54,7 @@ pub enum Event<'e> {
     /// It was sent, or failed: host, method, path and outcome, in one line.
     Exchange(&'e str),
     /// A host could not be used, for this reason, and another one is used instead.
-    PassedOver(&'e Error),
+    HostSkipped(&'e Error),
 }
 
 /// Called with each event.
@@ -83,7 +83,7 @@ pub struct Pve {
     contact: Cell<Contact>,
     observer: Observer,
     /// The hosts reported as skipped, each with whether it is untrusted.
-    passed_over: RefCell<BTreeSet<(Host, bool)>>,
+    skipped: RefCell<BTreeSet<(Host, bool)>>,
     /// The connections whose hosts refused a change because they have no quorum.
     without_quorum: RefCell<BTreeSet<usize>>,
 }
@@ -113,7 +113,7 @@ impl Pve {
             first: Cell::new(0),
             contact: Cell::new(Contact::NotYet),
             observer: Box::new(|_| {}),
-            passed_over: RefCell::default(),
+            skipped: RefCell::default(),
             without_quorum: RefCell::default(),
         }
     }
@@ -232,7 +232,7 @@ impl Pve {
         };
         if let Some(next) = next {
             self.first.set(next);
-            (self.observer)(Event::PassedOver(&error));
+            (self.observer)(Event::HostSkipped(&error));
         }
         error
     }
@@ -254,23 +254,23 @@ impl Pve {
     fn first_answer(&self, request: &Request) -> Result<Answer<'_>, Error> {
         let count = self.connections.len();
         let first = self.first.get();
-        let mut passed_over = Vec::new();
+        let mut skipped = Vec::new();
         for index in (first..first + count).map(|index| index % count) {
             let connection = &self.connections[index];
             match self.exchange(connection, request) {
-                Err(Error::NoTimeLeft { .. }) if !passed_over.is_empty() => break,
-                Err(error) if another_may_get(request, &error) => {
-                    passed_over.push((&connection.endpoint.host, error));
+                Err(Error::NoTimeLeft { .. }) if !skipped.is_empty() => break,
+                Err(error) if may_try_next_host(request, &error) => {
+                    skipped.push((&connection.endpoint.host, error));
                 }
                 answer => {
-                    self.notify_of_passed_over(&passed_over);
+                    self.report_skipped(&skipped);
                     let is_silent = matches!(answer, Err(Error::NoAnswer { .. }));
                     self.first.set((index + usize::from(is_silent)) % count);
                     return answer;
                 }
             }
         }
-        let each: Vec<Error> = passed_over.into_iter().map(|(_, error)| error).collect();
+        let each: Vec<Error> = skipped.into_iter().map(|(_, error)| error).collect();
         Err(match <[Error; 1]>::try_from(each) {
             Ok([only]) => only,
             Err(each) => Error::NoneReached { each },
@@ -301,12 +301,12 @@ impl Pve {
     }
 
     /// Reports each skipped host once, and again if it later proves untrusted.
-    fn notify_of_passed_over(&self, passed_over: &[(&Host, Error)]) {
-        for (host, error) in passed_over {
+    fn report_skipped(&self, skipped: &[(&Host, Error)]) {
+        for (host, error) in skipped {
             let is_distrusted = matches!(error, Error::Untrusted { .. });
             let key = ((*host).clone(), is_distrusted);
-            if self.passed_over.borrow_mut().insert(key) {
-                (self.observer)(Event::PassedOver(error));
+            if self.skipped.borrow_mut().insert(key) {
+                (self.observer)(Event::HostSkipped(error));
             }
         }
     }
@@ -331,7 +331,7 @@ fn contact(error: &Error) -> Contact {
     match error {
         Error::Refused { status, .. } if *status != 401 => Contact::Accepted,
         Error::Unexpected { .. } => Contact::Accepted,
-        Error::Refused { .. } | Error::Undelivered { .. } | Error::LostBehind { .. } => {
+        Error::Refused { .. } | Error::Undelivered { .. } | Error::UpstreamLost { .. } => {
             Contact::Answered
         }
         Error::NoneReached { each } => each.iter().map(contact).max().unwrap_or(Contact::NotYet),
@@ -341,7 +341,7 @@ fn contact(error: &Error) -> Contact {
 
 /// Whether to try the next host. That is safe if this one never received the request, or if the request
 /// only reads.
-fn another_may_get(request: &Request, error: &Error) -> bool {
+fn may_try_next_host(request: &Request, error: &Error) -> bool {
     match error {
         // The next host would fail in the same way.
         Error::Tls { .. } | Error::NoTimeLeft { .. } => false,

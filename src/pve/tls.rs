@@ -129,7 +129,7 @@ impl Connector<Box<dyn Transport>> for Tls {
             .map_err(|error| ureq::Error::Io(io::Error::other(error)))?;
         let mut socket = TransportAdapter::new(transport, Arc::clone(&details.current_time));
         socket.set_timeout(details.timeout);
-        self.trace.lock().is_handshake_begun = true;
+        self.trace.lock().handshake_started = true;
         client.complete_io(&mut socket)?;
         let config = details.config;
         Ok(Some(TlsTransport {

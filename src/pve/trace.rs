@@ -20,11 +20,11 @@ pub struct Trace(Arc<Mutex<Traced>>);
 /// handshake.
 #[derive(Default, Debug)]
 pub struct Traced {
-    pub is_lookup_failed: bool,
+    pub lookup_failed: bool,
     /// The addresses that the name of the host, or of its proxy, resolved to.
     pub addresses: Vec<IpAddr>,
     /// Whether a connection was established and the TLS handshake began.
-    pub is_handshake_begun: bool,
+    pub handshake_started: bool,
     /// The certificate that the server presented last, possibly for an earlier request.
     pub certificate: Option<CertificateDer<'static>>,
     /// Why that certificate was rejected.
@@ -80,7 +80,7 @@ impl Resolver for Lookup {
             }
             None => DefaultResolver::default()
                 .resolve(uri, config, timeout)
-                .inspect_err(|_| self.trace.lock().is_lookup_failed = true)?,
+                .inspect_err(|_| self.trace.lock().lookup_failed = true)?,
         };
         let mut traced = self.trace.lock();
         traced.addresses = addresses.iter().map(SocketAddr::ip).collect();

@@ -48,7 +48,7 @@ pub struct Identity {
 
 impl Identity {
     /// Whether both may belong to the same VM. A user may have changed one half, but hardly both.
-    pub fn may_be(&self, other: &Identity) -> bool {
+    pub fn may_match(&self, other: &Identity) -> bool {
         let halves = [
             (&self.uuid, &other.uuid),
             (&self.generation, &other.generation),
@@ -185,7 +185,7 @@ impl VmConfig {
     }
 
     /// The key of a drive that is the node's physical CD drive, if there is one.
-    pub fn drive_of_the_node(&self) -> Option<&str> {
+    pub fn node_cd_drive(&self) -> Option<&str> {
         let mut drives = self.options_where(is_drive);
         let (key, _) = drives.find(|(_, drive)| drive.split(',').next() == Some("cdrom"))?;
         Some(key)
@@ -353,7 +353,7 @@ mod tests {
             VmConfig::of(options.map(|(key, value)| (key.to_owned(), value))).identity()
         };
         let first = identity("A", "1");
-        assert_eq!(first.may_be(&identity(uuid, generation)), expected);
-        assert!(first.may_be(&config("{}").identity()));
+        assert_eq!(first.may_match(&identity(uuid, generation)), expected);
+        assert!(first.may_match(&config("{}").identity()));
     }
 }

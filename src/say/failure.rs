@@ -188,7 +188,7 @@ pub fn kind_of(error: &pve::Error) -> Kind {
         | pve::Error::Unreachable { .. }
         | pve::Error::NoneReached { .. }
         | pve::Error::Undelivered { .. }
-        | pve::Error::LostBehind { .. }
+        | pve::Error::UpstreamLost { .. }
         | pve::Error::NoAnswer { .. } => Kind::Unreachable,
         pve::Error::Refused { .. }
         | pve::Error::NoQuorum { .. }

@@ -47,7 +47,7 @@ impl Role {
 }
 
 /// The command that grants a role to a token.
-pub fn as_root(role: Role, path: &str, token: &TokenId) -> String {
+pub fn grant_command(role: Role, path: &str, token: &TokenId) -> String {
     let (path, token, Role(role)) = (word(path), word(&token.to_string()), role);
     format!("on a node, as root: pveum acl modify {path} --tokens {token} --roles {role}")
 }
@@ -55,7 +55,7 @@ pub fn as_root(role: Role, path: &str, token: &TokenId) -> String {
 /// The options that grant the role to the token's user; `None` for root, who has all privileges. Needed
 /// only if the user lacks the privilege too. The role replaces those that the user inherits on that path or
 /// has there through groups.
-pub fn for_its_user(token: &TokenId) -> Option<String> {
+pub fn user_options(token: &TokenId) -> Option<String> {
     let userid = token.userid();
     let users = word(&userid);
     (userid != "root@pam").then(|| format!("--users {users} instead of --tokens …"))
@@ -63,11 +63,11 @@ pub fn for_its_user(token: &TokenId) -> Option<String> {
 
 /// The command, what it replaces, and when to run it for the user too.
 pub fn grant(role: Role, path: &str, token: &TokenId) -> String {
-    let mut command = as_root(role, path, token);
+    let mut command = grant_command(role, path, token);
     if path == ALL_VMS && role != Role::VM_ADMIN {
         command += "; it replaces the roles that the token inherits there";
     }
-    if let Some(for_user) = for_its_user(token) {
+    if let Some(for_user) = user_options(token) {
         command += "; if the token has no privilege separation, or its user lacks it too, also run it with ";
         command += &for_user;
     }

@@ -4,7 +4,7 @@ pub mod refusal;
 
 use self::refusal::{ChangedVm, NO_QUORUM, RefusedClone};
 use crate::pve::types::TokenId;
-use crate::pve::{Behind, Distrust, Error, Fingerprint, Host, Proxy, TlsError, Trust, Unreached};
+use crate::pve::{Distrust, Error, Fingerprint, Host, Proxy, TlsError, Trust, Unreached, Upstream};
 use crate::say::grant::how_to_see_vms;
 
 /// What to do about a failed request, if that is known.
@@ -25,8 +25,8 @@ pub fn hint_for_one_of(hosts: usize, error: &Error) -> Option<String> {
             ..
         } => for_distrust(distrust, &how_to_pin(*fingerprint, trust, hosts)),
         Error::NoneReached { each } => for_none_reached(each),
-        Error::Undelivered { behind, reason } => for_undelivered(behind, reason),
-        Error::LostBehind { behind, .. } => for_daemon(behind, "hangs or is restarting"),
+        Error::Undelivered { upstream, reason } => for_undelivered(upstream, reason),
+        Error::UpstreamLost { upstream, .. } => for_daemon(upstream, "hangs or is restarting"),
         Error::NoAnswer { host, .. } => for_no_answer(host),
         Error::Unusable { host, status, what } => for_unusable(host, *status, what),
         Error::Unexpected { .. } => UNKNOWN_VERSION.to_owned(),
@@ -84,8 +84,11 @@ const UNKNOWN_VERSION: &str = "the server's version of Proxmox VE may not be sup
 pub const SHOW_FINGERPRINT: &str =
     "openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256";
 
+/// Renews the certificate of the node on which it is run.
+pub const RENEW: &str = "pvecm updatecerts --force && systemctl restart pveproxy";
+
 /// What it may mean that a token's list is empty.
-pub fn what_an_empty_list_means(token: &TokenId) -> String {
+pub fn empty_list_hint(token: &TokenId) -> String {
     let grant = how_to_see_vms(token);
     format!("if there are any, this token lacks VM.Audit on them; {grant}")
 }
@@ -138,11 +141,11 @@ fn for_unreached(host: &Host, why: &Unreached) -> String {
         }
         Unreached::Proxy { proxy, message } => return for_proxy(host, proxy, message),
         Unreached::NotLoopback => "remove http:// from the host to use TLS",
-        Unreached::NotTls | Unreached::CutInTls => {
+        Unreached::NotTls | Unreached::ClosedInTls => {
             "Proxmox VE uses TLS on port 8006; check the port (PROXMOX_PORT, --host): it may belong to \
              plain HTTP or to another service"
         }
-        Unreached::NothingInCommon => {
+        Unreached::NoCommonCipher => {
             "replace the server's certificate with one that has another type of key; to see the current \
              one, on the node: openssl x509 -noout -text -in /etc/pve/local/pveproxy-ssl.pem (or \
              pve-ssl.pem, if there is no such file)"
@@ -167,8 +170,6 @@ fn for_proxy(host: &Host, proxy: &Proxy, message: &str) -> String {
 }
 
 fn for_distrust(distrust: &Distrust, pin: &str) -> String {
-    const RENEW: &str = "pvecm updatecerts --force && systemctl restart pveproxy";
-
     let renew = format!("on the node: {RENEW}; then pin or trust the new certificate");
     match distrust {
         Distrust::Expired { .. } => format!("if the clock is right, {renew}"),
@@ -184,7 +185,7 @@ fn for_distrust(distrust: &Distrust, pin: &str) -> String {
             "the node may have a new certificate: {pin}; if they differ, another machine is answering in \
              its place"
         ),
-        Distrust::WithoutItsKey => {
+        Distrust::KeyNotHeld => {
             "another machine may be answering in its place; find out before you continue; nothing was sent"
                 .to_owned()
         }
@@ -215,13 +216,13 @@ fn for_none_reached(each: &[Error]) -> String {
     })
 }
 
-fn for_undelivered(behind: &Behind, reason: &str) -> String {
-    let host = &behind.host;
-    match &behind.node {
+fn for_undelivered(upstream: &Upstream, reason: &str) -> String {
+    let host = &upstream.host;
+    match &upstream.node {
         None => format!(
             "pveproxy on {host} could not reach pvedaemon; there: systemctl status pvedaemon"
         ),
-        Some(_) if reason.contains("refused") => for_daemon(behind, "is down"),
+        Some(_) if reason.contains("refused") => for_daemon(upstream, "is down"),
         Some(node) => format!(
             "node '{node}' is down, or cut off from {host}; on any node: pvecm status; its guests and \
              templates are not available until it is back"
@@ -229,7 +230,7 @@ fn for_undelivered(behind: &Behind, reason: &str) -> String {
     }
 }
 
-fn for_daemon(Behind { host, node }: &Behind, state: &str) -> String {
+fn for_daemon(Upstream { host, node }: &Upstream, state: &str) -> String {
     match node {
         None => format!("pvedaemon behind {host} {state}; there: systemctl status pvedaemon"),
         Some(node) => format!(
@@ -310,15 +311,15 @@ mod tests {
         #[case] node: Option<&str>,
         #[case] hint: &str,
     ) {
-        let behind = Behind {
+        let upstream = Upstream {
             host: "pve1".parse().unwrap(),
             node: node.map(|node| Node(node.to_owned())),
         };
         let reason = reason.to_owned();
         let error = match status {
-            595 => Error::Undelivered { behind, reason },
-            _ => Error::LostBehind {
-                behind,
+            595 => Error::Undelivered { upstream, reason },
+            _ => Error::UpstreamLost {
+                upstream,
                 status,
                 reason,
             },

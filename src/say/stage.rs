@@ -14,7 +14,7 @@ pub enum Stage {
     /// No VM was requested.
     NothingStarted,
     /// Another run on this host has locked the VM's name; its process id, if known.
-    BehindAnotherRun(Option<u32>),
+    WaitingForRun(Option<u32>),
     /// Nothing was started. This VM, which may be the requested one, is being inspected.
     Inspecting(Vm),
     /// A clone was requested, and the outcome is unknown.
@@ -58,8 +58,8 @@ pub enum StepTask {
 pub enum Step {
     /// Change its options.
     Configure,
-    /// Enlarge this disk to this size.
-    Enlarge(String, Size),
+    /// Resize this disk to this size.
+    Resize(String, Size),
     /// Start it, and wait until it runs.
     Start,
     /// Wait for its address.
@@ -88,7 +88,7 @@ impl Step {
     fn sentence(&self, verb: &str) -> String {
         match self {
             Step::Configure => format!("it {verb} configured"),
-            Step::Enlarge(disk, size) => format!("its disk {disk} {verb} enlarged to {size}"),
+            Step::Resize(disk, size) => format!("its disk {disk} {verb} enlarged to {size}"),
             Step::Start => format!("it {verb} started"),
             Step::Address => "its address is not known yet".to_owned(),
         }
@@ -130,7 +130,7 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Stage::NothingStarted => f.write_str("nothing was started"),
-            Stage::BehindAnotherRun(process) => write!(
+            Stage::WaitingForRun(process) => write!(
                 f,
                 "this run has started nothing; {} is creating the VM",
                 process_name(*process)
@@ -178,7 +178,7 @@ impl Stage {
     pub fn hint(&self) -> String {
         match self {
             Stage::NothingStarted => "there is nothing to clean up; run it again".to_owned(),
-            Stage::BehindAnotherRun(_) | Stage::Inspecting(_) | Stage::Undecided(_) => {
+            Stage::WaitingForRun(_) | Stage::Inspecting(_) | Stage::Undecided(_) => {
                 RESUME.to_owned()
             }
             Stage::SettingUp(unfinished) => unfinished.hint(),
@@ -193,7 +193,7 @@ impl Stage {
     pub fn facts(&self) -> Facts {
         match self {
             Stage::NothingStarted => Facts::default(),
-            Stage::BehindAnotherRun(_) => Facts {
+            Stage::WaitingForRun(_) => Facts {
                 started: Started::Unknown,
                 ..Facts::default()
             },

@@ -45,9 +45,9 @@ fn names_volume(drive: &str) -> bool {
 
 /// Checks that the name of a known option is in lower case: the server's names are case-sensitive.
 pub(super) fn check_case(key: &str) -> Result<(), Error> {
-    let meant = key.to_ascii_lowercase();
-    let is_fine = meant == key || kind_of(&meant).is_none();
-    ensure!(is_fine, MisspelledKeySnafu { key, meant });
+    let suggestion = key.to_ascii_lowercase();
+    let is_valid = suggestion == key || kind_of(&suggestion).is_none();
+    ensure!(is_valid, MisspelledKeySnafu { key, suggestion });
     Ok(())
 }
 
@@ -66,18 +66,18 @@ fn check_unknown(key: &str) -> Result<(), Error> {
     let single = SINGLE.iter().map(|(name, _)| (*name).to_owned());
     let known: Vec<String> = single.chain(numbered).collect();
     match closest(key, known.iter().map(String::as_str)) {
-        Some(meant) => MisspelledKeySnafu { key, meant }.fail(),
+        Some(suggestion) => MisspelledKeySnafu { key, suggestion }.fail(),
         None => Ok(()),
     }
 }
 
 fn check_value(key: &str, value: &str, kind: Kind) -> Result<(), Error> {
     let is_whole_from = |text, least, most| is_whole(text) && is_between(text, least, most);
-    let (is_fine, expected, meant) = match kind {
+    let (is_valid, expected, suggestion) = match kind {
         Kind::Text | Kind::Properties(_) => return Ok(()),
         Kind::Boolean => {
-            let meant = property::flag(value).map(|flag| u8::from(flag).to_string());
-            (["0", "1"].contains(&value), "0 or 1".to_owned(), meant)
+            let suggestion = property::flag(value).map(|flag| u8::from(flag).to_string());
+            (["0", "1"].contains(&value), "0 or 1".to_owned(), suggestion)
         }
         Kind::Integer(least, most) => {
             let expected = format!("a whole number{}", range(least, most));
@@ -91,21 +91,21 @@ fn check_value(key: &str, value: &str, kind: Kind) -> Result<(), Error> {
             let number = without_key(value);
             let expected = format!("a whole number of MiB{}", range(least, ANY));
             // A later version may have more keys.
-            let is_fine = is_whole_from(number, least, ANY) || number.contains('=');
-            (is_fine, expected, mebibytes(number))
+            let is_valid = is_whole_from(number, least, ANY) || number.contains('=');
+            (is_valid, expected, mebibytes(number))
         }
         Kind::OneOf(words) => {
             let words: Vec<&str> = words.split_whitespace().collect();
             // A later version may have 'win12'.
-            let is_fine = words.iter().any(|word| stem(word) == stem(value));
-            let meant = closest(value, words.iter().copied()).map(str::to_owned);
-            (is_fine, format!("one of {}", words.join(", ")), meant)
+            let is_valid = words.iter().any(|word| stem(word) == stem(value));
+            let suggestion = closest(value, words.iter().copied()).map(str::to_owned);
+            (is_valid, format!("one of {}", words.join(", ")), suggestion)
         }
     };
-    if is_fine {
+    if is_valid {
         Ok(())
     } else {
-        wrong_value(key, &expected, meant)
+        wrong_value(key, &expected, suggestion)
     }
 }
 
@@ -114,16 +114,28 @@ fn check_parts(key: &str, text: &str, schema: &Schema) -> Result<(), Error> {
     for (part, value) in property::parts(text) {
         let part = part.unwrap_or(schema.default);
         if part == schema.default
-            && let Some(meant) = misspelled(value, schema.values.split_whitespace())
+            && let Some(suggestion) = misspelled(value, schema.values.split_whitespace())
         {
             let part = value;
-            return MisspelledPartSnafu { key, part, meant }.fail();
+            return MisspelledPartSnafu {
+                key,
+                part,
+                suggestion,
+            }
+            .fail();
         }
         let expected = if part.is_empty() {
             format!("KEY=VALUE with one of the keys {}", known.join(", "))
         } else if !known.contains(&part) {
             match misspelled(part, known.iter().copied()) {
-                Some(meant) => return MisspelledPartSnafu { key, part, meant }.fail(),
+                Some(suggestion) => {
+                    return MisspelledPartSnafu {
+                        key,
+                        part,
+                        suggestion,
+                    }
+                    .fail();
+                }
                 None => continue,
             }
         } else if schema.is_flag(part) && property::flag(value).is_none() {
@@ -157,11 +169,11 @@ fn is_ip_config(value: &str) -> bool {
     is_network || ["dhcp", "auto", "manual"].contains(&value)
 }
 
-fn wrong_value(key: &str, expected: &str, meant: Option<String>) -> Result<(), Error> {
+fn wrong_value(key: &str, expected: &str, suggestion: Option<String>) -> Result<(), Error> {
     let wrong = WrongValueSnafu {
         key,
         expected,
-        meant,
+        suggestion,
     };
     wrong.fail()
 }
@@ -172,8 +184,9 @@ fn is_whole(text: &str) -> bool {
 }
 
 fn is_between(text: &str, least: u32, most: u32) -> bool {
-    let is_fine = |number| number >= f64::from(least) && (most == ANY || number <= f64::from(most));
-    number(text).is_some_and(is_fine)
+    let is_valid =
+        |number| number >= f64::from(least) && (most == ANY || number <= f64::from(most));
+    number(text).is_some_and(is_valid)
 }
 
 fn range(least: u32, most: u32) -> String {
@@ -223,10 +236,11 @@ mod tests {
     #[case::hyphen_for_an_underscore("migrate-speed=1", "migrate_speed")]
     fn an_unknown_option_that_is_close_to_a_known_one_is_a_typo(
         #[case] assignment: &str,
-        #[case] meant: &str,
+        #[case] suggestion: &str,
     ) {
         let (key, _) = assignment.split_once('=').unwrap();
-        let expected = format!("{key}: Proxmox VE has no such option / did you mean '{meant}'?");
+        let expected =
+            format!("{key}: Proxmox VE has no such option / did you mean '{suggestion}'?");
         assert_eq!(error_for(assignment), expected);
     }
 

@@ -26,7 +26,7 @@ pub enum Error {
     NotForSet { key: String, instead: &'static str },
 
     #[snafu(display("--set {key}: Proxmox VE has no such option"))]
-    MisspelledKey { key: String, meant: String },
+    MisspelledKey { key: String, suggestion: String },
 
     #[snafu(display("--set {key}: Proxmox VE has {kind}0 to {kind}{last}"))]
     BeyondLast {
@@ -39,14 +39,14 @@ pub enum Error {
     MisspelledPart {
         key: String,
         part: String,
-        meant: String,
+        suggestion: String,
     },
 
     #[snafu(display("--set {key}: expected {expected}"))]
     WrongValue {
         key: String,
         expected: String,
-        meant: Option<String>,
+        suggestion: Option<String>,
     },
 
     #[snafu(display("--set {key}: there is no file name after '@'"))]
@@ -86,15 +86,17 @@ impl Error {
                 "for example --set cores=4, with the option names of 'qm config'; --set cipassword=@FILE \
                  reads the value from a file"
             }
-            Error::MisspelledKey { key, meant } if key.eq_ignore_ascii_case(meant) => {
-                return Some(format!("option names are in lower case: {meant}"));
+            Error::MisspelledKey { key, suggestion } if key.eq_ignore_ascii_case(suggestion) => {
+                return Some(format!("option names are in lower case: {suggestion}"));
             }
-            Error::MisspelledKey { meant, .. } | Error::MisspelledPart { meant, .. } => {
-                return Some(format!("did you mean '{meant}'?"));
+            Error::MisspelledKey { suggestion, .. } | Error::MisspelledPart { suggestion, .. } => {
+                return Some(format!("did you mean '{suggestion}'?"));
             }
-            Error::WrongValue { key, meant, .. } => {
-                let meant = meant.as_ref()?;
-                return Some(format!("did you mean {key}={meant}?"));
+            Error::WrongValue {
+                key, suggestion, ..
+            } => {
+                let suggestion = suggestion.as_ref()?;
+                return Some(format!("did you mean {key}={suggestion}?"));
             }
             Error::GivenTwice { key } if key == SSH_KEYS => {
                 "use --ssh-key FILE, once for each file, instead of --set sshkeys"

@@ -151,11 +151,11 @@ fn fit_of_card(card: &Card, family: Option<Family>, address: &Address) -> Option
     if family.is_some_and(|family| family != its_family) {
         return None;
     }
-    let is_here = address.card.as_ref() == Some(&card.key);
+    let is_on_card = address.card.as_ref() == Some(&card.key);
     match card.static_address(family) {
         // On any interface: the guest may have put the card into a bridge.
         Some(known) if known == address.ip => Some(Fit::Best),
-        _ if !is_here => None,
+        _ if !is_on_card => None,
         Some(_) => Some(Fit::Unexpected),
         None if its_family == Family::V4 || family.is_some() => Some(Fit::Best),
         None => Some(Fit::Good),

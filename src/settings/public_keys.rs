@@ -28,8 +28,8 @@ pub(super) fn in_text(text: &str, origin: &str) -> Result<String, Error> {
     ensure!(!is_private_key(text), PrivateKeySnafu { origin });
     let is_comment = |line: &str| line.trim_start().starts_with('#');
     for (number, line) in (1_usize..).zip(text.lines()) {
-        let is_fine = is_comment(line) || line.trim().is_empty() || is_public_key(line);
-        ensure!(is_fine, NoPublicKeySnafu { origin, number });
+        let is_valid = is_comment(line) || line.trim().is_empty() || is_public_key(line);
+        ensure!(is_valid, NoPublicKeySnafu { origin, number });
     }
     let lines = text.split_inclusive('\n');
     let keys: String = lines.filter(|line| !is_comment(line)).collect();

@@ -44,7 +44,7 @@ impl Setup {
         let taken =
             drives.find(|(disk, drive)| disks.contains(*disk) && asks_for_new_volume(drive));
         if let Some((disk, _)) = taken {
-            return DiskThereSnafu { disk }.fail();
+            return DiskExistsSnafu { disk }.fail();
         }
         self.fit_of_vm(template, config)?;
         let mut growth = BTreeMap::new();
@@ -141,7 +141,7 @@ pub enum Unfit {
     SizeUnknown { disk: String, by: Size },
 
     #[snafu(display("already has a disk {disk}, but --set {disk} requests a new one"))]
-    DiskThere { disk: String },
+    DiskExists { disk: String },
 
     #[snafu(display("{}", no_agent(*known)))]
     NoAgent { vmid: Vmid, known: Option<IpAddr> },
@@ -178,7 +178,7 @@ impl Unfit {
             Unfit::SizeUnknown { disk, .. } => {
                 format!("give the full size: --resize {disk}=SIZE")
             }
-            Unfit::DiskThere { disk } => format!(
+            Unfit::DiskExists { disk } => format!(
                 "to enlarge that disk: --resize {disk}=SIZE; to add another one, use another key, like scsi1"
             ),
             Unfit::NoAgent { vmid, known } => {

@@ -58,7 +58,7 @@ impl Progress {
 
     /// Removes the progress line and locks the output for the end of the run. While the returned guard is
     /// held, these methods print nothing, and a second caller waits.
-    pub fn lock_for_the_end(&self) -> impl Drop + '_ {
+    pub fn lock_for_exit(&self) -> impl Drop + '_ {
         let mut live = lock(&self.live);
         if live.take().is_some() {
             erase();
@@ -97,7 +97,7 @@ impl Progress {
 
     /// Reports that an activity begins. A change to a VM that existed before this command is announced even
     /// where steps are not: its owner may not expect it.
-    pub fn doing(&self, existing: &Existing, activity: &Activity) {
+    pub fn begin_activity(&self, existing: &Existing, activity: &Activity) {
         let is_announced = match self.verbosity {
             Verbosity::Steps => true,
             Verbosity::Live | Verbosity::Notes => !existing.created,
@@ -132,11 +132,11 @@ impl Progress {
     }
 
     /// A host or a node did not answer a poll that will be repeated. The third time in a row is reported.
-    pub fn no_answer(&self, who: &str, why: &str) {
-        if lock(&self.outage).failed(who) {
+    pub fn no_answer(&self, name: &str, why: &str) {
+        if lock(&self.outage).failed(name) {
             self.notice(&[
-                format!("{who} does not answer ({why}); still waiting"),
-                format!("{who} does not answer; still waiting"),
+                format!("{name} does not answer ({why}); still waiting"),
+                format!("{name} does not answer; still waiting"),
             ]);
         }
     }
@@ -144,7 +144,7 @@ impl Progress {
     /// A poll was answered. The end of an outage is reported if the outage was.
     pub fn answered(&self) {
         let ended = lock(&self.outage).ended();
-        let notice = ended.map(|who| format!("{who} answers again"));
+        let notice = ended.map(|name| format!("{name} answers again"));
         self.notice(notice.as_slice());
     }
 
@@ -155,7 +155,7 @@ impl Progress {
     }
 
     /// Shows a notice about the server in the progress line, or prints it if there is none. `texts` are
-    /// one message in several lengths; none ends it.
+    /// one message in several lengths, longest first; without any, the notice ends.
     fn notice(&self, texts: &[String]) {
         if let Some(live) = &mut *lock(&self.live) {
             return live.notice(texts);

@@ -1,10 +1,10 @@
-//! What a refusal means: the server's message to a request, or the exit status of a task.
+//! What a refusal or failure means: the server's message to a request, or the exit status of a task.
 
 use crate::pve::types::Vmid;
 
 /// What a clone that was refused or failed means for the next attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
+pub enum CloneError {
     /// Another guest has the VMID, or is being created with it.
     VmidTaken,
     /// No guest has the VMID, but a volume of an earlier one is left on a storage.
@@ -15,10 +15,10 @@ pub enum Refusal {
     Final,
 }
 
-impl Refusal {
+impl CloneError {
     /// The lock files of VMs differ only in the VMID. A lock of the new VMID means that another guest is being
     /// created with it; any other lock, such as the template's, is released after a moment.
-    pub fn of(message: &str, newid: Vmid) -> Refusal {
+    pub fn of(message: &str, newid: Vmid) -> CloneError {
         let of_taken_vmid = [
             format!("unable to create VM {newid}: config file already exists"),
             format!("/{newid}.conf' failed: File exists"),
@@ -26,13 +26,13 @@ impl Refusal {
         ];
         let says = |text: &str| message.contains(text);
         if of_taken_vmid.iter().any(|text| says(text)) {
-            Refusal::VmidTaken
+            CloneError::VmidTaken
         } else if says(&format!("vm-{newid}-")) && (says("already exists") || says("File exists")) {
-            Refusal::LeftOver
+            CloneError::LeftOver
         } else if is_temporary(message) {
-            Refusal::Temporary
+            CloneError::Temporary
         } else {
-            Refusal::Final
+            CloneError::Final
         }
     }
 }
@@ -64,63 +64,69 @@ mod tests {
     #[rstest]
     #[case::taken_by_a_quick_clone(
         "unable to create VM 101: config file already exists",
-        Refusal::VmidTaken
+        CloneError::VmidTaken
     )]
     #[case::taken_by_a_clone_that_copies(
         "can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout",
-        Refusal::VmidTaken
+        CloneError::VmidTaken
     )]
     #[case::on_another_node_or_a_container(
         "close (rename) atomic file '/etc/pve/nodes/pve1/qemu-server/101.conf' failed: File exists",
-        Refusal::VmidTaken
+        CloneError::VmidTaken
     )]
     #[case::template_is_locked(
         "can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout",
-        Refusal::Temporary
+        CloneError::Temporary
     )]
-    #[case::template_in_a_backup("VM is locked (backup)", Refusal::Temporary)]
+    #[case::template_in_a_backup("VM is locked (backup)", CloneError::Temporary)]
     #[case::storage_is_locked(
         "clone failed: can't lock file '/var/lock/pve-manager/pve-storage-data' - got timeout",
-        Refusal::Temporary
+        CloneError::Temporary
     )]
     #[case::storage_is_locked_in_the_cluster(
         "clone failed: cfs-lock 'storage-data' error: got lock request timeout",
-        Refusal::Temporary
+        CloneError::Temporary
     )]
-    #[case::another_vmid("unable to create VM 1010: config file already exists", Refusal::Final)]
+    #[case::another_vmid(
+        "unable to create VM 1010: config file already exists",
+        CloneError::Final
+    )]
     #[case::lock_of_another_vm(
         "can't lock file '/var/lock/qemu-server/lock-1101.conf' - got timeout",
-        Refusal::Temporary
+        CloneError::Temporary
     )]
     #[case::slow_storage(
         "command '/usr/bin/qemu-img resize -f raw /srv/101.raw 34359738368' failed: got timeout",
-        Refusal::Temporary
+        CloneError::Temporary
     )]
     #[case::volume_left_in_a_directory(
         "clone failed: disk image '/srv/images/101/vm-101-cloudinit.qcow2' already exists",
-        Refusal::LeftOver
+        CloneError::LeftOver
     )]
     #[case::volume_left_in_lvm(
         "clone failed: lvcreate 'pve/vm-101-cloudinit' error:   Logical Volume \"vm-101-cloudinit\" already \
          exists in volume group \"pve\"",
-        Refusal::LeftOver
+        CloneError::LeftOver
     )]
     #[case::volume_left_in_zfs(
         "clone failed: zfs error: cannot create 'rpool/data/vm-101-cloudinit': dataset already exists",
-        Refusal::LeftOver
+        CloneError::LeftOver
     )]
     #[case::volume_left_in_ceph(
         "clone failed: rbd create 'vm-101-cloudinit' error: rbd: create error: (17) File exists",
-        Refusal::LeftOver
+        CloneError::LeftOver
     )]
     #[case::volume_of_another_vmid(
         "clone failed: disk image '/srv/images/1101/vm-1101-cloudinit.qcow2' already exists",
-        Refusal::Final
+        CloneError::Final
     )]
-    #[case::no_quorum("cluster not ready - no quorum?", Refusal::Final)]
-    #[case::disk_full("clone failed: copy failed: exit code 1", Refusal::Final)]
-    fn the_message_decides(#[case] message: &str, #[case] expected: Refusal) {
-        assert_eq!(Refusal::of(message, Vmid(101)), expected);
+    #[case::no_quorum("cluster not ready - no quorum?", CloneError::Final)]
+    #[case::disk_full("clone failed: copy failed: exit code 1", CloneError::Final)]
+    fn a_clone_error_is_classified_by_its_message(
+        #[case] message: &str,
+        #[case] expected: CloneError,
+    ) {
+        assert_eq!(CloneError::of(message, Vmid(101)), expected);
     }
 
     #[rstest]

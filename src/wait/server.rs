@@ -9,7 +9,7 @@
 
 use crate::pve::{self, Contact, Delivery, Pve};
 use crate::ui::progress::Progress;
-use crate::wait::{Budget, GaveUp, Patience, Poll, Retry};
+use crate::wait::{Budget, GaveUp, Poll, RestartGrace, Retry};
 
 /// A server, and the time limit for repeating requests.
 #[derive(Clone, Copy)]
@@ -40,7 +40,7 @@ impl Server<'_> {
     ) -> Result<T, pve::Error> {
         let retry = self.retries(Purpose::Prepare);
         self.budget
-            .try_until_done(retry, || self.heard(question(self.pve)))
+            .try_until_done(retry, || self.note_answer(question(self.pve)))
             .inspect_err(|_| self.progress.gave_up())
     }
 
@@ -51,7 +51,7 @@ impl Server<'_> {
     ) -> Result<T, pve::Error> {
         let retry = self.retries(Purpose::Change);
         self.budget
-            .try_until_done(retry, || self.heard(request(self.pve)))
+            .try_until_done(retry, || self.note_answer(request(self.pve)))
             .inspect_err(|_| self.progress.gave_up())
     }
 
@@ -64,7 +64,7 @@ impl Server<'_> {
     ) -> Result<T, GaveUp<pve::Error>> {
         let retry = self.retries(Purpose::of_poll(is_ongoing));
         self.budget
-            .poll_until_done(retry, || self.heard(poll(self.pve)))
+            .poll_until_done(retry, || self.note_answer(poll(self.pve)))
             .inspect_err(|_| self.progress.gave_up())
     }
 
@@ -73,17 +73,17 @@ impl Server<'_> {
     pub fn judge<T>(
         &self,
         is_ongoing: bool,
-        patience: &mut Patience,
+        grace: &mut RestartGrace,
         result: Result<T, pve::Error>,
     ) -> Result<Judged<T>, pve::Error> {
-        match self.heard(result) {
+        match self.note_answer(result) {
             Ok(answer) => {
-                *patience = Patience::default();
+                *grace = RestartGrace::default();
                 Ok(Judged::Answered(answer))
             }
             Err(error) => match self.retries(Purpose::of_poll(is_ongoing))(&error) {
                 Retry::CutShort => Ok(Judged::CutShort(error)),
-                retry if patience.lasts(&self.budget, retry) => Ok(Judged::Failed(error)),
+                retry if grace.allows(&self.budget, retry) => Ok(Judged::Failed(error)),
                 _ => {
                     self.progress.gave_up();
                     Err(error)
@@ -105,7 +105,7 @@ impl Server<'_> {
     }
 
     /// Reports an answer, if there was one.
-    fn heard<T>(&self, result: Result<T, pve::Error>) -> Result<T, pve::Error> {
+    fn note_answer<T>(&self, result: Result<T, pve::Error>) -> Result<T, pve::Error> {
         if let Ok(_) | Err(pve::Error::Refused { .. }) = result {
             self.progress.answered();
         }
@@ -115,12 +115,12 @@ impl Server<'_> {
 
 /// Which host or node has not answered, and why, if that is how a request failed.
 fn unanswered(error: &pve::Error) -> Option<(String, String)> {
-    use pve::Error::{LostBehind, NoAnswer, NoneReached, Undelivered, Unreachable, Unusable};
+    use pve::Error::{NoAnswer, NoneReached, Undelivered, Unreachable, Unusable, UpstreamLost};
 
     let who = match error {
-        Undelivered { behind, .. } | LostBehind { behind, .. } => match &behind.node {
+        Undelivered { upstream, .. } | UpstreamLost { upstream, .. } => match &upstream.node {
             Some(node) => format!("node '{node}'"),
-            None => behind.host.name().to_owned(),
+            None => upstream.host.name().to_owned(),
         },
         Unreachable { host, .. }
         | NoAnswer {
@@ -169,8 +169,8 @@ impl Purpose {
 fn retry(purpose: Purpose, error: &pve::Error, contact: Contact) -> Retry {
     use Purpose::{Change, Watch};
     use pve::Error::{
-        LostBehind, NoAnswer, NoQuorum, NoTimeLeft, NoneReached, Refused, Tls, Undelivered,
-        Unexpected, Unreachable, Untrusted, Unusable,
+        NoAnswer, NoQuorum, NoTimeLeft, NoneReached, Refused, Tls, Undelivered, Unexpected,
+        Unreachable, Untrusted, Unusable, UpstreamLost,
     };
 
     let has_answered = contact > Contact::NotYet;
@@ -187,13 +187,13 @@ fn retry(purpose: Purpose, error: &pve::Error, contact: Contact) -> Retry {
         (_, Unreachable { .. } | Untrusted { .. }) => has_answered,
         (_, NoneReached { each }) => each
             .iter()
-            .any(|error| retry(purpose, error, contact) == Retry::WhileADaemonRestarts),
-        (_, Undelivered { .. } | LostBehind { .. } | NoAnswer { .. }) => true,
+            .any(|error| retry(purpose, error, contact) == Retry::DuringRestart),
+        (_, Undelivered { .. } | UpstreamLost { .. } | NoAnswer { .. }) => true,
         (_, Unusable { status, .. }) => *status >= 500,
         (_, Refused { status, .. }) => *status == 500,
     };
     if is_temporary {
-        Retry::WhileADaemonRestarts
+        Retry::DuringRestart
     } else {
         Retry::Never
     }
@@ -213,7 +213,7 @@ pub fn is_no_such_task(error: &pve::Error) -> bool {
 mod tests {
     use super::*;
     use crate::pve::types::TokenId;
-    use crate::pve::{Behind, Unreached};
+    use crate::pve::{Unreached, Upstream};
     use rstest::rstest;
 
     fn refused(status: u16, message: &str) -> pve::Error {
@@ -228,8 +228,8 @@ mod tests {
         }
     }
 
-    fn behind() -> Behind {
-        Behind {
+    fn upstream() -> Upstream {
+        Upstream {
             host: "pve1".parse().unwrap(),
             node: None,
         }
@@ -237,14 +237,14 @@ mod tests {
 
     fn undelivered() -> pve::Error {
         pve::Error::Undelivered {
-            behind: behind(),
+            upstream: upstream(),
             reason: "Connection refused".to_owned(),
         }
     }
 
     fn lost_behind() -> pve::Error {
-        pve::Error::LostBehind {
-            behind: behind(),
+        pve::Error::UpstreamLost {
+            upstream: upstream(),
             status: 596,
             reason: "Connection timed out".to_owned(),
         }
@@ -252,7 +252,7 @@ mod tests {
 
     fn no_answer(cut_short: bool) -> pve::Error {
         pve::Error::NoAnswer {
-            host: behind().host,
+            host: upstream().host,
             cause: "no complete response within 5 s".to_owned(),
             cut_short,
         }
@@ -260,7 +260,7 @@ mod tests {
 
     fn unreachable() -> pve::Error {
         pve::Error::Unreachable {
-            host: behind().host,
+            host: upstream().host,
             why: Unreached::NotTls,
         }
     }
@@ -275,7 +275,7 @@ mod tests {
     }
 
     const NEVER: Retry = Retry::Never;
-    const DURING_RESTART: Retry = Retry::WhileADaemonRestarts;
+    const DURING_RESTART: Retry = Retry::DuringRestart;
     const UNTIL_TIMEOUT: Retry = Retry::UntilTimeout;
     const CUT_SHORT: Retry = Retry::CutShort;
 

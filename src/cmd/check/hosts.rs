@@ -12,14 +12,10 @@ use crate::pve::secret::Masked;
 use crate::pve::types::{TokenId, Version};
 use crate::pve::{self, Access, Day, Delivery, Endpoint, Host, Presented, Pve, Trust};
 use crate::say::failure::{Kind, kind_of};
-use crate::say::hint::{hint_for, hint_for_one_of, how_to_pin};
+use crate::say::hint::{RENEW, hint_for, hint_for_one_of, how_to_pin};
 
 /// How long before a certificate expires to warn of it: enough time to renew it by hand.
 const SOON: Duration = Duration::from_hours(30 * 24);
-
-/// What to do about a certificate that expires soon.
-const RENEW: &str = "on the node: pvecm updatecerts --force && systemctl restart pveproxy (or as that \
-                     certificate was created); if it is pinned, set the new fingerprint afterwards";
 
 /// Creates a client; sends nothing yet.
 pub type Connect<'c> = &'c dyn Fn(&Access) -> Result<Pve, pve::Error>;
@@ -43,30 +39,30 @@ pub fn check_hosts(
     report: Report,
 ) -> Vec<Accepted> {
     let endpoints = access.endpoints.iter();
-    let answers: Vec<Answer> = endpoints
-        .map(|endpoint| Answer::of(endpoint, access, connect))
+    let checks: Vec<HostCheck> = endpoints
+        .map(|endpoint| HostCheck::of(endpoint, access, connect))
         .collect();
-    let used = answers.iter().position(|answer| !answer.is_passed_over());
-    for (index, answer) in answers.iter().enumerate() {
+    let used = checks.iter().position(|check| !check.is_skipped());
+    for (index, check) in checks.iter().enumerate() {
         let is_used = used.is_none_or(|used| used == index);
         let verdict = if is_used {
             Verdict::Fail
         } else {
             Verdict::Warn
         };
-        answer.report(token, verdict, report);
+        check.report(token, verdict, report);
     }
-    let accepted = answers.into_iter().filter_map(|answer| {
+    let accepted = checks.into_iter().filter_map(|check| {
         Some(Accepted {
-            host: answer.endpoint.host.clone(),
-            pve: answer.pve?,
-            version: answer.version.ok()?,
+            host: check.endpoint.host.clone(),
+            pve: check.pve?,
+            version: check.version.ok()?,
         })
     });
     accepted.collect()
 }
 
-struct Answer<'a> {
+struct HostCheck<'a> {
     endpoint: &'a Endpoint,
     version: Result<Version, pve::Error>,
     pve: Option<Pve>,
@@ -76,8 +72,8 @@ struct Answer<'a> {
     hosts: usize,
 }
 
-impl<'a> Answer<'a> {
-    fn of(endpoint: &'a Endpoint, access: &Access, connect: Connect) -> Answer<'a> {
+impl<'a> HostCheck<'a> {
+    fn of(endpoint: &'a Endpoint, access: &Access, connect: Connect) -> HostCheck<'a> {
         let only_this = Access {
             endpoints: vec![endpoint.clone()],
             ..access.clone()
@@ -86,7 +82,7 @@ impl<'a> Answer<'a> {
             Ok(pve) => (pve.version(), Some(pve)),
             Err(error) => (Err(error), None),
         };
-        Answer {
+        HostCheck {
             endpoint,
             version,
             presented: pve.as_ref().and_then(Pve::presented),
@@ -97,7 +93,7 @@ impl<'a> Answer<'a> {
     }
 
     /// Whether the next host is asked instead.
-    fn is_passed_over(&self) -> bool {
+    fn is_skipped(&self) -> bool {
         let error = self.version.as_ref().err();
         error.is_some_and(|error| {
             let is_silent = matches!(error, pve::Error::NoAnswer { .. });
@@ -118,7 +114,7 @@ impl<'a> Answer<'a> {
         let error = self.version.as_ref().err();
         match error {
             Some(error @ Tls { .. }) => return report(Finding::of_request(certificate, error)),
-            Some(error) if error.is_lookup_failed() => return report(down(name, error)),
+            Some(error) if error.lookup_failed() => return report(down(name, error)),
             _ => {}
         }
         let proxy = self.endpoint.proxy.as_ref();
@@ -176,7 +172,11 @@ impl<'a> Answer<'a> {
             }
             _ if ends_before(now + SOON) => {
                 let detail = format!("expires soon: {detail}");
-                Finding::warn(check, detail).with_hint(RENEW.to_owned())
+                let hint = format!(
+                    "on the node: {RENEW} (or as that certificate was created); if it is pinned, set the new \
+                     fingerprint afterwards"
+                );
+                Finding::warn(check, detail).with_hint(hint)
             }
             _ => Finding::ok(check, detail),
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::{Finding, Report, Verdict};
 use crate::pve::types::{Guest, Pool, Storage, TokenId, Version, Vmid};
 use crate::pve::{self, Passthrough, Permissions, VmConfig};
-use crate::say::grant::{Role, as_root, for_its_user, path_to_grant_on, pool_path};
+use crate::say::grant::{Role, grant_command, path_to_grant_on, pool_path, user_options};
 use crate::wait::server::Server;
 
 /// Privileges on the new VM that the clone itself does not need, and what needs them.
@@ -61,7 +61,7 @@ pub fn check_privileges(
 ) -> Result<(), pve::Error> {
     let vmid = clone.template.vmid;
     let template = format!("/vms/{vmid}");
-    let mut held = Held {
+    let mut held = TokenPrivileges {
         server,
         report,
         on: BTreeMap::new(),
@@ -74,7 +74,7 @@ pub fn check_privileges(
         let path = format!("/storage/{storage}");
         held.check("Datastore.AllocateSpace", &path, Role::DATASTORE_USER)?;
     }
-    if let Some(drive) = clone.config.drive_of_the_node() {
+    if let Some(drive) = clone.config.node_cd_drive() {
         held.check_console(clone.template, drive)?;
     }
     if clone.version.major >= 8 {
@@ -95,7 +95,7 @@ pub fn check_privileges(
         _ => "VM.Monitor",
     };
     held.check_on_new(agent, clone, Some("to ask for its address"))?;
-    if let Some(for_user) = for_its_user(held.token()).filter(|_| held.is_any_lacking) {
+    if let Some(for_user) = user_options(held.token()).filter(|_| held.is_any_lacking) {
         let when = "if the token has none, or its user lacks the privilege too";
         let detail = format!("{when}, also run the command with {for_user}");
         (held.report)(Finding::warn("privilege separation", detail));
@@ -104,7 +104,7 @@ pub fn check_privileges(
 }
 
 /// The privileges of the token; each path is requested once.
-struct Held<'s> {
+struct TokenPrivileges<'s> {
     server: Server<'s>,
     report: Report<'s>,
     on: BTreeMap<String, Permissions>,
@@ -112,7 +112,7 @@ struct Held<'s> {
     is_any_lacking: bool,
 }
 
-impl<'s> Held<'s> {
+impl<'s> TokenPrivileges<'s> {
     fn token(&self) -> &'s TokenId {
         self.server.pve.token()
     }
@@ -173,7 +173,7 @@ impl<'s> Held<'s> {
                 format!("{LACKING}; not needed for the clone, but {purpose}"),
             ),
         };
-        let grant = || as_root(role, path_to_grant_on(path, role, None), self.token());
+        let grant = || grant_command(role, path_to_grant_on(path, role, None), self.token());
         let hint = (!is_held).then(grant);
         (self.report)(finding.with_hint(hint));
     }

@@ -161,7 +161,8 @@ fn check_storages(
     Ok(existing)
 }
 
-/// Whether a privilege is missing; it is reported later.
+/// Whether the token lacks the privilege to see the storage in lists. That is reported with the other
+/// privileges.
 fn is_unlisted_for_lack_of_privilege(storage: &str, server: Server) -> Result<bool, pve::Error> {
     let path = format!("/storage/{storage}");
     let held = server.ask(|pve| pve.permissions_on(&path))?;

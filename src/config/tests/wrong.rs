@@ -101,13 +101,13 @@ use super::*;
     "PROXMOX_VE_API_TOKEN: 'bob!ci' has no realm; expected USER@REALM!TOKENID"
 )]
 fn an_invalid_value_is_reported_with_its_origin(
-    mut whole: BTreeMap<&'static str, String>,
+    mut required: BTreeMap<&'static str, String>,
     #[case] name: &'static str,
     #[case] value: &str,
     #[case] expected: &str,
 ) {
-    whole.insert(name, value.to_owned());
-    assert_eq!(refusal(&whole), expected);
+    required.insert(name, value.to_owned());
+    assert_eq!(refusal(&required), expected);
 }
 
 /// Users often put a whole token or a secret into the wrong setting.
@@ -123,7 +123,7 @@ fn an_invalid_value_is_reported_with_its_origin(
 #[case::port("PROXMOX_PORT")]
 #[case::fingerprint("PROXMOX_FINGERPRINT")]
 fn a_secret_in_the_wrong_setting_is_not_repeated(
-    whole: BTreeMap<&'static str, String>,
+    required: BTreeMap<&'static str, String>,
     #[case] name: &'static str,
     #[values(
         "",
@@ -136,7 +136,7 @@ fn a_secret_in_the_wrong_setting_is_not_repeated(
     before: &str,
     #[values("", "=x", "@pve.lan")] after: &str,
 ) {
-    let mut environment = whole;
+    let mut environment = required;
     environment.insert(name, format!("{before}{SECRET}{after}"));
     if let Err(error) = load_with(&Flags::default(), &environment) {
         let (message, debug) = (error.to_string(), format!("{error:?}"));
@@ -214,12 +214,12 @@ fn a_secret_in_the_wrong_setting_is_not_repeated(
      trust"
 )]
 fn two_settings_that_contradict_each_other_are_both_named(
-    mut whole: BTreeMap<&'static str, String>,
+    mut required: BTreeMap<&'static str, String>,
     #[case] changes: &[(&'static str, &str)],
     #[case] expected: &str,
 ) {
-    change(&mut whole, changes);
-    assert_eq!(refusal(&whole), expected);
+    change(&mut required, changes);
+    assert_eq!(refusal(&required), expected);
 }
 
 /// Messages contain the key, but mask the path.
@@ -236,17 +236,17 @@ fn a_secret_in_place_of_a_key_is_not_repeated(#[case] settings: &str) {
 /// Messages show the values of these settings.
 #[rstest]
 fn a_secret_in_place_of_another_setting_is_refused(
-    mut whole: BTreeMap<&'static str, String>,
+    mut required: BTreeMap<&'static str, String>,
     #[values("PROXMOX_HOST", "PROXMOX_USER", "PROXMOX_REALM", "PROXMOX_TOKEN_KEY")]
     name: &'static str,
 ) {
-    whole.insert(name, SECRET.to_owned());
+    required.insert(name, SECRET.to_owned());
     let expected = format!("{name}: that looks like a token's secret, which does not belong here");
-    assert_eq!(refusal(&whole), expected);
+    assert_eq!(refusal(&required), expected);
 }
 
 #[test]
-fn all_missing_settings_are_listed_at_once() {
+fn all_missing_settings_are_listed_together() {
     let expected = "missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, \
                     PROXMOX_TOKEN_SECRET";
     assert_eq!(refusal(&BTreeMap::new()), expected);
@@ -266,9 +266,9 @@ fn ignored_variables_of_other_tools_are_named_where_settings_are_missing() {
 }
 
 #[rstest]
-fn an_empty_value_means_not_set(mut whole: BTreeMap<&'static str, String>) {
-    whole.insert("PROXMOX_TOKEN_SECRET", String::new());
-    assert_eq!(refusal(&whole), "missing settings: PROXMOX_TOKEN_SECRET");
+fn an_empty_value_means_not_set(mut required: BTreeMap<&'static str, String>) {
+    required.insert("PROXMOX_TOKEN_SECRET", String::new());
+    assert_eq!(refusal(&required), "missing settings: PROXMOX_TOKEN_SECRET");
 }
 
 #[rstest]

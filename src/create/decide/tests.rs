@@ -12,7 +12,7 @@ const BACK_OFF: Action = Action::Wait(Pause::BackOff);
 /// Nothing was observed.
 const NOTHING: Observed = Observed {
     requests_other: false,
-    answer: &Answer::Unknown,
+    outcome: &CloneOutcome::Unknown,
     undecided: false,
     owner: Owner::NotChecked,
     age: Age::New,
@@ -33,20 +33,20 @@ fn intent() -> Intent {
     ledger::tests::intent(N.0)
 }
 
-fn taken() -> Answer {
-    Answer::Taken("unable to create VM 101: config file already exists".into())
+fn taken() -> CloneOutcome {
+    CloneOutcome::Taken("unable to create VM 101: config file already exists".into())
 }
 
-fn temporary() -> Answer {
-    Answer::Temporary("VM is locked (backup)".into())
+fn temporary() -> CloneOutcome {
+    CloneOutcome::Temporary("VM is locked (backup)".into())
 }
 
-fn refused() -> Answer {
-    Answer::Refused(Box::new(pve::Error::NoTimeLeft { tried: None }))
+fn refused() -> CloneOutcome {
+    CloneOutcome::Refused(Box::new(pve::Error::NoTimeLeft { tried: None }))
 }
 
-fn failed() -> Answer {
-    Answer::Failed(Failed {
+fn failed() -> CloneOutcome {
+    CloneOutcome::Failed(Failed {
         upid: "UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:"
             .parse()
             .unwrap(),
@@ -55,8 +55,8 @@ fn failed() -> Answer {
     })
 }
 
-fn refuse(refusal: fn(Intent) -> Refusal) -> Action {
-    Action::Refuse(refusal(intent()))
+fn stop(reason: fn(Intent) -> StopReason) -> Action {
+    Action::Stop(reason(intent()))
 }
 
 /// Without `--vmid`: the actions without and with `--ensure`.
@@ -65,8 +65,8 @@ fn refuse(refusal: fn(Intent) -> Refusal) -> Action {
 #[case::one_may_be_hidden(
     Namesake::MayBeHidden,
     Owner::NotChecked,
-    Action::Refuse(Refusal::NameMayBeTaken),
-    Action::Refuse(Refusal::NameMayBeTaken)
+    Action::Stop(StopReason::NameMayBeTaken),
+    Action::Stop(StopReason::NameMayBeTaken)
 )]
 #[case::one_may_be_on_an_offline_node_which_is_accepted(
     Namesake::MayBeOffline,
@@ -77,20 +77,20 @@ fn refuse(refusal: fn(Intent) -> Refusal) -> Action {
 #[case::one_that_is_complete(
     Namesake::One,
     Owner::Ours,
-    Action::Refuse(Refusal::Exists),
-    Action::Take
+    Action::Stop(StopReason::Exists),
+    Action::UseVm
 )]
 #[case::one_being_created(
     Namesake::One,
     Owner::BeingCreated,
-    Action::Refuse(Refusal::Exists),
+    Action::Stop(StopReason::Exists),
     OBSERVE_AGAIN
 )]
 #[case::several(
     Namesake::Several,
     Owner::NotChecked,
-    Action::Refuse(Refusal::Exists),
-    Action::Refuse(Refusal::Ambiguous)
+    Action::Stop(StopReason::Exists),
+    Action::Stop(StopReason::Ambiguous)
 )]
 fn without_a_record(
     #[case] namesake: Namesake,
@@ -125,38 +125,38 @@ fn without_a_record(
 #[case::of_another_guest(
     Namesake::None,
     Owner::Another,
-    Action::Refuse(Refusal::VmidTaken(N)),
-    Action::Refuse(Refusal::VmidTaken(N))
+    Action::Stop(StopReason::VmidTaken(N)),
+    Action::Stop(StopReason::VmidTaken(N))
 )]
 #[case::hidden(
     Namesake::None,
     Owner::Hidden,
-    Action::Refuse(Refusal::VmidTaken(N)),
-    Action::Refuse(Refusal::VmidTaken(N))
+    Action::Stop(StopReason::VmidTaken(N)),
+    Action::Stop(StopReason::VmidTaken(N))
 )]
 #[case::being_created(
     Namesake::None,
     Owner::BeingCreated,
-    Action::Refuse(Refusal::VmidTaken(N)),
+    Action::Stop(StopReason::VmidTaken(N)),
     OBSERVE_AGAIN
 )]
 #[case::ours(
     Namesake::One,
     Owner::Ours,
-    Action::Refuse(Refusal::Exists),
-    Action::Take
+    Action::Stop(StopReason::Exists),
+    Action::UseVm
 )]
 #[case::ours_and_not_in_the_list(
     Namesake::None,
     Owner::Ours,
-    Action::Refuse(Refusal::Exists),
-    Action::Take
+    Action::Stop(StopReason::Exists),
+    Action::UseVm
 )]
 #[case::namesake_at_another_vmid(
     Namesake::Elsewhere,
     Owner::NotChecked,
-    Action::Refuse(Refusal::Exists),
-    Action::Refuse(Refusal::Exists)
+    Action::Stop(StopReason::Exists),
+    Action::Stop(StopReason::Exists)
 )]
 fn without_a_record_and_with_a_vmid(
     #[case] namesake: Namesake,
@@ -182,12 +182,12 @@ fn without_a_record_and_with_a_vmid(
 
 /// Every request was answered.
 #[rstest]
-#[case::done(Answer::Done, Owner::NotChecked, Action::Take)]
-#[case::done_and_just_hidden(Answer::Done, Owner::Hidden, OBSERVE_AGAIN)]
-#[case::refused(refused(), Owner::NotChecked, refuse(Refusal::CloneFailed))]
-#[case::refused_without_quorum(Answer::NoQuorum, Owner::NotChecked, Action::Forget(N))]
+#[case::done(CloneOutcome::Done, Owner::NotChecked, Action::UseVm)]
+#[case::done_and_just_hidden(CloneOutcome::Done, Owner::Hidden, OBSERVE_AGAIN)]
+#[case::refused(refused(), Owner::NotChecked, stop(StopReason::CloneFailed))]
+#[case::refused_without_quorum(CloneOutcome::NoQuorum, Owner::NotChecked, Action::Forget(N))]
 #[case::locked(temporary(), Owner::NotChecked, BACK_OFF)]
-#[case::after_a_lock(Answer::Due, Owner::NotChecked, Action::CloneAgain(N))]
+#[case::after_a_lock(CloneOutcome::Due, Owner::NotChecked, Action::CloneAgain(N))]
 #[case::taken_and_any_vmid_is_accepted(taken(), Owner::NotChecked, Action::Forget(N))]
 #[case::taken_by_a_lock(taken(), Owner::Free, BACK_OFF)]
 #[case::taken_by_another(taken(), Owner::Another, Action::Forget(N))]
@@ -196,20 +196,20 @@ fn without_a_record_and_with_a_vmid(
 #[case::taken_by_an_incomplete_vm_of_the_name(taken(), Owner::Incomplete, Action::Forget(N))]
 #[case::taken_and_unknown(taken(), Owner::Unknown, OBSERVE_AGAIN)]
 #[case::taken_by_a_hidden_guest(taken(), Owner::Hidden, Action::Forget(N))]
-#[case::failed_and_gone(failed(), Owner::Free, refuse(Refusal::CloneFailed))]
-#[case::failed_and_ours_nevertheless(failed(), Owner::Ours, Action::Take)]
+#[case::failed_and_gone(failed(), Owner::Free, stop(StopReason::CloneFailed))]
+#[case::failed_and_ours_nevertheless(failed(), Owner::Ours, Action::UseVm)]
 #[case::failed_and_of_another_guest_now(failed(), Owner::Another, Action::Forget(N))]
 #[case::failed_and_just_hidden(failed(), Owner::Hidden, OBSERVE_AGAIN)]
 #[case::failed_and_unknown(failed(), Owner::Unknown, OBSERVE_AGAIN)]
 #[case::failed_and_being_cleaned_up(failed(), Owner::BeingCreated, OBSERVE_AGAIN)]
 fn requested_and_answered(
-    #[case] answer: Answer,
+    #[case] outcome: CloneOutcome,
     #[case] owner: Owner,
     #[case] expected: Action,
     #[values(false, true)] ensure: bool,
 ) {
     let observed = Observed {
-        answer: &answer,
+        outcome: &outcome,
         owner,
         ..NOTHING
     };
@@ -227,7 +227,7 @@ fn requested_and_answered(
 #[case::one(Namesake::Elsewhere, Action::Forget(N))]
 fn requested_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expected: Action) {
     let observed = Observed {
-        answer: &Answer::Due,
+        outcome: &CloneOutcome::Due,
         namesake,
         ..NOTHING
     };
@@ -237,23 +237,23 @@ fn requested_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expe
 
 /// A request of this run or of an earlier one got no usable answer.
 #[rstest]
-#[case::ours(Owner::Ours, Age::New, Action::Take)]
+#[case::ours(Owner::Ours, Age::New, Action::UseVm)]
 #[case::being_created(Owner::BeingCreated, Age::PastRestart, OBSERVE_AGAIN)]
 #[case::outcome_unknown(Owner::Unknown, Age::PastRestart, OBSERVE_AGAIN)]
 #[case::free_for_less_than_the_settling_time(Owner::Free, Age::New, OBSERVE_AGAIN)]
 #[case::free_for_the_settling_time(Owner::Free, Age::Settled, Action::CloneAgain(N))]
 #[case::of_another_guest(Owner::Another, Age::New, Action::Forget(N))]
 #[case::just_hidden(Owner::Hidden, Age::New, OBSERVE_AGAIN)]
-#[case::hidden_for_the_settling_time(Owner::Hidden, Age::Settled, refuse(Refusal::Hidden))]
-#[case::without_disks_of_its_template(Owner::Incomplete, Age::New, refuse(Refusal::HalfMade))]
+#[case::hidden_for_the_settling_time(Owner::Hidden, Age::Settled, stop(StopReason::Hidden))]
+#[case::without_disks_of_its_template(Owner::Incomplete, Age::New, stop(StopReason::HalfMade))]
 fn requested_and_undecided(
     #[case] owner: Owner,
     #[case] age: Age,
     #[case] expected: Action,
-    #[values(Answer::Unknown, taken())] answer: Answer,
+    #[values(CloneOutcome::Unknown, taken())] outcome: CloneOutcome,
 ) {
     let observed = Observed {
-        answer: &answer,
+        outcome: &outcome,
         undecided: true,
         owner,
         age,
@@ -267,7 +267,9 @@ fn requested_and_undecided(
 #[rstest]
 fn requested_and_a_volume_is_left_over(#[values(false, true)] undecided: bool) {
     let observed = Observed {
-        answer: &Answer::LeftOver("disk image 'vm-101-cloudinit.qcow2' already exists".into()),
+        outcome: &CloneOutcome::LeftOver(
+            "disk image 'vm-101-cloudinit.qcow2' already exists".into(),
+        ),
         undecided,
         ..NOTHING
     };
@@ -277,15 +279,15 @@ fn requested_and_a_volume_is_left_over(#[values(false, true)] undecided: bool) {
 
 /// If this token sees no VMs, the task is the only evidence.
 #[rstest]
-#[case::done(Answer::Done, Action::Take)]
-#[case::failed(failed(), refuse(Refusal::CloneFailed))]
+#[case::done(CloneOutcome::Done, Action::UseVm)]
+#[case::failed(failed(), stop(StopReason::CloneFailed))]
 fn requested_and_answered_and_hidden_for_the_settling_time(
-    #[case] answer: Answer,
+    #[case] outcome: CloneOutcome,
     #[case] expected: Action,
     #[values(false, true)] clone_runs: bool,
 ) {
     let observed = Observed {
-        answer: &answer,
+        outcome: &outcome,
         owner: Owner::Hidden,
         age: Age::Settled,
         clone_runs,
@@ -332,7 +334,7 @@ fn requested_and_undecided_while_another_vm_has_the_name(
 
 #[rstest]
 #[case::a_clone_is_running(false, true, OBSERVE_AGAIN)]
-#[case::no_clone_is_running(false, false, refuse(Refusal::HalfMade))]
+#[case::no_clone_is_running(false, false, stop(StopReason::HalfMade))]
 #[case::an_earlier_request_may_be_running(true, false, OBSERVE_AGAIN)]
 fn failed_and_still_locked_after_the_settling_time(
     #[case] undecided: bool,
@@ -340,7 +342,7 @@ fn failed_and_still_locked_after_the_settling_time(
     #[case] expected: Action,
 ) {
     let observed = Observed {
-        answer: &failed(),
+        outcome: &failed(),
         owner: Owner::BeingCreated,
         age: Age::Settled,
         undecided,
@@ -369,19 +371,19 @@ fn a_hidden_vmid_is_awaited_while_a_clone_to_it_runs() {
 #[case::requested_and_ours(
     Record::Requested(intent(), None),
     Owner::Ours,
-    refuse(Refusal::OtherClone)
+    stop(StopReason::OtherClone)
 )]
 #[case::requested_and_free(
     Record::Requested(intent(), None),
     Owner::Free,
-    refuse(Refusal::OtherClone)
+    stop(StopReason::OtherClone)
 )]
 #[case::requested_and_of_another_guest(
     Record::Requested(intent(), None),
     Owner::Another,
     Action::Forget(N)
 )]
-#[case::created_and_ours(Record::Created(intent()), Owner::Ours, refuse(Refusal::OtherClone))]
+#[case::created_and_ours(Record::Created(intent()), Owner::Ours, stop(StopReason::OtherClone))]
 #[case::created_and_destroyed(Record::Created(intent()), Owner::Free, Action::Forget(N))]
 fn an_order_that_requests_another_clone(
     #[case] record: Record,
@@ -399,7 +401,7 @@ fn an_order_that_requests_another_clone(
 
 /// Without and with `--ensure`.
 #[rstest]
-#[case::created_and_ours(Record::Created(intent()), Owner::Ours, Action::Take, Action::Take)]
+#[case::created_and_ours(Record::Created(intent()), Owner::Ours, Action::UseVm, Action::UseVm)]
 #[case::created_and_free(
     Record::Created(intent()),
     Owner::Free,
@@ -427,8 +429,8 @@ fn an_order_that_requests_another_clone(
 #[case::finished_and_ours(
     Record::Finished(intent()),
     Owner::Ours,
-    Action::Refuse(Refusal::Exists),
-    Action::Take
+    Action::Stop(StopReason::Exists),
+    Action::UseVm
 )]
 #[case::finished_and_free(
     Record::Finished(intent()),
@@ -457,7 +459,7 @@ fn created_or_finished(
 
 #[rstest]
 #[case::just(Age::New, OBSERVE_AGAIN)]
-#[case::for_the_settling_time(Age::Settled, refuse(Refusal::Hidden))]
+#[case::for_the_settling_time(Age::Settled, stop(StopReason::Hidden))]
 fn a_created_vm_that_is_hidden(#[case] age: Age, #[case] expected: Action) {
     let observed = Observed {
         owner: Owner::Hidden,
@@ -481,5 +483,5 @@ fn a_finished_vm_and_another_vmid() {
         vmid: Some(Vmid(102)),
     };
     let decided = decide(policy, &Record::Finished(intent()), &observed);
-    assert_eq!(decided, Action::Refuse(Refusal::Exists));
+    assert_eq!(decided, Action::Stop(StopReason::Exists));
 }

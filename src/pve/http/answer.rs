@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::pve::http::error::{Behind, Error};
+use crate::pve::http::error::{Error, Upstream};
 use crate::pve::http::host::Host;
 use crate::pve::types::{Node, Token};
 
@@ -36,11 +36,11 @@ impl Answer<'_> {
         }
         let reason = excerpt(&self.reason, MAX_MESSAGE_CHARS);
         let (host, node) = (self.host.clone(), node_of(path));
-        let behind = Behind { host, node };
+        let upstream = Upstream { host, node };
         Err(match status {
-            595 => Error::Undelivered { behind, reason },
-            _ => Error::LostBehind {
-                behind,
+            595 => Error::Undelivered { upstream, reason },
+            _ => Error::UpstreamLost {
+                upstream,
                 status,
                 reason,
             },

@@ -20,16 +20,16 @@ use crate::pve::trace::{Lookup, Trace, Traced};
 use crate::pve::types::Token;
 
 /// pveproxy closes idle connections after 5 s; one that is nearly that old may be closed already.
-const IDLE_AT_MOST: Duration = Duration::from_secs(4);
+const MAX_IDLE: Duration = Duration::from_secs(4);
 /// If the server closes the connection while a change is being sent, it is unknown whether it took
 /// effect. So a change never uses a connection that was idle for longer than this.
-const IDLE_BEFORE_A_CHANGE: Duration = Duration::from_secs(1);
+const MAX_IDLE_FOR_CHANGE: Duration = Duration::from_secs(1);
 /// The time limit for resolving the name, and another one for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Enough for 170,000 guests; limits an endless answer.
-const LIST_AT_MOST: u64 = 64 << 20;
+const MAX_LIST_BYTES: u64 = 64 << 20;
 /// The limit for all other answers, which are far shorter.
-const BODY_AT_MOST: u64 = 4 << 20;
+const MAX_BODY_BYTES: u64 = 4 << 20;
 
 /// A host, and how to connect to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -116,7 +116,7 @@ impl Connection {
             .https_only(host.tls())
             .max_redirects(0)
             .proxy(proxy.as_ref().map(Proxy::url).cloned())
-            .max_idle_age(IDLE_AT_MOST)
+            .max_idle_age(MAX_IDLE)
             .timeout_resolve(Some(CONNECT_TIMEOUT))
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .user_agent(concat!("homelab/", env!("CARGO_PKG_VERSION")))
@@ -145,9 +145,9 @@ impl Connection {
             .map_err(|error| self.failure(&error, limit, 0))?;
         let status = response.status().as_u16();
         let at_most = if request.is_long && status == 200 {
-            LIST_AT_MOST
+            MAX_LIST_BYTES
         } else {
-            BODY_AT_MOST
+            MAX_BODY_BYTES
         };
         let body = response.body_mut().with_config().limit(at_most);
         let bytes = body
@@ -188,9 +188,9 @@ impl Connection {
         let url = format!("{}{}", self.endpoint.host.base_url(), request.path);
         let authorization = self.token.header();
         let max_idle = if request.is_change() {
-            IDLE_BEFORE_A_CHANGE
+            MAX_IDLE_FOR_CHANGE
         } else {
-            IDLE_AT_MOST
+            MAX_IDLE
         };
         let head = http::Request::builder()
             .method(&request.method)
@@ -254,7 +254,7 @@ impl Connection {
         let time = seconds(limit.time.min(CONNECT_TIMEOUT));
         let message = match error {
             ureq::Error::Timeout(Timeout::Resolve) => format!("no answer within {time}"),
-            ureq::Error::Timeout(_) if traced.is_handshake_begun => {
+            ureq::Error::Timeout(_) if traced.handshake_started => {
                 format!("it accepted the connection but did not start TLS within {time}")
             }
             ureq::Error::Timeout(_) => format!("no connection within {time}"),
@@ -270,19 +270,19 @@ impl Connection {
             let tried = Some((host, message));
             return Error::NoTimeLeft { tried };
         }
-        if let Some(proxy) = proxy.filter(|_| !traced.is_handshake_begun) {
+        if let Some(proxy) = proxy.filter(|_| !traced.handshake_started) {
             let why = Unreached::Proxy { proxy, message };
             return Error::Unreachable { host, why };
         }
         let why = match tls::handshake_failure(error) {
             _ if !host.tls() && !traced.is_on_loopback() => Unreached::NotLoopback,
-            _ if traced.is_lookup_failed => Unreached::Name { message },
+            _ if traced.lookup_failed => Unreached::Name { message },
             Some(rustls::Error::InvalidMessage(_)) => Unreached::NotTls,
             Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
-                Unreached::NothingInCommon
+                Unreached::NoCommonCipher
             }
             Some(_) => Unreached::Handshake { message },
-            None if is_cut(error) && host.tls() => Unreached::CutInTls,
+            None if is_cut(error) && host.tls() => Unreached::ClosedInTls,
             None => Unreached::Connection { message },
         };
         Error::Unreachable { host, why }

@@ -49,12 +49,12 @@ pub enum Error {
 
     /// 595: pveproxy could not forward the request to its daemon or node.
     #[snafu(display("595 {reason}"))]
-    Undelivered { behind: Behind, reason: String },
+    Undelivered { upstream: Upstream, reason: String },
 
     /// 596 … 599: pveproxy forwarded the request and received no answer.
     #[snafu(display("{status} {reason}"))]
-    LostBehind {
-        behind: Behind,
+    UpstreamLost {
+        upstream: Upstream,
         status: u16,
         reason: String,
     },
@@ -149,14 +149,14 @@ pub enum Unreached {
     NotTls,
 
     #[snafu(display("it closed the connection instead of speaking TLS"))]
-    CutInTls,
+    ClosedInTls,
 
     /// In this case the server presents no certificate, so nothing more is known.
     #[snafu(display(
         "the TLS handshake failed: server and client have no key type or cipher in common; this program \
          supports {VERIFIABLE_KEYS}"
     ))]
-    NothingInCommon,
+    NoCommonCipher,
 
     #[snafu(display("the TLS handshake failed: {message}"))]
     Handshake { message: String },
@@ -164,7 +164,7 @@ pub enum Unreached {
 
 /// Where pveproxy was forwarding a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Behind {
+pub struct Upstream {
     /// The host that received the request.
     pub host: Host,
     /// The node in the request's path, if there is one.
@@ -176,7 +176,7 @@ impl Error {
     pub fn with_host(&self) -> String {
         match self {
             // All other messages contain the host.
-            Error::Undelivered { behind, .. } => format!("{} answered {self}", behind.host),
+            Error::Undelivered { upstream, .. } => format!("{} answered {self}", upstream.host),
             Error::NoQuorum { asked, message, .. } if let Some(host) = asked.last() => {
                 format!("{host} has no quorum: {message}")
             }
@@ -212,7 +212,7 @@ impl Error {
     }
 
     /// Whether the host's name did not resolve to an address that may be used.
-    pub fn is_lookup_failed(&self) -> bool {
+    pub fn lookup_failed(&self) -> bool {
         let Error::Unreachable { why, .. } = self else {
             return false;
         };
@@ -231,7 +231,7 @@ impl Error {
             | Error::Untrusted { .. }
             | Error::NoneReached { .. }
             | Error::Undelivered { .. } => Delivery::NotDelivered,
-            Error::LostBehind { .. }
+            Error::UpstreamLost { .. }
             | Error::NoAnswer { .. }
             | Error::Unusable { .. }
             | Error::Unexpected { .. } => Delivery::Unknown,

@@ -20,9 +20,9 @@ use x509_cert::spki::SubjectPublicKeyInfoOwned as SubjectPublicKeyInfo;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// The maximum number of names in a message.
-const NAMES_AT_MOST: usize = 8;
+const MAX_NAMES: usize = 8;
 /// The length at which messages truncate a name.
-const CHARACTERS_AT_MOST: usize = 60;
+const MAX_NAME_CHARS: usize = 60;
 
 /// The SHA-256 hash of a certificate, which identifies it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,7 +139,7 @@ impl Details {
         Some(Details {
             not_before: body.validity().not_before.to_unix_duration(),
             not_after: body.validity().not_after.to_unix_duration(),
-            names: names.iter().filter_map(name).take(NAMES_AT_MOST).collect(),
+            names: names.iter().filter_map(name).take(MAX_NAMES).collect(),
             may_sign: constraints.map_or(is_old, |(_, constraints)| constraints.ca),
             subject: body.subject().clone(),
             issuer: body.issuer().clone(),
@@ -163,7 +163,7 @@ impl Details {
     /// `R11 (Let's Encrypt)`: the name of its issuer, for messages. It is unverified.
     pub fn issuer_name(&self) -> String {
         let shown = |name: Option<DirectoryString>| {
-            Some(name?.value().chars().take(CHARACTERS_AT_MOST).collect())
+            Some(name?.value().chars().take(MAX_NAME_CHARS).collect())
         };
         let name: Option<String> = shown(self.issuer.common_name().ok().flatten());
         let organization: Option<String> = shown(self.issuer.organization().ok().flatten());

@@ -18,7 +18,7 @@ pub const VERIFIABLE_KEYS: &str = "RSA of 2048 to 8192 bits, ECDSA P-256 and P-3
 pub enum Distrust {
     /// `name` is `None` for the authority of a Proxmox VE cluster, or if it cannot be read.
     #[snafu(display(
-        "its certificate is signed by an authority that is not trusted here{}", behind_colon(name.as_deref())
+        "its certificate is signed by an authority that is not trusted here{}", after_colon(name.as_deref())
     ))]
     UnknownAuthority { name: Option<String> },
 
@@ -57,7 +57,7 @@ pub enum Distrust {
 
     /// Certificates are public: a server that does not hold the certificate's key is an impostor.
     #[snafu(display("it does not hold the private key of the certificate it presented"))]
-    WithoutItsKey,
+    KeyNotHeld,
 
     #[snafu(display(
         "its certificate is too old to be verified (RSA below 2048 bits, or X.509 before version 3)"
@@ -143,7 +143,7 @@ impl Distrust {
             // The verifier rejects a short key without checking the signature.
             _ if details.is_some_and(|details| details.is_outdated) => Distrust::Outdated,
             rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
-                Distrust::WithoutItsKey
+                Distrust::KeyNotHeld
             }
             rustls::Error::InvalidCertificate(
                 CertificateError::UnsupportedSignatureAlgorithmContext { .. }
@@ -187,7 +187,7 @@ fn clock() -> String {
     })
 }
 
-fn behind_colon(name: Option<&str>) -> String {
+fn after_colon(name: Option<&str>) -> String {
     name.map_or_else(String::new, |name| format!(": {name}"))
 }
 
@@ -255,10 +255,7 @@ mod tests {
     #[test]
     fn a_signature_by_another_key_is_reported_as_a_missing_key() {
         let error = CertificateError::BadSignature.into();
-        assert_eq!(
-            Distrust::of_signature(&error, None),
-            Distrust::WithoutItsKey
-        );
+        assert_eq!(Distrust::of_signature(&error, None), Distrust::KeyNotHeld);
         let error = CertificateError::BadEncoding.into();
         assert_eq!(Distrust::of_signature(&error, None), Distrust::Unverifiable);
     }

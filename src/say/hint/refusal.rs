@@ -310,11 +310,11 @@ fn lacking(message: &str) -> Option<(&str, &str)> {
     let privilege = privileges.split('|').next()?;
     let is_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
     let is_privilege = |c: char| c.is_ascii_alphanumeric() || c == '.';
-    let is_fine = path.starts_with('/')
+    let is_safe = path.starts_with('/')
         && path.chars().all(is_path)
         && !privilege.is_empty()
         && privilege.chars().all(is_privilege);
-    is_fine.then_some((path, privilege))
+    is_safe.then_some((path, privilege))
 }
 
 /// The option in `only root can set 'args' config`. It gets into such commands too.
@@ -322,8 +322,8 @@ fn root_only_key(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("only root can set '")?;
     let (key, _) = rest.split_once("' config")?;
     let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let is_fine = key.starts_with(|c: char| c.is_ascii_alphabetic()) && key.chars().all(is_key);
-    is_fine.then_some(key)
+    let is_safe = key.starts_with(|c: char| c.is_ascii_alphabetic()) && key.chars().all(is_key);
+    is_safe.then_some(key)
 }
 
 #[cfg(test)]

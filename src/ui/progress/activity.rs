@@ -9,8 +9,8 @@ pub enum Activity<'a> {
     Cloning(Option<usize>),
     /// Setting these options.
     Configuring(&'a str),
-    /// Enlarging a disk to a size.
-    Enlarging(&'a str, Size),
+    /// Resizing a disk to a size.
+    Resizing(&'a str, Size),
     /// Starting the VM.
     Starting,
     /// Waiting until the guest agent reports an address.
@@ -25,7 +25,7 @@ impl Activity<'_> {
                 format!("Configuring VM {vmid}: {options}...")
             }
             Activity::Configuring(options) => format!("Changing VM {vmid}: {options}..."),
-            Activity::Enlarging(disk, size) => {
+            Activity::Resizing(disk, size) => {
                 format!("Enlarging disk {disk} of VM {vmid} to {size}...")
             }
             Activity::Starting => format!("Starting VM {vmid}..."),
@@ -42,7 +42,7 @@ impl Activity<'_> {
         match self {
             Activity::Cloning(_) => "cloning".to_owned(),
             Activity::Configuring(_) => "configuring".to_owned(),
-            Activity::Enlarging(disk, size) => format!("enlarging {disk} to {size}"),
+            Activity::Resizing(disk, size) => format!("enlarging {disk} to {size}"),
             Activity::Starting => "starting".to_owned(),
             Activity::AwaitingAddress => "waiting for an address".to_owned(),
         }

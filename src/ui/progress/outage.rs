@@ -7,22 +7,22 @@ const POLLS: usize = 3;
 #[derive(Default)]
 pub(super) struct Outage {
     /// The host or node that failed to answer last.
-    who: String,
+    name: String,
     failed: usize,
 }
 
 impl Outage {
-    /// Counts a poll that `who` did not answer. Whether to report the outage now.
-    pub(super) fn failed(&mut self, who: &str) -> bool {
-        who.clone_into(&mut self.who);
+    /// Counts a poll that `name` did not answer. Returns whether to report the outage now.
+    pub(super) fn failed(&mut self, name: &str) -> bool {
+        name.clone_into(&mut self.name);
         self.failed += 1;
         self.failed == POLLS
     }
 
-    /// A poll was answered. Returns `who` if an outage was reported.
+    /// A poll was answered. Returns `name` if an outage was reported.
     pub(super) fn ended(&mut self) -> Option<String> {
-        let Outage { who, failed } = std::mem::take(self);
-        (failed >= POLLS).then_some(who)
+        let Outage { name, failed } = std::mem::take(self);
+        (failed >= POLLS).then_some(name)
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
         let mut outage = Outage::default();
         let seen = story.chars().map(|poll| match poll {
             '.' => outage.ended().map_or('.', |_| '+'),
-            who if outage.failed(&who.to_string()) => '!',
+            name if outage.failed(&name.to_string()) => '!',
             _ => '.',
         });
         assert_eq!(seen.collect::<String>(), reports);

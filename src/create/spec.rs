@@ -12,7 +12,7 @@ use crate::wait::server::Server;
 
 /// What the user requests.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Order {
+pub struct CreateSpec {
     /// The name of the VM.
     pub name: VmName,
     /// The template's name, or its VMID if no template has that name.
@@ -29,11 +29,11 @@ pub struct Order {
     pub setup: Setup,
 }
 
-impl Order {
+impl CreateSpec {
     /// A full clone and nothing else.
     #[cfg(test)]
-    pub fn of(name: &str, template: &str) -> Order {
-        Order {
+    pub fn of(name: &str, template: &str) -> CreateSpec {
+        CreateSpec {
             name: name.parse().unwrap(),
             template: template.to_owned(),
             vmid: None,
@@ -52,7 +52,7 @@ impl Order {
         }
     }
 
-    /// Where the clone goes: the option, its value in this order, and its value in an earlier intent.
+    /// Where the clone goes: the option, its value in this request, and its value in an earlier intent.
     pub fn places(&self, intent: &Intent) -> [(&'static str, Option<String>, Option<String>); 3] {
         fn text<T: ToString>(it: Option<&T>) -> Option<String> {
             it.map(T::to_string)
@@ -71,7 +71,7 @@ impl Order {
 /// One run of the command.
 pub struct Run<'a> {
     /// What was requested.
-    pub order: Order,
+    pub spec: CreateSpec,
     /// The server, and the time limit.
     pub server: Server<'a>,
     /// The servers, as in the configuration.
@@ -90,14 +90,14 @@ impl Run<'_> {
     pub fn vm(&self, vmid: Vmid, node: &Node) -> Vm {
         Vm {
             vmid,
-            name: self.order.name.clone(),
+            name: self.spec.name.clone(),
             node: node.clone(),
         }
     }
 
     /// The node on which a clone of this template will be.
     pub fn node_for<'n>(&'n self, template: &'n Guest) -> &'n Node {
-        let target = self.order.options.target.as_ref();
+        let target = self.spec.options.target.as_ref();
         target.unwrap_or(&template.node)
     }
 
@@ -108,7 +108,7 @@ impl Run<'_> {
             resizes,
             start,
             ..
-        } = &self.order.setup;
+        } = &self.spec.setup;
         let step = if !settings.is_empty() || !resizes.is_empty() {
             Step::Configure
         } else if *start {
@@ -128,15 +128,15 @@ impl Run<'_> {
         hosts.iter().any(|host| self.hosts.contains(host))
     }
 
-    /// How this order differs from the clone of an earlier intent, except for the template.
+    /// How this request differs from the clone of an earlier intent, except for the template.
     pub fn differs_from(&self, intent: &Intent) -> Vec<String> {
-        let mode = self.order.mode().0;
-        let vmid = self.order.vmid.filter(|vmid| *vmid != intent.vmid);
+        let mode = self.spec.mode().0;
+        let vmid = self.spec.vmid.filter(|vmid| *vmid != intent.vmid);
         let mode = (mode != intent.mode).then(|| match mode {
             Mode::Full => "a full clone instead of a linked one".to_owned(),
             Mode::Linked => "a linked clone instead of a full one".to_owned(),
         });
-        let places = self.order.places(intent).into_iter();
+        let places = self.spec.places(intent).into_iter();
         let places = places.filter_map(|(what, requested, recorded)| match (requested, recorded) {
             (requested, recorded) if requested == recorded => None,
             (Some(requested), Some(recorded)) => {
