@@ -131,7 +131,7 @@ fn one_of_several_agents_that_refuse_is_named_and_the_others_are_shown() {
 }
 
 #[test]
-fn eight_agents_are_asked_at_once_and_no_more() {
+fn at_most_eight_agents_are_asked_concurrently() {
     let guests: Vec<_> = (100..110)
         .map(|vmid| json!({"vmid": vmid, "name": format!("vm-{vmid}"), "status": "running"}))
         .collect();

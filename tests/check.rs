@@ -172,7 +172,7 @@ fn scripts_get_one_document() {
 }
 
 #[test]
-fn a_reader_that_closes_the_pipe_is_no_failure() {
+fn a_reader_that_closes_the_pipe_is_not_a_failure() {
     let fake = fake(cluster(&all_but(None)));
     let state = StateDir::new();
     let (reader, writer) = std::io::pipe().unwrap();

@@ -131,7 +131,7 @@ fn the_shells_offer_names_of_the_server(
 #[rstest]
 #[case::silence(json!({"on": "GET", "hang": true}))]
 #[case::refusal(json!({"on": "GET", "answer": {"status": 401, "reason": "No ticket"}}))]
-fn a_server_that_gives_no_names_is_no_error_at_the_prompt(#[case] fault: serde_json::Value) {
+fn a_server_without_names_shows_no_error_at_the_prompt(#[case] fault: serde_json::Value) {
     let fake = fake(json!({"faults": [fault]}));
     let seen = Homelab::at(&fake).run_arguments(&["__complete", "fish", "proxmox", "check", ""]);
     let expected = Seen {
@@ -155,11 +155,11 @@ fn a_script_is_a_stub_of_at_most_15_lines(#[case] shell: Shell) {
 #[case::zsh(Shell::Zsh)]
 #[case::zsh_that_sources(Shell::ZshThatSources)]
 #[case::fish(Shell::Fish)]
-fn half_the_keys_are_enough_at_a_terminal(#[case] shell: Shell) {
+fn tab_completes_words_at_a_terminal(#[case] shell: Shell) {
     let Some(user) = User::of(shell) else {
         return;
     };
-    let mut terminal = user.sit_down();
+    let mut terminal = user.open_terminal();
     terminal.type_keys("homelab pro");
     for (keys, completed) in [
         ("\t", "xmox"),
@@ -192,7 +192,7 @@ fn commands_are_described(#[values(Shell::Zsh, Shell::Fish)] shell: Shell) {
 }
 
 #[rstest]
-fn an_option_is_described_to_the_letter(#[values(Shell::Zsh, Shell::Fish)] shell: Shell) {
+fn an_option_has_its_exact_description(#[values(Shell::Zsh, Shell::Fish)] shell: Shell) {
     let description = "do not verify the server's certificate";
     let expected = [("--insecure".to_owned(), description.to_owned())];
     if let Some(user) = User::of(shell) {
@@ -201,7 +201,7 @@ fn an_option_is_described_to_the_letter(#[values(Shell::Zsh, Shell::Fish)] shell
 }
 
 #[test]
-fn somebody_who_reads_no_further_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let expected = Seen {

@@ -232,7 +232,7 @@ fn a_byte_order_mark_before_the_secret_is_ignored() {
 
 /// PowerShell writes UTF-16 with `>`.
 #[test]
-fn a_file_in_utf16_is_named_as_the_error() {
+fn a_utf16_file_is_reported_as_such() {
     let homelab = Homelab::alone().with_token();
     let text = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes);
     fs::write(homelab.home().join("my.json"), text.collect::<Vec<u8>>()).unwrap();
@@ -260,7 +260,7 @@ fn a_secret_in_place_of_a_path_is_not_printed(
 }
 
 #[test]
-fn a_missing_home_directory_is_no_failure() {
+fn a_missing_home_directory_is_not_a_failure() {
     let fake = FakePve::start(Setup::default());
     let seen = Homelab::at(&fake).env("HOME", "/dev/null").run(LIST);
     assert_eq!(seen, listed());

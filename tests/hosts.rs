@@ -36,7 +36,7 @@ fn at(hosts: &[&str]) -> Homelab {
 }
 
 /// The note about a host that cannot be reached, printed once in a run.
-fn passed_over(url: &str) -> String {
+fn skipped(url: &str) -> String {
     let host = url.trim_start_matches("http://");
     format!("cannot reach {host}: Connection refused (os error 111); trying another host\n")
 }
@@ -53,7 +53,7 @@ fn listed() -> Seen {
 fn the_first_host_that_can_be_reached_is_used() {
     let (first, second, third) = (dead(), fake(), fake());
     let seen = at(&[&first, &second.url(), &third.url()]).run(LIST);
-    let stderr = passed_over(&first);
+    let stderr = skipped(&first);
     assert_eq!(seen, Seen { stderr, ..listed() });
     assert_eq!((second.journal().len(), third.journal().len()), (1, 0));
 }
@@ -227,14 +227,14 @@ fn each_host_has_its_pin_or_all_have_one_authority(#[case] by_pins: bool) {
     } else {
         homelab.env("PROXMOX_CA_FILE", "ca.pem")
     };
-    let stderr = passed_over("127.0.0.1:1");
+    let stderr = skipped("127.0.0.1:1");
     assert_eq!(homelab.run(LIST), Seen { stderr, ..listed() });
     assert_eq!((one.journal().len(), two.journal().len()), (1, 0));
 }
 
 /// A host that is down is expected; a host that is not trusted may be an attack.
 #[test]
-fn a_host_that_is_not_trusted_is_passed_over_with_a_warning() {
+fn a_host_that_is_not_trusted_is_skipped_with_a_warning() {
     let (one, two) = (
         FakePve::start_tls(setup(&json!({}))),
         FakePve::start_tls(setup(&json!({}))),

@@ -9,16 +9,16 @@ use rstest::rstest;
 
 /// From top to bottom. A layer is `src/LAYER.rs` with the files in `src/LAYER/`; it may import itself and
 /// the layers below it.
-const ROOMS: [&str; 13] = [
+const LAYERS: [&str; 13] = [
     "main", "cmd", "create", "steps", "cli", "guests", "wait", "settings", "config", "ui",
     "ledger", "say", "pve",
 ];
 
 /// Lines of code in a file, without blank lines, comments and tests.
-const MOST_LINES: usize = 450;
+const MAX_LINES: usize = 450;
 
 /// Names that could mean anything.
-const EMPTY_NAMES: [&str; 4] = ["util", "utils", "common", "prelude"];
+const VAGUE_NAMES: [&str; 4] = ["util", "utils", "common", "prelude"];
 
 /// A file's path below `src`: `["pve", "types"]` for `src/pve/types.rs`.
 type Module = Vec<String>;
@@ -38,7 +38,7 @@ fn imports_run_downwards_only() {
 }
 
 #[test]
-fn an_import_of_a_higher_or_unknown_room_is_found() {
+fn an_import_of_a_higher_or_unknown_layer_is_found() {
     let (say, pve, attic) = (module("say::hint"), module("pve::http"), module("attic"));
     let imports = BTreeMap::from([
         (&say, BTreeSet::from([module("say::shell"), pve.clone()])),
@@ -71,7 +71,7 @@ fn a_circular_import_is_found() {
 }
 
 #[test]
-fn each_file_is_in_a_room_and_has_a_specific_name() {
+fn each_file_is_in_a_layer_and_has_a_specific_name() {
     let files = modules();
     let misplaced: Vec<&Module> = files
         .keys()
@@ -79,17 +79,17 @@ fn each_file_is_in_a_room_and_has_a_specific_name() {
         .collect();
     assert!(
         misplaced.is_empty(),
-        "these files are in none of the rooms, or have one of the names {EMPTY_NAMES:?}: {misplaced:?}"
+        "these files are in none of the layers, or have one of the names {VAGUE_NAMES:?}: {misplaced:?}"
     );
 }
 
 #[rstest]
-#[case::room("say", true)]
+#[case::layer("say", true)]
 #[case::file("pve::http::answer", true)]
-#[case::no_room("attic", false)]
-#[case::empty_name("util", false)]
-#[case::empty_name_below_a_room("pve::http::common", false)]
-fn a_file_belongs_in_a_room_under_a_specific_name(#[case] path: &str, #[case] expected: bool) {
+#[case::no_layer("attic", false)]
+#[case::vague_name("util", false)]
+#[case::vague_name_in_a_layer("pve::http::common", false)]
+fn a_file_belongs_in_a_layer_under_a_specific_name(#[case] path: &str, #[case] expected: bool) {
     assert_eq!(is_well_placed(&module(path)), expected);
 }
 
@@ -100,10 +100,10 @@ fn no_file_is_too_long() {
         let code = read_code(file);
         (module.join("::"), code.lines().count())
     });
-    let long: Vec<_> = lengths.filter(|(_, lines)| *lines > MOST_LINES).collect();
+    let long: Vec<_> = lengths.filter(|(_, lines)| *lines > MAX_LINES).collect();
     assert!(
         long.is_empty(),
-        "these files have more than {MOST_LINES} lines of code: {long:?}"
+        "these files have more than {MAX_LINES} lines of code: {long:?}"
     );
 }
 
@@ -120,7 +120,7 @@ fn code_is_neither_blank_nor_a_comment_nor_a_test() {
 #[test]
 fn code_after_the_tests_is_an_error() {
     let text = "fn f() {}\n\n#[cfg(test)]\nfn g() {}\n\nfn h() {}\n";
-    let refused = "tests are the module at the end of a file, and not 'fn g() {}'";
+    let refused = "expected the tests module at the end of the file, not 'fn g() {}'";
     assert_eq!(code_of(text), Err(refused.to_owned()));
 }
 
@@ -207,7 +207,7 @@ fn code_of(text: &str) -> Result<String, String> {
     let first = tests.lines().next().unwrap_or_default();
     if !first.contains("mod tests") {
         return Err(format!(
-            "tests are the module at the end of a file, and not '{first}'"
+            "expected the tests module at the end of the file, not '{first}'"
         ));
     }
     let is_code = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with("//");
@@ -216,18 +216,18 @@ fn code_of(text: &str) -> Result<String, String> {
 }
 
 fn is_well_placed(module: &Module) -> bool {
-    let empty = |name: &String| EMPTY_NAMES.contains(&name.as_str());
-    ROOMS.contains(&module[0].as_str()) && !module.iter().any(empty)
+    let vague = |name: &String| VAGUE_NAMES.contains(&name.as_str());
+    LAYERS.contains(&module[0].as_str()) && !module.iter().any(vague)
 }
 
-/// The imports that lead to a higher room, or from or to a file that is in none of the rooms.
+/// The imports that lead to a higher layer, or from or to a file that is in none of the layers.
 fn upwards(imports: &Imports<'_>) -> Vec<String> {
-    let floor = |module: &Module| ROOMS.iter().position(|room| *room == module[0]);
+    let layer = |module: &Module| LAYERS.iter().position(|layer| *layer == module[0]);
     let pairs = imports
         .iter()
         .flat_map(|(module, targets)| targets.iter().map(move |target| (*module, target)));
     pairs
-        .filter(|(module, target)| match (floor(module), floor(target)) {
+        .filter(|(module, target)| match (layer(module), layer(target)) {
             (Some(from), Some(to)) => from > to,
             _ => true,
         })

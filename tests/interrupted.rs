@@ -173,7 +173,7 @@ const CLONE: &str = "UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!
 #[case::the_task_has_failed(
     "wait for the task", &format!("task wait {CLONE}"), json!({"clone_exit": "no space"}), 2, 1, false
 )]
-fn a_signal_around_the_end_of_a_run_gives_one_end(
+fn a_signal_near_the_end_of_a_run_gives_one_report(
     #[case] verb: &str,
     #[case] arguments: &str,
     #[case] mut setup: Value,

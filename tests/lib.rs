@@ -2,7 +2,7 @@
 //!
 //! - `scenarios`: one story per file in `fixtures/scenarios`, against the fake server
 //! - `check`: the findings about everything that a run depends on
-//! - `afterwards`: the steps after the clone: settings, keys, disks, start and address, and runs that end in between
+//! - `after_clone`: the steps after the clone: settings, keys, disks, start and address, and runs that end in between
 //! - `addresses`: what guest agents report, for many VMs and for one that moves
 //! - `ledger`: the files in which runs on one host leave records for each other
 //! - `interrupted`: Ctrl-C and `kill`
@@ -34,7 +34,7 @@
 )]
 
 mod addresses;
-mod afterwards;
+mod after_clone;
 mod chaos;
 mod check;
 mod completions;

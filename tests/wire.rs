@@ -27,7 +27,7 @@ fn a_connection_is_kept_until_the_server_closes_it() {
 }
 
 #[test]
-fn every_request_carries_the_token_and_a_body_its_length() {
+fn each_request_has_a_token_and_a_body_has_a_length() {
     let fake = fake("");
     Homelab::at(&fake).run(CREATE);
     let token = format!("PVEAPIToken=root@pam!cli={SECRET}");

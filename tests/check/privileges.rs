@@ -250,7 +250,7 @@ fn a_network_that_may_be_a_vnet_is_a_warning(#[case] path: &str, #[case] line: &
 /// A role on all VMs replaces the one that the token inherits there; the granted role must not take
 /// privileges away.
 #[test]
-fn a_command_for_later_steps_takes_no_privilege_away() {
+fn granting_a_later_privilege_keeps_the_others() {
     let mut on_top = vec!["Datastore.AllocateSpace", "SDN.Use"];
     let of_vms = PRIVILEGES[0].1.iter().chain(PRIVILEGES[1].1);
     on_top.extend(of_vms.filter(|privilege| **privilege != "VM.GuestAgent.Audit"));

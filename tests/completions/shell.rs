@@ -172,7 +172,7 @@ impl User {
     }
 
     /// Sits down at a terminal, and waits until the shell wants a line.
-    pub(super) fn sit_down(&self) -> Terminal {
+    pub(super) fn open_terminal(&self) -> Terminal {
         let mut command = self.command(self.shell.name());
         match self.shell {
             Shell::Bash => command
@@ -212,7 +212,7 @@ impl User {
 
     /// As bash and zsh insert all that they have to offer.
     fn inserted(&self, line: &str, last_word: usize) -> Vec<String> {
-        let mut terminal = self.sit_down();
+        let mut terminal = self.open_terminal();
         terminal.type_keys(&format!("{line}\x14\x0f"));
         terminal.read_until("[line:");
         let inserted = terminal.read_until(":line]");
@@ -240,7 +240,7 @@ impl User {
         if self.shell == Shell::Fish {
             return self.fish_described(line);
         }
-        let mut terminal = self.sit_down();
+        let mut terminal = self.open_terminal();
         // Ctrl-D lists them.
         terminal.type_keys(&format!("{line}\x04\x0f"));
         let list = terminal.read_until("[line:").replace("\x1b[K", "");

@@ -103,7 +103,7 @@ impl Cluster {
 
     /// Finishes the work of whatever holds the lock of the VM.
     pub(super) fn wait_for_lock(&mut self, vmid: u32) {
-        self.finish_writing(|writing| writing.is_for(vmid));
+        self.finish_writing(|update| update.is_for(vmid));
         for number in 0..self.actions.len() {
             if self.actions[number].process.vmid == vmid {
                 self.finish_action(number);

@@ -11,8 +11,8 @@ use super::guests::Guest;
 use super::http::Answer;
 use super::nets::{Net, next_mac};
 use super::replies::failure;
+use super::stored_values::read_back;
 use super::values::items_of;
-use super::written::read_back;
 
 /// A change with valid values; whether they fit the VM is checked later.
 #[derive(Clone)]
@@ -338,7 +338,7 @@ fn leave_boot_order(config: &mut Map<String, Value>, option: &str) {
     if let Some(order) = boot.strip_prefix("order=") {
         let left: Vec<&str> = items_of(order).filter(|device| *device != option).collect();
         let left = if left.is_empty() {
-            super::written::EMPTY.to_owned()
+            super::stored_values::EMPTY.to_owned()
         } else {
             format!("order={}", left.join(";"))
         };

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::actions::Action;
+use super::delayed_requests::DelayedRequest;
 use super::guests::{CachedRow, Guest};
 use super::ha::Filed;
-use super::kept::Kept;
+use super::other_users::Strangers;
 use super::prebuilt::Prebuilt;
 use super::quorum::Here;
 use super::setup::{GuestType, Refresh, Setup};
-use super::strangers::Strangers;
+use super::slow_updates::SlowUpdate;
 use super::tasks::Task;
-use super::writings::Writing;
 
 pub(crate) struct Cluster {
     /// A VMID belongs to at most one guest in the whole cluster.
@@ -29,9 +29,9 @@ pub(crate) struct Cluster {
     pub(super) requests: usize,
     /// The node that received the request being answered.
     pub(super) here: Here,
-    pub(super) kept: Vec<Kept>,
+    pub(super) delayed_requests: Vec<DelayedRequest>,
     pub(super) filed: Vec<Filed>,
-    pub(super) writings: Vec<Writing>,
+    pub(super) slow_updates: Vec<SlowUpdate>,
     /// How many requests apart the options of the next change are written.
     pub(super) slowly: Option<usize>,
     pub(super) strangers: Strangers,
@@ -87,9 +87,9 @@ impl Cluster {
             },
             setup,
             requests: 0,
-            kept: Vec::new(),
+            delayed_requests: Vec::new(),
             filed: Vec::new(),
-            writings: Vec::new(),
+            slow_updates: Vec::new(),
             slowly: None,
             strangers: Strangers::default(),
             storage_refusals: 0,

@@ -4,7 +4,7 @@ use super::FakePve;
 use super::setup::GuestType;
 
 impl FakePve {
-    /// Wakes the daemon: it executes the kept requests in their order, and answers again.
+    /// Wakes the daemon: it executes the delayed requests in their order, and answers again.
     pub(crate) fn wake(&self) {
         drop(self.shared.wake());
     }

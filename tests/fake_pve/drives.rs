@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::storages::folder;
-use super::written::tidy;
+use super::stored_values::tidy;
 
 /// In the order of Proxmox VE, with the number of drives of each.
 const BUSES: [(&str, u32); 6] = [

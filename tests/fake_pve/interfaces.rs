@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::nets::Net;
-use super::written::switch;
+use super::stored_values::switch;
 
 /// The agent of a VM, as written in stories.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::written::tidy;
+use super::stored_values::tidy;
 
 pub(super) const MODELS: [&str; 14] = [
     "e1000",

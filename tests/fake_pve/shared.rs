@@ -160,7 +160,7 @@ impl Shared {
     pub(super) fn wake(&self) -> MutexGuard<'_, Cluster> {
         let mut cluster = self.cluster();
         self.journal().faults.wake();
-        cluster.act_on_all_kept();
+        cluster.act_on_all_delayed();
         cluster
     }
 

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::drives::{drive_names, rank_of_drive};
-use super::written::switch;
+use super::stored_values::switch;
 
 pub(super) const UNKNOWN: &str =
     "property is not defined in schema and the schema does not allow additional properties";

@@ -1,4 +1,4 @@
-//! Enlarging disks.
+//! Resizing disks.
 
 use rstest::rstest;
 use serde_json::{Value, json};

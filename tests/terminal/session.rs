@@ -89,11 +89,11 @@ impl Session {
     }
 
     /// Reads until there is a matching frame, even if several arrive together.
-    pub(super) fn until_one(&mut self, is_meant: impl Fn(&Frame) -> bool) -> &Frame {
+    pub(super) fn until_one(&mut self, matches: impl Fn(&Frame) -> bool) -> &Frame {
         let deadline = Instant::now() + PATIENCE;
         let mut checked = self.frames.len();
         loop {
-            if let Some(found) = self.frames[checked..].iter().position(&is_meant) {
+            if let Some(found) = self.frames[checked..].iter().position(&matches) {
                 return &self.frames[checked + found];
             }
             checked = self.frames.len();

@@ -82,7 +82,7 @@ fn it_wakes_up_while_the_second_run_polls() {
 #[test]
 fn it_never_wakes_up_and_another_one_is_started() {
     let testbed = after_a_kill();
-    testbed.fake.cluster().forget_kept();
+    testbed.fake.cluster().forget_delayed();
     testbed.fake.wake();
     let ready = must(&testbed, testbed.expect_ensured(""));
     assert_eq!((ready.vmid, ready.created), (FIRST, true));

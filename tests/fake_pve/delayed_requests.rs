@@ -7,7 +7,7 @@ use super::http::Request;
 use super::quorum::Here;
 
 /// A request whose client no longer waits.
-pub(super) struct Kept {
+pub(super) struct DelayedRequest {
     request: Request,
     here: Here,
     /// Executed after this many requests in all; otherwise when the daemon is woken.
@@ -21,7 +21,7 @@ impl Cluster {
         let due = late.after.map(|more| self.requests + more);
         let each = late.each;
         let here = self.here.clone();
-        self.kept.push(Kept {
+        self.delayed_requests.push(DelayedRequest {
             request,
             here,
             due,
@@ -31,28 +31,28 @@ impl Cluster {
 
     pub(super) fn act_on_due(&mut self) {
         let requests = self.requests;
-        self.act_on_kept(|kept| kept.due.is_some_and(|due| due <= requests));
+        self.act_on_delayed(|delayed| delayed.due.is_some_and(|due| due <= requests));
     }
 
     /// Executes everything in the order received, completely.
-    pub(super) fn act_on_all_kept(&mut self) {
-        self.act_on_kept(|_| true);
+    pub(super) fn act_on_all_delayed(&mut self) {
+        self.act_on_delayed(|_| true);
         self.finish_writing(|_| true);
     }
 
-    /// Drops the kept requests, like a daemon that was killed.
-    pub(crate) fn forget_kept(&mut self) {
-        self.kept.clear();
+    /// Drops the delayed requests, like a daemon that was killed.
+    pub(crate) fn forget_delayed(&mut self) {
+        self.delayed_requests.clear();
     }
 
-    fn act_on_kept(&mut self, mut now: impl FnMut(&Kept) -> bool) {
-        let kept = std::mem::take(&mut self.kept);
-        let (now, later) = kept.into_iter().partition(|kept| now(kept));
-        self.kept = later;
-        for kept in now {
-            let Kept { request, here, .. } = kept;
+    fn act_on_delayed(&mut self, mut now: impl FnMut(&DelayedRequest) -> bool) {
+        let delayed = std::mem::take(&mut self.delayed_requests);
+        let (now, later) = delayed.into_iter().partition(|delayed| now(delayed));
+        self.delayed_requests = later;
+        for delayed in now {
+            let DelayedRequest { request, here, .. } = delayed;
             self.here = here;
-            self.slowly = kept.each;
+            self.slowly = delayed.each;
             let _nobody_hears_it = answers::answer(self, &request);
             self.slowly = None;
         }

@@ -7,14 +7,14 @@ use super::cluster::Cluster;
 use super::http::Answer;
 
 /// A change that is written slowly, so that other requests see a part of it.
-pub(super) struct Writing {
+pub(super) struct SlowUpdate {
     steps: VecDeque<Step>,
     /// The next step is due at this request count.
     due: usize,
     each: usize,
 }
 
-impl Writing {
+impl SlowUpdate {
     pub(super) fn is_for(&self, vmid: u32) -> bool {
         self.steps.iter().any(|step| step.change.vmid == vmid)
     }
@@ -28,7 +28,7 @@ impl Cluster {
             self.take_step(&step)?;
             if let Some(each) = self.slowly {
                 let due = self.requests + each;
-                self.writings.push(Writing { steps, due, each });
+                self.slow_updates.push(SlowUpdate { steps, due, each });
                 break;
             }
         }
@@ -38,24 +38,24 @@ impl Cluster {
     /// Takes the steps that are due.
     pub(super) fn continue_writing(&mut self) {
         let requests = self.requests;
-        for mut writing in std::mem::take(&mut self.writings) {
+        for mut update in std::mem::take(&mut self.slow_updates) {
             let mut continues = true;
-            while continues && writing.due <= requests {
-                writing.due += writing.each.max(1);
-                let step = writing.steps.pop_front();
+            while continues && update.due <= requests {
+                update.due += update.each.max(1);
+                let step = update.steps.pop_front();
                 continues = step.is_some_and(|step| self.take_step(&step).is_ok());
             }
             if continues {
-                self.writings.push(writing);
+                self.slow_updates.push(update);
             }
         }
     }
 
-    pub(super) fn finish_writing(&mut self, which: impl Fn(&Writing) -> bool) {
-        let writings = std::mem::take(&mut self.writings);
-        let (ending, others) = writings.into_iter().partition(|writing| which(writing));
-        self.writings = others;
-        for Writing { steps, .. } in ending {
+    pub(super) fn finish_writing(&mut self, which: impl Fn(&SlowUpdate) -> bool) {
+        let slow_updates = std::mem::take(&mut self.slow_updates);
+        let (ending, others) = slow_updates.into_iter().partition(|update| which(update));
+        self.slow_updates = others;
+        for SlowUpdate { steps, .. } in ending {
             // The client does not see errors of these steps.
             let _ = steps.iter().try_for_each(|step| self.take_step(step));
         }
