@@ -18,8 +18,8 @@ use crate::say::hint::{hint_for, hint_for_one_of, how_to_pin};
 const SOON: Duration = Duration::from_hours(30 * 24);
 
 /// What to do about a certificate that expires soon.
-const RENEW: &str = "on the node: pvecm updatecerts --force && systemctl restart pveproxy (or as that \
-                     certificate was created); if it is pinned, set the new fingerprint afterwards";
+const RENEW: &str = "on the node: pvecm updatecerts --force && systemctl restart pveproxy (or however the \
+                     certificate was issued); if the old one is pinned, then pin the new one";
 
 /// Creates a client; sends nothing yet.
 pub type Connect<'c> = &'c dyn Fn(&Access) -> Result<Pve, pve::Error>;
@@ -139,7 +139,7 @@ impl<'a> Answer<'a> {
         report(self.check_certificate(certificate));
         let Some(error) = error else { return };
         report(if kind_of(error) != Kind::Unauthorized {
-            down(format!("answer of {host}"), error)
+            down(format!("response of {host}"), error)
         } else if self.hosts > 1 {
             Finding::of_request(format!("token at {host}"), error).with_result(verdict)
         } else {
@@ -152,12 +152,12 @@ impl<'a> Answer<'a> {
             return Finding::ok(check, "none: http:// is only used on this machine");
         };
         let trust = match &self.endpoint.trust {
-            Trust::SystemRoots => "signed by an authority that this system trusts".to_owned(),
+            Trust::SystemRoots => "signed by a CA that this system trusts".to_owned(),
             Trust::CaFile(path) => {
                 let path = Masked::from(path.to_string_lossy());
-                format!("signed by an authority in CA file '{path}'")
+                format!("signed by a CA in '{path}'")
             }
-            Trust::Pin(_) => "the pinned one".to_owned(),
+            Trust::Pin(_) => "pinned".to_owned(),
             Trust::Anyone => "not verified".to_owned(),
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
