@@ -186,9 +186,7 @@ impl Session<'_> {
             exit(code)
         };
         if let Err(error) = signals::on_first_signal(answer) {
-            warn(&format!(
-                "a signal will end this run without a message: {error}"
-            ));
+            warn(&format!("cannot handle signals: {error}"));
         }
     }
 

@@ -75,7 +75,7 @@ pub fn state_directory(environment: Environment) -> Result<PathBuf, Error> {
     };
     if let Some(state) = path(NAME) {
         let absolute = Some(state).filter(|state| state.is_absolute());
-        return absolute.ok_or_else(|| Error::invalid(NAME, "it is not an absolute path"));
+        return absolute.ok_or_else(|| Error::invalid(NAME, "not an absolute path"));
     }
     // The XDG specification says to ignore a relative path.
     let absolute = |name: &str| path(name).filter(|path| path.is_absolute());
@@ -107,7 +107,7 @@ fn layer_of_environment(environment: Environment) -> Result<Layer, Error> {
     let mut layer = Layer::default();
     for (name, field) in OWN_NAMES.into_iter().chain(FOREIGN_NAMES) {
         if let Some(value) = environment(name) {
-            let not_utf8 = || Error::invalid(name, "it is not UTF-8");
+            let not_utf8 = || Error::invalid(name, "not UTF-8");
             layer.set(field, value.to_str().ok_or_else(not_utf8)?, name)?;
         }
     }

@@ -453,7 +453,7 @@ pub enum Unreadable {
     #[snafu(display("line {number} is not an event that this version knows"))]
     NotAnEvent { number: usize },
 
-    #[snafu(display("line {number} does not follow from the lines before"))]
+    #[snafu(display("line {number} is out of order"))]
     OutOfOrder { number: usize },
 }
 

@@ -442,9 +442,9 @@ const CREATE_AGAIN: &str =
 
 fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
     let done = if may_be_renamed {
-        "it was renamed or destroyed"
+        "it was renamed or deleted"
     } else {
-        "it was destroyed"
+        "it was deleted"
     };
     match vmid_has {
         None => done.to_owned(),

@@ -119,8 +119,8 @@ fn one_of_several_agents_that_refuse_is_named_and_the_others_are_shown() {
     };
     let fake = some_vms(&json!([refuses(101), refuses(104)]));
     let seen = Homelab::at(&fake).run("proxmox vm list --ip");
-    let warning = "Warning: cannot get the address of VM 101 and 1 more: its guest agent says: Command x \
-                   has been disabled; in the guest, allow guest-network-get-interfaces ";
+    let warning = "Warning: cannot get the address of VM 101 and 1 more: guest agent error: Command x has \
+                   been disabled; in the guest, allow guest-network-get-interfaces ";
     assert!(seen.stderr.starts_with(warning), "{}", seen.stderr);
     let shown: Vec<&str> = seen.stdout.lines().skip(1).take(2).collect();
     let expected = [
@@ -184,7 +184,7 @@ fn a_vm_that_is_destroyed_while_a_run_waits_for_its_address_is_reported_as_gone(
     fake.wait_for_requests(4);
     fake.cluster().remove(101);
     let seen = run.wait();
-    let message = "VM 101 'web-1' already exists on node 'pve1', but it was destroyed\n";
+    let message = "VM 101 'web-1' already exists on node 'pve1', but it was deleted\n";
     let stderr = seen.stderr.split_once('\n').unwrap().1;
     assert!(stderr.starts_with(message), "{stderr}");
     assert_eq!(seen.exit, Some(1));
@@ -205,7 +205,7 @@ fn a_vm_of_another_user_at_the_same_vmid_is_not_waited_for(#[case] status: &str)
     status.clone_into(&mut cluster.guests.get_mut(&101).unwrap().status);
     drop(cluster);
     let seen = run.wait();
-    let message = "VM 101 'web-1' already exists on node 'pve1', but it was destroyed, and its \
+    let message = "VM 101 'web-1' already exists on node 'pve1', but it was deleted, and its \
                    VMID now belongs to VM 101 'db-1' on node 'pve1', which was not changed\n";
     let stderr = seen.stderr.split_once('\n').unwrap().1;
     assert!(stderr.starts_with(message), "{stderr}");

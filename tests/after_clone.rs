@@ -219,7 +219,7 @@ fn a_relative_size_of_a_vm_that_was_created_without_one_is_an_error() {
     let expected = "Creating VM 'web-1' from template 'debian-12'...\n\
         VM 100 'web-1' already exists on node 'pve1', but cannot grow \
         disk scsi0 by 8G: its original size is unknown\n\
-        Hint: give the full size: --resize scsi0=SIZE\n";
+        Hint: give the absolute size: --resize scsi0=SIZE\n";
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(1), expected));
     assert_eq!(fake.journal(), ["GET /nodes/pve1/qemu/100/config"]);
 }
@@ -272,7 +272,7 @@ fn a_killed_run_is_resumed(#[case] requests: usize, #[case] left: &[&str]) {
 
 #[rstest]
 #[case::configuring(7, "it is still being configured")]
-#[case::enlarging(9, "its disk scsi0 is still being enlarged to 32G")]
+#[case::enlarging(9, "its disk scsi0 is still being grown to 32G")]
 #[case::starting(13, "it is still being started")]
 #[case::awaiting_the_address(17, "its address is not known yet")]
 fn an_interrupted_run_reports_the_state_of_the_vm(#[case] requests: usize, #[case] state: &str) {

@@ -27,7 +27,7 @@ fn a_working_setup_has_no_findings_but_ok() {
         .env("PROXMOX_FINGERPRINT", &fake.fingerprint())
         .run(CHECK);
     let certificate = format!(
-        "ok    certificate of 127.0.0.1:PORT: the pinned one, valid until {}, SHA-256 {}",
+        "ok    certificate of 127.0.0.1:PORT: pinned, valid until {}, SHA-256 {}",
         fake.leaf_not_after(),
         fake.fingerprint()
     );
@@ -37,11 +37,11 @@ fn a_working_setup_has_no_findings_but_ok() {
          certificate (PROXMOX_FINGERPRINT)",
         "ok    connection to 127.0.0.1:PORT: established",
         &certificate,
-        "ok    token homelab@pve!cli: it is accepted",
+        "ok    token homelab@pve!cli: accepted",
         "ok    server: Proxmox VE 9.2.11",
         "ok    quorum: nodes online: 1 of 1",
-        "ok    guests: templates seen: 1, VMs seen: 1",
-        "ok    hidden guests: none among 16 VMIDs that are not listed",
+        "ok    guests: visible templates: 1, VMs: 1",
+        "ok    hidden guests: none at 16 unlisted VMIDs",
         "ok    template 'debian-12': 9000 on node 'pve1'",
         "ok    VM.Clone on /vms/9000: the token has it",
         "ok    VM.Audit on /vms/9000: the token has it",
@@ -57,7 +57,7 @@ fn a_working_setup_has_no_findings_but_ok() {
         "ok    VM.Config.Options on /vms/101: the token has it",
         "ok    VM.PowerMgmt on /vms/101: the token has it",
         "ok    VM.GuestAgent.Audit on /vms/101: the token has it",
-        "ok    state directory STATE: it is writable, and files in it can be locked",
+        "ok    state directory STATE: writable, and supports file locks",
     ];
     assert_eq!(lines(&seen, &fake, &state), expected);
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), ""));
@@ -84,9 +84,9 @@ fn guests_that_this_token_does_not_see_are_listed_by_vmid() {
     let fake = fake(setup);
     let state = StateDir::new();
     let seen = at(&fake, &state).run("proxmox check");
-    let line = "warn  hidden guests: this token does not see the guest with VMID 100, 103: a VM with the \
-                requested name would not be found there; on a node, as root: pveum acl modify /vms --tokens \
-                'homelab@pve!cli' --roles PVEAuditor";
+    let line = "warn  hidden guests: this token cannot see VMID 100, 103: a VM of the requested name there \
+                would not be found; on a node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' \
+                --roles PVEAuditor";
     let expected = format!("{line}{IT_REPLACES}{OR_FOR_ITS_USER}");
     assert_eq!(
         with_verdict("warn", &lines(&seen, &fake, &state)),
@@ -100,8 +100,8 @@ fn a_token_that_sees_nothing_gets_the_reason() {
     let fake = fake(cluster(&json!("none")));
     let state = StateDir::new();
     let seen = at(&fake, &state).run("proxmox check");
-    let line = "FAIL  guests: templates seen: 0, VMs seen: 0; if there are any, this token lacks VM.Audit \
-                on them; on a node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' --roles \
+    let line = "FAIL  guests: visible templates: 0, VMs: 0; if there are any, this token lacks VM.Audit on \
+                them; on a node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' --roles \
                 PVEAuditor";
     assert_eq!(
         with_verdict("FAIL", &lines(&seen, &fake, &state)),
@@ -144,7 +144,7 @@ fn without_a_configuration_only_the_state_directory_is_checked() {
          (~/.config/homelab/config.json by default), which looks like {{\"proxmox\": {{\"host\": \
          \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\", \"token_secret\": \"…\"}}}}; \
          'homelab proxmox check' shows all settings and where they come from\n\
-         ok    state directory {}: it is writable, and files in it can be locked\n",
+         ok    state directory {}: writable, and supports file locks\n",
         state.path()
     );
     assert_eq!((seen.exit, seen.stdout), (Some(2), expected));
@@ -202,7 +202,7 @@ fn hidden_guests_below_the_next_vmid_are_found() {
     let state = StateDir::new();
     let seen = at(&fake, &state).run("proxmox check");
     let warned = with_verdict("warn  hidden guests", &lines(&seen, &fake, &state));
-    let beginning = "warn  hidden guests: this token does not see the guest with VMID 5000: ";
+    let beginning = "warn  hidden guests: this token cannot see VMID 5000: ";
     assert_eq!(warned.len(), 1);
     assert_eq!(warned[0].get(..beginning.len()), Some(beginning));
 }

@@ -181,7 +181,7 @@ fn tab_completes_words_at_a_terminal(#[case] shell: Shell) {
 fn commands_are_described(#[values(Shell::Zsh, Shell::Fish)] shell: Shell) {
     let expected = [
         ("check", "Check what creating a VM depends on"),
-        ("task", "Wait for a task of the server"),
+        ("task", "Wait for a server task"),
         ("template", "List templates"),
         ("vm", "List and create virtual machines"),
     ];

@@ -17,8 +17,8 @@ fn listed() -> Seen {
         exit: Some(0),
         stdout: "No templates found\n".to_owned(),
         stderr: "Hint: if there are any, this token lacks VM.Audit on them; on a node, as root: pveum acl \
-                 modify /vms --tokens 'root@pam!cli' --roles PVEAuditor; it replaces the roles that the \
-                 token inherits there\n"
+                 modify /vms --tokens 'root@pam!cli' --roles PVEAuditor; this replaces the token's inherited \
+                 roles there\n"
             .to_owned(),
     }
 }
@@ -134,7 +134,7 @@ fn an_unusable_file_is_an_error_with_its_position() {
     let homelab = Homelab::alone();
     write(&homelab.home().join("my.json"), "{\"proxmox\":\n[]}", 0o600);
     let seen = homelab.run("proxmox template list --config my.json");
-    let expected = "Failed to list templates: 'my.json': it has no object \"proxmox\"\n\
+    let expected = "Failed to list templates: 'my.json': no object \"proxmox\"\n\
          Hint: a configuration file looks like {\"proxmox\": {\"host\": \"pve.lan\", \"user\": \
          \"homelab@pve\", \"token_key\": \"cli\", \"token_secret\": \"…\"}}\n";
     assert_eq!(seen, refused(expected));
@@ -237,8 +237,8 @@ fn a_utf16_file_is_reported_as_such() {
     let text = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes);
     fs::write(homelab.home().join("my.json"), text.collect::<Vec<u8>>()).unwrap();
     let seen = homelab.run("proxmox template list --config my.json");
-    let expected = "Failed to list templates: cannot read the configuration file 'my.json': it is \
-                    UTF-16; save it as UTF-8\n";
+    let expected = "Failed to list templates: cannot read the configuration file 'my.json': UTF-16; save it \
+                    as UTF-8\n";
     assert_eq!(seen, refused(expected));
 }
 

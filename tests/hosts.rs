@@ -243,13 +243,13 @@ fn a_host_that_is_not_trusted_is_skipped_with_a_warning() {
     let homelab = at(&[&one.url(), &two.url()]).env("PROXMOX_FINGERPRINT", &pins.join(","));
     let seen = homelab.run(LIST);
     let warning = format!(
-        "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; the fingerprint it \
-         presents is {}; trying another host; the node may have a new certificate: compare that fingerprint \
-         with the one that 'pvenode cert info' on the node shows for pveproxy-ssl.pem, or for pve-ssl.pem \
-         if there is no such file (not for pve-root-ca.pem); if they match: put it in this host's position \
-         in PROXMOX_FINGERPRINT, which takes one fingerprint per host, in the same order: {} (or \
-         --fingerprint, or \"fingerprint\" in the file: where the pin is set now); if they differ, another \
-         machine is answering in its place\n",
+        "Warning: cannot trust 127.0.0.1:{}: its certificate is not the pinned one, {}; its fingerprint is \
+         {}; trying another host; the node may have a new certificate: compare that fingerprint with the one \
+         that 'pvenode cert info' on the node shows for pveproxy-ssl.pem, or for pve-ssl.pem if there is no \
+         such file (not for pve-root-ca.pem); if they match: put it in this host's position in \
+         PROXMOX_FINGERPRINT, which takes one fingerprint per host, in the same order: {} (or --fingerprint, \
+         or \"fingerprint\" in the file, wherever it is set now); if they differ, another machine may be \
+         impersonating it\n",
         one.port(),
         two.fingerprint(),
         one.fingerprint(),

@@ -30,7 +30,7 @@ fn fake(faults: &Value) -> FakePve {
 #[case::before_the_clone(
     json!([{"request": 1, "hang": true}]), 1,
     "interrupted; nothing was started",
-    "there is nothing to clean up; run it again",
+    "nothing to clean up; run the command again",
     0,
 )]
 #[case::between_the_request_and_its_answer(

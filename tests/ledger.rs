@@ -78,8 +78,7 @@ fn waiting_for_the_first_run_ends_at_the_time_limit() {
         .run(&format!("{CREATE} --ensure --timeout 0.2"));
     let expected = format!(
         "{CREATING}Waiting for another run that is creating the same VM...\n\
-         Failed to create VM: Timed out after 0.2 s; waiting for process {}, which is creating VM \
-         'web-1'\n\
+         Failed to create VM: Timed out after 0.2 s; process {} is still creating VM 'web-1'\n\
          Hint: run the same command with --ensure to resume\n",
         process::id()
     );

@@ -39,11 +39,11 @@ const TRY_AGAIN: &str = "if that port uses TLS, remove http:// from the host; ot
                          --request-timeout allows more time";
 
 #[rstest]
-#[case::headers("headers", "HOST did not answer as Proxmox VE does: endless headers")]
-#[case::reason("reason", "HOST did not answer as Proxmox VE does: endless headers")]
-#[case::interim("interim", "HOST did not answer as Proxmox VE does: endless headers")]
-#[case::body("body", "HOST did not answer as Proxmox VE does: more than 64 MiB")]
-#[case::small_body_that_expands("bomb", "HOST did not answer as Proxmox VE does: more than 64 MiB")]
+#[case::headers("headers", "HOST did not answer like Proxmox VE: endless headers")]
+#[case::reason("reason", "HOST did not answer like Proxmox VE: endless headers")]
+#[case::interim("interim", "HOST did not answer like Proxmox VE: endless headers")]
+#[case::body("body", "HOST did not answer like Proxmox VE: more than 64 MiB")]
+#[case::small_body_that_expands("bomb", "HOST did not answer like Proxmox VE: more than 64 MiB")]
 fn an_endless_answer_is_an_error(#[case] flood: &str, #[case] what: &str) {
     let fake = fake(json!({"flood": flood}));
     let seen = Homelab::at(&fake)
@@ -88,7 +88,7 @@ fn a_secret_that_the_server_repeats_is_not_shown(#[case] answer: Value, #[case] 
     let answer: Value = serde_json::from_str(&answer).unwrap();
     let fake = fake(json!({"answer": answer}));
     let seen = Homelab::at(&fake).run("proxmox template list --verbose");
-    let what = format!("HOST did not answer as Proxmox VE does: {what}");
+    let what = format!("HOST did not answer like Proxmox VE: {what}");
     let expected = not_listed(&fake, &what, ANOTHER_SERVICE).stderr;
     let last: Vec<&str> = seen.stderr.lines().skip(1).collect();
     assert_eq!(last.join("\n") + "\n", expected);
@@ -156,10 +156,10 @@ fn endless_errors_use_no_memory(#[case] body: &str) {
 }
 
 #[rstest]
-#[case::ca_file("--ca-file /dev/zero", "CA file '/dev/zero': it is longer than 1 MiB")]
+#[case::ca_file("--ca-file /dev/zero", "CA file '/dev/zero': longer than 1 MiB")]
 #[case::configuration(
     "--config /dev/zero",
-    "cannot read the configuration file '/dev/zero': it is longer than 1 MiB"
+    "cannot read the configuration file '/dev/zero': longer than 1 MiB"
 )]
 fn an_endless_device_is_an_error(#[case] option: &str, #[case] what: &str) {
     let homelab = Homelab::alone()

@@ -180,7 +180,7 @@ fn a_host_in_no_proxy_is_reached_without_the_proxy() {
 
 #[rstest]
 #[case::unsupported_scheme("socks5://127.0.0.1:9", "only proxies with http:// are supported")]
-#[case::not_a_url("http://", "it is not a proxy URL")]
+#[case::not_a_url("http://", "not a proxy URL")]
 fn a_proxy_that_cannot_be_used_is_ignored_with_a_warning(#[case] url: &str, #[case] why: &str) {
     let fake = FakePve::start_tls(setup());
     let hosts = format!("127.0.0.1:{},{HOST}", fake.port());
@@ -269,7 +269,7 @@ fn an_answer_of_the_proxy_itself_is_distinguished(#[case] status: u16, #[case] r
     let fake = with_answer(status, Some("<html>"));
     let (homelab, address) = behind_a_proxy(&fake);
     let expected = not_listed(format!(
-        "Failed to list templates: {address} did not answer as Proxmox VE does: {status} {reason}, \
+        "Failed to list templates: {address} did not answer like Proxmox VE: {status} {reason}, \
          text/html\nHint: a proxy in front of Proxmox VE answered in its place: check where it \
          forwards requests to; on the node: systemctl status pveproxy\n"
     ));

@@ -70,7 +70,7 @@ fn the_progress_line_fits_and_leaves_nothing_behind(#[case] columns: u16) {
             "cloning",
             "of 32.0 GiB disk 1 of 2",
             "of 1.0 TiB disk 2 of 2",
-            "enlarging scsi0 to 33G",
+            "growing scsi0 to 33G",
             "starting",
             "waiting for an address",
         ]

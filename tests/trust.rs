@@ -52,7 +52,7 @@ fn not_listed(reason: &str) -> Seen {
 fn not_trusted(fake: &FakePve, reason: &str, hint: &str) -> Seen {
     let (port, presented) = (fake.port(), fake.fingerprint());
     not_listed(&format!(
-        "cannot trust 127.0.0.1:{port}: {reason}; the fingerprint it presents is {presented}\n\
+        "cannot trust 127.0.0.1:{port}: {reason}; its fingerprint is {presented}\n\
          Hint: {hint}"
     ))
 }
@@ -76,8 +76,7 @@ fn pin_or_authority(fake: &FakePve, instead: &str) -> String {
 
 const NOT_BY_FILE: &str = " instead of the CA file";
 
-const UNKNOWN_AUTHORITY: &str =
-    "its certificate is signed by an authority that is not trusted here";
+const UNKNOWN_AUTHORITY: &str = "its certificate is signed by an untrusted CA";
 
 #[test]
 fn the_clusters_own_authority_is_trusted_as_ca_file() {
@@ -151,8 +150,8 @@ fn without_settings_the_systems_authorities_are_trusted() {
 #[test]
 fn on_a_system_without_authorities_the_error_says_so() {
     let fake = fake();
-    let reason = "its certificate cannot be verified, because this system has no trusted certificate \
-                  authorities";
+    let reason =
+        "its certificate cannot be verified, because this system has no trusted CA certificates";
     let expected = not_trusted(&fake, reason, &pin_or_authority(&fake, ""));
     assert_eq!(with_file(&fake, "").run(LIST), expected);
     assert_eq!(fake.journal(), [""; 0]);
@@ -198,11 +197,10 @@ fn another_certificate_than_the_pinned_one_is_refused_and_nothing_is_sent() {
         .run(LIST);
     let reason = format!("its certificate is not the pinned one, {pin}");
     let hint = format!(
-        "the node may have a new certificate: {}; if they differ, another machine is answering in its \
-         place",
+        "the node may have a new certificate: {}; if they differ, another machine may be impersonating it",
         compare(
             &fake,
-            " (or --fingerprint, or \"fingerprint\" in the file: where the pin is set now)"
+            " (or --fingerprint, or \"fingerprint\" in the file, wherever it is set now)"
         )
     );
     assert_eq!(seen, not_trusted(&fake, &reason, &hint));
@@ -228,7 +226,7 @@ fn a_stolen_certificate_is_refused_and_nothing_is_sent(#[case] trust: &str) {
     let expected = not_trusted(
         &impostor,
         "it does not hold the private key of the certificate it presented",
-        "another machine may be answering in its place; find out before you continue; nothing was sent",
+        "another machine may be impersonating it; investigate before you continue; nothing was sent",
     );
     let stderr = seen.stderr.split_inclusive('\n');
     let stderr: String = stderr
@@ -302,12 +300,12 @@ fn a_server_that_sends_its_intermediate_authority_is_trusted_by_the_root() {
 fn a_server_that_does_not_send_its_intermediate_authority_has_an_incomplete_chain() {
     let fake = FakePve::start_tls_as(setup(), Shown::WithoutIntermediate);
     let seen = with_file(&fake, fake.ca_pem()).env("PROXMOX_CA_FILE", "ca.pem");
-    let reason = "its certificate was issued by Lab Servers (Lab), and the chain is incomplete: the \
-                  server did not send the certificate of that authority, which is not trusted here";
+    let reason = "its certificate chain is incomplete: the server did not send the certificate of Lab \
+                  Servers (Lab), which is not trusted on this machine";
     let hint = format!(
         "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate, followed by \
-         those of all intermediate authorities; or, if Lab Servers (Lab) is a root authority: set \
-         PROXMOX_CA_FILE to its certificate; or {}",
+         those of all intermediate CAs; or, if Lab Servers (Lab) is a root CA: set PROXMOX_CA_FILE to its \
+         certificate; or {}",
         compare(&fake, NOT_BY_FILE)
     );
     assert_eq!(seen.run(LIST), not_trusted(&fake, reason, &hint));
@@ -372,8 +370,8 @@ fn any_server_is_trusted_on_request_with_a_warning(
         None => homelab.run("proxmox template list --insecure"),
     };
     let stderr = format!(
-        "Warning: the server's certificate is not verified ({origin}): anyone in between can read the \
-         token and use it\n"
+        "Warning: the server's certificate is not verified ({origin}): an attacker on the network can steal \
+         the token\n"
     );
     assert_eq!(seen, Seen { stderr, ..listed() });
 }
@@ -382,8 +380,8 @@ fn any_server_is_trusted_on_request_with_a_warning(
 fn a_quiet_run_prints_the_warning_too() {
     let fake = fake();
     let seen = with_file(&fake, "").run("proxmox vm create web-1 debian-12 --quiet --insecure");
-    let warning = "Warning: the server's certificate is not verified (--insecure): anyone in between \
-                   can read the token and use it\n";
+    let warning = "Warning: the server's certificate is not verified (--insecure): an attacker on the \
+                   network can steal the token\n";
     let seen = (seen.exit, seen.stdout.as_str(), seen.stderr.as_str());
     assert_eq!(seen, (Some(0), "", warning));
 }
@@ -409,23 +407,20 @@ fn badly_configured(reason: &str, hint: &str) -> Seen {
     }
 }
 
-const AUTHORITY_IS: &str = "PROXMOX_CA_FILE and --ca-file expect the certificate of the cluster's \
-                            authority, which is /etc/pve/pve-root-ca.pem on each node";
+const AUTHORITY_IS: &str = "PROXMOX_CA_FILE and --ca-file expect the cluster's CA certificate, which is \
+                            /etc/pve/pve-root-ca.pem on each node";
 
 #[rstest]
 #[case::empty("", "CA file 'ca.pem' contains no PEM certificate")]
 #[case::other_text("hello", "CA file 'ca.pem' contains no PEM certificate")]
-#[case::truncated(
-    "-----BEGIN CERTIFICATE-----\nAAAA\n",
-    "CA file 'ca.pem': it is damaged"
-)]
+#[case::truncated("-----BEGIN CERTIFICATE-----\nAAAA\n", "CA file 'ca.pem': invalid PEM")]
 #[case::not_base64(
     "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
-    "CA file 'ca.pem': it is damaged"
+    "CA file 'ca.pem': invalid PEM"
 )]
 #[case::not_a_certificate(
     "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    "CA file 'ca.pem': it contains a damaged certificate"
+    "CA file 'ca.pem': contains a malformed certificate"
 )]
 fn a_ca_file_must_contain_a_certificate(#[case] pem: &str, #[case] reason: &str) {
     let fake = fake();
@@ -449,11 +444,10 @@ fn a_ca_file_must_be_readable(#[case] path: &str, #[case] reason: &str) {
 fn the_nodes_own_certificate_is_not_accepted_as_an_authority(#[case] shown: Shown) {
     let fake = FakePve::start_tls_as(setup(), shown);
     let seen = with_file(&fake, fake.leaf_pem()).env("PROXMOX_CA_FILE", "ca.pem");
-    let reason =
-        "CA file 'ca.pem' contains a server's certificate, not that of a certificate authority";
+    let reason = "CA file 'ca.pem' contains a server certificate, not a CA certificate";
     let hint = format!(
-        "pin it instead: PROXMOX_FINGERPRINT={} and no CA file; or name the cluster's authority, \
-         which is /etc/pve/pve-root-ca.pem on each node",
+        "pin it instead: PROXMOX_FINGERPRINT={} and no CA file; or use the cluster's CA, which is \
+         /etc/pve/pve-root-ca.pem on each node",
         fake.fingerprint()
     );
     assert_eq!(seen.run(LIST), badly_configured(reason, &hint));
@@ -477,7 +471,7 @@ fn https_on_a_port_without_tls_says_so() {
     let address = format!("127.0.0.1:{}", fake.port());
     let homelab = Homelab::at(&fake).env("PROXMOX_HOST", &address);
     let expected = not_listed(&format!(
-        "cannot reach {address}: it closed the connection instead of speaking TLS\n\
+        "cannot reach {address}: it closed the connection during the TLS handshake\n\
          Hint: {CHECK_THE_PORT}"
     ));
     let seen = homelab.env("SSL_CERT_FILE", "/nonexistent").run(LIST);
@@ -514,7 +508,7 @@ fn http_on_a_port_with_tls_says_so() {
     let address = format!("127.0.0.1:{}", fake.port());
     let homelab = Homelab::at(&fake).env("PROXMOX_HOST", &format!("http://{address}"));
     let expected = not_listed(&format!(
-        "{address} did not answer as Proxmox VE does: 301 Moved Permanently, to \
+        "{address} did not answer like Proxmox VE: 301 Moved Permanently, to \
          https://{address}/api2/json/cluster/resources?type=vm\nHint: that port expects https://; remove \
          http:// from the host"
     ));

@@ -51,7 +51,8 @@ use crate::homelab::Homelab;
     "proxmox vm start web-1",
     "unknown command 'start'",
     "homelab proxmox vm <command>",
-    "a new VM is started by --start of 'homelab proxmox vm create'; another one on its node, as root: qm start VMID"
+    "'homelab proxmox vm create --start' starts a new VM; for an existing one, on its node, as root: qm \
+     start VMID"
 )]
 #[case(
     "proxmox vm lsit",
@@ -75,7 +76,7 @@ use crate::homelab::Homelab;
     "proxmox container list",
     "unknown command 'container'",
     "homelab proxmox [options] <command>",
-    "homelab has no command for containers; on a node: pct"
+    "homelab does not manage containers; on a node: pct"
 )]
 #[case(
     "proxmox vn list",
@@ -135,7 +136,7 @@ use crate::homelab::Homelab;
     "proxmox vm create --set web-1 debian-12",
     "missing argument <template-name>",
     "homelab proxmox vm create <vm-name> <template-name> [options]",
-    "the option is '--set KEY=VALUE': an argument was taken for its value"
+    "an argument was taken as the value of '--set KEY=VALUE'"
 )]
 #[case(
     "proxmox vm create --name web-1 --template debian-12",
@@ -345,7 +346,7 @@ use crate::homelab::Homelab;
     "proxmox vm create --set hunter2 web-1",
     "missing argument <template-name>",
     "homelab proxmox vm create <vm-name> <template-name> [options]",
-    "the option is '--set KEY=VALUE': an argument was taken for its value"
+    "an argument was taken as the value of '--set KEY=VALUE'"
 )]
 #[case(
     "proxmox vm create a b --set cipassword hunter2",

@@ -61,7 +61,7 @@ pub struct Proxmox {
     #[argh(option, arg_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// PEM file with the certificate authority to trust
+    /// PEM file with the CA certificates to trust
     #[argh(option, arg_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 
@@ -146,8 +146,8 @@ pub enum VmVerb {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
 #[argh(
-    note = "Templates are not listed. '-' stands for a name or an address that is not known; a
-guest agent must run in the VM for its address to be known."
+    note = "Templates are not listed. '-' stands for an unknown name or address; an address is
+known only while a guest agent runs in the VM."
 )]
 #[argh(example = "$ homelab proxmox vm list
 VMID  Name   Status                 Node
@@ -214,7 +214,7 @@ pub struct VmCreate {
     #[argh(switch)]
     pub ignore_offline: bool,
 
-    /// make a linked clone, which copies no disks: the template cannot be deleted while the VM exists;
+    /// create a linked clone, which copies no disks: the template cannot be deleted while the VM exists;
     /// not with --storage
     #[argh(switch)]
     pub linked: bool,
@@ -276,7 +276,7 @@ pub struct VmCreate {
     pub quiet: bool,
 }
 
-/// Wait for a task of the server.
+/// Wait for a server task.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "task", help_triggers("-h", "--help", "help"))]
 pub struct Task {
@@ -296,13 +296,13 @@ pub enum TaskVerb {
 #[argh(subcommand, name = "wait", help_triggers("-h", "--help"))]
 #[argh(
     note = "Succeeds if the task succeeded, with or without warnings, and fails if it failed.
-A UPID that its node does not know is reported only after 30 s, because a daemon that restarts says
-the same. Put the UPID in single quotes: it may contain '!', which is special to shells."
+An unknown UPID is reported only after 30 s, because a restarting daemon may not know it yet. Put
+the UPID in single quotes: it may contain '!', which is special to shells."
 )]
 #[argh(example = "$ homelab proxmox task wait 'UPID:pve1:000001E0:…'
 Task UPID:pve1:000001E0:… ended: OK")]
 pub struct TaskWait {
-    /// task ID, as an error of this program or the web interface shows it
+    /// task ID (UPID), as shown by an error or the web interface
     #[argh(positional, arg_name = "upid")]
     pub upid: Upid,
 
@@ -329,8 +329,8 @@ pub struct TaskWait {
 #[argh(
     note = "Prints one line for each check of the configuration, the hosts and their certificates,
 the token, the server's version, the quorum, the visible VMs and the state directory. With a
-template it also checks whether that can be cloned and which privileges are missing, with the
-'pveum' command that grants each.
+template it also checks whether the template can be cloned, and prints the 'pveum' command for each
+missing privilege.
 
 FAIL means that 'vm create' would fail. The exit code is 0 if nothing failed. Nothing is changed on
 the server."

@@ -125,7 +125,7 @@ fn message_for_missing(arguments: &Arguments) -> Option<Message> {
     // `--set web-1 debian-12`
     let taken = without_value(arguments).map(|(flag, _)| {
         let usage = with_value(flag);
-        format!("the option is '{usage}': an argument was taken for its value")
+        format!("an argument was taken as the value of '{usage}'")
     });
     let advice = taken.or_else(|| {
         let lacks_template = missing.last() == Some(&"template-name");
@@ -199,8 +199,8 @@ const RELATED: &[(&str, &str, &str)] = &[
     (
         "vm",
         "start boot run up poweron",
-        "a new VM is started by --start of 'homelab proxmox vm create'; another one on its node, as root: \
-         qm start VMID",
+        "'homelab proxmox vm create --start' starts a new VM; for an existing one, on its node, as root: qm \
+         start VMID",
     ),
     (
         "vm",
@@ -263,7 +263,7 @@ const RELATED: &[(&str, &str, &str)] = &[
     (
         "proxmox",
         "container containers ct lxc",
-        "homelab has no command for containers; on a node: pct",
+        "homelab does not manage containers; on a node: pct",
     ),
     (
         "proxmox",
@@ -354,7 +354,7 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
     (
         "--wait",
         "--wait-ip",
-        "leave it out: vm create waits for the clone; --start and --wait-ip wait for more",
+        "omit it: vm create waits for the clone; --start and --wait-ip also wait for the VM",
     ),
     ("--if-not-exists --exist-ok", "--ensure", "use --ensure"),
     ("--linked-clone", "--linked", "use --linked"),

@@ -141,7 +141,7 @@ fn check_server(
         return Ok(());
     };
     let version = first.version.clone();
-    report(Finding::ok(format!("token {token}"), "it is accepted"));
+    report(Finding::ok(format!("token {token}"), "accepted"));
     let product = format!("Proxmox VE {}", version.text);
     report(Finding::ok("server", product));
     let server = Server {
@@ -183,7 +183,7 @@ fn failed(check: &str) -> impl FnOnce(pve::Error) -> Finding {
 fn check_guests(guests: &Guests, report: Report) {
     let count = |matches: fn(&Guest) -> bool| guests.all().filter(|guest| matches(guest)).count();
     let (templates, vms) = (count(Guest::is_vm_template), count(Guest::is_vm));
-    let detail = format!("templates seen: {templates}, VMs seen: {vms}");
+    let detail = format!("visible templates: {templates}, VMs: {vms}");
     report(match templates {
         0 => {
             Finding::new(Verdict::Fail, "guests", detail).with_hint(empty_list_hint(guests.token()))
@@ -211,7 +211,7 @@ fn check_single_vms(permissions: &Permissions, token: &TokenId, report: Report) 
         } else {
             Role::AUDITOR
         };
-        let detail = "the token lacks it even if it has it on /vms, so it does not see that VM";
+        let detail = "missing here, even if granted on /vms: the token cannot see that VM";
         let finding = Finding::warn(format!("{SEE} on {path}"), detail);
         report(finding.with_hint(grant(role, path, token)));
     }
@@ -234,12 +234,11 @@ fn check_hidden_guests(guests: &Guests, server: Server) -> Result<Finding, pve::
         }
     }
     if hidden.is_empty() {
-        let detail = format!("none among {} VMIDs that are not listed", probed.len());
+        let detail = format!("none at {} unlisted VMIDs", probed.len());
         return Ok(Finding::ok(CHECK, detail));
     }
     let detail = format!(
-        "this token does not see the guest with VMID {}: a VM with the requested name would not be found \
-         there",
+        "this token cannot see VMID {}: a VM of the requested name there would not be found",
         hidden.join(", ")
     );
     Ok(Finding::warn(CHECK, detail).with_hint(how_to_see_vms(guests.token())))
@@ -249,7 +248,7 @@ fn check_hidden_guests(guests: &Guests, server: Server) -> Result<Finding, pve::
 fn check_state_directory(directory: &Path, report: Report) {
     let check = format!("state directory {}", directory.display());
     report(match ledger::probe(directory) {
-        Ok(()) => Finding::ok(check, "it is writable, and files in it can be locked"),
+        Ok(()) => Finding::ok(check, "writable, and supports file locks"),
         Err(error) => {
             let hint =
                 "make it writable for this user, or set HOMELAB_STATE_DIR to another directory";

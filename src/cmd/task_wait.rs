@@ -91,12 +91,11 @@ fn wait_failure(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failu
             let node = upid.node();
             let hint = if is_no_such_task(&error) {
                 Some(format!(
-                    "check the UPID, and that '{node}' in it is the node of the task; nodes delete old \
-                     tasks"
+                    "check the UPID and that the task ran on '{node}'; nodes delete old tasks"
                 ))
             } else if is_unknown_node(&error) {
                 Some(format!(
-                    "check the UPID: the cluster has no node '{node}'; 'pvecm nodes' on a node lists its nodes"
+                    "check the UPID: the cluster has no node '{node}'; 'pvecm nodes' on any node lists them"
                 ))
             } else {
                 hint_for(&error)

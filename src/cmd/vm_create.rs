@@ -90,7 +90,7 @@ fn spec(arguments: &VmCreate) -> Result<CreateSpec, Failure> {
     if arguments.linked && storage.is_some() {
         let message = "--linked and --storage contradict each other: a linked clone shares the storage of \
                        its template's disks";
-        let hint = "leave --linked out to copy the disks to another storage";
+        let hint = "omit --linked to copy the disks to another storage";
         return Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()));
     }
     let mode = if arguments.linked {

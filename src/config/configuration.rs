@@ -150,8 +150,8 @@ fn trusts(trusted: &Setting<Vec<Trust>>, hosts: usize) -> Result<Vec<Trust>, Err
 fn shown(trusted: &[Trust]) -> String {
     match trusted {
         [Trust::CaFile(path)] => format!("CA file '{}'", path.display()),
-        [Trust::Anyone] => "anyone".to_owned(),
-        [Trust::SystemRoots] => "this system's authorities".to_owned(),
+        [Trust::Anyone] => "any certificate".to_owned(),
+        [Trust::SystemRoots] => "the system's CAs".to_owned(),
         _ => "the pinned certificate".to_owned(),
     }
 }
@@ -160,8 +160,7 @@ fn not_verified(hosts: &[Host], trusted: &Setting<Vec<Trust>>) -> Option<String>
     let is_unverified = trusted.value.contains(&Trust::Anyone) && hosts.iter().any(Host::tls);
     is_unverified.then(|| {
         format!(
-            "the server's certificate is not verified ({}): anyone in between can read the token and \
-             use it",
+            "the server's certificate is not verified ({}): an attacker on the network can steal the token",
             trusted.origin
         )
     })
@@ -172,8 +171,8 @@ fn without_realm(user: &Setting<String>, realm: Option<&Setting<String>>) -> Opt
     // There is only one root.
     (realm.is_none() && user != "root").then(|| {
         format!(
-            "{origin}: '{user}' has no realm, so {user}@{DEFAULT_REALM} is used; if it is in \
-             another realm, write that too, like {user}@pve"
+            "{origin}: '{user}' has no realm; using {user}@{DEFAULT_REALM} (for another realm write, for \
+             example, {user}@pve)"
         )
     })
 }

@@ -62,7 +62,7 @@ pub(super) fn layer_of_file(file: &SmallFile) -> Result<Layer, Error> {
             _ => {
                 return Err(Error::invalid(
                     &origin,
-                    "it must be a string, a number or a boolean",
+                    "must be a string, a number or a boolean",
                 ));
             }
         };
@@ -91,9 +91,9 @@ fn parse(file: &SmallFile) -> Result<Map<String, Value>, Error> {
         },
         reason: match error.classify() {
             _ if file.text.trim().is_empty() => "the file is empty",
-            Category::Data => "it has no object \"proxmox\"",
+            Category::Data => "no object \"proxmox\"",
             Category::Eof => "the JSON is incomplete",
-            Category::Syntax | Category::Io => "this is not valid JSON",
+            Category::Syntax | Category::Io => "invalid JSON",
         },
     })
 }

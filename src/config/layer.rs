@@ -130,7 +130,7 @@ impl Layer {
                 let pins = parse_pins(text, origin)?;
                 set(&mut self.pins, Setting::new(pins, origin))
             }
-            Field::CaFile if text.is_empty() => invalid("it is empty"),
+            Field::CaFile if text.is_empty() => invalid("must not be empty"),
             Field::CaFile => set(&mut self.ca_file, Setting::new(text.into(), origin)),
             Field::RejectUnauthorized => {
                 set(&mut self.verify, parsed(parse_boolean(text), origin)?)
@@ -160,21 +160,21 @@ impl Layer {
         let contradict =
             |one: &str, other: &str, why: &str| DisagreeSnafu { one, other, why }.fail();
         if let (Some(secret), Some(file)) = (&self.secret, &self.secret_file) {
-            return contradict(&secret.origin, &file.origin, "both give the secret");
+            return contradict(&secret.origin, &file.origin, "both set the secret");
         }
         let trusted = self.trusted();
         if let [one, other, ..] = &trusted[..] {
             return contradict(
                 &one.origin,
                 &other.origin,
-                "both say which certificates to trust",
+                "both set the certificates to trust",
             );
         }
         if let (Some(servers), [trusted]) = (&self.servers.whole, &trusted[..])
             && !servers.value.hosts.iter().any(Host::tls)
             && !trusted.value.contains(&Trust::Anyone)
         {
-            let why = "with http:// there is no certificate to trust";
+            let why = "http:// uses no certificate";
             return contradict(&servers.origin, &trusted.origin, why);
         }
         Ok(self)

@@ -24,7 +24,7 @@ impl SmallFile {
     pub fn read(path: &Path) -> io::Result<SmallFile> {
         let mut file = File::open(path)?;
         let text = String::from_utf8(small_file::read(&mut file)?)
-            .map_err(|_| io::Error::other("it is not UTF-8"))?;
+            .map_err(|_| io::Error::other("not UTF-8"))?;
         let metadata = file.metadata()?;
         let others_can = match metadata.permissions().mode() & 0o006 {
             _ if !metadata.is_file() => None,

@@ -266,15 +266,14 @@ fn each_host_has_its_own_fingerprint(mut required: BTreeMap<&'static str, String
 
 #[rstest]
 #[case::insecure(&[("PROXMOX_VE_INSECURE", "1")], &[
-    "the server's certificate is not verified (PROXMOX_VE_INSECURE): anyone in between can read the \
-     token and use it",
+    "the server's certificate is not verified (PROXMOX_VE_INSECURE): an attacker on the network can steal \
+     the token",
 ])]
 #[case::insecure_on_loopback(
     &[("PROXMOX_VE_INSECURE", "1"), ("PROXMOX_HOST", "http://127.0.0.1")], &[]
 )]
 #[case::user_without_a_realm(&[("PROXMOX_USER", "bob")], &[
-    "PROXMOX_USER: 'bob' has no realm, so bob@pam is used; if it is in another realm, write that too, \
-     like bob@pve",
+    "PROXMOX_USER: 'bob' has no realm; using bob@pam (for another realm write, for example, bob@pve)",
 ])]
 #[case::separate_realm(&[("PROXMOX_USER", "bob"), ("PROXMOX_REALM", "pve")], &[])]
 #[case::there_is_only_one_root(&[("PROXMOX_USER", "root")], &[])]
@@ -311,7 +310,7 @@ fn each_setting_names_its_origin(mut required: BTreeMap<&'static str, String>) {
             format!("realm pve ('{path}': realm)"),
             format!("token key ci ('{path}': token_key)"),
             "secret  (PROXMOX_TOKEN_SECRET)".to_owned(),
-            "trust this system's authorities (by default)".to_owned(),
+            "trust the system's CAs (by default)".to_owned(),
         ]
     );
 }

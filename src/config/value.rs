@@ -33,8 +33,8 @@ pub(super) fn split_port(mut hosts: Vec<Host>, text: &str) -> (Servers, Option<u
 pub(super) fn parse_user(text: &str) -> Result<(String, Option<String>), String> {
     if text.contains('!') {
         return Err(format!(
-            "'{text}' is not a user, like root or root@pam: the part after '!' is a token id and \
-             belongs in PROXMOX_TOKEN_KEY"
+            "'{text}' is not a user such as root@pam: the part after '!' is a token ID and belongs in \
+             PROXMOX_TOKEN_KEY"
         ));
     }
     let (user, realm) = match text.rsplit_once('@') {
@@ -43,19 +43,19 @@ pub(super) fn parse_user(text: &str) -> Result<(String, Option<String>), String>
     };
     let is_allowed = |c: char| c.is_ascii_graphic() && !"!:/=".contains(c);
     let is_user = !user.is_empty() && user.chars().all(is_allowed);
-    let user = checked(user, is_user, "a user, like root or root@pam")?;
+    let user = checked(user, is_user, "a user such as root@pam")?;
     Ok((user, realm))
 }
 
 pub(super) fn parse_realm(text: &str) -> Result<String, String> {
-    checked(text, is_word(text), "a realm, like pam or pve")
+    checked(text, is_word(text), "a realm such as pam")
 }
 
 pub(super) fn parse_token_key(text: &str) -> Result<String, String> {
     let what = if text.contains('!') {
-        "a token id: only the part after '!' is"
+        "a token ID: only the part after '!' is"
     } else {
-        "a token id"
+        "a token ID"
     };
     checked(text, is_word(text), what)
 }

@@ -119,7 +119,7 @@ impl Wait<'_> {
 
     fn judge_error(&mut self, error: &AgentError, now: Duration) -> Poll<Ended> {
         let hint = hint_for_agent(error);
-        let reason = format!("its guest agent says: {}", error.message);
+        let reason = format!("guest agent error: {}", error.message);
         let is_final = match error.reason {
             Reason::Disabled | Reason::Unknown => true,
             Reason::Frozen => false,
@@ -341,17 +341,17 @@ mod tests {
     #[rstest]
     #[case::disabled(
         &[(1, "disabled")],
-        Some((1, "its address is unknown: its guest agent says: Command x has been disabled"))
+        Some((1, "its address is unknown: guest agent error: Command x has been disabled"))
     )]
     #[case::too_old(
         &[(1, "unknown")],
-        Some((1, "its address is unknown: its guest agent says: The command x has not been found"))
+        Some((1, "its address is unknown: guest agent error: The command x has not been found"))
     )]
     #[case::frozen_for_a_backup(&[(20, "frozen"), (1, "eth0 10.0.0.5")], Some((21, "10.0.0.5")))]
     #[case::an_error_that_passes(&[(5, "failed"), (1, "eth0 10.0.0.5")], Some((6, "10.0.0.5")))]
     #[case::an_error_that_stays(
         &[(6, "failed")],
-        Some((6, "its address is unknown: its guest agent says: failed to get MAC address of ens18"))
+        Some((6, "its address is unknown: guest agent error: failed to get MAC address of ens18"))
     )]
     #[case::off_for_a_moment(&[(5, "off"), (5, "silent"), (5, "off")], None)]
     #[case::missing(&[(6, "gone")], Some((6, "missing")))]

@@ -57,8 +57,8 @@ pub fn is_out_of_time(run: &Run, failure: &Failure) -> bool {
 /// The time limit (`seconds`) was reached before anything was started, for this reason.
 pub fn nothing_started(because: Failure, seconds: f64) -> Failure {
     let message = format!("Timed out after {seconds} s; nothing was started: {because}");
-    let hint = "there is nothing to clean up; run it again, with a longer --timeout if the server is \
-                slow or something is locked for long";
+    let hint = "nothing to clean up; run the command again, with a longer --timeout if the server is slow or \
+                a lock is held long";
     let hint = with_more(hint.to_owned(), because.request.as_deref());
     failure(Kind::Timeout, message, hint, because.facts)
 }
@@ -93,7 +93,7 @@ pub fn before_resuming(
     let kind = seconds.map_or(failed.kind, |_| Kind::Timeout);
     let vm_exists = facts.started == Started::Yes;
     let message = if vm_exists {
-        format!("{vm} was created by an earlier run, which did not finish it: {failed}")
+        format!("{vm} was created but not finished by an earlier run: {failed}")
     } else {
         format!(
             "an earlier run requested a clone of template {template} to {vm}, which may or may not be being \
@@ -133,8 +133,8 @@ pub fn not_read(what: impl AsRef<str>, source: pve::Error) -> Failure {
 /// A node or a row that cannot be read may hide a VM of the name.
 pub fn name_may_be_taken(name: &VmName, unread: &str) -> Failure {
     let message = format!("cannot tell whether a VM '{name}' exists: {unread}");
-    let hint = "if a node is switched off, --ignore-offline assumes that it has no VM of that name; \
-                with --vmid N, the VM is created with that VMID in any case";
+    let hint = "if a node is switched off, --ignore-offline assumes that it has no VM of that name; --vmid N \
+                creates the VM with that VMID regardless";
     failure(Kind::Unreachable, message, hint, Facts::default())
 }
 
@@ -195,7 +195,7 @@ pub fn remove(path: &Path) -> String {
 fn or_remove(path: Option<&Path>) -> String {
     path.map_or_else(String::new, |path| {
         format!(
-            "; or, to start over once nothing can create it any more: {}",
+            "; or, to start over once the VM can no longer be created: {}",
             remove(path)
         )
     })
@@ -211,9 +211,8 @@ pub fn name_locked(name: &VmName, holder: Option<u32>, waited: Option<f64>) -> F
             failure(Kind::InProgress, message, hint, UNKNOWN)
         }
         Some(seconds) => {
-            let message = format!(
-                "Timed out after {seconds} s; waiting for {process}, which is creating VM '{name}'"
-            );
+            let message =
+                format!("Timed out after {seconds} s; {process} is still creating VM '{name}'");
             failure(Kind::Timeout, message, RESUME, UNKNOWN)
         }
     }
@@ -260,7 +259,7 @@ pub fn other_clone_pending(
     let is_created = facts.started == Started::Yes;
     let message = if is_created {
         format!(
-            "{vm} was created from template {template} by an earlier run, which did not finish it; this \
+            "{vm} was created from template {template} but not finished by an earlier run; this \
              command requests {requested}"
         )
     } else {
@@ -321,9 +320,9 @@ pub fn exists(name: &VmName, holders: &[Guest], ensure: bool) -> Failure {
     let hint = if first.is_some_and(Guest::is_being_cloned) {
         "a clone is creating it, or has left it unfinished; --ensure waits for it"
     } else if ensure {
-        "--vmid requests another VM; without it, or with the VMID of that VM, --ensure uses the existing one"
+        "--vmid names another VM; to use the existing one, omit --vmid or give its VMID"
     } else {
-        "a new VM needs another name; --ensure uses the existing one"
+        "choose another name, or use the existing VM with --ensure"
     };
     failure(Kind::AlreadyExists, message, hint, facts_of_guest(first))
 }
@@ -362,7 +361,7 @@ pub fn task_failed(vm: &Vm, undecided: bool, is_visible: bool, failed: Failed) -
             RESUME.to_owned(),
         ),
         (_, false) => (
-            "; cannot see whether it left a VM behind",
+            "; cannot tell whether it left a VM behind",
             RESUME.to_owned(),
         ),
         _ if CloneError::of(&status, vm.vmid) == CloneError::LeftOver => {
@@ -445,7 +444,7 @@ pub fn created_unchecked(vm: &Vm, seconds: Option<f64>, error: Option<&pve::Erro
     let after = seconds.map(|seconds| format!("Timed out after {seconds} s; "));
     let why = error.map(|error| format!(": {error}"));
     let message = format!(
-        "{}an earlier run created {vm}, which cannot be checked{}",
+        "{}cannot check {vm}, which an earlier run created{}",
         after.unwrap_or_default(),
         why.unwrap_or_default()
     );

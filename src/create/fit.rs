@@ -30,7 +30,7 @@ pub fn check_template(run: &Run, template: &Guest) -> Result<BTreeMap<String, Gr
     })?;
     // The list may still show the name and flag of a deleted template for a VM that has reused its VMID.
     let Some(config) = config.filter(|config| config.template) else {
-        let message = format!("template {vmid} has just been removed or migrated");
+        let message = format!("template {vmid} was just deleted or migrated");
         let hint = "'homelab proxmox template list' lists the templates";
         let failure = Failure::new(Kind::TemplateNotFound, message);
         return Err(failure.with_hint(hint.to_owned()));

@@ -12,13 +12,13 @@ fn how_to_clear(vm: &Vm, state: &VmidState, path: Option<&Path>) -> String {
     let Vm { vmid, node, .. } = vm;
     match (state, path) {
         (VmidState::Incomplete(_), Some(path)) => format!(
-            "it was changed since, or its clone was left unfinished and unlocked; to use it as it is: {}, then \
-             run the same command with --ensure",
+            "it was changed later, or its clone was left unfinished and unlocked; to use it as it is: {}, \
+             then run the same command with --ensure",
             remove(path)
         ),
         (VmidState::Incomplete(_), None) => format!(
-            "it was changed since, or its clone was left unfinished and unlocked; to use it as it is, run the \
-             same command with --ensure and --vmid {vmid}"
+            "it was changed later, or its clone was left unfinished and unlocked; to use it as it is, run \
+             the same command with --ensure and --vmid {vmid}"
         ),
         _ => format!(
             "on node '{node}', 'pvenode task list --source active' shows whether a clone is running \

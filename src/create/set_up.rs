@@ -167,8 +167,7 @@ fn configure(
 fn not_changed(key: &str, vm: &Vm) -> String {
     let Vm { vmid, node, .. } = vm;
     format!(
-        "{key} of {vm} was set earlier and is not changed; to change it, on node '{node}': qm set {vmid} \
-         --{key}"
+        "{key} of {vm} was set earlier and is kept; to change it, on node '{node}': qm set {vmid} --{key}"
     )
 }
 
@@ -227,7 +226,7 @@ fn start(active: &mut ActiveStep) -> Result<(), Cause> {
     match is_running {
         Ok(true) => Ok(()),
         Err(GaveUp::TimedOut(None)) if is_under_ha => {
-            let why = "HA has not started it; 'ha-manager status' on a node shows its state there";
+            let why = "HA has not started it; 'ha-manager status' on a node shows its HA state";
             Err(active.timed_out(Some(why.to_owned())))
         }
         // The VM may have been replaced.

@@ -125,7 +125,7 @@ fn a_task_that_never_ends_is_polled_every_2_s_for_300_s() {
 #[case::warnings("WARNINGS: 1", None)]
 #[case::failure(
     "clone failed: no space",
-    Some("Task failed: clone failed: no space; cannot see whether it left a VM behind")
+    Some("Task failed: clone failed: no space; cannot tell whether it left a VM behind")
 )]
 fn warnings_are_a_success_and_failures_are_reported(
     #[case] exit_status: &str,

@@ -67,7 +67,7 @@ fn addresses_of(pve: &Pve, vm: &Guest, from: &[IpFrom]) -> Result<Addresses, Str
             Ok(Addresses { ip, ips })
         }
         Report::Refused(error) => Err(format!(
-            "its guest agent says: {}; {}",
+            "guest agent error: {}; {}",
             error.message,
             hint_for_agent(&error)
         )),

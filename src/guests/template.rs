@@ -76,7 +76,7 @@ fn what_was_meant(guests: &Guests, name: &str, vm_name: Option<&VmName>) -> Stri
     let templates: Vec<&Guest> = guests.all().filter(|g| g.is_vm_template()).collect();
     let list = "'homelab proxmox template list' shows the templates";
     if !guests.unread().is_empty() {
-        return format!("it may be among those that could not be read; {list} that could");
+        return format!("it may be one of those that could not be read; {list}");
     }
     if templates.is_empty() {
         let means = empty_list_hint(guests.token());

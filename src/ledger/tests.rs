@@ -220,7 +220,7 @@ fn runs_that_do_nothing_leave_no_entry() {
     "line 1 is not an event that this version knows"
 )]
 #[case::zeros("\0\0\0\n", "line 1 is not an event that this version knows")]
-#[case::out_of_order("{\"finished\":101}\n", "line 1 does not follow from the lines before")]
+#[case::out_of_order("{\"finished\":101}\n", "line 1 is out of order")]
 #[case::after_good_lines(
     "{\"run\":{\"process\":1,\"time\":1}}\n{}\n",
     "line 2 is not an event that this version knows"

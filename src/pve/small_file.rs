@@ -11,13 +11,11 @@ pub fn read(file: &mut File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_LENGTH + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_LENGTH {
-        return Err(io::Error::other("it is longer than 1 MiB"));
+        return Err(io::Error::other("longer than 1 MiB"));
     }
     match bytes[..] {
         [0xEF, 0xBB, 0xBF, ..] => Ok(bytes.split_off(3)),
-        [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] => {
-            Err(io::Error::other("it is UTF-16; save it as UTF-8"))
-        }
+        [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] => Err(io::Error::other("UTF-16; save it as UTF-8")),
         _ => Ok(bytes),
     }
 }

@@ -96,12 +96,12 @@ fn file_roots(path: &Path) -> Result<RootCertStore, Error> {
     let pem = pem.map_err(|error| bad(&error.to_string()))?;
     let certificates: Vec<CertificateDer> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
-        .map_err(|_| bad("it is damaged"))?;
+        .map_err(|_| bad("invalid PEM"))?;
     let first = certificates.first().context(NoCertificateSnafu { path })?;
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
         let added = roots.add(certificate.clone());
-        added.map_err(|_| bad("it contains a damaged certificate"))?;
+        added.map_err(|_| bad("contains a malformed certificate"))?;
     }
     // A certificate that cannot be parsed may be an authority's.
     let may_sign = |certificate| Details::of(certificate).is_none_or(|details| details.may_sign);
@@ -267,7 +267,7 @@ pub enum Error {
 
     /// Usually the node's own certificate.
     #[snafu(display(
-        "CA file '{}' contains a server's certificate, not that of a certificate authority",
+        "CA file '{}' contains a server certificate, not a CA certificate",
         Masked::from(path.to_string_lossy())
     ))]
     NoAuthority {
@@ -275,6 +275,6 @@ pub enum Error {
         fingerprint: Fingerprint,
     },
 
-    #[snafu(display("TLS cannot be set up"))]
+    #[snafu(display("cannot set up TLS"))]
     Setup { source: rustls::Error },
 }

@@ -65,10 +65,10 @@ pub fn user_options(token: &TokenId) -> Option<String> {
 pub fn grant(role: Role, path: &str, token: &TokenId) -> String {
     let mut command = grant_command(role, path, token);
     if path == ALL_VMS && role != Role::VM_ADMIN {
-        command += "; it replaces the roles that the token inherits there";
+        command += "; this replaces the token's inherited roles there";
     }
     if let Some(for_user) = user_options(token) {
-        command += "; if the token has no privilege separation, or its user lacks it too, also run it with ";
+        command += "; without privilege separation, or if the token's user lacks it too, also run this with ";
         command += &for_user;
     }
     command
@@ -103,8 +103,8 @@ mod tests {
         };
         assert_eq!(
             how_to_see_vms(&token),
-            "on a node, as root: pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor; it \
-             replaces the roles that the token inherits there"
+            "on a node, as root: pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor; this \
+             replaces the token's inherited roles there"
         );
     }
 }

@@ -107,7 +107,7 @@ pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> Stri
         Trust::CaFile(_) => " instead of the CA file",
         Trust::Anyone => " instead of disabling verification",
         Trust::Pin(_) => {
-            " (or --fingerprint, or \"fingerprint\" in the file: where the pin is set now)"
+            " (or --fingerprint, or \"fingerprint\" in the file, wherever it is set now)"
         }
         Trust::SystemRoots => "",
     };
@@ -122,11 +122,11 @@ fn for_setup(error: &TlsError) -> Option<String> {
     let authority = "which is /etc/pve/pve-root-ca.pem on each node";
     match error {
         TlsError::NoAuthority { fingerprint, .. } => Some(format!(
-            "pin it instead: PROXMOX_FINGERPRINT={fingerprint} and no CA file; or name the cluster's \
-             authority, {authority}"
+            "pin it instead: PROXMOX_FINGERPRINT={fingerprint} and no CA file; or use the cluster's CA, \
+             {authority}"
         )),
         TlsError::CaFile { .. } | TlsError::NoCertificate { .. } => Some(format!(
-            "PROXMOX_CA_FILE and --ca-file expect the certificate of the cluster's authority, {authority}"
+            "PROXMOX_CA_FILE and --ca-file expect the cluster's CA certificate, {authority}"
         )),
         TlsError::Setup { .. } => None,
     }
@@ -182,18 +182,18 @@ fn for_distrust(distrust: &Distrust, pin: &str) -> String {
             format!("use one of its names (PROXMOX_HOST, --host); or {pin}")
         }
         Distrust::NotPinned { .. } => format!(
-            "the node may have a new certificate: {pin}; if they differ, another machine is answering in \
-             its place"
+            "the node may have a new certificate: {pin}; if they differ, another machine may be \
+             impersonating it"
         ),
         Distrust::KeyNotHeld => {
-            "another machine may be answering in its place; find out before you continue; nothing was sent"
+            "another machine may be impersonating it; investigate before you continue; nothing was sent"
                 .to_owned()
         }
         Distrust::SelfSigned | Distrust::UnsupportedKey => pin.to_owned(),
         Distrust::IncompleteChain { issuer } => format!(
-            "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate, followed \
-             by those of all intermediate authorities; or, if {issuer} is a root authority: set \
-             PROXMOX_CA_FILE to its certificate; or {pin}"
+            "on the node, /etc/pve/local/pveproxy-ssl.pem must contain the server's certificate, followed by \
+             those of all intermediate CAs; or, if {issuer} is a root CA: set PROXMOX_CA_FILE to its \
+             certificate; or {pin}"
         ),
         Distrust::UnknownAuthority { name: Some(name) } => {
             format!("set PROXMOX_CA_FILE to the certificate of {name}; or {pin}")
@@ -224,8 +224,8 @@ fn for_undelivered(upstream: &Upstream, reason: &str) -> String {
         ),
         Some(_) if reason.contains("refused") => for_daemon(upstream, "is down"),
         Some(node) => format!(
-            "node '{node}' is down, or cut off from {host}; on any node: pvecm status; its guests and \
-             templates are not available until it is back"
+            "node '{node}' is down or unreachable from {host}; its guests and templates are unavailable \
+             until it is back; on any node: pvecm status"
         ),
     }
 }
@@ -283,8 +283,8 @@ mod tests {
         595,
         "No route to host",
         Some("pve2"),
-        "node 'pve2' is down, or cut off from pve1:8006; on any node: pvecm status; its guests and \
-         templates are not available until it is back"
+        "node 'pve2' is down or unreachable from pve1:8006; its guests and templates are unavailable until \
+         it is back; on any node: pvecm status"
     )]
     #[case::no_node(
         595,

@@ -88,7 +88,7 @@ impl Step {
     fn sentence(&self, verb: &str) -> String {
         match self {
             Step::Configure => format!("it {verb} configured"),
-            Step::Resize(disk, size) => format!("its disk {disk} {verb} enlarged to {size}"),
+            Step::Resize(disk, size) => format!("its disk {disk} {verb} grown to {size}"),
             Step::Start => format!("it {verb} started"),
             Step::Address => "its address is not known yet".to_owned(),
         }
@@ -177,7 +177,7 @@ impl Stage {
     /// How to continue when a run ends here.
     pub fn hint(&self) -> String {
         match self {
-            Stage::NothingStarted => "there is nothing to clean up; run it again".to_owned(),
+            Stage::NothingStarted => "nothing to clean up; run the command again".to_owned(),
             Stage::WaitingForRun(_) | Stage::Inspecting(_) | Stage::Undecided(_) => {
                 RESUME.to_owned()
             }

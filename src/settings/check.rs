@@ -143,7 +143,7 @@ fn check_parts(key: &str, text: &str, schema: &Schema) -> Result<(), Error> {
         } else if schema.is_number(part) && number(value).is_none() {
             format!("a number for {part}")
         } else if part == "tag" && !is_between(value, 1, 4094) {
-            "a VLAN from 1 to 4094 for tag".to_owned()
+            "a VLAN ID from 1 to 4094 for tag".to_owned()
         } else if is_ip(key, part) && !is_ip_config(value) {
             format!("dhcp or an address with its prefix length, like 10.0.0.5/24, for {part}")
         } else {
@@ -306,7 +306,7 @@ mod tests {
     #[case::misspelled_word("bios=omvf", "one of seabios, ovmf / did you mean bios=ovmf?")]
     #[case::flag_in_a_part("net0=virtio,firewall=maybe", "0 or 1 for firewall")]
     #[case::number_in_a_part("net0=virtio,tag=ten", "a number for tag")]
-    #[case::tag_out_of_range("net0=virtio,tag=99999", "a VLAN from 1 to 4094 for tag")]
+    #[case::tag_out_of_range("net0=virtio,tag=99999", "a VLAN ID from 1 to 4094 for tag")]
     #[case::address_without_a_prefix(
         "ipconfig0=ip=10.0.0.5",
         "dhcp or an address with its prefix length, like 10.0.0.5/24, for ip"

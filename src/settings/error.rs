@@ -74,7 +74,7 @@ pub enum Error {
     #[snafu(display("{origin}: line {number} is not a public key"))]
     NoPublicKey { origin: String, number: usize },
 
-    #[snafu(display("{origin}: it contains no public key"))]
+    #[snafu(display("{origin}: contains no public key"))]
     NoPublicKeys { origin: String },
 }
 
@@ -101,11 +101,10 @@ impl Error {
             Error::GivenTwice { key } if key == SSH_KEYS => {
                 "use --ssh-key FILE, once for each file, instead of --set sshkeys"
             }
-            Error::NoValue { .. } => "leave it out to keep the template's value",
+            Error::NoValue { .. } => "omit it to keep the template's value",
             Error::OpenToOthers { source } => return Some(source.hint()),
             Error::PrivateKey { .. } => {
-                "a private key must not leave its machine; use the public key, from the file whose name \
-                 ends in .pub"
+                "never copy a private key to another machine; use the public key (the file ending in .pub)"
             }
             Error::NoPublicKey { .. } | Error::NoPublicKeys { .. } => {
                 "a public key is one line, like 'ssh-ed25519 AAAA… me@host'; 'ssh-keygen -l -f FILE' \

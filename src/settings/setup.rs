@@ -130,7 +130,7 @@ pub enum Unfit {
     }))]
     NoDisk { disk: String, disks: Vec<String> },
 
-    #[snafu(display("has disk {disk} of {current}, which cannot shrink to {size}"))]
+    #[snafu(display("cannot shrink disk {disk} from {current} to {size}"))]
     Smaller {
         disk: String,
         current: Size,
@@ -152,9 +152,7 @@ pub enum Unfit {
     }))]
     NoCard { card: String, cards: Vec<String> },
 
-    #[snafu(display(
-        "would have its guest agent disabled by --set agent, and only the agent reports an address"
-    ))]
+    #[snafu(display("cannot report an address: --set agent disables its guest agent"))]
     AgentTurnedOff,
 }
 
@@ -176,10 +174,10 @@ impl Unfit {
                 format!("omit --resize {disk} to keep the current size")
             }
             Unfit::SizeUnknown { disk, .. } => {
-                format!("give the full size: --resize {disk}=SIZE")
+                format!("give the absolute size: --resize {disk}=SIZE")
             }
             Unfit::DiskExists { disk } => format!(
-                "to enlarge that disk: --resize {disk}=SIZE; to add another one, use another key, like scsi1"
+                "to grow that disk: --resize {disk}=SIZE; to add another one, use another key, like scsi1"
             ),
             Unfit::NoAgent { vmid, known } => {
                 let unconfirmed = known.map_or(
@@ -236,7 +234,7 @@ mod tests {
     #[case::absolute_with_unknown_size("virtio1=32G", Ok(""))]
     #[case::no_such_disk("scsi5=32G", Err("has no disk 'scsi5' (it has: scsi0, virtio1)"))]
     #[case::cd_drive_is_not_a_disk("ide2=32G", Err("has no disk 'ide2' (it has: scsi0, virtio1)"))]
-    #[case::smaller("scsi0=2G", Err("has disk scsi0 of 2252M, which cannot shrink to 2G"))]
+    #[case::smaller("scsi0=2G", Err("cannot shrink disk scsi0 from 2252M to 2G"))]
     #[case::relative_to_an_unknown_size(
         "virtio1=+8G",
         Err("cannot grow disk virtio1 by 8G: its original size is unknown")
@@ -264,7 +262,7 @@ mod tests {
     #[case::turned_off_by_set(
         "1",
         &["agent=0"],
-        Some("would have its guest agent disabled by --set agent, and only the agent reports an address")
+        Some("cannot report an address: --set agent disables its guest agent")
     )]
     fn an_address_requires_the_agent(
         #[case] agent: &str,

@@ -135,8 +135,8 @@ fn public_keys_are_read_from_files(#[case] texts: &[&str], #[case] keys: &str) {
 
 #[rstest]
 #[case::private("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n", "this is a private key")]
-#[case::empty("\n", "it contains no public key")]
-#[case::only_comments("# mine\n", "it contains no public key")]
+#[case::empty("\n", "contains no public key")]
+#[case::only_comments("# mine\n", "contains no public key")]
 #[case::another_line("ssh-rsa AAAA\nhello\n", "line 2 is not a public key")]
 fn a_file_without_public_keys_is_refused(#[case] text: &str, #[case] why: &str) {
     let file = Temporary::with(text);

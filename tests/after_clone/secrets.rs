@@ -91,8 +91,8 @@ fn only_a_different_password_for_a_vm_that_has_one_is_a_warning() {
         assert_eq!(seen.exit, Some(0), "{}", seen.stderr);
         seen.stderr
     };
-    let warning = "Warning: cipassword of VM 100 'web-1' on node 'pve1' was set earlier and is not \
-                   changed; to change it, on node 'pve1': qm set 100 --cipassword\n";
+    let warning = "Warning: cipassword of VM 100 'web-1' on node 'pve1' was set earlier and is kept; to \
+                   change it, on node 'pve1': qm set 100 --cipassword\n";
     let nights = ["horse", "horse", "staple", "horse"].map(run);
     assert_eq!(nights, ["", "", warning, ""]);
     assert_eq!(sent(&fake, "cipassword"), ["horse"]);

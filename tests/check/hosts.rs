@@ -23,7 +23,7 @@ fn a_refused_token_ends_the_checks() {
         "FAIL  token homelab@pve!other: 401 Authentication failed! (as homelab@pve!other); user, realm, \
          token ID and secret must belong to one token that has not expired; the server does not say which \
          is wrong, and delays its answer by 3 s; on a node: pveum user token list homelab@pve",
-        "ok    state directory STATE: it is writable, and files in it can be locked",
+        "ok    state directory STATE: writable, and supports file locks",
     ];
     assert_eq!(lines(&seen, &fake, &state), expected);
     assert_eq!(seen.exit, Some(1));
@@ -83,9 +83,9 @@ fn a_certificate_that_expires_soon_is_a_warning() {
         .env("PROXMOX_FINGERPRINT", &fake.fingerprint())
         .run("proxmox check");
     let line = format!(
-        "warn  certificate of 127.0.0.1:PORT: expires soon: the pinned one, valid until {}, SHA-256 {}; on \
-         the node: pvecm updatecerts --force && systemctl restart pveproxy (or as that certificate was \
-         created); if it is pinned, set the new fingerprint afterwards",
+        "warn  certificate of 127.0.0.1:PORT: expires soon: pinned, valid until {}, SHA-256 {}; on \
+         the node: pvecm updatecerts --force && systemctl restart pveproxy (or however the certificate was \
+         issued); if the old one is pinned, then pin the new one",
         fake.leaf_not_after(),
         fake.fingerprint()
     );
@@ -104,9 +104,8 @@ fn a_certificate_that_is_not_trusted_is_the_only_failure() {
     let failed = with_verdict("FAIL", &lines);
     assert_eq!(failed.len(), 1);
     let beginning = format!(
-        "FAIL  certificate of 127.0.0.1:PORT: its certificate cannot be verified, because this system \
-         has no trusted certificate authorities; the fingerprint it presents is {}; compare that \
-         fingerprint with",
+        "FAIL  certificate of 127.0.0.1:PORT: its certificate cannot be verified, because this system has no \
+         trusted CA certificates; its fingerprint is {}; compare that fingerprint with",
         fake.fingerprint()
     );
     assert_eq!(failed[0].get(..beginning.len()), Some(beginning.as_str()));
@@ -142,13 +141,13 @@ fn an_unverified_certificate_is_a_warning_with_its_fingerprint() {
     let (fake, state) = over_tls(Shown::Good);
     let seen = at(&fake, &state).run("proxmox check --insecure");
     let (until, fingerprint) = (fake.leaf_not_after(), fake.fingerprint());
-    let warning = "the server's certificate is not verified (--insecure): anyone in between can read \
-                   the token and use it";
+    let warning = "the server's certificate is not verified (--insecure): an attacker on the network can \
+                   steal the token";
     let expected = [
         format!(
             "warn  configuration: host 127.0.0.1:PORT (PROXMOX_HOST), user homelab@pve \
              (PROXMOX_USER), token key cli (PROXMOX_TOKEN_KEY), secret (PROXMOX_TOKEN_SECRET), trust \
-             anyone (--insecure); {warning}"
+             any certificate (--insecure); {warning}"
         ),
         format!(
             "warn  certificate of 127.0.0.1:PORT: not verified, valid until {until}, SHA-256 {fingerprint}; \
@@ -167,7 +166,7 @@ fn a_missing_ca_file_ends_the_checks() {
     let (fake, state) = over_tls(Shown::Good);
     let seen = at(&fake, &state).run("proxmox check --ca-file no.pem");
     let expected = "FAIL  trust: CA file 'no.pem': No such file or directory (os error 2); \
-                    PROXMOX_CA_FILE and --ca-file expect the certificate of the cluster's authority, which \
+                    PROXMOX_CA_FILE and --ca-file expect the cluster's CA certificate, which \
                     is /etc/pve/pve-root-ca.pem on each node";
     let lines = lines(&seen, &fake, &state);
     assert_eq!((lines.len(), lines[1].as_str()), (3, expected));
@@ -227,11 +226,11 @@ fn an_answer_that_is_not_from_proxmox_is_the_failure_and_not_the_connection() {
             "ok    configuration",
             "ok    connection to 127.0.0.1",
             "ok    certificate of 127.0.0.1",
-            "FAIL  answer of 127.0.0.1",
+            "FAIL  response of 127.0.0.1",
             "ok    state directory STATE",
         ]
     );
-    let line = "FAIL  answer of 127.0.0.1:PORT: not from Proxmox VE: 200 OK, text/html; check that \
+    let line = "FAIL  response of 127.0.0.1:PORT: not from Proxmox VE: 200 OK, text/html; check that \
                 PROXMOX_HOST and PROXMOX_PORT are those of Proxmox VE itself, not of a proxy or another \
                 service";
     assert_eq!(lines[3], line);

@@ -85,10 +85,10 @@ fn a_missing_privilege_for_a_later_step_is_granted_on_the_pool() {
 }
 
 #[rstest]
-#[case::seen("clients", "ok    pool 'clients': it exists")]
+#[case::seen("clients", "ok    pool 'clients': exists")]
 #[case::unknown(
     "clinets",
-    "FAIL  pool 'clinets': it does not exist; 'pveum pool list' on a node lists the pools"
+    "FAIL  pool 'clinets': does not exist; 'pveum pool list' on a node lists the pools"
 )]
 fn a_token_that_sees_pools_finds_out_whether_a_pool_exists(#[case] pool: &str, #[case] line: &str) {
     let fake = fake(cluster(&all_but(None)));

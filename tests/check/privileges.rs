@@ -70,7 +70,7 @@ fn a_token_without_vm_clone_gets_the_command_that_grants_it() {
     let seen = at(&fake, &state).run("proxmox vm create web-1 debian-12");
     let expected = "Creating VM 'web-1' from template 'debian-12'...
 Failed to create VM: cannot clone template 9000 to VM 101: Permission check failed (/vms/9000, VM.Clone)
-Hint: on a node, as root: pveum acl modify /vms/9000 --tokens 'homelab@pve!cli' --roles PVETemplateUser; if the token has no privilege separation, or its user lacks it too, also run it with --users homelab@pve instead of --tokens …
+Hint: on a node, as root: pveum acl modify /vms/9000 --tokens 'homelab@pve!cli' --roles PVETemplateUser; without privilege separation, or if the token's user lacks it too, also run this with --users homelab@pve instead of --tokens …
 ";
     assert_eq!(seen.stderr, expected);
     fake.pveum(command_in(&seen.stderr));
@@ -98,10 +98,10 @@ fn the_hint_of_a_forbidden_clone_fixes_it(#[case] lacking: (&str, &str), #[case]
 }
 
 #[rstest]
-#[case("VM.Config.Disk", "to enlarge its disks")]
+#[case("VM.Config.Disk", "to grow its disks")]
 #[case("VM.Config.Cloudinit", "to set its user, keys and addresses")]
 #[case("VM.PowerMgmt", "to start it")]
-#[case("VM.GuestAgent.Audit", "to ask for its address")]
+#[case("VM.GuestAgent.Audit", "to read its address")]
 fn a_privilege_missing_for_later_steps_only_is_a_warning(
     #[case] privilege: &str,
     #[case] purpose: &str,
@@ -130,8 +130,8 @@ fn a_vm_can_be_created_without_vm_audit_on_it() {
     let fake = fake(setup);
     let state = StateDir::new();
     let seen = at(&fake, &state).run(CHECK);
-    let line = "warn  VM.Audit on /vms/100: the token lacks it; not needed for the clone, but to read it, \
-                without which it cannot be set up; on a node, as root: pveum acl modify /vms --tokens \
+    let line = "warn  VM.Audit on /vms/100: the token lacks it; not needed for the clone, but to read the \
+                new VM, which its setup requires; on a node, as root: pveum acl modify /vms --tokens \
                 'homelab@pve!cli' --roles PVEVMAdmin";
     let lines = lines(&seen, &fake, &state);
     assert_eq!(with_verdict("warn", &lines), [line, FOR_ITS_USER]);

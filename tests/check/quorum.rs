@@ -19,7 +19,7 @@ fn cluster_of(nodes: &[&str], offline: &[&str], no_quorum: bool) -> Value {
 const LOST: &str = "too few nodes of the cluster are online, so nothing can be changed until more of them \
                     are back; on a node: pvecm status";
 const MAY_NOT_ASK: &str =
-    "; a quorum device may restore it, but to see one this token needs Sys.Audit on /";
+    "; to see whether a quorum device provides it, this token needs Sys.Audit on /";
 
 #[rstest]
 #[case::one_node(&["pve1"], &[], false, "ok    quorum: nodes online: 1 of 1".to_owned())]

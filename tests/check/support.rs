@@ -30,14 +30,14 @@ pub(super) const PRIVILEGES: [(&str, &[&str]); 4] = [
     ("/sdn/zones/localnetwork", &["SDN.Use"]),
 ];
 
-pub(super) const FOR_ITS_USER: &str = "warn  privilege separation: if the token has none, or its user lacks \
-                                       the privilege too, also run the command with --users homelab@pve \
+pub(super) const FOR_ITS_USER: &str = "warn  privilege separation: if the token has none, or its user also \
+                                       lacks a privilege, also run each command with --users homelab@pve \
                                        instead of --tokens …";
 
-pub(super) const OR_FOR_ITS_USER: &str = "; if the token has no privilege separation, or its user lacks it \
-                                          too, also run it with --users homelab@pve instead of --tokens …";
+pub(super) const OR_FOR_ITS_USER: &str = "; without privilege separation, or if the token's user lacks it \
+                                          too, also run this with --users homelab@pve instead of --tokens …";
 
-pub(super) const IT_REPLACES: &str = "; it replaces the roles that the token inherits there";
+pub(super) const IT_REPLACES: &str = "; this replaces the token's inherited roles there";
 
 /// The command that a finding or a hint proposes.
 pub(super) fn command_in(text: &str) -> &str {

@@ -103,7 +103,7 @@ fn a_template_that_is_locked_is_a_warning() {
 }
 
 #[rstest]
-#[case::disabled(json!({"enabled": 0, "active": 0}), "it is disabled")]
+#[case::disabled(json!({"enabled": 0, "active": 0}), "disabled")]
 #[case::out_of_reach(json!({"enabled": 1, "active": 0}), "node 'pve1' cannot reach it")]
 fn a_storage_that_cannot_be_used_is_a_failure(#[case] state: Value, #[case] problem: &str) {
     let mut row = json!({"storage": "data", "content": "images", "shared": 0});
@@ -125,7 +125,7 @@ fn a_storage_that_cannot_be_used_is_a_failure(#[case] state: Value, #[case] prob
 }
 
 #[rstest]
-#[case::for_cd_images("local", "it does not accept VM disks")]
+#[case::for_cd_images("local", "does not accept VM disks")]
 #[case::unknown("nosuch", "node 'pve1' has no such storage")]
 #[case::of_another_node("fast", "node 'pve1' has no such storage")]
 fn a_chosen_storage_that_the_node_cannot_use_for_disks_is_a_failure(

@@ -9,7 +9,7 @@ use crate::fake_pve::FakePve;
 
 const LINES: [&str; 4] = [
     CREATING,
-    "Enlarging disk scsi0 of VM 101 to 33G...",
+    "Growing disk scsi0 of VM 101 to 33G...",
     "Starting VM 101...",
     "Waiting for an address of VM 101...",
 ];

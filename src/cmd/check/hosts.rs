@@ -135,7 +135,7 @@ impl<'a> HostCheck<'a> {
         report(self.check_certificate(certificate));
         let Some(error) = error else { return };
         report(if kind_of(error) != Kind::Unauthorized {
-            down(format!("answer of {host}"), error)
+            down(format!("response of {host}"), error)
         } else if self.hosts > 1 {
             Finding::of_request(format!("token at {host}"), error).with_result(verdict)
         } else {
@@ -148,12 +148,12 @@ impl<'a> HostCheck<'a> {
             return Finding::ok(check, "none: http:// is only used on this machine");
         };
         let trust = match &self.endpoint.trust {
-            Trust::SystemRoots => "signed by an authority that this system trusts".to_owned(),
+            Trust::SystemRoots => "signed by a CA that this system trusts".to_owned(),
             Trust::CaFile(path) => {
                 let path = Masked::from(path.to_string_lossy());
-                format!("signed by an authority in CA file '{path}'")
+                format!("signed by a CA in '{path}'")
             }
-            Trust::Pin(_) => "the pinned one".to_owned(),
+            Trust::Pin(_) => "pinned".to_owned(),
             Trust::Anyone => "not verified".to_owned(),
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -173,8 +173,7 @@ impl<'a> HostCheck<'a> {
             _ if ends_before(now + SOON) => {
                 let detail = format!("expires soon: {detail}");
                 let hint = format!(
-                    "on the node: {RENEW} (or as that certificate was created); if it is pinned, set the new \
-                     fingerprint afterwards"
+                    "on the node: {RENEW} (or however the certificate was issued); if the old one is pinned, then pin the new one"
                 );
                 Finding::warn(check, detail).with_hint(hint)
             }

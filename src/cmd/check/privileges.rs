@@ -10,8 +10,8 @@ use crate::wait::server::Server;
 
 /// Privileges on the new VM that the clone itself does not need, and what needs them.
 const FOR_LATER_STEPS: [(&str, &str); 8] = [
-    ("VM.Audit", "to read it, without which it cannot be set up"),
-    ("VM.Config.Disk", "to enlarge its disks"),
+    ("VM.Audit", "to read the new VM, which its setup requires"),
+    ("VM.Config.Disk", "to grow its disks"),
     ("VM.Config.CPU", "to set its cores"),
     ("VM.Config.Memory", "to set its memory"),
     ("VM.Config.Network", "to set its network cards"),
@@ -94,10 +94,10 @@ pub fn check_privileges(
         9.. => "VM.GuestAgent.Audit",
         _ => "VM.Monitor",
     };
-    held.check_on_new(agent, clone, Some("to ask for its address"))?;
+    held.check_on_new(agent, clone, Some("to read its address"))?;
     if let Some(for_user) = user_options(held.token()).filter(|_| held.is_any_lacking) {
-        let when = "if the token has none, or its user lacks the privilege too";
-        let detail = format!("{when}, also run the command with {for_user}");
+        let when = "if the token has none, or its user also lacks a privilege";
+        let detail = format!("{when}, also run each command with {for_user}");
         (held.report)(Finding::warn("privilege separation", detail));
     }
     Ok(())

@@ -57,8 +57,7 @@ fn quorum_of(pve: &Pve) -> Result<Quorum, pve::Error> {
             let nodes = pve.nodes()?;
             let online = nodes.iter().filter(|it| it.is_online).count();
             let hint = format!(
-                "{NO_QUORUM}; a quorum device may restore it, but to see one this token needs Sys.Audit on \
-                 /"
+                "{NO_QUORUM}; to see whether a quorum device provides it, this token needs Sys.Audit on /"
             );
             let problem = (online * 2 <= nodes.len()).then_some(("no majority", hint));
             Ok(Quorum { nodes, problem })

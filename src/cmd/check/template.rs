@@ -50,7 +50,7 @@ pub fn check_template(
         return Err(Finding::new(
             Verdict::Fail,
             check,
-            "it was deleted or moved a moment ago",
+            "was just deleted or migrated",
         ));
     };
     report(check_lock(check, template, &config));
@@ -103,7 +103,7 @@ fn check_pool(pool: &Pool, server: Server, report: Report) -> Result<(), Finding
     let failed = |error| Finding::of_request("pool", &error);
     let check = format!("pool '{pool}'");
     if server.ask(Pve::pools).map_err(failed)?.contains(pool) {
-        report(Finding::ok(check, "it exists"));
+        report(Finding::ok(check, "exists"));
         return Ok(());
     }
     let path = pool_path(pool);
@@ -111,7 +111,7 @@ fn check_pool(pool: &Pool, server: Server, report: Report) -> Result<(), Finding
         .ask(|pve| pve.permissions_on(&path))
         .map_err(failed)?;
     if held.have(&path, "Pool.Audit") {
-        let finding = Finding::new(Verdict::Fail, check, "it does not exist");
+        let finding = Finding::new(Verdict::Fail, check, "does not exist");
         return Err(finding.with_hint(LIST_POOLS.to_owned()));
     }
     if !held.have(&path, "VM.Allocate") {
@@ -145,10 +145,10 @@ fn check_storages(
                 existing.remove(&storage);
                 format!("node '{node}' has no such storage")
             }
-            Some(state) if !state.enabled => "it is disabled".to_owned(),
+            Some(state) if !state.enabled => "disabled".to_owned(),
             Some(state) if !state.active => format!("node '{node}' cannot reach it"),
             Some(state) if clone.storage.is_some() && !state.takes_disks() => {
-                "it does not accept VM disks".to_owned()
+                "does not accept VM disks".to_owned()
             }
             Some(_) => continue,
         };

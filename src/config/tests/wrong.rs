@@ -31,28 +31,28 @@ use super::*;
 #[case::user(
     "PROXMOX_USER",
     "@pam",
-    "PROXMOX_USER: '' is not a user, like root or root@pam"
+    "PROXMOX_USER: '' is not a user such as root@pam"
 )]
 #[case::user_with_a_token(
     "PROXMOX_USER",
     "root!cli",
-    "PROXMOX_USER: 'root!cli' is not a user, like root or root@pam: the part after '!' is a token id \
-     and belongs in PROXMOX_TOKEN_KEY"
+    "PROXMOX_USER: 'root!cli' is not a user such as root@pam: the part after '!' is a token ID and belongs \
+     in PROXMOX_TOKEN_KEY"
 )]
 #[case::realm(
     "PROXMOX_REALM",
     "p m",
-    "PROXMOX_REALM: 'p m' is not a realm, like pam or pve"
+    "PROXMOX_REALM: 'p m' is not a realm such as pam"
 )]
 #[case::token_key_with_its_user(
     "PROXMOX_TOKEN_KEY",
     "root@pam!cli",
-    "PROXMOX_TOKEN_KEY: 'root@pam!cli' is not a token id: only the part after '!' is"
+    "PROXMOX_TOKEN_KEY: 'root@pam!cli' is not a token ID: only the part after '!' is"
 )]
 #[case::token_key_with_a_line_break(
     "PROXMOX_TOKEN_KEY",
     "a\r\nX: y",
-    "PROXMOX_TOKEN_KEY: 'a\r\nX: y' is not a token id"
+    "PROXMOX_TOKEN_KEY: 'a\r\nX: y' is not a token ID"
 )]
 #[case::secret(
     "PROXMOX_TOKEN_SECRET",
@@ -165,7 +165,7 @@ fn a_secret_in_the_wrong_setting_is_not_repeated(
 )]
 #[case::two_ways_to_a_secret(
     &[("PROXMOX_TOKEN_SECRET_FILE", "/secret")],
-    "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE contradict each other: both give the secret"
+    "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE contradict each other: both set the secret"
 )]
 #[case::two_users(
     &[("PROXMOX_TOKEN_ID", "bob@pve!cli")],
@@ -193,25 +193,24 @@ fn a_secret_in_the_wrong_setting_is_not_repeated(
 )]
 #[case::a_ca_and_no_verification(
     &[("PROXMOX_CA_FILE", "/ca.pem"), ("PROXMOX_REJECT_UNAUTHORIZED", "false")],
-    "PROXMOX_CA_FILE and PROXMOX_REJECT_UNAUTHORIZED contradict each other: both say which certificates to trust"
+    "PROXMOX_CA_FILE and PROXMOX_REJECT_UNAUTHORIZED contradict each other: both set the certificates to \
+     trust"
 )]
 #[case::a_pin_and_no_verification(
     &[("PROXMOX_FINGERPRINT", PIN), ("PROXMOX_VE_INSECURE", "1")],
-    "PROXMOX_FINGERPRINT and PROXMOX_VE_INSECURE contradict each other: both say which certificates to trust"
+    "PROXMOX_FINGERPRINT and PROXMOX_VE_INSECURE contradict each other: both set the certificates to trust"
 )]
 #[case::a_pin_and_a_ca(
     &[("PROXMOX_FINGERPRINT", PIN), ("PROXMOX_CA_FILE", "/ca.pem")],
-    "PROXMOX_FINGERPRINT and PROXMOX_CA_FILE contradict each other: both say which certificates to trust"
+    "PROXMOX_FINGERPRINT and PROXMOX_CA_FILE contradict each other: both set the certificates to trust"
 )]
 #[case::a_pin_without_tls(
     &[("PROXMOX_HOST", "http://127.0.0.1"), ("PROXMOX_FINGERPRINT", PIN)],
-    "PROXMOX_HOST and PROXMOX_FINGERPRINT contradict each other: with http:// there is no certificate \
-     to trust"
+    "PROXMOX_HOST and PROXMOX_FINGERPRINT contradict each other: http:// uses no certificate"
 )]
 #[case::a_ca_without_tls(
     &[("PROXMOX_HOST", "http://127.0.0.1"), ("PROXMOX_CA_FILE", "/ca.pem")],
-    "PROXMOX_HOST and PROXMOX_CA_FILE contradict each other: with http:// there is no certificate to \
-     trust"
+    "PROXMOX_HOST and PROXMOX_CA_FILE contradict each other: http:// uses no certificate"
 )]
 fn two_settings_that_contradict_each_other_are_both_named(
     mut required: BTreeMap<&'static str, String>,
@@ -279,8 +278,8 @@ fn an_empty_value_means_not_set(mut required: BTreeMap<&'static str, String>) {
     "host: write several hosts as one string, separated by commas"
 )]
 #[case::port(r#""port":70000"#, "port: '70000' is not a port (1 to 65535)")]
-#[case::empty_host(r#""host":"""#, "host: it is empty")]
-#[case::empty_ca_file(r#""ca_file":"""#, "ca_file: it is empty")]
+#[case::empty_host(r#""host":"""#, "host: must not be empty")]
+#[case::empty_ca_file(r#""ca_file":"""#, "ca_file: must not be empty")]
 #[case::fingerprint(
     r#""fingerprint":"AA""#,
     "fingerprint: a SHA-256 fingerprint has 64 hexadecimal digits, this one has 2"
@@ -295,14 +294,11 @@ fn an_invalid_key_is_reported_with_its_file(#[case] settings: &str, #[case] expe
 }
 
 #[rstest]
-#[case::not_json("\nhost = pve.lan", ", line 2, column 1: this is not valid JSON")]
-#[case::line_break_in_a_text(
-    "{\"proxmox\": \"a\nb\"}",
-    ", line 2, column 1: this is not valid JSON"
-)]
+#[case::not_json("\nhost = pve.lan", ", line 2, column 1: invalid JSON")]
+#[case::line_break_in_a_text("{\"proxmox\": \"a\nb\"}", ", line 2, column 1: invalid JSON")]
 #[case::truncated("{\"proxmox\":", ": the JSON is incomplete")]
-#[case::no_section("{}", ": it has no object \"proxmox\"")]
-#[case::no_object("{\"proxmox\":\"s3cret\"}", ": it has no object \"proxmox\"")]
+#[case::no_section("{}", ": no object \"proxmox\"")]
+#[case::no_object("{\"proxmox\":\"s3cret\"}", ": no object \"proxmox\"")]
 #[case::empty("", ": the file is empty")]
 #[case::blank(" \n\n", ": the file is empty")]
 fn a_file_that_is_not_a_configuration_is_refused(#[case] text: &str, #[case] reason: &str) {

@@ -220,7 +220,7 @@ impl Connection {
         let host = self.endpoint.host.clone();
         let unusable = match error {
             error if has_too_many_headers(error) => Some("endless headers".to_owned()),
-            ureq::Error::Protocol(_) => Some("something that is not HTTP".to_owned()),
+            ureq::Error::Protocol(_) => Some("not HTTP".to_owned()),
             ureq::Error::BodyExceedsLimit(most) => Some(format!("more than {} MiB", most >> 20)),
             _ => None,
         };

@@ -70,7 +70,7 @@ pub enum Error {
 
     /// The answer is not from Proxmox VE and does not say whether the request was carried out. `status` is 0
     /// if no status was received.
-    #[snafu(display("{host} did not answer as Proxmox VE does: {what}"))]
+    #[snafu(display("{host} did not answer like Proxmox VE: {what}"))]
     Unusable {
         host: Host,
         status: u16,
@@ -107,7 +107,7 @@ pub enum Error {
 }
 
 fn presented(distrust: &Distrust, fingerprint: Fingerprint) -> String {
-    format!("{distrust}; the fingerprint it presents is {fingerprint}")
+    format!("{distrust}; its fingerprint is {fingerprint}")
 }
 
 fn listed(each: &[Error]) -> String {
@@ -148,7 +148,7 @@ pub enum Unreached {
     #[snafu(display("the server on that port does not speak TLS"))]
     NotTls,
 
-    #[snafu(display("it closed the connection instead of speaking TLS"))]
+    #[snafu(display("it closed the connection during the TLS handshake"))]
     ClosedInTls,
 
     /// In this case the server presents no certificate, so nothing more is known.

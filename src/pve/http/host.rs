@@ -159,7 +159,7 @@ fn is_loopback(name: &str) -> bool {
 #[derive(Debug, Snafu, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Error {
-    #[snafu(display("it is empty"))]
+    #[snafu(display("must not be empty"))]
     Empty,
 
     #[snafu(display("a host is missing before or after a comma"))]
@@ -173,10 +173,10 @@ pub enum Error {
     ))]
     ClearText,
 
-    #[snafu(display("'/{path}' is not a path before the API, like /pve; leave it out"))]
+    #[snafu(display("'/{path}' is not a reverse proxy path such as /pve; omit it"))]
     Path { path: String },
 
-    #[snafu(display("it must not contain a user name or a token"))]
+    #[snafu(display("must not contain a user name or a token"))]
     User,
 
     #[snafu(display(

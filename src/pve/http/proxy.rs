@@ -43,7 +43,7 @@ impl fmt::Display for Proxy {
 #[derive(Debug, Snafu)]
 #[allow(missing_docs)]
 pub enum NotAProxy {
-    #[snafu(display("it is not a proxy URL"))]
+    #[snafu(display("not a proxy URL"))]
     Url,
 
     #[snafu(display("only proxies with http:// are supported"))]

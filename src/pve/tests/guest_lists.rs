@@ -139,7 +139,7 @@ fn other_answers_are_not_lists(#[case] body: &str, #[case] what: &str) {
         .create();
     let error = all_guests(&client_of(&server)).unwrap_err().to_string();
     let host = server.host_with_port();
-    let expected = format!("{host} did not answer as Proxmox VE does: {what}");
+    let expected = format!("{host} did not answer like Proxmox VE: {what}");
     assert_eq!(error, expected);
 }
 

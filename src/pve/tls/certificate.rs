@@ -171,7 +171,7 @@ impl Details {
             (Some(name), Some(organization)) => format!("{name} ({organization})"),
             (name, organization) => name
                 .or(organization)
-                .unwrap_or_else(|| "an unnamed authority".to_owned()),
+                .unwrap_or_else(|| "an unnamed CA".to_owned()),
         }
     }
 }

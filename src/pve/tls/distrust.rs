@@ -18,24 +18,23 @@ pub const VERIFIABLE_KEYS: &str = "RSA of 2048 to 8192 bits, ECDSA P-256 and P-3
 pub enum Distrust {
     /// `name` is `None` for the authority of a Proxmox VE cluster, or if it cannot be read.
     #[snafu(display(
-        "its certificate is signed by an authority that is not trusted here{}", after_colon(name.as_deref())
+        "its certificate is signed by an untrusted CA{}", after_colon(name.as_deref())
     ))]
     UnknownAuthority { name: Option<String> },
 
     #[snafu(display(
-        "its certificate was issued by {issuer}, and the chain is incomplete: the server did not send the \
-         certificate of that authority, which is not trusted here"
+        "its certificate chain is incomplete: the server did not send the certificate of {issuer}, which is \
+         not trusted on this machine"
     ))]
     IncompleteChain { issuer: String },
 
     #[snafu(display(
-        "its certificate, or that of its authority, has a key or signature type that this program does not \
-         support; it supports {VERIFIABLE_KEYS}"
+        "its certificate, or its CA's, has an unsupported key or signature type; supported: {VERIFIABLE_KEYS}"
     ))]
     UnsupportedKey,
 
     #[snafu(display(
-        "its certificate cannot be verified, because this system has no trusted certificate authorities"
+        "its certificate cannot be verified, because this system has no trusted CA certificates"
     ))]
     NoAuthorities,
 
@@ -67,7 +66,7 @@ pub enum Distrust {
     #[snafu(display("its certificate is not for a server"))]
     OtherPurpose,
 
-    #[snafu(display("its certificate is damaged"))]
+    #[snafu(display("its certificate is malformed"))]
     Damaged,
 
     /// For example an authority's own certificate, which a server must not use.

@@ -83,21 +83,20 @@ const REMEDIES: [(&[&str], &str); 10] = [
     (
         &["can't clone to non-shared storage"],
         "a VM on a node other than its template's needs a storage that both nodes share: choose one with \
-         --storage, or leave --node out",
+         --storage, or omit --node",
     ),
     (
         &["inked clone feature is not supported"],
-        "leave --linked out: a full clone works on any storage",
+        "omit --linked: a full clone works on any storage",
     ),
     (
         &[LOCAL_STORAGE],
         "a drive of the template (a disk, a CD image or the cloud-init drive) is on a storage that is not \
-         shared; leave --node out to create the VM on the template's node",
+         shared; omit --node to create the VM on the template's node",
     ),
     (
         &["unable to find configuration file for VM"],
-        "the template was moved or destroyed a moment ago; 'homelab proxmox template list' shows the \
-         templates",
+        "the template was just deleted or migrated; 'homelab proxmox template list' shows the templates",
     ),
     (&["no such cluster node"], LIST_NODES),
     (&["hostname lookup '"], LIST_NODES),
@@ -186,7 +185,7 @@ fn for_root_only(message: &str, vm: &ChangedVm) -> Option<String> {
     if message.contains("Only root can pass arbitrary filesystem paths") {
         return Some(format!(
             "no API token may use a path on the node, not even one of root@pam: use a volume instead \
-             (STORAGE:VOLUME), leave that drive out, or attach it {as_root} …)"
+             (STORAGE:VOLUME), omit that drive, or attach it {as_root} …)"
         ));
     }
     let key = root_only_key(message)?;
@@ -198,7 +197,7 @@ fn for_root_only(message: &str, vm: &ChangedVm) -> Option<String> {
         (String::new(), " or, for future VMs, in the template")
     };
     Some(format!(
-        "no API token may set '{key}', not even one of root@pam: {instead}leave it out, or set it {as_root} \
+        "no API token may set '{key}', not even one of root@pam: {instead}omit it, or set it {as_root} \
          --{key} …){in_template}"
     ))
 }
@@ -265,7 +264,7 @@ fn for_local_drives(clone: &RefusedClone) -> String {
     };
     if !disks.is_empty() {
         let because = because_of(&disks);
-        return format!("{because}; leave --node out to create the VM there");
+        return format!("{because}; omit --node to create the VM there");
     }
     let changes = others.iter().map(|drive| match drive.kind {
         DriveKind::CloudInit => format!(" --{} SHARED-STORAGE:cloudinit", drive.key),
@@ -370,13 +369,13 @@ mod tests {
         for_change(status, message, &token(), &vm)
     }
 
-    const TO_USER: &str = "; if the token has no privilege separation, or its user lacks it too, also run \
-                           it with --users homelab@pve instead of --tokens …";
+    const TO_USER: &str = "; without privilege separation, or if the token's user lacks it too, also run \
+                           this with --users homelab@pve instead of --tokens …";
 
     fn command(path: &str, role: &str) -> String {
         let replaces = match (path, role) {
             ("/vms", "PVEVMAdmin") => "",
-            ("/vms", _) => "; it replaces the roles that the token inherits there",
+            ("/vms", _) => "; this replaces the token's inherited roles there",
             _ => "",
         };
         format!(
@@ -465,20 +464,20 @@ mod tests {
     #[case::storage_not_shared(
         "can't clone to non-shared storage 'local-lvm'",
         "a VM on a node other than its template's needs a storage that both nodes share: choose one with \
-         --storage, or leave --node out"
+         --storage, or omit --node"
     )]
     #[case::no_linked_clones(
         "Linked clone feature is not supported for 'local:403/vm-403-disk-0.qcow2' (scsi0)",
-        "leave --linked out: a full clone works on any storage"
+        "omit --linked: a full clone works on any storage"
     )]
     #[case::no_linked_clones_before_9(
         "Linked clone feature is not supported for drive 'scsi0'",
-        "leave --linked out: a full clone works on any storage"
+        "omit --linked: a full clone works on any storage"
     )]
     #[case::drives_that_could_not_be_read(
         "can't clone VM to node 'pve2' (VM uses local storage)",
         "a drive of the template (a disk, a CD image or the cloud-init drive) is on a storage that is not \
-         shared; leave --node out to create the VM on the template's node"
+         shared; omit --node to create the VM on the template's node"
     )]
     #[case::no_quorum("cluster not ready - no quorum?", NO_QUORUM)]
     #[case::no_quorum_for_a_lock("cfs-lock 'storage-data' error: no quorum!", NO_QUORUM)]
@@ -539,7 +538,7 @@ mod tests {
     )]
     #[case::a_disk_too(
         &[("ide2", "local", DriveKind::Cd), ("scsi0", "local-lvm", DriveKind::Disk)],
-        "disk scsi0 on storage 'local-lvm'; leave --node out to create the VM there"
+        "disk scsi0 on storage 'local-lvm'; omit --node to create the VM there"
     )]
     fn the_drives_that_tie_a_template_to_its_node_are_named(
         #[case] drives: &[(&str, &str, DriveKind)],
@@ -558,14 +557,14 @@ mod tests {
     #[case::option(
         "only root can set 'args' config",
         Some(
-            "no API token may set 'args', not even one of root@pam: leave it out, or set it as root on node \
+            "no API token may set 'args', not even one of root@pam: omit it, or set it as root on node \
              'pve1' (qm set 101 --args …) or, for future VMs, in the template"
         )
     )]
     #[case::serial_port_of_the_node(
         "only root can set 'serial0' config for real devices",
         Some(
-            "no API token may set 'serial0', not even one of root@pam: leave it out, or set it as root on \
+            "no API token may set 'serial0', not even one of root@pam: omit it, or set it as root on \
              node 'pve1' (qm set 101 --serial0 …) or, for future VMs, in the template"
         )
     )]
@@ -573,7 +572,7 @@ mod tests {
         "only root can set 'hostpci0' config for non-mapped devices",
         Some(
             "no API token may set 'hostpci0', not even one of root@pam: use a resource mapping instead \
-             (--set hostpci0=mapping=NAME), leave it out, or set it as root on node 'pve1' (qm set 101 \
+             (--set hostpci0=mapping=NAME), omit it, or set it as root on node 'pve1' (qm set 101 \
              --hostpci0 …)"
         )
     )]
@@ -581,7 +580,7 @@ mod tests {
         "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651.",
         Some(
             "no API token may use a path on the node, not even one of root@pam: use a volume instead \
-             (STORAGE:VOLUME), leave that drive out, or attach it as root on node 'pve1' (qm set 101 …)"
+             (STORAGE:VOLUME), omit that drive, or attach it as root on node 'pve1' (qm set 101 …)"
         )
     )]
     #[case::unexpected_characters("only root can set 'a; reboot' config", None)]

@@ -26,7 +26,7 @@ impl Activity<'_> {
             }
             Activity::Configuring(options) => format!("Changing VM {vmid}: {options}..."),
             Activity::Resizing(disk, size) => {
-                format!("Enlarging disk {disk} of VM {vmid} to {size}...")
+                format!("Growing disk {disk} of VM {vmid} to {size}...")
             }
             Activity::Starting => format!("Starting VM {vmid}..."),
             Activity::AwaitingAddress if created => {
@@ -42,7 +42,7 @@ impl Activity<'_> {
         match self {
             Activity::Cloning(_) => "cloning".to_owned(),
             Activity::Configuring(_) => "configuring".to_owned(),
-            Activity::Resizing(disk, size) => format!("enlarging {disk} to {size}"),
+            Activity::Resizing(disk, size) => format!("growing {disk} to {size}"),
             Activity::Starting => "starting".to_owned(),
             Activity::AwaitingAddress => "waiting for an address".to_owned(),
         }

@@ -55,7 +55,7 @@ fn a_vm_of_another_user_at_the_same_vmid_is_not_changed(
         cluster.add_stranger(FIRST, 0, name, false, false);
     });
     let state = format!(
-        "it was destroyed, and its VMID now belongs to VM {FIRST} '{name}' on node 'pve1', which \
+        "it was deleted, and its VMID now belongs to VM {FIRST} '{name}' on node 'pve1', which \
          was not changed"
     );
     assert_reported(&testbed, &report, &state, "no");
@@ -80,7 +80,7 @@ fn a_vm_that_was_destroyed_during_a_run_is_reported_as_gone_and_then_created_aga
     let (testbed, report) = meanwhile(SET_UP, request, |cluster| {
         cluster.remove(FIRST);
     });
-    assert_reported(&testbed, &report, "it was destroyed", "no");
+    assert_reported(&testbed, &report, "it was deleted", "no");
     assert!(must(&testbed, testbed.expect_ensured(SET_UP)).created);
 }
 
