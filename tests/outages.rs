@@ -50,3 +50,23 @@ fn an_outage_while_a_task_is_awaited_is_reported_once() {
     let seen = Homelab::at(&fake).run(&wait);
     assert_eq!((seen.exit, seen.stderr.as_str()), (Some(0), OUTAGE));
 }
+
+#[rstest]
+#[case::two_polls(2, "")]
+#[case::three_polls(
+    3,
+    "node 'pve1' does not answer (595 No route to host); still waiting\n127.0.0.1 answers again\n"
+)]
+fn the_third_poll_in_a_row_without_an_answer_is_reported(#[case] polls: u32, #[case] note: &str) {
+    let answer = json!({"status": 595, "reason": "No route to host"});
+    let fault = |poll| json!({"request": 4 + poll, "answer": answer});
+    let setup = json!({
+        "guests": [{"vmid": 9000, "name": "debian-12", "template": true}],
+        "clone_polls": 6,
+        "faults": (1..=polls).map(fault).collect::<Vec<_>>(),
+    });
+    let fake = FakePve::start(serde_json::from_value::<Setup>(setup).unwrap());
+    let seen = Homelab::at(&fake).run(CREATE);
+    let expected = format!("{CREATING}{note}");
+    assert_eq!((seen.exit, seen.stderr), (Some(0), expected));
+}
