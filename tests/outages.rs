@@ -55,7 +55,7 @@ fn an_outage_while_a_task_is_awaited_is_reported_once() {
 #[case::two_polls(2, "")]
 #[case::three_polls(
     3,
-    "node 'pve1' does not answer (595 No route to host); still waiting\n127.0.0.1 answers again\n"
+    "node 'pve1' does not answer (595 No route to host); still waiting\nnode 'pve1' answers again\n"
 )]
 fn the_third_poll_in_a_row_without_an_answer_is_reported(#[case] polls: u32, #[case] note: &str) {
     let answer = json!({"status": 595, "reason": "No route to host"});
