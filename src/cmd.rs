@@ -223,11 +223,11 @@ impl Session<'_> {
     }
 
     /// `--json` and `--quiet` contradict each other.
-    pub fn check_output_options(&self, command: &str) -> Result<(), Failure> {
+    pub fn check_output_options(&self) -> Result<(), Failure> {
         if self.end.json && self.quiet {
-            let hint = format!("see 'homelab proxmox {command} --help'");
-            let message = "--json and --quiet contradict each other";
-            return Err(Failure::new(Kind::Usage, message).with_hint(hint));
+            let message = "--json and --quiet cannot be used together";
+            let hint = "omit --quiet; to silence progress too: 2>/dev/null";
+            return Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()));
         }
         Ok(())
     }

@@ -143,7 +143,7 @@ fn without_a_configuration_only_the_state_directory_is_checked() {
          PROXMOX_TOKEN_SECRET; set them in the environment, or in the configuration file \
          (~/.config/homelab/config.json by default), which looks like {{\"proxmox\": {{\"host\": \
          \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\", \"token_secret\": \"…\"}}}}; \
-         'homelab proxmox check' shows all settings and where they come from\n\
+         see 'homelab help config'\n\
          ok    state directory {}: writable, and supports file locks\n",
         state.path()
     );

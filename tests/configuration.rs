@@ -49,7 +49,7 @@ fn json_for(fake: &FakePve) -> String {
 fn all_missing_settings_are_named_at_once() {
     let expected = "\
 Failed to create VM: missing settings: PROXMOX_HOST, PROXMOX_USER, PROXMOX_TOKEN_KEY, PROXMOX_TOKEN_SECRET
-Hint: set them in the environment, or in the configuration file (~/.config/homelab/config.json by default), which looks like {\"proxmox\": {\"host\": \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\", \"token_secret\": \"…\"}}; 'homelab proxmox check' shows all settings and where they come from
+Hint: set them in the environment, or in the configuration file (~/.config/homelab/config.json by default), which looks like {\"proxmox\": {\"host\": \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\", \"token_secret\": \"…\"}}; see 'homelab help config'
 ";
     let seen = Homelab::alone().run("proxmox vm create web-1 debian-12");
     assert_eq!(seen, refused(expected));
@@ -63,8 +63,7 @@ fn a_missing_setting_is_a_json_error_too() {
         r#""hint":"set them in the environment, or in the configuration file "#,
         r#"(~/.config/homelab/config.json by default), which looks like {\"proxmox\": "#,
         r#"{\"host\": \"pve.lan\", \"user\": \"homelab@pve\", \"token_key\": \"cli\", "#,
-        r#"\"token_secret\": \"…\"}}; 'homelab proxmox check' shows all settings and where they "#,
-        r#"come from","#,
+        r#"\"token_secret\": \"…\"}}; see 'homelab help config'","#,
         r#""vmid":null,"upid":null,"node":null,"started":"no"}}"#,
         "\n"
     );

@@ -198,7 +198,7 @@ fn write_instructions(
 ) -> io::Result<()> {
     writeln!(
         out,
-        "A fake Proxmox VE runs until Ctrl-C. To use it, paste this into another shell:\n"
+        "A fake Proxmox VE runs until Ctrl-C. To use it, paste this into another shell (a clone goes on only while a\ncommand waits for it):\n"
     )?;
     for (name, value) in settings(fake, state) {
         writeln!(out, "export {name}={}", quoted(&value))?;

@@ -278,7 +278,7 @@ fn if_no_host_is_trusted_the_hint_says_what_to_do() {
     let kind = r#"{"error":{"kind":"untrusted","#;
     assert_eq!(seen.stdout.get(..kind.len()), Some(kind));
     let hint = seen.stderr.lines().nth(1).unwrap();
-    let expected = "Hint: compare that fingerprint with the one that 'pvenode cert info'";
+    let expected = "Hint: copy the cluster's CA certificate, /etc/pve/pve-root-ca.pem, f";
     assert_eq!(hint.get(..expected.len()), Some(expected));
     assert_eq!((one.journal().len(), two.journal().len()), (0, 0));
 }

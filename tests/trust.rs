@@ -69,7 +69,8 @@ fn compare(fake: &FakePve, instead: &str) -> String {
 
 fn pin_or_authority(fake: &FakePve, instead: &str) -> String {
     format!(
-        "{}; or copy /etc/pve/pve-root-ca.pem from the node and set PROXMOX_CA_FILE to the copy",
+        "copy the cluster's CA certificate, /etc/pve/pve-root-ca.pem, from a node and set PROXMOX_CA_FILE to \
+         the copy; or, until the certificate is renewed, {}",
         compare(fake, instead)
     )
 }

@@ -51,8 +51,7 @@ use crate::homelab::Homelab;
     "proxmox vm start web-1",
     "unknown command 'start'",
     "homelab proxmox vm <command>",
-    "'homelab proxmox vm create --start' starts a new VM; for an existing one, on its node, as root: qm \
-     start VMID"
+    "'homelab proxmox vm create --start' starts a new VM; for an existing one, on its node, as root: qm start VMID"
 )]
 #[case(
     "proxmox vm lsit",
@@ -158,7 +157,7 @@ use crate::homelab::Homelab;
 )]
 #[case(
     "proxmox vm create web-1 debian-12 --timeout 5m",
-    "invalid value '5m' for --timeout: expected seconds, for example 300",
+    "invalid value '5m' for --timeout: expected a number of seconds greater than 0, for example 300",
     "homelab proxmox vm create <vm-name> <template-name> [options]",
     "see 'homelab proxmox vm create --help'"
 )]
@@ -364,7 +363,7 @@ use crate::homelab::Homelab;
     "proxmox vm create a b --resize scsi0 32G",
     "--resize needs a value: --resize DISK=SIZE",
     "homelab proxmox vm create <vm-name> <template-name> [options]",
-    "see 'homelab proxmox vm create --help'"
+    "use --resize scsi0=32G"
 )]
 #[case(
     "proxmox vm list -q",
@@ -419,6 +418,48 @@ use crate::homelab::Homelab;
     "unknown command 'cancel'",
     "homelab proxmox task <command>",
     "on the task's node, as root: pvesh delete /nodes/NODE/tasks/UPID"
+)]
+#[case(
+    "config",
+    "unknown command 'config'",
+    "homelab [options] <command>",
+    "see 'homelab help config'"
+)]
+#[case(
+    "help conf",
+    "unknown help topic 'conf'",
+    "homelab help [<topic>...] [options]",
+    "did you mean 'config'? 'homelab help' lists all topics"
+)]
+#[case(
+    "proxmox vm create a b --sshkeys x",
+    "unknown option '--sshkeys'",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "use --ssh-key FILE"
+)]
+#[case(
+    "proxmox vm create a b --full",
+    "unknown option '--full'",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "omit it: without --linked, every VM is a full clone"
+)]
+#[case(
+    "proxmox vm create a b --dry-run",
+    "unknown option '--dry-run'",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "'homelab proxmox check TEMPLATE-NAME' checks what a run depends on and changes nothing"
+)]
+#[case(
+    "proxmox vm create a b --ip-from 10.0.0.0",
+    "invalid value '10.0.0.0' for --ip-from: expected a network with its prefix length, like 10.0.0.0/24",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "see 'homelab proxmox vm create --help'"
+)]
+#[case(
+    "proxmox vm create a b --timeout 0",
+    "invalid value '0' for --timeout: expected a number of seconds greater than 0, for example 300",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "see 'homelab proxmox vm create --help'"
 )]
 fn wrong_usage_says_what_to_type(
     #[case] typed: &str,

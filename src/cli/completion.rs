@@ -146,7 +146,9 @@ impl CursorWord {
     pub fn shown(&self, candidates: &[Candidate]) -> String {
         let fitting = candidates
             .iter()
-            .filter(|(word, _)| word.starts_with(&self.typed));
+            .filter(|(word, _)| word.starts_with(&self.typed))
+            // After `cores=` the shell would begin a new word.
+            .filter(|(word, _)| !(word.ends_with('=') && *word == self.typed));
         let lines = fitting.map(|(word, description)| match self.shell {
             Shell::Bash => format!("{}\n", word.get(self.kept..).unwrap_or_default()),
             Shell::Zsh => {

@@ -148,8 +148,11 @@ pub(super) fn help(arguments: &Help, root: &Command, columns: usize) -> Result<S
     if let Some(read) = command_named(root, &topic) {
         return Ok(page(&read, columns));
     }
-    let names = TOPICS.iter().map(|(name, _)| *name);
-    let close = closest(first, names.chain(root.commands.iter().map(|it| it.name)));
+    let mut names: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
+    let begins = |name: &&&str| name.starts_with(first.as_str());
+    let close = names.iter().find(begins).copied();
+    names.extend(root.commands.iter().map(|it| it.name));
+    let close = close.or_else(|| closest(first, names.into_iter()));
     let hint = close.map_or_else(String::new, |close| format!("did you mean '{close}'? "));
     let message = format!("unknown help topic '{}'", topic.join(" "));
     wrong(message, &format!("{hint}'homelab help' lists all topics"))

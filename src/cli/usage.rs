@@ -6,6 +6,7 @@ use super::arguments::{
     Arguments, Command, Flag, Positional, Problem, choices, runnable, usage_line, with_value,
 };
 use super::commands::description;
+use super::manual::TOPICS;
 use crate::say::closest::closest;
 use crate::say::failure::{Failure, Kind};
 use crate::say::shell::word as quoted;
@@ -112,7 +113,8 @@ fn message_for_missing(arguments: &Arguments) -> Option<Message> {
     let command = arguments.command();
     if !command.commands.is_empty() {
         let names: Vec<&str> = command.commands.iter().map(|it| it.name).collect();
-        let message = format!("missing command: one of {}", names.join(", "));
+        let one_of = if names.len() > 1 { "one of " } else { "" };
+        let message = format!("missing command: {one_of}{}", names.join(", "));
         return Some((message, None));
     }
     let missing = arguments.missing_positionals();
@@ -145,6 +147,10 @@ fn advice_for_command(text: &str, arguments: &Arguments, typed: &[&str]) -> Opti
     let command = arguments.command();
     let names = command.commands.iter().map(|command| command.name);
     let path = path_with(text, arguments.levels[0], typed);
+    let is_topic = TOPICS.iter().any(|(topic, _)| *topic == text);
+    if is_topic && arguments.levels.len() == 1 {
+        return Some(format!("see 'homelab help {text}'"));
+    }
     let suggestion = closest(text, names).map(str::to_owned).or(path);
     suggestion
         .map(|suggestion| format!("did you mean '{suggestion}'?"))
@@ -335,6 +341,21 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
         "--linked",
         "names are arguments, not options: homelab proxmox vm create VM-NAME TEMPLATE-NAME",
     ),
+    (
+        "--sshkey --sshkeys --ssh-keys --key",
+        "--ssh-key",
+        "use --ssh-key FILE",
+    ),
+    (
+        "--full --full-clone",
+        "--linked",
+        "omit it: without --linked, every VM is a full clone",
+    ),
+    (
+        "--dry-run --check --plan",
+        "--linked",
+        "'homelab proxmox check TEMPLATE-NAME' checks what a run depends on and changes nothing",
+    ),
     ("--id --newid --vm-id", "--vmid", "use --vmid N"),
     ("--target --target-node", "--node", "use --node NAME"),
     ("--datastore", "--storage", "use --storage ID"),
@@ -377,8 +398,11 @@ fn advice_to_set(key: &str, value: Option<&str>) -> String {
 fn message_for_unexpected(text: &str, arguments: &Arguments) -> Message {
     if let Some((flag, key)) = without_value(arguments) {
         let message = format!("{} needs a value: {}", flag.long, with_value(flag));
-        let is_setting = flag.long == "--set" && settings::is_option(key);
-        return (message, is_setting.then(|| advice_to_set(key, Some(text))));
+        let advice = match flag.long {
+            "--set" => settings::is_option(key).then(|| advice_to_set(key, Some(text))),
+            option => Some(format!("use {option} {key}={text}")),
+        };
+        return (message, advice);
     }
     let Some((key, _)) = text.split_once('=') else {
         return (format!("unexpected argument '{text}'"), None);

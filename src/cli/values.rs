@@ -20,11 +20,11 @@ impl FromStr for Seconds {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Seconds, Self::Err> {
-        let seconds: f64 = text
-            .parse()
-            .map_err(|_| "expected seconds, for example 300")?;
+        const EXPECTED: &str = "expected a number of seconds greater than 0, for example 300";
+
+        let seconds: f64 = text.parse().map_err(|_| EXPECTED)?;
         if !(Seconds::MIN..=Seconds::MAX).contains(&seconds) {
-            return Err("expected seconds between 0.001 and 315360000");
+            return Err(EXPECTED);
         }
         Ok(Seconds(Duration::from_secs_f64(seconds)))
     }

@@ -23,7 +23,7 @@ struct Document<'w> {
 
 /// Waits for a task of any kind, and fails unless it succeeds.
 pub fn run(session: &Session, arguments: &TaskWait) -> Result<Success, Failure> {
-    session.check_output_options("task wait")?;
+    session.check_output_options()?;
     let upid = &arguments.upid;
     let access = session.configuration()?.access;
     session.progress().set_stage(Stage::Waiting(upid.clone()));

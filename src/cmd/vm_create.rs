@@ -35,7 +35,7 @@ struct Document<'e> {
 
 /// Creates a VM from a template.
 pub fn run(session: &Session, arguments: &VmCreate) -> Result<Success, Failure> {
-    session.check_output_options("vm create")?;
+    session.check_output_options()?;
     let spec = spec(arguments)?;
     let access = session.configuration()?.access;
     let state = Session::state_directory()?;

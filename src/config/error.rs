@@ -75,8 +75,7 @@ impl Error {
             Error::Missing { ignored, .. } => {
                 let set = format!(
                     "set them in the environment, or in the configuration file \
-                     (~/.config/homelab/config.json by default), which looks like {EXAMPLE}; 'homelab \
-                     proxmox check' shows all settings and where they come from"
+                     (~/.config/homelab/config.json by default), which looks like {EXAMPLE}; see 'homelab help config'"
                 );
                 let hints = ignored.iter().chain([&set]).map(String::as_str);
                 Some(hints.collect::<Vec<_>>().join("; "))

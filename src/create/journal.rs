@@ -148,7 +148,7 @@ impl<'r> Journal<'r> {
             return Err(no_ledger(source));
         }
         self.run.progress().warning(&format!(
-            "other runs on this host will not know about this one: {}",
+            "a second run of this command may create a second VM: {}",
             chain(source)
         ));
         Ok(())

@@ -152,7 +152,7 @@ fn configure(
     })?;
     if has_changed && !new {
         engine.server.progress.note(&format!(
-            "If VM {} is running, some of these changes may only take effect at its next start",
+            "If VM {} is running, stop and start it to apply all changes (a reboot inside the guest is not enough)",
             existing.vm.vmid
         ));
     }

@@ -199,7 +199,8 @@ fn for_distrust(distrust: &Distrust, pin: &str) -> String {
             format!("set PROXMOX_CA_FILE to the certificate of {name}; or {pin}")
         }
         _ => format!(
-            "{pin}; or copy /etc/pve/pve-root-ca.pem from the node and set PROXMOX_CA_FILE to the copy"
+            "copy the cluster's CA certificate, /etc/pve/pve-root-ca.pem, from a node and set \
+             PROXMOX_CA_FILE to the copy; or, until the certificate is renewed, {pin}"
         ),
     }
 }

@@ -51,7 +51,23 @@ pub(super) fn check_case(key: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// What other programs call an option.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("mem", "memory"),
+    ("ram", "memory"),
+    ("cpus", "cores"),
+    ("vcpu", "cores"),
+    ("user", "ciuser"),
+    ("password", "cipassword"),
+    ("ip", "ipconfig0"),
+    ("hostname", "name"),
+];
+
 fn check_unknown(key: &str) -> Result<(), Error> {
+    let known = OTHER_NAMES.iter().find(|(name, _)| *name == key);
+    if let Some(&(_, suggestion)) = known {
+        return MisspelledKeySnafu { key, suggestion }.fail();
+    }
     let number = split_number(key);
     if let Some((kind, number)) = number
         && let Some(&(_, last, _)) = NUMBERED.iter().find(|(name, ..)| *name == kind)
@@ -90,8 +106,13 @@ fn check_value(key: &str, value: &str, kind: Kind) -> Result<(), Error> {
         Kind::Mebibytes(least) => {
             let number = without_key(value);
             let expected = format!("a whole number of MiB{}", range(least, ANY));
-            // A later version may have more keys.
-            let is_valid = is_whole_from(number, least, ANY) || number.contains('=');
+            // A later version may have more keys, but no other option is one.
+            let other_keys = number.split(',').filter_map(|part| part.split_once('='));
+            let is_later = number.contains('=')
+                && other_keys
+                    .map(|(key, _)| key)
+                    .all(|key| kind_of(key).is_none());
+            let is_valid = is_whole_from(number, least, ANY) || is_later;
             (is_valid, expected, mebibytes(number))
         }
         Kind::OneOf(words) => {
@@ -233,6 +254,10 @@ mod tests {
     #[case::with_its_number("ipconfg1=ip=dhcp", "ipconfig1")]
     #[case::number_with_a_zero("net01=virtio", "net1")]
     #[case::number_of_something_else("vga0=std", "vga")]
+    #[case::short_for_memory("mem=8192", "memory")]
+    #[case::another_name_of_memory("ram=8192", "memory")]
+    #[case::user_of_cloud_init("user=admin", "ciuser")]
+    #[case::address("ip=dhcp", "ipconfig0")]
     #[case::hyphen_for_an_underscore("migrate-speed=1", "migrate_speed")]
     fn an_unknown_option_that_is_close_to_a_known_one_is_a_typo(
         #[case] assignment: &str,
@@ -295,6 +320,7 @@ mod tests {
         "a whole number of MiB, at least 16 / did you mean memory=512?"
     )]
     #[case::too_little_memory("memory=8", "a whole number of MiB, at least 16")]
+    #[case::two_options("memory=8192,cores=2", "a whole number of MiB, at least 16")]
     #[case::not_a_number("cores=four", "a whole number, at least 1")]
     #[case::fraction("sockets=1.5", "a whole number, at least 1")]
     #[case::zero("cores=0", "a whole number, at least 1")]

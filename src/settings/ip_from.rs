@@ -47,6 +47,11 @@ impl FromStr for IpFrom {
             "ipv4" => return Ok(IpFrom::Family(Family::V4)),
             "ipv6" => return Ok(IpFrom::Family(Family::V6)),
             _ if is_net(text) => return Ok(IpFrom::Card(text.to_owned())),
+            _ if text.ends_with(".0") => {
+                return Err(format!(
+                    "expected a network with its prefix length, like {text}/24"
+                ));
+            }
             _ => {}
         }
         text.parse()

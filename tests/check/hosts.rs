@@ -105,7 +105,7 @@ fn a_certificate_that_is_not_trusted_is_the_only_failure() {
     assert_eq!(failed.len(), 1);
     let beginning = format!(
         "FAIL  certificate of 127.0.0.1:PORT: its certificate cannot be verified, because this system has no \
-         trusted CA certificates; its fingerprint is {}; compare that fingerprint with",
+         trusted CA certificates; its fingerprint is {}; copy the cluster's CA certificate",
         fake.fingerprint()
     );
     assert_eq!(failed[0].get(..beginning.len()), Some(beginning.as_str()));
