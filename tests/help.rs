@@ -50,6 +50,7 @@ fn printed(words: &str) -> String {
 #[case("completions --help", "homelab completions <bash|zsh|fish>")]
 fn every_command_has_a_usage_line(#[case] words: &str, #[case] usage: &str) {
     let help = printed(words);
+    assert!(help.contains("\nExamples:\n"), "{help}");
     assert_eq!(
         help.lines().nth(2),
         Some(format!("Usage: {usage}").as_str())

@@ -99,6 +99,7 @@ pub enum Noun {
 /// List templates.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "template", help_triggers("-h", "--help", "help"))]
+#[argh(example = "homelab proxmox template list")]
 pub struct Template {
     #[argh(subcommand)]
     pub verb: TemplateVerb,
@@ -128,6 +129,7 @@ pub struct TemplateList {
 /// List and create virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "vm", help_triggers("-h", "--help", "help"))]
+#[argh(example = "homelab proxmox vm list\nhomelab proxmox vm create web-1 debian-12")]
 pub struct Vm {
     #[argh(subcommand)]
     pub verb: VmVerb,
@@ -279,6 +281,7 @@ pub struct VmCreate {
 /// Wait for a server task.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "task", help_triggers("-h", "--help", "help"))]
+#[argh(example = "homelab proxmox task wait 'UPID:pve1:000001E0:…'")]
 pub struct Task {
     #[argh(subcommand)]
     pub verb: TaskVerb,
@@ -399,6 +402,7 @@ pub struct Help {
 /// Print the version.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "version", help_triggers("-h", "--help"))]
+#[argh(example = "homelab version")]
 pub struct Version {}
 
 /// The name of a command that argh reserves.
