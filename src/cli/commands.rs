@@ -162,7 +162,7 @@ pub struct VmList {
     pub ip: bool,
 
     /// show only addresses of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6;
-    /// implies --ip; repeatable, the first match wins
+    /// implies --ip; repeatable, preferred one first
     #[argh(option, arg_name = "FROM")]
     pub ip_from: Vec<IpFrom>,
 
@@ -257,7 +257,7 @@ pub struct VmCreate {
     pub wait_ip: bool,
 
     /// wait for an address of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6; implies
-    /// --wait-ip; repeatable, the first match wins
+    /// --wait-ip; repeatable, preferred one first
     #[argh(option, arg_name = "FROM")]
     pub ip_from: Vec<IpFrom>,
 
