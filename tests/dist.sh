@@ -27,7 +27,9 @@ for package; do
         failed=1
     fi
 done
-names=$(gzip -dc "$1" | grep -aoE "($PWD|$work|${CARGO_HOME:-$HOME/.cargo})/[[:alnum:]_./-]*|index\.crates\.io[[:alnum:]_./-]*" | head -n 5)
+# cargo names a folder of crates after the registry that it uses.
+registry=$(ls "${CARGO_HOME:-$HOME/.cargo}/registry/src" | paste -sd '|')
+names=$(gzip -dc "$1" | grep -aoE "($PWD|$work|${CARGO_HOME:-$HOME/.cargo}|${registry:-$work})/[[:alnum:]_./-]*" | head -n 5)
 if [ -n "$names" ]; then
     printf 'FAIL  these names of this machine are in %s:\n%s\n' "${1##*/}" "$names"
     failed=1
