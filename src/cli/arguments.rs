@@ -25,7 +25,7 @@ pub(super) struct Arguments<'a> {
     pub(super) problem: Option<Problem<'a>>,
     /// The option whose value is missing at the end.
     pub(super) option_without_value: Option<Flag>,
-    /// A `--` was read: no more options or commands.
+    /// A `--` was read: what follows is neither an option nor a command.
     pub(super) options_ended: bool,
 }
 

@@ -207,7 +207,7 @@ pub struct VmCreate {
     #[argh(option, arg_name = "N")]
     pub vmid: Option<Vmid>,
 
-    /// create the VM if it does not exist; if it exists, whoever created it, apply --set, --ssh-key,
+    /// create the VM if it does not exist; if it exists, even if somebody else created it, apply --set, --ssh-key,
     /// --resize and --start to it and succeed; wait if another run is creating it
     #[argh(switch)]
     pub ensure: bool,

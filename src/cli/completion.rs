@@ -1,7 +1,7 @@
 //! Completion of a command line in bash, zsh and fish. Each shell has only a stub that calls
 //! `homelab __complete`, so all three offer the same.
 //!
-//! - A stub passes the words up to the cursor, the last one as far as it was typed; bash passes its line,
+//! - A stub passes the words up to the cursor, of the last one only what was typed; bash passes its line,
 //!   because it splits words at `=` and `:` too.
 //! - The answer is one candidate per line, or `:files` if the shell is to complete file names.
 

@@ -316,7 +316,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// The failure of the clone, as far as its outcome is known.
+    /// The failure of the clone, with what is known of its outcome.
     fn clone_failed(&mut self, intent: &Intent) -> Failure {
         let vm = self.vm_of(intent);
         let (template, undecided) = (intent.template, self.cloning.undecided);

@@ -69,7 +69,7 @@ pub enum Owner {
     /// No guest.
     Free,
     /// A VM with the name and the template's disks that is neither a template nor locked by a clone. It
-    /// counts as ours, whoever created it.
+    /// counts as ours, no matter who created it.
     Ours,
     /// Another guest.
     Another,
