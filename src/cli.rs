@@ -33,10 +33,7 @@ pub fn parse(typed: &[&str], columns: usize) -> Result<Parsed, WrongUsage> {
         return Ok(Parsed::Print(help::page(&arguments, columns)));
     }
     let version = format!("homelab {}\n", env!("CARGO_PKG_VERSION"));
-    if arguments
-        .options()
-        .any(|flag| flag.long == "--version" && arguments.has(flag))
-    {
+    if arguments.has_option("--version") {
         return Ok(Parsed::Print(version));
     }
     if let Some(wrong) = usage::wrong_usage(&arguments, typed) {

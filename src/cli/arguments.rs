@@ -125,6 +125,12 @@ impl<'a> Arguments<'a> {
         })
     }
 
+    /// Whether an option or switch of this name was given.
+    pub(super) fn has_option(&self, name: &str) -> bool {
+        self.options()
+            .any(|flag| flag.long == name && self.has(flag))
+    }
+
     /// Whether an option or switch was given.
     pub(super) fn has(&self, flag: Flag) -> bool {
         self.words

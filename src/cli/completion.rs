@@ -133,7 +133,10 @@ impl CursorWord {
             Some(positional) if positional.name == "template-name" => {
                 from_server(Names::Templates, arguments)
             }
-            Some(positional) if positional.name == "vm-name" && has_ensure(arguments) => {
+            // Without `--ensure`, an existing name is an error.
+            Some(positional)
+                if positional.name == "vm-name" && arguments.has_option("--ensure") =>
+            {
                 from_server(Names::Vms, arguments)
             }
             Some(positional) if positional.name == "topic" => Offer::Known(topics(arguments)),
@@ -173,12 +176,6 @@ fn commands(command: &Command) -> Vec<Candidate> {
         .collect()
 }
 
-/// Without `--ensure`, an existing name is an error.
-fn has_ensure(arguments: &Arguments) -> bool {
-    let mut options = arguments.options();
-    options.any(|flag| flag.long == "--ensure" && arguments.has(flag))
-}
-
 /// The topics of the manual, and the commands whose help can be shown instead.
 fn topics(arguments: &Arguments) -> Vec<Candidate> {
     let words: Vec<&str> = arguments.positionals().collect();
@@ -200,16 +197,11 @@ fn topics(arguments: &Arguments) -> Vec<Candidate> {
 
 /// The options that were not given yet, and those that can be given again.
 fn options(arguments: &Arguments) -> Vec<Candidate> {
-    let has = |name: &str| {
-        arguments
-            .options()
-            .any(|flag| flag.long == name && arguments.has(flag))
-    };
     let excludes = [("--json", "--quiet"), ("--quiet", "--json")];
     let is_open = |flag: &Flag| {
         let is_excluded = excludes
             .iter()
-            .any(|(one, other)| *one == flag.long && has(other));
+            .any(|(one, other)| *one == flag.long && arguments.has_option(other));
         let is_new = flag.optionality == Optionality::Repeating || !arguments.has(flag);
         !flag.hidden && is_new && !is_excluded
     };

@@ -109,8 +109,8 @@ fn topics() -> Vec<Block> {
 }
 
 fn exit_codes() -> Vec<Block> {
-    let topic = TOPICS.iter().find(|(name, _)| *name == "exit-codes");
-    let mut blocks = topic.map_or(Vec::new(), |(_, source)| manual::read(source).1);
+    let source = manual::topic("exit-codes").unwrap_or_default();
+    let (_, mut blocks) = manual::read(source);
     blocks.retain(|block| matches!(block, Block::Term(..)));
     with_heading("Exit codes", blocks)
 }
@@ -135,7 +135,7 @@ pub(super) fn help(arguments: &Help, root: &Command, columns: usize) -> Result<S
         let read = Arguments::read(root, ["--help"]);
         return Ok(page(&read, columns));
     };
-    if let Some((_, source)) = TOPICS.iter().find(|(name, _)| name == first) {
+    if let Some(source) = manual::topic(first) {
         if let Some(second) = arguments.topic.get(1) {
             let message = format!("unexpected argument '{second}'");
             return wrong(message, "'homelab help' shows one topic at a time");

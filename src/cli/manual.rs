@@ -27,6 +27,14 @@ pub(super) const TOPICS: [(&str, &str); 11] = [
     ),
 ];
 
+/// The source of a topic.
+pub(super) fn topic(name: &str) -> Option<&'static str> {
+    let mut topics = TOPICS.iter();
+    topics
+        .find(|(topic, _)| *topic == name)
+        .map(|(_, source)| *source)
+}
+
 /// A part of a page.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Block {

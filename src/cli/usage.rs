@@ -6,9 +6,10 @@ use super::arguments::{
     Arguments, Command, Flag, Positional, Problem, choices, runnable, usage_line, with_value,
 };
 use super::commands::description;
-use super::manual::TOPICS;
+use super::manual;
 use crate::say::closest::closest;
 use crate::say::failure::{Failure, Kind};
+use crate::say::hint::SHOW_TEMPLATES;
 use crate::say::shell::word as quoted;
 use crate::settings::{self, Settings};
 
@@ -131,7 +132,7 @@ fn message_for_missing(arguments: &Arguments) -> Option<Message> {
     });
     let advice = taken.or_else(|| {
         let lacks_template = missing.last() == Some(&"template-name");
-        lacks_template.then(|| "'homelab proxmox template list' shows the templates".to_owned())
+        lacks_template.then(|| SHOW_TEMPLATES.to_owned())
     });
     Some((message, advice))
 }
@@ -147,8 +148,7 @@ fn advice_for_command(text: &str, arguments: &Arguments, typed: &[&str]) -> Opti
     let command = arguments.command();
     let names = command.commands.iter().map(|command| command.name);
     let path = path_with(text, arguments.levels[0], typed);
-    let is_topic = TOPICS.iter().any(|(topic, _)| *topic == text);
-    if is_topic && arguments.levels.len() == 1 {
+    if arguments.levels.len() == 1 && manual::topic(text).is_some() {
         return Some(format!("see 'homelab help {text}'"));
     }
     let suggestion = closest(text, names).map(str::to_owned).or(path);

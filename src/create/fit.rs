@@ -10,6 +10,7 @@ use crate::ledger::{Growth, Record};
 use crate::pve::VmConfig;
 use crate::pve::types::Guest;
 use crate::say::failure::{Failure, Kind};
+use crate::say::hint::SHOW_TEMPLATES;
 use crate::say::shell::word;
 use crate::say::vm::{Existing, Vm};
 use crate::settings::setup::Unfit;
@@ -31,9 +32,8 @@ pub fn check_template(run: &Run, template: &Guest) -> Result<BTreeMap<String, Gr
     // The list may still show the name and flag of a deleted template for a VM that has reused its VMID.
     let Some(config) = config.filter(|config| config.template) else {
         let message = format!("template {vmid} was just deleted or migrated");
-        let hint = "'homelab proxmox template list' lists the templates";
         let failure = Failure::new(Kind::TemplateNotFound, message);
-        return Err(failure.with_hint(hint.to_owned()));
+        return Err(failure.with_hint(SHOW_TEMPLATES.to_owned()));
     };
     let growth = setup.fit_of_template(*vmid, &config).map_err(|unfit| {
         let message = format!("{template} {unfit}");

@@ -5,7 +5,7 @@ use snafu::Snafu;
 use crate::guests::{Guests, listed};
 use crate::pve::types::{Guest, Node, VmName};
 use crate::say::closest::closest;
-use crate::say::hint::empty_list_hint;
+use crate::say::hint::{SHOW_TEMPLATES, empty_list_hint};
 
 /// A template that was found.
 pub struct Found<'g> {
@@ -74,7 +74,7 @@ fn what_was_meant(guests: &Guests, name: &str, vm_name: Option<&VmName>) -> Stri
         return format!("{guest} is not a VM template");
     }
     let templates: Vec<&Guest> = guests.all().filter(|g| g.is_vm_template()).collect();
-    let list = "'homelab proxmox template list' shows the templates";
+    let list = SHOW_TEMPLATES;
     if !guests.unread().is_empty() {
         return format!("it may be one of those that could not be read; {list}");
     }

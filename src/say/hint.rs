@@ -87,6 +87,9 @@ pub const SHOW_FINGERPRINT: &str =
 /// Renews the certificate of the node on which it is run.
 pub const RENEW: &str = "pvecm updatecerts --force && systemctl restart pveproxy";
 
+/// How to find the name of a template.
+pub const SHOW_TEMPLATES: &str = "'homelab proxmox template list' shows the templates";
+
 /// What it may mean that a token's list is empty.
 pub fn empty_list_hint(token: &TokenId) -> String {
     let grant = how_to_see_vms(token);

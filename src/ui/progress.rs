@@ -131,7 +131,7 @@ impl Progress {
         }
     }
 
-    /// A host or a node did not answer a poll that will be repeated. The third time in a row is reported.
+    /// A host or a node did not answer. The third time in a row is reported.
     pub fn no_answer(&self, name: &str, why: &str) {
         if lock(&self.outage).failed(name) {
             self.notice(&[

@@ -93,21 +93,18 @@ impl Server<'_> {
     }
 
     fn retries(&self, purpose: Purpose) -> impl Fn(&pve::Error) -> Retry {
-        move |error| {
-            let retry = retry(purpose, error, self.pve.contact());
-            if retry != Retry::Never
-                && let Some((who, why)) = unanswered(error)
-            {
-                self.progress.no_answer(&who, &why);
-            }
-            retry
-        }
+        move |error| retry(purpose, error, self.pve.contact())
     }
 
-    /// Reports an answer, if there was one.
+    /// Reports whether there was an answer.
     fn note_answer<T>(&self, result: Result<T, pve::Error>) -> Result<T, pve::Error> {
-        if let Ok(_) | Err(pve::Error::Refused { .. }) = result {
-            self.progress.answered();
+        match &result {
+            Ok(_) | Err(pve::Error::Refused { .. }) => self.progress.answered(),
+            Err(error) => {
+                if let Some((name, why)) = unanswered(error) {
+                    self.progress.no_answer(&name, &why);
+                }
+            }
         }
         result
     }
