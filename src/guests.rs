@@ -9,6 +9,7 @@
 
 pub mod addresses;
 pub mod local_drives;
+pub mod named;
 pub mod owner;
 pub mod template;
 pub mod vmid;
