@@ -126,7 +126,7 @@ pub struct TemplateList {
     pub json: bool,
 }
 
-/// List and create virtual machines.
+/// List, create, start, stop and delete virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "vm", help_triggers("-h", "--help", "help"))]
 #[argh(example = "homelab proxmox vm list\nhomelab proxmox vm create web-1 debian-12")]
@@ -142,6 +142,11 @@ pub struct Vm {
 pub enum VmVerb {
     List(VmList),
     Create(VmCreate),
+    Start(VmStart),
+    Shutdown(VmShutdown),
+    Stop(VmStop),
+    Reboot(VmReboot),
+    Delete(VmDelete),
 }
 
 /// List virtual machines.
@@ -278,7 +283,262 @@ pub struct VmCreate {
     pub quiet: bool,
 }
 
-/// Wait for a server task.
+/// Start virtual machines.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "start", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Waits until each VM runs. A VM that is running already is a success. With several VMs, one
+failure does not stop the others, and the exit code is 1."
+)]
+#[argh(example = "$ homelab proxmox vm start web-1
+Started VM 101 'web-1' on node 'pve1'
+
+$ homelab proxmox vm start 101 --wait-ip --quiet")]
+pub struct VmStart {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
+
+    /// more VMs; all are changed at the same time
+    #[argh(positional, arg_name = "more-vms", from_str_fn(not_empty))]
+    pub more: Vec<String>,
+
+    /// also wait until the guest agent reports an IP address
+    #[argh(switch)]
+    pub wait_ip: bool,
+
+    /// wait for an address of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6; implies
+    /// --wait-ip; repeatable, preferred one first
+    #[argh(option, arg_name = "FROM")]
+    pub ip_from: Vec<IpFrom>,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors; an array for several VMs
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// Shut down virtual machines.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "shutdown", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Asks the guest to shut down, through its agent or the ACPI power button, and waits until the
+VM is off. A VM that is off already is a success. A guest that does not react in time may still shut
+down later. 'vm stop' powers a VM off."
+)]
+#[argh(example = "$ homelab proxmox vm shutdown web-1
+Shut down VM 101 'web-1' on node 'pve1'")]
+pub struct VmShutdown {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
+
+    /// more VMs; all are changed at the same time
+    #[argh(positional, arg_name = "more-vms", from_str_fn(not_empty))]
+    pub more: Vec<String>,
+
+    /// how long the guest may take to shut down (default 60)
+    #[argh(option, arg_name = "SECONDS")]
+    pub guest_timeout: Option<Seconds>,
+
+    /// power the VM off if its guest has not shut down in time
+    #[argh(switch)]
+    pub force: bool,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors; an array for several VMs
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// Power off virtual machines.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "stop", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Like pulling the power plug: the guest may lose data. Also ends a shutdown that this token
+has started. A VM that is off already is a success. 'vm shutdown' asks the guest first."
+)]
+#[argh(example = "$ homelab proxmox vm stop web-1
+Powered off VM 101 'web-1' on node 'pve1'")]
+pub struct VmStop {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
+
+    /// more VMs; all are changed at the same time
+    #[argh(positional, arg_name = "more-vms", from_str_fn(not_empty))]
+    pub more: Vec<String>,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors; an array for several VMs
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// Restart virtual machines.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "reboot", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Asks the guest to shut down, and waits until the VM runs again with a new QEMU process, so
+that pending changes of its options take effect. A VM that is off is an error."
+)]
+#[argh(example = "$ homelab proxmox vm reboot web-1
+Rebooted VM 101 'web-1' on node 'pve1'")]
+pub struct VmReboot {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
+
+    /// more VMs; all are changed at the same time
+    #[argh(positional, arg_name = "more-vms", from_str_fn(not_empty))]
+    pub more: Vec<String>,
+
+    /// how long the guest may take to shut down (default 60)
+    #[argh(option, arg_name = "SECONDS")]
+    pub guest_timeout: Option<Seconds>,
+
+    /// also wait until the guest agent reports an IP address
+    #[argh(switch)]
+    pub wait_ip: bool,
+
+    /// wait for an address of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6; implies
+    /// --wait-ip; repeatable, preferred one first
+    #[argh(option, arg_name = "FROM")]
+    pub ip_from: Vec<IpFrom>,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors; an array for several VMs
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// Delete virtual machines with their disks.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "delete", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Deletes each VM, all its disks and snapshots, and its entries in backup jobs, replication jobs
+and HA. Disks that no configuration mentions are deleted too: the server finds them by their VMID on
+all its storages, so on a storage that two clusters share, those of the other cluster's VM are found,
+too.
+
+A template, a container, and a VM that is running, locked, protected or being cloned is never
+deleted. A VM that somebody else deletes at the same time is a success."
+)]
+#[argh(example = "$ homelab proxmox vm delete web-1 --yes
+Deleted VM 101 'web-1' from node 'pve1'")]
+#[argh(example = "homelab proxmox vm delete ci-2026-11-23 --yes --stop --if-exists --quiet")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch")]
+pub struct VmDelete {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
+
+    /// more VMs; all are changed at the same time
+    #[argh(positional, arg_name = "more-vms", from_str_fn(not_empty))]
+    pub more: Vec<String>,
+
+    /// the VMID that the VM must have, beside its name
+    #[argh(option, arg_name = "N")]
+    pub vmid: Option<Vmid>,
+
+    /// delete without asking; needed where stdin is not a terminal
+    #[argh(switch)]
+    pub yes: bool,
+
+    /// succeed if there is no VM of that name or VMID
+    #[argh(switch)]
+    pub if_exists: bool,
+
+    /// power off a running VM first
+    #[argh(switch)]
+    pub stop: bool,
+
+    /// keep its entries in backup jobs and replication jobs; an error if it is under HA
+    #[argh(switch)]
+    pub keep_jobs: bool,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors; an array for several VMs
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// Wait for a server task, or cancel it.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "task", help_triggers("-h", "--help", "help"))]
 #[argh(example = "homelab proxmox task wait 'UPID:pve1:000001E0:…'")]
@@ -292,6 +552,7 @@ pub struct Task {
 #[argh(subcommand)]
 pub enum TaskVerb {
     Wait(TaskWait),
+    Cancel(TaskCancel),
 }
 
 /// Wait until a task has ended.
@@ -305,6 +566,38 @@ the UPID in single quotes: it may contain '!', which is special to shells."
 #[argh(example = "$ homelab proxmox task wait 'UPID:pve1:000001E0:…'
 Task UPID:pve1:000001E0:… ended: OK")]
 pub struct TaskWait {
+    /// task ID (UPID), as shown by an error or the web interface
+    #[argh(positional, arg_name = "upid")]
+    pub upid: Upid,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// Cancel a task.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "cancel", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Waits until the task has ended. A cancelled clone leaves no VM behind, unless its clean-up
+takes longer than 5 s. A task that has ended already is a success. Tasks of another token need
+Sys.Modify on the node."
+)]
+#[argh(example = "$ homelab proxmox task cancel 'UPID:pve1:000001E0:…'
+Task UPID:pve1:000001E0:… was cancelled")]
+pub struct TaskCancel {
     /// task ID (UPID), as shown by an error or the web interface
     #[argh(positional, arg_name = "upid")]
     pub upid: Upid,
