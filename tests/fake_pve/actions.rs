@@ -118,10 +118,6 @@ impl Action {
         self.process.node == node && self.upid == upid
     }
 
-    pub(super) fn is_waiting(&self) -> bool {
-        self.exit.is_none() && matches!(self.stage, Stage::Waiting(_))
-    }
-
     /// Whether it holds the lock of its VM.
     fn is_working(&self) -> bool {
         self.exit.is_none() && matches!(self.stage, Stage::Working(_))
@@ -320,10 +316,19 @@ impl Cluster {
 
     /// Ends a worker before its work is done.
     pub(super) fn interrupt_action(&mut self, number: usize, exit: &str) {
-        let action = &mut self.actions[number];
-        if action.exit.is_none() {
-            action.end(Done::failed(exit.to_owned()));
+        let action = &self.actions[number];
+        if action.exit.is_some() {
+            return;
         }
+        let asked = action.is_working() && action.work.asks_the_guest();
+        let silent = self
+            .silent_agent_line(action.process.vmid)
+            .filter(|_| asked);
+        let done = Done {
+            log: silent.into_iter().collect(),
+            exit: exit.to_owned(),
+        };
+        self.actions[number].end(done);
     }
 
     fn finish_action(&mut self, number: usize) {

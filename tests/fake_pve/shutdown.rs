@@ -125,25 +125,28 @@ impl Cluster {
                 owner: owner.to_owned(),
             });
         }
-        let vm = &self.guests[&vmid];
-        let agent = self.setup.agents.get(&vmid).unwrap_or(&self.setup.agent);
-        let is_enabled = is_agent_enabled(&vm.config);
-        let answers = is_enabled && agent.answer(vm.agent_polls, || Value::Null).is_some();
-        let mut log = Vec::new();
-        if is_enabled && !answers {
-            log.push(format!(
-                "QEMU Guest Agent is not running - VM {vmid} qga command 'guest-ping' failed - got \
-                 timeout"
-            ));
-        }
+        let silent = self.silent_agent_line(vmid);
+        let is_asked = is_agent_enabled(&self.guests[&vmid].config);
         // An agent that has taken the command is waited for in another way.
-        let exit = if answers {
+        let exit = if is_asked && silent.is_none() {
             "VM quit/powerdown failed"
         } else {
             "VM quit/powerdown failed - got timeout"
         };
-        let exit = exit.to_owned();
-        Done { log, exit }
+        Done {
+            log: silent.into_iter().collect(),
+            exit: exit.to_owned(),
+        }
+    }
+
+    /// The log line about an agent that is enabled and does not answer.
+    pub(super) fn silent_agent_line(&self, vmid: u32) -> Option<String> {
+        let vm = self.guests.get(&vmid)?;
+        let agent = self.setup.agents.get(&vmid).unwrap_or(&self.setup.agent);
+        let answers = agent.answer(vm.agent_polls, || Value::Null).is_some();
+        let is_silent = is_agent_enabled(&vm.config) && vm.runs_since().is_some() && !answers;
+        let command = "qga command 'guest-ping' failed - got timeout";
+        is_silent.then(|| format!("QEMU Guest Agent is not running - VM {vmid} {command}"))
     }
 
     /// Whether the VM is running and does not react to a shutdown in time.
