@@ -4,7 +4,8 @@
 //! - The order is: configuration, hosts, token, quorum, visible and hidden guests, then the template with
 //!   its privileges or the verbs, state directory.
 //! - Each finding is printed as soon as it is known. A failure ends the checks that depend on it.
-//! - It fails for anything that makes `vm create` fail, and warns about everything else.
+//! - It fails for anything that makes `vm create` fail, and warns about everything else. Without a template,
+//!   missing privileges are warnings: the token may be meant for other verbs.
 //! - Nothing is changed on the server.
 
 pub mod finding;

@@ -35,3 +35,25 @@ impl Permissions {
         self.0.keys().map(String::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_privilege_may_hold_on_a_path_but_not_below() {
+        let value = json!({"/vms": {"VM.Audit": 1, "VM.Clone": 0, "VM.Allocate": "0"}});
+        let permissions: Permissions = serde_json::from_value(value).unwrap();
+        let held = ["VM.Audit", "VM.Clone", "VM.Allocate", "VM.PowerMgmt"].map(|privilege| {
+            (
+                permissions.have("/vms", privilege),
+                permissions.have_below("/vms", privilege),
+            )
+        });
+        assert_eq!(
+            held,
+            [(true, true), (true, false), (true, false), (false, false)]
+        );
+    }
+}
