@@ -624,9 +624,9 @@ pub struct TaskCancel {
 #[argh(subcommand, name = "check", help_triggers("-h", "--help"))]
 #[argh(
     note = "Prints one line for each check of the configuration, the hosts and their certificates,
-the token, the server's version, the quorum, the visible VMs and the state directory. With a
-template it also checks whether the template can be cloned, and prints the 'pveum' command for each
-missing privilege.
+the token, the server's version, the quorum, the visible VMs and the state directory. Without a
+template it also shows which commands the token permits, with a template whether it can be cloned.
+For each missing privilege it prints the 'pveum' command.
 
 FAIL means that 'vm create' would fail. The exit code is 0 if nothing failed. Nothing is changed on
 the server."
