@@ -465,9 +465,29 @@ impl<'r> ActiveStep<'r> {
         })
     }
 
-    /// The status of the VM according to QEMU.
+    /// The status of the VM according to QEMU. Once a change was requested, failed reads are repeated until the
+    /// time limit. A VM that is missing on its node may have been migrated or destroyed.
     pub fn status(&mut self) -> Result<VmStatus, Stop> {
-        self.read(|pve, vm| pve.vm_status(&vm.node, vm.vmid))
+        let read = |pve: &Pve, vm: &Vm| match pve.vm_status(&vm.node, vm.vmid) {
+            Err(pve::Error::Refused { message, .. }) if is_missing(&message) => Ok(None),
+            status => status.map(Some),
+        };
+        let status = if self.has_requested {
+            let status = self.watch(read)?;
+            status.map_err(|error| {
+                let cause = self.outcome_unknown(GaveUp::Failed(error));
+                self.gone_or(cause)
+            })?
+        } else {
+            self.read(read)?
+        };
+        match status {
+            Some(status) => Ok(status),
+            None => {
+                self.read_config_again()?;
+                Err(self.not_yet())
+            }
+        }
     }
 
     /// Sends a change that changes nothing, right before one that must not reach another VM. Fails if the cluster
