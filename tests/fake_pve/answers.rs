@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::abort;
 use super::agent;
 use super::clone;
 use super::cluster::Cluster;
@@ -110,6 +111,9 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
             ],
         ) => agent::interfaces(cluster, token, node, vmid, &params),
         ("GET", ["nodes", node, "tasks"]) => node_tasks::list(cluster, token, node, &params),
+        ("DELETE", ["nodes", node, "tasks", upid]) => {
+            abort::abort(cluster, token, node, upid, &params)
+        }
         ("GET", ["nodes", node, "tasks", upid, "status"]) => {
             node_tasks::task_status(cluster, token, node, upid, &params)
         }

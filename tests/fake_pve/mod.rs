@@ -11,6 +11,7 @@
     reason = "a fake that cannot continue fails its test"
 )]
 
+mod abort;
 mod acl;
 mod actions;
 mod agent;
