@@ -18,6 +18,7 @@ mod identities;
 mod listener;
 mod mishaps;
 mod options;
+mod pending;
 mod permissions;
 mod power;
 mod progress;
@@ -304,6 +305,12 @@ use crate::recording::Recording;
 #[case::abort_unknown("abort-unknown", states::empty)]
 #[case::aborted("aborted-status", abort::aborted)]
 #[case::config_aborted("abort-clone-config-after", abort::aborted)]
+#[case::rows_while_destroying("resources-while-destroying", states::many_while_destroying)]
+#[case::rows_after_a_destroy("resources-after-destroy", states::many_after_a_destroy)]
+#[case::rows_without_their_pool("resources-pool-token", states::members_without_their_pool)]
+#[case::containers("lxc-list", states::two_containers)]
+#[case::config_pending("config-running-with-pending", pending::run_renamed)]
+#[case::config_live("config-current-running-with-pending", pending::run_renamed)]
 #[case::agent_vm_stopped("agent-vm-not-running", agent::vm_stopped)]
 #[case::agent_not_yet("agent-not-running", agent::not_yet)]
 #[case::agent_refuses("agent-command-disabled", agent::command_disabled)]
