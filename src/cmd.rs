@@ -11,6 +11,8 @@
 
 mod check;
 pub mod complete;
+mod container_list;
+mod guest_list;
 mod signals;
 mod task_wait;
 mod template_list;
@@ -26,7 +28,9 @@ use std::time::Duration;
 use console::Term;
 use serde::Serialize;
 
-use crate::cli::{Noun, Proxmox, Seconds, TaskVerb, TemplateVerb, VmVerb, WrongUsage};
+use crate::cli::{
+    ContainerVerb, Noun, Proxmox, Seconds, TaskVerb, TemplateVerb, VmVerb, WrongUsage,
+};
 use crate::config::{self, Configuration};
 use crate::pve::{self, Access, Event, Pve};
 use crate::say::failure::{Facts, Failure, Kind};
@@ -62,6 +66,12 @@ pub fn run(command: &Proxmox) -> ! {
             VmVerb::Create(arguments) => {
                 session(Some("create VM"), arguments.json, arguments.quiet)
                     .run(|session| vm_create::run(session, arguments))
+            }
+        },
+        Noun::Container(container) => match &container.verb {
+            ContainerVerb::List(arguments) => {
+                session(Some("list containers"), arguments.json, false)
+                    .run(|session| container_list::run(session, arguments))
             }
         },
         Noun::Task(task) => match &task.verb {

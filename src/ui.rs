@@ -3,3 +3,4 @@
 pub mod progress;
 pub mod table;
 pub mod text;
+pub mod units;

@@ -8,6 +8,7 @@ use argh::{ArgsInfo, FromArgs, SubCommandInfo};
 
 use super::arguments::Command;
 use super::values::{Seconds, Shell, not_empty};
+use crate::guests::filter::{GuestStatus, NamePattern};
 use crate::pve::types::{Upid, VmName, Vmid};
 use crate::settings::ip_from::IpFrom;
 use crate::settings::resize::Resize;
@@ -92,6 +93,7 @@ pub struct Proxmox {
 pub enum Noun {
     Template(Template),
     Vm(Vm),
+    Container(Container),
     Task(Task),
     Check(Check),
 }
@@ -149,14 +151,41 @@ pub enum VmVerb {
 #[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
 #[argh(
     note = "Templates are not listed. '-' stands for an unknown name or address; an address is
-known only while a guest agent runs in the VM."
+known only while a guest agent runs in the VM. Of several filters, all must match."
 )]
 #[argh(example = "$ homelab proxmox vm list
 VMID  Name   Status                 Node
 100   db-1   running                pve1
 101   web-1  stopped (lock: clone)  pve1")]
-#[argh(example = "homelab proxmox vm list --ip-from 10.0.0.0/8 --json")]
+#[argh(example = "homelab proxmox vm list --tag web --status running --wide
+homelab proxmox vm list --name 'web-*' --ip
+homelab proxmox vm list --ip-from 10.0.0.0/8 --json")]
 pub struct VmList {
+    /// show only VMs with this tag; repeatable: VMs that have all of them
+    #[argh(option, arg_name = "TAG", from_str_fn(not_empty))]
+    pub tag: Vec<String>,
+
+    /// show only VMs with this status: running, stopped, or unknown if the node is offline
+    #[argh(option, arg_name = "STATUS")]
+    pub status: Option<GuestStatus>,
+
+    /// show only VMs on this node
+    #[argh(option, arg_name = "NAME", from_str_fn(not_empty))]
+    pub node: Option<String>,
+
+    /// show only VMs in this pool
+    #[argh(option, arg_name = "ID", from_str_fn(not_empty))]
+    pub pool: Option<String>,
+
+    /// show only VMs whose names match: * stands for any characters, ? for one, [1-3] for one of
+    /// several
+    #[argh(option, arg_name = "PATTERN")]
+    pub name: Option<NamePattern>,
+
+    /// also show cores, memory, uptime, tags and pool
+    #[argh(switch)]
+    pub wide: bool,
+
     /// show the IP address of each running VM, as its guest agent reports it
     #[argh(switch)]
     pub ip: bool,
@@ -276,6 +305,64 @@ pub struct VmCreate {
     /// print only warnings and errors
     #[argh(switch)]
     pub quiet: bool,
+}
+
+/// List containers.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "container", help_triggers("-h", "--help", "help"))]
+#[argh(example = "homelab proxmox container list")]
+pub struct Container {
+    #[argh(subcommand)]
+    pub verb: ContainerVerb,
+}
+
+/// A command about containers.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+pub enum ContainerVerb {
+    List(ContainerList),
+}
+
+/// List containers.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Templates are not listed. '-' stands for what is not known. Of several filters, all must
+match."
+)]
+#[argh(example = "$ homelab proxmox container list
+VMID  Name   Status   Node
+300   dns-1  running  pve1")]
+#[argh(example = "homelab proxmox container list --tag web --wide")]
+pub struct ContainerList {
+    /// show only containers with this tag; repeatable: containers that have all of them
+    #[argh(option, arg_name = "TAG", from_str_fn(not_empty))]
+    pub tag: Vec<String>,
+
+    /// show only containers with this status: running, stopped, or unknown if the node is offline
+    #[argh(option, arg_name = "STATUS")]
+    pub status: Option<GuestStatus>,
+
+    /// show only containers on this node
+    #[argh(option, arg_name = "NAME", from_str_fn(not_empty))]
+    pub node: Option<String>,
+
+    /// show only containers in this pool
+    #[argh(option, arg_name = "ID", from_str_fn(not_empty))]
+    pub pool: Option<String>,
+
+    /// show only containers whose names match: * stands for any characters, ? for one, [1-3] for one of
+    /// several
+    #[argh(option, arg_name = "PATTERN")]
+    pub name: Option<NamePattern>,
+
+    /// also show cores, memory, uptime, tags and pool
+    #[argh(switch)]
+    pub wide: bool,
+
+    /// print a JSON array, or for an error a JSON object
+    #[argh(switch)]
+    pub json: bool,
 }
 
 /// Wait for a server task.

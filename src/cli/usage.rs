@@ -238,6 +238,12 @@ const RELATED: &[(&str, &str, &str)] = &[
         "migrate move",
         "on the VM's node, as root: qm migrate VMID NODE",
     ),
+    ("container", "ls ps ll", "did you mean 'list'?"),
+    (
+        "container",
+        "create start stop shutdown reboot delete show",
+        "homelab only lists containers; on a node, as root: pct",
+    ),
     ("template", "ls ps ll", "did you mean 'list'?"),
     (
         "template",
@@ -268,8 +274,8 @@ const RELATED: &[(&str, &str, &str)] = &[
     ("proxmox", "vms qemu kvm", "did you mean 'vm'?"),
     (
         "proxmox",
-        "container containers ct lxc",
-        "homelab does not manage containers; on a node: pct",
+        "containers ct lxc pct",
+        "did you mean 'container'?",
     ),
     (
         "proxmox",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::pve::interfaces::Card;
 use crate::pve::property::{bare_value, flag, is_drive, is_net, mac, parts, value_of};
 use crate::pve::size::Size;
-use crate::pve::types::{Guest, GuestKind, Node, Vmid};
+use crate::pve::types::{Guest, GuestDetails, GuestKind, Node, Vmid};
 
 /// A VM's configuration, including changes that are pending until its next start.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
@@ -100,6 +100,7 @@ impl VmConfig {
             status: "unknown".to_owned(),
             template: self.template,
             lock: self.lock,
+            details: GuestDetails::default(),
         }
     }
 
