@@ -11,6 +11,7 @@
 pub mod addresses;
 pub mod filter;
 pub mod local_drives;
+pub mod named;
 pub mod owner;
 pub mod template;
 pub mod vmid;

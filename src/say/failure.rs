@@ -83,6 +83,8 @@ pub enum Kind {
     Unauthorized,
     /// The token lacks a privilege.
     Forbidden,
+    /// There is no VM with that name or VMID.
+    VmNotFound,
     /// There is no template with that name.
     TemplateNotFound,
     /// A VM with that name exists.
