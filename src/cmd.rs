@@ -18,6 +18,8 @@ mod task_wait;
 mod template_list;
 mod vm_create;
 mod vm_list;
+mod vm_show;
+mod vm_ssh;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -63,6 +65,11 @@ pub fn run(command: &Proxmox) -> ! {
         Noun::Vm(vm) => match &vm.verb {
             VmVerb::List(arguments) => session(Some("list VMs"), arguments.json, false)
                 .run(|session| vm_list::run(session, arguments)),
+            VmVerb::Show(arguments) => session(Some("show VM"), arguments.json, false)
+                .run(|session| vm_show::run(session, arguments)),
+            // What it prints is ssh's.
+            VmVerb::Ssh(arguments) => session(Some("connect to VM"), false, true)
+                .run(|session| vm_ssh::run(session, arguments)),
             VmVerb::Create(arguments) => {
                 session(Some("create VM"), arguments.json, arguments.quiet)
                     .run(|session| vm_create::run(session, arguments))

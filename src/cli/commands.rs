@@ -143,7 +143,9 @@ pub struct Vm {
 #[allow(clippy::large_enum_variant, reason = "only one is built per run")]
 pub enum VmVerb {
     List(VmList),
+    Show(VmShow),
     Create(VmCreate),
+    Ssh(VmSsh),
 }
 
 /// List virtual machines.
@@ -198,6 +200,75 @@ pub struct VmList {
     /// print a JSON array, or for an error a JSON object
     #[argh(switch)]
     pub json: bool,
+}
+
+/// Show one virtual machine.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "show", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Shows the settings with which the VM runs, and those that change at its next start as pending.
+'-' stands for what is not set or not known. Addresses are known only while a guest agent runs in the
+VM; 'IP' is the one that 'vm ssh' connects to. The password is never shown."
+)]
+#[argh(example = "homelab proxmox vm show web-1
+homelab proxmox vm show 101 --json")]
+pub struct VmShow {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
+    /// prefer an address of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6 as 'IP';
+    /// repeatable, preferred one first
+    #[argh(option, arg_name = "FROM")]
+    pub ip_from: Vec<IpFrom>,
+
+    /// print one JSON document, even for errors
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// Connect to a virtual machine with ssh.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "ssh", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Runs ssh with the address that the VM's guest agent reports, and with the command after '--', if
+there is one. The exit code is ssh's; 1 or 2 also if there is no address. Does not wait for a VM that is
+still starting.
+
+ssh reads its own configuration as usual: options for these addresses belong there."
+)]
+#[argh(example = "homelab proxmox vm ssh web-1
+homelab proxmox vm ssh web-1 -- uptime
+homelab proxmox vm ssh web-1 --user root --identity ~/.ssh/lab -- tail -n 5 /var/log/syslog")]
+pub struct VmSsh {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
+
+    /// command to run in the VM instead of a shell, after '--'
+    #[argh(positional, arg_name = "command")]
+    pub command: Vec<String>,
+
+    /// user to log in as (default: the VM's cloud-init user, or without one, ssh's default)
+    #[argh(option, arg_name = "NAME", from_str_fn(not_empty))]
+    pub user: Option<String>,
+
+    /// private key to log in with
+    #[argh(option, arg_name = "FILE")]
+    pub identity: Option<PathBuf>,
+
+    /// connect only to an address of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6;
+    /// repeatable, preferred one first
+    #[argh(option, arg_name = "FROM")]
+    pub ip_from: Vec<IpFrom>,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
 }
 
 /// Create a virtual machine from a template.

@@ -220,18 +220,19 @@ const RELATED: &[(&str, &str, &str)] = &[
     ),
     (
         "vm",
-        "show info get status describe config inspect ip",
-        "'homelab proxmox vm list --ip' shows status and address; on the VM's node, as root: qm config VMID",
+        "info get status describe config inspect ip",
+        "did you mean 'show'?",
     ),
     (
         "vm",
         "set update modify edit resize configure",
         "to change a VM: homelab proxmox vm create VM-NAME TEMPLATE-NAME --ensure --set KEY=VALUE",
     ),
+    ("vm", "connect exec", "did you mean 'ssh'?"),
     (
         "vm",
-        "ssh connect console exec",
-        "'homelab proxmox vm list --ip' shows the address for ssh",
+        "console terminal vnc",
+        "on the VM's node, as root: qm terminal VMID",
     ),
     (
         "vm",
@@ -303,6 +304,15 @@ fn advice_for_option(name: &str, value: Option<&str>, arguments: &Arguments) -> 
     if let Some((.., advice)) = other {
         return Some((*advice).to_owned());
     }
+    // `vm ssh web-1 ls -a`
+    let runs_command = arguments
+        .command()
+        .positionals
+        .iter()
+        .any(|it| it.name == "command");
+    if runs_command && arguments.positional_count() > 1 {
+        return Some("put '--' before the command".to_owned());
+    }
     let key = name.trim_start_matches('-');
     if known("--set") && settings::is_option(key) {
         return Some(advice_to_set(key, value));
@@ -371,6 +381,16 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
         "--disk --disk-size --size",
         "--resize",
         "use --resize DISK=SIZE",
+    ),
+    (
+        "-l --login --ssh-user",
+        "--identity",
+        "use --user NAME, or put '--' before the command if this is its option",
+    ),
+    (
+        "-i --key",
+        "--identity",
+        "use --identity FILE, or put '--' before the command if this is its option",
     ),
     ("--user --ssh-user", "--set", "use --set ciuser=NAME"),
     (

@@ -145,7 +145,7 @@ fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> 
 }
 
 /// Text without which a row is still of use; empty text is none.
-fn optional_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+pub fn optional_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(from)? {
         Value::String(text) if !text.is_empty() => Some(text),
         Value::Number(number) => Some(number.to_string()),
@@ -154,7 +154,7 @@ fn optional_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D
 }
 
 /// A figure without which a row is still of use; a fraction is rounded up.
-fn figure<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+pub fn figure<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let figure = match Value::deserialize(from)? {
         Value::Number(number) => number.as_u64().or_else(|| rounded_up(number.as_f64()?)),
         Value::String(text) => text.parse().ok().or_else(|| rounded_up(text.parse().ok()?)),

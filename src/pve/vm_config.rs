@@ -192,6 +192,11 @@ impl VmConfig {
         Some(key)
     }
 
+    /// Its drives, with their keys: disks and CD drives, whether or not something is in them.
+    pub fn drives(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.options_where(is_drive)
+    }
+
     fn disk_drives(&self) -> impl Iterator<Item = (&str, &str)> {
         let is_cdrom = |drive| value_of(drive, "media") == Some("cdrom");
         let drives = self.options_where(is_drive);
