@@ -9,17 +9,24 @@
 
 #![allow(clippy::disallowed_methods, reason = "the one place that ends a run")]
 
+mod change;
 mod check;
 pub mod complete;
 mod container_list;
 mod guest_list;
 mod signals;
+mod task_cancel;
 mod task_wait;
 mod template_list;
 mod vm_create;
+mod vm_delete;
 mod vm_list;
+mod vm_reboot;
 mod vm_show;
+mod vm_shutdown;
 mod vm_ssh;
+mod vm_start;
+mod vm_stop;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -30,6 +37,7 @@ use std::time::Duration;
 use console::Term;
 use serde::Serialize;
 
+use self::change::Outcome;
 use crate::cli::{
     ContainerVerb, Noun, Proxmox, Seconds, TaskVerb, TemplateVerb, VmVerb, WrongUsage,
 };
@@ -40,7 +48,7 @@ use crate::say::hint::hint_for_one_of;
 use crate::say::stage::Stage;
 use crate::ui::progress::{Progress, Verbosity, say, warn};
 use crate::ui::table::Style;
-use crate::ui::text::json;
+use crate::ui::text::{clean, json};
 use crate::wait::{Budget, SystemClock};
 
 /// Runs a command and exits.
@@ -74,6 +82,22 @@ pub fn run(command: &Proxmox) -> ! {
                 session(Some("create VM"), arguments.json, arguments.quiet)
                     .run(|session| vm_create::run(session, arguments))
             }
+            VmVerb::Start(arguments) => session(Some("start VM"), arguments.json, arguments.quiet)
+                .run(|session| vm_start::run(session, arguments)),
+            VmVerb::Shutdown(arguments) => {
+                session(Some("shut down VM"), arguments.json, arguments.quiet)
+                    .run(|session| vm_shutdown::run(session, arguments))
+            }
+            VmVerb::Stop(arguments) => session(Some("stop VM"), arguments.json, arguments.quiet)
+                .run(|session| vm_stop::run(session, arguments)),
+            VmVerb::Reboot(arguments) => {
+                session(Some("reboot VM"), arguments.json, arguments.quiet)
+                    .run(|session| vm_reboot::run(session, arguments))
+            }
+            VmVerb::Delete(arguments) => {
+                session(Some("delete VM"), arguments.json, arguments.quiet)
+                    .run(|session| vm_delete::run(session, arguments))
+            }
         },
         Noun::Container(container) => match &container.verb {
             ContainerVerb::List(arguments) => {
@@ -85,6 +109,10 @@ pub fn run(command: &Proxmox) -> ! {
             TaskVerb::Wait(arguments) => {
                 session(Some("wait for the task"), arguments.json, arguments.quiet)
                     .run(|session| task_wait::run(session, arguments))
+            }
+            TaskVerb::Cancel(arguments) => {
+                session(Some("cancel the task"), arguments.json, arguments.quiet)
+                    .run(|session| task_cancel::run(session, arguments))
             }
         },
         Noun::Check(arguments) => {
@@ -239,6 +267,40 @@ impl Session<'_> {
         })
     }
 
+    /// The results for one VM, or for each of several: then the document is an array, also of failures.
+    pub fn results(
+        &self,
+        is_several: bool,
+        results: Vec<Result<Outcome, Failure>>,
+    ) -> Result<Success, Failure> {
+        let mut success = Success::default();
+        let mut documents = Vec::new();
+        let mut text = String::new();
+        for result in results {
+            match result {
+                Ok(outcome) => {
+                    success.warnings.extend(outcome.warnings);
+                    text.extend([&clean(&outcome.text), "\n"]);
+                    documents.push(outcome.document);
+                }
+                Err(failure) if !is_several => return Err(failure),
+                Err(failure) => {
+                    documents.push(serde_json::json!(failure.document()));
+                    success.failures.push(failure);
+                }
+            }
+        }
+        let shown = match (is_several, documents.as_slice()) {
+            (false, [document]) => document.clone(),
+            _ => documents.into(),
+        };
+        let done = self.result(&shown, |out, _| out.write_all(text.as_bytes()))?;
+        Ok(Success {
+            output: done.output,
+            ..success
+        })
+    }
+
     /// `--json` and `--quiet` contradict each other.
     pub fn check_output_options(&self) -> Result<(), Failure> {
         if self.end.json && self.quiet {
@@ -267,6 +329,8 @@ pub struct Success {
     pub vm: Option<(String, Facts)>,
     /// The kind of the worst failure that `check` found, if any.
     pub failed_check: Option<Kind>,
+    /// For stderr, after the output: what failed for some of several VMs.
+    pub failures: Vec<Failure>,
 }
 
 /// Ends the run of one command.
@@ -290,7 +354,8 @@ impl End {
     /// Prints the result or the failure and exits.
     fn end(&self, done: Result<Success, Failure>) -> ! {
         let _owner = self.progress.lock_for_exit();
-        let code = done.and_then(print_success).unwrap_or_else(|failure| {
+        let printed = done.and_then(|success| self.print_success(success));
+        let code = printed.unwrap_or_else(|failure| {
             self.print_failure(&self.message(&failure), &failure);
             exit_code(failure.kind)
         });
@@ -308,38 +373,47 @@ impl End {
 
     /// Prints a failure on stderr, and on stdout as JSON with `--json`.
     fn print_failure(&self, lines: &[String], failure: &Failure) {
-        for line in lines {
-            say(line);
-        }
-        if let Some(hint) = &failure.hint {
-            say(&format!("Hint: {hint}"));
-        }
+        print_lines(lines, failure);
         if self.json {
             // A closed stdout is ignored, because the exit code reports the failure too.
             let _ = json(&mut io::stdout(), &failure.document());
         }
     }
+
+    /// Prints a success and returns the exit code; fails if the output cannot be written.
+    fn print_success(&self, success: Success) -> Result<i32, Failure> {
+        for warning in &success.warnings {
+            warn(warning);
+        }
+        let written = print(|out| out.write_all(&success.output));
+        written.map_err(|failure| match success.vm {
+            None => failure,
+            Some((vm, facts)) => Failure {
+                message: format!("{vm}, but {failure}"),
+                facts,
+                vm_exists: true,
+                ..failure
+            },
+        })?;
+        for failure in &success.failures {
+            print_lines(&self.message(failure), failure);
+        }
+        if let Some(hint) = &success.hint {
+            say(&format!("Hint: {hint}"));
+        }
+        let failed = success.failures.first().map(|_| 1);
+        Ok(failed.unwrap_or_else(|| success.failed_check.map_or(0, exit_code)))
+    }
 }
 
-/// Prints a success and returns the exit code; fails if the output cannot be written.
-fn print_success(success: Success) -> Result<i32, Failure> {
-    for warning in &success.warnings {
-        warn(warning);
+/// Prints the lines of a failure on stderr, and what to do about it.
+fn print_lines(lines: &[String], failure: &Failure) {
+    for line in lines {
+        say(line);
     }
-    let written = print(|out| out.write_all(&success.output));
-    written.map_err(|failure| match success.vm {
-        None => failure,
-        Some((vm, facts)) => Failure {
-            message: format!("{vm}, but {failure}"),
-            facts,
-            vm_exists: true,
-            ..failure
-        },
-    })?;
-    if let Some(hint) = &success.hint {
+    if let Some(hint) = &failure.hint {
         say(&format!("Hint: {hint}"));
     }
-    Ok(success.failed_check.map_or(0, exit_code))
 }
 
 /// Writes to stdout at once. A reader that closes the pipe early (`| head`) is no failure.

@@ -10,7 +10,6 @@
 //! - Once the VM exists, its settings, disks, start and address follow, each only if still missing.
 
 mod act;
-mod address;
 mod attempt;
 mod decide;
 mod failure;

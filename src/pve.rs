@@ -17,6 +17,8 @@ pub mod types;
 mod vm_config;
 mod vm_details;
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -42,10 +44,11 @@ pub use self::vm_config::{Identity, VmConfig, is_agent_on, is_cloud_init};
 pub use self::vm_details::{Ha, PendingChange, PendingConfig, VmDetails};
 
 use self::cluster::{NodeRow, StatusRow};
-use self::guest_list::Keep;
+use self::guest_list::{Keep, flag};
 use self::http::parsed;
 use self::types::{
-    CloneMode, CloneOptions, ExitStatus, Node, Pool, TaskStatus, Upid, Version, VmName, Vmid,
+    CloneMode, CloneOptions, ExitStatus, Node, Pool, TaskStatus, Upid, Version, VmName, VmStatus,
+    Vmid,
 };
 use self::vm_details::PendingRow;
 
@@ -220,12 +223,96 @@ impl Pve {
         self.change(Method::POST, &path, &[], upid)
     }
 
-    /// `GET /nodes/{node}/qemu/{vmid}/status/current`. Whether the VM is running, according to QEMU;
-    /// lists lag behind.
-    pub fn is_running(&self, node: &Node, vmid: Vmid) -> Result<bool, Error> {
+    /// `POST /nodes/{node}/qemu/{vmid}/status/shutdown`. Asks the guest to shut down, and with `force` powers
+    /// the VM off if it has not done so after `timeout`. The task fails then without `force`, but the guest
+    /// may still shut down later. While it runs, other requests to stop the VM fail after 10 s.
+    pub fn shut_down_vm(
+        &self,
+        node: &Node,
+        vmid: Vmid,
+        timeout: Duration,
+        force: bool,
+    ) -> Result<Upid, Error> {
+        let timeout = timeout.as_secs().max(1).to_string();
+        let mut form = vec![("timeout", timeout.as_str())];
+        form.extend(force.then_some(("forceStop", "1")));
+        self.change(
+            Method::POST,
+            &of_vm(node, vmid, "status/shutdown"),
+            &form,
+            upid,
+        )
+    }
+
+    /// `POST /nodes/{node}/qemu/{vmid}/status/stop`. Powers the VM off. `overrule` ends the running shutdowns
+    /// of this token first; a server before 8.2 refuses it, and each server for a VM under HA (400).
+    pub fn stop_vm(&self, node: &Node, vmid: Vmid, overrule: bool) -> Result<Upid, Error> {
+        let form: &[_] = if overrule {
+            &[("overrule-shutdown", "1")]
+        } else {
+            &[]
+        };
+        self.change(Method::POST, &of_vm(node, vmid, "status/stop"), form, upid)
+    }
+
+    /// `POST /nodes/{node}/qemu/{vmid}/status/reboot`. Asks the guest to shut down within `timeout`; another
+    /// task then starts the VM again. The task ends when the VM is off. Without quorum it stays off.
+    pub fn reboot_vm(&self, node: &Node, vmid: Vmid, timeout: Duration) -> Result<Upid, Error> {
+        let timeout = timeout.as_secs().max(1).to_string();
+        let form = [("timeout", timeout.as_str())];
+        self.change(
+            Method::POST,
+            &of_vm(node, vmid, "status/reboot"),
+            &form,
+            upid,
+        )
+    }
+
+    /// `DELETE /nodes/{node}/qemu/{vmid}`. Destroys the guest that has the VMID when the task begins, with all
+    /// its disks, also those of that VMID that no configuration mentions, on all storages of the node. With
+    /// `purge`, its backup jobs, replication jobs and HA resource go as well. Without quorum the request
+    /// succeeds and the disks are removed, and then the task fails.
+    pub fn destroy_vm(&self, node: &Node, vmid: Vmid, purge: bool) -> Result<Upid, Error> {
+        let node = escaped(&node.0);
+        let purge = if purge { "&purge=1" } else { "" };
+        let path = format!("/nodes/{node}/qemu/{vmid}?destroy-unreferenced-disks=1{purge}");
+        self.change(Method::DELETE, &path, &[], upid)
+    }
+
+    /// `DELETE /nodes/{node}/tasks/{upid}`. Ends a task; one that has ended already is no error. The server
+    /// gives the task 5 s to clean up. Tasks of other tokens need Sys.Modify on the node.
+    pub fn cancel_task(&self, upid: &Upid) -> Result<(), Error> {
+        let (node, upid) = (upid.node(), escaped(upid.as_str()));
+        let path = format!("/nodes/{}/tasks/{upid}", escaped(&node.0));
+        self.change(Method::DELETE, &path, &[], |_| Ok(()))
+    }
+
+    /// `GET /nodes/{node}/qemu/{vmid}/status/current`. The status according to QEMU; lists lag behind.
+    pub fn vm_status(&self, node: &Node, vmid: Vmid) -> Result<VmStatus, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            status: String,
+            qmpstatus: Option<String>,
+            pid: Option<Value>,
+            ha: Option<Ha>,
+        }
+        #[derive(Deserialize)]
+        struct Ha {
+            #[serde(default, deserialize_with = "flag")]
+            managed: bool,
+        }
         let path = of_vm(node, vmid, "status/current");
-        let Status { status, .. } = self.get(&path, "a VM's status")?;
-        Ok(status == "running")
+        let answer: Answer = self.get(&path, "a VM's status")?;
+        let pid = answer.pid.and_then(|pid| match pid {
+            Value::String(text) => text.parse().ok(),
+            pid => pid.as_u64(),
+        });
+        Ok(VmStatus {
+            is_running: answer.status == "running",
+            is_paused: answer.qmpstatus.as_deref() == Some("paused"),
+            pid,
+            is_under_ha: answer.ha.is_some_and(|ha| ha.managed),
+        })
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`. The guest's network interfaces as
@@ -278,7 +365,7 @@ impl Pve {
         })
     }
 
-    /// `GET /nodes/{node}/tasks`. The running clone tasks of a template. Without Sys.Audit a token
+    /// `GET /nodes/{node}/tasks`. The running clone tasks of a template or another VM. Without Sys.Audit a token
     /// sees only its own tasks.
     pub fn running_clones_of(&self, template: Vmid, node: &Node) -> Result<Vec<Upid>, Error> {
         #[derive(Deserialize)]

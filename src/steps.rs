@@ -1,26 +1,33 @@
-//! Carries out steps on a VM that exists. Independent of any command.
+//! Carries out operations on a VM that exists. Independent of any command.
 //!
-//! - A step reads the VM's configuration and requests only what is missing.
+//! - An operation proceeds in turns. In each it polls its task, or reads the VM's state and requests only what
+//!   is missing. So several VMs can take turns, and one that waits does not delay the others.
 //! - Right before each change it checks that the VM is still the same one: its VMID may have been reused.
-//! - It waits for the task, if the server starts one.
 //! - After a temporary failure it repeats the request, with growing pauses. After a lost answer it first reads
-//!   the configuration again. So each request must be idempotent.
+//!   the state again. So each request must be idempotent.
+
+pub mod address;
+mod cause;
+pub mod delete;
+pub mod power;
+pub mod side_by_side;
+
+use std::time::Duration;
+
+pub use self::cause::{Cause, fix_and_resume};
 
 use crate::guests::owner::VmidState;
-use crate::pve::types::{ExitStatus, Guest, Pool, Upid};
+use crate::pve::types::{ExitStatus, Guest, Pool, TaskStatus, Upid, VmName, VmStatus};
 use crate::pve::{self, Delivery, Pve, VmConfig};
-use crate::say::failure::{Failure, Kind, Started, chain, kind_of};
-use crate::say::hint::refusal::ChangedVm;
-use crate::say::hint::{hint_for_change, hint_for_task, with_more};
-use crate::say::stage::{RESUME, Stage, Step, StepTask, Unfinished};
-use crate::say::vm::{Existing, Vm};
+use crate::say::failure::Failure;
+use crate::say::stage::{Stage, Step, StepTask, Unfinished};
+use crate::say::vm::{Existing, NamedBy, Vm};
 use crate::ui::progress::Activity;
-use crate::wait::refusal::{is_outdated, is_temporary};
-use crate::wait::server::{Server, is_no_such_task};
-use crate::wait::task::{self, how_to_read_log};
-use crate::wait::{BackOff, Budget, GaveUp, Poll};
+use crate::wait::refusal::{is_missing, is_outdated, is_temporary};
+use crate::wait::server::{Judged, Server, is_no_such_task};
+use crate::wait::{BackOff, Budget, GaveUp, RestartGrace, task};
 
-/// Carries out steps.
+/// Carries out operations.
 #[derive(Clone, Copy)]
 pub struct Engine<'r> {
     /// The server, and the time limit.
@@ -34,13 +41,104 @@ pub struct Engine<'r> {
 /// Requests a change. Returns the task, if the server starts one.
 pub type Request<'q> = Box<dyn Fn(&Pve, &Vm) -> Result<Option<Upid>, pve::Error> + 'q>;
 
+/// What an operation needs next.
+pub enum Next<'q> {
+    /// Nothing.
+    Done,
+    /// This request, and then nothing more.
+    Last(Request<'q>),
+    /// This request, and then its effect is checked.
+    Then(Request<'q>),
+    /// Some time.
+    Wait,
+}
+
+/// Why a turn ends early.
+pub enum Stop {
+    /// Something could not be read now, and probably can after a pause.
+    NotYet,
+    /// The operation has failed.
+    Failed(Cause),
+}
+
+impl From<Cause> for Stop {
+    fn from(cause: Cause) -> Stop {
+        Stop::Failed(cause)
+    }
+}
+
+/// What to do about a request that was refused, or whose task has failed.
+pub enum AfterRefusal {
+    /// It is a failure, unless the message is known to be temporary.
+    Fail,
+    /// It is a failure for this reason.
+    FailBecause(Cause),
+    /// The state is read again, as after a temporary failure.
+    CheckAgain,
+}
+
+/// An operation on a VM.
+pub trait Operation<'q> {
+    /// What is needed next. Called in each turn in which no task of the operation is running.
+    fn next(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop>;
+
+    /// What a refusal with this message means.
+    fn after_refusal(&mut self, _message: &str, _vm: &Vm) -> AfterRefusal {
+        AfterRefusal::Fail
+    }
+
+    /// The time limit was reached, and the operation is not done.
+    fn at_time_limit(&mut self, _active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
+        Err(cause)
+    }
+}
+
+impl<'q, F: FnMut(&mut ActiveStep) -> Result<Next<'q>, Stop>> Operation<'q> for F {
+    fn next(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
+        self(active)
+    }
+}
+
+/// The result of a turn.
+pub enum Turn {
+    /// Nothing is left to do.
+    Done,
+    /// The next turn is due after this pause.
+    After(Duration),
+}
+
 /// A step that is being carried out.
 pub struct ActiveStep<'r> {
     engine: Engine<'r>,
     unfinished: Unfinished,
+    slot: Option<usize>,
+    back_off: BackOff<'r>,
     is_announced: bool,
+    /// Whether the request of the running task is the last one.
+    is_last: bool,
+    /// Whether any change was requested.
+    pub has_requested: bool,
     /// A change was requested, and its outcome is unknown.
     is_undecided: bool,
+    grace: RestartGrace,
+    /// Since when the configuration could not be read.
+    missing_since: Option<Duration>,
+    /// What the last turn failed with; absent if there was no turn yet.
+    trouble: Option<Trouble>,
+    last_note: Option<String>,
+    /// How many lines of the running task's log were read.
+    lines_read: usize,
+    is_polling_task: bool,
+    was_carried_out: bool,
+    change_grace: RestartGrace,
+}
+
+/// What prevented a turn from finishing the operation.
+enum Trouble {
+    Nothing,
+    /// A temporary refusal, or an unknown outcome.
+    Message(String),
+    Request(pve::Error),
 }
 
 /// The outcome of a request.
@@ -54,71 +152,183 @@ enum Outcome {
     NoQuorum,
     /// Unknown, for this reason.
     Unknown(String),
+    Refused {
+        message: String,
+        by: RefusedBy,
+    },
+}
+
+/// What has refused a change.
+enum RefusedBy {
+    Request(pve::Error),
+    Task(Upid),
 }
 
 impl<'r> Engine<'r> {
-    /// Carries out a step on a VM by calling `carry_out`. The message of a failure begins with the VM, because
-    /// it exists nevertheless.
-    pub fn run<T>(
+    /// Carries out a step on a VM. Returns whether anything was requested.
+    pub fn run<'q>(
         self,
         existing: &mut Existing,
         step: Step,
-        carry_out: impl FnOnce(&mut ActiveStep<'r>) -> Result<T, Cause>,
-    ) -> Result<T, Failure> {
-        let mut active = ActiveStep {
+        operation: &mut dyn Operation<'q>,
+    ) -> Result<bool, Failure> {
+        let mut active = self.begin(existing.clone(), step, None);
+        let mut pauses = self.server.budget.pauses();
+        let result = loop {
+            match active.turn(operation) {
+                Err(cause) => break Err(cause),
+                Ok(Turn::Done) => break Ok(()),
+                Ok(Turn::After(pause)) if pause.is_zero() => {}
+                Ok(Turn::After(pause)) => {
+                    if !pauses.pause(pause) {
+                        break active.time_limit_reached(operation);
+                    }
+                }
+            }
+        };
+        let result = result.map_err(|cause| active.failure(cause));
+        let has_requested = active.has_requested;
+        *existing = active.unfinished.existing;
+        result.map(|()| has_requested)
+    }
+
+    /// Begins a step on a VM. `slot` is its place among several VMs.
+    pub fn begin(self, existing: Existing, step: Step, slot: Option<usize>) -> ActiveStep<'r> {
+        let active = ActiveStep {
             engine: self,
             unfinished: Unfinished {
-                existing: existing.clone(),
+                existing,
                 step,
                 task: StepTask::None,
             },
+            slot,
+            back_off: BackOff::new(&self.server.budget),
             is_announced: false,
+            is_last: false,
+            has_requested: false,
             is_undecided: false,
+            grace: RestartGrace::default(),
+            missing_since: None,
+            trouble: None,
+            last_note: None,
+            lines_read: 0,
+            is_polling_task: false,
+            was_carried_out: false,
+            change_grace: RestartGrace::default(),
         };
         active.report_stage();
-        let result = carry_out(&mut active);
-        let result = result.map_err(|cause| cause.failure(&active.unfinished, self.pool));
-        *existing = active.unfinished.existing;
-        result
+        active
     }
 }
 
 impl<'r> ActiveStep<'r> {
-    /// Sends the request that `missing` returns, until it returns none or the server has carried one out.
-    /// Returns whether it sent any.
-    pub fn until_done<'q>(
-        &mut self,
-        mut missing: impl FnMut(&mut Self) -> Result<Option<Request<'q>>, Cause>,
-    ) -> Result<bool, Cause> {
-        let mut back_off = BackOff::new(&self.engine.server.budget);
-        let (mut has_requested, mut last_note) = (false, None);
-        while let Some(request) = missing(self)? {
-            has_requested = true;
-            let (note, why) = match self.send(&request)? {
-                Outcome::Done => return Ok(true),
-                Outcome::NoQuorum => continue,
-                Outcome::Temporary(why) => (format!("Temporary failure ({why}); retrying..."), why),
-                Outcome::Outdated(why) => (
-                    format!("The configuration has changed ({why}); reading it again..."),
-                    why,
-                ),
-                Outcome::Unknown(why) => {
-                    self.is_undecided = true;
-                    let note =
-                        format!("Outcome unknown ({why}); checking whether it took effect...");
-                    (note, why)
-                }
+    /// Proceeds as far as possible without a pause.
+    pub fn turn<'q>(&mut self, operation: &mut dyn Operation<'q>) -> Result<Turn, Cause> {
+        let interval = Turn::After(self.budget().interval);
+        if let (true, StepTask::Running(upid)) = (self.is_polling_task, &self.unfinished.task) {
+            let upid = upid.clone();
+            return match self.poll_task(&upid) {
+                Ok(Some(outcome)) => self.judge_outcome(outcome, operation),
+                Ok(None) | Err(Stop::NotYet) => Ok(interval),
+                Err(Stop::Failed(cause)) => Err(cause),
             };
-            // A reason that stays the same is reported once.
-            if last_note.as_ref() != Some(&note) {
-                self.engine.server.progress.note(&note);
-                last_note = Some(note);
-            }
-            if !back_off.pause() {
-                return Err(self.timed_out(Some(why)));
-            }
         }
-        Ok(has_requested)
+        let (request, is_last) = match operation.next(self) {
+            Err(Stop::Failed(cause)) => return Err(cause),
+            Err(Stop::NotYet) => return Ok(interval),
+            Ok(Next::Wait) => {
+                self.trouble = Some(Trouble::Nothing);
+                return Ok(interval);
+            }
+            Ok(Next::Done) => return Ok(Turn::Done),
+            Ok(Next::Last(request)) => (request, true),
+            Ok(Next::Then(request)) => (request, false),
+        };
+        self.is_last = is_last;
+        match self.send(&request) {
+            Ok(Some(outcome)) => self.judge_outcome(outcome, operation),
+            // The task is polled once other VMs have had their turn.
+            Ok(None) => Ok(Turn::After(Duration::ZERO)),
+            Err(Stop::NotYet) => Ok(interval),
+            Err(Stop::Failed(cause)) => Err(cause),
+        }
+    }
+
+    /// What to do after this outcome of the last request.
+    fn judge_outcome<'q>(
+        &mut self,
+        outcome: Outcome,
+        operation: &mut dyn Operation<'q>,
+    ) -> Result<Turn, Cause> {
+        self.was_carried_out = matches!(outcome, Outcome::Done);
+        let outcome = match outcome {
+            Outcome::Refused { message, by } => {
+                match operation.after_refusal(&message, self.vm()) {
+                    AfterRefusal::FailBecause(cause) => return Err(cause),
+                    AfterRefusal::CheckAgain => Outcome::Temporary(message),
+                    AfterRefusal::Fail => match self.temporary(&message) {
+                        Some(outcome) => outcome,
+                        None => return Err(self.refused(message, by)),
+                    },
+                }
+            }
+            outcome => outcome,
+        };
+        let (note, why) = match outcome {
+            Outcome::Done if self.is_last => return Ok(Turn::Done),
+            Outcome::Done | Outcome::NoQuorum | Outcome::Refused { .. } => {
+                return Ok(Turn::After(Duration::ZERO));
+            }
+            Outcome::Temporary(why) => (format!("Temporary failure ({why}); retrying..."), why),
+            Outcome::Outdated(why) => (
+                format!("The configuration has changed ({why}); reading it again..."),
+                why,
+            ),
+            Outcome::Unknown(why) => {
+                self.is_undecided = true;
+                let note = format!("Outcome unknown ({why}); checking whether it took effect...");
+                (note, why)
+            }
+        };
+        // A reason that stays the same is reported once.
+        if self.last_note.as_ref() != Some(&note) {
+            self.engine.server.progress.note(&note);
+            self.last_note = Some(note);
+        }
+        self.trouble = Some(Trouble::Message(why));
+        Ok(Turn::After(self.back_off.next_pause()))
+    }
+
+    /// The time limit was reached. What that means for the operation.
+    pub fn time_limit_reached<'q>(
+        &mut self,
+        operation: &mut dyn Operation<'q>,
+    ) -> Result<(), Cause> {
+        self.engine.server.progress.gave_up();
+        let is_ongoing = self.is_undecided || self.is_polling_task;
+        let cause = match self.trouble.take() {
+            Some(Trouble::Request(error)) if is_ongoing => {
+                self.outcome_unknown(GaveUp::TimedOut(Some(error)))
+            }
+            Some(Trouble::Request(error)) => self.request_failed(error),
+            Some(Trouble::Message(why)) => self.timed_out(Some(why)),
+            Some(Trouble::Nothing) | None => self.timed_out(None),
+        };
+        operation.at_time_limit(self, cause)
+    }
+
+    /// The failure of this step for this reason.
+    pub fn failure(&self, cause: Cause) -> Failure {
+        cause.failure(&self.unfinished, self.engine.pool)
+    }
+
+    /// The VM once the step is done.
+    pub fn finish(&mut self) -> Existing {
+        if self.unfinished.existing.named_by.is_some() {
+            self.unfinished.task = StepTask::Done;
+            self.report_stage();
+        }
+        self.unfinished.existing.clone()
     }
 
     /// The time limit.
@@ -131,37 +341,82 @@ impl<'r> ActiveStep<'r> {
         &self.unfinished.existing.vm
     }
 
+    /// What is known about the VM.
+    pub fn existing(&self) -> &Existing {
+        &self.unfinished.existing
+    }
+
+    /// Adds what was found out about the VM.
+    pub fn existing_mut(&mut self) -> &mut Existing {
+        &mut self.unfinished.existing
+    }
+
     /// The last task of this step, or the one that created the VM.
     pub fn upid(&self) -> Option<Upid> {
         self.unfinished.facts().upid
     }
 
+    /// Whether the last request was carried out, according to the server.
+    pub fn was_carried_out(&self) -> bool {
+        self.was_carried_out
+    }
+
+    /// Whether a change was requested whose outcome is unknown.
+    pub fn is_undecided(&self) -> bool {
+        self.is_undecided
+    }
+
     /// The VM's configuration, read again only if something was changed since. An error if the VM no longer
     /// exists. A VM that was migrated is found on its new node.
-    pub fn config(&mut self) -> Result<VmConfig, Cause> {
+    pub fn config(&mut self) -> Result<VmConfig, Stop> {
         if let Some(config) = &self.unfinished.existing.config {
             return Ok(config.clone());
         }
-        let budget = self.budget();
-        let until = budget.clock.elapsed() + budget.restart_time();
-        let is_early = || budget.clock.elapsed() < until;
-        let found = self.read(|pve, vm| {
-            Ok(match VmidState::of(pve, vm, None)? {
-                VmidState::Ours(vm, config) => Poll::Done(Ok((vm, config))),
-                VmidState::Another(guest) => Poll::Done(Err(self.cause_of(pve, &guest)?)),
-                // The failure of this request says which privilege is missing.
-                VmidState::Hidden | VmidState::Appeared if is_early() => {
-                    pve.vm_config(&vm.node, vm.vmid).map(|_| Poll::NotYet)?
-                }
-                // The configuration of a new or migrated VM may not have reached every node yet.
-                _ if is_early() => Poll::NotYet,
-                VmidState::BeingCreated { .. } => Poll::Done(Err(Cause::Gone {
-                    vmid_has: Some("a VM that is being created".to_owned()),
-                })),
-                _ => Poll::Done(Err(Cause::Gone { vmid_has: None })),
-            })
-        });
-        let (vm, config) = found??;
+        let now = self.budget().clock.elapsed();
+        let since = *self.missing_since.get_or_insert(now);
+        let is_early = now < since + self.budget().restart_time();
+        let first_time = self.unfinished.existing.identity.is_none();
+        let named_by = self.unfinished.existing.named_by;
+        let found = self.read(|pve, vm| VmidState::of(pve, vm, None))?;
+        let (vm, config) = match (found, named_by.filter(|_| first_time)) {
+            (VmidState::Ours(vm, config), _) => (vm, config),
+            (VmidState::Another(guest), Some(NamedBy::Vmid)) if guest.is_vm() => {
+                // The list may show the name of an earlier VM with this VMID.
+                let vm = &mut self.unfinished.existing.vm;
+                (vm.name, vm.node) = (VmName::of_guest(&guest), guest.node);
+                return self.config();
+            }
+            (VmidState::Another(guest), Some(_)) if guest.template => {
+                return Err(Cause::is_template().into());
+            }
+            // Another task is deleting it.
+            (VmidState::Another(guest), _)
+                if named_by.is_some() && guest.lock.as_deref() == Some("destroyed") =>
+            {
+                self.trouble = Some(Trouble::Message("it is being deleted".to_owned()));
+                return Err(Stop::NotYet);
+            }
+            (VmidState::Another(guest), _) => {
+                return Err(self.cause_of(&guest)?.into());
+            }
+            (VmidState::BeingCreated { .. }, Some(_)) => return Err(Cause::being_created().into()),
+            (VmidState::Free, _) if named_by.is_some() => {
+                return Err(Cause::Gone { vmid_has: None }.into());
+            }
+            // The failure of this request says which privilege is missing.
+            (VmidState::Hidden | VmidState::Appeared, _) if is_early => {
+                self.read(|pve, vm| pve.vm_config(&vm.node, vm.vmid))?;
+                return Err(self.not_yet());
+            }
+            // The configuration of a new or migrated VM may not have reached every node yet.
+            _ if is_early => return Err(self.not_yet()),
+            (VmidState::BeingCreated { .. }, _) => {
+                let vmid_has = Some("a VM that is being created".to_owned());
+                return Err(Cause::Gone { vmid_has }.into());
+            }
+            _ => return Err(Cause::Gone { vmid_has: None }.into()),
+        };
+        self.missing_since = None;
         let existing = &mut self.unfinished.existing;
         let identity = config.identity();
         if !existing
@@ -169,7 +424,7 @@ impl<'r> ActiveStep<'r> {
             .get_or_insert(identity.clone())
             .may_match(&identity)
         {
-            return Err(Cause::replaced_by(&config.into_guest(vm.vmid, vm.node)));
+            return Err(Cause::replaced_by(&config.into_guest(vm.vmid, vm.node)).into());
         }
         existing.vm = vm;
         existing.config = Some(config.clone());
@@ -177,45 +432,91 @@ impl<'r> ActiveStep<'r> {
     }
 
     /// Reads the configuration again: the VM may have been migrated or destroyed.
-    pub fn read_config_again(&mut self) -> Result<VmConfig, Cause> {
+    pub fn read_config_again(&mut self) -> Result<VmConfig, Stop> {
         self.unfinished.existing.config = None;
         self.config()
     }
 
-    /// Why the VM no longer exists, if it does not and that can be seen.
-    pub fn why_gone(&mut self) -> Option<Cause> {
-        let cause = self.read_config_again().err()?;
-        matches!(cause, Cause::Gone { .. } | Cause::State { .. }).then_some(cause)
+    /// Ends the operation with this cause, or because the VM no longer exists, if that is why.
+    pub fn gone_or(&mut self, cause: Cause) -> Stop {
+        match self.read_config_again() {
+            Err(Stop::Failed(gone @ (Cause::Gone { .. } | Cause::State { .. }))) => gone.into(),
+            Err(Stop::NotYet) => Stop::NotYet,
+            Ok(_) | Err(Stop::Failed(_)) => cause.into(),
+        }
     }
 
     /// Why this guest, which has the VMID now, is not the VM.
-    fn cause_of(&self, pve: &Pve, guest: &Guest) -> Result<Cause, pve::Error> {
+    fn cause_of(&mut self, guest: &Guest) -> Result<Cause, Stop> {
         let mut identity = None;
         if guest.is_vm() {
-            let config = pve.vm_config(&guest.node, guest.vmid)?;
+            let config = self.read(|pve, _| pve.vm_config(&guest.node, guest.vmid))?;
             identity = config.map(|config| config.identity());
         }
-        let first = self.unfinished.existing.identity.as_ref();
-        let is_same = first
+        let existing = &self.unfinished.existing;
+        let is_same = existing
+            .identity
+            .as_ref()
             .zip(identity)
             .is_some_and(|(first, now)| first.may_match(&now));
         Ok(match &guest.name {
-            Some(name) if is_same => Cause::State {
-                message: format!("it was renamed to '{name}', so nothing more was changed"),
-                hint: format!(
-                    "to restore its name, on node '{}': qm set {} --name {}; then {RESUME}",
-                    guest.node,
-                    guest.vmid,
-                    self.vm().name
-                ),
-            },
+            Some(name) if is_same => Cause::renamed(existing, name, &guest.node),
             _ => Cause::replaced_by(guest),
         })
     }
 
-    /// Whether the VM is running.
-    pub fn is_running(&self) -> Result<bool, Cause> {
-        self.read(|pve, vm| pve.is_running(&vm.node, vm.vmid).map(Poll::Done))
+    /// The status of the VM according to QEMU.
+    pub fn status(&mut self) -> Result<VmStatus, Stop> {
+        self.read(|pve, vm| pve.vm_status(&vm.node, vm.vmid))
+    }
+
+    /// Sends a change that changes nothing, right before one that must not reach another VM. Fails if the cluster
+    /// has no quorum. If the token may not send it, most nodes must be online. After a change by somebody else
+    /// the configuration is read again.
+    pub fn confirm_unchanged(&mut self) -> Result<(), Stop> {
+        let config = self.config()?;
+        let is_confirmed = match (&config.name, config.digest()) {
+            (Some(name), Some(digest)) => self.confirm_by_change(name, &digest)?,
+            _ => false,
+        };
+        if is_confirmed {
+            return Ok(());
+        }
+        let nodes = self.read(|pve, _| pve.nodes())?;
+        let online = nodes.iter().filter(|node| node.is_online).count();
+        if online * 2 > nodes.len() {
+            return Ok(());
+        }
+        let why = format!("only {online} of its {} nodes are online", nodes.len());
+        Err(Cause::no_quorum(self.existing(), &why).into())
+    }
+
+    /// Whether the token may send the change.
+    fn confirm_by_change(&mut self, name: &str, digest: &str) -> Result<bool, Stop> {
+        let options = [("name", name), ("digest", digest)];
+        let result = self.read(|pve, vm| match pve.configure(&vm.node, vm.vmid, &options) {
+            Err(error @ (pve::Error::Refused { .. } | pve::Error::NoQuorum { .. })) => {
+                Ok(Err(error))
+            }
+            result => result.map(Ok),
+        })?;
+        let Err(error) = result else { return Ok(true) };
+        match &error {
+            pve::Error::Refused { status: 403, .. } => Ok(false),
+            pve::Error::NoQuorum {
+                is_another_left: true,
+                ..
+            } => Err(Stop::NotYet),
+            pve::Error::NoQuorum { message, .. } => {
+                Err(Cause::no_quorum(self.existing(), message).into())
+            }
+            pve::Error::Refused { message, .. } if self.temporary(message).is_some() => {
+                self.trouble = Some(Trouble::Message(message.clone()));
+                self.unfinished.existing.config = None;
+                Err(Stop::NotYet)
+            }
+            _ => Err(self.request_failed(error).into()),
+        }
     }
 
     /// Reports the activity, the first time it is called.
@@ -230,27 +531,58 @@ impl<'r> ActiveStep<'r> {
         }
     }
 
-    /// Polls until done. Failed polls are repeated until the time limit.
-    pub fn poll<T>(
-        &self,
-        mut poll: impl FnMut(&Pve, &Vm) -> Result<Poll<T>, pve::Error>,
-    ) -> Result<T, GaveUp<pve::Error>> {
-        self.engine.server.poll(true, |pve| poll(pve, self.vm()))
+    /// Reads what must be known before a change. After a request with an unknown outcome, failed reads are
+    /// repeated until the time limit.
+    pub fn read<T>(
+        &mut self,
+        read: impl FnOnce(&Pve, &Vm) -> Result<T, pve::Error>,
+    ) -> Result<T, Stop> {
+        let result = read(self.engine.server.pve, self.vm());
+        match self.judge(self.is_undecided, result)? {
+            Ok(answer) => Ok(answer),
+            Err(error) if self.is_undecided => {
+                Err(self.outcome_unknown(GaveUp::Failed(error)).into())
+            }
+            Err(error) => Err(self.request_failed(error).into()),
+        }
     }
 
-    /// Polls until done. After a request with an unknown outcome, failed polls are repeated until the time
+    /// Reads what shows the effect of a request that was carried out. Failed reads are repeated until the time
     /// limit.
-    fn read<T>(
-        &self,
-        mut poll: impl FnMut(&Pve, &Vm) -> Result<Poll<T>, pve::Error>,
-    ) -> Result<T, Cause> {
-        let server = self.engine.server;
-        let read = server.poll(self.is_undecided, |pve| poll(pve, self.vm()));
-        read.map_err(|gave_up| match gave_up {
-            _ if self.is_undecided => self.outcome_unknown(gave_up),
-            GaveUp::TimedOut(None) => self.timed_out(None),
-            GaveUp::TimedOut(Some(error)) | GaveUp::Failed(error) => self.request_failed(error),
-        })
+    pub fn watch<T>(
+        &mut self,
+        read: impl FnOnce(&Pve, &Vm) -> Result<T, pve::Error>,
+    ) -> Result<Result<T, pve::Error>, Stop> {
+        let result = read(self.engine.server.pve, self.vm());
+        self.judge(true, result)
+    }
+
+    fn judge<T>(
+        &mut self,
+        is_ongoing: bool,
+        result: Result<T, pve::Error>,
+    ) -> Result<Result<T, pve::Error>, Stop> {
+        let judged = self
+            .engine
+            .server
+            .judge(is_ongoing, &mut self.grace, result);
+        match judged {
+            Ok(Judged::Answered(answer)) => Ok(Ok(answer)),
+            Ok(Judged::Failed(error)) => {
+                self.trouble = Some(Trouble::Request(error));
+                Err(Stop::NotYet)
+            }
+            Ok(Judged::CutShort(error)) => {
+                self.trouble.get_or_insert(Trouble::Request(error));
+                Err(Stop::NotYet)
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn not_yet(&mut self) -> Stop {
+        self.trouble = Some(Trouble::Nothing);
+        Stop::NotYet
     }
 
     /// The time limit was reached; `last` is what prevented the step until then.
@@ -299,65 +631,119 @@ impl<'r> ActiveStep<'r> {
         error.map_message(self.engine.mask)
     }
 
-    fn send(&mut self, request: &Request) -> Result<Outcome, Cause> {
+    /// Sends a request. None if a task was started.
+    fn send(&mut self, request: &Request) -> Result<Option<Outcome>, Stop> {
         // Before each change: is it still the same VM?
         self.config()?;
         self.unfinished.existing.config = None;
+        let before = std::mem::replace(&mut self.unfinished.task, StepTask::Requested);
+        self.report_stage();
+        (self.has_requested, self.was_carried_out) = (true, false);
         let server = self.engine.server;
-        let error = match server.ask_for_change(|pve| request(pve, self.vm())) {
-            Ok(None) => return Ok(Outcome::Done),
-            Ok(Some(upid)) => return self.wait_for(upid),
-            Err(error) => self.masked(error),
+        let result = request(server.pve, self.vm());
+        let judged = server.judge_change(&mut self.change_grace, result);
+        let (outcome, is_sent) = match judged {
+            Ok(Judged::Answered(None)) => (Ok(Some(Outcome::Done)), true),
+            Ok(Judged::Answered(Some(upid))) => {
+                self.unfinished.task = StepTask::Running(upid);
+                self.is_polling_task = true;
+                self.trouble = Some(Trouble::Nothing);
+                (Ok(None), true)
+            }
+            Ok(Judged::Failed(error) | Judged::CutShort(error)) => {
+                self.trouble = Some(Trouble::Request(error));
+                (Err(Stop::NotYet), false)
+            }
+            Err(error) => {
+                let error = self.masked(error);
+                let is_unknown = error.delivery() == Delivery::Unknown;
+                (self.outcome_of(error), is_unknown)
+            }
         };
-        let refused = match &error {
-            pve::Error::Refused { message, .. } => self.temporary(message),
+        if !is_sent {
+            self.unfinished.task = before;
+        }
+        self.report_stage();
+        outcome
+    }
+
+    /// The outcome of a request that failed like this.
+    fn outcome_of(&self, error: pve::Error) -> Result<Option<Outcome>, Stop> {
+        Ok(Some(match error {
+            pve::Error::Refused { ref message, .. } => Outcome::Refused {
+                message: message.clone(),
+                by: RefusedBy::Request(error),
+            },
             pve::Error::NoQuorum {
                 is_another_left: true,
                 ..
-            } => Some(Outcome::NoQuorum),
-            error if error.delivery() == Delivery::Unknown => {
-                Some(Outcome::Unknown(error.to_string()))
-            }
-            _ => None,
-        };
-        refused.ok_or_else(|| self.request_failed(error))
+            } => Outcome::NoQuorum,
+            error if error.delivery() == Delivery::Unknown => Outcome::Unknown(error.to_string()),
+            error => return Err(self.request_failed(error).into()),
+        }))
     }
 
-    fn wait_for(&mut self, upid: Upid) -> Result<Outcome, Cause> {
-        self.unfinished.task = StepTask::Running(upid.clone());
-        self.report_stage();
-        let (server, mask) = (self.engine.server, self.engine.mask);
-        let status = match task::wait(server, &upid, true) {
-            Ok(ended) => ended.status,
-            Err(GaveUp::Failed(error)) if is_no_such_task(&error) => {
+    /// The outcome of the running task, once it has ended.
+    fn poll_task(&mut self, upid: &Upid) -> Result<Option<Outcome>, Stop> {
+        let server = self.engine.server;
+        let status = self.judge(true, server.pve.task_status(upid))?;
+        if let Ok(TaskStatus::Running) = status {
+            self.trouble = Some(Trouble::Nothing);
+            server.progress.follow_log(|| {
+                // What cannot be read now is read after the next poll.
+                let log = server.pve.task_log(upid, self.lines_read);
+                let lines = log.unwrap_or_default();
+                self.lines_read += lines.len();
+                lines
+            });
+            return Ok(None);
+        }
+        self.is_polling_task = false;
+        let status = match status {
+            Ok(TaskStatus::Stopped(status)) => status,
+            Ok(TaskStatus::Running) => return Ok(None),
+            Err(error) if is_no_such_task(&error) => {
                 let why = format!("the server no longer knows the task: {upid}");
-                return Ok(Outcome::Unknown(why));
+                return Ok(Some(Outcome::Unknown(why)));
             }
             // The task keeps running, and the VM shows its effect.
-            Err(GaveUp::Failed(error)) => {
-                return Ok(Outcome::Unknown(self.masked(error).to_string()));
+            Err(error) => {
+                let why = self.masked(error).to_string();
+                return Ok(Some(Outcome::Unknown(why)));
             }
-            Err(gave_up) => return Err(self.outcome_unknown(gave_up)),
         };
         self.unfinished.task = StepTask::Ended(upid.clone());
         self.report_stage();
-        match status {
-            ExitStatus::Ok => Ok(Outcome::Done),
+        let mask = self.engine.mask;
+        Ok(Some(match status {
+            ExitStatus::Ok => Outcome::Done,
             ExitStatus::Warnings(_) => {
-                let warnings = task::warnings(server, &upid).into_iter();
+                let warnings = task::warnings(server, upid).into_iter();
                 self.unfinished.existing.warnings.extend(warnings.map(mask));
-                Ok(Outcome::Done)
+                Outcome::Done
             }
-            ExitStatus::Unexpected => Ok(Outcome::Unknown(format!(
+            ExitStatus::Unexpected => Outcome::Unknown(format!(
                 "the task's worker died or its node went down: {upid}"
-            ))),
-            ExitStatus::Failed(status) => {
-                let status = mask(status);
-                self.temporary(&status).ok_or_else(|| {
-                    let lines = task::last_lines(server, &upid).into_iter();
-                    let log = lines.map(mask).collect();
-                    Cause::Task { upid, status, log }
-                })
+            )),
+            ExitStatus::Failed(status) => Outcome::Refused {
+                message: mask(status),
+                by: RefusedBy::Task(upid.clone()),
+            },
+        }))
+    }
+
+    /// The cause of a final refusal.
+    fn refused(&self, message: String, by: RefusedBy) -> Cause {
+        match by {
+            RefusedBy::Request(error) => self.request_failed(error),
+            RefusedBy::Task(upid) => {
+                let lines = task::last_lines(self.engine.server, &upid).into_iter();
+                let log = lines.map(self.engine.mask).collect();
+                Cause::Task {
+                    upid,
+                    status: message,
+                    log,
+                }
             }
         }
     }
@@ -365,7 +751,8 @@ impl<'r> ActiveStep<'r> {
     /// What a refusal with this message means, unless it is final. That the VM is running already may be the
     /// effect of an earlier request, or of another user.
     fn temporary(&self, message: &str) -> Option<Outcome> {
-        if is_outdated(message) {
+        let is_missing = self.existing().named_by.is_some() && is_missing(message);
+        if is_outdated(message) || is_missing {
             return Some(Outcome::Outdated(message.to_owned()));
         }
         let is_running = format!("VM {} already running", self.vm().vmid);
@@ -375,166 +762,6 @@ impl<'r> ActiveStep<'r> {
 
     fn report_stage(&self) {
         let stage = Stage::SettingUp(self.unfinished.clone());
-        self.engine.server.progress.set_stage(stage);
-    }
-}
-
-/// Why a step was not carried out.
-#[derive(Debug)]
-pub enum Cause {
-    /// The server has refused the request, or did not receive it.
-    Request {
-        /// How the request failed.
-        source: Box<pve::Error>,
-    },
-    /// The task failed.
-    Task {
-        /// The task.
-        upid: Upid,
-        /// Its exit status.
-        status: String,
-        /// The last lines of its log.
-        log: Vec<String>,
-    },
-    /// The time limit was reached.
-    TimedOut {
-        /// The time limit.
-        seconds: f64,
-        /// What prevented the step until then, if that is known.
-        last: Option<String>,
-        /// What to do about that, if resuming is not enough.
-        hint: Option<String>,
-    },
-    /// It was requested, and its outcome is unknown.
-    OutcomeUnknown {
-        /// The time limit, if it was reached.
-        seconds: Option<f64>,
-        /// Why.
-        why: String,
-        /// The failed poll, if that is why.
-        error: Option<Box<pve::Error>>,
-    },
-    /// The VM was destroyed.
-    Gone {
-        /// What has its VMID now, if anything.
-        vmid_has: Option<String>,
-    },
-    /// The state of the VM does not permit it.
-    State {
-        /// That state.
-        message: String,
-        /// What to do about it.
-        hint: String,
-    },
-}
-
-/// What to do about a wrong option. A VM that this command did not create is changed with --ensure only.
-pub fn fix_and_resume(existing: &Existing) -> &'static str {
-    if existing.created {
-        "fix the setting and run the same command with --ensure"
-    } else {
-        "fix the setting and run the same command again"
-    }
-}
-
-const CREATE_AGAIN: &str =
-    "'homelab proxmox vm list' lists the VMs; run the same command to create a new one";
-
-fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
-    let done = if may_be_renamed {
-        "it was renamed or deleted"
-    } else {
-        "it was deleted"
-    };
-    match vmid_has {
-        None => done.to_owned(),
-        Some(other) => {
-            format!("{done}, and its VMID now belongs to {other}, which was not changed")
-        }
-    }
-}
-
-/// What to do about a refused change, and how to resume.
-fn how_to_resume(refused: &pve::Error, existing: &Existing, pool: Option<&Pool>) -> String {
-    let vm = ChangedVm {
-        vmid: existing.vm.vmid,
-        node: &existing.vm.node,
-        pool: pool.filter(|_| existing.created),
-    };
-    match (refused, hint_for_change(refused, &vm)) {
-        (pve::Error::Refused { status: 400, .. }, _) => fix_and_resume(existing).to_owned(),
-        (_, Some(hint)) => format!("{hint}; then {RESUME}"),
-        (_, None) => RESUME.to_owned(),
-    }
-}
-
-impl Cause {
-    fn replaced_by(guest: &Guest) -> Cause {
-        let vmid_has = Some(guest.to_string());
-        Cause::Gone { vmid_has }
-    }
-
-    /// The failure of a step that was not carried out, or may not have been.
-    fn failure(self, unfinished: &Unfinished, pool: Option<&Pool>) -> Failure {
-        let step = &unfinished.step;
-        let after = |seconds: f64| format!("after {seconds} s ");
-        let mut facts = unfinished.facts();
-        let mut log = Vec::new();
-        let (kind, message, hint) = match self {
-            Cause::Request { source } => (
-                kind_of(&source),
-                format!("{}: {}", step.failed(), chain(&*source)),
-                how_to_resume(&source, &unfinished.existing, pool),
-            ),
-            Cause::Task {
-                upid,
-                status,
-                log: lines,
-            } => {
-                let hint = hint_for_task(&status);
-                let message = format!("{}: Task failed: {status}", step.failed());
-                let hint = hint.unwrap_or_else(|| how_to_read_log(&upid));
-                (facts.upid, log) = (Some(upid), lines);
-                let hint = format!("{hint}; once the cause is fixed, {RESUME}");
-                (Kind::TaskFailed, message, hint)
-            }
-            Cause::TimedOut {
-                seconds,
-                last,
-                hint,
-            } => {
-                let last = last.map_or_else(String::new, |why| format!(": {why}"));
-                let message = format!("{}{}{last}", after(seconds), step.ongoing());
-                let hint = hint.unwrap_or_else(|| unfinished.hint());
-                (Kind::Timeout, message, hint)
-            }
-            Cause::OutcomeUnknown {
-                seconds,
-                why,
-                error,
-            } => {
-                let kind = seconds.map_or(Kind::OutcomeUnknown, |_| Kind::Timeout);
-                let after = seconds.map(after).unwrap_or_default();
-                let message = format!("{after}{}: {why}", step.unknown());
-                let hint = with_more(unfinished.hint(), error.as_deref());
-                (kind, message, hint)
-            }
-            Cause::Gone { vmid_has } => {
-                let may_be_renamed = vmid_has.is_some() && unfinished.existing.identity.is_none();
-                facts.started = if may_be_renamed {
-                    Started::Unknown
-                } else {
-                    Started::No
-                };
-                let message = gone(vmid_has, may_be_renamed);
-                (Kind::Failed, message, CREATE_AGAIN.to_owned())
-            }
-            Cause::State { message, hint } => (Kind::Failed, message, hint),
-        };
-        Failure::new(kind, format!("{}, but {message}", unfinished.existing))
-            .with_hint(hint)
-            .about(facts)
-            .with_log(log)
-            .of_existing_vm()
+        self.engine.server.progress.set_stage_of(self.slot, stage);
     }
 }

@@ -227,9 +227,15 @@ impl<'c> BackOff<'c> {
 
     /// Sleeps for the next pause. Returns false if no time is left for an attempt.
     pub fn pause(&mut self) -> bool {
+        let pause = self.next_pause();
+        self.pauses.pause(pause)
+    }
+
+    /// The next pause, for a caller that sleeps itself.
+    pub fn next_pause(&mut self) -> Duration {
         let pause = self.next.mul_f64(0.75 + fastrand::f64() / 2.0);
         self.next = self.longest.min(self.next * 2);
-        self.pauses.pause(pause)
+        pause
     }
 }
 

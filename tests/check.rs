@@ -8,6 +8,7 @@ mod privileges;
 mod quorum;
 mod support;
 mod template;
+mod verbs;
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -89,7 +90,7 @@ fn guests_that_this_token_does_not_see_are_listed_by_vmid() {
                 --roles PVEAuditor";
     let expected = format!("{line}{IT_REPLACES}{OR_FOR_ITS_USER}");
     assert_eq!(
-        with_verdict("warn", &lines(&seen, &fake, &state)),
+        with_verdict("warn  hidden guests", &lines(&seen, &fake, &state)),
         [expected]
     );
     assert_eq!(seen.exit, Some(0));

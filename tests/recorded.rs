@@ -10,6 +10,7 @@ mod acl;
 mod agent;
 mod client;
 mod copies;
+mod destroy;
 mod floods;
 mod http;
 mod identities;
@@ -25,6 +26,7 @@ mod races;
 mod refusals;
 mod resize;
 mod rights;
+mod shutdown;
 mod states;
 mod steps;
 mod storages;
@@ -167,6 +169,135 @@ use crate::recording::Recording;
 #[case::start_of_a_locked_vm("start-stopped-locked-status", power::start_of_a_locked_vm)]
 #[case::start_again("start-already-running", power::running_vm)]
 #[case::task_start_failed("start-failed-status", power::start_without_bridge)]
+#[case::destroy("destroy-ok", destroy::vm_101)]
+#[case::destroyed("destroy-ok-status", destroy::destroyed)]
+#[case::log_destroyed("destroy-ok-log", destroy::destroyed)]
+#[case::config_destroyed("config-after-destroy", destroy::destroyed)]
+#[case::vmid_destroyed("nextid-after-destroy", destroy::destroyed)]
+#[case::tasks_destroyed("tasks-of-a-destroyed-vm", destroy::destroyed)]
+#[case::config_while_destroying("config-while-destroying", destroy::destroying)]
+#[case::vmid_while_destroying("nextid-while-destroying", destroy::destroying)]
+#[case::destroy_no_vm("destroy-not-there", states::empty)]
+#[case::destroy_elsewhere("destroy-other-node", destroy::vm_101)]
+#[case::destroy_a_container("destroy-vmid-of-a-container", states::container_300)]
+#[case::destroy_a_running_vm("destroy-running", power::vm_280_runs)]
+#[case::destroy_a_protected_vm("destroy-protected", destroy::protected)]
+#[case::destroy_under_ha("destroy-ha-without-purge", power::under_ha)]
+#[case::log_destroyed_under_ha("destroy-ha-with-purge-log", destroy::destroyed_under_ha)]
+#[case::destroy_a_locked_vm("destroy-locked-backup", destroy::locked)]
+#[case::task_destroy_a_locked_vm("destroy-locked-backup-status", destroy::destroy_of_a_locked_vm)]
+#[case::log_destroy_a_locked_vm("destroy-locked-backup-log", destroy::destroy_of_a_locked_vm)]
+#[case::destroy_a_base(
+    "destroy-template-with-linked-clones-status",
+    destroy::destroy_of_a_base
+)]
+#[case::log_destroy_a_base("destroy-template-with-linked-clones-log", destroy::destroy_of_a_base)]
+#[case::destroy_twice("destroy-twice-2-status", destroy::destroyed_twice)]
+#[case::log_destroy_twice("destroy-twice-2-log", destroy::destroyed_twice)]
+#[case::destroy_started("start-then-destroy-destroy-status", destroy::started_before)]
+#[case::log_destroy_started("start-then-destroy-destroy-log", destroy::started_before)]
+#[case::destroy_a_clone("destroy-clone-target-status", destroy::destroyed_after_its_clone)]
+#[case::log_destroy_a_clone("destroy-clone-target-log", destroy::destroyed_after_its_clone)]
+#[case::log_destroy_a_source("destroy-clone-source-log", destroy::source_destroyed)]
+#[case::destroy_in_vain("destroy-clone-target-long-status", destroy::long_clone)]
+#[case::log_destroy_in_vain("destroy-clone-target-long-log", destroy::long_clone)]
+#[case::destroy_beside_a_clone(
+    "destroy-template-and-clone-at-once-clone-status",
+    destroy::cloned_while_destroying
+)]
+#[case::log_destroy_beside_a_clone(
+    "destroy-template-and-clone-at-once-clone-log",
+    destroy::cloned_while_destroying
+)]
+#[case::destroy_storage_disabled("destroy-storage-disabled-status", destroy::storage_disabled)]
+#[case::log_destroy_storage_disabled("destroy-storage-disabled-log", destroy::storage_disabled)]
+#[case::log_destroy_storage_removed("destroy-storage-removed-log", destroy::storage_removed)]
+#[case::destroy_without_quorum("no-quorum-destroy", destroy::vm_432_without_quorum)]
+#[case::task_destroy_without_quorum("no-quorum-destroy-status", destroy::half_destroyed)]
+#[case::log_destroy_without_quorum("no-quorum-destroy-log", destroy::half_destroyed)]
+#[case::config_destroyed_without_quorum("no-quorum-destroy-config-after", destroy::half_destroyed)]
+#[case::start_half_destroyed("start-after-no-quorum-destroy-status", destroy::half_started)]
+#[case::log_start_half_destroyed("start-after-no-quorum-destroy-log", destroy::half_started)]
+#[case::log_destroy_again("destroy-again-after-no-quorum-log", destroy::destroyed_at_last)]
+#[case::destroy_past_a_lock("destroy-skiplock-token", destroy::vm_101)]
+#[case::destroy_with_a_digest("destroy-unknown-parameter", destroy::vm_101)]
+#[case::destroy_forbidden("destroy-forbidden", destroy::vm_101)]
+#[case::destroy_no_vm_forbidden("destroy-forbidden-not-there", destroy::vm_101)]
+#[case::destroy_in_the_pool("destroy-with-pool-right", destroy::vm_423_in_a_pool)]
+#[case::log_destroy_without_purge("destroy-removes-acl-and-pool-log", destroy::without_purge)]
+#[case::status_paused("current-paused", shutdown::paused)]
+#[case::status_locked("current-locked", shutdown::locked)]
+#[case::status_deaf("current-after-failed-shutdown", shutdown::timed_out)]
+#[case::status_down_late("current-after-slow-shutdown", shutdown::down_late)]
+#[case::status_rebooted("current-right-after-reboot", shutdown::rebooted)]
+#[case::agent_paused("agent-paused-vm", shutdown::paused)]
+#[case::start_paused("start-paused-status", shutdown::started_while_paused)]
+#[case::log_start_paused("start-paused-log", shutdown::started_while_paused)]
+#[case::start_while_cloning("start-while-being-cloned-status", shutdown::started_while_cloning)]
+#[case::stop("stop-ok", power::vm_280_runs)]
+#[case::stopped("stop-ok-status", shutdown::stopped)]
+#[case::log_stopped("stop-ok-log", shutdown::stopped)]
+#[case::stop_stopped("stop-already-stopped-status", shutdown::stop_of_a_stopped_vm)]
+#[case::stop_no_vm("stop-not-there-status", shutdown::stop_of_no_vm)]
+#[case::stop_locked("stop-locked-status", shutdown::stop_of_a_locked_vm)]
+#[case::log_stop_locked("stop-locked-log", shutdown::stop_of_a_locked_vm)]
+#[case::stop_forbidden("stop-forbidden", power::vm_280_runs)]
+#[case::stop_by_force("stop-bad-forceStop", power::vm_280_runs)]
+#[case::stop_while_shutting_down(
+    "stop-while-shutdown-runs-status",
+    shutdown::stop_behind_a_shutdown
+)]
+#[case::log_stop_while_shutting_down(
+    "stop-while-shutdown-runs-log",
+    shutdown::stop_behind_a_shutdown
+)]
+#[case::stop_overruling("stop-overrule-shutdown-status", shutdown::overruling)]
+#[case::log_stop_overruling("stop-overrule-shutdown-log", shutdown::overruling)]
+#[case::stop_without_quorum("no-quorum-stop-status", shutdown::stopped_without_quorum)]
+#[case::shutdown("shutdown-ok", power::vm_280_runs)]
+#[case::shut_down("shutdown-ok-status", shutdown::shut_down)]
+#[case::log_shut_down("shutdown-ok-log", shutdown::shut_down)]
+#[case::shutdown_stopped("shutdown-already-stopped-status", shutdown::shutdown_of_a_stopped_vm)]
+#[case::log_shutdown_stopped("shutdown-already-stopped-log", shutdown::shutdown_of_a_stopped_vm)]
+#[case::shutdown_no_vm("shutdown-not-there-status", shutdown::shutdown_of_no_vm)]
+#[case::shutdown_locked("shutdown-locked-status", shutdown::shutdown_of_a_locked_vm)]
+#[case::shutdown_paused("shutdown-paused", shutdown::paused)]
+#[case::shutdown_paused_by_force("shutdown-paused-forceStop-status", shutdown::forced_while_paused)]
+#[case::log_shutdown_paused_by_force(
+    "shutdown-paused-forceStop-log",
+    shutdown::forced_while_paused
+)]
+#[case::shutdown_forbidden("shutdown-forbidden", power::vm_280_runs)]
+#[case::shutdown_bad("shutdown-bad-parameters", power::vm_280_runs)]
+#[case::shutdown_past_a_lock("shutdown-skiplock-token", power::vm_280_runs)]
+#[case::shutdown_timed_out("shutdown-default-timeout-status", shutdown::timed_out)]
+#[case::log_shutdown_timed_out("shutdown-default-timeout-log", shutdown::timed_out)]
+#[case::shutdown_agent_silent("shutdown-agent-silent-status", shutdown::agent_silent)]
+#[case::log_shutdown_agent_silent("shutdown-agent-silent-log", shutdown::agent_silent)]
+#[case::shutdown_slow("shutdown-slow-guest-timeout-status", shutdown::down_late)]
+#[case::log_shutdown_slow("shutdown-slow-guest-timeout-log", shutdown::down_late)]
+#[case::shutdown_by_force("shutdown-force-stop-status", shutdown::forced)]
+#[case::log_shutdown_by_force("shutdown-force-stop-log", shutdown::forced)]
+#[case::shutdown_twice("shutdown-while-shutdown-runs-status", shutdown::second_shutdown)]
+#[case::log_shutdown_twice("shutdown-while-shutdown-runs-log", shutdown::second_shutdown)]
+#[case::shutdown_overruled("shutdown-overruled-status", shutdown::overruled)]
+#[case::log_shutdown_overruled("shutdown-overruled-log", shutdown::overruled)]
+#[case::reboot("reboot-ok", power::vm_280_runs)]
+#[case::rebooted("reboot-ok-status", shutdown::rebooted)]
+#[case::log_rebooted("reboot-ok-log", shutdown::rebooted)]
+#[case::reboot_stopped("reboot-already-stopped", power::vm_110)]
+#[case::reboot_no_vm("reboot-not-there", states::empty)]
+#[case::reboot_paused("reboot-paused", shutdown::paused)]
+#[case::reboot_locked("reboot-locked-status", shutdown::reboot_of_a_locked_vm)]
+#[case::reboot_forbidden("reboot-forbidden", power::vm_280_runs)]
+#[case::reboot_by_force("reboot-bad-forceStop", power::vm_280_runs)]
+#[case::reboot_timed_out("reboot-no-agent-timeout-status", shutdown::reboot_timed_out)]
+#[case::log_reboot_timed_out("reboot-no-agent-timeout-log", shutdown::reboot_timed_out)]
+#[case::reboot_without_quorum("no-quorum-reboot-status", shutdown::rebooted_without_quorum)]
+#[case::tasks_rebooted_without_quorum(
+    "tasks-after-no-quorum-reboot",
+    shutdown::rebooted_without_quorum
+)]
 #[case::agent_vm_stopped("agent-vm-not-running", agent::vm_stopped)]
 #[case::agent_not_yet("agent-not-running", agent::not_yet)]
 #[case::agent_refuses("agent-command-disabled", agent::command_disabled)]
@@ -274,10 +405,18 @@ fn shape(key: &str, value: &Value) -> Value {
         }
         Value::Number(_) if !COMPARED_NUMBERS.contains(&key) => json!("a number"),
         Value::String(_) if OF_ONE_MACHINE.contains(&key) => json!("a string"),
-        Value::String(text) if text.starts_with("UPID:") => json!(shape_of_upid(text)),
+        Value::String(text) if text.contains(".conf.tmp.") => json!(without_pid(text)),
+        Value::String(text) if text.contains("UPID:") => json!(shape_of_upid(text)),
         Value::String(text) if key.starts_with("net") => json!(without_mac(text)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
+}
+
+/// `…/101.conf.tmp.227' - Permission denied`, with any process ID.
+fn without_pid(text: &str) -> String {
+    let (file, rest) = text.split_once(".conf.tmp.").expect("checked before");
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    format!("{file}.conf.tmp.PID{rest}")
 }
 
 /// `virtio=BC:24:11:00:00:65,bridge=vmbr0`, with any MAC.

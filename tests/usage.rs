@@ -25,7 +25,7 @@ use crate::homelab::Homelab;
 )]
 #[case(
     "proxmox vm",
-    "missing command: one of list, show, create, ssh",
+    "missing command: one of list, show, create, start, shutdown, stop, reboot, delete, ssh",
     "homelab proxmox vm <command>",
     "see 'homelab proxmox vm --help'"
 )]

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use argh::{ArgsInfo, FromArgs, SubCommandInfo};
 
 use super::arguments::Command;
+use super::queries::{Container, VmList, VmShow, VmSsh};
 use super::values::{Seconds, Shell, not_empty};
-use crate::guests::filter::{GuestStatus, NamePattern};
 use crate::pve::types::{Upid, VmName, Vmid};
 use crate::settings::ip_from::IpFrom;
 use crate::settings::resize::Resize;
@@ -128,7 +128,7 @@ pub struct TemplateList {
     pub json: bool,
 }
 
-/// List and create virtual machines.
+/// List, create, start, stop and delete virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "vm", help_triggers("-h", "--help", "help"))]
 #[argh(example = "homelab proxmox vm list\nhomelab proxmox vm create web-1 debian-12")]
@@ -145,130 +145,12 @@ pub enum VmVerb {
     List(VmList),
     Show(VmShow),
     Create(VmCreate),
+    Start(VmStart),
+    Shutdown(VmShutdown),
+    Stop(VmStop),
+    Reboot(VmReboot),
+    Delete(VmDelete),
     Ssh(VmSsh),
-}
-
-/// List virtual machines.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
-#[argh(
-    note = "Templates are not listed. '-' stands for an unknown name or address; an address is
-known only while a guest agent runs in the VM. Of several filters, all must match."
-)]
-#[argh(example = "$ homelab proxmox vm list
-VMID  Name   Status                 Node
-100   db-1   running                pve1
-101   web-1  stopped (lock: clone)  pve1")]
-#[argh(example = "homelab proxmox vm list --tag web --status running --wide
-homelab proxmox vm list --name 'web-*' --ip
-homelab proxmox vm list --ip-from 10.0.0.0/8 --json")]
-pub struct VmList {
-    /// show only VMs with this tag; repeatable: VMs that have all of them
-    #[argh(option, arg_name = "TAG", from_str_fn(not_empty))]
-    pub tag: Vec<String>,
-
-    /// show only VMs with this status: running, stopped, or unknown if the node is offline
-    #[argh(option, arg_name = "STATUS")]
-    pub status: Option<GuestStatus>,
-
-    /// show only VMs on this node
-    #[argh(option, arg_name = "NAME", from_str_fn(not_empty))]
-    pub node: Option<String>,
-
-    /// show only VMs in this pool
-    #[argh(option, arg_name = "ID", from_str_fn(not_empty))]
-    pub pool: Option<String>,
-
-    /// show only VMs whose names match: * stands for any characters, ? for one, [1-3] for one of
-    /// several
-    #[argh(option, arg_name = "PATTERN")]
-    pub name: Option<NamePattern>,
-
-    /// also show cores, memory, uptime, tags and pool
-    #[argh(switch)]
-    pub wide: bool,
-
-    /// show the IP address of each running VM, as its guest agent reports it
-    #[argh(switch)]
-    pub ip: bool,
-
-    /// show only addresses of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6;
-    /// implies --ip; repeatable, preferred one first
-    #[argh(option, arg_name = "FROM")]
-    pub ip_from: Vec<IpFrom>,
-
-    /// print a JSON array, or for an error a JSON object
-    #[argh(switch)]
-    pub json: bool,
-}
-
-/// Show one virtual machine.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "show", help_triggers("-h", "--help"))]
-#[argh(
-    note = "Shows the settings with which the VM runs, and those that change at its next start as pending.
-'-' stands for what is not set or not known. Addresses are known only while a guest agent runs in the
-VM; 'IP' is the one that 'vm ssh' connects to. The password is never shown."
-)]
-#[argh(example = "homelab proxmox vm show web-1
-homelab proxmox vm show 101 --json")]
-pub struct VmShow {
-    /// name or VMID of the VM
-    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
-    pub vm: String,
-
-    /// assume that nodes that are offline have no VM of that name
-    #[argh(switch)]
-    pub ignore_offline: bool,
-
-    /// prefer an address of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6 as 'IP';
-    /// repeatable, preferred one first
-    #[argh(option, arg_name = "FROM")]
-    pub ip_from: Vec<IpFrom>,
-
-    /// print one JSON document, even for errors
-    #[argh(switch)]
-    pub json: bool,
-}
-
-/// Connect to a virtual machine with ssh.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "ssh", help_triggers("-h", "--help"))]
-#[argh(
-    note = "Runs ssh with the address that the VM's guest agent reports, and with the command after '--', if
-there is one. The exit code is ssh's; 1 or 2 also if there is no address. Does not wait for a VM that is
-still starting.
-
-ssh reads its own configuration as usual: options for these addresses belong there."
-)]
-#[argh(example = "homelab proxmox vm ssh web-1
-homelab proxmox vm ssh web-1 -- uptime
-homelab proxmox vm ssh web-1 --user root --identity ~/.ssh/lab -- tail -n 5 /var/log/syslog")]
-pub struct VmSsh {
-    /// name or VMID of the VM
-    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
-    pub vm: String,
-
-    /// command to run in the VM instead of a shell, after '--'
-    #[argh(positional, arg_name = "command")]
-    pub command: Vec<String>,
-
-    /// user to log in as (default: the VM's cloud-init user, or without one, ssh's default)
-    #[argh(option, arg_name = "NAME", from_str_fn(not_empty))]
-    pub user: Option<String>,
-
-    /// private key to log in with
-    #[argh(option, arg_name = "FILE")]
-    pub identity: Option<PathBuf>,
-
-    /// connect only to an address of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6;
-    /// repeatable, preferred one first
-    #[argh(option, arg_name = "FROM")]
-    pub ip_from: Vec<IpFrom>,
-
-    /// assume that nodes that are offline have no VM of that name
-    #[argh(switch)]
-    pub ignore_offline: bool,
 }
 
 /// Create a virtual machine from a template.
@@ -378,65 +260,262 @@ pub struct VmCreate {
     pub quiet: bool,
 }
 
-/// List containers.
+/// Start virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "container", help_triggers("-h", "--help", "help"))]
-#[argh(example = "homelab proxmox container list")]
-pub struct Container {
-    #[argh(subcommand)]
-    pub verb: ContainerVerb,
-}
-
-/// A command about containers.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand)]
-pub enum ContainerVerb {
-    List(ContainerList),
-}
-
-/// List containers.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
+#[argh(subcommand, name = "start", help_triggers("-h", "--help"))]
 #[argh(
-    note = "Templates are not listed. '-' stands for what is not known. Of several filters, all must
-match."
+    note = "Waits until each VM runs. A VM that is running already is a success. With several VMs, one
+failure does not stop the others, and the exit code is 1."
 )]
-#[argh(example = "$ homelab proxmox container list
-VMID  Name   Status   Node
-300   dns-1  running  pve1")]
-#[argh(example = "homelab proxmox container list --tag web --wide")]
-pub struct ContainerList {
-    /// show only containers with this tag; repeatable: containers that have all of them
-    #[argh(option, arg_name = "TAG", from_str_fn(not_empty))]
-    pub tag: Vec<String>,
+#[argh(example = "$ homelab proxmox vm start web-1
+Started VM 101 'web-1' on node 'pve1'
 
-    /// show only containers with this status: running, stopped, or unknown if the node is offline
-    #[argh(option, arg_name = "STATUS")]
-    pub status: Option<GuestStatus>,
+$ homelab proxmox vm start 101 --wait-ip --quiet")]
+pub struct VmStart {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
 
-    /// show only containers on this node
-    #[argh(option, arg_name = "NAME", from_str_fn(not_empty))]
-    pub node: Option<String>,
+    /// more VMs; all are changed at the same time
+    #[argh(positional, arg_name = "more-vms", from_str_fn(not_empty))]
+    pub more: Vec<String>,
 
-    /// show only containers in this pool
-    #[argh(option, arg_name = "ID", from_str_fn(not_empty))]
-    pub pool: Option<String>,
-
-    /// show only containers whose names match: * stands for any characters, ? for one, [1-3] for one of
-    /// several
-    #[argh(option, arg_name = "PATTERN")]
-    pub name: Option<NamePattern>,
-
-    /// also show cores, memory, uptime, tags and pool
+    /// also wait until the guest agent reports an IP address
     #[argh(switch)]
-    pub wide: bool,
+    pub wait_ip: bool,
 
-    /// print a JSON array, or for an error a JSON object
+    /// wait for an address of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6; implies
+    /// --wait-ip; repeatable, preferred one first
+    #[argh(option, arg_name = "FROM")]
+    pub ip_from: Vec<IpFrom>,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors; an array for several VMs
     #[argh(switch)]
     pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
 }
 
-/// Wait for a server task.
+/// Shut down virtual machines.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "shutdown", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Asks the guest to shut down, through its agent or the ACPI power button, and waits until the
+VM is off. A VM that is off already is a success. A guest that does not react in time may still shut
+down later. 'vm stop' powers a VM off."
+)]
+#[argh(example = "$ homelab proxmox vm shutdown web-1
+Shut down VM 101 'web-1' on node 'pve1'")]
+pub struct VmShutdown {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
+
+    /// more VMs; all are changed at the same time
+    #[argh(positional, arg_name = "more-vms", from_str_fn(not_empty))]
+    pub more: Vec<String>,
+
+    /// how long the guest may take to shut down (default 60)
+    #[argh(option, arg_name = "SECONDS")]
+    pub guest_timeout: Option<Seconds>,
+
+    /// power the VM off if its guest has not shut down in time
+    #[argh(switch)]
+    pub force: bool,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors; an array for several VMs
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// Power off virtual machines.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "stop", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Like pulling the power plug: the guest may lose data. Also ends a shutdown that this token
+has started. A VM that is off already is a success. 'vm shutdown' asks the guest first."
+)]
+#[argh(example = "$ homelab proxmox vm stop web-1
+Powered off VM 101 'web-1' on node 'pve1'")]
+pub struct VmStop {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
+
+    /// more VMs; all are changed at the same time
+    #[argh(positional, arg_name = "more-vms", from_str_fn(not_empty))]
+    pub more: Vec<String>,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors; an array for several VMs
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// Restart virtual machines.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "reboot", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Asks the guest to shut down, and waits until the VM runs again with a new QEMU process, so
+that pending changes of its options take effect. A VM that is off is an error."
+)]
+#[argh(example = "$ homelab proxmox vm reboot web-1
+Rebooted VM 101 'web-1' on node 'pve1'")]
+pub struct VmReboot {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
+
+    /// more VMs; all are changed at the same time
+    #[argh(positional, arg_name = "more-vms", from_str_fn(not_empty))]
+    pub more: Vec<String>,
+
+    /// how long the guest may take to shut down (default 60)
+    #[argh(option, arg_name = "SECONDS")]
+    pub guest_timeout: Option<Seconds>,
+
+    /// also wait until the guest agent reports an IP address
+    #[argh(switch)]
+    pub wait_ip: bool,
+
+    /// wait for an address of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6; implies
+    /// --wait-ip; repeatable, preferred one first
+    #[argh(option, arg_name = "FROM")]
+    pub ip_from: Vec<IpFrom>,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors; an array for several VMs
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// Delete virtual machines with their disks.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "delete", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Deletes each VM, all its disks and snapshots, and its entries in backup jobs, replication jobs
+and HA. Disks that no configuration mentions are deleted too: the server finds them by their VMID on
+all its storages, so on a storage that two clusters share, those of the other cluster's VM are found,
+too.
+
+A template, a container, and a VM that is running, locked, protected or being cloned is never
+deleted. A VM that somebody else deletes at the same time is a success."
+)]
+#[argh(example = "$ homelab proxmox vm delete web-1 --yes
+Deleted VM 101 'web-1' from node 'pve1'")]
+#[argh(example = "homelab proxmox vm delete ci-2026-11-23 --yes --stop --if-exists --quiet")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch")]
+pub struct VmDelete {
+    /// name or VMID of the VM
+    #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
+    pub vm: String,
+
+    /// more VMs; all are changed at the same time
+    #[argh(positional, arg_name = "more-vms", from_str_fn(not_empty))]
+    pub more: Vec<String>,
+
+    /// the VMID that the VM must have, beside its name
+    #[argh(option, arg_name = "N")]
+    pub vmid: Option<Vmid>,
+
+    /// delete without asking; needed where stdin is not a terminal
+    #[argh(switch)]
+    pub yes: bool,
+
+    /// succeed if there is no VM of that name or VMID
+    #[argh(switch)]
+    pub if_exists: bool,
+
+    /// power off a running VM first
+    #[argh(switch)]
+    pub stop: bool,
+
+    /// keep its entries in backup jobs and replication jobs; an error if it is under HA
+    #[argh(switch)]
+    pub keep_jobs: bool,
+
+    /// assume that nodes that are offline have no VM of that name
+    #[argh(switch)]
+    pub ignore_offline: bool,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors; an array for several VMs
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
+/// Wait for a server task, or cancel it.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "task", help_triggers("-h", "--help", "help"))]
 #[argh(example = "homelab proxmox task wait 'UPID:pve1:000001E0:…'")]
@@ -450,6 +529,7 @@ pub struct Task {
 #[argh(subcommand)]
 pub enum TaskVerb {
     Wait(TaskWait),
+    Cancel(TaskCancel),
 }
 
 /// Wait until a task has ended.
@@ -484,14 +564,46 @@ pub struct TaskWait {
     pub quiet: bool,
 }
 
+/// Cancel a task.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "cancel", help_triggers("-h", "--help"))]
+#[argh(
+    note = "Waits until the task has ended. A cancelled clone leaves no VM behind, unless its clean-up
+takes longer than 5 s. A task that has ended already is a success. Tasks of another token need
+Sys.Modify on the node."
+)]
+#[argh(example = "$ homelab proxmox task cancel 'UPID:pve1:000001E0:…'
+Task UPID:pve1:000001E0:… was cancelled")]
+pub struct TaskCancel {
+    /// task ID (UPID), as shown by an error or the web interface
+    #[argh(positional, arg_name = "upid")]
+    pub upid: Upid,
+
+    /// time limit for the whole command (default 300)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
+    pub timeout: Seconds,
+
+    /// pause between two polls of the server (default 2)
+    #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
+    pub poll_interval: Seconds,
+
+    /// print one JSON document, even for errors
+    #[argh(switch)]
+    pub json: bool,
+
+    /// print only warnings and errors
+    #[argh(switch)]
+    pub quiet: bool,
+}
+
 /// Check what creating a VM depends on.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "check", help_triggers("-h", "--help"))]
 #[argh(
     note = "Prints one line for each check of the configuration, the hosts and their certificates,
-the token, the server's version, the quorum, the visible VMs and the state directory. With a
-template it also checks whether the template can be cloned, and prints the 'pveum' command for each
-missing privilege.
+the token, the server's version, the quorum, the visible VMs and the state directory. Without a
+template it also shows which commands the token permits, with a template whether it can be cloned.
+For each missing privilege it prints the 'pveum' command.
 
 FAIL means that 'vm create' would fail. The exit code is 0 if nothing failed. Nothing is changed on
 the server."

@@ -139,7 +139,9 @@ impl CursorWord {
             {
                 from_server(Names::Vms, arguments)
             }
-            Some(positional) if positional.name == "vm" => from_server(Names::Vms, arguments),
+            Some(positional) if matches!(positional.name, "vm" | "more-vms") => {
+                from_server(Names::Vms, arguments)
+            }
             Some(positional) if positional.name == "topic" => Offer::Known(topics(arguments)),
             Some(positional) => Offer::Known(choices(positional).map(plain).collect()),
             None => Offer::Known(Vec::new()),

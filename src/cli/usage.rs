@@ -199,25 +199,17 @@ const RELATED: &[(&str, &str, &str)] = &[
     ),
     (
         "vm",
-        "rm remove delete destroy del",
-        "homelab does not delete VMs; on the VM's node, as root: qm destroy VMID",
+        "rm remove destroy del purge",
+        "did you mean 'delete'?",
     ),
+    ("vm", "boot run up poweron resume", "did you mean 'start'?"),
     (
         "vm",
-        "start boot run up poweron",
-        "'homelab proxmox vm create --start' starts a new VM; for an existing one, on its node, as root: qm \
-         start VMID",
+        "halt down off",
+        "did you mean 'shutdown', which asks the guest, or 'stop', which powers the VM off?",
     ),
-    (
-        "vm",
-        "stop shutdown halt poweroff kill down",
-        "on the VM's node, as root: qm shutdown VMID, or qm stop VMID",
-    ),
-    (
-        "vm",
-        "reboot restart reset",
-        "on the VM's node, as root: qm reboot VMID",
-    ),
+    ("vm", "poweroff kill", "did you mean 'stop'?"),
+    ("vm", "restart reset", "did you mean 'reboot'?"),
     (
         "vm",
         "info get status describe config inspect ip",
@@ -264,8 +256,8 @@ const RELATED: &[(&str, &str, &str)] = &[
     ),
     (
         "task",
-        "cancel stop kill abort",
-        "on the task's node, as root: pvesh delete /nodes/NODE/tasks/UPID",
+        "stop kill abort rm delete",
+        "did you mean 'cancel'?",
     ),
     (
         "proxmox",
@@ -357,6 +349,7 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
         "--linked",
         "names are arguments, not options: homelab proxmox vm create VM-NAME TEMPLATE-NAME",
     ),
+    ("-y -f --force --assume-yes --confirm", "--yes", "use --yes"),
     (
         "--sshkey --sshkeys --ssh-keys --key",
         "--ssh-key",

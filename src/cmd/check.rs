@@ -1,10 +1,11 @@
 //! `homelab proxmox check`: checks everything that `vm create` depends on, and says how to fix what is
-//! missing.
+//! missing. Without a template it also says which verbs the token has the privileges for.
 //!
-//! - The order is: configuration, hosts, token, quorum, visible and hidden guests, template, privileges,
-//!   state directory.
+//! - The order is: configuration, hosts, token, quorum, visible and hidden guests, then the template with
+//!   its privileges or the verbs, state directory.
 //! - Each finding is printed as soon as it is known. A failure ends the checks that depend on it.
-//! - It fails for anything that makes `vm create` fail, and warns about everything else.
+//! - It fails for anything that makes `vm create` fail, and warns about everything else. Without a template,
+//!   missing privileges are warnings: the token may be meant for other verbs.
 //! - Nothing is changed on the server.
 
 pub mod finding;
@@ -12,6 +13,7 @@ mod hosts;
 mod privileges;
 mod quorum;
 mod template;
+mod verbs;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,6 +22,7 @@ use self::finding::{Finding, Report, Verdict};
 use self::hosts::check_hosts;
 use self::quorum::check_quorum;
 use self::template::{Plan, check_template};
+use self::verbs::check_verbs;
 use super::{Session, Success, print};
 use crate::cli::Check;
 use crate::config::{self, Configuration, Source};
@@ -152,12 +155,19 @@ fn check_server(
     check_quorum(&hosts, report);
     let guests = Guests::read(server, &|_| true).map_err(failed("guests"))?;
     check_guests(&guests, report);
-    match server.ask(Pve::permissions) {
-        Ok(permissions) => check_single_vms(&permissions, token, report),
-        Err(error) => report(Finding::of_request("privileges", &error)),
+    let permissions = server.ask(Pve::permissions);
+    match &permissions {
+        Ok(permissions) => check_single_vms(permissions, token, report),
+        Err(error) => report(Finding::of_request("privileges", error)),
     }
     report(check_hidden_guests(&guests, server).unwrap_or_else(failed("hidden guests")));
     match &arguments.template_name {
+        None => {
+            if let Ok(permissions) = &permissions {
+                check_verbs(permissions, &guests, version.major, report);
+            }
+            Ok(())
+        }
         Some(template) if guests.all().any(Guest::is_vm_template) => {
             let (pool, storage) = (
                 arguments.pool.clone().map(Pool),
@@ -170,7 +180,7 @@ fn check_server(
             };
             check_template(&plan, &guests, version, server, report)
         }
-        _ => Ok(()),
+        Some(_) => Ok(()),
     }
 }
 

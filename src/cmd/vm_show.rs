@@ -7,9 +7,9 @@ use std::time::Duration;
 use self::document::{Agent, Document};
 use super::{Session, Success};
 use crate::cli::VmShow;
-use crate::guests::Guests;
 use crate::guests::addresses::{AgentAnswer, ask_agent};
-use crate::guests::named::{Wanted, find};
+use crate::guests::named::{Error, Wanted, find};
+use crate::guests::{Guests, Unread, listed};
 use crate::pve::types::Guest;
 use crate::pve::{self, Addresses, Pve, VmConfig};
 use crate::say::failure::{Facts, Failure, Kind};
@@ -62,11 +62,17 @@ pub fn find_vm(server: Server, text: &str, ignores_offline: bool) -> Result<Gues
     let guests = Guests::read(server, &|guest| wanted.may_be(guest));
     let guests = guests.map_err(|error| Failure::of_request(&error))?;
     let guests = guests.ignoring_offline_nodes(ignores_offline);
-    let found = find(server, &guests, &wanted).map_err(|error| error.failure())?;
-    for reason in &found.doubt {
-        warn(&format!("another VM may be named '{text}': {reason}"));
+    let is_serious = |unread: &Unread| !(ignores_offline && matches!(unread, Unread::Offline(_)));
+    match find(server, &guests, &wanted, &is_serious) {
+        Ok(found) => Ok(found.guest),
+        // Nothing is changed, so a doubt is no failure.
+        Err(Error::Doubtful { guest, unread }) => {
+            let unread = listed(&unread);
+            warn(&format!("another VM may be named '{text}': {unread}"));
+            Ok(guest)
+        }
+        Err(error) => Err(error.failure()),
     }
-    Ok(found.guest)
 }
 
 /// The configuration of a VM as of its next start.

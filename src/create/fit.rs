@@ -13,7 +13,7 @@ use crate::say::failure::{Failure, Kind};
 use crate::say::hint::SHOW_TEMPLATES;
 use crate::say::shell::word;
 use crate::say::vm::{Existing, Vm};
-use crate::settings::setup::Unfit;
+use crate::settings::setup::{AGENT_OFF, Unfit};
 use crate::steps::fix_and_resume;
 
 /// Checks whether a clone of this template can get what is requested. Returns the absolute values of relative
@@ -74,10 +74,6 @@ pub fn unfit_vm(existing: &Existing, unfit: &Unfit) -> Failure {
         .about(existing.facts())
         .of_existing_vm()
 }
-
-/// What to do about a VM whose guest agent is not enabled.
-pub const AGENT_OFF: &str = "if it is installed in the guest, enable it with --set agent=1; that takes effect at \
-                             the next start of the VM";
 
 /// A VM that exists keeps its node, storage and pool, even if others are requested. That is a note, not a
 /// warning: a VM may be migrated on purpose, and a nightly --quiet run must stay silent.

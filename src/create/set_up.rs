@@ -1,22 +1,21 @@
 //! Sets up a VM that exists as requested: settings, disks, start, address.
 
-use super::address::{address, check_console};
 use super::attempt::Attempt;
 use super::fit::{check_vm, unfit_vm};
 use super::journal::Journal;
 use super::spec::Run;
 use crate::ledger::{Event, Record};
-use crate::pve::Size;
+use crate::pve::{Size, VmConfig};
 use crate::say::failure::{Failure, Started};
-use crate::say::stage::{RESUME, Stage, Step};
+use crate::say::stage::{Stage, Step};
 use crate::say::vm::{Existing, Vm};
 use crate::settings::resize::{NewSize, Resize};
 use crate::settings::setup::{Setup, Unfit};
 use crate::settings::{Change, Settings};
-use crate::steps::{ActiveStep, Cause, Engine};
+use crate::steps::address::AwaitAddress;
+use crate::steps::power::Start;
+use crate::steps::{ActiveStep, Engine, Next, Stop};
 use crate::ui::progress::Activity;
-use crate::wait::task::how_to_read_log;
-use crate::wait::{GaveUp, Poll};
 
 /// Carries out each step that is not done yet. If the VM was destroyed meanwhile, its record is ended: it must
 /// not apply to the next VM that gets its VMID.
@@ -49,7 +48,7 @@ fn take_steps(
     // A new clone needs no check: its template passed it.
     let is_checked = existing.created && attempt.growth.is_some();
     if setup.may_not_fit() && !is_checked {
-        let config = engine.run(&mut existing, Step::Configure, ActiveStep::config)?;
+        let config = read_config(engine, &mut existing)?;
         let known = attempt.journal.note_of(existing.vm.vmid).set;
         check_vm(run, &existing, &config, &known)?;
     }
@@ -57,14 +56,15 @@ fn take_steps(
     configure(engine, &setup.settings, &mut existing, &mut attempt.journal)?;
     for (disk, size) in sizes {
         let step = Step::Resize(disk.clone(), size);
-        engine.run(&mut existing, step, |active| resize(active, &disk, size))?;
+        engine.run(&mut existing, step, &mut |active: &mut ActiveStep| {
+            resize(active, &disk, size)
+        })?;
     }
     if setup.start {
-        engine.run(&mut existing, Step::Start, start)?;
+        engine.run(&mut existing, Step::Start, &mut Start::default())?;
     }
     if let Some(from) = &setup.address {
-        let addresses = engine.run(&mut existing, Step::Address, |active| address(active, from));
-        existing.addresses = Some(addresses?);
+        engine.run(&mut existing, Step::Address, &mut AwaitAddress::new(from))?;
     }
     let stage = Stage::Done(existing.clone());
     match attempt.journal.record() {
@@ -114,7 +114,7 @@ fn configure(
     }
     let mut note = journal.note_of(existing.vm.vmid);
     let (known, new) = (&note.set, existing.created);
-    let config = engine.run(existing, Step::Configure, ActiveStep::config)?;
+    let config = read_config(engine, existing)?;
     let unreadable = settings.unreadable(&config);
     let (kept, sent): (Vec<_>, Vec<_>) =
         unreadable.partition(|(key, _)| known.contains(*key) && config.option(key).is_some());
@@ -131,24 +131,22 @@ fn configure(
         .iter()
         .map(|(key, value)| ((*key).to_owned(), value.hash()))
         .collect();
-    let has_changed = engine.run(existing, Step::Configure, |active| {
-        active.until_done(|active| {
-            let config = active.config()?;
-            let changes = settings.changes(&config, known, new);
-            if changes.is_empty() {
-                return Ok(None);
-            }
-            active.announce(&Activity::Configuring(&listed(&changes)));
-            let digest = config.digest();
-            Ok(Some(Box::new(move |pve, vm| {
-                let changes = changes.iter();
-                let changes = changes.map(|change| (change.key.as_str(), change.value.expose()));
-                // A request that arrives late finds another digest.
-                let digest = digest.iter().map(|digest| ("digest", digest.as_str()));
-                let options: Vec<(&str, &str)> = changes.chain(digest).collect();
-                pve.configure(&vm.node, vm.vmid, &options).map(|()| None)
-            })))
-        })
+    let has_changed = engine.run(existing, Step::Configure, &mut |active: &mut ActiveStep| {
+        let config = active.config()?;
+        let changes = settings.changes(&config, known, new);
+        if changes.is_empty() {
+            return Ok(Next::Done);
+        }
+        active.announce(&Activity::Configuring(&listed(&changes)));
+        let digest = config.digest();
+        Ok(Next::Last(Box::new(move |pve, vm| {
+            let changes = changes.iter();
+            let changes = changes.map(|change| (change.key.as_str(), change.value.expose()));
+            // A request that arrives late finds another digest.
+            let digest = digest.iter().map(|digest| ("digest", digest.as_str()));
+            let options: Vec<(&str, &str)> = changes.chain(digest).collect();
+            pve.configure(&vm.node, vm.vmid, &options).map(|()| None)
+        })))
     })?;
     if has_changed && !new {
         engine.server.progress.note(&format!(
@@ -177,66 +175,26 @@ fn listed(changes: &[Change]) -> String {
 }
 
 /// Grows a disk to at least this size. A larger disk stays as it is.
-fn resize(active: &mut ActiveStep, disk: &str, size: Size) -> Result<(), Cause> {
-    active.until_done(|active| {
-        let config = active.config()?;
-        let current = config.size_of(disk);
-        if current.is_some_and(|current| current >= size) {
-            return Ok(None);
-        }
-        active.announce(&Activity::Resizing(disk, size));
-        let digest = config.digest();
-        Ok(Some(Box::new(move |pve, vm| {
-            let digest = digest.as_deref();
-            pve.resize_disk(&vm.node, vm.vmid, disk, size, digest)
-        })))
-    })?;
-    Ok(())
+fn resize<'q>(active: &mut ActiveStep, disk: &'q str, size: Size) -> Result<Next<'q>, Stop> {
+    let config = active.config()?;
+    let current = config.size_of(disk);
+    if current.is_some_and(|current| current >= size) {
+        return Ok(Next::Done);
+    }
+    active.announce(&Activity::Resizing(disk, size));
+    let digest = config.digest();
+    Ok(Next::Last(Box::new(move |pve, vm| {
+        let digest = digest.as_deref();
+        pve.resize_disk(&vm.node, vm.vmid, disk, size, digest)
+    })))
 }
 
-/// Starts the VM and waits until it runs: the task that starts a VM ends before it is certain that the VM stays
-/// running. Under HA that task only files the request, and the VM may start much later.
-fn start(active: &mut ActiveStep) -> Result<(), Cause> {
-    let was_started = active.until_done(|active| {
-        // It may have been migrated to another node.
-        active.config()?;
-        if active.is_running()? {
-            return Ok(None);
-        }
-        active.announce(&Activity::Starting);
-        Ok(Some(Box::new(|pve, vm| {
-            pve.start_vm(&vm.node, vm.vmid).map(Some)
-        })))
+/// The configuration of a VM, read with the patience of a step.
+fn read_config(engine: Engine, existing: &mut Existing) -> Result<VmConfig, Failure> {
+    let mut config = VmConfig::default();
+    engine.run(existing, Step::Configure, &mut |active: &mut ActiveStep| {
+        config = active.config()?;
+        Ok(Next::Done)
     })?;
-    if !was_started {
-        return Ok(());
-    }
-    let is_under_ha = active.upid().is_some_and(|upid| upid.kind() == "hastart");
-    let budget = active.budget();
-    let until = budget.clock.elapsed() + budget.settling_time();
-    let is_running = active.poll(|pve, vm| {
-        Ok(if pve.is_running(&vm.node, vm.vmid)? {
-            Poll::Done(true)
-        } else if budget.clock.elapsed() >= until && !is_under_ha {
-            Poll::Done(false)
-        } else {
-            Poll::NotYet
-        })
-    });
-    match is_running {
-        Ok(true) => Ok(()),
-        Err(GaveUp::TimedOut(None)) if is_under_ha => {
-            let why = "HA has not started it; 'ha-manager status' on a node shows its HA state";
-            Err(active.timed_out(Some(why.to_owned())))
-        }
-        // The VM may have been replaced.
-        Ok(false) => Err(active.why_gone().unwrap_or(Cause::State {
-            message: "it is not running although it was started".to_owned(),
-            hint: match active.upid() {
-                Some(upid) => format!("{}; {RESUME}", how_to_read_log(&upid)),
-                None => check_console(),
-            },
-        })),
-        Err(gave_up) => Err(active.outcome_unknown(gave_up)),
-    }
+    Ok(config)
 }

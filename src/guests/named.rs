@@ -29,8 +29,6 @@ pub struct Named {
     pub guest: Guest,
     /// Whether it was found by its name.
     pub by_name: bool,
-    /// What may hide another VM of that name.
-    pub doubt: Vec<Unread>,
 }
 
 /// Why no VM, or not exactly one, is meant.
@@ -42,6 +40,9 @@ pub enum Error {
     /// No visible VM has this name, but something could not be read.
     #[snafu(display("VM '{text}' not found, but it may exist: {}", listed(unread)))]
     Unseen { text: String, unread: Vec<Unread> },
+    /// One VM has this name, but something unreadable may hide another one.
+    #[snafu(display("{guest} may not be the only VM of that name: {}", listed(unread)))]
+    Doubtful { guest: Guest, unread: Vec<Unread> },
     /// A guest that the token cannot see has this VMID.
     #[snafu(display("VMID {vmid} belongs to a guest that this token cannot see"))]
     Hidden { vmid: Vmid, hint: String },
@@ -85,8 +86,17 @@ impl Wanted {
     }
 }
 
-/// Finds the VM that is meant. The doubt about its name is for the caller to judge.
-pub fn find(server: Server, guests: &Guests, wanted: &Wanted) -> Result<Named, Error> {
+/// Finds the VM that is meant. What `is_serious` accepts of the unreadable may hide a VM of its name.
+pub fn find(
+    server: Server,
+    guests: &Guests,
+    wanted: &Wanted,
+    is_serious: &dyn Fn(&Unread) -> bool,
+) -> Result<Named, Error> {
+    let unread = || {
+        let unread = guests.unread().into_iter();
+        unread.filter(is_serious).collect::<Vec<_>>()
+    };
     let text = wanted.text.clone();
     let named: Vec<&Guest> = guests.all().filter(|it| it.is_named(&text)).collect();
     let by_vmid = wanted.as_vmid();
@@ -98,7 +108,6 @@ pub fn find(server: Server, guests: &Guests, wanted: &Wanted) -> Result<Named, E
                 Some(vm) => Ok(Named {
                     guest: (*vm).clone(),
                     by_name: true,
-                    doubt: Vec::new(),
                 }),
                 None => Err(Error::Mismatch {
                     text,
@@ -112,15 +121,20 @@ pub fn find(server: Server, guests: &Guests, wanted: &Wanted) -> Result<Named, E
                 vmid,
                 named: vm.vmid,
             }),
-            None => Ok(Named {
-                guest: (*vm).clone(),
-                by_name: true,
-                doubt: guests.unread(),
-            }),
+            None => match unread() {
+                unread if unread.is_empty() => Ok(Named {
+                    guest: (*vm).clone(),
+                    by_name: true,
+                }),
+                unread => Err(Error::Doubtful {
+                    guest: (*vm).clone(),
+                    unread,
+                }),
+            },
         },
         ([], _) => match (named.first(), by_vmid) {
             (None, Some(vmid)) => find_by_vmid(server, guests, wanted, vmid),
-            (None, None) => Err(match guests.unread() {
+            (None, None) => Err(match unread() {
                 unread if unread.is_empty() => Error::Absent { text },
                 unread => Error::Unseen { text, unread },
             }),
@@ -155,7 +169,6 @@ fn find_by_vmid(
         Some(guest) if guest.is_vm() => Ok(Named {
             guest: guest.clone(),
             by_name: false,
-            doubt: Vec::new(),
         }),
         Some(guest) => Err(Error::NotAVm {
             text,
@@ -180,14 +193,23 @@ impl Error {
             Error::Absent { .. } => (Kind::VmNotFound, LIST.to_owned()),
             Error::Unseen { .. } => (
                 Kind::Failed,
-                "try again when they can be read, or use --ignore-offline for nodes that are offline"
+                "if no VM of that name is there: --ignore-offline skips nodes that are offline"
                     .to_owned(),
+            ),
+            Error::Doubtful { guest, .. } => (
+                Kind::Ambiguous,
+                format!(
+                    "use its VMID, {}, instead of the name; or --ignore-offline skips nodes that are offline",
+                    guest.vmid
+                ),
             ),
             Error::Hidden { hint, .. } => (Kind::Forbidden, hint.clone()),
             Error::Several { .. } => (Kind::Ambiguous, "use the VMID instead".to_owned()),
             Error::NameAndVmid { named, .. } => (
                 Kind::Ambiguous,
-                format!("use another VMID or name; VM {named} can be renamed on its node: qm set {named} --name NAME"),
+                format!(
+                    "use another VMID or name; VM {named} can be renamed on its node: qm set {named} --name NAME"
+                ),
             ),
             Error::Mismatch { .. } => (Kind::Failed, LIST.to_owned()),
             Error::NotAVm { .. } => (Kind::Failed, LIST.to_owned()),
@@ -195,7 +217,7 @@ impl Error {
         };
         let vmid = match self {
             Error::Hidden { vmid, .. } => Some(*vmid),
-            Error::NotAVm { guest, .. } => Some(guest.vmid),
+            Error::NotAVm { guest, .. } | Error::Doubtful { guest, .. } => Some(guest.vmid),
             _ => None,
         };
         let facts = Facts {

@@ -67,7 +67,7 @@ impl VmidState {
         config: VmConfig,
         node: &Node,
     ) -> Result<VmidState, pve::Error> {
-        let is_named = config.name.as_deref() == Some(vm.name.as_str());
+        let is_named = config.shown_name(vm.vmid) == vm.name.as_str();
         // A clone that is running may fail and remove its VM, so the VMID is not lost yet.
         if config.is_being_created() {
             return Ok(VmidState::BeingCreated { is_named });

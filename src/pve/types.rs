@@ -91,6 +91,12 @@ impl VmName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name of an existing guest. One without a name is called `VM 101`, as Proxmox VE does.
+    pub fn of_guest(guest: &Guest) -> VmName {
+        let name = guest.name.clone();
+        VmName(name.unwrap_or_else(|| format!("VM {}", guest.vmid)))
+    }
 }
 
 impl FromStr for VmName {
@@ -121,6 +127,11 @@ impl Upid {
     /// What the task does: `qmclone`, `qmstart`, `hastart` …
     pub fn kind(&self) -> &str {
         self.0.split(':').nth(5).unwrap_or_default()
+    }
+
+    /// What the task works on: usually a VMID, for a clone the template's.
+    pub fn subject(&self) -> &str {
+        self.0.split(':').nth(6).unwrap_or_default()
     }
 
     /// The UPID as text.
@@ -287,6 +298,19 @@ pub enum TaskStatus {
     Running,
     /// Finished.
     Stopped(ExitStatus),
+}
+
+/// The status of a VM according to QEMU; lists lag behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VmStatus {
+    /// Whether it has a QEMU process. A paused VM has one.
+    pub is_running: bool,
+    /// Whether its guest is paused.
+    pub is_paused: bool,
+    /// The id of its QEMU process on its node.
+    pub pid: Option<u64>,
+    /// Whether the HA manager starts and stops it.
+    pub is_under_ha: bool,
 }
 
 /// How a task ended.

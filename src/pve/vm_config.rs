@@ -90,6 +90,17 @@ impl VmConfig {
         matches!(self.lock.as_deref(), Some("clone" | "create"))
     }
 
+    /// Its name. A VM without one is called `VM 101`, as Proxmox VE does.
+    pub fn shown_name(&self, vmid: Vmid) -> String {
+        let name = self.name.clone();
+        name.unwrap_or_else(|| format!("VM {vmid}"))
+    }
+
+    /// Whether the server refuses to delete it.
+    pub fn is_protected(&self) -> bool {
+        self.option("protection").and_then(flag).unwrap_or(false)
+    }
+
     /// The guest that has this configuration.
     pub fn into_guest(self, vmid: Vmid, node: Node) -> Guest {
         Guest {

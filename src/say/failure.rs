@@ -42,7 +42,7 @@ pub struct Facts {
     pub upid: Option<Upid>,
     /// The node of that VM.
     pub node: Option<Node>,
-    /// Whether the server has started creating a VM.
+    /// Whether the server has started to carry out the command.
     pub started: Started,
 }
 
@@ -54,8 +54,8 @@ impl Facts {
     }
 }
 
-/// Whether the server has started creating a VM.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+/// Whether the server has started to carry out the command: creating a VM, or the change to one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Started {
     /// Not by this run.

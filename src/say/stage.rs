@@ -6,7 +6,7 @@ use crate::pve::Size;
 use crate::pve::types::Upid;
 use crate::say::failure::{Facts, Failure, Kind, Started};
 use crate::say::shell::word;
-use crate::say::vm::{Existing, Vm};
+use crate::say::vm::{Existing, RESUME, Vm};
 
 /// What is certain about the VM or the task of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +25,15 @@ pub enum Stage {
     Done(Existing),
     /// The VM exists, and this step is being carried out.
     SettingUp(Unfinished),
+    /// A command is changing several VMs, and each is at its own stage.
+    Several(Vec<Stage>),
+    /// A task is to be cancelled, and this run has or has not requested it.
+    Cancelling {
+        /// The task.
+        upid: Upid,
+        /// Whether it was requested.
+        is_requested: bool,
+    },
     /// A run is waiting for a task of any kind.
     Waiting(Upid),
     /// That task has ended.
@@ -45,15 +54,19 @@ pub struct Unfinished {
 /// The task of a step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StepTask {
-    /// No task was started.
+    /// Nothing was requested.
     None,
+    /// A change was requested, and no answer was received yet.
+    Requested,
     /// It is running, or may be running.
     Running(Upid),
     /// It has ended. Whether the step took effect is not known yet.
     Ended(Upid),
+    /// The step is done.
+    Done,
 }
 
-/// A step that sets up a VM that exists.
+/// A step on a VM that exists.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     /// Change its options.
@@ -64,43 +77,80 @@ pub enum Step {
     Start,
     /// Wait for its address.
     Address,
+    /// Ask its guest to shut down.
+    ShutDown,
+    /// Power it off.
+    Stop,
+    /// Restart it.
+    Reboot,
+    /// Delete it with its disks.
+    Delete,
 }
 
 impl Step {
     /// The state while the step is being carried out.
     pub fn ongoing(&self) -> String {
-        self.sentence("is still being")
+        self.sentence("it", "is still being")
     }
 
     /// The state if it is unknown whether the step took effect.
     pub fn unknown(&self) -> String {
-        self.sentence("may or may not have been")
+        self.sentence("it", "may or may not have been")
     }
 
     /// The state if the step has failed.
     pub fn failed(&self) -> String {
         match self {
             Step::Address => "its address is unknown".to_owned(),
-            _ => self.sentence("was not"),
+            _ => self.sentence("it", "was not"),
         }
     }
 
-    fn sentence(&self, verb: &str) -> String {
+    /// What the step does: `delete`, for `Failed to delete VM …`.
+    pub fn infinitive(&self) -> &'static str {
         match self {
-            Step::Configure => format!("it {verb} configured"),
-            Step::Resize(disk, size) => format!("its disk {disk} {verb} grown to {size}"),
-            Step::Start => format!("it {verb} started"),
-            Step::Address => "its address is not known yet".to_owned(),
+            Step::Configure => "configure",
+            Step::Resize(..) => "grow a disk of",
+            Step::Start => "start",
+            Step::Address => "get the address of",
+            Step::ShutDown => "shut down",
+            Step::Stop => "power off",
+            Step::Reboot => "reboot",
+            Step::Delete => "delete",
         }
+    }
+
+    fn sentence(&self, subject: &str, verb: &str) -> String {
+        let done = match self {
+            Step::Configure => "configured",
+            Step::Resize(disk, size) => {
+                return format!("its disk {disk} {verb} grown to {size}");
+            }
+            Step::Start => "started",
+            Step::Address if subject == "it" => return "its address is not known yet".to_owned(),
+            Step::Address => return format!("the address of {subject} is not known yet"),
+            Step::ShutDown => "shut down",
+            Step::Stop => "powered off",
+            Step::Reboot => "rebooted",
+            Step::Delete => "deleted",
+        };
+        format!("{subject} {verb} {done}")
     }
 }
 
 impl Unfinished {
     /// What a failed run reports to scripts about it.
     pub fn facts(&self) -> Facts {
-        let facts = self.existing.facts();
+        let mut facts = self.existing.facts();
+        if self.existing.named_by.is_some() {
+            facts.started = match self.task {
+                StepTask::None => Started::No,
+                StepTask::Requested => Started::Unknown,
+                StepTask::Running(_) | StepTask::Ended(_) | StepTask::Done => Started::Yes,
+            };
+        }
         match &self.task {
-            StepTask::None => facts,
+            StepTask::None | StepTask::Requested | StepTask::Done => facts,
             StepTask::Running(upid) | StepTask::Ended(upid) => facts.of_task(upid),
         }
     }
@@ -108,18 +158,32 @@ impl Unfinished {
     /// How to continue.
     pub fn hint(&self) -> String {
         match &self.task {
-            StepTask::Running(upid) => resume_or_wait(upid),
-            StepTask::None | StepTask::Ended(_) => RESUME.to_owned(),
+            StepTask::Running(upid) => resume_or_wait(self.existing.resume(), upid),
+            StepTask::Done => NOTHING_LEFT.to_owned(),
+            StepTask::None | StepTask::Requested | StepTask::Ended(_) => {
+                self.existing.resume().to_owned()
+            }
         }
     }
 }
 
-/// `VM 101 'web-1' was created on node 'pve1', but it is still being started`
+/// `VM 101 'web-1' was created on node 'pve1', but it is still being started`, or, for a VM that the user
+/// named, `VM 101 'web-1' on node 'pve1' is still being started`.
 impl fmt::Display for Unfinished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.existing.named_by.is_some() {
+            let verb = match self.task {
+                StepTask::None => "was not",
+                StepTask::Requested | StepTask::Ended(_) => "may or may not have been",
+                StepTask::Running(_) => "is still being",
+                StepTask::Done => "was",
+            };
+            let subject = self.existing.vm.to_string();
+            return f.write_str(&self.step.sentence(&subject, verb));
+        }
         let state = match self.task {
-            StepTask::None | StepTask::Running(_) => self.step.ongoing(),
-            StepTask::Ended(_) => self.step.unknown(),
+            StepTask::None | StepTask::Requested | StepTask::Running(_) => self.step.ongoing(),
+            StepTask::Ended(_) | StepTask::Done => self.step.unknown(),
         };
         write!(f, "{}, but {state}", self.existing)
     }
@@ -143,6 +207,12 @@ impl fmt::Display for Stage {
             Stage::Done(done) if done.created => write!(f, "{} was created", done.vm),
             Stage::Done(done) => write!(f, "{} already exists", done.vm),
             Stage::SettingUp(unfinished) => unfinished.fmt(f),
+            Stage::Several(stages) => f.write_str(&summary(stages)),
+            Stage::Cancelling { is_requested, .. } => f.write_str(if *is_requested {
+                "the task may or may not have been cancelled"
+            } else {
+                "the task was not cancelled"
+            }),
             Stage::Waiting(upid) => {
                 write!(f, "the task on node '{}' may still be running", upid.node())
             }
@@ -163,7 +233,11 @@ impl Stage {
     /// The failure if a signal ends the run at this stage.
     pub fn interrupted(&self) -> Failure {
         let (message, vm_exists) = match self {
+            Stage::SettingUp(unfinished) if unfinished.existing.named_by.is_some() => {
+                (format!("interrupted; {self}"), true)
+            }
             Stage::Done(_) | Stage::SettingUp(_) => (format!("{self}: interrupted"), true),
+            Stage::Several(_) => (format!("interrupted; {self}"), true),
             _ => (format!("interrupted; {self}"), false),
         };
         Failure {
@@ -182,10 +256,13 @@ impl Stage {
                 RESUME.to_owned()
             }
             Stage::SettingUp(unfinished) => unfinished.hint(),
-            Stage::Cloning(_, upid) => format!("{}; {}", resume_or_wait(upid), how_to_cancel(upid)),
+            Stage::Cloning(_, upid) => {
+                format!("{}; {}", resume_or_wait(RESUME, upid), how_to_cancel(upid))
+            }
+            Stage::Several(_) | Stage::Cancelling { .. } => "run the same command again".to_owned(),
             Stage::Waiting(upid) => format!("to continue waiting: {}", task_wait(upid)),
             Stage::Ended(upid) => format!("to see how it ended: {}", task_wait(upid)),
-            Stage::Done(_) => "nothing is left to do".to_owned(),
+            Stage::Done(_) => NOTHING_LEFT.to_owned(),
         }
     }
 
@@ -202,6 +279,23 @@ impl Stage {
             Stage::Cloning(vm, upid) => vm.facts(Started::Yes).of_task(upid),
             Stage::Done(existing) => existing.facts(),
             Stage::SettingUp(unfinished) => unfinished.facts(),
+            Stage::Several(stages) => {
+                let started = stages.iter().map(|stage| stage.facts().started);
+                Facts {
+                    started: started.max().unwrap_or_default(),
+                    ..Facts::default()
+                }
+            }
+            Stage::Cancelling { upid, is_requested } => Facts {
+                vmid: None,
+                node: Some(upid.node()),
+                upid: Some(upid.clone()),
+                started: if *is_requested {
+                    Started::Unknown
+                } else {
+                    Started::No
+                },
+            },
             Stage::Waiting(upid) | Stage::Ended(upid) => Facts {
                 vmid: None,
                 node: Some(upid.node()),
@@ -220,25 +314,39 @@ pub fn process_name(process: Option<u32>) -> String {
     }
 }
 
-/// How to resume.
-pub const RESUME: &str = "run the same command with --ensure to resume";
+const NOTHING_LEFT: &str = "nothing is left to do";
+
+/// `1 of 3 VMs is done; VM 102 'web-2' on node 'pve1' is still being deleted; nothing was started for the others`
+fn summary(stages: &[Stage]) -> String {
+    let is = |wanted: fn(&StepTask) -> bool| {
+        let tasks = stages.iter().filter(move |stage| match stage {
+            Stage::SettingUp(unfinished) => wanted(&unfinished.task),
+            _ => false,
+        });
+        tasks
+    };
+    let total = stages.len();
+    let done = is(|task| matches!(task, StepTask::Done)).count();
+    let mut parts = vec![format!("{done} of {total} VMs are done")];
+    let ongoing = is(|task| !matches!(task, StepTask::Done | StepTask::None));
+    parts.extend(ongoing.map(Stage::to_string));
+    parts.join("; ")
+}
 
 /// How to continue while a task is running.
-fn resume_or_wait(task: &Upid) -> String {
-    format!("{RESUME}; to wait only: {}", task_wait(task))
+fn resume_or_wait(resume: &str, task: &Upid) -> String {
+    format!("{resume}; to wait only: {}", task_wait(task))
 }
 
 /// How to cancel a running clone.
 fn how_to_cancel(task: &Upid) -> String {
-    let node = task.node();
-    let path = format!("/nodes/{node}/tasks/{}", task.as_str());
     format!(
-        "to cancel the clone: 'Stop' in the web interface's task list, or, as root on node '{node}': \
-         pvesh delete {}",
-        word(&path)
+        "to cancel the clone: homelab proxmox task cancel {}",
+        word(task.as_str())
     )
 }
 
-fn task_wait(task: &Upid) -> String {
+/// The command that waits for a task.
+pub fn task_wait(task: &Upid) -> String {
     format!("homelab proxmox task wait {}", word(task.as_str()))
 }

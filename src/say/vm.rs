@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::pve::types::{Node, Upid, VmName, Vmid};
+use crate::pve::types::{Guest, Node, Upid, VmName, Vmid};
 use crate::pve::{Addresses, Identity, VmConfig};
 use crate::say::failure::{Facts, Started};
 
@@ -44,6 +44,8 @@ pub struct Existing {
     pub vm: Vm,
     /// Whether this command created it, in this run or in an earlier one.
     pub created: bool,
+    /// How the user named it, unless the command creates it or takes it for the one to create.
+    pub named_by: Option<NamedBy>,
     /// The task that created it, if known.
     pub upid: Option<Upid>,
     /// Its addresses, if they were requested and are known.
@@ -56,12 +58,44 @@ pub struct Existing {
     pub identity: Option<Identity>,
 }
 
+/// How a user names a VM that exists.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NamedBy {
+    /// By its name: a VM with another name is another one.
+    Name,
+    /// By its VMID: its name is what its configuration says.
+    Vmid,
+}
+
 impl Existing {
+    /// The VM that a user named, as a list shows it.
+    pub fn named(guest: &Guest, named_by: NamedBy) -> Existing {
+        let vm = Vm {
+            vmid: guest.vmid,
+            name: VmName::of_guest(guest),
+            node: guest.node.clone(),
+        };
+        Existing {
+            named_by: Some(named_by),
+            ..Existing::found(vm, None)
+        }
+    }
+
+    /// How to continue after a failure.
+    pub fn resume(&self) -> &'static str {
+        if self.named_by.is_some() {
+            "run the same command again"
+        } else {
+            RESUME
+        }
+    }
+
     /// A VM that existed before this command.
     pub fn found(vm: Vm, config: Option<VmConfig>) -> Existing {
         Existing {
             vm,
             created: false,
+            named_by: None,
             upid: None,
             addresses: None,
             warnings: Vec::new(),
@@ -84,9 +118,15 @@ impl Existing {
     }
 }
 
+/// How to resume a command that creates a VM.
+pub const RESUME: &str = "run the same command with --ensure to resume";
+
 /// `VM 101 'web-1' was created on node 'pve1'`, the beginning of every message about it.
 impl fmt::Display for Existing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.named_by.is_some() {
+            return self.vm.fmt(f);
+        }
         let Vm { vmid, name, node } = &self.vm;
         let exists = if self.created {
             "was created"

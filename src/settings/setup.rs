@@ -157,6 +157,10 @@ pub enum Unfit {
 }
 
 /// The predicate for a VM whose guest agent is disabled. `known` is its static address, which only the agent
+/// What to do about a VM whose guest agent is not enabled.
+pub const AGENT_OFF: &str = "if it is installed in the guest, enable it with --set agent=1; that takes effect at \
+                             the next start of the VM";
+
 /// could confirm.
 pub fn no_agent(known: Option<IpAddr>) -> String {
     let what = match known {

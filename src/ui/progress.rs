@@ -71,6 +71,15 @@ impl Progress {
         *self.stage() = stage;
     }
 
+    /// Sets what is certain about one of several VMs, or about the only one.
+    pub fn set_stage_of(&self, slot: Option<usize>, stage: Stage) {
+        let mut current = self.stage();
+        match (&mut *current, slot) {
+            (Stage::Several(stages), Some(slot)) => stages[slot] = stage,
+            (current, _) => *current = stage,
+        }
+    }
+
     /// Prints a line above the progress line, whatever the verbosity.
     pub fn say(&self, text: &str) {
         let live = lock(&self.live);
@@ -100,7 +109,7 @@ impl Progress {
     pub fn begin_activity(&self, existing: &Existing, activity: &Activity) {
         let is_announced = match self.verbosity {
             Verbosity::Steps => true,
-            Verbosity::Live | Verbosity::Notes => !existing.created,
+            Verbosity::Live | Verbosity::Notes => !existing.created && existing.named_by.is_none(),
             Verbosity::Quiet => false,
         };
         let text = activity.announcement(existing.vm.vmid, existing.created);

@@ -44,6 +44,17 @@ pub fn is_temporary(message: &str) -> bool {
     says("got timeout") || says("got lock request timeout") || says("VM is locked (")
 }
 
+/// Whether a node has no VM with the VMID: it was migrated or deleted.
+pub fn is_missing(message: &str) -> bool {
+    (message.contains("onfiguration file") && message.contains("does not exist"))
+        || message.contains("unable to find configuration file for VM")
+}
+
+/// Whether a guest did not shut down in time. Its message may also end in 'got timeout'.
+pub fn is_guest_timeout(message: &str) -> bool {
+    message.contains("VM quit/powerdown failed")
+}
+
 /// Whether the configuration has changed since it was read, perhaps by a request of this program that got no
 /// answer. Older servers spell 'mismatch' with two s.
 pub fn is_outdated(message: &str) -> bool {

@@ -76,12 +76,31 @@ impl Server<'_> {
         grace: &mut RestartGrace,
         result: Result<T, pve::Error>,
     ) -> Result<Judged<T>, pve::Error> {
+        self.judge_for(Purpose::of_poll(is_ongoing), grace, result)
+    }
+
+    /// Judges one attempt among several to request a change. An error if the request is not to be repeated
+    /// as it is: it may have been delivered, or was refused.
+    pub fn judge_change<T>(
+        &self,
+        grace: &mut RestartGrace,
+        result: Result<T, pve::Error>,
+    ) -> Result<Judged<T>, pve::Error> {
+        self.judge_for(Purpose::Change, grace, result)
+    }
+
+    fn judge_for<T>(
+        &self,
+        purpose: Purpose,
+        grace: &mut RestartGrace,
+        result: Result<T, pve::Error>,
+    ) -> Result<Judged<T>, pve::Error> {
         match self.note_answer(result) {
             Ok(answer) => {
                 *grace = RestartGrace::default();
                 Ok(Judged::Answered(answer))
             }
-            Err(error) => match self.retries(Purpose::of_poll(is_ongoing))(&error) {
+            Err(error) => match self.retries(purpose)(&error) {
                 Retry::CutShort => Ok(Judged::CutShort(error)),
                 retry if grace.allows(&self.budget, retry) => Ok(Judged::Failed(error)),
                 _ => {

@@ -28,6 +28,11 @@ impl Acl {
         listed.extend(privileges);
     }
 
+    /// Removes the list at exactly this path, which then inherits again.
+    pub(super) fn forget(&mut self, path: &str) {
+        self.0.remove(path);
+    }
+
     /// Privileges on a pool hold for its members, in addition to their own.
     pub(super) fn add_privileges_of_pool(&mut self, pool: &str, member: &str) {
         let both = self.privileges_at(pool).chain(self.privileges_at(member));

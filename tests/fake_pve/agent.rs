@@ -37,7 +37,7 @@ pub(super) fn interfaces(
     let setup = &cluster.setup;
     let agent = setup.agents.get(&vmid).unwrap_or(&setup.agent);
     let answer = agent.answer(poll, || usual_interfaces(vmid, &vm.config));
-    let answer = answer.filter(|_| is_agent_enabled(&vm.config));
+    let answer = answer.filter(|_| is_agent_enabled(&vm.config) && !vm.is_paused);
     let delay = agent.delay();
     let vm = cluster.guests.get_mut(&vmid).expect("found before");
     vm.agent_polls += 1;

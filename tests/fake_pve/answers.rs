@@ -5,6 +5,8 @@ use serde_json::json;
 use super::agent;
 use super::clone;
 use super::cluster::Cluster;
+use super::current;
+use super::destroy;
 use super::http::{Answer, Body, Request};
 use super::node_rows;
 use super::node_tasks;
@@ -78,11 +80,23 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
         ("PUT", ["nodes", node, "qemu", vmid, "resize"]) => {
             resize::resize(cluster, token, node, vmid, &params)
         }
+        ("DELETE", ["nodes", node, "qemu", vmid]) => {
+            destroy::destroy(cluster, token, node, vmid, &params)
+        }
         ("POST", ["nodes", node, "qemu", vmid, "status", "start"]) => {
             power::start(cluster, token, node, vmid, &params)
         }
+        ("POST", ["nodes", node, "qemu", vmid, "status", "stop"]) => {
+            power::stop(cluster, token, node, vmid, &params)
+        }
+        ("POST", ["nodes", node, "qemu", vmid, "status", "shutdown"]) => {
+            power::shutdown(cluster, token, node, vmid, &params)
+        }
+        ("POST", ["nodes", node, "qemu", vmid, "status", "reboot"]) => {
+            power::reboot(cluster, token, node, vmid, &params)
+        }
         ("GET", ["nodes", node, "qemu", vmid, "status", "current"]) => {
-            power::current(cluster, token, node, vmid, &params)
+            current::current(cluster, token, node, vmid, &params)
         }
         (
             "GET",

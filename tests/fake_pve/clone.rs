@@ -149,6 +149,7 @@ fn check_storage(cluster: &Cluster, node: &str, params: &Params) -> Result<(), A
         return Ok(());
     };
     let storage = cluster.setup.storage_on(name, node)?;
+    storage.check_enabled(name)?;
     storage.check_images(name)?;
     if let Some(target) = other_node(node, params) {
         cluster.setup.storage_on(name, target)?;

@@ -65,8 +65,10 @@ impl Cluster {
             return;
         }
         let order = self.tasks[number].order.clone();
-        if self.is_vmid_busy(order.newid) {
-            self.tasks[number].fail_to_lock();
+        if self.is_being_destroyed(order.source) {
+            self.tasks[number].fail_to_lock(order.source);
+        } else if self.is_vmid_busy(order.newid) {
+            self.tasks[number].fail_to_lock(order.newid);
         } else if let Some(race) = self.who_has(&order) {
             self.lose(number, race);
         } else if let Some(exit) = self.storage_is_busy() {
@@ -146,7 +148,7 @@ impl Cluster {
         let task = &mut self.tasks[number];
         let (node, newid) = (&task.order.node, task.order.newid);
         let (first_line, exit) = match race {
-            Race::LockHeld => return task.fail_to_lock(),
+            Race::LockHeld => return task.fail_to_lock(newid),
             Race::Refused | Race::FileThere => (None, file_exists(newid)),
             Race::TakenElsewhere => {
                 let file = format!("/etc/pve/nodes/{node}/qemu-server/{newid}.conf");

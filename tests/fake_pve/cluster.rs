@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::actions::Action;
+use super::deeds::Deed;
 use super::delayed_requests::DelayedRequest;
 use super::guests::{CachedRow, Guest};
 use super::ha::Filed;
@@ -13,6 +14,7 @@ use super::other_users::Strangers;
 use super::prebuilt::Prebuilt;
 use super::quorum::Here;
 use super::setup::{GuestType, Refresh, Setup};
+use super::shutdown::Later;
 use super::slow_updates::SlowUpdate;
 use super::tasks::Task;
 
@@ -23,6 +25,8 @@ pub(crate) struct Cluster {
     pub(crate) tasks: Vec<Task>,
     /// Other tasks.
     pub(crate) actions: Vec<Action>,
+    /// What happened to VMs, and for whom.
+    pub(crate) deeds: Vec<Deed>,
     /// The setup of the test; may be changed while it runs.
     pub(crate) setup: Setup,
     /// The number of requests received so far.
@@ -31,6 +35,7 @@ pub(crate) struct Cluster {
     pub(super) here: Here,
     pub(super) delayed_requests: Vec<DelayedRequest>,
     pub(super) filed: Vec<Filed>,
+    pub(super) later: Vec<Later>,
     pub(super) slow_updates: Vec<SlowUpdate>,
     /// How many requests apart the options of the next change are written.
     pub(super) slowly: Option<usize>,
@@ -80,6 +85,7 @@ impl Cluster {
             births,
             tasks: Vec::new(),
             actions: Vec::new(),
+            deeds: Vec::new(),
             dead_rows: dead_rows.map(|(vmid, row)| (*vmid, row.into())).collect(),
             here: Here {
                 node: setup.nodes[0].clone(),
@@ -89,6 +95,7 @@ impl Cluster {
             requests: 0,
             delayed_requests: Vec::new(),
             filed: Vec::new(),
+            later: Vec::new(),
             slow_updates: Vec::new(),
             slowly: None,
             strangers: Strangers::default(),
@@ -107,6 +114,7 @@ impl Cluster {
         self.act_on_due();
         self.continue_writing();
         self.act_on_filed();
+        self.act_on_later();
         self.advance_clones();
     }
 
@@ -160,7 +168,7 @@ impl Cluster {
             .into_iter()
             .map(|(_, vmid)| {
                 let guest = &self.guests[&vmid];
-                guest.resources_row(self.is_offline(&guest.node))
+                guest.resources_row(self.is_offline(&guest.node), self.requests, &acl)
             })
             .collect()
     }
@@ -191,7 +199,7 @@ impl Cluster {
             .values()
             .filter(|guest| guest.kind == GuestType::Qemu && guest.is_on(node))
             .filter(|vm| acl.shows(vm.vmid))
-            .map(Guest::node_entry)
+            .map(|vm| vm.node_entry(self.requests))
             .collect()
     }
 }

@@ -1,12 +1,15 @@
 //! A guest: its configuration, and its last row from pvestatd.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::acl::Acl;
 use super::ha::Ha;
 use super::identity::Stage;
 use super::setup::{GuestSetup, GuestType, KnownRow, RowSetup, StaleRow};
+use super::shutdown::Reaction;
+use super::sizes::{Sizes, sizes_of};
 
 #[derive(Clone)]
 pub(crate) struct Guest {
@@ -27,6 +30,15 @@ pub(crate) struct Guest {
     pub(crate) ha: Option<Ha>,
     /// The request count when it was last started.
     pub(super) started: Option<usize>,
+    /// The seconds that it was running before the first request.
+    pub(super) uptime: u64,
+    /// Its status is still `running`.
+    pub(crate) is_paused: bool,
+    /// The options with which its process was started.
+    pub(super) live: Map<String, Value>,
+    pub(crate) reaction: Reaction,
+    /// The volumes in its configuration that no longer exist.
+    pub(super) missing: BTreeSet<String>,
     /// The values of options that read back as asterisks.
     pub(crate) secrets: BTreeMap<String, String>,
     /// The disks of a clone that is being copied.
@@ -43,6 +55,7 @@ pub(crate) struct CachedRow {
     pub(crate) name: String,
     pub(crate) template: bool,
     pub(crate) status: String,
+    pub(super) sizes: Sizes,
 }
 
 impl From<&StaleRow> for CachedRow {
@@ -51,6 +64,7 @@ impl From<&StaleRow> for CachedRow {
             name: row.name.clone(),
             template: row.template,
             status: "stopped".to_owned(),
+            sizes: Sizes::default(),
         }
     }
 }
@@ -91,6 +105,11 @@ impl Guest {
             pool: None,
             ha: None,
             started: None,
+            uptime: 0,
+            is_paused: false,
+            live: Map::new(),
+            reaction: Reaction::Prompt,
+            missing: BTreeSet::new(),
             secrets: BTreeMap::new(),
             disks_to_come: Map::new(),
             arrival_polls: 0,
@@ -113,7 +132,13 @@ impl Guest {
         let node = setup.node.as_deref().unwrap_or(first_node);
         let mut guest = Self::new(setup.vmid, 0, node, setup.name.as_deref());
         guest.kind = setup.kind;
-        guest.status.clone_from(&setup.status);
+        guest.is_paused = setup.status == "paused";
+        guest.status = match &*setup.status {
+            "paused" => "running".to_owned(),
+            status => status.to_owned(),
+        };
+        guest.reaction = setup.on_shutdown;
+        guest.uptime = setup.uptime;
         if let Some(lock) = &setup.lock {
             guest.config.insert("lock".to_owned(), json!(lock));
         }
@@ -123,12 +148,16 @@ impl Guest {
         guest.add_system_disk();
         guest.pool.clone_from(&setup.pool);
         guest.ha = setup.ha.map(Ha::from);
-        guest.started = (guest.status == "running").then_some(0);
         for (option, value) in &setup.config {
             guest.config.remove(option);
             if !value.is_null() {
                 guest.config.insert(option.clone(), value.clone());
             }
+        }
+        if guest.status == "running" {
+            guest.started = Some(0);
+            guest.live.clone_from(&guest.config);
+            guest.live.extend(setup.live.clone());
         }
         match &setup.row {
             RowSetup::Known(KnownRow::Fresh) => guest.refresh_row(),
@@ -190,17 +219,39 @@ impl Guest {
         self.started.filter(|_| self.status == "running")
     }
 
+    /// A new process, with all options of its configuration.
+    pub(super) fn runs_from(&mut self, requests: usize) {
+        "running".clone_into(&mut self.status);
+        self.started = Some(requests);
+        self.uptime = 0;
+        self.is_paused = false;
+        self.live.clone_from(&self.config);
+        self.agent_polls = 0;
+    }
+
+    pub(super) fn turn_off(&mut self) {
+        "stopped".clone_into(&mut self.status);
+        self.is_paused = false;
+    }
+
+    /// Seconds; the fake counts each request as one.
+    fn uptime(&self, requests: usize) -> u64 {
+        let since = self.runs_since();
+        since.map_or(0, |since| self.uptime + (requests - since) as u64)
+    }
+
     pub(super) fn refresh_row(&mut self) {
         self.row = Some(CachedRow {
             name: self.shown_name(),
             template: self.is_template(),
             status: self.status.clone(),
+            sizes: sizes_of(&self.config),
         });
     }
 
     /// Lock and tags come from the configuration, the rest from the cache, which is empty for a node that
-    /// is down.
-    pub(super) fn resources_row(&self, offline: bool) -> Value {
+    /// is down. The pool is shown to those who may see it.
+    pub(super) fn resources_row(&self, offline: bool, requests: usize, acl: &Acl) -> Value {
         let kind = match self.kind {
             GuestType::Qemu => "qemu",
             GuestType::Lxc => "lxc",
@@ -216,17 +267,20 @@ impl Guest {
             row["name"] = json!(cached.name);
             row["status"] = json!(cached.status);
             row["template"] = json!(i32::from(cached.template));
-            row["maxcpu"] = json!(1);
-            row["maxdisk"] = json!(2_147_483_648_u64);
-            row["maxmem"] = json!(536_870_912);
+            row["maxcpu"] = json!(cached.sizes.cpus);
+            row["maxdisk"] = json!(cached.sizes.disk);
+            row["maxmem"] = json!(cached.sizes.memory);
+            let is_running = cached.status == "running";
+            row["uptime"] = json!(if is_running { self.uptime(requests) } else { 0 });
             for idle in ["cpu", "disk", "diskread", "diskwrite", "mem", "memhost"] {
                 row[idle] = json!(0);
             }
-            for idle in ["netin", "netout", "uptime"] {
+            for idle in ["netin", "netout"] {
                 row[idle] = json!(0);
             }
         }
-        if let Some(pool) = &self.pool {
+        let may_see = |pool: &&String| acl.grants(&format!("/pool/{pool}"), "Pool.Audit");
+        if let Some(pool) = self.pool.as_ref().filter(may_see) {
             row["pool"] = json!(pool);
         }
         if let Some(ha) = &self.ha {
@@ -236,11 +290,13 @@ impl Guest {
         row
     }
 
-    pub(super) fn node_entry(&self) -> Value {
+    pub(super) fn node_entry(&self, requests: usize) -> Value {
+        let sizes = sizes_of(&self.config);
         let mut entry = json!({
-            "cpu": 0, "cpus": 1, "disk": 0, "maxdisk": 2_147_483_648_u64, "maxmem": 536_870_912,
-            "mem": 0, "memhost": 0, "name": self.shown_name(), "netin": 0, "netout": 0,
-            "serial": 1, "status": self.status, "uptime": 0, "vmid": self.vmid,
+            "cpu": 0, "cpus": sizes.cpus, "disk": 0, "maxdisk": sizes.disk,
+            "maxmem": sizes.memory, "mem": 0, "memhost": 0, "name": self.shown_name(), "netin": 0,
+            "netout": 0, "serial": 1, "status": self.status, "uptime": self.uptime(requests),
+            "vmid": self.vmid,
         });
         self.copy_options(&["lock", "tags"], &mut entry);
         if self.is_template() {

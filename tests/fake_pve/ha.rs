@@ -1,4 +1,4 @@
-//! High availability: a start is only filed as a request, and executed later.
+//! High availability: a start or stop is only filed as a request, and executed later.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,10 +51,13 @@ impl Ha {
     }
 }
 
-/// A start that the HA manager has not begun yet.
+/// A request that the HA manager has not executed yet.
 pub(super) struct Filed {
     vmid: u32,
-    /// Started after this many requests in all.
+    state: HaState,
+    /// Who requested it.
+    owner: String,
+    /// Executed after this many requests in all.
     due: usize,
 }
 
@@ -64,17 +67,38 @@ impl Cluster {
     }
 
     /// The work of a task `hastart`.
-    pub(super) fn file_start(&mut self, vmid: u32) -> Done {
-        if let Some(ha) = self.guests.get_mut(&vmid).and_then(|vm| vm.ha.as_mut()) {
-            ha.requested = HaState::Started;
-        }
-        if let Some(requests) = self.setup.ha_requests {
-            let due = self.requests + requests;
-            self.filed.push(Filed { vmid, due });
-        }
+    pub(super) fn file_start(&mut self, owner: &str, vmid: u32) -> Done {
+        self.file(owner, vmid, HaState::Started);
         Done {
             log: vec![format!("Requesting HA start for VM {vmid}")],
             exit: "OK".to_owned(),
+        }
+    }
+
+    /// The work of a task `hastop`.
+    pub(super) fn file_stop(&mut self, owner: &str, vmid: u32, timeout: usize) -> Done {
+        let log = vec![format!("Requesting HA stop for VM {vmid}")];
+        if !self.has_quorum() {
+            let command = format!("ha-manager crm-command stop vm:{vmid} {timeout}");
+            let exit = format!("command '{command}' failed: exit code 255");
+            return Done { log, exit };
+        }
+        self.file(owner, vmid, HaState::Stopped);
+        let exit = "OK".to_owned();
+        Done { log, exit }
+    }
+
+    fn file(&mut self, owner: &str, vmid: u32, state: HaState) {
+        if let Some(ha) = self.guests.get_mut(&vmid).and_then(|vm| vm.ha.as_mut()) {
+            ha.requested = state;
+        }
+        if let Some(requests) = self.setup.ha_requests {
+            self.filed.push(Filed {
+                vmid,
+                state,
+                owner: owner.to_owned(),
+                due: self.requests + requests,
+            });
         }
     }
 
@@ -83,13 +107,21 @@ impl Cluster {
         let requests = self.requests;
         let is_due = |filed: &mut Filed| filed.due <= requests;
         let due: Vec<Filed> = self.filed.extract_if(.., is_due).collect();
-        for Filed { vmid, .. } in due {
+        for filed in due {
+            let Filed { vmid, owner, .. } = filed;
             let Some(node) = self.guests.get(&vmid).map(|vm| vm.node.clone()) else {
                 continue;
             };
-            let started = ends_well(&self.start(&node, vmid).exit);
+            let reported = match filed.state {
+                HaState::Started if ends_well(&self.start(&owner, &node, vmid).exit) => "started",
+                HaState::Started => "error",
+                HaState::Stopped => {
+                    self.power_off(&owner, vmid);
+                    "stopped"
+                }
+            };
             if let Some(ha) = self.guests.get_mut(&vmid).and_then(|vm| vm.ha.as_mut()) {
-                ha.reported = Some(if started { "started" } else { "error" });
+                ha.reported = Some(reported);
             }
         }
     }

@@ -30,10 +30,10 @@ pub(super) fn storages(
     let rows = names.into_iter().filter(is_shown).filter_map(|name| {
         let storage = cluster.setup.storage_on(name, node).ok()?;
         Some(json!({
-            "active": 1,
+            "active": u8::from(!storage.disabled),
             "avail": 78_744_174_592_u64,
             "content": if storage.images { "images,rootdir" } else { "iso,vztmpl" },
-            "enabled": 1,
+            "enabled": u8::from(!storage.disabled),
             "shared": u8::from(storage.shared),
             "storage": name,
             "total": 270_553_174_016_u64,

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 /// The parts of a UPID. They do not depend on the time: the first one of every fake is the same.
 pub(crate) struct Process {
     pub(crate) node: String,
-    /// `qmclone`, `qmstart`, `resize`.
+    /// `qmclone`, `qmstart`, `qmdestroy`.
     pub(crate) kind: &'static str,
     /// The VMID of the template that is cloned, or of the VM that is changed.
     pub(crate) vmid: u32,
-    /// The token that started it.
+    /// The token that started it, or `root@pam`.
     pub(crate) owner: String,
     /// The number of workers so far, including this one.
     pub(super) number: usize,
@@ -69,11 +69,9 @@ impl Shown<'_> {
     }
 
     pub(super) fn status(&self) -> Value {
-        let (user, token) = self.user_and_token();
         let mut status = self.who_and_when();
         status["status"] = json!("running");
-        status["user"] = json!(user);
-        status["tokenid"] = json!(token);
+        self.add_user_and_token(&mut status);
         if let Some(exit) = self.exit {
             status["status"] = json!("stopped");
             status["exitstatus"] = json!(exit);
@@ -85,9 +83,7 @@ impl Shown<'_> {
     pub(super) fn entry(&self) -> Value {
         let mut entry = self.who_and_when();
         if let Some(exit) = self.exit {
-            let (user, token) = self.user_and_token();
-            entry["user"] = json!(user);
-            entry["tokenid"] = json!(token);
+            self.add_user_and_token(&mut entry);
             entry["endtime"] = json!(self.process.starttime() + 1);
             entry["status"] = json!(exit);
         } else {
@@ -107,9 +103,16 @@ impl Shown<'_> {
             .collect()
     }
 
-    fn user_and_token(&self) -> (&str, &str) {
-        let parts = self.process.owner.split_once('!');
-        parts.expect("an owner is USER@REALM!TOKEN")
+    /// A task of the server itself has no token.
+    fn add_user_and_token(&self, object: &mut Value) {
+        let owner = &self.process.owner;
+        let (user, token) = owner
+            .split_once('!')
+            .map_or((&**owner, None), |(user, token)| (user, Some(token)));
+        object["user"] = json!(user);
+        if let Some(token) = token {
+            object["tokenid"] = json!(token);
+        }
     }
 
     /// The fields common to status and task list.

@@ -48,7 +48,7 @@ pub(super) fn resize(
         digest: text("digest"),
     };
     if major(&cluster.setup.version) < 8 {
-        cluster.wait_for_lock(vmid);
+        cluster.lock_or_time_out(vmid)?;
         return match cluster.grow(token, node, vmid, &growth) {
             Ok(_) => Ok(proxied(&json!(null))),
             Err(why) => Err(why

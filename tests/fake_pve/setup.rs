@@ -9,6 +9,7 @@ use super::acl::Acl;
 use super::faults::Fault;
 use super::ha::HaState;
 use super::interfaces::AgentSetup;
+use super::shutdown::Reaction;
 use super::storages::StorageSetup;
 
 /// The token that may do everything, and the secret of all tokens.
@@ -50,8 +51,18 @@ pub(crate) struct Setup {
     pub(crate) bridges: Vec<String>,
     /// How many polls of the status of any other task return `running` before `stopped`.
     pub(crate) task_polls: u32,
+    /// How many polls of a task that waits for the lock of its VM find it waiting before it gives up, as
+    /// the real server does after 10 seconds.
+    pub(crate) lock_polls: u32,
+    /// How many polls find the shutdown of a guest that does not react running, before its timeout.
+    pub(crate) shutdown_polls: u32,
+    /// A VM that was rebooted is started again this many requests after it went down.
+    pub(crate) reboot_requests: usize,
     /// Exit status of the starts that get as far as QEMU.
     pub(crate) start_exit: Exits,
+    /// Exit status of the destroys that get as far as the disks; `unexpected status` leaves the lock
+    /// `destroyed` and nothing else.
+    pub(crate) destroy_exit: Exits,
     /// Exit status of the resizes that get as far as the storage.
     pub(crate) resize_exit: Exits,
     /// The HA manager starts a VM this many requests after it was asked to; with null, never.
@@ -106,7 +117,11 @@ impl Default for Setup {
             leftovers: Vec::new(),
             bridges: vec!["vmbr0".to_owned(), "vmbr1".to_owned()],
             task_polls: 0,
+            lock_polls: 5,
+            shutdown_polls: 0,
+            reboot_requests: 2,
             start_exit: Exits::Always("OK".to_owned()),
+            destroy_exit: Exits::Always("OK".to_owned()),
             resize_exit: Exits::Always("OK".to_owned()),
             ha_requests: Some(0),
             dies_after_start: false,
@@ -184,8 +199,18 @@ pub(crate) struct GuestSetup {
     pub(crate) kind: GuestType,
     #[serde(default)]
     pub(crate) template: bool,
+    /// `running`, `stopped` or `paused`.
     #[serde(default = "stopped")]
     pub(crate) status: String,
+    /// Seconds.
+    #[serde(default)]
+    pub(crate) uptime: u64,
+    /// How the guest reacts to a shutdown.
+    #[serde(default)]
+    pub(crate) on_shutdown: Reaction,
+    /// Options that its process has instead of those in its configuration, which are pending.
+    #[serde(default)]
+    pub(crate) live: Map<String, Value>,
     #[serde(default)]
     pub(crate) lock: Option<String>,
     /// Options that its configuration has in addition to or instead of the usual ones; null removes one.

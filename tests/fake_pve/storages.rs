@@ -23,6 +23,7 @@ pub(crate) struct StorageSetup {
     pub(super) images: bool,
     /// Nothing can be written there.
     pub(super) full: bool,
+    pub(super) disabled: bool,
 }
 
 impl Default for StorageSetup {
@@ -33,6 +34,7 @@ impl Default for StorageSetup {
             nodes: None,
             images: true,
             full: false,
+            disabled: false,
         }
     }
 }
@@ -139,6 +141,13 @@ impl Setup {
 }
 
 impl StorageSetup {
+    pub(super) fn check_enabled(&self, name: &str) -> Result<(), String> {
+        if self.disabled {
+            return Err(format!("storage '{name}' is disabled"));
+        }
+        Ok(())
+    }
+
     pub(super) fn check_images(&self, name: &str) -> Result<(), Answer> {
         if self.images {
             return Ok(());
@@ -163,11 +172,11 @@ impl Cluster {
 
     /// The volumes of all guests, and leftover ones.
     pub(super) fn volumes(&self) -> impl Iterator<Item = String> {
-        let configs = self.guests.values().flat_map(|guest| {
-            let to_come = guest.disks_to_come.values();
-            guest.config.values().chain(to_come)
+        let used = self.guests.values().flat_map(|guest| {
+            let options = guest.config.values().chain(guest.disks_to_come.values());
+            let files = options.filter_map(|value| Some(Drive::parse(value.as_str()?).file));
+            files.filter(|file| !guest.missing.contains(file))
         });
-        let used = configs.filter_map(|value| Some(Drive::parse(value.as_str()?).file));
         used.chain(self.setup.leftovers.iter().cloned())
     }
 }

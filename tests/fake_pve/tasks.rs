@@ -1,5 +1,6 @@
 //! Clone tasks, and what advances them.
 
+use super::actions::lock_timeout;
 use super::processes::{Process, Shown, ends_well, was_killed};
 use super::setup::CloneSteps;
 
@@ -53,6 +54,14 @@ impl Pace {
         match self {
             Self::Polls(_) => true,
             Self::Requests { before, steps } => requests - before >= step(steps) as usize,
+        }
+    }
+
+    /// Whether the next few requests end it.
+    pub(super) fn ends_within(self, few: u32, requests: usize) -> bool {
+        match self {
+            Self::Polls(left) => left < few,
+            Self::Requests { .. } => self.is_due(|steps| steps.done, requests + few as usize),
         }
     }
 }
@@ -121,12 +130,10 @@ impl Task {
         self.log_end();
     }
 
-    /// Somebody else holds the lock of the new VMID.
-    pub(super) fn fail_to_lock(&mut self) {
-        let lock = format!("/var/lock/qemu-server/lock-{}.conf", self.order.newid);
+    /// Somebody else holds the lock of this VMID.
+    pub(super) fn fail_to_lock(&mut self, vmid: u32) {
         let waiting = "trying to acquire lock...".to_owned();
-        let exit = format!("can't lock file '{lock}' - got timeout");
-        self.fail(Some(waiting), exit);
+        self.fail(Some(waiting), lock_timeout(vmid));
     }
 
     /// Whether this poll of the status is the last one that finds it running.

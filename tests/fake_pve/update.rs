@@ -61,7 +61,7 @@ pub(super) fn update(
     // Before it waits for the lock, and again with the lock.
     for has_lock in [false, true] {
         if has_lock {
-            cluster.wait_for_lock(change.vmid);
+            cluster.lock_or_time_out(change.vmid)?;
         }
         let vm = cluster.unlocked_vm(node, change.vmid, digest)?;
         change.check_balloon(vm)?;

@@ -156,3 +156,9 @@ pub(super) fn put(fake: &FakePve, path: &str, body: &str) -> Reply {
     client.send_as(TOKEN, "PUT", path, body);
     client.reply().expect("an answer")
 }
+
+pub(super) fn delete(fake: &FakePve, path: &str) -> Reply {
+    let mut client = connect(fake);
+    client.send_as(TOKEN, "DELETE", path, "");
+    client.reply().expect("an answer")
+}

@@ -95,12 +95,19 @@ pub fn check_privileges(
         _ => "VM.Monitor",
     };
     held.check_on_new(agent, clone, Some("to read its address"))?;
-    if let Some(for_user) = user_options(held.token()).filter(|_| held.is_any_lacking) {
-        let when = "if the token has none, or its user also lacks a privilege";
-        let detail = format!("{when}, also run each command with {for_user}");
-        (held.report)(Finding::warn("privilege separation", detail));
+    if held.is_any_lacking {
+        warn_about_user(held.token(), held.report);
     }
     Ok(())
+}
+
+/// Warns that the token's user may need each role too that earlier hints grant to the token.
+pub fn warn_about_user(token: &TokenId, report: Report) {
+    if let Some(for_user) = user_options(token) {
+        let when = "if the token has none, or its user also lacks a privilege";
+        let detail = format!("{when}, also run each command with {for_user}");
+        report(Finding::warn("privilege separation", detail));
+    }
 }
 
 /// The privileges of the token; each path is requested once.

@@ -15,6 +15,14 @@ pub enum Activity<'a> {
     Starting,
     /// Waiting until the guest agent reports an address.
     AwaitingAddress,
+    /// Waiting until the guest has shut down.
+    ShuttingDown,
+    /// Powering the VM off.
+    PoweringOff,
+    /// Restarting the VM.
+    Rebooting,
+    /// Deleting the VM and its disks.
+    Deleting,
 }
 
 impl Activity<'_> {
@@ -29,6 +37,10 @@ impl Activity<'_> {
                 format!("Growing disk {disk} of VM {vmid} to {size}...")
             }
             Activity::Starting => format!("Starting VM {vmid}..."),
+            Activity::ShuttingDown => format!("Shutting down VM {vmid}..."),
+            Activity::PoweringOff => format!("Powering off VM {vmid}..."),
+            Activity::Rebooting => format!("Rebooting VM {vmid}..."),
+            Activity::Deleting => format!("Deleting VM {vmid}..."),
             Activity::AwaitingAddress if created => {
                 format!("Waiting for an address of VM {vmid}...")
             }
@@ -45,6 +57,10 @@ impl Activity<'_> {
             Activity::Resizing(disk, size) => format!("growing {disk} to {size}"),
             Activity::Starting => "starting".to_owned(),
             Activity::AwaitingAddress => "waiting for an address".to_owned(),
+            Activity::ShuttingDown => "shutting down".to_owned(),
+            Activity::PoweringOff => "powering off".to_owned(),
+            Activity::Rebooting => "rebooting".to_owned(),
+            Activity::Deleting => "deleting".to_owned(),
         }
     }
 }

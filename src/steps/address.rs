@@ -7,60 +7,80 @@
 
 use std::time::Duration;
 
-use super::fit::AGENT_OFF;
-use crate::guests::addresses::hint_for_agent;
+use crate::guests::addresses::{hint_for_agent, listed};
 use crate::pve::{Address, Addresses, AgentError, Card, Interface, Reason, Report, addresses};
-use crate::say::stage::{RESUME, Step};
+use crate::say::stage::Step;
+use crate::say::vm::Vm;
 use crate::settings::ip_from::{Fit, IpFrom, choose, expected};
-use crate::settings::setup::no_agent;
-use crate::steps::{ActiveStep, Cause};
+use crate::settings::setup::{AGENT_OFF, no_agent};
+use crate::steps::power::check_console;
+use crate::steps::{ActiveStep, Cause, Next, Operation, Stop};
 use crate::ui::progress::Activity;
-use crate::wait::{GaveUp, Poll};
+use crate::wait::Poll;
 
 /// Waits for an address that `--ip-from` accepts, or without it for one of the first network card.
-pub fn address(active: &mut ActiveStep, from: &[IpFrom]) -> Result<Addresses, Cause> {
-    let config = active.config()?;
-    let budget = active.budget();
-    let mut wait = Wait {
-        from,
-        cards: config.cards(),
-        settling_time: budget.settling_time(),
-        good: None,
-        failing_since: None,
-        last: None,
-    };
-    if !config.has_agent() {
-        return Err(wait.without_agent());
+pub struct AwaitAddress<'f> {
+    from: &'f [IpFrom],
+    wait: Option<Wait<'f>>,
+}
+
+impl<'f> AwaitAddress<'f> {
+    /// Waits for an address from one of these places, preferred one first.
+    pub fn new(from: &'f [IpFrom]) -> AwaitAddress<'f> {
+        AwaitAddress { from, wait: None }
     }
-    active.announce(&Activity::AwaitingAddress);
-    loop {
-        let polled = active.poll(|pve, vm| {
-            let report = pve.interfaces(&vm.node, vm.vmid)?;
-            Ok(wait.judge(report, budget.clock.elapsed()))
-        });
-        let failure = match polled {
-            Ok(Ended::Found(addresses)) => {
+}
+
+impl<'q> Operation<'q> for AwaitAddress<'_> {
+    fn next(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
+        let budget = active.budget();
+        let wait = match &mut self.wait {
+            Some(wait) => wait,
+            None => {
+                let wait = Wait::begin(self.from, active)?;
+                active.announce(&Activity::AwaitingAddress);
+                self.wait.insert(wait)
+            }
+        };
+        let report = active.watch(|pve, vm| pve.interfaces(&vm.node, vm.vmid))?;
+        let report = report.map_err(|error| active.request_failed(error))?;
+        match wait.judge(report, budget.clock.elapsed()) {
+            Poll::NotYet => Ok(Next::Wait),
+            Poll::Done(Ended::Found(addresses)) => {
                 // Check that the VM was not replaced.
-                return active.why_gone().map_or(Ok(addresses), Err);
-            }
-            Ok(Ended::Failed(cause)) => return Err(active.why_gone().unwrap_or(cause)),
-            // It may have been migrated. The wait continues on its new node.
-            Ok(Ended::VmMissing) => {
                 active.read_config_again()?;
-                continue;
+                active.existing_mut().addresses = Some(addresses);
+                Ok(Next::Done)
             }
-            Err(GaveUp::Failed(error)) => return Err(active.request_failed(error)),
-            Err(GaveUp::TimedOut(error)) => error.map(|error| (error.to_string(), None)),
+            Poll::Done(Ended::Failed(cause)) => Err(active.gone_or(cause)),
+            // It may have been migrated. The wait continues on its new node.
+            Poll::Done(Ended::VmMissing) => {
+                active.read_config_again()?;
+                Ok(Next::Wait)
+            }
+        }
+    }
+
+    fn at_time_limit(&mut self, active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
+        let Some(wait) = self.wait.take() else {
+            return Err(cause);
         };
         if let Some((addresses, _)) = wait.good {
-            return Ok(addresses);
+            active.existing_mut().addresses = Some(addresses);
+            return Ok(());
         }
-        let (last, hint) = failure.or(wait.last).unzip();
-        return Err(Cause::TimedOut {
-            seconds: budget.seconds(),
+        let seconds = active.budget().seconds();
+        let (last, hint) = match cause {
+            Cause::TimedOut { last: None, .. } => wait.last.unzip(),
+            Cause::TimedOut { last, .. } => (last, None),
+            Cause::Request { source } => (Some(source.to_string()), None),
+            cause => return Err(cause),
+        };
+        Err(Cause::TimedOut {
+            seconds,
             last,
             hint: hint.flatten(),
-        });
+        })
     }
 }
 
@@ -82,9 +102,36 @@ struct Wait<'f> {
     failing_since: Option<Duration>,
     /// Why the last poll gave no address, and what to do about it.
     last: Option<(String, Option<String>)>,
+    /// How to continue after a failure.
+    resume: &'static str,
+    /// What to do about a VM whose guest agent is not enabled.
+    agent_off: String,
 }
 
-impl Wait<'_> {
+impl<'f> Wait<'f> {
+    fn begin(from: &'f [IpFrom], active: &mut ActiveStep) -> Result<Wait<'f>, Stop> {
+        let config = active.config()?;
+        let existing = active.existing();
+        let wait = Wait {
+            from,
+            cards: config.cards(),
+            settling_time: active.budget().settling_time(),
+            good: None,
+            failing_since: None,
+            last: None,
+            resume: existing.resume(),
+            agent_off: match existing.named_by {
+                None => AGENT_OFF.to_owned(),
+                Some(_) => how_to_enable_agent(&existing.vm),
+            },
+        };
+        if config.has_agent() {
+            Ok(wait)
+        } else {
+            Err(wait.without_agent().into())
+        }
+    }
+
     /// Whether a report ends the wait. `now` is the time since the run began.
     fn judge(&mut self, report: Report, now: Duration) -> Poll<Ended> {
         match report {
@@ -130,7 +177,7 @@ impl Wait<'_> {
         }
         Poll::Done(Ended::Failed(Cause::State {
             message: format!("{}: {reason}", Step::Address.failed()),
-            hint: format!("{hint}; then {RESUME}"),
+            hint: format!("{hint}; then {}", self.resume),
         }))
     }
 
@@ -151,7 +198,7 @@ impl Wait<'_> {
                 Ended::Failed(Cause::State {
                     message: "it is not running, so its guest agent cannot report an address"
                         .to_owned(),
-                    hint: check_console(),
+                    hint: check_console(self.resume),
                 })
             });
         }
@@ -164,7 +211,8 @@ impl Wait<'_> {
     }
 
     fn not_yet(&mut self, reason: String, hint: &str) -> Poll<Ended> {
-        let hint = format!("{hint}; if the VM is slow to start, {RESUME}, with a longer --timeout");
+        let resume = self.resume;
+        let hint = format!("{hint}; if the VM is slow to start, {resume}, with a longer --timeout");
         self.last = Some((reason, Some(hint)));
         Poll::NotYet
     }
@@ -201,35 +249,22 @@ impl Wait<'_> {
                 "it {}",
                 no_agent(first.and_then(|card| card.static_address(None)))
             ),
-            hint: format!("{AGENT_OFF}; {RESUME}"),
+            hint: format!("{}; {}", self.agent_off, self.resume),
         }
     }
 }
 
-/// `10.0.0.5 (net0), 172.17.0.1 (docker0)`
-fn listed(ips: &[Address]) -> String {
-    const MAX_LISTED: usize = 8;
-
-    let each = ips.iter().take(MAX_LISTED).map(|ip| {
-        let place = ip.card.as_ref().or(ip.interface.as_ref());
-        let place = place.map_or_else(String::new, |place| format!(" ({place})"));
-        format!("{}{place}", ip.ip)
-    });
-    let more = match ips.len().saturating_sub(MAX_LISTED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("{}{more}", each.collect::<Vec<_>>().join(", "))
-}
-
-/// What to do about a VM that does not stay running.
-pub fn check_console() -> String {
-    format!("check its console to see why it stopped; {RESUME}")
+/// How to enable the guest agent of a VM that exists.
+fn how_to_enable_agent(Vm { vmid, node, .. }: &Vm) -> String {
+    format!(
+        "if it is installed in the guest, on node '{node}': qm set {vmid} --agent 1; then stop and start the VM"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::say::vm::RESUME;
     use rstest::rstest;
     use serde_json::json;
 
@@ -249,6 +284,8 @@ mod tests {
             good: None,
             failing_since: None,
             last: None,
+            resume: RESUME,
+            agent_off: AGENT_OFF.to_owned(),
         }
     }
 

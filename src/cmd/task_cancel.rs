@@ -1,0 +1,151 @@
+//! `task cancel`
+//!
+//! - Cancels the task unless it has ended, and waits for its end: the server lets it clean up for 5 s.
+//! - Of a task that creates a VM, says whether a VM is left.
+
+use serde::Serialize;
+
+use super::{Session, Success};
+use crate::cli::TaskCancel;
+use crate::pve::types::{ExitStatus, TaskStatus, Upid, Vmid};
+use crate::pve::{self, Delivery};
+use crate::say::failure::{Failure, Kind, chain, kind_of};
+use crate::say::hint::{hint_for, with_more};
+use crate::say::stage::{Stage, task_wait};
+use crate::ui::text::clean;
+use crate::wait::GaveUp;
+use crate::wait::server::Server;
+use crate::wait::task::wait;
+
+#[derive(Serialize)]
+struct Document<'c> {
+    upid: &'c Upid,
+    exitstatus: String,
+    /// Whether this command ended it.
+    cancelled: bool,
+    /// The VM that the task was creating, if it was.
+    vmid: Option<Vmid>,
+    /// Whether that VM exists now; null if that is unknown.
+    vm_exists: Option<bool>,
+}
+
+/// Cancels a task, and waits until it has ended.
+pub fn run(session: &Session, arguments: &TaskCancel) -> Result<Success, Failure> {
+    session.check_output_options()?;
+    let upid = &arguments.upid;
+    let access = session.configuration()?.access;
+    let stage = |is_requested| Stage::Cancelling {
+        upid: upid.clone(),
+        is_requested,
+    };
+    session.progress().set_stage(stage(false));
+    session.handle_signals(|| {});
+    let pve = session.client(&access, Some(arguments.timeout.0));
+    let pve = pve.map_err(|error| Failure::of_request(&error))?;
+    let server = Server {
+        pve: &pve,
+        budget: session.budget(arguments.timeout, arguments.poll_interval),
+        progress: session.progress(),
+    };
+    let failed = |error: pve::Error| {
+        Failure::new(kind_of(&error), chain(&error))
+            .with_hint(hint_for(&error))
+            .about(stage(false).facts())
+    };
+    let status = server.ask(|pve| pve.task_status(upid));
+    // A task of another token may be cancelled although it cannot be read.
+    let has_ended = matches!(status, Ok(TaskStatus::Stopped(_)));
+    if !has_ended {
+        session.progress().set_stage(stage(true));
+        match server.ask_for_change(|pve| pve.cancel_task(upid)) {
+            Err(error) if error.delivery() != Delivery::Unknown => return Err(failed(error)),
+            // Whether it was cancelled shows when it ends.
+            Ok(()) | Err(_) => {}
+        }
+    }
+    let ended = wait(server, upid, true).map_err(|gave_up| not_seen(upid, gave_up, &server))?;
+    session.progress().set_stage(Stage::Ended(upid.clone()));
+    let cancelled = !has_ended && !is_success(&ended.status);
+    let vmid = new_vmid(server, upid);
+    let vm_exists = vmid.and_then(|vmid| {
+        let free = server.ask(|pve| pve.is_free(vmid)).ok()?;
+        Some(!free)
+    });
+    let document = Document {
+        upid,
+        exitstatus: ended.status.to_string(),
+        cancelled,
+        vmid,
+        vm_exists,
+    };
+    let left = vmid.zip(vm_exists).map(|(vmid, exists)| match exists {
+        true => format!("; VM {vmid} exists"),
+        false => format!("; no VM {vmid} is left"),
+    });
+    let success = session.result(&document, |out, _| {
+        let (task, left) = (clean(upid.as_str()), left.unwrap_or_default());
+        let status = &document.exitstatus;
+        if cancelled {
+            writeln!(out, "Task {task} was cancelled{left}")
+        } else {
+            writeln!(
+                out,
+                "Task {task} had already ended: {}{left}",
+                clean(status)
+            )
+        }
+    })?;
+    let is_half_made = cancelled && vm_exists == Some(true);
+    let hint = vmid.filter(|_| is_half_made).map(|vmid| {
+        format!(
+            "if VM {vmid} is locked, its clean-up was cut off; to remove it, on node '{}', as root: qm unlock \
+             {vmid} && qm destroy {vmid} --destroy-unreferenced-disks 1",
+            upid.node()
+        )
+    });
+    Ok(Success { hint, ..success })
+}
+
+fn is_success(status: &ExitStatus) -> bool {
+    matches!(status, ExitStatus::Ok | ExitStatus::Warnings(_))
+}
+
+/// The VMID of the VM that the task was creating, if it was.
+fn new_vmid(server: Server, upid: &Upid) -> Option<Vmid> {
+    match upid.kind() {
+        "qmcreate" => upid.subject().parse().ok(),
+        "qmclone" => {
+            let log = server.ask(|pve| pve.task_log(upid, 0)).ok()?;
+            // `creating a clone of VM 9000 with ID 101`
+            let mut ids = log.iter().filter_map(|line| line.rsplit_once(" with ID "));
+            ids.next()?.1.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+fn not_seen(upid: &Upid, gave_up: GaveUp<pve::Error>, server: &Server) -> Failure {
+    let stage = Stage::Cancelling {
+        upid: upid.clone(),
+        is_requested: true,
+    };
+    let hint = format!("to see how it ends: {}", task_wait(upid));
+    let failure = match gave_up {
+        GaveUp::TimedOut(error) => {
+            let why = error
+                .as_ref()
+                .map_or_else(String::new, |why| format!(": {why}"));
+            let seconds = server.budget.seconds();
+            let message = format!("after {seconds} s the task is still being cancelled{why}");
+            Failure::new(Kind::Timeout, message).with_hint(with_more(hint, error.as_ref()))
+        }
+        GaveUp::Failed(error) => {
+            let message = format!(
+                "the task may or may not have been cancelled: {}",
+                chain(&error)
+            );
+            Failure::new(kind_of(&error), message).with_hint(with_more(hint, Some(&error)))
+        }
+    };
+    failure.about(stage.facts())
+}

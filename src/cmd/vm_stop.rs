@@ -1,0 +1,25 @@
+//! `vm stop`
+
+use super::change::{self, Outcome, Targets};
+use super::{Session, Success};
+use crate::cli::VmStop;
+use crate::say::failure::Failure;
+use crate::say::stage::Step;
+use crate::steps::power::PowerOff;
+use crate::steps::side_by_side::Steps;
+
+/// Powers VMs off.
+pub fn run(session: &Session, arguments: &VmStop) -> Result<Success, Failure> {
+    let targets = Targets {
+        vm: &arguments.vm,
+        more: &arguments.more,
+        vmid: None,
+        ignore_offline: arguments.ignore_offline,
+        timeout: arguments.timeout,
+        poll_interval: arguments.poll_interval,
+    };
+    let steps = || -> Steps { [(Step::Stop, Box::new(PowerOff::default()) as _)].into() };
+    change::run(session, targets, steps, |finished| {
+        Outcome::of_power(finished, "Powered off", "is already stopped", "stopped")
+    })
+}

@@ -1,0 +1,249 @@
+//! Why a step was not carried out, and what to do about it.
+
+use crate::pve;
+use crate::pve::types::{Guest, Node, Pool, Upid};
+use crate::say::failure::{Failure, Kind, Started, chain, kind_of};
+use crate::say::hint::refusal::{ChangedVm, NO_QUORUM};
+use crate::say::hint::{hint_for_change, hint_for_task, with_more};
+use crate::say::stage::{StepTask, Unfinished};
+use crate::say::vm::Existing;
+use crate::wait::task::how_to_read_log;
+
+/// Why a step was not carried out.
+#[derive(Debug)]
+pub enum Cause {
+    /// The server has refused the request, or did not receive it.
+    Request {
+        /// How the request failed.
+        source: Box<pve::Error>,
+    },
+    /// The task failed.
+    Task {
+        /// The task.
+        upid: Upid,
+        /// Its exit status.
+        status: String,
+        /// The last lines of its log.
+        log: Vec<String>,
+    },
+    /// The time limit was reached.
+    TimedOut {
+        /// The time limit.
+        seconds: f64,
+        /// What prevented the step until then, if that is known.
+        last: Option<String>,
+        /// What to do about that, if resuming is not enough.
+        hint: Option<String>,
+    },
+    /// It was requested, and its outcome is unknown.
+    OutcomeUnknown {
+        /// The time limit, if it was reached.
+        seconds: Option<f64>,
+        /// Why.
+        why: String,
+        /// The failed poll, if that is why.
+        error: Option<Box<pve::Error>>,
+    },
+    /// The VM was destroyed.
+    Gone {
+        /// What has its VMID now, if anything.
+        vmid_has: Option<String>,
+    },
+    /// The state of the VM does not permit it.
+    State {
+        /// That state.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+}
+
+/// What to do about a wrong option. A VM that this command did not create is changed with --ensure only.
+pub fn fix_and_resume(existing: &Existing) -> &'static str {
+    if existing.created {
+        "fix the setting and run the same command with --ensure"
+    } else {
+        "fix the setting and run the same command again"
+    }
+}
+
+/// What to do about a VM that does not exist any more.
+fn after_loss(existing: &Existing) -> &'static str {
+    if existing.named_by.is_some() {
+        "'homelab proxmox vm list' lists the VMs"
+    } else {
+        "'homelab proxmox vm list' lists the VMs; run the same command to create a new one"
+    }
+}
+
+fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
+    let done = if may_be_renamed {
+        "it was renamed or deleted"
+    } else {
+        "it was deleted"
+    };
+    match vmid_has {
+        None => done.to_owned(),
+        Some(other) => {
+            format!("{done}, and its VMID now belongs to {other}, which was not changed")
+        }
+    }
+}
+
+/// What to do about a refused change, and how to resume.
+fn how_to_resume(refused: &pve::Error, existing: &Existing, pool: Option<&Pool>) -> String {
+    let vm = ChangedVm {
+        vmid: existing.vm.vmid,
+        node: &existing.vm.node,
+        pool: pool.filter(|_| existing.created),
+    };
+    let resume = existing.resume();
+    match (refused, hint_for_change(refused, &vm)) {
+        (pve::Error::Refused { status: 400, .. }, _) if existing.named_by.is_none() => {
+            fix_and_resume(existing).to_owned()
+        }
+        (_, Some(hint)) => format!("{hint}; then {resume}"),
+        (_, None) => resume.to_owned(),
+    }
+}
+
+impl Cause {
+    /// The VM no longer exists, because this guest has its VMID.
+    pub(super) fn replaced_by(guest: &Guest) -> Cause {
+        let vmid_has = Some(guest.to_string());
+        Cause::Gone { vmid_has }
+    }
+
+    /// The VM has another name now.
+    pub(super) fn renamed(existing: &Existing, name: &str, node: &Node) -> Cause {
+        let (vmid, resume) = (existing.vm.vmid, existing.resume());
+        Cause::State {
+            message: format!("it was renamed to '{name}', so nothing more was changed"),
+            hint: match existing.named_by {
+                Some(_) => "run the command with the new name".to_owned(),
+                None => format!(
+                    "to restore its name, on node '{node}': qm set {vmid} --name {}; then {resume}",
+                    existing.vm.name
+                ),
+            },
+        }
+    }
+
+    /// The VM is a template.
+    pub(super) fn is_template() -> Cause {
+        Cause::State {
+            message: "it is a template".to_owned(),
+            hint: "'homelab proxmox vm list' lists the VMs".to_owned(),
+        }
+    }
+
+    /// The cluster cannot carry out a change.
+    pub(super) fn no_quorum(existing: &Existing, why: &str) -> Cause {
+        Cause::State {
+            message: format!("the cluster has no quorum ({why}), so nothing was changed"),
+            hint: format!("{NO_QUORUM}; then {}", existing.resume()),
+        }
+    }
+
+    /// The VM is not complete yet.
+    pub(super) fn being_created() -> Cause {
+        Cause::State {
+            message: "it is being created".to_owned(),
+            hint: "run the same command again once it exists; if nothing is creating it, a clone was cut off, \
+                   and 'homelab help troubleshooting' says how to remove it"
+                .to_owned(),
+        }
+    }
+
+    /// The failure of a step that was not carried out, or may not have been.
+    pub(super) fn failure(self, unfinished: &Unfinished, pool: Option<&Pool>) -> Failure {
+        let step = &unfinished.step;
+        let after = |seconds: f64| format!("after {seconds} s ");
+        let existing = &unfinished.existing;
+        let resume = existing.resume();
+        let is_named = existing.named_by.is_some();
+        let failed = if is_named {
+            String::new()
+        } else {
+            format!("{}: ", step.failed())
+        };
+        let mut facts = unfinished.facts();
+        let mut log = Vec::new();
+        let (kind, message, hint) = match self {
+            Cause::Request { source } => (
+                kind_of(&source),
+                format!("{failed}{}", chain(&*source)),
+                how_to_resume(&source, existing, pool),
+            ),
+            Cause::Task {
+                upid,
+                status,
+                log: lines,
+            } => {
+                let hint = hint_for_task(&status);
+                let message = format!("{failed}Task failed: {status}");
+                let hint = hint.unwrap_or_else(|| how_to_read_log(&upid));
+                (facts.upid, log) = (Some(upid), lines);
+                let hint = format!("{hint}; once the cause is fixed, {resume}");
+                (Kind::TaskFailed, message, hint)
+            }
+            Cause::TimedOut {
+                seconds,
+                last,
+                hint,
+            } => {
+                let last = last.map_or_else(String::new, |why| format!(": {why}"));
+                let is_begun =
+                    matches!(unfinished.task, StepTask::Requested | StepTask::Running(_));
+                let state = if is_named && !is_begun {
+                    step.failed()
+                } else {
+                    step.ongoing()
+                };
+                let message = format!("{}{state}{last}", after(seconds));
+                let hint = hint.unwrap_or_else(|| unfinished.hint());
+                (Kind::Timeout, message, hint)
+            }
+            Cause::OutcomeUnknown {
+                seconds,
+                why,
+                error,
+            } => {
+                let kind = seconds.map_or(Kind::OutcomeUnknown, |_| Kind::Timeout);
+                let after = seconds.map(after).unwrap_or_default();
+                let message = format!("{after}{}: {why}", step.unknown());
+                let hint = with_more(unfinished.hint(), error.as_deref());
+                (kind, message, hint)
+            }
+            Cause::Gone { vmid_has } => {
+                let may_be_renamed = vmid_has.is_some() && existing.identity.is_none();
+                facts.started = if may_be_renamed && !is_named {
+                    Started::Unknown
+                } else {
+                    Started::No
+                };
+                let kind = if is_named {
+                    Kind::VmNotFound
+                } else {
+                    Kind::Failed
+                };
+                (
+                    kind,
+                    gone(vmid_has, may_be_renamed),
+                    after_loss(existing).to_owned(),
+                )
+            }
+            Cause::State { message, hint } => (Kind::Failed, message, hint),
+        };
+        let message = if is_named {
+            format!("Failed to {} {}: {message}", step.infinitive(), existing.vm)
+        } else {
+            format!("{existing}, but {message}")
+        };
+        Failure::new(kind, message)
+            .with_hint(hint)
+            .about(facts)
+            .with_log(log)
+            .of_existing_vm()
+    }
+}

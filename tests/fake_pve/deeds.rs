@@ -1,0 +1,54 @@
+//! A record of what happened to the VMs themselves, and for whom: tests check it after a run.
+
+use serde_json::Value;
+
+use super::cluster::Cluster;
+use super::guests::Guest;
+use super::watcher::Stamp;
+
+/// Something that a request has caused, when it took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Deed {
+    /// The request count.
+    pub(crate) at: usize,
+    /// Who requested it; nobody for other users.
+    pub(crate) owner: String,
+    pub(crate) vm: Stamp,
+    /// The UUID in its `smbios1`.
+    pub(crate) uuid: Option<String>,
+    pub(crate) did: Did,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Did {
+    Start,
+    /// Powered off, or shut down.
+    Stop,
+    /// With these volumes, in their order.
+    Destroy(Vec<String>),
+    /// These volumes were removed, but the VM remains.
+    RemoveDisks(Vec<String>),
+}
+
+impl Cluster {
+    pub(super) fn record(&mut self, owner: &str, vmid: u32, did: Did) {
+        if let Some(guest) = self.guests.get(&vmid) {
+            self.deeds.push(Deed {
+                at: self.requests,
+                owner: owner.to_owned(),
+                vm: guest.stamp(),
+                uuid: guest.uuid().map(str::to_owned),
+                did,
+            });
+        }
+    }
+}
+
+impl Guest {
+    /// The UUID in its `smbios1`.
+    pub(crate) fn uuid(&self) -> Option<&str> {
+        let smbios = self.config.get("smbios1").and_then(Value::as_str)?;
+        let mut parts = smbios.split(',');
+        parts.find_map(|part| part.strip_prefix("uuid="))
+    }
+}
