@@ -5,12 +5,14 @@ mod commands;
 pub mod completion;
 mod help;
 mod manual;
+mod queries;
 mod usage;
 mod values;
 
 use argh::{EarlyExit, FromArgs};
 
 pub use self::commands::*;
+pub use self::queries::*;
 pub use self::usage::WrongUsage;
 pub use self::values::Seconds;
 

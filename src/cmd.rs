@@ -12,6 +12,8 @@
 mod change;
 mod check;
 pub mod complete;
+mod container_list;
+mod guest_list;
 mod signals;
 mod task_cancel;
 mod task_wait;
@@ -20,7 +22,9 @@ mod vm_create;
 mod vm_delete;
 mod vm_list;
 mod vm_reboot;
+mod vm_show;
 mod vm_shutdown;
+mod vm_ssh;
 mod vm_start;
 mod vm_stop;
 
@@ -34,7 +38,9 @@ use console::Term;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::cli::{Noun, Proxmox, Seconds, TaskVerb, TemplateVerb, VmVerb, WrongUsage};
+use crate::cli::{
+    ContainerVerb, Noun, Proxmox, Seconds, TaskVerb, TemplateVerb, VmVerb, WrongUsage,
+};
 use crate::config::{self, Configuration};
 use crate::pve::{self, Access, Event, Pve};
 use crate::say::failure::{Facts, Failure, Kind};
@@ -67,6 +73,11 @@ pub fn run(command: &Proxmox) -> ! {
         Noun::Vm(vm) => match &vm.verb {
             VmVerb::List(arguments) => session(Some("list VMs"), arguments.json, false)
                 .run(|session| vm_list::run(session, arguments)),
+            VmVerb::Show(arguments) => session(Some("show VM"), arguments.json, false)
+                .run(|session| vm_show::run(session, arguments)),
+            // What it prints is ssh's.
+            VmVerb::Ssh(arguments) => session(Some("connect to VM"), false, true)
+                .run(|session| vm_ssh::run(session, arguments)),
             VmVerb::Create(arguments) => {
                 session(Some("create VM"), arguments.json, arguments.quiet)
                     .run(|session| vm_create::run(session, arguments))
@@ -86,6 +97,12 @@ pub fn run(command: &Proxmox) -> ! {
             VmVerb::Delete(arguments) => {
                 session(Some("delete VM"), arguments.json, arguments.quiet)
                     .run(|session| vm_delete::run(session, arguments))
+            }
+        },
+        Noun::Container(container) => match &container.verb {
+            ContainerVerb::List(arguments) => {
+                session(Some("list containers"), arguments.json, false)
+                    .run(|session| container_list::run(session, arguments))
             }
         },
         Noun::Task(task) => match &task.verb {

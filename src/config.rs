@@ -18,6 +18,7 @@ use std::time::Duration;
 pub use self::configuration::{Configuration, Source};
 pub use self::error::Error;
 pub use self::foreign::ignored;
+pub use self::layer::secret_variables;
 
 use self::file::{find_file, layer_of_file};
 use self::foreign::replacements;

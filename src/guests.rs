@@ -4,10 +4,12 @@
 //!   name there; a guest that reuses a VMID shows the name and template flag of the deleted guest for a
 //!   while.
 //! - A node's own list is read from the configurations. It is requested where a row may hide a name that
-//!   the answer depends on; its names and flags then replace those in all rows of that node.
+//!   the answer depends on; its names and flags then replace those in all rows of that node. Only the
+//!   cluster's list has pools.
 //! - Anything that could not be read is kept as unread: it may hide the requested guest.
 
 pub mod addresses;
+pub mod filter;
 pub mod local_drives;
 pub mod named;
 pub mod owner;
@@ -66,9 +68,37 @@ impl<'p> Guests<'p> {
         is_needed: &dyn Fn(&Guest) -> bool,
     ) -> Result<Guests<'p>, Error> {
         let keep = |guest: &Guest| guest.may_hide_its_name() || is_needed(guest);
+        Guests::keeping(server, &keep)
+    }
+
+    /// Reads the cluster's list. Keeps the rows of VMs and templates that `may_be_needed` accepts by what no
+    /// row has wrong: node, pool and tags. Only nodes with such rows may be asked.
+    pub fn read_vms(
+        server: Server<'p>,
+        may_be_needed: &dyn Fn(&Guest) -> bool,
+    ) -> Result<Guests<'p>, Error> {
+        Guests::keeping(server, &|guest| {
+            !guest.is_container() && may_be_needed(guest)
+        })
+    }
+
+    /// Reads the cluster's list and keeps its containers that `is_needed` accepts. Asks no nodes: their lists
+    /// have only VMs.
+    pub fn read_containers(
+        server: Server<'p>,
+        is_needed: &dyn Fn(&Guest) -> bool,
+    ) -> Result<Guests<'p>, Error> {
+        let keep = |guest: &Guest| guest.is_container() && is_needed(guest);
+        Ok(Guests {
+            of_nodes: OnceCell::from(OfNodes::default()),
+            ..Guests::keeping(server, &keep)?
+        })
+    }
+
+    fn keeping(server: Server<'p>, keep: &dyn Fn(&Guest) -> bool) -> Result<Guests<'p>, Error> {
         Ok(Guests {
             server,
-            rows: server.ask(|pve| pve.guests(&keep))?,
+            rows: server.ask(|pve| pve.guests(keep))?,
             of_nodes: OnceCell::new(),
             ignores_offline: false,
         })
@@ -90,6 +120,11 @@ impl<'p> Guests<'p> {
     /// Whether a guest that this token can see has this VMID, needed or not.
     pub fn is_taken(&self, vmid: Vmid) -> bool {
         self.rows.vmids.binary_search(&vmid).is_ok()
+    }
+
+    /// Whether this token can see no guest at all, needed or not.
+    pub fn sees_none(&self) -> bool {
+        self.rows.vmids.is_empty()
     }
 
     /// The guest that has this VMID, if its row was kept. May ask nodes.
@@ -176,7 +211,9 @@ impl<'p> Guests<'p> {
                         let unread = unreadable_rows(&list, &format!("node '{node}'"));
                         found.unread.extend(unread);
                         let vms = list.guests.into_iter();
-                        found.vms.extend(vms.map(|vm| (vm.vmid, vm)));
+                        found
+                            .vms
+                            .extend(vms.map(|vm| (vm.vmid, self.with_pool(vm))));
                     }
                     Err(error) => {
                         let unread = Unread::Node(node.clone(), error.to_string());
@@ -186,6 +223,15 @@ impl<'p> Guests<'p> {
             }
             found
         })
+    }
+
+    /// A VM of a node's list, with the pool of its row.
+    fn with_pool(&self, mut vm: Guest) -> Guest {
+        let rows = &self.rows.guests;
+        if let Ok(index) = rows.binary_search_by_key(&vm.vmid, |row| row.vmid) {
+            vm.details.pool.clone_from(&rows[index].details.pool);
+        }
+        vm
     }
 }
 

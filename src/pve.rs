@@ -15,6 +15,7 @@ mod tls;
 mod trace;
 pub mod types;
 mod vm_config;
+mod vm_details;
 
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub use self::tls::certificate::{Day, Fingerprint, NotAFingerprint};
 pub use self::tls::distrust::Distrust;
 pub use self::tls::{Error as TlsError, Trust};
 pub use self::vm_config::{Identity, VmConfig, is_agent_on, is_cloud_init};
+pub use self::vm_details::{Ha, PendingChange, PendingConfig, VmDetails};
 
 use self::cluster::{NodeRow, StatusRow};
 use self::guest_list::{Keep, flag};
@@ -48,6 +50,7 @@ use self::types::{
     CloneMode, CloneOptions, ExitStatus, Node, Pool, TaskStatus, Upid, Version, VmName, VmStatus,
     Vmid,
 };
+use self::vm_details::PendingRow;
 
 impl Pve {
     /// `GET /version`. Any token may ask.
@@ -125,18 +128,7 @@ impl Pve {
     /// `GET /nodes/{node}/qemu/{vmid}/config`. The configuration as of the next start; `None` if the
     /// node has no such VM. 403 if the token may not see it, whether it exists or not.
     pub fn vm_config(&self, node: &Node, vmid: Vmid) -> Result<Option<VmConfig>, Error> {
-        match self.get(&of_vm(node, vmid, "config"), "a VM's configuration") {
-            Err(Error::Refused {
-                status: 500,
-                message,
-                ..
-            }) if message.starts_with("Configuration file")
-                && message.ends_with("does not exist") =>
-            {
-                Ok(None)
-            }
-            other => other.map(Some),
-        }
+        unless_missing(self.get(&of_vm(node, vmid, "config"), "a VM's configuration"))
     }
 
     /// `GET /cluster/nextid`. The lowest free VMID within the range that the administrator configured,
@@ -387,6 +379,19 @@ impl Pve {
         let running = tasks.into_iter().filter(|task| task.endtime.is_none());
         Ok(running.filter_map(|task| task.upid.parse().ok()).collect())
     }
+
+    /// `GET /nodes/{node}/qemu/{vmid}/status/current`. The state of a VM; `None` if the node has no such VM.
+    pub fn vm_details(&self, node: &Node, vmid: Vmid) -> Result<Option<VmDetails>, Error> {
+        unless_missing(self.get(&of_vm(node, vmid, "status/current"), "a VM's status"))
+    }
+
+    /// `GET /nodes/{node}/qemu/{vmid}/pending`. The configuration with which a VM runs, and the changes that
+    /// wait for its next start; `None` if the node has no such VM. The server hides `cipassword`.
+    pub fn pending_config(&self, node: &Node, vmid: Vmid) -> Result<Option<PendingConfig>, Error> {
+        let rows = self.get(&of_vm(node, vmid, "pending"), "a list of a VM's options");
+        let rows: Option<Vec<PendingRow>> = unless_missing(rows)?;
+        Ok(rows.map(PendingConfig::from))
+    }
 }
 
 /// The status of a VM or of a task.
@@ -395,6 +400,20 @@ struct Status {
     status: String,
     /// Only for a task that has stopped.
     exitstatus: Option<String>,
+}
+
+/// `None` instead of the error that a node has no such VM.
+fn unless_missing<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(Error::Refused {
+            status: 500,
+            message,
+            ..
+        }) if message.starts_with("Configuration file") && message.ends_with("does not exist") => {
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
 }
 
 fn of_vm(node: &Node, vmid: Vmid, what: &str) -> String {

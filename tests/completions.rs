@@ -18,12 +18,12 @@ fn fake(setup: serde_json::Value) -> FakePve {
 #[rstest]
 #[case::first_words("", "completions help proxmox version")]
 #[case::half_a_topic("pro", "proxmox")]
-#[case::nouns("proxmox ", "check task template vm")]
-#[case::verbs("proxmox vm ", "create list")]
+#[case::nouns("proxmox ", "check container task template vm")]
+#[case::verbs("proxmox vm ", "create delete list reboot show shutdown ssh start stop")]
 #[case::no_arguments("proxmox template list ", "")]
 #[case::no_server("proxmox check ", "")]
 #[case::unknown_beginning("proxmox x", "")]
-#[case::behind_a_call_for_help("proxmox help vm ", "create list")]
+#[case::behind_a_call_for_help("proxmox help vm ", "create delete list reboot show shutdown ssh start stop")]
 #[case::options_of_the_root("--", "--help --version")]
 #[case::one_dash("-", "--help --version")]
 #[case::options_of_a_topic(
@@ -46,11 +46,14 @@ fn fake(setup: serde_json::Value) -> FakePve {
 #[case::names_of_commands_for_arguments("proxmox vm create vm list --ens", "--ensure")]
 #[case::no_options_behind_two_dashes("proxmox template list -- --", "")]
 #[case::no_commands_behind_two_dashes("proxmox vm -- ", "")]
-#[case::value_that_looks_like_a_command("proxmox --host vm ", "check task template vm")]
+#[case::value_that_looks_like_a_command("proxmox --host vm ", "check container task template vm")]
 #[case::value_that_looks_like_an_option("proxmox --host --json te", "template")]
-#[case::value_with_a_colon("proxmox --host pve.lan:8006 vm ", "create list")]
-#[case::value_with_everything("proxmox --host=a:b=c --insecure vm --verbose ", "create list")]
-#[case::value_in_quotes("proxmox --config 'a b' vm ", "create list")]
+#[case::value_with_a_colon("proxmox --host pve.lan:8006 vm ", "create delete list reboot show shutdown ssh start stop")]
+#[case::value_with_everything(
+    "proxmox --host=a:b=c --insecure vm --verbose ",
+    "create delete list reboot show shutdown ssh start stop"
+)]
+#[case::value_in_quotes("proxmox --config 'a b' vm ", "create delete list reboot show shutdown ssh start stop")]
 #[case::no_value_known("proxmox --host ", "")]
 #[case::no_value_known_behind_equals("proxmox vm list --host=", "")]
 #[case::no_files_for_half_a_value("proxmox --host c", "")]
@@ -74,6 +77,7 @@ fn fake(setup: serde_json::Value) -> FakePve {
     "proxmox vm list --ip-from ",
     "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 ipv4 ipv6 net0 net1"
 )]
+#[case::statuses("proxmox container list --status ", "running stopped unknown")]
 #[case::half_a_choice("completions z", "zsh")]
 #[case::choices_behind_two_dashes("completions -- ", "bash fish zsh")]
 #[case::only_one_choice("completions bash ", "")]
@@ -100,6 +104,8 @@ fn the_shells_offer(
     &["GET /nodes", "GET /nodes/pve1/storage"]
 )]
 #[case::vm_with_ensure("proxmox vm create --ensure ", "db-1", &["GET /cluster/resources?type=vm"])]
+#[case::vm_to_show("proxmox vm show d", "db-1", &["GET /cluster/resources?type=vm"])]
+#[case::no_vm_for_a_command("proxmox vm ssh db-1 -- d", "", &[])]
 #[case::new_vm("proxmox vm create ", "", &[])]
 #[case::pool("proxmox vm create a b --pool=", "clients", &["GET /pools"])]
 #[case::node("proxmox vm create a b --node ", "pve1 pve2", &["GET /nodes"])]
@@ -181,6 +187,7 @@ fn tab_completes_words_at_a_terminal(#[case] shell: Shell) {
 fn commands_are_described(#[values(Shell::Zsh, Shell::Fish)] shell: Shell) {
     let expected = [
         ("check", "Check what creating a VM depends on"),
+        ("container", "List containers"),
         ("task", "Wait for a server task"),
         ("template", "List templates"),
         ("vm", "List and create virtual machines"),

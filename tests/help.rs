@@ -38,6 +38,16 @@ fn printed(words: &str) -> String {
     "proxmox vm create a --help",
     "homelab proxmox vm create <vm-name> <template-name> [options]"
 )]
+#[case("proxmox vm show --help", "homelab proxmox vm show <vm> [options]")]
+#[case(
+    "proxmox vm ssh --help",
+    "homelab proxmox vm ssh <vm> [<command>...] [options]"
+)]
+#[case("proxmox container --help", "homelab proxmox container <command>")]
+#[case(
+    "proxmox container list --help",
+    "homelab proxmox container list [options]"
+)]
 #[case("proxmox task --help", "homelab proxmox task <command>")]
 #[case(
     "proxmox task wait --help",

@@ -59,6 +59,7 @@ mod scenarios;
 mod shells;
 mod skipped;
 mod soak;
+mod ssh;
 mod terminal;
 mod today;
 mod trust;

@@ -165,6 +165,8 @@ fn each_option_that_the_manual_names_exists() {
         "proxmox",
         "proxmox vm create",
         "proxmox vm list",
+        "proxmox vm show",
+        "proxmox vm ssh",
         "proxmox task wait",
     ];
     let helps = levels.map(|level| Homelab::alone().run(&format!("{level} --help")).stdout);

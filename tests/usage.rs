@@ -19,13 +19,13 @@ use crate::homelab::Homelab;
 )]
 #[case(
     "proxmox",
-    "missing command: one of template, vm, task, check",
+    "missing command: one of template, vm, container, task, check",
     "homelab proxmox [options] <command>",
     "see 'homelab proxmox --help'"
 )]
 #[case(
     "proxmox vm",
-    "missing command: one of list, create",
+    "missing command: one of list, show, create, start, shutdown, stop, reboot, delete, ssh",
     "homelab proxmox vm <command>",
     "see 'homelab proxmox vm --help'"
 )]
@@ -72,10 +72,46 @@ use crate::homelab::Homelab;
     "did you mean 'homelab proxmox vm list'? See 'homelab proxmox --help'"
 )]
 #[case(
-    "proxmox container list",
-    "unknown command 'container'",
+    "proxmox ct list",
+    "unknown command 'ct'",
     "homelab proxmox [options] <command>",
-    "homelab does not manage containers; on a node: pct"
+    "did you mean 'container'? See 'homelab proxmox --help'"
+)]
+#[case(
+    "proxmox container start dns-1",
+    "unknown command 'start'",
+    "homelab proxmox container <command>",
+    "homelab only lists containers; on a node, as root: pct"
+)]
+#[case(
+    "proxmox vm info web-1",
+    "unknown command 'info'",
+    "homelab proxmox vm <command>",
+    "did you mean 'show'? See 'homelab proxmox vm --help'"
+)]
+#[case(
+    "proxmox vm connect web-1",
+    "unknown command 'connect'",
+    "homelab proxmox vm <command>",
+    "did you mean 'ssh'? See 'homelab proxmox vm --help'"
+)]
+#[case(
+    "proxmox vm ssh web-1 -l root",
+    "unknown option '-l'",
+    "homelab proxmox vm ssh <vm> [<command>...] [options]",
+    "use --user NAME, or put '--' before the command if this is its option"
+)]
+#[case(
+    "proxmox vm ssh web-1 ls -a",
+    "unknown option '-a'",
+    "homelab proxmox vm ssh <vm> [<command>...] [options]",
+    "put '--' before the command"
+)]
+#[case(
+    "proxmox vm ssh",
+    "missing argument <vm>",
+    "homelab proxmox vm ssh <vm> [<command>...] [options]",
+    "see 'homelab proxmox vm ssh --help'"
 )]
 #[case(
     "proxmox vn list",

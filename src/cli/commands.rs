@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use argh::{ArgsInfo, FromArgs, SubCommandInfo};
 
 use super::arguments::Command;
+use super::queries::{Container, VmList, VmShow, VmSsh};
 use super::values::{Seconds, Shell, not_empty};
 use crate::pve::types::{Upid, VmName, Vmid};
 use crate::settings::ip_from::IpFrom;
@@ -92,6 +93,7 @@ pub struct Proxmox {
 pub enum Noun {
     Template(Template),
     Vm(Vm),
+    Container(Container),
     Task(Task),
     Check(Check),
 }
@@ -141,39 +143,14 @@ pub struct Vm {
 #[allow(clippy::large_enum_variant, reason = "only one is built per run")]
 pub enum VmVerb {
     List(VmList),
+    Show(VmShow),
     Create(VmCreate),
     Start(VmStart),
     Shutdown(VmShutdown),
     Stop(VmStop),
     Reboot(VmReboot),
     Delete(VmDelete),
-}
-
-/// List virtual machines.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
-#[argh(
-    note = "Templates are not listed. '-' stands for an unknown name or address; an address is
-known only while a guest agent runs in the VM."
-)]
-#[argh(example = "$ homelab proxmox vm list
-VMID  Name   Status                 Node
-100   db-1   running                pve1
-101   web-1  stopped (lock: clone)  pve1")]
-#[argh(example = "homelab proxmox vm list --ip-from 10.0.0.0/8 --json")]
-pub struct VmList {
-    /// show the IP address of each running VM, as its guest agent reports it
-    #[argh(switch)]
-    pub ip: bool,
-
-    /// show only addresses of this network card (net1), network (10.0.0.0/8), ipv4 or ipv6;
-    /// implies --ip; repeatable, preferred one first
-    #[argh(option, arg_name = "FROM")]
-    pub ip_from: Vec<IpFrom>,
-
-    /// print a JSON array, or for an error a JSON object
-    #[argh(switch)]
-    pub json: bool,
+    Ssh(VmSsh),
 }
 
 /// Create a virtual machine from a template.

@@ -240,6 +240,7 @@ fn values(flag: Flag, arguments: &Arguments) -> Offer {
             .map(plain)
             .to_vec(),
         ),
+        "--status" => Offer::Known(["running", "stopped", "unknown"].map(plain).to_vec()),
         "--storage" => from_server(Names::Storages, arguments),
         "--pool" => from_server(Names::Pools, arguments),
         "--node" => from_server(Names::Nodes, arguments),

@@ -220,11 +220,22 @@ const RELATED: &[(&str, &str, &str)] = &[
         "set update modify edit resize configure",
         "to change a VM: homelab proxmox vm create VM-NAME TEMPLATE-NAME --ensure --set KEY=VALUE",
     ),
-    ("vm", "connect console exec", "did you mean 'ssh'?"),
+    ("vm", "connect exec", "did you mean 'ssh'?"),
+    (
+        "vm",
+        "console terminal vnc",
+        "on the VM's node, as root: qm terminal VMID",
+    ),
     (
         "vm",
         "migrate move",
         "on the VM's node, as root: qm migrate VMID NODE",
+    ),
+    ("container", "ls ps ll", "did you mean 'list'?"),
+    (
+        "container",
+        "create start stop shutdown reboot delete show",
+        "homelab only lists containers; on a node, as root: pct",
     ),
     ("template", "ls ps ll", "did you mean 'list'?"),
     (
@@ -284,6 +295,15 @@ fn advice_for_option(name: &str, value: Option<&str>, arguments: &Arguments) -> 
         .find(|(names, option, _)| known(option) && names.split(' ').any(|other| other == name));
     if let Some((.., advice)) = other {
         return Some((*advice).to_owned());
+    }
+    // `vm ssh web-1 ls -a`
+    let runs_command = arguments
+        .command()
+        .positionals
+        .iter()
+        .any(|it| it.name == "command");
+    if runs_command && arguments.positional_count() > 1 {
+        return Some("put '--' before the command".to_owned());
     }
     let key = name.trim_start_matches('-');
     if known("--set") && settings::is_option(key) {
@@ -354,6 +374,16 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
         "--disk --disk-size --size",
         "--resize",
         "use --resize DISK=SIZE",
+    ),
+    (
+        "-l --login --ssh-user",
+        "--identity",
+        "use --user NAME, or put '--' before the command if this is its option",
+    ),
+    (
+        "-i --key",
+        "--identity",
+        "use --identity FILE, or put '--' before the command if this is its option",
     ),
     ("--user --ssh-user", "--set", "use --set ciuser=NAME"),
     (

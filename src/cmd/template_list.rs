@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::vm_list::list;
+use super::guest_list::{Listed, list};
 use super::{Session, Success};
-use crate::pve::types::{Guest, Node, Vmid};
+use crate::guests::filter::Filter;
+use crate::pve::types::{Node, Vmid};
 use crate::say::failure::Failure;
 use crate::ui::table::table;
 
@@ -17,7 +18,8 @@ struct Row<'g> {
 
 /// Lists the templates that a VM can be cloned from.
 pub fn run(session: &Session) -> Result<Success, Failure> {
-    list(session, Guest::is_vm_template, |_, templates| {
+    let filter = Filter::default();
+    list(session, Listed::Templates, &filter, |_, templates| {
         let templates = templates.iter();
         let document: Vec<Row> = templates
             .map(|guest| Row {
@@ -28,7 +30,7 @@ pub fn run(session: &Session) -> Result<Success, Failure> {
             .collect();
         session.result(&document, |out, style| {
             if document.is_empty() {
-                return writeln!(out, "No templates found");
+                return writeln!(out, "{}", Listed::Templates.none_found(&filter));
             }
             let cells = |row: &Row| {
                 let name = row.name.unwrap_or("-");

@@ -57,6 +57,13 @@ pub(super) const OWN_NAMES: [(&str, Field); 10] = [
     ("PROXMOX_REJECT_UNAUTHORIZED", Field::RejectUnauthorized),
 ];
 
+/// The environment variables that contain a secret.
+pub fn secret_variables() -> impl Iterator<Item = &'static str> {
+    let understood = OWN_NAMES.iter().chain(&FOREIGN_NAMES);
+    let is_secret = |field| matches!(field, Field::TokenSecret | Field::ApiToken);
+    understood.filter_map(move |(name, field)| is_secret(*field).then_some(*name))
+}
+
 /// Environment variables of other tools that this program understands.
 pub(super) const FOREIGN_NAMES: [(&str, Field); 5] = [
     ("PROXMOX_URL", Field::Url),

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::pve::types::{Guest, Vmid};
-use crate::pve::{self, Addresses, AgentError, Pve, Reason, Report, addresses};
+use crate::pve::types::{Guest, Node, Vmid};
+use crate::pve::{self, Address, Addresses, AgentError, Pve, Reason, Report, VmConfig, addresses};
 use crate::say::hint::hint_for;
 use crate::settings::ip_from::{IpFrom, choose};
 
@@ -55,24 +55,71 @@ fn addresses_of(pve: &Pve, vm: &Guest, from: &[IpFrom]) -> Result<Addresses, Str
         None => error.to_string(),
     };
     let config = pve.vm_config(&vm.node, vm.vmid).map_err(failed)?;
-    let Some(config) = config.filter(pve::VmConfig::has_agent) else {
+    let Some(config) = config else {
         return Ok(Addresses::default());
     };
-    match pve.interfaces(&vm.node, vm.vmid).map_err(failed)? {
+    match ask_agent(pve, &vm.node, vm.vmid, &config, from).map_err(failed)? {
+        AgentAnswer::Addresses(addresses) => Ok(addresses),
+        AgentAnswer::Refused(error) => Err(format!(
+            "guest agent error: {}; {}",
+            error.message,
+            hint_for_agent(&error)
+        )),
+        AgentAnswer::Disabled | AgentAnswer::Unavailable(_) => Ok(Addresses::default()),
+    }
+}
+
+/// What the guest agent of a VM says about its addresses.
+pub enum AgentAnswer {
+    /// The addresses, possibly none, and the one that `--ip-from` chooses.
+    Addresses(Addresses),
+    /// The VM's configuration does not enable the agent.
+    Disabled,
+    /// The agent refused to report them.
+    Refused(AgentError),
+    /// The server could not ask the agent, for this reason.
+    Unavailable(String),
+}
+
+/// Asks the guest agent of a VM once, unless its configuration does not enable the agent. An agent that is
+/// not running takes 3 s.
+pub fn ask_agent(
+    pve: &Pve,
+    node: &Node,
+    vmid: Vmid,
+    config: &VmConfig,
+    from: &[IpFrom],
+) -> Result<AgentAnswer, pve::Error> {
+    if !config.has_agent() {
+        return Ok(AgentAnswer::Disabled);
+    }
+    Ok(match pve.interfaces(node, vmid)? {
         Report::Interfaces(interfaces) => {
             let cards = config.cards();
             let ips = addresses(&interfaces, &cards);
             let chosen = choose(from, &cards, &ips);
             let ip = chosen.map(|(_, address)| address.ip);
-            Ok(Addresses { ip, ips })
+            AgentAnswer::Addresses(Addresses { ip, ips })
         }
-        Report::Refused(error) => Err(format!(
-            "guest agent error: {}; {}",
-            error.message,
-            hint_for_agent(&error)
-        )),
-        Report::Unavailable(_) => Ok(Addresses::default()),
-    }
+        Report::Refused(error) => AgentAnswer::Refused(error),
+        Report::Unavailable(message) => AgentAnswer::Unavailable(message),
+    })
+}
+
+/// `10.0.0.5 (net0), 172.17.0.1 (docker0)`
+pub fn listed(ips: &[Address]) -> String {
+    const MAX_LISTED: usize = 8;
+
+    let each = ips.iter().take(MAX_LISTED).map(|ip| {
+        let place = ip.card.as_ref().or(ip.interface.as_ref());
+        let place = place.map_or_else(String::new, |place| format!(" ({place})"));
+        format!("{}{place}", ip.ip)
+    });
+    let more = match ips.len().saturating_sub(MAX_LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", each.collect::<Vec<_>>().join(", "))
 }
 
 /// What to do about an error of a guest agent.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::pve::secret::Secret;
-use crate::pve::types::{Guest, GuestKind, Node, Vmid};
+use crate::pve::types::{Guest, GuestDetails, GuestKind, Node, Pool, Vmid};
 
 /// The readable part of a list of guests.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -52,11 +52,17 @@ pub fn read(rows: &[&RawValue], of_node: Option<&Node>, keep: Keep, secret: &Sec
 /// Masking the body does not find a secret that is written with JSON escapes.
 fn masked(guest: Guest, secret: &Secret) -> Guest {
     let masked = |text: String| secret.masked_in(text);
+    let details = guest.details;
     Guest {
         name: guest.name.map(masked),
         node: Node(masked(guest.node.0)),
         status: masked(guest.status),
         lock: guest.lock.map(masked),
+        details: GuestDetails {
+            tags: details.tags.map(masked),
+            pool: details.pool.map(|Pool(pool)| Pool(masked(pool))),
+            ..details
+        },
         ..guest
     }
 }
@@ -85,6 +91,13 @@ fn guest(row: &RawValue, of_node: Option<&Node>) -> Result<Guest, String> {
         status: row.status.unwrap_or_else(|| "unknown".to_owned()),
         template: row.template,
         lock: row.lock.filter(|lock| !lock.is_empty()),
+        details: GuestDetails {
+            cores: row.maxcpu.or(row.cpus),
+            memory: row.maxmem,
+            uptime: row.uptime,
+            tags: row.tags,
+            pool: row.pool.map(Pool),
+        },
     })
 }
 
@@ -105,6 +118,20 @@ struct Row {
     template: bool,
     #[serde(deserialize_with = "text")]
     lock: Option<String>,
+    /// In the cluster's list.
+    #[serde(deserialize_with = "figure")]
+    maxcpu: Option<u64>,
+    /// In a node's list.
+    #[serde(deserialize_with = "figure")]
+    cpus: Option<u64>,
+    #[serde(deserialize_with = "figure")]
+    maxmem: Option<u64>,
+    #[serde(deserialize_with = "figure")]
+    uptime: Option<u64>,
+    #[serde(deserialize_with = "optional_text")]
+    tags: Option<String>,
+    #[serde(deserialize_with = "optional_text")]
+    pool: Option<String>,
 }
 
 /// Text that may arrive as a number: a VM may be named `123`.
@@ -115,6 +142,34 @@ fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> 
         Value::Number(number) => Ok(Some(number.to_string())),
         other => Err(D::Error::custom(format!("{other} is not text"))),
     }
+}
+
+/// Text without which a row is still of use; empty text is none.
+pub fn optional_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::String(text) if !text.is_empty() => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
+}
+
+/// A figure without which a row is still of use; a fraction is rounded up.
+pub fn figure<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let figure = match Value::deserialize(from)? {
+        Value::Number(number) => number.as_u64().or_else(|| rounded_up(number.as_f64()?)),
+        Value::String(text) => text.parse().ok().or_else(|| rounded_up(text.parse().ok()?)),
+        _ => None,
+    };
+    Ok(figure)
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked"
+)]
+fn rounded_up(number: f64) -> Option<u64> {
+    (0.0..1e15).contains(&number).then(|| number.ceil() as u64)
 }
 
 /// A boolean as Perl writes it: `1`, `"1"` or `true`.
@@ -172,6 +227,7 @@ mod tests {
             status: "unknown".into(),
             template: true,
             lock: None,
+            details: GuestDetails::default(),
         };
         assert_eq!(row(json), Ok(expected));
     }
@@ -197,6 +253,48 @@ mod tests {
     )]
     fn the_error_about_an_unreadable_row_says_what_is_wrong(#[case] json: &str, #[case] why: &str) {
         assert_eq!(row(json), Err(format!("row 1: {why}")));
+    }
+
+    #[rstest]
+    #[case::of_the_cluster(
+        r#""maxcpu":2,"maxmem":536870912,"uptime":84,"tags":"prod;web","pool":"lab""#,
+        (Some(2), Some(536_870_912), Some(84), Some("prod;web"), Some("lab"))
+    )]
+    #[case::of_a_node(r#""cpus":2,"maxmem":1,"uptime":0"#, (Some(2), Some(1), Some(0), None, None))]
+    #[case::text_for_a_number(
+        r#""maxcpu":"2","maxmem":"1e3","uptime":"84","tags":7,"pool":8"#,
+        (Some(2), Some(1000), Some(84), Some("7"), Some("8"))
+    )]
+    #[case::limit_of_a_container(r#""maxcpu":1.5"#, (Some(2), None, None, None, None))]
+    #[case::unreadable(
+        r#""maxcpu":[],"maxmem":-1,"uptime":"x","tags":{},"pool":true"#,
+        (None, None, None, None, None)
+    )]
+    #[case::empty(r#""tags":"","pool":"","maxcpu":null"#, (None, None, None, None, None))]
+    fn details_are_read_where_they_can_be(
+        #[case] fields: &str,
+        #[case] expected: (
+            Option<u64>,
+            Option<u64>,
+            Option<u64>,
+            Option<&str>,
+            Option<&str>,
+        ),
+    ) {
+        let json = format!(r#"{{"vmid":101,"type":"qemu","node":"pve1",{fields}}}"#);
+        let details = row(&json).unwrap().details;
+        let pool = details.pool.map(|pool| pool.0);
+        let tags = details.tags.as_deref();
+        assert_eq!(
+            (
+                details.cores,
+                details.memory,
+                details.uptime,
+                tags,
+                pool.as_deref()
+            ),
+            expected
+        );
     }
 
     #[rstest]
@@ -230,6 +328,7 @@ mod tests {
             status: "stopped".into(),
             template: false,
             lock: Some("clone".into()),
+            details: GuestDetails::default(),
         };
         assert_eq!(list.guests, [expected]);
     }

@@ -190,6 +190,36 @@ pub struct Guest {
     pub template: bool,
     /// The operation that locked it: `clone`, `backup`, `migrate` …
     pub lock: Option<String>,
+    /// What else the list shows of it.
+    pub details: GuestDetails,
+}
+
+/// What a list shows of a guest beside its identity and state. Absent where the list does not tell.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GuestDetails {
+    /// The number of its CPU cores; a container's limit is rounded up.
+    pub cores: Option<u64>,
+    /// The maximum of its memory, in bytes.
+    pub memory: Option<u64>,
+    /// For how many seconds it has been running; 0 if it is not.
+    pub uptime: Option<u64>,
+    /// Its tags as the server writes them: `prod;web`.
+    pub tags: Option<String>,
+    /// Absent also if the token lacks Pool.Audit on the pool.
+    pub pool: Option<Pool>,
+}
+
+impl GuestDetails {
+    /// The tags, each for itself.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        tags(self.tags.as_deref().unwrap_or_default())
+    }
+}
+
+/// The tags in a list of tags: `prod;web`.
+pub fn tags(list: &str) -> impl Iterator<Item = &str> {
+    let tags = list.split([';', ',', ' ']);
+    tags.filter(|tag| !tag.is_empty())
 }
 
 impl Guest {
@@ -222,6 +252,11 @@ impl Guest {
     /// Whether it is a container, template or not.
     pub fn is_container(&self) -> bool {
         self.kind == GuestKind::Lxc
+    }
+
+    /// Whether it is a container but not a template, according to the list.
+    pub fn is_plain_container(&self) -> bool {
+        self.kind == GuestKind::Lxc && !self.template
     }
 
     /// VMID and node, to list several guests: `9000 on node 'pve1'`.

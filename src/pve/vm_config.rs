@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::pve::interfaces::Card;
 use crate::pve::property::{bare_value, flag, is_drive, is_net, mac, parts, value_of};
 use crate::pve::size::Size;
-use crate::pve::types::{Guest, GuestKind, Node, Vmid};
+use crate::pve::types::{Guest, GuestDetails, GuestKind, Node, Vmid};
 
 /// A VM's configuration, including changes that are pending until its next start.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
@@ -111,6 +111,7 @@ impl VmConfig {
             status: "unknown".to_owned(),
             template: self.template,
             lock: self.lock,
+            details: GuestDetails::default(),
         }
     }
 
@@ -200,6 +201,11 @@ impl VmConfig {
         let mut drives = self.options_where(is_drive);
         let (key, _) = drives.find(|(_, drive)| drive.split(',').next() == Some("cdrom"))?;
         Some(key)
+    }
+
+    /// Its drives, with their keys: disks and CD drives, whether or not something is in them.
+    pub fn drives(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.options_where(is_drive)
     }
 
     fn disk_drives(&self) -> impl Iterator<Item = (&str, &str)> {

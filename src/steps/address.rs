@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::guests::addresses::hint_for_agent;
+use crate::guests::addresses::{hint_for_agent, listed};
 use crate::pve::{Address, Addresses, AgentError, Card, Interface, Reason, Report, addresses};
 use crate::say::stage::Step;
 use crate::say::vm::Vm;
@@ -252,22 +252,6 @@ impl<'f> Wait<'f> {
             hint: format!("{}; {}", self.agent_off, self.resume),
         }
     }
-}
-
-/// `10.0.0.5 (net0), 172.17.0.1 (docker0)`
-fn listed(ips: &[Address]) -> String {
-    const MAX_LISTED: usize = 8;
-
-    let each = ips.iter().take(MAX_LISTED).map(|ip| {
-        let place = ip.card.as_ref().or(ip.interface.as_ref());
-        let place = place.map_or_else(String::new, |place| format!(" ({place})"));
-        format!("{}{place}", ip.ip)
-    });
-    let more = match ips.len().saturating_sub(MAX_LISTED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("{}{more}", each.collect::<Vec<_>>().join(", "))
 }
 
 /// How to enable the guest agent of a VM that exists.

@@ -6,7 +6,7 @@ use mockito::{Server, ServerGuard};
 use rstest::rstest;
 
 use super::{SECRET, all_guests, client_of};
-use crate::pve::types::{Guest, GuestKind, Node, Vmid};
+use crate::pve::types::{Guest, GuestDetails, GuestKind, Node, Vmid};
 
 /// A row with numbers in every notation, escapes, nested values and nulls, both in fields that are used
 /// and in fields that are not.
@@ -25,6 +25,10 @@ fn guest(vmid: usize) -> Guest {
         status: "running".into(),
         template: true,
         lock: None,
+        details: GuestDetails {
+            tags: Some("a;é\n😀".into()),
+            ..GuestDetails::default()
+        },
     }
 }
 
