@@ -1,10 +1,11 @@
-//! VM options from `--set` and `--ssh-key`, and which of them a VM already has.
+//! VM options from `--set`, its other names and `--ssh-key`, and which of them a VM already has.
 
 mod check;
 pub mod cloud_init;
 mod compare;
 mod error;
 pub mod ip_from;
+pub mod named;
 mod options;
 mod public_keys;
 pub mod resize;
@@ -20,8 +21,8 @@ use self::check::{check, check_case};
 use self::compare::{asks_for_new_volume, is_same, to_send};
 pub use self::error::Error;
 use self::error::{
-    GivenTwiceSnafu, NoFileNameSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu,
-    PrivateKeySnafu, ReadSnafu,
+    GivenBothWaysSnafu, GivenTwiceSnafu, NoFileNameSnafu, NoValueSnafu, NotAnAssignmentSnafu,
+    NotForSetSnafu, PrivateKeySnafu, ReadSnafu,
 };
 use self::options::{PASSWORD, SSH_KEYS};
 use self::public_keys::{is_private_key, public_keys};
@@ -75,6 +76,22 @@ impl Settings {
             ensure!(keys.insert(key), GivenTwiceSnafu { key });
         }
         Ok(Settings(settings))
+    }
+
+    /// Adds the options with these keys and values, which have been given as `--cores 4` and the like.
+    pub fn with_named(mut self, named: &[(&str, Option<&str>)]) -> Result<Settings, Error> {
+        for &(key, value) in named {
+            let Some(value) = value else { continue };
+            ensure!(self.value_of(key).is_none(), GivenBothWaysSnafu { key });
+            let origin = format!("--{key}");
+            ensure!(!is_private_key(value), PrivateKeySnafu { origin });
+            self.0.push(Setting {
+                key: key.to_owned(),
+                value: Secret::new(value.to_owned()),
+                is_from_file: false,
+            });
+        }
+        Ok(self)
     }
 
     /// Whether there is nothing to set.

@@ -359,8 +359,8 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
     ("--id --newid --vm-id", "--vmid", "use --vmid N"),
     ("--target --target-node", "--node", "use --node NAME"),
     ("--datastore", "--storage", "use --storage ID"),
-    ("--ram --mem", "--set", "use --set memory=MIB"),
-    ("--cpus --cpu-count --vcpu", "--set", "use --set cores=N"),
+    ("--ram --mem", "--memory", "use --memory SIZE"),
+    ("--cpus --cpu-count --vcpu", "--cores", "use --cores N"),
     (
         "--disk --disk-size --size",
         "--resize",

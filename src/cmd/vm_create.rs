@@ -105,7 +105,14 @@ fn spec(arguments: &VmCreate) -> Result<CreateSpec, Failure> {
             return Err(Failure::new(Kind::Usage, message));
         }
     }
-    let settings = Settings::gather(&arguments.set, &arguments.ssh_key);
+    let named = [
+        ("cores", arguments.cores.as_deref()),
+        ("memory", arguments.memory.as_deref()),
+        ("tags", arguments.tags.as_deref()),
+        ("description", arguments.description.as_deref()),
+    ];
+    let settings = Settings::gather(&arguments.set, &arguments.ssh_key)
+        .and_then(|settings| settings.with_named(&named));
     let settings =
         settings.map_err(|error| Failure::of(Kind::Usage, &error).with_hint(error.hint()))?;
     let address = arguments.wait_ip || !arguments.ip_from.is_empty();
