@@ -480,10 +480,10 @@ use crate::homelab::Homelab;
     "omit it: without --linked, every VM is a full clone"
 )]
 #[case(
-    "proxmox vm create a b --dry-run",
-    "unknown option '--dry-run'",
+    "proxmox vm create a b --plan",
+    "unknown option '--plan'",
     "homelab proxmox vm create <vm-name> <template-name> [options]",
-    "'homelab proxmox check TEMPLATE-NAME' checks what a run depends on and changes nothing"
+    "use --dry-run"
 )]
 #[case(
     "proxmox vm create a b --ip-from 10.0.0.0",

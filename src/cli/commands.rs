@@ -279,6 +279,10 @@ pub struct VmCreate {
     #[argh(option, arg_name = "FROM")]
     pub ip_from: Vec<IpFrom>,
 
+    /// show what would be done, and change nothing
+    #[argh(switch)]
+    pub dry_run: bool,
+
     /// time limit for the whole command (default 300)
     #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]
     pub timeout: Seconds,

@@ -351,11 +351,7 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
         "--linked",
         "omit it: without --linked, every VM is a full clone",
     ),
-    (
-        "--dry-run --check --plan",
-        "--linked",
-        "'homelab proxmox check TEMPLATE-NAME' checks what a run depends on and changes nothing",
-    ),
+    ("--check --plan --preview", "--dry-run", "use --dry-run"),
     ("--id --newid --vm-id", "--vmid", "use --vmid N"),
     ("--target --target-node", "--node", "use --node NAME"),
     ("--datastore", "--storage", "use --storage ID"),

@@ -9,9 +9,9 @@
 
 pub mod finding;
 mod hosts;
-mod privileges;
+pub mod privileges;
 mod quorum;
-mod template;
+pub mod template;
 
 use std::collections::BTreeSet;
 use std::path::Path;
