@@ -10,10 +10,14 @@
 
 pub mod finding;
 mod hosts;
-mod privileges;
+pub mod privileges;
 mod quorum;
+<<<<<<< HEAD
 mod template;
 mod verbs;
+=======
+pub mod template;
+>>>>>>> create
 
 use std::collections::BTreeSet;
 use std::path::Path;
