@@ -36,8 +36,8 @@ use std::time::Duration;
 
 use console::Term;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
-use self::change::Outcome;
 use crate::cli::{
     ContainerVerb, Noun, Proxmox, Seconds, TaskVerb, TemplateVerb, VmVerb, WrongUsage,
 };
@@ -285,14 +285,17 @@ impl Session<'_> {
                 }
                 Err(failure) if !is_several => return Err(failure),
                 Err(failure) => {
-                    documents.push(serde_json::json!(failure.document()));
+                    documents.push(raw(&failure.document()));
                     success.failures.push(failure);
                 }
             }
         }
-        let shown = match (is_several, documents.as_slice()) {
-            (false, [document]) => document.clone(),
-            _ => documents.into(),
+        let shown = match documents.pop() {
+            Some(document) if !is_several => document,
+            last => {
+                documents.extend(last);
+                raw(&documents)
+            }
         };
         let done = self.result(&shown, |out, _| out.write_all(text.as_bytes()))?;
         Ok(Success {
@@ -314,6 +317,21 @@ impl Session<'_> {
     fn run(self, verb: impl FnOnce(&Self) -> Result<Success, Failure>) -> ! {
         self.end.end(verb(&self))
     }
+}
+
+/// The result for one VM.
+pub struct Outcome {
+    /// For people: `Started VM 101 'web-1' on node 'pve1'`.
+    pub text: String,
+    /// For scripts.
+    pub document: Box<RawValue>,
+    /// Warnings of the server.
+    pub warnings: Vec<String>,
+}
+
+/// A document of one VM. Unlike a `Value`, it keeps the order of its fields.
+fn raw(document: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(document).unwrap_or_default()
 }
 
 /// What a successful command prints.

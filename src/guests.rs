@@ -178,7 +178,7 @@ impl<'p> Guests<'p> {
     }
 
     /// The guests by VMID, as listed by the nodes asked so far, otherwise as in their rows.
-    fn known(&self) -> impl Iterator<Item = &Guest> {
+    pub fn known(&self) -> impl Iterator<Item = &Guest> {
         let rows = self.rows.guests.iter();
         let of_nodes = self
             .of_nodes

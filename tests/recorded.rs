@@ -6,6 +6,7 @@
     reason = "a test fails at its first error"
 )]
 
+mod abort;
 mod acl;
 mod agent;
 mod client;
@@ -17,6 +18,7 @@ mod identities;
 mod listener;
 mod mishaps;
 mod options;
+mod pending;
 mod permissions;
 mod power;
 mod progress;
@@ -298,6 +300,17 @@ use crate::recording::Recording;
     "tasks-after-no-quorum-reboot",
     shutdown::rebooted_without_quorum
 )]
+#[case::abort("abort-finished", abort::cloned)]
+#[case::abort_forbidden("abort-forbidden-other-token", abort::task_of_another_token)]
+#[case::abort_unknown("abort-unknown", states::empty)]
+#[case::aborted("aborted-status", abort::aborted)]
+#[case::config_aborted("abort-clone-config-after", abort::aborted)]
+#[case::rows_while_destroying("resources-while-destroying", states::many_while_destroying)]
+#[case::rows_after_a_destroy("resources-after-destroy", states::many_after_a_destroy)]
+#[case::rows_without_their_pool("resources-pool-token", states::members_without_their_pool)]
+#[case::containers("lxc-list", states::two_containers)]
+#[case::config_pending("config-running-with-pending", pending::run_renamed)]
+#[case::config_live("config-current-running-with-pending", pending::run_renamed)]
 #[case::agent_vm_stopped("agent-vm-not-running", agent::vm_stopped)]
 #[case::agent_not_yet("agent-not-running", agent::not_yet)]
 #[case::agent_refuses("agent-command-disabled", agent::command_disabled)]
@@ -339,8 +352,8 @@ fn answers_as_recorded(#[case] name: &str, #[case] state: fn() -> State) {
 fn replay(recording: &Recording, state: &State) -> Reply {
     let path = match (&state.upid, recording.path.split_once("/tasks/")) {
         (Some(upid), Some((node, rest))) => {
-            let (_, part) = rest.split_once('/').expect("…/tasks/UPID/PART");
-            format!("{node}/tasks/{upid}/{part}")
+            let part = rest.find('/').map_or("", |at| &rest[at..]);
+            format!("{node}/tasks/{upid}{part}")
         }
         _ => recording.path.clone(),
     };

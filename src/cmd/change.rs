@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use super::{Session, Success};
+use super::{Outcome, Session, Success, raw};
 use crate::cli::Seconds;
 use crate::guests::named::{self, Named, Wanted};
 use crate::guests::{Guests, Unread};
@@ -35,59 +34,6 @@ pub struct Targets<'a> {
     pub timeout: Seconds,
     /// The pause between two polls.
     pub poll_interval: Seconds,
-}
-
-/// The result for one VM.
-pub struct Outcome {
-    /// For people: `Started VM 101 'web-1' on node 'pve1'`.
-    pub text: String,
-    /// For scripts.
-    pub document: Value,
-    /// Warnings of the server.
-    pub warnings: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Document<'e> {
-    vmid: Vmid,
-    name: &'e str,
-    node: &'e Node,
-    status: &'e str,
-    /// Whether this command changed it.
-    changed: bool,
-    /// Absent unless an address was requested.
-    #[serde(flatten)]
-    addresses: Option<&'e Addresses>,
-    warnings: &'e [String],
-}
-
-impl Outcome {
-    /// For a VM that has `status` now: it was `done`, or had that status `already`.
-    pub fn of_power(finished: Finished, done: &str, already: &str, status: &str) -> Outcome {
-        let Finished { existing, changed } = finished;
-        let Vm { vmid, name, node } = &existing.vm;
-        let ip = existing.addresses.as_ref().and_then(|found| found.ip);
-        let at = ip.map_or_else(String::new, |ip| format!(" at {ip}"));
-        let text = if changed {
-            format!("{done} VM {vmid} '{name}' on node '{node}'{at}")
-        } else {
-            format!("VM {vmid} '{name}' {already} on node '{node}'{at}")
-        };
-        let document = Document {
-            vmid: *vmid,
-            name: name.as_str(),
-            node,
-            status,
-            changed,
-            addresses: existing.addresses.as_ref(),
-            warnings: &existing.warnings,
-        };
-        Outcome {
-            text,
-            document: json!(document),
-            warnings: existing.warnings,
-        }
-    }
 }
 
 impl<'a> Targets<'a> {
@@ -223,4 +169,46 @@ pub fn guest_timeout(given: Option<Seconds>, timeout: Seconds) -> Result<Duratio
 /// Where to wait for an address, if one is requested.
 pub fn address(wait_ip: bool, ip_from: &[IpFrom]) -> Option<&[IpFrom]> {
     (wait_ip || !ip_from.is_empty()).then_some(ip_from)
+}
+
+#[derive(Serialize)]
+struct Document<'e> {
+    vmid: Vmid,
+    name: &'e str,
+    node: &'e Node,
+    status: &'e str,
+    /// Whether this command changed it.
+    changed: bool,
+    /// Absent unless an address was requested.
+    #[serde(flatten)]
+    addresses: Option<&'e Addresses>,
+    warnings: &'e [String],
+}
+
+/// The result for a VM that has `status` now: it was `done`, or had that status `already`.
+pub fn power_outcome(finished: Finished, done: &str, already: &str, status: &str) -> Outcome {
+    let Finished { existing, changed } = finished;
+    let Vm { vmid, name, node } = &existing.vm;
+    let label = existing.vm.label();
+    let ip = existing.addresses.as_ref().and_then(|found| found.ip);
+    let at = ip.map_or_else(String::new, |ip| format!(" at {ip}"));
+    let text = if changed {
+        format!("{done} {label} on node '{node}'{at}")
+    } else {
+        format!("{label} {already} on node '{node}'{at}")
+    };
+    let document = Document {
+        vmid: *vmid,
+        name: name.as_str(),
+        node,
+        status,
+        changed,
+        addresses: existing.addresses.as_ref(),
+        warnings: &existing.warnings,
+    };
+    Outcome {
+        text,
+        document: raw(&document),
+        warnings: existing.warnings,
+    }
 }

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde::Serialize;
 
-use super::change::{self, Outcome, Target, Targets, carry_out, existing};
-use super::{Session, Success};
+use super::change::{self, Target, Targets, carry_out, existing};
+use super::{Outcome, Session, Success, raw};
 use crate::cli::VmDelete;
 use crate::guests::named;
 use crate::guests::owner::VmidState;
 use crate::ledger::{Event, Intent, Ledger, Lock, Record, remove_unused};
-use crate::pve::types::{VmName, Vmid};
+use crate::pve::types::{Node, VmName, Vmid};
 use crate::say::failure::{Failure, Kind, chain};
 use crate::say::stage::{Step, process_name};
 use crate::say::vm::{Existing, Vm};
@@ -140,16 +140,32 @@ fn after_failure(server: Server, found: &Existing, failure: Failure) -> Result<F
     }
 }
 
-fn outcome(existing: Existing, changed: bool) -> Outcome {
+#[derive(Serialize)]
+struct Document<'e> {
+    vmid: Option<Vmid>,
+    name: &'e str,
+    node: Option<&'e Node>,
+    /// Whether this command deleted it.
+    deleted: bool,
+    warnings: &'e [String],
+}
+
+fn outcome(existing: Existing, deleted: bool) -> Outcome {
     let Vm { vmid, name, node } = &existing.vm;
+    let label = existing.vm.label();
     Outcome {
-        text: if changed {
-            format!("Deleted VM {vmid} '{name}' from node '{node}'")
+        text: if deleted {
+            format!("Deleted {label} from node '{node}'")
         } else {
-            format!("VM {vmid} '{name}' on node '{node}' was deleted by somebody else")
+            format!("{label} on node '{node}' was deleted by somebody else")
         },
-        document: json!({"vmid": vmid, "name": name.as_str(), "node": node, "deleted": changed,
-            "warnings": existing.warnings}),
+        document: raw(&Document {
+            vmid: Some(*vmid),
+            name: name.as_str(),
+            node: Some(node),
+            deleted,
+            warnings: &existing.warnings,
+        }),
         warnings: existing.warnings,
     }
 }
@@ -237,7 +253,13 @@ impl Ledgers {
         }
         Ok(Outcome {
             text: format!("VM '{name}' does not exist"),
-            document: json!({"vmid": null, "name": name, "node": null, "deleted": false, "warnings": []}),
+            document: raw(&Document {
+                vmid: None,
+                name,
+                node: None,
+                deleted: false,
+                warnings: &[],
+            }),
             warnings: Vec::new(),
         })
     }

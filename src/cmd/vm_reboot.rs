@@ -1,6 +1,6 @@
 //! `vm reboot`
 
-use super::change::{self, Outcome, Targets, guest_timeout};
+use super::change::{self, Targets, guest_timeout, power_outcome};
 use super::{Session, Success};
 use crate::cli::VmReboot;
 use crate::say::failure::Failure;
@@ -28,6 +28,6 @@ pub fn run(session: &Session, arguments: &VmReboot) -> Result<Success, Failure> 
         steps
     };
     change::run(session, targets, steps, |finished| {
-        Outcome::of_power(finished, "Rebooted", "is already running", "running")
+        power_outcome(finished, "Rebooted", "is already running", "running")
     })
 }

@@ -1,6 +1,6 @@
 //! `vm shutdown`
 
-use super::change::{self, Outcome, Targets, guest_timeout};
+use super::change::{self, Targets, guest_timeout, power_outcome};
 use super::{Session, Success};
 use crate::cli::VmShutdown;
 use crate::say::failure::Failure;
@@ -24,6 +24,6 @@ pub fn run(session: &Session, arguments: &VmShutdown) -> Result<Success, Failure
         [(Step::ShutDown, Box::new(shut_down) as _)].into()
     };
     change::run(session, targets, steps, |finished| {
-        Outcome::of_power(finished, "Shut down", "is already stopped", "stopped")
+        power_outcome(finished, "Shut down", "is already stopped", "stopped")
     })
 }

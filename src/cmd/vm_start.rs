@@ -1,6 +1,6 @@
 //! `vm start`
 
-use super::change::{self, Outcome, Targets};
+use super::change::{self, Targets, power_outcome};
 use super::{Session, Success};
 use crate::cli::VmStart;
 use crate::say::failure::Failure;
@@ -27,6 +27,6 @@ pub fn run(session: &Session, arguments: &VmStart) -> Result<Success, Failure> {
         steps
     };
     change::run(session, targets, steps, |finished| {
-        Outcome::of_power(finished, "Started", "is already running", "running")
+        power_outcome(finished, "Started", "is already running", "running")
     })
 }

@@ -1,6 +1,6 @@
 //! `vm stop`
 
-use super::change::{self, Outcome, Targets};
+use super::change::{self, Targets, power_outcome};
 use super::{Session, Success};
 use crate::cli::VmStop;
 use crate::say::failure::Failure;
@@ -20,6 +20,6 @@ pub fn run(session: &Session, arguments: &VmStop) -> Result<Success, Failure> {
     };
     let steps = || -> Steps { [(Step::Stop, Box::new(PowerOff::default()) as _)].into() };
     change::run(session, targets, steps, |finished| {
-        Outcome::of_power(finished, "Powered off", "is already stopped", "stopped")
+        power_outcome(finished, "Powered off", "is already stopped", "stopped")
     })
 }

@@ -98,8 +98,13 @@ pub fn find(
         unread.filter(is_serious).collect::<Vec<_>>()
     };
     let text = wanted.text.clone();
-    let named: Vec<&Guest> = guests.all().filter(|it| it.is_named(&text)).collect();
     let by_vmid = wanted.as_vmid();
+    // A number is hardly ever a name: nodes need not be asked for one.
+    let known: Vec<&Guest> = match by_vmid {
+        Some(_) => guests.known().collect(),
+        None => guests.all().collect(),
+    };
+    let named: Vec<&Guest> = known.into_iter().filter(|it| it.is_named(&text)).collect();
     let vms: Vec<&Guest> = named.iter().copied().filter(|it| it.is_vm()).collect();
     let vmids = || vms.iter().map(|vm| vm.vmid.to_string()).collect();
     match (&vms[..], wanted.vmid) {
@@ -187,7 +192,7 @@ fn find_by_vmid(
 impl Error {
     /// The failure, with what to do about it.
     pub fn failure(&self) -> Failure {
-        const LIST: &str = "'homelab proxmox vm list' lists the VMs";
+        const LIST: &str = "'homelab proxmox vm list' lists the VMs that this token can see";
 
         let (kind, hint) = match self {
             Error::Absent { .. } => (Kind::VmNotFound, LIST.to_owned()),

@@ -18,6 +18,16 @@ pub struct Vm {
 }
 
 impl Vm {
+    /// `VM 101 'web-1'`, or `VM 101` if it has no name.
+    pub fn label(&self) -> String {
+        let unnamed = format!("VM {}", self.vmid);
+        if self.name.as_str() == unnamed {
+            unnamed
+        } else {
+            format!("{unnamed} '{}'", self.name)
+        }
+    }
+
     /// What a failed run reports to scripts about it.
     pub fn facts(&self, started: Started) -> Facts {
         Facts {
@@ -32,8 +42,7 @@ impl Vm {
 /// `VM 101 'web-1' on node 'pve1'`
 impl fmt::Display for Vm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Vm { vmid, name, node } = self;
-        write!(f, "VM {vmid} '{name}' on node '{node}'")
+        write!(f, "{} on node '{}'", self.label(), self.node)
     }
 }
 

@@ -11,7 +11,6 @@ use crate::say::shell::word;
 use crate::say::vm::Vm;
 use crate::steps::{ActiveStep, AfterRefusal, Cause, Next, Operation, Stop};
 use crate::ui::progress::Activity;
-use crate::wait::GaveUp;
 use crate::wait::refusal::is_guest_timeout;
 use crate::wait::task::how_to_read_log;
 
@@ -52,7 +51,7 @@ impl Start {
         let budget = active.budget();
         let now = budget.clock.elapsed();
         let settled_at = *self.settled_at.get_or_insert(now + budget.settling_time());
-        if watched_status(active)?.is_running {
+        if active.status()?.is_running {
             return Ok(Next::Done);
         }
         if budget.clock.elapsed() < settled_at || self.is_under_ha {
@@ -199,11 +198,7 @@ impl<'q> Operation<'q> for Reboot {
         if !active.was_carried_out() {
             active.config()?;
         }
-        let status = if active.has_requested {
-            watched_status(active)?
-        } else {
-            active.status()?
-        };
+        let status = active.status()?;
         let budget = active.budget();
         let now = budget.clock.elapsed();
         if !status.is_running {
@@ -258,19 +253,10 @@ fn wait_until_stopped<'q>(
     is_under_ha: &mut bool,
 ) -> Result<Next<'q>, Stop> {
     *is_under_ha |= active.upid().is_some_and(|upid| upid.kind() == "hastop");
-    if watched_status(active)?.is_running {
+    if active.status()?.is_running {
         return Ok(Next::Wait);
     }
     Ok(Next::Done)
-}
-
-/// The status after a change was requested. That it cannot be read does not mean that nothing has changed.
-fn watched_status(active: &mut ActiveStep) -> Result<VmStatus, Stop> {
-    let status = active.watch(|pve, vm| pve.vm_status(&vm.node, vm.vmid))?;
-    status.map_err(|error| {
-        let cause = active.outcome_unknown(GaveUp::Failed(error));
-        active.gone_or(cause)
-    })
 }
 
 /// A paused VM counts as running, but its guest does not react.

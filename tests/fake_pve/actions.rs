@@ -321,9 +321,11 @@ impl Cluster {
             return;
         }
         let asked = action.is_working() && action.work.asks_the_guest();
-        let silent = self
-            .silent_agent_line(action.process.vmid)
-            .filter(|_| asked);
+        let (vmid, owner) = (action.process.vmid, action.process.owner.clone());
+        let silent = self.silent_agent_line(vmid).filter(|_| asked);
+        if asked {
+            self.go_down_later(&owner, vmid);
+        }
         let done = Done {
             log: silent.into_iter().collect(),
             exit: exit.to_owned(),

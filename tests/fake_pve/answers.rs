@@ -2,15 +2,18 @@
 
 use serde_json::json;
 
+use super::abort;
 use super::agent;
 use super::clone;
 use super::cluster::Cluster;
+use super::containers;
 use super::current;
 use super::destroy;
 use super::http::{Answer, Body, Request};
 use super::node_rows;
 use super::node_tasks;
 use super::params::Params;
+use super::pending;
 use super::permissions::permissions;
 use super::places;
 use super::power;
@@ -71,6 +74,10 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
         ("GET", ["nodes", node, "qemu", vmid, "config"]) => {
             config(cluster, token, node, vmid, &params)
         }
+        ("GET", ["nodes", node, "qemu", vmid, "pending"]) => {
+            pending::pending(cluster, token, node, vmid, &params)
+        }
+        ("GET", ["nodes", node, "lxc"]) => containers::list(cluster, token, node, &params),
         ("POST", ["nodes", node, "qemu", vmid, "clone"]) => {
             clone::clone(cluster, token, node, vmid, &params)
         }
@@ -110,6 +117,9 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
             ],
         ) => agent::interfaces(cluster, token, node, vmid, &params),
         ("GET", ["nodes", node, "tasks"]) => node_tasks::list(cluster, token, node, &params),
+        ("DELETE", ["nodes", node, "tasks", upid]) => {
+            abort::abort(cluster, token, node, upid, &params)
+        }
         ("GET", ["nodes", node, "tasks", upid, "status"]) => {
             node_tasks::task_status(cluster, token, node, upid, &params)
         }
@@ -191,6 +201,7 @@ fn vms_of_node(
     Ok(proxied(&json!(cluster.vms_of(node, token))))
 }
 
+/// What is pending for a running VM is included, unless `current=1`.
 fn config(
     cluster: &Cluster,
     token: &str,
@@ -205,5 +216,8 @@ fn config(
     let vmid = params.check_for(vmid, &[], &known)?;
     let vm = cluster.existing_vm(node, vmid);
     let vm = vm.map_err(|missing| failure(500, &missing))?;
+    if params.get("current") == Some("1") {
+        return Ok(success(&json!(vm.live_config())));
+    }
     Ok(success(&json!(vm.config)))
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::cluster::Cluster;
-use super::copies::Copied;
+use super::copies::{Copied, exit_if_interrupted};
 use super::guests::Guest;
 use super::identity::Stage;
 use super::setup::{CloneSteps, GuestType, Refresh};
@@ -174,6 +174,7 @@ impl Cluster {
         self.guests.insert(order.newid, vm);
         let task = &mut self.tasks[number];
         task.copy(exit);
+        task.exit_if_interrupted = exit_if_interrupted(copied);
         task.log_copying(copied, self.setup.clone_log);
     }
 

@@ -106,20 +106,40 @@ impl Cluster {
 
     /// The exit status of a worker that copies to a full storage.
     pub(super) fn out_of_space(&self, copied: &[Copied]) -> Option<String> {
-        let is_full_copy = |drive: &&Copied| !drive.is_linked && !drive.original.is_cloudinit();
-        let mut full_copies = copied.iter().filter(is_full_copy);
-        full_copies.find_map(|drive| {
-            let full = |drive: &Drive| Some(self.setup.storage(drive.storage()?).ok()?.full);
-            let (from, to) = (&drive.original, &drive.copy);
-            let paths = full(to)?.then(|| (from.path(), to.path()))?;
-            let formats = [from, to].map(|drive| format_of(&drive.file).unwrap_or("raw"));
-            Some(format!(
-                "clone failed: copy failed: command '/usr/bin/qemu-img convert -p -n -f {} -O {} {} \
-                 zeroinit:{}' failed: exit code 1",
-                formats[0], formats[1], paths.0, paths.1
-            ))
-        })
+        let mut full_copies = copied.iter().filter(|drive| drive.is_full_copy());
+        let is_full = |drive: &Drive| Some(self.setup.storage(drive.storage()?).ok()?.full);
+        let failed = full_copies.find(|drive| is_full(&drive.copy) == Some(true))?;
+        let command = failed.convert_command();
+        Some(format!(
+            "clone failed: copy failed: command '{command}' failed: exit code 1"
+        ))
     }
+}
+
+impl Copied {
+    fn is_full_copy(&self) -> bool {
+        !self.is_linked && !self.original.is_cloudinit()
+    }
+
+    fn convert_command(&self) -> String {
+        let [from, to] = [&self.original, &self.copy]
+            .map(|drive| (format_of(&drive.file).unwrap_or("raw"), drive.path()));
+        format!(
+            "/usr/bin/qemu-img convert -p -n -f {} -O {} {} zeroinit:{}",
+            from.0, to.0, from.1, to.1
+        )
+    }
+}
+
+pub(super) fn exit_if_interrupted(copied: &[Copied]) -> String {
+    let mut full_copies = copied.iter().filter(|drive| drive.is_full_copy());
+    full_copies.next().map_or_else(
+        || "clone failed: received interrupt".to_owned(),
+        |drive| {
+            let command = drive.convert_command();
+            format!("clone failed: copy failed: command '{command}' failed: interrupted by signal")
+        },
+    )
 }
 
 /// In the order of Proxmox VE.

@@ -245,7 +245,7 @@ impl Guest {
             name: self.shown_name(),
             template: self.is_template(),
             status: self.status.clone(),
-            sizes: sizes_of(&self.config),
+            sizes: sizes_of(&self.live_config()),
         });
     }
 
@@ -291,7 +291,7 @@ impl Guest {
     }
 
     pub(super) fn node_entry(&self, requests: usize) -> Value {
-        let sizes = sizes_of(&self.config);
+        let sizes = sizes_of(&self.live_config());
         let mut entry = json!({
             "cpu": 0, "cpus": sizes.cpus, "disk": 0, "maxdisk": sizes.disk,
             "maxmem": sizes.memory, "mem": 0, "memhost": 0, "name": self.shown_name(), "netin": 0,

@@ -11,6 +11,7 @@
     reason = "a fake that cannot continue fails its test"
 )]
 
+mod abort;
 mod acl;
 mod actions;
 mod agent;
@@ -21,6 +22,7 @@ mod clone;
 mod clones;
 mod cluster;
 mod connection;
+mod containers;
 mod controls;
 mod copies;
 mod current;
@@ -44,6 +46,7 @@ mod node_tasks;
 mod options;
 mod other_users;
 mod params;
+mod pending;
 mod permissions;
 mod places;
 mod port;

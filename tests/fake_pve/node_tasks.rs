@@ -105,7 +105,7 @@ pub(super) fn task_log(
     Ok(proxied(&json!(lines)).with_total(task.log.len()))
 }
 
-fn check_upid(upid: &str) -> Result<(), Answer> {
+pub(super) fn check_upid(upid: &str) -> Result<(), Answer> {
     if is_upid(upid) {
         return Ok(());
     }
@@ -133,7 +133,7 @@ impl Cluster {
     }
 
     /// The task with this UPID, which only its own node knows.
-    fn task(&self, node: &str, upid: &str) -> Option<Shown<'_>> {
+    pub(super) fn task(&self, node: &str, upid: &str) -> Option<Shown<'_>> {
         let is_match = |task: &Shown| task.process.node == node && task.process.upid() == upid;
         self.all_tasks().into_iter().find(is_match)
     }

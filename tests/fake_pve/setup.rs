@@ -67,6 +67,8 @@ pub(crate) struct Setup {
     pub(crate) resize_exit: Exits,
     /// The HA manager starts a VM this many requests after it was asked to; with null, never.
     pub(crate) ha_requests: Option<usize>,
+    /// The clean-up of a task that is aborted takes too long: its worker is killed.
+    pub(crate) abort_kills: bool,
     /// VMs stop again as soon as the task that started them ends.
     pub(crate) dies_after_start: bool,
     /// The agent of running VMs, and those of certain VMIDs.
@@ -124,6 +126,7 @@ impl Default for Setup {
             destroy_exit: Exits::Always("OK".to_owned()),
             resize_exit: Exits::Always("OK".to_owned()),
             ha_requests: Some(0),
+            abort_kills: false,
             dies_after_start: false,
             agent: AgentSetup::default(),
             agents: BTreeMap::new(),

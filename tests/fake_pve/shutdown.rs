@@ -115,9 +115,16 @@ impl Cluster {
     }
 
     /// The guest was asked to go down, and nobody takes that back.
-    fn fail_to_shut_down(&mut self, owner: &str, vmid: u32) -> Done {
-        let vm = &self.guests[&vmid];
-        if let Reaction::Late(requests) = vm.reaction {
+    pub(super) fn go_down_later(&mut self, owner: &str, vmid: u32) {
+        let Some(vm) = self.guests.get(&vmid) else {
+            return;
+        };
+        let requests = match vm.reaction {
+            Reaction::Prompt => 1,
+            Reaction::Late(requests) => requests,
+            Reaction::Never => return,
+        };
+        if vm.runs_since().is_some() {
             self.later.push(Later {
                 due: self.requests + requests,
                 stamp: vm.stamp(),
@@ -125,6 +132,10 @@ impl Cluster {
                 owner: owner.to_owned(),
             });
         }
+    }
+
+    fn fail_to_shut_down(&mut self, owner: &str, vmid: u32) -> Done {
+        self.go_down_later(owner, vmid);
         let silent = self.silent_agent_line(vmid);
         let is_asked = is_agent_enabled(&self.guests[&vmid].config);
         // An agent that has taken the command is waited for in another way.

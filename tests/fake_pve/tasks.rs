@@ -17,6 +17,8 @@ pub(crate) struct Task {
     pub(super) named: bool,
     /// Empty before the worker has begun; while it copies, its future exit status.
     pub(crate) exit: String,
+    /// Its exit status if it is interrupted while it copies.
+    pub(super) exit_if_interrupted: String,
 }
 
 /// A clone request whose parameters and source are valid.
@@ -101,6 +103,7 @@ impl Task {
             stage: Stage::Forked,
             named: false,
             exit: String::new(),
+            exit_if_interrupted: String::new(),
         }
     }
 

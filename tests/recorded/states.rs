@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::post;
+use super::client::{delete, post};
 use crate::fake_pve::{FakePve, Setup};
 use crate::recording::Recording;
 
@@ -115,7 +115,7 @@ pub(super) fn two_nodes() -> State {
 }
 
 /// The guests of recorded rows.
-fn guests_of(name: &str) -> State {
+fn guests_of(name: &str) -> Vec<Value> {
     let recorded: Value = serde_json::from_str(&Recording::load(name).answer).expect("JSON");
     let rows = recorded["data"].as_array().expect("rows").iter();
     let guests = rows.map(|row| {
@@ -133,18 +133,57 @@ fn guests_of(name: &str) -> State {
         }
         guest
     });
-    let guests: Vec<Value> = guests.collect();
+    guests.collect()
+}
+
+fn two_nodes_with(guests: &[Value]) -> State {
     with(json!({"nodes": ["pve1", "pve2"], "guests": guests}))
 }
 
 pub(super) fn running_beside_containers() -> State {
-    guests_of("resources-running-and-containers")
+    two_nodes_with(&guests_of("resources-running-and-containers"))
 }
 
 pub(super) fn many_without_quorum() -> State {
-    let state = guests_of("no-quorum-resources");
+    let state = two_nodes_with(&guests_of("no-quorum-resources"));
     state.fake.cluster().setup.no_quorum = true;
     state
+}
+
+/// VM 101 is being destroyed.
+pub(super) fn many_while_destroying() -> State {
+    let guests = guests_of("resources-while-destroying");
+    let state = with(json!({"guests": guests, "task_polls": 9}));
+    delete(&state.fake, "/nodes/pve1/qemu/101");
+    state
+}
+
+/// VM 101 was one of them.
+pub(super) fn many_after_a_destroy() -> State {
+    let mut guests = guests_of("resources-after-destroy");
+    guests.push(json!({"vmid": 101, "name": "del-ok"}));
+    let state = two_nodes_with(&guests);
+    delete(&state.fake, "/nodes/pve1/qemu/101");
+    state
+}
+
+/// A token that sees the members of a pool, but not the pool.
+pub(super) fn members_without_their_pool() -> State {
+    let mut guests = guests_of("resources-pool-token");
+    for guest in &mut guests {
+        guest["pool"] = json!("lab");
+    }
+    guests.push(json!({"vmid": 101}));
+    let tokens = json!({"homelab@pve!sep": {"/pool/lab": ["VM.Audit"]}});
+    with(json!({"guests": guests, "tokens": tokens}))
+}
+
+pub(super) fn two_containers() -> State {
+    with(json!({"guests": [
+        {"vmid": 300, "name": "ct-1", "type": "lxc", "config": {"tags": "web"}},
+        {"vmid": 301, "name": "ct-tpl", "type": "lxc", "template": true},
+        {"vmid": 280, "name": "run-1"},
+    ]}))
 }
 
 pub(super) fn container_300() -> State {

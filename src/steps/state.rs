@@ -1,0 +1,239 @@
+//! Reads the state of the VM of a step, once per turn, and checks that it is still the same VM.
+
+use crate::guests::owner::VmidState;
+use crate::pve::types::{Guest, VmName, VmStatus};
+use crate::pve::{self, Pve, VmConfig};
+use crate::say::vm::{NamedBy, Vm};
+use crate::steps::{ActiveStep, Cause, Stop, Trouble};
+use crate::wait::GaveUp;
+use crate::wait::refusal::is_missing;
+use crate::wait::server::Judged;
+
+impl ActiveStep<'_> {
+    /// The VM's configuration, read again only if something was changed since. An error if the VM no longer
+    /// exists. A VM that was migrated is found on its new node.
+    pub fn config(&mut self) -> Result<VmConfig, Stop> {
+        if let Some(config) = &self.unfinished.existing.config {
+            return Ok(config.clone());
+        }
+        let now = self.budget().clock.elapsed();
+        let since = *self.missing_since.get_or_insert(now);
+        let is_early = now < since + self.budget().restart_time();
+        let first_time = self.unfinished.existing.identity.is_none();
+        let named_by = self.unfinished.existing.named_by;
+        let found = self.read(|pve, vm| VmidState::of(pve, vm, None))?;
+        let (vm, config) = match (found, named_by.filter(|_| first_time)) {
+            (VmidState::Ours(vm, config), _) => (vm, config),
+            (VmidState::Another(guest), Some(NamedBy::Vmid)) if guest.is_vm() => {
+                // The list may show the name of an earlier VM with this VMID.
+                let vm = &mut self.unfinished.existing.vm;
+                (vm.name, vm.node) = (VmName::of_guest(&guest), guest.node);
+                return self.config();
+            }
+            (VmidState::Another(guest), Some(_)) if guest.template => {
+                return Err(Cause::is_template().into());
+            }
+            // Another task is deleting it.
+            (VmidState::Another(guest), _)
+                if named_by.is_some() && guest.lock.as_deref() == Some("destroyed") =>
+            {
+                self.trouble = Some(Trouble::Message("it is being deleted".to_owned()));
+                return Err(Stop::NotYet);
+            }
+            (VmidState::Another(guest), _) => {
+                return Err(self.cause_of(&guest)?.into());
+            }
+            (VmidState::BeingCreated { .. }, Some(_)) => return Err(Cause::being_created().into()),
+            (VmidState::Free, _) if named_by.is_some() => {
+                return Err(Cause::Gone { vmid_has: None }.into());
+            }
+            // The failure of this request says which privilege is missing.
+            (VmidState::Hidden | VmidState::Appeared, _) if is_early => {
+                self.read(|pve, vm| pve.vm_config(&vm.node, vm.vmid))?;
+                return Err(self.not_yet());
+            }
+            // The configuration of a new or migrated VM may not have reached every node yet.
+            _ if is_early => return Err(self.not_yet()),
+            (VmidState::BeingCreated { .. }, _) => {
+                let vmid_has = Some("a VM that is being created".to_owned());
+                return Err(Cause::Gone { vmid_has }.into());
+            }
+            _ => return Err(Cause::Gone { vmid_has: None }.into()),
+        };
+        self.missing_since = None;
+        let existing = &mut self.unfinished.existing;
+        let identity = config.identity();
+        if !existing
+            .identity
+            .get_or_insert(identity.clone())
+            .may_match(&identity)
+        {
+            return Err(Cause::replaced_by(&config.into_guest(vm.vmid, vm.node)).into());
+        }
+        existing.vm = vm;
+        existing.config = Some(config.clone());
+        Ok(config)
+    }
+
+    /// Reads the configuration again: the VM may have been migrated or destroyed.
+    pub fn read_config_again(&mut self) -> Result<VmConfig, Stop> {
+        self.unfinished.existing.config = None;
+        self.config()
+    }
+
+    /// Ends the operation with this cause, or because the VM no longer exists, if that is why.
+    pub fn gone_or(&mut self, cause: Cause) -> Stop {
+        match self.read_config_again() {
+            Err(Stop::Failed(gone @ (Cause::Gone { .. } | Cause::State { .. }))) => gone.into(),
+            Err(Stop::NotYet) => Stop::NotYet,
+            Ok(_) | Err(Stop::Failed(_)) => cause.into(),
+        }
+    }
+
+    /// Why this guest, which has the VMID now, is not the VM.
+    fn cause_of(&mut self, guest: &Guest) -> Result<Cause, Stop> {
+        let mut identity = None;
+        if guest.is_vm() {
+            let config = self.read(|pve, _| pve.vm_config(&guest.node, guest.vmid))?;
+            identity = config.map(|config| config.identity());
+        }
+        let existing = &self.unfinished.existing;
+        let is_same = existing
+            .identity
+            .as_ref()
+            .zip(identity)
+            .is_some_and(|(first, now)| first.may_match(&now));
+        Ok(match &guest.name {
+            Some(name) if is_same => Cause::renamed(existing, name, &guest.node),
+            _ => Cause::replaced_by(guest),
+        })
+    }
+
+    /// The status of the VM according to QEMU. Once a change was requested, failed reads are repeated until the
+    /// time limit. A VM that is missing on its node may have been migrated or destroyed.
+    pub fn status(&mut self) -> Result<VmStatus, Stop> {
+        let read = |pve: &Pve, vm: &Vm| match pve.vm_status(&vm.node, vm.vmid) {
+            Err(pve::Error::Refused { message, .. }) if is_missing(&message) => Ok(None),
+            status => status.map(Some),
+        };
+        let status = if self.has_requested {
+            let status = self.watch(read)?;
+            status.map_err(|error| {
+                let cause = self.outcome_unknown(GaveUp::Failed(error));
+                self.gone_or(cause)
+            })?
+        } else {
+            self.read(read)?
+        };
+        match status {
+            Some(status) => Ok(status),
+            None => {
+                self.read_config_again()?;
+                Err(self.not_yet())
+            }
+        }
+    }
+
+    /// Sends a change that changes nothing, right before one that must not reach another VM. Fails if the cluster
+    /// has no quorum. If the token may not send it, most nodes must be online. After a change by somebody else
+    /// the configuration is read again.
+    pub fn confirm_unchanged(&mut self) -> Result<(), Stop> {
+        let config = self.config()?;
+        let is_confirmed = match (&config.name, config.digest()) {
+            (Some(name), Some(digest)) => self.confirm_by_change(name, &digest)?,
+            _ => false,
+        };
+        if is_confirmed {
+            return Ok(());
+        }
+        let nodes = self.read(|pve, _| pve.nodes())?;
+        let online = nodes.iter().filter(|node| node.is_online).count();
+        if online * 2 > nodes.len() {
+            return Ok(());
+        }
+        let why = format!("only {online} of its {} nodes are online", nodes.len());
+        Err(Cause::no_quorum(self.existing(), &why).into())
+    }
+
+    /// Whether the token may send the change.
+    fn confirm_by_change(&mut self, name: &str, digest: &str) -> Result<bool, Stop> {
+        let options = [("name", name), ("digest", digest)];
+        let result = self.read(|pve, vm| match pve.configure(&vm.node, vm.vmid, &options) {
+            Err(error @ (pve::Error::Refused { .. } | pve::Error::NoQuorum { .. })) => {
+                Ok(Err(error))
+            }
+            result => result.map(Ok),
+        })?;
+        let Err(error) = result else { return Ok(true) };
+        match &error {
+            pve::Error::Refused { status: 403, .. } => Ok(false),
+            pve::Error::NoQuorum {
+                is_another_left: true,
+                ..
+            } => Err(Stop::NotYet),
+            pve::Error::NoQuorum { message, .. } => {
+                Err(Cause::no_quorum(self.existing(), message).into())
+            }
+            pve::Error::Refused { message, .. } if self.temporary(message).is_some() => {
+                self.trouble = Some(Trouble::Message(message.clone()));
+                self.unfinished.existing.config = None;
+                Err(Stop::NotYet)
+            }
+            _ => Err(self.request_failed(error).into()),
+        }
+    }
+
+    /// Reads what must be known before a change. After a request with an unknown outcome, failed reads are
+    /// repeated until the time limit.
+    pub fn read<T>(
+        &mut self,
+        read: impl FnOnce(&Pve, &Vm) -> Result<T, pve::Error>,
+    ) -> Result<T, Stop> {
+        let result = read(self.engine.server.pve, self.vm());
+        match self.judge(self.is_undecided, result)? {
+            Ok(answer) => Ok(answer),
+            Err(error) if self.is_undecided => {
+                Err(self.outcome_unknown(GaveUp::Failed(error)).into())
+            }
+            Err(error) => Err(self.request_failed(error).into()),
+        }
+    }
+
+    /// Reads what shows the effect of a request that was carried out. Failed reads are repeated until the time
+    /// limit.
+    pub fn watch<T>(
+        &mut self,
+        read: impl FnOnce(&Pve, &Vm) -> Result<T, pve::Error>,
+    ) -> Result<Result<T, pve::Error>, Stop> {
+        let result = read(self.engine.server.pve, self.vm());
+        self.judge(true, result)
+    }
+
+    pub(super) fn judge<T>(
+        &mut self,
+        is_ongoing: bool,
+        result: Result<T, pve::Error>,
+    ) -> Result<Result<T, pve::Error>, Stop> {
+        let judged = self
+            .engine
+            .server
+            .judge(is_ongoing, &mut self.grace, result);
+        match judged {
+            Ok(Judged::Answered(answer)) => Ok(Ok(answer)),
+            Ok(Judged::Failed(error)) => {
+                self.trouble = Some(Trouble::Request(error));
+                Err(Stop::NotYet)
+            }
+            Ok(Judged::CutShort(error)) => {
+                self.trouble.get_or_insert(Trouble::Request(error));
+                Err(Stop::NotYet)
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn not_yet(&mut self) -> Stop {
+        self.trouble = Some(Trouble::Nothing);
+        Stop::NotYet
+    }
+}
