@@ -12,12 +12,8 @@ pub mod finding;
 mod hosts;
 pub mod privileges;
 mod quorum;
-<<<<<<< HEAD
-mod template;
-mod verbs;
-=======
 pub mod template;
->>>>>>> create
+mod verbs;
 
 use std::collections::BTreeSet;
 use std::path::Path;
