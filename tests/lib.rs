@@ -4,6 +4,7 @@
 //! - `check`: the findings about everything that a run depends on
 //! - `after_clone`: the steps after the clone: settings, keys, disks, start and address, and runs that end in between
 //! - `addresses`: what guest agents report, for many VMs and for one that moves
+//! - `dry_run`: what a run would do, without doing it
 //! - `ledger`: the files in which runs on one host leave records for each other
 //! - `interrupted`: Ctrl-C and `kill`
 //! - `outages`: a server that stops answering while a run waits
@@ -41,6 +42,7 @@ mod completions;
 mod configuration;
 mod crowd;
 mod demo;
+mod dry_run;
 mod fake_pve;
 mod help;
 mod homelab;

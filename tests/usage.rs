@@ -156,10 +156,10 @@ use crate::homelab::Homelab;
     "use --set cores=..."
 )]
 #[case(
-    "proxmox vm create web-1 debian-12 --cores 4",
-    "unknown option '--cores'",
+    "proxmox vm create web-1 debian-12 --sockets 2",
+    "unknown option '--sockets'",
     "homelab proxmox vm create <vm-name> <template-name> [options]",
-    "use --set cores=4"
+    "use --set sockets=2"
 )]
 #[case(
     "proxmox vm create web-1 debian-12 --set cores 4",
@@ -213,7 +213,43 @@ use crate::homelab::Homelab;
     "proxmox vm create web-1 debian-12 --ram 8G",
     "unknown option '--ram'",
     "homelab proxmox vm create <vm-name> <template-name> [options]",
-    "use --set memory=MIB"
+    "use --memory SIZE"
+)]
+#[case(
+    "proxmox vm create web-1 debian-12 --cpus 4",
+    "unknown option '--cpus'",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "use --cores N"
+)]
+#[case(
+    "proxmox vm create web-1 debian-12 --cores four",
+    "invalid value 'four' for --cores: expected a whole number, at least 1",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "see 'homelab proxmox vm create --help'"
+)]
+#[case(
+    "proxmox vm create web-1 debian-12 --memory 20000K",
+    "invalid value '20000K' for --memory: expected a size of at least 16 MiB, like 8G or 8192 (a whole number of MiB)",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "see 'homelab proxmox vm create --help'"
+)]
+#[case(
+    "proxmox vm create web-1 debian-12 --description=",
+    "invalid value '' for --description: must not be empty",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "see 'homelab proxmox vm create --help'"
+)]
+#[case(
+    "proxmox vm create web-1 debian-12 --tags ,",
+    "invalid value ',' for --tags: expected tags separated by ',' or ';'",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "see 'homelab proxmox vm create --help'"
+)]
+#[case(
+    "proxmox vm create web-1 debian-12 --tag web",
+    "unknown option '--tag'",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "did you mean '--tags'? See 'homelab proxmox vm create --help'"
 )]
 #[case(
     "proxmox vm create web-1 debian-12 --cipassword hunter2",
@@ -390,10 +426,10 @@ use crate::homelab::Homelab;
     "use --set cipassword=@FILE"
 )]
 #[case(
-    "proxmox vm create a b --memory 8G",
-    "unknown option '--memory'",
+    "proxmox vm create a b --onboot yes",
+    "unknown option '--onboot'",
     "homelab proxmox vm create <vm-name> <template-name> [options]",
-    "use --set memory=VALUE"
+    "use --set onboot=VALUE"
 )]
 #[case(
     "proxmox vm create a b --resize scsi0 32G",
@@ -480,10 +516,10 @@ use crate::homelab::Homelab;
     "omit it: without --linked, every VM is a full clone"
 )]
 #[case(
-    "proxmox vm create a b --dry-run",
-    "unknown option '--dry-run'",
+    "proxmox vm create a b --plan",
+    "unknown option '--plan'",
     "homelab proxmox vm create <vm-name> <template-name> [options]",
-    "'homelab proxmox check TEMPLATE-NAME' checks what a run depends on and changes nothing"
+    "use --dry-run"
 )]
 #[case(
     "proxmox vm create a b --ip-from 10.0.0.0",

@@ -11,6 +11,7 @@ use super::queries::{Container, VmList, VmShow, VmSsh};
 use super::values::{Seconds, Shell, not_empty};
 use crate::pve::types::{Upid, VmName, Vmid};
 use crate::settings::ip_from::IpFrom;
+use crate::settings::named::{cores, description as described, memory, tags};
 use crate::settings::resize::Resize;
 
 /// Provision virtual machines on Proxmox VE.
@@ -90,6 +91,7 @@ pub struct Proxmox {
 /// The kind of object that a Proxmox command is about.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
+#[allow(clippy::large_enum_variant, reason = "only one is built per run")]
 pub enum Noun {
     Template(Template),
     Vm(Vm),
@@ -216,6 +218,22 @@ pub struct VmCreate {
     #[argh(option, arg_name = "NAME", from_str_fn(not_empty))]
     pub node: Option<String>,
 
+    /// number of CPU cores; the same as --set cores=N
+    #[argh(option, arg_name = "N", from_str_fn(cores))]
+    pub cores: Option<String>,
+
+    /// memory: 8G, or a number of MiB
+    #[argh(option, arg_name = "SIZE", from_str_fn(memory))]
+    pub memory: Option<String>,
+
+    /// tags, separated by commas
+    #[argh(option, arg_name = "TAGS", from_str_fn(tags))]
+    pub tags: Option<String>,
+
+    /// description of the VM
+    #[argh(option, arg_name = "TEXT", from_str_fn(described))]
+    pub description: Option<String>,
+
     /// set an option of the VM, named as in 'qm config': cores=4, ipconfig0=ip=dhcp; KEY=@FILE reads
     /// the value from FILE; repeatable
     #[argh(option, arg_name = "KEY=VALUE")]
@@ -242,6 +260,10 @@ pub struct VmCreate {
     /// --wait-ip; repeatable, preferred one first
     #[argh(option, arg_name = "FROM")]
     pub ip_from: Vec<IpFrom>,
+
+    /// show what would be done, and change nothing
+    #[argh(switch)]
+    pub dry_run: bool,
 
     /// time limit for the whole command (default 300)
     #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_TIMEOUT")]

@@ -79,7 +79,7 @@ fn take_steps(
 
 /// The minimum sizes of the disks. A relative size was resolved when the clone was requested. If it was not,
 /// it cannot be resolved now: the template may have changed.
-fn sizes(
+pub fn sizes(
     setup: &Setup,
     existing: &Existing,
     record: &Record,
@@ -162,7 +162,8 @@ fn configure(
     Ok(())
 }
 
-fn not_changed(key: &str, vm: &Vm) -> String {
+/// The warning about an option that cannot be read and keeps the value that was set earlier.
+pub fn not_changed(key: &str, vm: &Vm) -> String {
     let Vm { vmid, node, .. } = vm;
     format!(
         "{key} of {vm} was set earlier and is kept; to change it, on node '{node}': qm set {vmid} --{key}"
