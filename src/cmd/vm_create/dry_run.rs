@@ -365,10 +365,11 @@ fn disk_text(disk: &PlannedDisk, is_clone: bool) -> String {
 
 /// Writes `Name: value` lines with aligned values.
 fn write_fields(out: &mut dyn Write, fields: &[(&str, String)]) -> io::Result<()> {
-    let width = fields.iter().map(|(name, _)| name.len() + 1).max();
+    // A colon and a space.
+    let width = fields.iter().map(|(name, _)| name.len() + 2).max();
     let width = width.unwrap_or_default();
     for (name, value) in fields {
-        writeln!(out, "{:width$}  {}", format!("{name}:"), clean(value))?;
+        writeln!(out, "{:width$}{}", format!("{name}:"), clean(value))?;
     }
     Ok(())
 }
