@@ -110,7 +110,8 @@ impl Preview {
             run.warn(&not_changed(key, &existing.vm));
         }
         let is_running = || {
-            let running = run.server.ask(|pve| pve.is_running(node, *vmid));
+            let status = run.server.ask(|pve| pve.vm_status(node, *vmid));
+            let running = status.map(|status| status.is_running);
             running.map_err(|error| {
                 not_read(format!("cannot read the status of {}", existing.vm), error)
             })

@@ -2,7 +2,6 @@
 //! the later steps lack.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
 
 use serde::Serialize;
 
@@ -19,6 +18,7 @@ use crate::say::grant::{Role, grant, path_to_grant_on, pool_path, user_options};
 use crate::say::vm::Vm;
 use crate::settings::Change;
 use crate::settings::privileges::AnyOf;
+use crate::ui::fields::fields;
 use crate::ui::text::clean;
 
 #[derive(Serialize)]
@@ -106,7 +106,7 @@ pub fn run(session: &Session, run: &Run) -> Result<Success, Failure> {
     }
     session.result(&document(run, &preview, &missing), |out, _| {
         writeln!(out, "{}", clean(&summary(&preview)))?;
-        write_fields(out, &fields(run, &preview, &missing))
+        fields(out, &details(run, &preview, &missing))
     })
 }
 
@@ -309,10 +309,10 @@ fn summary(preview: &Preview) -> String {
 }
 
 /// The details, as name and value.
-fn fields(run: &Run, preview: &Preview, missing: &[Missing]) -> Vec<(&'static str, String)> {
-    let mut fields = Vec::new();
+fn details(run: &Run, preview: &Preview, missing: &[Missing]) -> Vec<(&'static str, String)> {
+    let mut details = Vec::new();
     if let Some(template) = preview.template() {
-        fields.push((
+        details.push((
             "Template",
             template.to_string().replacen("template ", "", 1),
         ));
@@ -320,31 +320,31 @@ fn fields(run: &Run, preview: &Preview, missing: &[Missing]) -> Vec<(&'static st
             Mode::Full => "full",
             Mode::Linked => "linked",
         };
-        fields.push(("Clone", mode.to_owned()));
+        details.push(("Clone", mode.to_owned()));
         let pool = run.spec.options.pool.iter();
-        fields.extend(pool.map(|pool| ("Pool", pool.to_string())));
+        details.extend(pool.map(|pool| ("Pool", pool.to_string())));
     }
     let is_clone = preview.template().is_some();
     let disks = preview.disks.iter();
-    fields.extend(disks.map(|disk| ("Disk", disk_text(disk, is_clone))));
+    details.extend(disks.map(|disk| ("Disk", disk_text(disk, is_clone))));
     let changes = preview.changes.iter();
-    fields.extend(changes.map(|change| ("Setting", change.shown.clone())));
+    details.extend(changes.map(|change| ("Setting", change.shown.clone())));
     if run.spec.setup.start {
         let start = if preview.would_start {
             "yes"
         } else {
             "no, it is running"
         };
-        fields.push(("Start", start.to_owned()));
+        details.push(("Start", start.to_owned()));
     }
     let missing = missing.iter();
-    fields.extend(missing.map(|it| {
+    details.extend(missing.map(|it| {
         (
             "Missing privilege",
             format!("{} on {}", it.privilege, it.path),
         )
     }));
-    fields
+    details
 }
 
 /// `scsi0: 32G on storage 'data' (template: 2252M)`
@@ -361,16 +361,6 @@ fn disk_text(disk: &PlannedDisk, is_clone: bool) -> String {
         None => String::new(),
     };
     format!("{}: {size}{storage}{more}", disk.key)
-}
-
-/// Writes `Name: value` lines with aligned values.
-fn write_fields(out: &mut dyn Write, fields: &[(&str, String)]) -> io::Result<()> {
-    let width = fields.iter().map(|(name, _)| name.len() + 1).max();
-    let width = width.unwrap_or_default();
-    for (name, value) in fields {
-        writeln!(out, "{:width$}  {}", format!("{name}:"), clean(value))?;
-    }
-    Ok(())
 }
 
 impl<'p> From<&'p PlannedDisk> for DiskOf<'p> {

@@ -391,4 +391,21 @@ mod tests {
     fn keys_are_named_by_their_comments(#[case] encoded: &str, #[case] expected: &[&str]) {
         assert_eq!(keys(encoded), expected);
     }
+
+    #[rstest]
+    #[case::password("cipassword", "$5$old", "$5$new", "********** -> **********")]
+    #[case::other("cores", "1", "2", "1 -> 2")]
+    fn a_password_that_is_pending_is_hidden(
+        #[case] key: &str,
+        #[case] current: &str,
+        #[case] new: &str,
+        #[case] expected: &str,
+    ) {
+        let change = PendingChange {
+            key: key.to_owned(),
+            current: Some(current.to_owned()),
+            new: Some(new.to_owned()),
+        };
+        assert_eq!(Pending::from(&change).shown(), expected);
+    }
 }
