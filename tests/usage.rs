@@ -369,7 +369,7 @@ use crate::homelab::{Homelab, Seen};
     "vm start x",
     "unknown command 'vm'",
     "homelab [options] <command>",
-    "did you mean 'homelab proxmox vm'? See 'homelab --help'"
+    "did you mean 'homelab proxmox vm start'? See 'homelab --help'"
 )]
 #[case(
     "frob proxmox vm list",

@@ -152,16 +152,17 @@ fn advice_for_command(text: &str, arguments: &Arguments, typed: &[&str]) -> Opti
     if arguments.levels.len() == 1 && manual::topic(text).is_some() {
         return Some(format!("see 'homelab help {text}'"));
     }
-    let suggestion = closest(text, names).map(str::to_owned).or(path);
-    suggestion
-        .map(|suggestion| format!("did you mean '{suggestion}'?"))
-        .or_else(|| {
-            let is_related = |words: &str| words.split(' ').any(|word| word == text);
-            let mut related = RELATED.iter();
-            let found =
-                related.find(|(level, words, _)| *level == command.name && is_related(words));
-            found.map(|(.., advice)| (*advice).to_owned())
-        })
+    let did_you_mean = |suggestion: &str| format!("did you mean '{suggestion}'?");
+    // Before the closest name: 'restart' is not 'start'.
+    let related = || {
+        let is_related = |words: &str| words.split(' ').any(|word| word == text);
+        let mut related = RELATED.iter();
+        let found = related.find(|(level, words, _)| *level == command.name && is_related(words));
+        found.map(|(.., advice)| (*advice).to_owned())
+    };
+    path.map(|path| did_you_mean(&path))
+        .or_else(related)
+        .or_else(|| closest(text, names).map(did_you_mean))
 }
 
 /// The command whose path contains all typed command names, in any order: `homelab proxmox vm list` for
@@ -226,7 +227,11 @@ const RELATED: &[(&str, &str, &str)] = &[
         "set update modify edit resize configure",
         "to change a VM: homelab proxmox vm create VM-NAME TEMPLATE-NAME --ensure --set KEY=VALUE",
     ),
-    ("vm", "connect exec login enter shell", "did you mean 'ssh'?"),
+    (
+        "vm",
+        "connect exec login enter shell",
+        "did you mean 'ssh'?",
+    ),
     (
         "vm",
         "console terminal vnc",
