@@ -26,6 +26,7 @@
 //! - `usage`: wrong usage, and what to type instead
 //! - `house`: the structure of `src`: layers, imports, file lengths
 //! - `readme`: what the README shows is what the program does
+//! - `cron`: the cron jobs of the README, run every night
 //! - `manual`: the topics of the manual: their format and size, and that what they name exists
 
 #![allow(
@@ -40,6 +41,7 @@ mod chaos;
 mod check;
 mod completions;
 mod configuration;
+mod cron;
 mod crowd;
 mod demo;
 mod dry_run;
