@@ -297,7 +297,7 @@ failure does not stop the others, and the exit code is 1."
 #[argh(example = "$ homelab proxmox vm start web-1
 Started VM 101 'web-1' on node 'pve1'
 
-homelab proxmox vm start 102 db-1 --wait-ip")]
+homelab proxmox vm start web-1 103 --wait-ip")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub struct VmStart {
     /// name or VMID of the VM
