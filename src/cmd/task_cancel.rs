@@ -14,9 +14,9 @@ use crate::say::failure::{Failure, Kind, chain, kind_of};
 use crate::say::hint::with_more;
 use crate::say::stage::{Stage, task_wait};
 use crate::ui::text::clean;
-use crate::wait::GaveUp;
 use crate::wait::server::Server;
 use crate::wait::task::wait;
+use crate::wait::{BackOff, GaveUp};
 
 #[derive(Serialize)]
 struct Document<'c> {
@@ -58,11 +58,7 @@ pub fn run(session: &Session, arguments: &TaskCancel) -> Result<Success, Failure
     let has_ended = matches!(status, Ok(TaskStatus::Stopped(_)));
     if !has_ended {
         session.progress().set_stage(stage(true));
-        match server.ask_for_change(|pve| pve.cancel_task(upid)) {
-            Err(error) if error.delivery() != Delivery::Unknown => return Err(failed(error)),
-            // Whether it was cancelled shows when it ends.
-            Ok(()) | Err(_) => {}
-        }
+        cancel(server, upid).map_err(failed)?;
     }
     let ended = wait(server, upid, true).map_err(|gave_up| not_seen(upid, gave_up, &server))?;
     session.progress().set_stage(Stage::Ended(upid.clone()));
@@ -105,6 +101,22 @@ pub fn run(session: &Session, arguments: &TaskCancel) -> Result<Success, Failure
         )
     });
     Ok(Success { hint, ..success })
+}
+
+/// Requests it again while there is no answer: cancelling a task twice does no harm.
+fn cancel(server: Server, upid: &Upid) -> Result<(), pve::Error> {
+    let mut back_off = BackOff::new(&server.budget);
+    loop {
+        match server.ask_for_change(|pve| pve.cancel_task(upid)) {
+            Err(error) if error.delivery() == Delivery::Unknown => {}
+            result => return result,
+        }
+        let has_time = back_off.pause();
+        // Whether it was cancelled shows when it ends.
+        if !has_time || matches!(server.pve.task_status(upid), Ok(TaskStatus::Stopped(_))) {
+            return Ok(());
+        }
+    }
 }
 
 fn is_success(status: &ExitStatus) -> bool {
