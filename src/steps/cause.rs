@@ -138,9 +138,10 @@ impl Cause {
     }
 
     /// The cluster cannot carry out a change.
-    pub(super) fn no_quorum(existing: &Existing, why: &str) -> Cause {
+    pub(super) fn no_quorum(existing: &Existing, why: &str, has_changed: bool) -> Cause {
+        let more = if has_changed { " more" } else { "" };
         Cause::State {
-            message: format!("the cluster has no quorum ({why}), so nothing was changed"),
+            message: format!("the cluster has no quorum ({why}), so nothing{more} was changed"),
             hint: format!("{NO_QUORUM}; then {}", existing.resume()),
         }
     }
@@ -217,11 +218,13 @@ impl Cause {
             }
             Cause::Gone { vmid_has } => {
                 let may_be_renamed = vmid_has.is_some() && existing.identity.is_none();
-                facts.started = if may_be_renamed && !is_named {
-                    Started::Unknown
-                } else {
-                    Started::No
-                };
+                if !is_named {
+                    facts.started = if may_be_renamed {
+                        Started::Unknown
+                    } else {
+                        Started::No
+                    };
+                }
                 let kind = if is_named {
                     Kind::VmNotFound
                 } else {

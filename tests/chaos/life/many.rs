@@ -12,11 +12,11 @@ const COUNT: usize = 50;
 /// All are changed before the first one is waited for, and each takes few requests, polls aside.
 #[rstest]
 #[case::delete("delete --yes", "stopped", 6)]
-#[case::delete_running("delete --yes --stop", "running", 9)]
-#[case::start("start", "stopped", 4)]
-#[case::shutdown("shutdown", "running", 4)]
-#[case::stop("stop", "running", 4)]
-#[case::reboot("reboot", "running", 5)]
+#[case::delete_running("delete --yes --stop", "running", 10)]
+#[case::start("start", "stopped", 5)]
+#[case::shutdown("shutdown", "running", 5)]
+#[case::stop("stop", "running", 5)]
+#[case::reboot("reboot", "running", 6)]
 fn many_vms_take_few_requests(#[case] verb: &str, #[case] status: &str, #[case] most: usize) {
     let guests = (1..=COUNT).map(|number| {
         let name = format!("web-{number}");

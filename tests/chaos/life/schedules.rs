@@ -80,9 +80,10 @@ fn the_quorum_is_lost_during_the_deletion() {
     expect(
         &testbed,
         &seen,
-        "Failed to delete VM 101 'web-1' on node 'pve1': the cluster lost its quorum meanwhile: its disks may be \
-         deleted, but the VM still exists\n\
-         Hint: 'pvecm status' on a node shows the quorum; then run the same command again\n",
+        "Failed to delete VM 101 'web-1' on node 'pve1': the cluster lost its quorum meanwhile, and its disks \
+         may be deleted; the VM still exists\n\
+         Hint: too few nodes of the cluster are online, so nothing can be changed until more of them are back; on a \
+         node: pvecm status; then run the same command again\n",
     );
     testbed.fake.cluster().setup.no_quorum = false;
     must_succeed(&testbed, &verb.line);
@@ -99,7 +100,11 @@ fn the_quorum_is_lost_between_power_off_and_deletion() {
     expect(
         &testbed,
         &seen,
-        "Failed to delete VM 101 'web-1' on node 'pve1': the cluster has no quorum",
+        "Failed to delete VM 101 'web-1' on node 'pve1': the cluster has no quorum (unable to open file \
+         '/etc/pve/nodes/pve1/qemu-server/101.conf.tmp.227' - Permission denied), so nothing more was changed; the VM \
+         still exists\n\
+         Hint: too few nodes of the cluster are online, so nothing can be changed until more of them are back; on a \
+         node: pvecm status; then run the same command again\n",
     );
     testbed.fake.cluster().setup.no_quorum = false;
     must_succeed(&testbed, &verb.line);
@@ -159,8 +164,8 @@ fn a_guest_goes_down_later() {
     expect(
         &testbed,
         &seen,
-        "Failed to shut down VM 101 'web-1' on node 'pve1': after 7 s it is still being shut down: the guest has \
-         not shut down, and may still do so\n\
+        "Failed to shut down VM 101 'web-1' on node 'pve1': after 7 s it was not shut down: its guest did not \
+         react, and may still shut down later\n\
          Hint: to power it off: homelab proxmox vm stop 101; or allow the guest more time with --guest-timeout\n",
     );
     testbed.finish_all();
@@ -207,15 +212,11 @@ fn ha_acts_some_time_later(
 }
 
 #[rstest]
-#[case::start(
-    "start",
-    "stopped",
-    "Failed to start VM 101 'web-1' on node 'pve1': HA"
-)]
-#[case::shutdown("shutdown", "running", "")]
-#[case::stop("stop", "running", "")]
-#[case::delete("delete --stop", "running", "")]
-fn ha_never_acts(#[case] name: &str, #[case] status: &str, #[case] expected: &str) {
+#[case::start("start", "stopped", ["start", "started", "started"])]
+#[case::shutdown("shutdown", "running", ["shut down", "shut down", "stopped"])]
+#[case::stop("stop", "running", ["power off", "powered off", "stopped"])]
+#[case::delete("delete --stop", "running", ["delete", "deleted", "stopped"])]
+fn ha_never_acts(#[case] name: &str, #[case] status: &str, #[case] words: [&str; 3]) {
     let verb = verb(name);
     let more = json!({
         "guests": [{"vmid": VMID, "name": "web-1", "status": status, "ha": "started"}],
@@ -225,7 +226,13 @@ fn ha_never_acts(#[case] name: &str, #[case] status: &str, #[case] expected: &st
     let seen = testbed.run(&format!("{} --timeout 1", verb.line));
     let went = testbed.judge(&seen);
     assert_eq!(went, Ok(false), "{}", testbed.details());
-    expect(&testbed, &seen, expected);
+    let [verb, done, by_ha] = words;
+    let expected = format!(
+        "Failed to {verb} VM 101 'web-1' on node 'pve1': after 1 s it was not {done}: HA has not {by_ha} it; \
+         'ha-manager status' on a node shows its HA state\n\
+         Hint: run the same command again\n"
+    );
+    expect(&testbed, &seen, &expected);
 }
 
 /// The worker of the DELETE dies near its end: the configuration is one line, `lock: destroyed`.
@@ -237,5 +244,11 @@ fn the_worker_of_the_deletion_dies() {
     let seen = testbed.run(&format!("{} --timeout 1", verb.line));
     let went = testbed.judge(&seen);
     assert_eq!(went, Ok(false), "{}", testbed.details());
-    expect(&testbed, &seen, "");
+    expect(
+        &testbed,
+        &seen,
+        "Failed to delete VM 101 'web-1' on node 'pve1': after 1 s it may or may not have been deleted: it is being \
+         deleted\n\
+         Hint: run the same command again\n",
+    );
 }
