@@ -47,6 +47,7 @@ impl Act {
             "shutdown" => false,
             "start" => !is_running && self.name != "powered off" && self.name != "paused",
             "delete" => true,
+            "delete --stop" => !is_stopped,
             _ => !is_stopped && self.name != "started",
         }
     }

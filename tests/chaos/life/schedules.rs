@@ -247,7 +247,9 @@ fn the_worker_of_the_deletion_dies() {
     expect(
         &testbed,
         &seen,
-        "Failed to delete VM 101 'web-1' on node 'pve1': after 1 s it may or may not have been deleted: it is being \
+        "Outcome unknown (the task's worker died or its node went down: \
+         UPID:pve1:00000001:0000000A:6B000001:qmdestroy:101:root@pam!cli:); checking whether it took effect...\n\
+         Failed to delete VM 101 'web-1' on node 'pve1': after 1 s it may or may not have been deleted: it is being \
          deleted\n\
          Hint: run the same command again\n",
     );
