@@ -333,6 +333,14 @@ impl<'r> ActiveStep<'r> {
         self.unfinished.existing.clone()
     }
 
+    /// Continues with another step on the same VM.
+    pub fn set_step(&mut self, step: Step) {
+        if self.unfinished.step != step {
+            self.unfinished.step = step;
+            self.report_stage();
+        }
+    }
+
     /// The time limit.
     pub fn budget(&self) -> Budget<'r> {
         self.engine.server.budget

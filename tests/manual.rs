@@ -233,7 +233,8 @@ fn each_kind_of_error_is_explained() {
 /// `check` and the manual have the same table.
 #[test]
 fn each_verb_is_listed_with_the_privileges_that_check_demands() {
-    let source = include_str!("../src/cmd/check/verbs.rs").replace("AGENT", "\"VM.GuestAgent.Audit\"");
+    let source =
+        include_str!("../src/cmd/check/verbs.rs").replace("AGENT", "\"VM.GuestAgent.Audit\"");
     let (_, table) = source.split_once("const VERBS").unwrap();
     let (table, _) = table.split_once("\n];").unwrap();
     let quoted = |text: &str| -> Vec<String> {
@@ -247,7 +248,9 @@ fn each_verb_is_listed_with_the_privileges_that_check_demands() {
         (quoted(names).concat(), needs)
     });
     let permissions = topic("permissions");
-    let (_, listed) = permissions.split_once("# What each verb needs\n\n").unwrap();
+    let (_, listed) = permissions
+        .split_once("# What each verb needs\n\n")
+        .unwrap();
     let (listed, _) = listed.split_once("\n\nThe token's own tasks").unwrap();
     let listed = listed.split("\n\n").map(|item| {
         let item = item.trim_start_matches("- ").replace("\n  ", " ");

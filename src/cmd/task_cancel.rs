@@ -14,9 +14,9 @@ use crate::say::failure::{Failure, Kind, chain, kind_of};
 use crate::say::hint::with_more;
 use crate::say::stage::{Stage, task_wait};
 use crate::ui::text::clean;
-use crate::wait::GaveUp;
 use crate::wait::server::Server;
 use crate::wait::task::wait;
+use crate::wait::{BackOff, GaveUp};
 
 #[derive(Serialize)]
 struct Document<'c> {
@@ -80,14 +80,27 @@ fn cancel(session: &Session, server: Server, upid: &Upid) -> Result<bool, Failur
         return Ok(true);
     }
     session.progress().set_stage(stage(true));
-    match server.ask_for_change(|pve| pve.cancel_task(upid)) {
-        Err(error) if error.delivery() != Delivery::Unknown => {
-            Err(Failure::new(kind_of(&error), chain(&error))
-                .with_hint(hint_for_unread(upid, &error))
-                .about(stage(false).facts()))
+    let requested = request(server, upid).map_err(|error| {
+        Failure::new(kind_of(&error), chain(&error))
+            .with_hint(hint_for_unread(upid, &error))
+            .about(stage(false).facts())
+    });
+    requested.map(|()| false)
+}
+
+/// Requests it again while there is no answer: cancelling a task twice does no harm.
+fn request(server: Server, upid: &Upid) -> Result<(), pve::Error> {
+    let mut back_off = BackOff::new(&server.budget);
+    loop {
+        match server.ask_for_change(|pve| pve.cancel_task(upid)) {
+            Err(error) if error.delivery() == Delivery::Unknown => {}
+            result => return result,
         }
+        let has_time = back_off.pause();
         // Whether it was cancelled shows when it ends.
-        Ok(()) | Err(_) => Ok(false),
+        if !has_time || matches!(server.pve.task_status(upid), Ok(TaskStatus::Stopped(_))) {
+            return Ok(());
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::guests::named::{self, Named};
 use crate::guests::owner::VmidState;
 use crate::ledger::remove_unused;
 use crate::pve::types::{Node, VmName, Vmid};
-use crate::say::failure::{Failure, Kind};
+use crate::say::failure::{Failure, Kind, Started};
 use crate::say::stage::Step;
 use crate::say::vm::{Existing, Vm};
 use crate::steps::delete::Delete;
@@ -140,13 +140,18 @@ fn confirm(all: &[Target]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// After a failed task: a success if the VM is gone, and otherwise the failure says that it still exists.
+/// After something was requested: a success if the VM is gone after all, and otherwise the failure says that it
+/// still exists.
 fn after_failure(server: Server, found: &Existing, failure: Failure) -> Result<Finished, Failure> {
-    if failure.kind != Kind::TaskFailed {
+    let is_unknown = matches!(
+        failure.kind,
+        Kind::Timeout | Kind::OutcomeUnknown | Kind::VmNotFound
+    );
+    if is_unknown || failure.facts.started == Started::No {
         return Err(failure);
     }
-    match server.ask(|pve| VmidState::of(pve, &found.vm, None)) {
-        Ok(VmidState::Free | VmidState::Another(_)) => Ok(Finished {
+    match VmidState::of(server.pve, &found.vm, None) {
+        Ok(VmidState::Free) => Ok(Finished {
             existing: found.clone(),
             changed: true,
         }),

@@ -74,7 +74,8 @@ fn after_failed_task(upid: &Upid, status: &str, existing: &Existing) -> String {
 }
 
 /// The VM does not exist any more; `vmid_has` has its VMID.
-fn explain_loss(vmid_has: Option<String>, existing: &Existing) -> (Kind, String, String) {
+fn explain_loss(vmid_has: Option<String>, unfinished: &Unfinished) -> (Kind, String, String) {
+    let Unfinished { existing, task, .. } = unfinished;
     let may_be_renamed = vmid_has.is_some() && existing.identity.is_none();
     let done = if may_be_renamed {
         "it was renamed or deleted"
@@ -84,7 +85,13 @@ fn explain_loss(vmid_has: Option<String>, existing: &Existing) -> (Kind, String,
     let message = match vmid_has {
         None => done.to_owned(),
         Some(other) => {
-            format!("{done}, and its VMID now belongs to {other}, which was not changed")
+            // A request names only the VMID.
+            let changed = if existing.named_by.is_some() && *task != StepTask::None {
+                "may have been"
+            } else {
+                "was not"
+            };
+            format!("{done}, and its VMID now belongs to {other}, which {changed} changed")
         }
     };
     let list = "'homelab proxmox vm list' lists the VMs";
@@ -158,9 +165,10 @@ impl Cause {
     }
 
     /// The cluster cannot carry out a change.
-    pub(super) fn no_quorum(existing: &Existing, why: &str) -> Cause {
+    pub(super) fn no_quorum(existing: &Existing, why: &str, has_changed: bool) -> Cause {
+        let more = if has_changed { " more" } else { "" };
         Cause::State {
-            message: format!("the cluster has no quorum ({why}), so nothing was changed"),
+            message: format!("the cluster has no quorum ({why}), so nothing{more} was changed"),
             hint: format!("{NO_QUORUM}; then {}", existing.resume()),
         }
     }
@@ -188,12 +196,14 @@ impl Cause {
                 facts.upid = Some(upid.clone());
                 log.clone_from(lines);
             }
-            Cause::Gone { vmid_has }
-                if vmid_has.is_some() && !is_named && existing.identity.is_none() =>
-            {
-                facts.started = Started::Unknown;
+            Cause::Gone { vmid_has } if !is_named => {
+                let may_be_renamed = vmid_has.is_some() && existing.identity.is_none();
+                facts.started = if may_be_renamed {
+                    Started::Unknown
+                } else {
+                    Started::No
+                };
             }
-            Cause::Gone { .. } => facts.started = Started::No,
             _ => {}
         }
         let (kind, message, hint) = self.explained(unfinished, pool);
@@ -262,7 +272,7 @@ impl Cause {
                     with_more(unfinished.hint(), error.as_deref()),
                 )
             }
-            Cause::Gone { vmid_has } => explain_loss(vmid_has, existing),
+            Cause::Gone { vmid_has } => explain_loss(vmid_has, unfinished),
             Cause::State { message, hint } => (Kind::Failed, message, hint),
         }
     }

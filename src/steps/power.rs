@@ -27,9 +27,7 @@ impl<'q> Operation<'q> for Start {
         if active.was_carried_out() {
             return self.has_started(active);
         }
-        // It may have been migrated to another node.
-        active.config()?;
-        let status = active.status()?;
+        let status = active.status_of_same_vm()?;
         if status.is_running {
             check_not_paused(active, status)?;
             return Ok(Next::Done);
@@ -88,8 +86,7 @@ impl<'q> Operation<'q> for PowerOff {
         if active.was_carried_out() {
             return wait_until_stopped(active, &mut self.is_under_ha);
         }
-        active.config()?;
-        let status = active.status()?;
+        let status = active.status_of_same_vm()?;
         if !status.is_running {
             return Ok(Next::Done);
         }
@@ -142,8 +139,7 @@ impl<'q> Operation<'q> for ShutDown {
         if active.was_carried_out() {
             return wait_until_stopped(active, &mut self.is_under_ha);
         }
-        active.config()?;
-        let status = active.status()?;
+        let status = active.status_of_same_vm()?;
         if !status.is_running {
             return Ok(Next::Done);
         }
@@ -303,7 +299,7 @@ fn stayed_off(vm: &Vm) -> Cause {
 }
 
 /// The time limit was reached because HA has not acted.
-fn not_by_ha(cause: Cause, is_under_ha: bool, done: &str) -> Cause {
+pub(super) fn not_by_ha(cause: Cause, is_under_ha: bool, done: &str) -> Cause {
     match cause {
         Cause::TimedOut {
             seconds,

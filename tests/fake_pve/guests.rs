@@ -215,7 +215,7 @@ impl Guest {
     }
 
     /// The request count when it was started, if it is running.
-    pub(super) fn runs_since(&self) -> Option<usize> {
+    pub(crate) fn runs_since(&self) -> Option<usize> {
         self.started.filter(|_| self.status == "running")
     }
 
