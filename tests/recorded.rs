@@ -20,6 +20,7 @@ mod mishaps;
 mod options;
 mod pending;
 mod permissions;
+mod planned_acts;
 mod power;
 mod progress;
 mod pveum;

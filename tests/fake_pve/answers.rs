@@ -61,6 +61,10 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
     let path = request.path();
     let steps: Vec<&str> = path.split('/').skip(1).collect();
     let params = Params::of(request);
+    if let ["nodes", node, "qemu", vmid, ref rest @ ..] = steps[..] {
+        let answer = act_on_vm(cluster, token, (method, rest), (node, vmid), &params);
+        return answer.unwrap_or_else(|| Err(not_implemented(method, &path)));
+    }
     match (method, steps.as_slice()) {
         ("GET", ["version"]) => version(cluster, &params),
         ("GET", ["access", "permissions"]) => permissions(cluster, token, &params),
@@ -71,51 +75,7 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
         ("GET", ["pools"]) => places::pools(cluster, token, &params),
         ("GET", ["nodes", node, "storage"]) => places::storages(cluster, token, node, &params),
         ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, token, node, &params),
-        ("GET", ["nodes", node, "qemu", vmid, "config"]) => {
-            config(cluster, token, node, vmid, &params)
-        }
-        ("GET", ["nodes", node, "qemu", vmid, "pending"]) => {
-            pending::pending(cluster, token, node, vmid, &params)
-        }
         ("GET", ["nodes", node, "lxc"]) => containers::list(cluster, token, node, &params),
-        ("POST", ["nodes", node, "qemu", vmid, "clone"]) => {
-            clone::clone(cluster, token, node, vmid, &params)
-        }
-        ("PUT", ["nodes", node, "qemu", vmid, "config"]) => {
-            update::update(cluster, token, node, vmid, &params)
-        }
-        ("PUT", ["nodes", node, "qemu", vmid, "resize"]) => {
-            resize::resize(cluster, token, node, vmid, &params)
-        }
-        ("DELETE", ["nodes", node, "qemu", vmid]) => {
-            destroy::destroy(cluster, token, node, vmid, &params)
-        }
-        ("POST", ["nodes", node, "qemu", vmid, "status", "start"]) => {
-            power::start(cluster, token, node, vmid, &params)
-        }
-        ("POST", ["nodes", node, "qemu", vmid, "status", "stop"]) => {
-            power::stop(cluster, token, node, vmid, &params)
-        }
-        ("POST", ["nodes", node, "qemu", vmid, "status", "shutdown"]) => {
-            power::shutdown(cluster, token, node, vmid, &params)
-        }
-        ("POST", ["nodes", node, "qemu", vmid, "status", "reboot"]) => {
-            power::reboot(cluster, token, node, vmid, &params)
-        }
-        ("GET", ["nodes", node, "qemu", vmid, "status", "current"]) => {
-            current::current(cluster, token, node, vmid, &params)
-        }
-        (
-            "GET",
-            [
-                "nodes",
-                node,
-                "qemu",
-                vmid,
-                "agent",
-                "network-get-interfaces",
-            ],
-        ) => agent::interfaces(cluster, token, node, vmid, &params),
         ("GET", ["nodes", node, "tasks"]) => node_tasks::list(cluster, token, node, &params),
         ("DELETE", ["nodes", node, "tasks", upid]) => {
             abort::abort(cluster, token, node, upid, &params)
@@ -128,6 +88,33 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
         }
         _ => Err(not_implemented(method, &path)),
     }
+}
+
+/// `None` if there is no such endpoint.
+fn act_on_vm(
+    cluster: &mut Cluster,
+    token: &str,
+    endpoint: (&str, &[&str]),
+    (node, vmid): (&str, &str),
+    params: &Params,
+) -> Option<Result<Answer, Answer>> {
+    Some(match endpoint {
+        ("DELETE", []) => destroy::destroy(cluster, token, node, vmid, params),
+        ("GET", ["config"]) => config(cluster, token, node, vmid, params),
+        ("GET", ["pending"]) => pending::pending(cluster, token, node, vmid, params),
+        ("POST", ["clone"]) => clone::clone(cluster, token, node, vmid, params),
+        ("PUT", ["config"]) => update::update(cluster, token, node, vmid, params),
+        ("PUT", ["resize"]) => resize::resize(cluster, token, node, vmid, params),
+        ("POST", ["status", "start"]) => power::start(cluster, token, node, vmid, params),
+        ("POST", ["status", "stop"]) => power::stop(cluster, token, node, vmid, params),
+        ("POST", ["status", "shutdown"]) => power::shutdown(cluster, token, node, vmid, params),
+        ("POST", ["status", "reboot"]) => power::reboot(cluster, token, node, vmid, params),
+        ("GET", ["status", "current"]) => current::current(cluster, token, node, vmid, params),
+        ("GET", ["agent", "network-get-interfaces"]) => {
+            agent::interfaces(cluster, token, node, vmid, params)
+        }
+        _ => return None,
+    })
 }
 
 /// The token of the request. A wrong one is refused with the same message whatever is wrong with it.

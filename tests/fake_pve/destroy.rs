@@ -161,17 +161,15 @@ impl Cluster {
                 log.push(format!("disk image '{}' does not exist", drive.path()));
                 continue;
             }
-            let line = match self.setup.storage(storage) {
+            let found = self.setup.storage(storage);
+            let is_enabled = found.as_ref().map(|found| found.check_enabled(storage));
+            let line = match is_enabled {
+                Ok(Ok(())) => {
+                    removed.push(volume.clone());
+                    continue;
+                }
+                Ok(Err(why)) => format!("Could not remove disk '{volume}', check manually: {why}"),
                 Err(why) => format!("failed to get path and owner of volume '{volume}': {why}"),
-                Ok(found) => match found.check_enabled(storage) {
-                    Err(why) => {
-                        format!("Could not remove disk '{volume}', check manually: {why}")
-                    }
-                    Ok(()) => {
-                        removed.push(volume.clone());
-                        continue;
-                    }
-                },
             };
             log.push(format!("WARN: {line}"));
             kept.push(volume.clone());

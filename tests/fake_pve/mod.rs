@@ -49,6 +49,7 @@ mod params;
 mod pending;
 mod permissions;
 mod places;
+mod planned_acts;
 mod port;
 mod power;
 mod prebuilt;

@@ -9,6 +9,7 @@ use super::acl::Acl;
 use super::faults::Fault;
 use super::ha::HaState;
 use super::interfaces::AgentSetup;
+use super::planned_acts::PlannedAct;
 use super::shutdown::Reaction;
 use super::storages::StorageSetup;
 
@@ -85,6 +86,8 @@ pub(crate) struct Setup {
     pub(crate) strangers_every: Option<u32>,
     /// The maximum number of strangers.
     pub(crate) strangers_at_most: u32,
+    /// What other users do, and right before which request.
+    pub(crate) others: Vec<PlannedAct>,
     pub(crate) rows: Refresh,
     /// Rows of deleted guests, by VMID; a new guest with the VMID gets that row.
     pub(crate) dead_rows: BTreeMap<u32, StaleRow>,
@@ -135,6 +138,7 @@ impl Default for Setup {
             copying_at_once: None,
             strangers_every: None,
             strangers_at_most: u32::MAX,
+            others: Vec::new(),
             rows: Refresh::Never,
             dead_rows: BTreeMap::new(),
             reason_only: false,

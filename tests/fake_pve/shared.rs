@@ -133,6 +133,7 @@ impl Shared {
             let fault = watcher.as_mut()?.before(&mut cluster, &Seen::of(request));
             fault.map(|fault| fault.mishap)
         });
+        cluster.act_as_planned(&request.journal_line());
         cluster.count_request();
         cluster.here.clone_from(&self.here);
         if let Some(Mishap::Late(late)) = &mishap {

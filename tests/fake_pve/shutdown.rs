@@ -45,13 +45,12 @@ impl Cluster {
         vmid: u32,
         overruled: &[String],
     ) -> Done {
-        let mut done = match self.check_stop(node, vmid) {
-            Err(exit) => Done::failed(exit),
-            Ok(()) => {
-                self.power_off(owner, vmid);
-                Done::ok()
-            }
-        };
+        let mut done = Done::ok();
+        if let Err(exit) = self.check_stop(node, vmid) {
+            done.exit = exit;
+        } else {
+            self.power_off(owner, vmid);
+        }
         if !overruled.is_empty() {
             let line = format!("overruled qmshutdown tasks: {}", overruled.join(", "));
             done.log.insert(0, line);

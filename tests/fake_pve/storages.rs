@@ -10,6 +10,10 @@ use super::setup::Setup;
 
 /// A storage as written in a story. Every fake has `data` and `small` for disks, and `local` for everything
 /// else.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a story sets each by its name, and they are independent"
+)]
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StorageSetup {

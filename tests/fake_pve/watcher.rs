@@ -8,6 +8,7 @@ use super::faults::Fault;
 use super::guests::Guest;
 use super::setup::{Exits, GuestType, Refresh};
 use super::shared::Seen;
+use super::shutdown::Reaction;
 
 /// A VMID, and how many guests have had it before.
 pub(crate) type Stamp = (u32, u32);
@@ -37,6 +38,7 @@ impl Cluster {
         is_being_created: bool,
         is_container: bool,
     ) -> bool {
+        self.wait_for_lock(vmid);
         if self.guests.contains_key(&vmid) {
             return false;
         }
@@ -69,6 +71,47 @@ impl Cluster {
         may_go
     }
 
+    /// Another user destroys a VM, and creates one with the same VMID on the same node.
+    pub(crate) fn replace_as_stranger(&mut self, vmid: u32, name: &str) -> bool {
+        let node = self.guests.get(&vmid).map(|guest| &guest.node);
+        let node = self
+            .setup
+            .nodes
+            .iter()
+            .position(|known| Some(known) == node);
+        let Some(node) = node.filter(|_| self.delete_as_stranger(vmid)) else {
+            return false;
+        };
+        self.add_stranger(vmid, node, name, false, false)
+    }
+
+    /// Another user starts a VM, or powers it off.
+    pub(crate) fn switch_as_stranger(&mut self, vmid: u32, on: bool) -> bool {
+        self.finish_work_on(vmid);
+        let requests = self.requests;
+        let at_once = matches!(self.setup.rows, Refresh::AtOnce);
+        let Some(guest) = self.guests.get_mut(&vmid) else {
+            return false;
+        };
+        let is_on = guest.status == "running";
+        if guest.kind == GuestType::Lxc
+            || guest.is_template()
+            || guest.lock().is_some()
+            || on == is_on
+        {
+            return false;
+        }
+        if on {
+            guest.runs_from(requests);
+        } else {
+            guest.turn_off();
+        }
+        if at_once {
+            guest.refresh_row();
+        }
+        true
+    }
+
     /// Another user moves a VM to the next node.
     pub(crate) fn move_as_stranger(&mut self, vmid: u32) -> bool {
         self.finish_work_on(vmid);
@@ -92,12 +135,17 @@ impl Cluster {
         exists
     }
 
-    /// From now on nothing fails: every node is up, only locks of clones remain, and rows are up to date.
+    /// From now on nothing fails: every node is up, the cluster has quorum, guests react, only locks of
+    /// clones remain, and rows are up to date.
     pub(crate) fn end_faults(&mut self) {
         self.setup.offline.clear();
+        self.setup.others.clear();
+        self.setup.no_quorum = false;
+        self.setup.abort_kills = false;
         for exits in [
             &mut self.setup.clone_exit,
             &mut self.setup.start_exit,
+            &mut self.setup.destroy_exit,
             &mut self.setup.resize_exit,
         ] {
             *exits = Exits::Always("OK".to_owned());
@@ -108,6 +156,7 @@ impl Cluster {
         let is_kept_nameless = matches!(self.setup.rows, Refresh::Never);
         self.dead_rows.clear();
         for guest in self.guests.values_mut() {
+            guest.reaction = Reaction::Prompt;
             if guest.lock() == Some("backup") || guest.is_strangers_clone() {
                 guest.config.remove("lock");
             }
@@ -117,7 +166,7 @@ impl Cluster {
         }
     }
 
-    fn finish_work_on(&mut self, vmid: u32) {
+    pub(super) fn finish_work_on(&mut self, vmid: u32) {
         self.wait_for_lock(vmid);
         let of_vmid = |task: &super::tasks::Task| task.order.newid == vmid && task.is_copying();
         while let Some(number) = self.tasks.iter().position(of_vmid) {

@@ -1,0 +1,147 @@
+//! Acts of other users between two requests, as written in stories.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::cluster::Cluster;
+use super::guests::Guest;
+use super::setup::{GuestSetup, Refresh};
+
+/// An act, and the request right before which it happens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlannedAct {
+    /// The k-th request of all.
+    request: Option<usize>,
+    /// Instead: the nth request whose journal line begins with this; the first one if absent.
+    before: Option<String>,
+    #[serde(default = "first")]
+    nth: usize,
+    #[serde(rename = "do")]
+    act: Act,
+}
+
+fn first() -> usize {
+    1
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Act {
+    Create(Box<GuestSetup>),
+    /// Even a running or protected one.
+    Destroy(u32),
+    /// Destroys the guest with this VMID, and creates another one.
+    Replace(Box<GuestSetup>),
+    Start(u32),
+    PowerOff(u32),
+    Pause(u32),
+    Lock {
+        vmid: u32,
+        lock: String,
+    },
+    Unlock(u32),
+    Rename {
+        vmid: u32,
+        name: String,
+    },
+    Move {
+        vmid: u32,
+        node: String,
+    },
+    /// The cluster loses its quorum, or has it again.
+    Quorum(bool),
+    /// The contacted node loses another one, or reaches it again.
+    Lose(String),
+    Reach(String),
+}
+
+impl Cluster {
+    /// Executes what is planned before this request. Called before the request is counted.
+    pub(super) fn act_as_planned(&mut self, line: &str) {
+        let request = self.requests + 1;
+        let mut due = Vec::new();
+        self.setup.others.retain_mut(|planned| {
+            let is_match = match (&planned.before, planned.request) {
+                (Some(before), _) => line.starts_with(before),
+                (None, number) => number == Some(request),
+            };
+            planned.nth -= usize::from(is_match);
+            if planned.nth == 0 {
+                due.push(planned.act.clone());
+            }
+            planned.nth > 0
+        });
+        for act in due {
+            self.act(act);
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Create(guest) => self.create(&guest),
+            Act::Destroy(vmid) => {
+                self.finish_work_on(vmid);
+                self.remove(vmid);
+            }
+            Act::Replace(guest) => {
+                self.finish_work_on(guest.vmid);
+                self.remove(guest.vmid);
+                self.create(&guest);
+            }
+            Act::Start(vmid) => {
+                let requests = self.requests;
+                self.change(vmid, |guest| guest.runs_from(requests));
+            }
+            Act::PowerOff(vmid) => self.change(vmid, Guest::turn_off),
+            Act::Pause(vmid) => self.change(vmid, |guest| guest.is_paused = true),
+            Act::Lock { vmid, lock } => {
+                self.edit(vmid, |config| {
+                    config.insert("lock".to_owned(), json!(lock));
+                });
+            }
+            Act::Unlock(vmid) => {
+                self.edit(vmid, |config| drop(config.remove("lock")));
+            }
+            Act::Rename { vmid, name } => {
+                self.edit(vmid, |config| {
+                    config.insert("name".to_owned(), json!(name));
+                });
+            }
+            Act::Move { vmid, node } => self.change(vmid, |guest| guest.node = node),
+            Act::Quorum(has_quorum) => self.setup.no_quorum = !has_quorum,
+            Act::Lose(node) => self.setup.offline.push(node),
+            Act::Reach(node) => self.setup.offline.retain(|lost| *lost != node),
+        }
+    }
+
+    /// With an identity of its own. Nothing happens if the VMID is taken.
+    fn create(&mut self, setup: &GuestSetup) {
+        let vmid = setup.vmid;
+        self.wait_for_lock(vmid);
+        if self.guests.contains_key(&vmid) {
+            return;
+        }
+        let births = self.count_birth(vmid);
+        let first_node = self.setup.nodes[0].clone();
+        let mut guest = Guest::from_setup(setup, &first_node);
+        guest.births = births;
+        guest.set_identity();
+        guest.set_digest(super::identity::Stage::Whole);
+        if !matches!(self.setup.rows, Refresh::AtOnce) {
+            guest.row = self.dead_rows.remove(&vmid);
+        }
+        self.guests.insert(vmid, guest);
+    }
+
+    fn change(&mut self, vmid: u32, change: impl FnOnce(&mut Guest)) {
+        self.wait_for_lock(vmid);
+        let at_once = matches!(self.setup.rows, Refresh::AtOnce);
+        if let Some(guest) = self.guests.get_mut(&vmid) {
+            change(guest);
+            if at_once {
+                guest.refresh_row();
+            }
+        }
+    }
+}
