@@ -19,11 +19,17 @@ fn fake(setup: serde_json::Value) -> FakePve {
 #[case::first_words("", "completions help proxmox version")]
 #[case::half_a_topic("pro", "proxmox")]
 #[case::nouns("proxmox ", "check container task template vm")]
-#[case::verbs("proxmox vm ", "create delete list reboot show shutdown ssh start stop")]
+#[case::verbs(
+    "proxmox vm ",
+    "create delete list reboot show shutdown ssh start stop"
+)]
 #[case::no_arguments("proxmox template list ", "")]
 #[case::no_server("proxmox check ", "")]
 #[case::unknown_beginning("proxmox x", "")]
-#[case::behind_a_call_for_help("proxmox help vm ", "create delete list reboot show shutdown ssh start stop")]
+#[case::behind_a_call_for_help(
+    "proxmox help vm ",
+    "create delete list reboot show shutdown ssh start stop"
+)]
 #[case::options_of_the_root("--", "--help --version")]
 #[case::one_dash("-", "--help --version")]
 #[case::options_of_a_topic(
@@ -48,12 +54,18 @@ fn fake(setup: serde_json::Value) -> FakePve {
 #[case::no_commands_behind_two_dashes("proxmox vm -- ", "")]
 #[case::value_that_looks_like_a_command("proxmox --host vm ", "check container task template vm")]
 #[case::value_that_looks_like_an_option("proxmox --host --json te", "template")]
-#[case::value_with_a_colon("proxmox --host pve.lan:8006 vm ", "create delete list reboot show shutdown ssh start stop")]
+#[case::value_with_a_colon(
+    "proxmox --host pve.lan:8006 vm ",
+    "create delete list reboot show shutdown ssh start stop"
+)]
 #[case::value_with_everything(
     "proxmox --host=a:b=c --insecure vm --verbose ",
     "create delete list reboot show shutdown ssh start stop"
 )]
-#[case::value_in_quotes("proxmox --config 'a b' vm ", "create delete list reboot show shutdown ssh start stop")]
+#[case::value_in_quotes(
+    "proxmox --config 'a b' vm ",
+    "create delete list reboot show shutdown ssh start stop"
+)]
 #[case::no_value_known("proxmox --host ", "")]
 #[case::no_value_known_behind_equals("proxmox vm list --host=", "")]
 #[case::no_files_for_half_a_value("proxmox --host c", "")]
