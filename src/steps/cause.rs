@@ -76,7 +76,7 @@ fn after_loss(existing: &Existing) -> &'static str {
     }
 }
 
-fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
+fn gone(vmid_has: Option<String>, may_be_renamed: bool, is_requested: bool) -> String {
     let done = if may_be_renamed {
         "it was renamed or deleted"
     } else {
@@ -85,7 +85,13 @@ fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
     match vmid_has {
         None => done.to_owned(),
         Some(other) => {
-            format!("{done}, and its VMID now belongs to {other}, which was not changed")
+            // A request names only the VMID.
+            let changed = if is_requested {
+                "may have been"
+            } else {
+                "was not"
+            };
+            format!("{done}, and its VMID now belongs to {other}, which {changed} changed")
         }
     }
 }
@@ -217,10 +223,11 @@ impl Cause {
             }
             Cause::Gone { vmid_has } => {
                 let may_be_renamed = vmid_has.is_some() && existing.identity.is_none();
-                facts.started = if may_be_renamed && !is_named {
-                    Started::Unknown
-                } else {
-                    Started::No
+                let is_requested = is_named && !matches!(unfinished.task, StepTask::None);
+                facts.started = match (is_named, may_be_renamed) {
+                    (true, _) => facts.started,
+                    (false, true) => Started::Unknown,
+                    (false, false) => Started::No,
                 };
                 let kind = if is_named {
                     Kind::VmNotFound
@@ -229,7 +236,7 @@ impl Cause {
                 };
                 (
                     kind,
-                    gone(vmid_has, may_be_renamed),
+                    gone(vmid_has, may_be_renamed, is_requested),
                     after_loss(existing).to_owned(),
                 )
             }

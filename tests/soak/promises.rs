@@ -138,7 +138,8 @@ fn wrong_in_success(
         )];
     };
     let guest = cluster.guests.get(&vmid).filter(|it| it.stamp() == stamp);
-    let others = director.others_acted(vmid, number) > run.last_read(vmid);
+    let status_read = run.statuses.get(&vmid).copied().unwrap_or(0);
+    let others = director.others_acted(vmid, number) > status_read;
     let is_status = |status: &str| guest.is_some_and(|guest| guest.status == status);
     let has_requested = run.changes.iter().any(|it| it.vmid == vmid);
     let did = |did: fn(&Did) -> bool| {
@@ -296,6 +297,11 @@ fn wrong_about_the_vm(
     let stamp = *run.first_seen.get(&vmid)?;
     let guest = cluster.guests.get(&vmid).filter(|it| it.stamp() == stamp);
     let others = director.others_acted(vmid, number) > run.last_read(vmid);
+    // Its VMID may belong to another VM that the run is to delete.
+    let is_its_name = guest.and_then(Guest::name).is_some_and(|name| {
+        let vm = format!("VM {vmid} '{name}'");
+        error.message.contains(&format!("Failed to delete {vm}"))
+    });
     match (claim?, guest.is_some()) {
         (Claim::Exists, false) if !others => Some(format!(
             "says that VM {vmid} still exists, and it is gone: {error:?}"
@@ -386,6 +392,7 @@ pub(super) fn of_clean_run(director: &Director, cluster: &Cluster, number: usize
         let is = |what: &dyn Fn(&Guest) -> bool| guest.is_some_and(what);
         let is_running = |guest: &Guest| guest.status == "running";
         let must_decide = match error.kind.as_str() {
+            "usage" => says("are the same VM"),
             "ambiguous" => is_held(2),
             "vm_not_found" => guest.is_none_or(|guest| !run.order.means(guest)),
             // A clone that an earlier run has requested may still be carried out.
@@ -416,7 +423,8 @@ pub(super) fn of_clean_run(director: &Director, cluster: &Cluster, number: usize
             "task_failed" => lost_disks(director, guest),
             _ => false,
         };
-        if !must_decide || error.hint.is_none() {
+        let has_hint = error.hint.is_some() || error.kind == "usage";
+        if !must_decide || !has_hint {
             wrong.push(format!("fails: {error:?}"));
         }
     }
