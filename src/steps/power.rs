@@ -33,7 +33,7 @@ impl<'q> Operation<'q> for Start {
         let status = active.status()?;
         if status.is_running {
             check_not_paused(active, status)?;
-            return Ok(Next::Done);
+            return done_unless_replaced(active);
         }
         active.announce(&Activity::Starting);
         Ok(Next::Then(Box::new(|pve, vm| {
@@ -53,7 +53,7 @@ impl Start {
         let now = budget.clock.elapsed();
         let settled_at = *self.settled_at.get_or_insert(now + budget.settling_time());
         if active.status()?.is_running {
-            return still_it(active);
+            return done_unless_replaced(active);
         }
         if budget.clock.elapsed() < settled_at || self.is_under_ha {
             return Ok(Next::Wait);
@@ -92,7 +92,7 @@ impl<'q> Operation<'q> for PowerOff {
         active.config()?;
         let status = active.status()?;
         if !status.is_running {
-            return Ok(Next::Done);
+            return done_unless_replaced(active);
         }
         active.announce(&Activity::PoweringOff);
         Ok(power_off(!self.cannot_overrule && !status.is_under_ha))
@@ -146,7 +146,7 @@ impl<'q> Operation<'q> for ShutDown {
         active.config()?;
         let status = active.status()?;
         if !status.is_running {
-            return Ok(Next::Done);
+            return done_unless_replaced(active);
         }
         if !self.force {
             check_not_paused(active, status)?;
@@ -215,7 +215,7 @@ impl<'q> Operation<'q> for Reboot {
         }
         let first = *self.first.get_or_insert(status.pid.unwrap_or_default());
         if active.has_requested && status.pid.is_some_and(|pid| pid != first) {
-            return still_it(active);
+            return done_unless_replaced(active);
         }
         if active.was_carried_out() {
             return Ok(Next::Wait);
@@ -257,12 +257,12 @@ fn wait_until_stopped<'q>(
     if active.status()?.is_running {
         return Ok(Next::Wait);
     }
-    still_it(active)
+    done_unless_replaced(active)
 }
 
-/// Nothing is left to do, unless the VM was replaced right before the request. Neither the request nor
+/// Nothing is left to do, unless the VM was replaced since it was last read. Neither a request nor
 /// `status/current` tells one VM from another.
-fn still_it<'q>(active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
+fn done_unless_replaced<'q>(active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
     if active.existing().named_by.is_some() {
         active.read_config_again()?;
     }

@@ -95,7 +95,6 @@ fn with_vms(rng: &mut Rng, mut cluster: Value, nodes: usize) -> Value {
     cluster["shutdown_polls"] = json!(rng.u32(..5));
     cluster["lock_polls"] = json!(rng.u32(..5));
     cluster["abort_kills"] = json!(one_in(rng, 6));
-    cluster["dies_after_start"] = json!(one_in(rng, 20));
     cluster
 }
 

@@ -296,7 +296,11 @@ fn wrong_about_the_vm(
     }
     let stamp = *run.first_seen.get(&vmid)?;
     let guest = cluster.guests.get(&vmid).filter(|it| it.stamp() == stamp);
-    let others = director.others_acted(vmid, number) > run.last_read(vmid);
+    // The time limit may have cut off the last answer.
+    let last_known = run
+        .last_read(vmid)
+        .saturating_sub(usize::from(error.kind == "timeout"));
+    let others = director.others_acted(vmid, number) > last_known;
     // Its VMID may belong to another VM that the run is to delete.
     let is_its_name = guest.and_then(Guest::name).is_some_and(|name| {
         let vm = format!("VM {vmid} '{name}'");
@@ -313,13 +317,26 @@ fn wrong_about_the_vm(
     }
 }
 
+/// How a failure says that the VM exists.
+const EXISTS: [&str; 9] = [
+    "still exists",
+    "was not deleted",
+    ": it is locked",
+    ": it is protected",
+    ": it is running",
+    ": it is being c",
+    ": it is a template",
+    ": it is a resource of HA",
+    ": it was renamed to",
+];
+
 fn claim(error: &Failure) -> Option<Claim> {
     let says = |text: &str| error.message.contains(text);
     if says("may or may not have been deleted") || says("still being deleted") {
         Some(Claim::Unknown)
     } else if error.kind == "vm_not_found" {
         Some(Claim::Gone)
-    } else if says("still exists") || says("was not deleted") || error.started == "no" {
+    } else if error.started == "no" || EXISTS.iter().any(|text| says(text)) {
         Some(Claim::Exists)
     } else {
         None
@@ -413,13 +430,10 @@ pub(super) fn of_clean_run(director: &Director, cluster: &Cluster, number: usize
                     })
                     && is(&is_running)
             }
-            "failed" if says("it is not running although") => cluster.setup.dies_after_start,
             "failed" if says("it is not running") => {
                 run.order.verb == Verb::Reboot && is(&|it| !is_running(it))
             }
-            "failed" if says("has not started again") => {
-                cluster.setup.dies_after_start || lost_disks(director, guest)
-            }
+            "failed" if says("has not started again") => lost_disks(director, guest),
             "task_failed" => lost_disks(director, guest),
             _ => false,
         };

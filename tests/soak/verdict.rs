@@ -254,6 +254,7 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
             .filter(|run| run.order.name == order.name);
         runs.any(|run| run.posts.iter().any(|post| post.vmid == *vmid))
     };
+    let guest = error.vmid.and_then(|vmid| cluster.guests.get(&vmid));
     let must_decide = match error.kind.as_str() {
         "ambiguous" => holders.len() > 1 && order.vmid.is_none(),
         "already_exists" => order
@@ -273,10 +274,9 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
         }),
         // A size relative to a template that the VM may not have been cloned from.
         "failed" => order.resize == Some("scsi0=+8G") && error.message.contains("size is unknown"),
-        "task_failed" => {
-            let guest = error.vmid.and_then(|vmid| cluster.guests.get(&vmid));
-            promises::lost_disks(director, guest)
-        }
+        "task_failed" => promises::lost_disks(director, guest),
+        // The guest agent of a paused VM does not answer.
+        "timeout" => guest.is_some_and(|guest| guest.is_paused),
         _ => false,
     };
     if !must_decide || error.hint.is_none() {
