@@ -17,9 +17,11 @@ mod fit;
 mod half_made;
 mod journal;
 mod observe;
+mod preview;
 mod set_up;
 mod spec;
 
+pub use self::preview::{Origin, PlannedDisk, Preview};
 pub use self::spec::{CreateSpec, Run};
 
 use self::attempt::Attempt;
@@ -27,6 +29,7 @@ use self::decide::{Action, Pause, Policy, decide};
 use self::fit::warn_of_exposed_password;
 use self::journal::Journal;
 use self::set_up::set_up;
+use crate::pve::types::{Guest, Vmid};
 use crate::say::failure::Failure;
 use crate::say::vm::Existing;
 
@@ -44,7 +47,42 @@ pub fn create(run: &Run) -> Result<Existing, Failure> {
     set_up(run, existing, attempt)
 }
 
+/// Returns what [`create`] would do, and changes nothing: neither on the server nor in the ledger, if this is a
+/// dry run. Fails where `create` would before its first change.
+pub fn preview(run: &Run) -> Result<Preview, Failure> {
+    let spec = &run.spec;
+    run.progress().note(&format!(
+        "Checking how VM '{}' would be created from template '{}' (dry run)...",
+        spec.name, spec.template
+    ));
+    warn_of_exposed_password(run);
+    let mut attempt = Attempt::new(run, Journal::open(run)?);
+    let preview = next(&mut attempt).and_then(|next| match next {
+        Next::Clone(template, vmid) => Preview::of_clone(&mut attempt, template, vmid),
+        Next::Use(existing) => Preview::of_vm(&attempt, *existing),
+    });
+    preview.map_err(|failure| attempt.without_vm(failure))
+}
+
 fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Failure> {
+    loop {
+        match next(attempt)? {
+            Next::Clone(template, vmid) => attempt.request_clone(&template, vmid)?,
+            Next::Use(existing) => return Ok(*existing),
+        }
+    }
+}
+
+/// How a run gets its VM.
+enum Next {
+    /// It requests a clone of this template to this VMID.
+    Clone(Guest, Vmid),
+    /// The VM exists.
+    Use(Box<Existing>),
+}
+
+/// Observes and waits until it is certain what comes next. Requests no change.
+fn next(attempt: &mut Attempt) -> Result<Next, Failure> {
     let policy = Policy {
         ensure: attempt.run.spec.ensure,
         vmid: attempt.run.spec.vmid,
@@ -52,12 +90,17 @@ fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Failure> {
     loop {
         attempt.observe()?;
         match decide(policy, attempt.journal.record(), &attempt.observed()) {
-            Action::Clone => attempt.clone_new()?,
-            Action::CloneAgain(vmid) => attempt.clone_again(vmid)?,
+            Action::Clone => {
+                let (template, vmid) = attempt.plan_clone()?;
+                return Ok(Next::Clone(template, vmid));
+            }
+            Action::CloneAgain(vmid) => {
+                return Ok(Next::Clone(attempt.plan_clone_again()?, vmid));
+            }
             Action::Wait(pause) => attempt.wait(pause)?,
             Action::Forget(vmid) => attempt.forget(vmid),
             Action::UseVm => match attempt.use_vm() {
-                Some(existing) => return Ok(existing),
+                Some(existing) => return Ok(Next::Use(Box::new(existing))),
                 None => attempt.wait(Pause::Interval)?,
             },
             Action::Stop(reason) => return Err(attempt.stop_failure(reason)),

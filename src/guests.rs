@@ -82,17 +82,12 @@ impl<'p> Guests<'p> {
         })
     }
 
-    /// Reads the cluster's list and keeps its containers that `is_needed` accepts. Asks no nodes: their lists
-    /// have only VMs.
+    /// Reads the cluster's list and keeps its containers that `is_needed` accepts. No node is asked.
     pub fn read_containers(
         server: Server<'p>,
         is_needed: &dyn Fn(&Guest) -> bool,
     ) -> Result<Guests<'p>, Error> {
-        let keep = |guest: &Guest| guest.is_container() && is_needed(guest);
-        Ok(Guests {
-            of_nodes: OnceCell::from(OfNodes::default()),
-            ..Guests::keeping(server, &keep)?
-        })
+        Guests::keeping(server, &|guest| guest.is_container() && is_needed(guest))
     }
 
     fn keeping(server: Server<'p>, keep: &dyn Fn(&Guest) -> bool) -> Result<Guests<'p>, Error> {

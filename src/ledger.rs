@@ -139,6 +139,8 @@ pub struct Ledger {
     broken: Option<String>,
     /// Whether the file is about another cluster; this run then keeps it unchanged.
     is_set_aside: bool,
+    /// Whether this run changes nothing: it did not keep the lock, and events are not written.
+    is_read_only: bool,
 }
 
 /// The result of locking a file.
@@ -178,6 +180,41 @@ impl Ledger {
         Ok(Lock::Ours(ledger, written))
     }
 
+    /// Reads the file of a VM name for a run that changes nothing. A missing file is not created, and the lock
+    /// is only tested: another process may get it afterwards.
+    pub fn read(directory: &Path, name: &VmName) -> Result<Lock, Error> {
+        let path = path_of(directory, name);
+        let unusable = |source| Error::unusable(&path, source);
+        let mut ledger = Ledger::without_file();
+        ledger.is_read_only = true;
+        // A run that changes something could not begin without write permission.
+        let file = OpenOptions::new().read(true).append(true).open(&path);
+        let mut file = match file {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Lock::Ours(ledger, Ok(())));
+            }
+            Err(source) if source.kind() == io::ErrorKind::NotADirectory => {
+                return Err(Error::unusable(directory, source));
+            }
+            file => file.map_err(unusable)?,
+        };
+        // A shared lock, which other runs that change nothing can get too.
+        let is_locked = match file.try_lock_shared() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        };
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(unusable)?;
+        if !is_locked {
+            return Ok(Lock::HeldBy(process_of(&text)));
+        }
+        file.unlock().map_err(unusable)?;
+        ledger.replay(&text).context(DamagedSnafu { path: &path })?;
+        ledger.file = Some((file, path));
+        Ok(Lock::Ours(ledger, Ok(())))
+    }
+
     /// For a run without a file.
     pub fn without_file() -> Ledger {
         Ledger {
@@ -186,6 +223,7 @@ impl Ledger {
             notes: BTreeMap::new(),
             broken: None,
             is_set_aside: false,
+            is_read_only: false,
         }
     }
 
@@ -216,7 +254,7 @@ impl Ledger {
         let is_intent = matches!(event, Event::Intent(_));
         let line = serde_json::to_string(&event).map_err(io::Error::other);
         self.apply(event);
-        let Some((file, path)) = &mut self.file else {
+        let Some((file, path)) = self.file.as_mut().filter(|_| !self.is_read_only) else {
             return Ok(());
         };
         let unusable = |source| Err(Error::unusable(path, source));
@@ -291,7 +329,10 @@ impl Ledger {
 impl Drop for Ledger {
     /// Removes a file without information for the next run, while it is still locked.
     fn drop(&mut self) {
-        let is_needed = self.record != Record::None || !self.notes.is_empty() || self.is_set_aside;
+        let is_needed = self.record != Record::None
+            || !self.notes.is_empty()
+            || self.is_set_aside
+            || self.is_read_only;
         if let (Some((file, path)), false) = (&self.file, is_needed)
             && is_at(file, path).unwrap_or(false)
         {

@@ -233,7 +233,7 @@ impl Pve {
         timeout: Duration,
         force: bool,
     ) -> Result<Upid, Error> {
-        let timeout = timeout.as_secs().max(1).to_string();
+        let timeout = timeout.as_secs().to_string();
         let mut form = vec![("timeout", timeout.as_str())];
         form.extend(force.then_some(("forceStop", "1")));
         self.change(
@@ -258,7 +258,7 @@ impl Pve {
     /// `POST /nodes/{node}/qemu/{vmid}/status/reboot`. Asks the guest to shut down within `timeout`; another
     /// task then starts the VM again. The task ends when the VM is off. Without quorum it stays off.
     pub fn reboot_vm(&self, node: &Node, vmid: Vmid, timeout: Duration) -> Result<Upid, Error> {
-        let timeout = timeout.as_secs().max(1).to_string();
+        let timeout = timeout.as_secs().to_string();
         let form = [("timeout", timeout.as_str())];
         self.change(
             Method::POST,

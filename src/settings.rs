@@ -1,11 +1,13 @@
-//! VM options from `--set` and `--ssh-key`, and which of them a VM already has.
+//! VM options from `--set`, its other names and `--ssh-key`, and which of them a VM already has.
 
 mod check;
 pub mod cloud_init;
 mod compare;
 mod error;
 pub mod ip_from;
+pub mod named;
 mod options;
+pub mod privileges;
 mod public_keys;
 pub mod resize;
 pub mod setup;
@@ -17,18 +19,19 @@ use std::path::{Path, PathBuf};
 use snafu::{OptionExt, ResultExt, ensure};
 
 use self::check::{check, check_case};
-use self::compare::{asks_for_new_volume, is_same, to_send};
+use self::compare::{asks_for_new_volume, is_same, requested_disk, to_send};
 pub use self::error::Error;
 use self::error::{
-    GivenTwiceSnafu, NoFileNameSnafu, NoValueSnafu, NotAnAssignmentSnafu, NotForSetSnafu,
-    PrivateKeySnafu, ReadSnafu,
+    GivenBothWaysSnafu, GivenTwiceSnafu, NoFileNameSnafu, NoValueSnafu, NotAnAssignmentSnafu,
+    NotForSetSnafu, PrivateKeySnafu, ReadSnafu,
 };
 use self::options::{PASSWORD, SSH_KEYS};
+use self::privileges::{AnyOf, needed_for};
 use self::public_keys::{is_private_key, public_keys};
 use self::tags::{TAGS, with_tags_of};
 use crate::config::small_file::SmallFile;
 use crate::pve::secret::Secret;
-use crate::pve::{VmConfig, property};
+use crate::pve::{Size, VmConfig, property};
 
 /// The options to set, in the order of the arguments.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -52,6 +55,22 @@ pub struct Change {
     pub value: Secret,
     /// The text that messages show: `cores=4 (was 1)`, or only the name.
     pub shown: String,
+    /// The current value, if it is set and may be shown.
+    pub from: Option<String>,
+    /// The requested value, if it may be shown.
+    pub to: Option<String>,
+}
+
+impl Change {
+    /// The privileges on the VM that the change requires; all of them.
+    pub fn privileges(&self) -> Vec<AnyOf> {
+        needed_for(&self.key, self.value.expose())
+    }
+
+    /// Whether the server refuses the change to every API token.
+    pub fn is_for_root(&self) -> bool {
+        self.privileges().iter().any(|any_of| any_of.is_empty())
+    }
 }
 
 impl Settings {
@@ -75,6 +94,22 @@ impl Settings {
             ensure!(keys.insert(key), GivenTwiceSnafu { key });
         }
         Ok(Settings(settings))
+    }
+
+    /// Adds the options with these keys and values, which have been given as `--cores 4` and the like.
+    pub fn with_named(mut self, named: &[(&str, Option<&str>)]) -> Result<Settings, Error> {
+        for &(key, value) in named {
+            let Some(value) = value else { continue };
+            ensure!(self.value_of(key).is_none(), GivenBothWaysSnafu { key });
+            let origin = format!("--{key}");
+            ensure!(!is_private_key(value), PrivateKeySnafu { origin });
+            self.0.push(Setting {
+                key: key.to_owned(),
+                value: Secret::new(value.to_owned()),
+                is_from_file: false,
+            });
+        }
+        Ok(self)
     }
 
     /// Whether there is nothing to set.
@@ -102,6 +137,20 @@ impl Settings {
     pub fn drives(&self) -> impl Iterator<Item = (&str, &str)> {
         let drives = self.0.iter().filter(|it| property::is_drive(&it.key));
         drives.map(|drive| (drive.key.as_str(), drive.value.expose()))
+    }
+
+    /// The disks that a VM with this configuration does not have yet: their keys and storages, and the sizes of
+    /// new volumes.
+    pub fn new_disks<'s>(
+        &'s self,
+        current: &VmConfig,
+    ) -> impl Iterator<Item = (&'s str, &'s str, Option<Size>)> {
+        let disks = current.disks();
+        let new = self.drives().filter(move |(key, _)| !disks.contains(*key));
+        new.filter_map(|(key, drive)| {
+            let (storage, size) = requested_disk(drive)?;
+            Some((key, storage, size))
+        })
     }
 
     /// Whether the password is a command-line argument, which all users of this machine can see.
@@ -196,10 +245,14 @@ impl Setting {
             }
             _ => format!("{key}={value}"),
         };
+        let to = self.is_shown().then(|| value.to_owned());
+        let from = current.filter(|_| self.is_shown() && !is_free_text(key));
         Change {
             key: key.clone(),
             value: Secret::new(to_send(key, value, current)),
             shown,
+            from: from.map(str::to_owned),
+            to,
         }
     }
 }

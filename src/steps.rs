@@ -13,6 +13,7 @@ pub mod power;
 pub mod side_by_side;
 mod state;
 
+use std::mem;
 use std::time::Duration;
 
 pub use self::cause::{Cause, fix_and_resume};
@@ -113,7 +114,7 @@ pub struct ActiveStep<'r> {
     unfinished: Unfinished,
     slot: Option<usize>,
     back_off: BackOff<'r>,
-    is_announced: bool,
+    announced: Option<String>,
     /// Whether the request of the running task is the last one.
     is_last: bool,
     /// Whether any change was requested.
@@ -203,7 +204,7 @@ impl<'r> Engine<'r> {
             },
             slot,
             back_off: BackOff::new(&self.server.budget),
-            is_announced: false,
+            announced: None,
             is_last: false,
             has_requested: false,
             is_undecided: false,
@@ -366,10 +367,11 @@ impl<'r> ActiveStep<'r> {
         self.is_undecided
     }
 
-    /// Reports the activity, the first time it is called.
+    /// Reports that an activity begins. Repetitions are not reported.
     pub fn announce(&mut self, activity: &Activity) {
-        if !self.is_announced {
-            self.is_announced = true;
+        let label = activity.label();
+        if self.announced.as_ref() != Some(&label) {
+            self.announced = Some(label);
             let existing = &self.unfinished.existing;
             self.engine
                 .server
@@ -429,7 +431,7 @@ impl<'r> ActiveStep<'r> {
         // Before each change: is it still the same VM?
         self.config()?;
         self.unfinished.existing.config = None;
-        let before = std::mem::replace(&mut self.unfinished.task, StepTask::Requested);
+        let before = mem::replace(&mut self.unfinished.task, StepTask::Requested);
         self.report_stage();
         (self.has_requested, self.was_carried_out) = (true, false);
         let server = self.engine.server;

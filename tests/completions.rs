@@ -90,6 +90,13 @@ fn fake(setup: serde_json::Value) -> FakePve {
     "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 ipv4 ipv6 net0 net1"
 )]
 #[case::statuses("proxmox container list --status ", "running stopped unknown")]
+#[case::options_of_delete(
+    "proxmox vm delete web-1 --yes --quiet --",
+    "--ca-file --config --fingerprint --help --host --if-exists --ignore-offline --insecure --keep-jobs \
+     --poll-interval --request-timeout --stop --timeout --verbose --version --vmid"
+)]
+#[case::key_file("proxmox vm ssh web-1 --identity c", "ca.pem config.json")]
+#[case::no_value_known_for_an_amount("proxmox vm create a b --cores ", "")]
 #[case::half_a_choice("completions z", "zsh")]
 #[case::choices_behind_two_dashes("completions -- ", "bash fish zsh")]
 #[case::only_one_choice("completions bash ", "")]
@@ -117,6 +124,15 @@ fn the_shells_offer(
 )]
 #[case::vm_with_ensure("proxmox vm create --ensure ", "db-1", &["GET /cluster/resources?type=vm"])]
 #[case::vm_to_show("proxmox vm show d", "db-1", &["GET /cluster/resources?type=vm"])]
+#[case::vm_to_start("proxmox vm start ", "db-1", &["GET /cluster/resources?type=vm"])]
+#[case::second_vm("proxmox vm stop 101 d", "db-1", &["GET /cluster/resources?type=vm"])]
+#[case::vm_to_delete("proxmox vm delete --yes --stop ", "db-1", &["GET /cluster/resources?type=vm"])]
+#[case::vm_to_shut_down("proxmox vm shutdown --force d", "db-1", &["GET /cluster/resources?type=vm"])]
+#[case::vm_to_reboot("proxmox vm reboot d", "db-1", &["GET /cluster/resources?type=vm"])]
+#[case::vm_to_connect_to("proxmox vm ssh d", "db-1", &["GET /cluster/resources?type=vm"])]
+#[case::node_of_vms("proxmox vm list --node ", "pve1 pve2", &["GET /nodes"])]
+#[case::pool_of_containers("proxmox container list --pool c", "clients", &["GET /pools"])]
+#[case::no_task("proxmox task cancel ", "", &[])]
 #[case::no_vm_for_a_command("proxmox vm ssh db-1 -- d", "", &[])]
 #[case::new_vm("proxmox vm create ", "", &[])]
 #[case::pool("proxmox vm create a b --pool=", "clients", &["GET /pools"])]
@@ -198,11 +214,17 @@ fn tab_completes_words_at_a_terminal(#[case] shell: Shell) {
 #[rstest]
 fn commands_are_described(#[values(Shell::Zsh, Shell::Fish)] shell: Shell) {
     let expected = [
-        ("check", "Check what creating a VM depends on"),
+        (
+            "check",
+            "Check the connection, the token's privileges and a template",
+        ),
         ("container", "List containers"),
-        ("task", "Wait for a server task"),
+        ("task", "Wait for a server task, or cancel it"),
         ("template", "List templates"),
-        ("vm", "List and create virtual machines"),
+        (
+            "vm",
+            "List, create, start, stop and delete virtual machines",
+        ),
     ];
     let expected = expected.map(|(name, description)| (name.to_owned(), description.to_owned()));
     if let Some(user) = User::of(shell) {

@@ -33,7 +33,6 @@ const CLUSTER: &str = r#"{
     "guests": [
         {"vmid": 100, "name": "router", "node": "pve1", "status": "running"},
         {"vmid": 102, "name": "db-1", "node": "pve2", "status": "running"},
-        {"vmid": 1000, "name": "backup", "node": "pve2"},
         {"vmid": 9000, "name": "debian-12", "node": "pve1", "template": true,
          "config": {"scsi0": "data:9000/base-9000-disk-0.raw,size=32G"}},
         {"vmid": 9001, "name": "ubuntu-22.04", "node": "pve2", "template": true}
@@ -50,9 +49,9 @@ const COMMANDS: [&str; 3] = [
 ];
 
 /// From a template to an address, in lines as a user would type them.
-const TO_AN_ADDRESS: &str = "homelab proxmox vm create web-2 debian-12 --set cores=4 --set memory=8192 \\
-    --set ciuser=admin --set ipconfig0=ip=dhcp --ssh-key id_ed25519.pub \\
-    --resize scsi0=+8G --wait-ip";
+const TO_AN_ADDRESS: &str = "homelab proxmox vm create web-2 debian-12 --cores 4 --memory 8G --resize scsi0=+8G \\
+    --set ciuser=admin --set ipconfig0=ip=dhcp --ssh-key id_ed25519.pub --wait-ip";
+const DELETE: &str = "homelab proxmox vm delete web-1 --yes";
 const KEY_FILE: &str = "id_ed25519.pub";
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0cKtRhVVGcTVeTtDpnyvQbYYw+xzZeZeZqbJ3uHu0H me@jumphost\n";
 
@@ -87,7 +86,7 @@ pub(crate) fn show(program: &Path, out: &mut dyn Write, output: Output) -> io::R
     let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
     let state = State::beside(program);
     let settings = settings(&fake, &state);
-    for command in COMMANDS.into_iter().chain([TO_AN_ADDRESS]) {
+    for command in COMMANDS.into_iter().chain([TO_AN_ADDRESS, DELETE]) {
         writeln!(out, "$ {command}")?;
         out.flush()?;
         match output {

@@ -43,6 +43,26 @@ fn printed(words: &str) -> String {
     "proxmox vm ssh --help",
     "homelab proxmox vm ssh <vm> [<command>...] [options]"
 )]
+#[case(
+    "proxmox vm start --help",
+    "homelab proxmox vm start <vm> [<more-vms>...] [options]"
+)]
+#[case(
+    "help vm shutdown",
+    "homelab proxmox vm shutdown <vm> [<more-vms>...] [options]"
+)]
+#[case(
+    "proxmox vm stop web-1 --help",
+    "homelab proxmox vm stop <vm> [<more-vms>...] [options]"
+)]
+#[case(
+    "proxmox vm reboot -h",
+    "homelab proxmox vm reboot <vm> [<more-vms>...] [options]"
+)]
+#[case(
+    "proxmox vm delete --yes --help",
+    "homelab proxmox vm delete <vm> [<more-vms>...] [options]"
+)]
 #[case("proxmox container --help", "homelab proxmox container <command>")]
 #[case(
     "proxmox container list --help",
@@ -52,6 +72,10 @@ fn printed(words: &str) -> String {
 #[case(
     "proxmox task wait --help",
     "homelab proxmox task wait <upid> [options]"
+)]
+#[case(
+    "proxmox task cancel --help",
+    "homelab proxmox task cancel <upid> [options]"
 )]
 #[case(
     "proxmox check --help",
@@ -82,6 +106,18 @@ fn the_options_of_create_are_in_groups() {
         "Examples:",
     ];
     assert_eq!(headings.collect::<Vec<_>>(), expected);
+}
+
+#[rstest]
+fn the_options_of_other_commands_are_not_in_groups(
+    #[values("vm delete", "vm start", "vm list", "task cancel")] command: &str,
+) {
+    let help = printed(&format!("proxmox {command} --help"));
+    let headings = help
+        .lines()
+        .filter(|line| line.ends_with(':') && !line.starts_with(' '))
+        .filter(|line| *line != "Arguments:");
+    assert_eq!(headings.collect::<Vec<_>>(), ["Options:", "Examples:"]);
 }
 
 #[rstest]

@@ -4,6 +4,7 @@
 //! - `check`: the findings about everything that a run depends on
 //! - `after_clone`: the steps after the clone: settings, keys, disks, start and address, and runs that end in between
 //! - `addresses`: what guest agents report, for many VMs and for one that moves
+//! - `dry_run`: what a run would do, without doing it
 //! - `ledger`: the files in which runs on one host leave records for each other
 //! - `interrupted`: Ctrl-C and `kill`
 //! - `outages`: a server that stops answering while a run waits
@@ -25,6 +26,7 @@
 //! - `usage`: wrong usage, and what to type instead
 //! - `house`: the structure of `src`: layers, imports, file lengths
 //! - `readme`: what the README shows is what the program does
+//! - `cron`: the cron jobs of the README, run every night
 //! - `manual`: the topics of the manual: their format and size, and that what they name exists
 
 #![allow(
@@ -39,8 +41,10 @@ mod chaos;
 mod check;
 mod completions;
 mod configuration;
+mod cron;
 mod crowd;
 mod demo;
+mod dry_run;
 mod fake_pve;
 mod help;
 mod homelab;

@@ -166,8 +166,15 @@ fn each_option_that_the_manual_names_exists() {
         "proxmox vm create",
         "proxmox vm list",
         "proxmox vm show",
+        "proxmox vm start",
+        "proxmox vm shutdown",
+        "proxmox vm stop",
+        "proxmox vm reboot",
+        "proxmox vm delete",
         "proxmox vm ssh",
+        "proxmox container list",
         "proxmox task wait",
+        "proxmox task cancel",
     ];
     let helps = levels.map(|level| Homelab::alone().run(&format!("{level} --help")).stdout);
     let mut known = words_with(&helps.concat(), "--");

@@ -7,7 +7,7 @@ use crate::fake_pve::{FakePve, Setup, unrelated_ca_pem};
 use crate::homelab::{Homelab, secrets};
 use crate::manual;
 
-const README: &str = include_str!("../README.md");
+pub(crate) const README: &str = include_str!("../README.md");
 
 /// The text of the first code block after `heading`.
 fn block_after(heading: &str) -> &'static str {

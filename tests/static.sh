@@ -83,7 +83,7 @@ compare_manual() {
 
 # expect_package WHERE ROOT DPKG: with this dpkg, from an older version to the removal.
 expect_package() {
-    local where=$1 root=$2 dpkg=$3 settings=() version arguments
+    local where=$1 root=$2 dpkg=$3 settings=() version verb arguments
     local examples=$root/usr/share/doc/homelab/examples
     version=$(dpkg-deb --field "$deb" Version)
     cp "$work/old.deb" "$deb" "$root"
@@ -98,10 +98,12 @@ expect_package() {
         'Failed to list templates: *cannot resolve pve.lan: *' \
         within "$root" /usr/bin/homelab proxmox template list
     # As cron does it, but without its shell, which an empty root lacks.
-    arguments=$(sed -n 's/^[0-9].*  homelab  homelab //p' "$examples/homelab.cron" | sed 's/\\%/%/g')
-    eval "arguments=($arguments)"
-    expect "$where: the example of a cron job is accepted" 1 'Failed to create VM: *cannot resolve pve.lan: *' \
-        within "$root" /usr/bin/homelab "${arguments[@]}"
+    for verb in create delete; do
+        arguments=$(sed -n "s/^[0-9].*  homelab  homelab \(proxmox vm $verb \)/\1/p" "$examples/homelab.cron")
+        eval "arguments=(${arguments//\\%/%})"
+        expect "$where: the example of a cron job is accepted: $verb" 1 \
+            "Failed to $verb VM: *cannot resolve pve.lan: *" within "$root" /usr/bin/homelab "${arguments[@]}"
+    done
     rm -rf "$root/etc/homelab" "$root/var/lib/homelab"
     expect "$where: the package is removed" 0 '*' "$dpkg" -r homelab
     expect "$where: none of its files is left" 0 '' remaining_files

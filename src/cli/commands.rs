@@ -11,6 +11,7 @@ use super::queries::{Container, VmList, VmShow, VmSsh};
 use super::values::{Seconds, Shell, not_empty};
 use crate::pve::types::{Upid, VmName, Vmid};
 use crate::settings::ip_from::IpFrom;
+use crate::settings::named::{cores, description as described, memory, tags};
 use crate::settings::resize::Resize;
 
 /// Provision virtual machines on Proxmox VE.
@@ -18,7 +19,7 @@ use crate::settings::resize::Resize;
 #[argh(help_triggers("-h", "--help"))]
 #[argh(example = "homelab proxmox template list
 homelab proxmox vm create web-1 debian-12
-homelab proxmox vm create --help
+homelab proxmox vm delete --help
 homelab help")]
 pub struct Cli {
     /// print the version and exit (also -V)
@@ -90,6 +91,7 @@ pub struct Proxmox {
 /// The kind of object that a Proxmox command is about.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
+#[allow(clippy::large_enum_variant, reason = "only one is built per run")]
 pub enum Noun {
     Template(Template),
     Vm(Vm),
@@ -131,7 +133,10 @@ pub struct TemplateList {
 /// List, create, start, stop and delete virtual machines.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "vm", help_triggers("-h", "--help", "help"))]
-#[argh(example = "homelab proxmox vm list\nhomelab proxmox vm create web-1 debian-12")]
+#[argh(example = "homelab proxmox vm create web-1 debian-12 --start
+homelab proxmox vm list --status running
+homelab proxmox vm show web-1
+homelab proxmox vm delete web-1 --stop")]
 pub struct Vm {
     #[argh(subcommand)]
     pub verb: VmVerb,
@@ -158,7 +163,8 @@ pub enum VmVerb {
 #[argh(subcommand, name = "create", help_triggers("-h", "--help"))]
 #[argh(
     note = "Finds the template by its exact name, takes a free VMID, clones the template, waits
-until the clone is done, applies --set, --ssh-key and --resize, and starts the VM if asked to.
+until the clone is done, applies the settings, and starts the VM if asked to. --dry-run shows all this
+and changes nothing.
 
 Running the same command again resumes a run that was interrupted or failed. If a finished VM of
 that name exists, or one that somebody else created, the command fails; with --ensure it succeeds.
@@ -170,11 +176,12 @@ Creating VM 'web-1' from template 'debian-12'...
 Successfully created VM 101 'web-1' on node 'pve1'
 
 $ homelab proxmox vm create web-1 debian-12 \\
-    --set cores=4 --set memory=8192 --resize scsi0=32G \\
+    --cores 4 --memory 8G --tags web,test --resize scsi0=32G \\
     --set ciuser=admin --ssh-key ~/.ssh/id_ed25519.pub \\
     --wait-ip --json
 {{\"vmid\":101,\"name\":\"web-1\",\"node\":\"pve1\",\"created\":true,...}}")]
-#[argh(example = "homelab proxmox vm create web-1 debian-12 --ensure --quiet")]
+#[argh(example = "homelab proxmox vm create web-1 debian-12 --dry-run
+homelab proxmox vm create web-1 debian-12 --ensure --quiet")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub struct VmCreate {
     /// name of the new VM: letters, digits, '-' and '.'
@@ -189,8 +196,8 @@ pub struct VmCreate {
     #[argh(option, arg_name = "N")]
     pub vmid: Option<Vmid>,
 
-    /// create the VM if it does not exist; if it exists, even if somebody else created it, apply --set, --ssh-key,
-    /// --resize and --start to it and succeed; wait if another run is creating it
+    /// create the VM if it does not exist; if it exists, even if somebody else created it, apply the settings, keys,
+    /// sizes and --start to it and succeed; wait if another run is creating it
     #[argh(switch)]
     pub ensure: bool,
 
@@ -215,6 +222,22 @@ pub struct VmCreate {
     /// of the same name on that node
     #[argh(option, arg_name = "NAME", from_str_fn(not_empty))]
     pub node: Option<String>,
+
+    /// number of CPU cores; the same as --set cores=N
+    #[argh(option, arg_name = "N", from_str_fn(cores))]
+    pub cores: Option<String>,
+
+    /// memory: 8G, or a number of MiB
+    #[argh(option, arg_name = "SIZE", from_str_fn(memory))]
+    pub memory: Option<String>,
+
+    /// tags, separated by commas
+    #[argh(option, arg_name = "TAGS", from_str_fn(tags))]
+    pub tags: Option<String>,
+
+    /// description of the VM
+    #[argh(option, arg_name = "TEXT", from_str_fn(described))]
+    pub description: Option<String>,
 
     /// set an option of the VM, named as in 'qm config': cores=4, ipconfig0=ip=dhcp; KEY=@FILE reads
     /// the value from FILE; repeatable
@@ -251,6 +274,10 @@ pub struct VmCreate {
     #[argh(option, arg_name = "SECONDS", default = "Seconds::DEFAULT_INTERVAL")]
     pub poll_interval: Seconds,
 
+    /// show what would be done, and change nothing
+    #[argh(switch)]
+    pub dry_run: bool,
+
     /// print one JSON document, even for errors
     #[argh(switch)]
     pub json: bool,
@@ -264,13 +291,13 @@ pub struct VmCreate {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "start", help_triggers("-h", "--help"))]
 #[argh(
-    note = "Waits until each VM runs. A VM that is running already is a success. With several VMs, one
+    note = "Waits until each VM runs. If a VM is running already, that is a success. With several VMs, one
 failure does not stop the others, and the exit code is 1."
 )]
 #[argh(example = "$ homelab proxmox vm start web-1
 Started VM 101 'web-1' on node 'pve1'
 
-$ homelab proxmox vm start 101 --wait-ip --quiet")]
+homelab proxmox vm start 102 db-1 --wait-ip")]
 pub struct VmStart {
     /// name or VMID of the VM
     #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
@@ -315,11 +342,14 @@ pub struct VmStart {
 #[argh(subcommand, name = "shutdown", help_triggers("-h", "--help"))]
 #[argh(
     note = "Asks the guest to shut down, through its agent or the ACPI power button, and waits until the
-VM is off. A VM that is off already is a success. A guest that does not react in time may still shut
-down later. 'vm stop' powers a VM off."
+VM is off. If a VM is off already, that is a success. A guest that does not react in time may still
+shut down later; 'vm stop' powers its VM off. With several VMs, one failure does not stop the others,
+and the exit code is 1."
 )]
 #[argh(example = "$ homelab proxmox vm shutdown web-1
-Shut down VM 101 'web-1' on node 'pve1'")]
+Shut down VM 101 'web-1' on node 'pve1'
+
+homelab proxmox vm shutdown web-1 db-1 --force")]
 pub struct VmShutdown {
     /// name or VMID of the VM
     #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
@@ -362,8 +392,9 @@ pub struct VmShutdown {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "stop", help_triggers("-h", "--help"))]
 #[argh(
-    note = "Like pulling the power plug: the guest may lose data. Also ends a shutdown that this token
-has started. A VM that is off already is a success. 'vm shutdown' asks the guest first."
+    note = "Powers each VM off without asking its guest, which may lose data; 'vm shutdown' asks it. A
+shutdown that this token has started is ended. If a VM is off already, that is a success. With several
+VMs, one failure does not stop the others, and the exit code is 1."
 )]
 #[argh(example = "$ homelab proxmox vm stop web-1
 Powered off VM 101 'web-1' on node 'pve1'")]
@@ -402,7 +433,8 @@ pub struct VmStop {
 #[argh(subcommand, name = "reboot", help_triggers("-h", "--help"))]
 #[argh(
     note = "Asks the guest to shut down, and waits until the VM runs again with a new QEMU process, so
-that pending changes of its options take effect. A VM that is off is an error."
+that pending changes of its options take effect. If a VM is off, that is an error. With several VMs,
+one failure does not stop the others, and the exit code is 1."
 )]
 #[argh(example = "$ homelab proxmox vm reboot web-1
 Rebooted VM 101 'web-1' on node 'pve1'")]
@@ -453,17 +485,21 @@ pub struct VmReboot {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "delete", help_triggers("-h", "--help"))]
 #[argh(
-    note = "Deletes each VM, all its disks and snapshots, and its entries in backup jobs, replication jobs
-and HA. Disks that no configuration mentions are deleted too: the server finds them by their VMID on
-all its storages, so on a storage that two clusters share, those of the other cluster's VM are found,
-too.
+    note = "Deletes each VM with all its disks and snapshots, and its entries in backup jobs, replication
+jobs and HA. At a terminal, without --yes, you have to type the name of each VM.
 
-A template, a container, and a VM that is running, locked, protected or being cloned is never
-deleted. A VM that somebody else deletes at the same time is a success."
+Disks that the VM's configuration does not mention are deleted, too: the server deletes all disks of
+its VMID from all storages. If another cluster uses one of these storages, the disks of its VM with
+the same VMID are deleted as well.
+
+Templates and containers are never deleted, nor VMs that are locked, protected, being cloned or,
+without --stop, running. If somebody else deletes the VM at the same time, that is a success. With
+several VMs, one failure does not stop the others, and the exit code is 1."
 )]
 #[argh(example = "$ homelab proxmox vm delete web-1 --yes
+Deleting VM 101...
 Deleted VM 101 'web-1' from node 'pve1'")]
-#[argh(example = "homelab proxmox vm delete ci-2026-11-23 --yes --stop --if-exists --quiet")]
+#[argh(example = "homelab proxmox vm delete ci-2026-11-23 --stop --if-exists --yes --quiet")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub struct VmDelete {
     /// name or VMID of the VM
@@ -474,11 +510,11 @@ pub struct VmDelete {
     #[argh(positional, arg_name = "more-vms", from_str_fn(not_empty))]
     pub more: Vec<String>,
 
-    /// the VMID that the VM must have, beside its name
+    /// fail unless the VM of that name has this VMID
     #[argh(option, arg_name = "N")]
     pub vmid: Option<Vmid>,
 
-    /// delete without asking; needed where stdin is not a terminal
+    /// delete without asking; required if stdin is not a terminal
     #[argh(switch)]
     pub yes: bool,
 
@@ -518,7 +554,8 @@ pub struct VmDelete {
 /// Wait for a server task, or cancel it.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "task", help_triggers("-h", "--help", "help"))]
-#[argh(example = "homelab proxmox task wait 'UPID:pve1:000001E0:…'")]
+#[argh(example = "homelab proxmox task wait 'UPID:pve1:000001E0:…'
+homelab proxmox task cancel 'UPID:pve1:000001E0:…'")]
 pub struct Task {
     #[argh(subcommand)]
     pub verb: TaskVerb,
@@ -568,9 +605,9 @@ pub struct TaskWait {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "cancel", help_triggers("-h", "--help"))]
 #[argh(
-    note = "Waits until the task has ended. A cancelled clone leaves no VM behind, unless its clean-up
-takes longer than 5 s. A task that has ended already is a success. Tasks of another token need
-Sys.Modify on the node."
+    note = "Asks the server to end the task, and waits until it has ended. If it has ended already, that is
+a success. A cancelled clone leaves no VM behind, unless its clean-up takes longer than 5 s; the result
+says whether one is left. Cancelling a task of another token requires Sys.Modify on the node."
 )]
 #[argh(example = "$ homelab proxmox task cancel 'UPID:pve1:000001E0:…'
 Task UPID:pve1:000001E0:… was cancelled")]
@@ -596,7 +633,7 @@ pub struct TaskCancel {
     pub quiet: bool,
 }
 
-/// Check what creating a VM depends on.
+/// Check the connection, the token's privileges and a template.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "check", help_triggers("-h", "--help"))]
 #[argh(

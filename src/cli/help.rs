@@ -11,8 +11,8 @@ use super::manual::{self, Block, TOPICS, in_one_line, shown, unescaped};
 use super::usage::WrongUsage;
 use crate::say::closest::closest;
 
-/// The first option of each group, and the group's heading. Options before the first of these are under
-/// 'Options'.
+/// The first option of each group, and the group's heading, for a command that has all of these options.
+/// The options of other commands are under 'Options'.
 const GROUPS: [(&str, &str); 4] = [
     ("--vmid", "Which VM"),
     ("--linked", "Settings of the new VM"),
@@ -55,12 +55,9 @@ fn options(command: &Command) -> Vec<Block> {
     let arguments = arguments.map(|it| Block::Term(placeholder(it), unescaped(it.description)));
     let mut blocks = with_heading("Arguments", arguments.collect());
     let group_of = |flag: &Flag| GROUPS.iter().find(|(first, _)| *first == flag.long);
-    let has_groups = command
-        .flags
+    let has_groups = GROUPS
         .iter()
-        .filter_map(|flag| group_of(&flag))
-        .count()
-        > 1;
+        .all(|(first, _)| command.flags.iter().any(|flag| flag.long == *first));
     let mut group = Vec::new();
     let mut heading = "Options";
     for flag in command

@@ -96,8 +96,8 @@ pub struct VmShow {
 #[argh(subcommand, name = "ssh", help_triggers("-h", "--help"))]
 #[argh(
     note = "Runs ssh with the address that the VM's guest agent reports, and with the command after '--', if
-there is one. The exit code is ssh's; 1 or 2 also if there is no address. Does not wait for a VM that is
-still starting.
+there is one. The exit code is that of ssh, or 1 or 2 if ssh was not started. Does not wait for a VM that
+is still starting.
 
 ssh reads its own configuration as usual: options for these addresses belong there."
 )]

@@ -9,7 +9,7 @@ use super::commands::description;
 use super::manual;
 use crate::say::closest::closest;
 use crate::say::failure::{Failure, Kind};
-use crate::say::hint::SHOW_TEMPLATES;
+use crate::say::hint::{SHOW_TEMPLATES, SHOW_VMS};
 use crate::say::shell::word as quoted;
 use crate::settings::{self, Settings};
 
@@ -130,9 +130,10 @@ fn message_for_missing(arguments: &Arguments) -> Option<Message> {
         let usage = with_value(flag);
         format!("an argument was taken as the value of '{usage}'")
     });
-    let advice = taken.or_else(|| {
-        let lacks_template = missing.last() == Some(&"template-name");
-        lacks_template.then(|| SHOW_TEMPLATES.to_owned())
+    let advice = taken.or_else(|| match *missing.last()? {
+        "template-name" => Some(SHOW_TEMPLATES.to_owned()),
+        "vm" => Some(SHOW_VMS.to_owned()),
+        _ => None,
     });
     Some((message, advice))
 }
@@ -202,7 +203,12 @@ const RELATED: &[(&str, &str, &str)] = &[
         "rm remove destroy del purge",
         "did you mean 'delete'?",
     ),
-    ("vm", "boot run up poweron resume", "did you mean 'start'?"),
+    ("vm", "boot run up poweron", "did you mean 'start'?"),
+    (
+        "vm",
+        "resume suspend pause",
+        "on the VM's node, as root: qm suspend VMID, or qm resume VMID",
+    ),
     (
         "vm",
         "halt down off",
@@ -220,7 +226,7 @@ const RELATED: &[(&str, &str, &str)] = &[
         "set update modify edit resize configure",
         "to change a VM: homelab proxmox vm create VM-NAME TEMPLATE-NAME --ensure --set KEY=VALUE",
     ),
-    ("vm", "connect exec", "did you mean 'ssh'?"),
+    ("vm", "connect exec login enter shell", "did you mean 'ssh'?"),
     (
         "vm",
         "console terminal vnc",
@@ -349,7 +355,28 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
         "--linked",
         "names are arguments, not options: homelab proxmox vm create VM-NAME TEMPLATE-NAME",
     ),
-    ("-y -f --force --assume-yes --confirm", "--yes", "use --yes"),
+    ("-y --assume-yes --confirm", "--yes", "use --yes"),
+    (
+        "-f --force",
+        "--yes",
+        "use --yes to delete without asking, and --stop to power off a running VM first",
+    ),
+    (
+        "--ignore-not-found --ignore-missing --missing-ok",
+        "--if-exists",
+        "use --if-exists",
+    ),
+    (
+        "--purge --destroy-unreferenced-disks --destroy-disks",
+        "--keep-jobs",
+        "omit it: disks and jobs are deleted without it; to keep the jobs: --keep-jobs",
+    ),
+    (
+        "--running --stopped --state",
+        "--status",
+        "use --status running or --status stopped",
+    ),
+    ("-l -w --long", "--wide", "use --wide"),
     (
         "--sshkey --sshkeys --ssh-keys --key",
         "--ssh-key",
@@ -360,16 +387,12 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
         "--linked",
         "omit it: without --linked, every VM is a full clone",
     ),
-    (
-        "--dry-run --check --plan",
-        "--linked",
-        "'homelab proxmox check TEMPLATE-NAME' checks what a run depends on and changes nothing",
-    ),
+    ("--check --plan --preview", "--dry-run", "use --dry-run"),
     ("--id --newid --vm-id", "--vmid", "use --vmid N"),
     ("--target --target-node", "--node", "use --node NAME"),
     ("--datastore", "--storage", "use --storage ID"),
-    ("--ram --mem", "--set", "use --set memory=MIB"),
-    ("--cpus --cpu-count --vcpu", "--set", "use --set cores=N"),
+    ("--ram --mem", "--memory", "use --memory SIZE"),
+    ("--cpus --cpu-count --vcpu", "--cores", "use --cores N"),
     (
         "--disk --disk-size --size",
         "--resize",
@@ -388,13 +411,24 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
     ("--user --ssh-user", "--set", "use --set ciuser=NAME"),
     (
         "--ip --address",
-        "--wait-ip",
+        "--linked",
         "use --wait-ip to wait for an address, or --set ipconfig0=ip=ADDRESS/PREFIX to set one",
+    ),
+    ("--ip --address", "--wait-ip", "use --wait-ip"),
+    (
+        "--wait",
+        "--linked",
+        "omit it: vm create waits for the clone; --start and --wait-ip also wait for the VM",
     ),
     (
         "--wait",
         "--wait-ip",
-        "omit it: vm create waits for the clone; --start and --wait-ip also wait for the VM",
+        "omit it: the command waits until the VM runs; --wait-ip also waits for its address",
+    ),
+    (
+        "--wait",
+        "--poll-interval",
+        "omit it: the command waits until it is done",
     ),
     ("--if-not-exists --exist-ok", "--ensure", "use --ensure"),
     ("--linked-clone", "--linked", "use --linked"),

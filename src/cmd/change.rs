@@ -148,7 +148,7 @@ pub fn carry_out<'q>(
     targets.into_iter().filter_map(result).collect()
 }
 
-/// How long a guest may take to shut down: less than the whole command.
+/// How long a guest may take to shut down, in whole seconds as the server takes it: less than the whole command.
 pub fn guest_timeout(given: Option<Seconds>, timeout: Seconds) -> Result<Duration, Failure> {
     const DEFAULT: Duration = Duration::from_mins(1);
 
@@ -161,9 +161,13 @@ pub fn guest_timeout(given: Option<Seconds>, timeout: Seconds) -> Result<Duratio
             let hint = "set a longer --timeout, too";
             Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()))
         }
-        Some(Seconds(given)) => Ok(given),
-        None => Ok(DEFAULT.min(total / 2)),
+        Some(Seconds(given)) => Ok(whole_seconds(given)),
+        None => Ok(whole_seconds(DEFAULT.min(total / 2))),
     }
+}
+
+fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs().max(1))
 }
 
 /// Where to wait for an address, if one is requested.

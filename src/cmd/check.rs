@@ -10,9 +10,9 @@
 
 pub mod finding;
 mod hosts;
-mod privileges;
+pub mod privileges;
 mod quorum;
-mod template;
+pub mod template;
 mod verbs;
 
 use std::collections::BTreeSet;

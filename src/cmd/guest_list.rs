@@ -85,7 +85,7 @@ pub fn list(
         warn(&format!("the list may be incomplete: {reason}"));
     }
     let is_empty = listed.is_empty() && unread.is_empty();
-    let hint = is_empty.then(|| hint_for_none(&guests, filter));
+    let hint = is_empty.then(|| hint_for_none(kind, &guests, filter));
     Ok(Success {
         hint: hint.flatten(),
         ..show(&pve, &listed)?
@@ -93,12 +93,14 @@ pub fn list(
 }
 
 /// What it may mean that no guest is listed.
-fn hint_for_none(guests: &Guests, filter: &Filter) -> Option<String> {
+fn hint_for_none(kind: Listed, guests: &Guests, filter: &Filter) -> Option<String> {
     let token = guests.token();
-    match &filter.pool {
+    match (&filter.pool, kind) {
+        // Many clusters have none.
+        (None, Listed::Containers) if !guests.sees_none() => None,
         _ if filter.accepts_all() || guests.sees_none() => Some(empty_list_hint(token)),
-        Some(pool) => Some(hint_for_pool(pool, token)),
-        None => None,
+        (Some(pool), _) => Some(hint_for_pool(pool, token)),
+        (None, _) => None,
     }
 }
 

@@ -5,12 +5,13 @@
 
 use serde::Serialize;
 
+use super::task_wait::hint_for_unread;
 use super::{Session, Success};
 use crate::cli::TaskCancel;
 use crate::pve::types::{ExitStatus, TaskStatus, Upid, Vmid};
 use crate::pve::{self, Delivery};
 use crate::say::failure::{Failure, Kind, chain, kind_of};
-use crate::say::hint::{hint_for, with_more};
+use crate::say::hint::with_more;
 use crate::say::stage::{Stage, task_wait};
 use crate::ui::text::clean;
 use crate::wait::GaveUp;
@@ -49,7 +50,7 @@ pub fn run(session: &Session, arguments: &TaskCancel) -> Result<Success, Failure
     };
     let failed = |error: pve::Error| {
         Failure::new(kind_of(&error), chain(&error))
-            .with_hint(hint_for(&error))
+            .with_hint(hint_for_unread(upid, &error))
             .about(stage(false).facts())
     };
     let status = server.ask(|pve| pve.task_status(upid));

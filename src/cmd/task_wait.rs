@@ -88,21 +88,25 @@ fn wait_failure(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failu
             Failure::new(Kind::Timeout, message).with_hint(with_more(hint, last_error.as_ref()))
         }
         GaveUp::Failed(error) => {
-            let node = upid.node();
-            let hint = if is_no_such_task(&error) {
-                Some(format!(
-                    "check the UPID and that the task ran on '{node}'; nodes delete old tasks"
-                ))
-            } else if is_unknown_node(&error) {
-                Some(format!(
-                    "check the UPID: the cluster has no node '{node}'; 'pvecm nodes' on any node lists them"
-                ))
-            } else {
-                hint_for(&error)
-            };
             let message = format!("cannot read the task: {}", chain(&error));
-            Failure::new(kind_of(&error), message).with_hint(hint)
+            Failure::new(kind_of(&error), message).with_hint(hint_for_unread(upid, &error))
         }
     };
     failure.about(stage.facts())
+}
+
+/// What to do about a request about a task that has failed.
+pub fn hint_for_unread(upid: &Upid, error: &pve::Error) -> Option<String> {
+    let node = upid.node();
+    if is_no_such_task(error) {
+        let hint =
+            format!("check the UPID and that the task ran on '{node}'; nodes delete old tasks");
+        Some(hint)
+    } else if is_unknown_node(error) {
+        Some(format!(
+            "check the UPID: the cluster has no node '{node}'; 'pvecm nodes' on any node lists them"
+        ))
+    } else {
+        hint_for(error)
+    }
 }

@@ -1,5 +1,8 @@
 //! `vm create`
 
+mod dry_run;
+
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -39,12 +42,16 @@ pub fn run(session: &Session, arguments: &VmCreate) -> Result<Success, Failure> 
     let spec = spec(arguments)?;
     let access = session.configuration()?.access;
     let state = Session::state_directory()?;
-    let (directory, name) = (state.clone(), spec.name.clone());
-    session.handle_signals(move || remove_unused(&directory, &name));
+    let (directory, name, dry_run) = (state.clone(), spec.name.clone(), arguments.dry_run);
+    session.handle_signals(move || {
+        if !dry_run {
+            remove_unused(&directory, &name);
+        }
+    });
     let pve = session.client(&access, Some(arguments.timeout.0));
     let pve = pve.map_err(|error| Failure::of_request(&error))?;
     let hosts = access.endpoints.iter();
-    let existing = create(&Run {
+    let run = Run {
         spec,
         server: Server {
             pve: &pve,
@@ -53,7 +60,13 @@ pub fn run(session: &Session, arguments: &VmCreate) -> Result<Success, Failure> 
         },
         hosts: hosts.map(|endpoint| endpoint.host.to_string()).collect(),
         state: &state,
-    })?;
+        preview_only: dry_run,
+        warnings: RefCell::default(),
+    };
+    if dry_run {
+        return dry_run::run(session, &run);
+    }
+    let existing = create(&run)?;
     let Vm { vmid, name, node } = &existing.vm;
     let addresses = existing.addresses.as_ref();
     let ip = addresses.and_then(|addresses| addresses.ip);
@@ -105,7 +118,14 @@ fn spec(arguments: &VmCreate) -> Result<CreateSpec, Failure> {
             return Err(Failure::new(Kind::Usage, message));
         }
     }
-    let settings = Settings::gather(&arguments.set, &arguments.ssh_key);
+    let named = [
+        ("cores", arguments.cores.as_deref()),
+        ("memory", arguments.memory.as_deref()),
+        ("tags", arguments.tags.as_deref()),
+        ("description", arguments.description.as_deref()),
+    ];
+    let settings = Settings::gather(&arguments.set, &arguments.ssh_key)
+        .and_then(|settings| settings.with_named(&named));
     let settings =
         settings.map_err(|error| Failure::of(Kind::Usage, &error).with_hint(error.hint()))?;
     let address = arguments.wait_ip || !arguments.ip_from.is_empty();

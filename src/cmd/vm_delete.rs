@@ -143,7 +143,7 @@ fn after_failure(server: Server, found: &Existing, failure: Failure) -> Result<F
 #[derive(Serialize)]
 struct Document<'e> {
     vmid: Option<Vmid>,
-    name: &'e str,
+    name: Option<&'e str>,
     node: Option<&'e Node>,
     /// Whether this command deleted it.
     deleted: bool,
@@ -161,7 +161,7 @@ fn outcome(existing: Existing, deleted: bool) -> Outcome {
         },
         document: raw(&Document {
             vmid: Some(*vmid),
-            name: name.as_str(),
+            name: Some(name.as_str()),
             node: Some(node),
             deleted,
             warnings: &existing.warnings,
@@ -254,8 +254,8 @@ impl Ledgers {
         Ok(Outcome {
             text: format!("VM '{name}' does not exist"),
             document: raw(&Document {
-                vmid: None,
-                name,
+                vmid: name.parse().ok(),
+                name: Some(name).filter(|name| name.parse::<Vmid>().is_err()),
                 node: None,
                 deleted: false,
                 warnings: &[],

@@ -6,7 +6,7 @@ use super::failure::{
     Doubt, ambiguous, busy, clone_refused, created_unchecked, exists, hidden, name_may_be_taken,
     not_read, other_clone_pending, task_failed, timed_out, vmid_taken, with_other_templates,
 };
-use super::fit::{check_template, note_ignored_places};
+use super::fit::{FittingTemplate, check_template, note_ignored_places};
 use super::half_made::half_made;
 use crate::guests::local_drives::local_drives;
 use crate::guests::owner::VmidState;
@@ -20,8 +20,8 @@ use crate::say::stage::Stage;
 use crate::say::vm::{Existing, Vm};
 
 impl Attempt<'_> {
-    /// Requests a clone to `--vmid` or to a free VMID.
-    pub fn clone_new(&mut self) -> Result<(), Failure> {
+    /// Finds the template and the VMID for a clone to `--vmid` or to a free VMID.
+    pub fn plan_clone(&mut self) -> Result<(Guest, Vmid), Failure> {
         let may_exist = matches!(
             self.namesake,
             Namesake::MayBeOffline | Namesake::MayBeHidden
@@ -30,7 +30,7 @@ impl Attempt<'_> {
             // With --vmid, another VM of the name is accepted.
             let (name, unread) = (&self.run.spec.name, self.unread());
             let warning = format!("another VM may be named '{name}': {unread}");
-            self.run.progress().warning(&warning);
+            self.run.warn(&warning);
         }
         let template = self.find_template()?;
         self.check_template(&template)?;
@@ -40,20 +40,20 @@ impl Attempt<'_> {
         };
         self.cloning = Cloning::default();
         self.view = View::default();
-        self.request_clone(&template, vmid)
+        Ok((template, vmid))
     }
 
-    /// Repeats the request for the clone to the VMID of the record.
-    pub fn clone_again(&mut self, vmid: Vmid) -> Result<(), Failure> {
+    /// Finds the template for another request for the clone to the VMID of the record.
+    pub fn plan_clone_again(&mut self) -> Result<Guest, Failure> {
         let found = self.find_template().and_then(|template| {
             self.check_template(&template)?;
             Ok(template)
         });
-        let template = found.map_err(|error| self.before_resuming(error))?;
-        self.request_clone(&template, vmid)
+        found.map_err(|error| self.before_resuming(error))
     }
 
-    fn request_clone(&mut self, template: &Guest, vmid: Vmid) -> Result<(), Failure> {
+    /// Requests a clone.
+    pub fn request_clone(&mut self, template: &Guest, vmid: Vmid) -> Result<(), Failure> {
         let run = self.run;
         let vm = run.vm(vmid, run.node_for(template));
         let (mode, storage) = run.spec.mode();
@@ -131,7 +131,8 @@ impl Attempt<'_> {
     /// Checks the template and resolves relative sizes, unless that was done before.
     fn check_template(&mut self, template: &Guest) -> Result<(), Failure> {
         if self.growth.is_none() {
-            self.growth = Some(check_template(self.run, template)?);
+            let FittingTemplate { growth, config } = check_template(self.run, template)?;
+            (self.growth, self.template_config) = (Some(growth), config);
         }
         Ok(())
     }
@@ -219,7 +220,7 @@ impl Attempt<'_> {
         if may_be_created && !is_lost {
             let warning =
                 format!("VM {vmid} may still be created: its clone request got no answer");
-            self.run.progress().warning(&warning);
+            self.run.warn(&warning);
         }
         self.cloning = Cloning::default();
         self.view = View::default();
@@ -239,8 +240,10 @@ impl Attempt<'_> {
         Some(match record {
             Record::None | Record::Finished(_) => Existing::found(vm, config),
             Record::Created(_) => {
-                let note = format!("Resuming VM {}, which an earlier run created...", vm.vmid);
-                self.run.progress().note(&note);
+                if !self.run.preview_only {
+                    let note = format!("Resuming VM {}, which an earlier run created...", vm.vmid);
+                    self.run.progress().note(&note);
+                }
                 self.existing(vm, config)
             }
             Record::Requested(..) => {

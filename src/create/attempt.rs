@@ -39,6 +39,8 @@ pub struct Attempt<'r> {
     pub other_templates: Vec<String>,
     /// The absolute values of relative sizes, once the template was checked.
     pub growth: Option<BTreeMap<String, Growth>>,
+    /// The template's configuration, if that check required it.
+    pub template_config: Option<VmConfig>,
     /// The VMs of that name, apart from the one of the record.
     pub holders: Vec<Guest>,
     /// How they relate to the VMID in question.
@@ -113,6 +115,7 @@ impl<'r> Attempt<'r> {
             template: None,
             other_templates: Vec::new(),
             growth: None,
+            template_config: None,
             holders: Vec::new(),
             namesake: Namesake::NotChecked,
             requests_other: false,

@@ -6,23 +6,48 @@ use std::fmt::Display;
 
 use super::failure::not_read;
 use super::spec::Run;
-use crate::ledger::{Growth, Record};
+use crate::ledger::{Growth, Note, Record};
 use crate::pve::VmConfig;
 use crate::pve::types::Guest;
 use crate::say::failure::{Failure, Kind};
 use crate::say::hint::SHOW_TEMPLATES;
 use crate::say::shell::word;
 use crate::say::vm::{Existing, Vm};
+use crate::settings::Settings;
 use crate::settings::setup::{AGENT_OFF, Unfit};
 use crate::steps::fix_and_resume;
 
-/// Checks whether a clone of this template can get what is requested. Returns the absolute values of relative
-/// sizes.
-pub fn check_template(run: &Run, template: &Guest) -> Result<BTreeMap<String, Growth>, Failure> {
+/// A template that fits.
+#[derive(Default)]
+pub struct FittingTemplate {
+    /// The absolute values of relative sizes.
+    pub growth: BTreeMap<String, Growth>,
+    /// Its configuration, if the check required it.
+    pub config: Option<VmConfig>,
+}
+
+/// Checks whether a clone of this template can get what is requested.
+pub fn check_template(run: &Run, template: &Guest) -> Result<FittingTemplate, Failure> {
     let setup = &run.spec.setup;
     if !setup.may_not_fit() {
-        return Ok(BTreeMap::new());
+        return Ok(FittingTemplate::default());
     }
+    let config = template_config(run, template)?;
+    let growth = setup
+        .fit_of_template(template.vmid, &config)
+        .map_err(|unfit| {
+            let message = format!("{template} {unfit}");
+            Failure::new(Kind::Failed, message).with_hint(unfit.hint())
+        })?;
+    warn_of_ineffective(run, &config, template, |_| true);
+    Ok(FittingTemplate {
+        growth,
+        config: Some(config),
+    })
+}
+
+/// The configuration of a template.
+pub fn template_config(run: &Run, template: &Guest) -> Result<VmConfig, Failure> {
     let Guest { vmid, node, .. } = template;
     let config = run.server.ask(|pve| pve.vm_config(node, *vmid));
     let config = config.map_err(|source| {
@@ -30,17 +55,11 @@ pub fn check_template(run: &Run, template: &Guest) -> Result<BTreeMap<String, Gr
         not_read(what, source)
     })?;
     // The list may still show the name and flag of a deleted template for a VM that has reused its VMID.
-    let Some(config) = config.filter(|config| config.template) else {
+    config.filter(|config| config.template).ok_or_else(|| {
         let message = format!("template {vmid} was just deleted or migrated");
         let failure = Failure::new(Kind::TemplateNotFound, message);
-        return Err(failure.with_hint(SHOW_TEMPLATES.to_owned()));
-    };
-    let growth = setup.fit_of_template(*vmid, &config).map_err(|unfit| {
-        let message = format!("{template} {unfit}");
-        Failure::new(Kind::Failed, message).with_hint(unfit.hint())
-    })?;
-    warn_of_ineffective(run, &config, template, |_| true);
-    Ok(growth)
+        failure.with_hint(SHOW_TEMPLATES.to_owned())
+    })
 }
 
 /// Checks whether an existing VM can get what is requested. Its owner may have changed it since it was created.
@@ -60,6 +79,16 @@ pub fn check_vm(
         changes.iter().any(|change| change.key == key)
     });
     Ok(())
+}
+
+/// The options that cannot be read and were set earlier to another value, which they keep.
+pub fn kept_values<'s>(settings: &'s Settings, config: &'s VmConfig, note: &Note) -> Vec<&'s str> {
+    let kept = settings.unreadable(config).filter(|(key, value)| {
+        let is_kept = note.set.contains(*key) && config.option(key).is_some();
+        let hash = note.hashes.get(*key);
+        is_kept && hash.is_some_and(|hash| !value.has_hash(hash))
+    });
+    kept.map(|(key, _)| key).collect()
 }
 
 /// The failure for a VM that cannot get what is requested.
@@ -110,7 +139,7 @@ pub fn note_ignored_places(run: &Run, vm: &Vm, record: &Record) {
 /// Warns of a password in the arguments, in each run: other users can see it each time.
 pub fn warn_of_exposed_password(run: &Run) {
     if run.spec.setup.settings.exposes_password() {
-        run.progress().warning(
+        run.warn(
             "every user of this machine can see the password in --set cipassword=…; --set \
              cipassword=@FILE reads it from a file",
         );
@@ -126,7 +155,7 @@ fn warn_of_ineffective(
     for mut ineffective in run.spec.setup.settings.ineffective(config) {
         ineffective.keys.retain(|key| matches(key));
         if !ineffective.keys.is_empty() {
-            run.progress().warning(&ineffective.warning(of));
+            run.warn(&ineffective.warning(of));
         }
     }
 }

@@ -28,12 +28,18 @@ impl Drop for Journal<'_> {
 
 impl<'r> Journal<'r> {
     /// Locks the ledger; with `--ensure`, waits until a run that holds the lock has ended. Must be called
-    /// before the first request, so that everything is read after that run's last change.
+    /// before the first request, so that everything is read after that run's last change. A dry run only reads
+    /// the ledger.
     pub fn open(run: &'r Run<'r>) -> Result<Journal<'r>, Failure> {
+        let open = if run.preview_only {
+            Ledger::read
+        } else {
+            Ledger::lock
+        };
         let (mut holder, mut is_second_try) = (None, false);
         let locked = run.server.budget.poll_until_done(
             |_| Retry::Never,
-            || match Ledger::lock(run.state, &run.spec.name) {
+            || match open(run.state, &run.spec.name) {
                 Ok(Lock::Ours(ledger, written)) => Ok(Poll::Done((ledger, written))),
                 Ok(Lock::HeldBy(process)) if run.spec.ensure => {
                     if holder.is_none() {
@@ -137,7 +143,7 @@ impl<'r> Journal<'r> {
     /// A failure to record what the server has done is a warning: the VM exists nevertheless.
     fn warn_of(&self, written: Result<(), ledger::Error>) {
         if let Err(error) = written {
-            self.run.progress().warning(&chain(&error));
+            self.run.warn(&chain(&error));
         }
     }
 
@@ -147,7 +153,7 @@ impl<'r> Journal<'r> {
         if self.run.spec.ensure && self.run.spec.vmid.is_none() {
             return Err(no_ledger(source));
         }
-        self.run.progress().warning(&format!(
+        self.run.warn(&format!(
             "a second run of this command may create a second VM: {}",
             chain(source)
         ));

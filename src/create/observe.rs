@@ -109,8 +109,13 @@ impl<'r> Attempt<'r> {
             let found = read.and_then(|()| self.find_template_of(intent));
             found.map_err(|error| self.before_resuming(error))?;
             if self.differences(intent).is_empty() {
+                let what = if self.run.preview_only {
+                    "checking"
+                } else {
+                    "resuming"
+                };
                 self.run.progress().note(&format!(
-                    "An earlier run began creating VM {}; resuming it...",
+                    "An earlier run began creating VM {}; {what} it...",
                     vm.vmid
                 ));
             }
@@ -330,7 +335,7 @@ impl<'r> Attempt<'r> {
         let template = template.clone();
         self.other_templates = others;
         if let Some(warning) = &warning {
-            self.run.progress().warning(warning);
+            self.run.warn(warning);
         }
         self.template = Some(template.clone());
         Ok(template)

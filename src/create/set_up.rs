@@ -1,7 +1,7 @@
 //! Sets up a VM that exists as requested: settings, disks, start, address.
 
 use super::attempt::Attempt;
-use super::fit::{check_vm, unfit_vm};
+use super::fit::{check_vm, kept_values, unfit_vm};
 use super::journal::Journal;
 use super::spec::Run;
 use crate::ledger::{Event, Record};
@@ -79,7 +79,7 @@ fn take_steps(
 
 /// The minimum sizes of the disks. A relative size was resolved when the clone was requested. If it was not,
 /// it cannot be resolved now: the template may have changed.
-fn sizes(
+pub fn sizes(
     setup: &Setup,
     existing: &Existing,
     record: &Record,
@@ -115,20 +115,15 @@ fn configure(
     let mut note = journal.note_of(existing.vm.vmid);
     let (known, new) = (&note.set, existing.created);
     let config = read_config(engine, existing)?;
-    let unreadable = settings.unreadable(&config);
-    let (kept, sent): (Vec<_>, Vec<_>) =
-        unreadable.partition(|(key, _)| known.contains(*key) && config.option(key).is_some());
-    for (key, value) in kept {
-        let hash = note.hashes.get(key);
-        if hash.is_some_and(|hash| !value.has_hash(hash)) {
-            engine
-                .server
-                .progress
-                .warning(&not_changed(key, &existing.vm));
-        }
+    for key in kept_values(settings, &config, &note) {
+        let warning = not_changed(key, &existing.vm);
+        engine.server.progress.warning(&warning);
     }
+    let is_kept = |key: &str| known.contains(key) && config.option(key).is_some();
+    let sent = settings
+        .unreadable(&config)
+        .filter(|(key, _)| !is_kept(key));
     let hashes: Vec<_> = sent
-        .iter()
         .map(|(key, value)| ((*key).to_owned(), value.hash()))
         .collect();
     let has_changed = engine.run(existing, Step::Configure, &mut |active: &mut ActiveStep| {
@@ -162,7 +157,8 @@ fn configure(
     Ok(())
 }
 
-fn not_changed(key: &str, vm: &Vm) -> String {
+/// The warning about an option that cannot be read and keeps the value that was set earlier.
+pub fn not_changed(key: &str, vm: &Vm) -> String {
     let Vm { vmid, node, .. } = vm;
     format!(
         "{key} of {vm} was set earlier and is kept; to change it, on node '{node}': qm set {vmid} --{key}"

@@ -1,5 +1,6 @@
 //! What one command requests, and the means to carry it out.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use crate::ledger::{Intent, Mode};
@@ -78,12 +79,22 @@ pub struct Run<'a> {
     pub hosts: Vec<String>,
     /// The directory of the ledger.
     pub state: &'a Path,
+    /// Whether to stop before the first change, of the server and of the ledger.
+    pub preview_only: bool,
+    /// The warnings that were printed.
+    pub warnings: RefCell<Vec<String>>,
 }
 
 impl Run<'_> {
     /// Reports what the run does, and what is certain.
     pub fn progress(&self) -> &Progress {
         self.server.progress
+    }
+
+    /// Prints something that the user should know although the run continues.
+    pub fn warn(&self, text: &str) {
+        self.progress().warning(text);
+        self.warnings.borrow_mut().push(text.to_owned());
     }
 
     /// The requested VM, with this VMID on this node.

@@ -43,6 +43,8 @@ fn create_at(server: &ServerGuard) -> Seen {
         hosts: vec!["pve.lan:8006".into()],
         // No ledger can be there, and a run without --ensure needs none.
         state: Path::new("/dev/null/state"),
+        preview_only: false,
+        warnings: std::cell::RefCell::default(),
     });
     Seen {
         ended,

@@ -90,6 +90,9 @@ pub const RENEW: &str = "pvecm updatecerts --force && systemctl restart pveproxy
 /// How to find the name of a template.
 pub const SHOW_TEMPLATES: &str = "'homelab proxmox template list' shows the templates";
 
+/// How to find the name of a VM.
+pub const SHOW_VMS: &str = "'homelab proxmox vm list' shows the VMs";
+
 /// What it may mean that a token's list is empty.
 pub fn empty_list_hint(token: &TokenId) -> String {
     let grant = how_to_see_vms(token);

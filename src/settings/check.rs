@@ -219,7 +219,7 @@ fn range(least: u32, most: u32) -> String {
 }
 
 /// Converts `8G`, which the server does not accept, to `8192`.
-fn mebibytes(text: &str) -> Option<String> {
+pub(super) fn mebibytes(text: &str) -> Option<String> {
     let text = text.to_ascii_uppercase();
     let text = text.strip_suffix('B').unwrap_or(&text);
     let Size(bytes) = text.strip_suffix('I').unwrap_or(text).parse().ok()?;

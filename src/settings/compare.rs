@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use super::options::{Kind, SSH_KEYS, Schema, kind_of, number, without_key};
 use super::tags::{TAGS, is_same_tags};
 use crate::pve::property::{bare_value, is_drive, is_net, mac, parts, value_of};
-use crate::pve::{escaped, is_cloud_init};
+use crate::pve::{Size, escaped, is_cloud_init};
 
 /// The keys that the server needs to create a volume and does not store.
 const NOT_KEPT: [&str; 4] = ["file", "import-from", "format", "size"];
@@ -102,6 +102,19 @@ pub(super) fn volume(drive: &str) -> Option<&str> {
 /// Whether a drive requests a new volume: `data:32`.
 pub fn asks_for_new_volume(drive: &str) -> bool {
     new_volume(drive).is_some()
+}
+
+/// The storage of the disk that a drive requests, and its size if it is a new volume. `None` for a CD and for a
+/// device of the node.
+pub(super) fn requested_disk(drive: &str) -> Option<(&str, Option<Size>)> {
+    if !is_disk(drive) || is_cloud_init(drive) {
+        return None;
+    }
+    let (storage, what) = volume(drive)?.split_once(':')?;
+    let size = format!("{what}G").parse().ok();
+    // A disk that is imported has the size of its source; its own is given as 0.
+    let size = size.filter(|size| *size > Size(0));
+    (!storage.starts_with('/')).then_some((storage, size))
 }
 
 /// The size in GiB, or `cloudinit`, if a drive requests a new volume.
@@ -230,6 +243,29 @@ mod tests {
         #[case] expected: bool,
     ) {
         assert_eq!(is_same(key, requested, current), expected);
+    }
+
+    #[rstest]
+    #[case::new_disk("data:32", Some(("data", "32G")))]
+    #[case::fraction("data:0.5,ssd=1", Some(("data", "512M")))]
+    #[case::imported("data:0,import-from=data:import/x.raw", Some(("data", "-")))]
+    #[case::existing_volume("data:101/vm-101-disk-1.raw,size=8G", Some(("data", "-")))]
+    #[case::device("/dev/disk/by-id/ata-x:0", None)]
+    #[case::cd("none,media=cdrom", None)]
+    #[case::cd_image("data:iso/x.iso,media=cdrom", None)]
+    #[case::cloud_init_drive("data:cloudinit", None)]
+    fn the_storage_and_size_of_a_requested_disk_are_known(
+        #[case] drive: &str,
+        #[case] expected: Option<(&str, &str)>,
+    ) {
+        let disk = requested_disk(drive).map(|(storage, size)| {
+            let size = size.map_or("-".to_owned(), |size| size.to_string());
+            (storage, size)
+        });
+        let disk = disk
+            .as_ref()
+            .map(|(storage, size)| (*storage, size.as_str()));
+        assert_eq!(disk, expected);
     }
 
     #[rstest]

@@ -58,6 +58,9 @@ pub enum Error {
     #[snafu(display("{key} is set twice"))]
     GivenTwice { key: String },
 
+    #[snafu(display("--{key} and --set {key} cannot be used together"))]
+    GivenBothWays { key: String },
+
     #[snafu(display("{what}: cannot read '{}'", path.display()))]
     Read {
         what: String,
@@ -101,6 +104,7 @@ impl Error {
             Error::GivenTwice { key } if key == SSH_KEYS => {
                 "use --ssh-key FILE, once for each file, instead of --set sshkeys"
             }
+            Error::GivenBothWays { .. } => "omit one of the two: they set the same option",
             Error::NoValue { .. } => "omit it to keep the template's value",
             Error::OpenToOthers { source } => return Some(source.hint()),
             Error::PrivateKey { .. } => {

@@ -286,7 +286,7 @@ fn check_not_paused(active: &ActiveStep, status: VmStatus) -> Result<(), Cause> 
 fn guest_did_not_react(guest_timeout: Duration, vm: &Vm) -> Cause {
     Cause::TimedOut {
         seconds: guest_timeout.as_secs_f64(),
-        last: Some("the guest has not shut down, and may still do so".to_owned()),
+        last: Some("its guest did not react, and may still shut down later".to_owned()),
         hint: Some(format!(
             "to power it off: homelab proxmox vm stop {}; or allow the guest more time with --guest-timeout",
             vm.vmid

@@ -6,12 +6,14 @@ use crate::ui::text::clean;
 
 /// Writes one line for each key with its value, `-` for an empty value. Further lines of a value are
 /// indented. Both are cleaned.
-pub fn fields(out: &mut dyn Write, fields: &[(String, String)]) -> io::Result<()> {
-    let keys = fields.iter().map(|(key, _)| clean(key).chars().count());
+pub fn fields(out: &mut dyn Write, fields: &[(impl AsRef<str>, String)]) -> io::Result<()> {
+    let keys = fields
+        .iter()
+        .map(|(key, _)| clean(key.as_ref()).chars().count());
     // A colon and a space.
     let width = keys.max().unwrap_or_default() + 2;
     for (key, value) in fields {
-        let mut start = format!("{}:", clean(key));
+        let mut start = format!("{}:", clean(key.as_ref()));
         let value = if value.trim().is_empty() { "-" } else { value };
         for line in value.trim_end().lines() {
             let line = format!("{start:width$}{}", clean(line));

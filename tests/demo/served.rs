@@ -100,8 +100,7 @@ fn the_printed_commands_work_when_pasted() {
          VMID  Name    Status   Node  IP\n\
          100   router  running  pve1  -\n\
          101   web-2   running  pve1  10.0.0.5\n\
-         102   db-1    running  pve2  -\n\
-         1000  backup  stopped  pve2  -\n"
+         102   db-1    running  pve2  -\n"
     );
 }
 

@@ -123,6 +123,10 @@ impl Action {
         self.exit.is_none() && matches!(self.stage, Stage::Working(_))
     }
 
+    pub(super) fn is_of(&self, owner: &str) -> bool {
+        self.process.owner == owner
+    }
+
     pub(super) fn shown(&self) -> Shown<'_> {
         Shown {
             process: &self.process,

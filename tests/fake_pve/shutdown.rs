@@ -199,6 +199,12 @@ impl Cluster {
     /// Guests go down late, and VMs that were rebooted are started again.
     pub(super) fn act_on_later(&mut self) {
         let requests = self.requests;
+        // The start after a reboot advances by itself, because nobody else can poll it.
+        for number in 0..self.actions.len() {
+            if self.actions[number].is_of(ROOT) {
+                self.poll_action(number);
+            }
+        }
         let due: Vec<Later> = self
             .later
             .extract_if(.., |later| later.due <= requests)

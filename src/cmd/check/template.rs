@@ -54,9 +54,6 @@ pub fn check_template(
         ));
     };
     report(check_lock(check, template, &config));
-    if version.major >= 8 {
-        check_devices(template, &config, report);
-    }
     let failed = |check| move |error| Finding::of_request(check, &error);
     let clone = PlannedClone {
         template,
@@ -66,11 +63,21 @@ pub fn check_template(
         pool: plan.pool,
         storage: plan.storage,
     };
-    let storages = check_storages(&clone, server, report).map_err(failed("storages"))?;
-    if let Some(pool) = plan.pool {
+    check_clone(&clone, server, report)
+}
+
+/// Checks whether the server would accept this clone: its devices, the storages and the pool of the new VM, and
+/// the required privileges.
+pub fn check_clone(clone: &PlannedClone, server: Server, report: Report) -> Result<(), Finding> {
+    let failed = |check| move |error| Finding::of_request(check, &error);
+    if clone.version.major >= 8 {
+        check_devices(clone.template, clone.config, report);
+    }
+    let storages = check_storages(clone, server, report).map_err(failed("storages"))?;
+    if let Some(pool) = clone.pool {
         check_pool(pool, server, report)?;
     }
-    check_privileges(&clone, &storages, server, report).map_err(failed("privileges"))
+    check_privileges(clone, &storages, server, report).map_err(failed("privileges"))
 }
 
 fn check_lock(check: String, template: &Guest, config: &VmConfig) -> Finding {

@@ -50,7 +50,7 @@ impl Activity<'_> {
     }
 
     /// What the progress line shows.
-    pub(super) fn label(&self) -> String {
+    pub fn label(&self) -> String {
         match self {
             Activity::Cloning(_) => "cloning".to_owned(),
             Activity::Configuring(_) => "configuring".to_owned(),
