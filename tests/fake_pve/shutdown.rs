@@ -223,8 +223,6 @@ impl Cluster {
                 self.power_off(&later.owner, vmid);
             } else if !self.setup.no_quorum {
                 self.begin_action(&later.owner, &node, vmid, Work::Start);
-                // Nobody polls this task.
-                self.wait_for_lock(vmid);
             }
         }
     }
