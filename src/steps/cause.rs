@@ -144,9 +144,14 @@ impl Cause {
     }
 
     /// The cluster cannot carry out a change.
-    pub(super) fn no_quorum(existing: &Existing, why: &str) -> Cause {
+    pub(super) fn no_quorum(existing: &Existing, why: &str, has_requested: bool) -> Cause {
+        let nothing = if has_requested {
+            "nothing more"
+        } else {
+            "nothing"
+        };
         Cause::State {
-            message: format!("the cluster has no quorum ({why}), so nothing was changed"),
+            message: format!("the cluster has no quorum ({why}), so {nothing} was changed"),
             hint: format!("{NO_QUORUM}; then {}", existing.resume()),
         }
     }

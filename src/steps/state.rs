@@ -152,7 +152,7 @@ impl ActiveStep<'_> {
             return Ok(());
         }
         let why = format!("only {online} of its {} nodes are online", nodes.len());
-        Err(Cause::no_quorum(self.existing(), &why).into())
+        Err(Cause::no_quorum(self.existing(), &why, self.has_requested).into())
     }
 
     /// Whether the token may send the change.
@@ -172,7 +172,7 @@ impl ActiveStep<'_> {
                 ..
             } => Err(Stop::NotYet),
             pve::Error::NoQuorum { message, .. } => {
-                Err(Cause::no_quorum(self.existing(), message).into())
+                Err(Cause::no_quorum(self.existing(), message, self.has_requested).into())
             }
             pve::Error::Refused { message, .. } if self.temporary(message).is_some() => {
                 self.trouble = Some(Trouble::Message(message.clone()));

@@ -10,6 +10,10 @@ use super::director::Director;
 use super::schedule::{Kind, Target, Verb};
 use crate::fake_pve::{Cluster, Did, Guest, Seen as Request, Stamp};
 
+/// The most requests of a run after it has read a VM and until it changes it: its status, the clones of it, the
+/// change that changes nothing, the list of nodes, and the change.
+const REQUESTS_PER_TURN: usize = 5;
+
 /// A request of a run to change a VM.
 pub(super) struct Change {
     /// The request count.
@@ -113,7 +117,10 @@ impl Director {
             let name = guest.name().unwrap_or("(no name)");
             let is_first = known.first_seen.get(&vmid) == Some(&guest.stamp());
             let last_known = read.max(confirmed.unwrap_or(0));
-            let is_excused = read > last && self.others_acted(vmid, run) > last_known;
+            // Of several VMs each has its turn in between.
+            let sent_since = known.sent() - known.sent_at_read.get(&vmid).copied().unwrap_or(0);
+            let is_recent = sent_since <= REQUESTS_PER_TURN || order.targets.len() > 1;
+            let is_excused = read > last && is_recent && self.others_acted(vmid, run) > last_known;
             let is_by_vmid = order.vmid.is_some() || order.targets.contains(&Target::Vmid(vmid));
             let namesake = (is_first && !is_by_vmid)
                 .then(|| {

@@ -70,6 +70,8 @@ pub(super) struct Run {
     pub(super) list: Option<usize>,
     is_locating: bool,
     pub(super) reads: BTreeMap<u32, usize>,
+    /// How many requests it had sent when it last read the configuration with this VMID.
+    pub(super) sent_at_read: BTreeMap<u32, usize>,
     pub(super) statuses: BTreeMap<u32, usize>,
     node_lists: BTreeMap<String, usize>,
     /// The list of nodes, with which of them are online.
@@ -247,6 +249,8 @@ impl Director {
             (Kind::Config, Some(vmid), Some(node)) => {
                 let guest = cluster.guests.get(&vmid).filter(|it| it.node == node);
                 run.reads.extend(guest.map(|_| (vmid, self.now)));
+                let sent = run.requests.len();
+                run.sent_at_read.extend(guest.map(|_| (vmid, sent)));
                 let is_whole = |it: &&Guest| run.order.means(it) && it.lock() != Some("clone");
                 if let Some(guest) = guest.filter(is_whole) {
                     run.first_seen.entry(vmid).or_insert(guest.stamp());

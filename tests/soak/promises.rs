@@ -121,8 +121,10 @@ fn wrong_in_success(
 ) -> Vec<String> {
     let run = &director.runs[number];
     let (verb, name) = (run.order.verb, result["name"].as_str().unwrap_or_default());
-    let Some(vmid) = result["vmid"].as_u64() else {
-        return wrong_absence(director, cluster, number, name);
+    let vmid = result["vmid"].as_u64();
+    let text = vmid.map_or_else(|| name.to_owned(), |vmid| vmid.to_string());
+    let Some(vmid) = vmid.filter(|_| !result["node"].is_null()) else {
+        return wrong_absence(director, cluster, number, &text);
     };
     let vmid = u32::try_from(vmid).expect("a VMID");
     let is_asked = run.order.targets.iter().any(|target| match target {
@@ -310,7 +312,7 @@ fn wrong_about_the_vm(
         (Claim::Exists, false) if !others => Some(format!(
             "says that VM {vmid} still exists, and it is gone: {error:?}"
         )),
-        (Claim::Gone, true) => Some(format!(
+        (Claim::Gone, true) if is_its_name => Some(format!(
             "says that VM {vmid} is gone, and it exists: {error:?}"
         )),
         _ => None,
@@ -320,6 +322,7 @@ fn wrong_about_the_vm(
 /// How a failure says that the VM exists.
 const EXISTS: [&str; 9] = [
     "still exists",
+    "so nothing more was changed",
     "was not deleted",
     ": it is locked",
     ": it is protected",
@@ -327,7 +330,6 @@ const EXISTS: [&str; 9] = [
     ": it is being c",
     ": it is a template",
     ": it is a resource of HA",
-    ": it was renamed to",
 ];
 
 fn claim(error: &Failure) -> Option<Claim> {
@@ -410,7 +412,8 @@ pub(super) fn of_clean_run(director: &Director, cluster: &Cluster, number: usize
         let is_running = |guest: &Guest| guest.status == "running";
         let must_decide = match error.kind.as_str() {
             "usage" => says("are the same VM"),
-            "ambiguous" => is_held(2),
+            // It may have deleted one of them, by its VMID.
+            "ambiguous" => is_held(2) || run.order.targets.len() > 1,
             "vm_not_found" => guest.is_none_or(|guest| !run.order.means(guest)),
             // A clone that an earlier run has requested may still be carried out.
             "in_progress" => says("may still be being created"),
