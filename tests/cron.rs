@@ -104,11 +104,8 @@ fn run(command: &mut Command) -> String {
 
 /// The day that many days after `FIRST`.
 fn day(nights: usize) -> String {
-    let text = run(Command::new("/bin/date").args([
-        "-d",
-        &format!("{FIRST} 12:00 {nights} days"),
-        "+%F",
-    ]));
+    let text =
+        run(Command::new("/bin/date").args(["-d", &format!("{FIRST} 12:00 {nights} days"), "+%F"]));
     text.trim_end().to_owned()
 }
 

@@ -226,7 +226,11 @@ const RELATED: &[(&str, &str, &str)] = &[
         "set update modify edit resize configure",
         "to change a VM: homelab proxmox vm create VM-NAME TEMPLATE-NAME --ensure --set KEY=VALUE",
     ),
-    ("vm", "connect exec login enter shell", "did you mean 'ssh'?"),
+    (
+        "vm",
+        "connect exec login enter shell",
+        "did you mean 'ssh'?",
+    ),
     (
         "vm",
         "console terminal vnc",

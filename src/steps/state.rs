@@ -125,13 +125,11 @@ impl ActiveStep<'_> {
         } else {
             self.read(read)?
         };
-        match status {
-            Some(status) => Ok(status),
-            None => {
-                self.read_config_again()?;
-                Err(self.not_yet())
-            }
+        if let Some(status) = status {
+            return Ok(status);
         }
+        self.read_config_again()?;
+        Err(self.not_yet())
     }
 
     /// Sends a change that changes nothing, right before one that must not reach another VM. Fails if the cluster
