@@ -240,7 +240,11 @@ impl<'r> ActiveStep<'r> {
         }
         let (request, is_last) = match operation.next(self) {
             Err(Stop::Failed(cause)) => return Err(cause),
-            Err(Stop::NotYet) => return Ok(interval),
+            Err(Stop::NotYet) => {
+                // The VM may be replaced during the pause.
+                self.unfinished.existing.config = None;
+                return Ok(interval);
+            }
             Ok(Next::Wait) => {
                 self.trouble = Some(Trouble::Nothing);
                 return Ok(interval);
