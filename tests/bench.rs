@@ -22,7 +22,10 @@ use fake_pve::{FakePve, Prebuilt, SECRET, Setup, TOKEN};
 const RUNS: usize = 21;
 const COUNTS: [u64; 4] = [20, 1_000, 10_000, 100_000];
 const CLUSTER: &str = r#"{
-    "guests": [{"vmid": 9000, "name": "debian-12", "template": true}],
+    "guests": [
+        {"vmid": 8999, "name": "router", "status": "running"},
+        {"vmid": 9000, "name": "debian-12", "template": true}
+    ],
     "rows": {"every_ms": 1}
 }"#;
 
@@ -61,19 +64,28 @@ fn main() -> io::Result<()> {
             };
             let megabytes = length as f64 / 1e6;
             let guests = thousands(count);
-            let name = format!("`template list`, {guests} guests, {megabytes:.2} MB");
-            let rows = count.div_ceil(20);
-            bench.row(
-                &mut out,
-                &name,
-                |run| {
-                    let list = Prebuilt::guests(count, run as u64);
-                    list.body(gzip);
-                    fake.cluster().prebuilt = Some(list);
-                    "template list".to_owned()
-                },
-                |shown| shown.lines().count() as u64 == rows + 1,
-            )?;
+            let templates = count.div_ceil(20);
+            let lists = [
+                ("template list", templates),
+                ("vm list --wide", count - templates),
+            ];
+            // One size of that is enough.
+            let lists = lists
+                .into_iter()
+                .filter(|(list, _)| *list == "template list" || count == 1_000);
+            for (list, rows) in lists {
+                bench.row(
+                    &mut out,
+                    &format!("`{list}`, {guests} guests, {megabytes:.2} MB"),
+                    |run| {
+                        let prebuilt = Prebuilt::guests(count, run as u64);
+                        prebuilt.body(gzip);
+                        fake.cluster().prebuilt = Some(prebuilt);
+                        list.to_owned()
+                    },
+                    |shown| shown.lines().count() as u64 == rows + 1,
+                )?;
+            }
         }
     }
     for gzip in [false, true] {
@@ -89,6 +101,12 @@ fn main() -> io::Result<()> {
             "`vm create`, finished at once",
             |run| format!("vm create web-{run} debian-12"),
             |shown| shown.starts_with("Successfully created VM "),
+        )?;
+        bench.row(
+            &mut out,
+            "`vm show`",
+            |_| "vm show router".to_owned(),
+            |shown| shown.starts_with("Name:"),
         )?;
     }
     let size = std::fs::metadata(&program)?.len() as f64 / f64::from(1 << 20);

@@ -4,10 +4,12 @@
 //! - `every_moment`: `kill -9` and SIGTERM at each request
 //! - `every_byte`: `kill -9` and a full disk in each write to the record
 //! - `schedules`: the worst orders of events
+//! - `life`: the commands that change an existing VM
 
 mod every_byte;
 mod every_moment;
 mod every_request;
+mod life;
 mod mishaps;
 pub(crate) mod report;
 mod schedules;

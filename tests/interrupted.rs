@@ -1,5 +1,7 @@
 //! Ctrl-C and `kill` at every stage of a run.
 
+mod changes;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};

@@ -1,16 +1,20 @@
-//! Exactly one VM in random schedules of runs, faults and other users.
+//! Exactly one VM, and exactly that VM, in random schedules of runs, faults and other users.
 //!
 //! Each schedule is derived from a seed: a cluster, one to four runs of the real program that may overlap,
-//! be killed or be interrupted, faults of single requests, and other users who create, delete, move and
-//! rename VMs at the worst moments. Nothing depends on the clock: everything happens at a certain request
-//! of a certain run. Once all faults are over, a clean run with `--ensure` must succeed or say what a
-//! person must decide.
+//! be killed or be interrupted, faults of single requests, and other users who create, delete, move, start
+//! and rename VMs at the worst moments. In half of the schedules runs only create VMs; in the others they
+//! also delete, start, stop and reboot them, and the cluster loses its quorum. Nothing depends on the clock: everything happens at a certain request
+//! of a certain run. Once all faults are over, a clean run of the last command for each name must succeed or
+//! say what a person must decide.
 //!
 //! - `SOAK_SEED=N`: only that schedule, with all details
 //! - `SOAK_FROM=N`, `SOAK_COUNT=N`: this many schedules from that seed on
 
+mod changes;
 mod director;
+mod life;
 mod play;
+mod promises;
 mod schedule;
 mod verdict;
 

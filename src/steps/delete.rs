@@ -9,13 +9,18 @@
 use crate::pve::types::Vmid;
 use crate::pve::{VmConfig, is_no_quorum};
 use crate::say::hint::refusal::NO_QUORUM;
+use crate::say::stage::Step;
 use crate::say::vm::Vm;
-use crate::steps::power::power_off;
+use crate::steps::power::{not_by_ha, power_off};
 use crate::steps::{ActiveStep, AfterRefusal, Cause, Next, Operation, Stop};
 use crate::ui::progress::Activity;
 
 /// Deletes a VM. One that is gone is a success if it was seen before.
 #[derive(Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "two options, and what is known so far"
+)]
 pub struct Delete {
     stop: bool,
     keep_jobs: bool,
@@ -25,6 +30,8 @@ pub struct Delete {
     is_requested: bool,
     /// Whether the VM had time to stop since it was last powered off.
     has_waited: bool,
+    /// Whether HA is to stop it.
+    waits_for_ha: bool,
 }
 
 impl Delete {
@@ -41,45 +48,19 @@ impl Delete {
 
 impl<'q> Operation<'q> for Delete {
     fn next(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
-        if self.is_requested && active.read(|pve, vm| pve.is_free(vm.vmid))? {
-            return Ok(Next::Done);
-        }
-        let config = match active.config() {
-            Err(Stop::Failed(Cause::Gone { .. })) if self.was_seen => return Ok(Next::Done),
-            config => config?,
-        };
-        self.was_seen = true;
-        if let Some(cause) = why_kept(&config, active.vm()) {
-            return Err(cause.into());
-        }
-        let status = active.status()?;
-        if status.is_running {
-            if !self.stop {
-                return Err(is_running(active.vm().vmid).into());
+        active.set_step(Step::Delete);
+        match self.next_change(active) {
+            Err(Stop::Failed(Cause::Gone { .. })) if self.was_seen => {
+                // This command may have powered it off, but somebody else has deleted it.
+                active.has_requested = self.is_requested;
+                Ok(Next::Done)
             }
-            // Under HA the VM is stopped some time after its task.
-            if active.was_carried_out() && (status.is_under_ha || !self.has_waited) {
-                self.has_waited = true;
-                return Ok(Next::Wait);
-            }
-            self.has_waited = false;
-            active.announce(&Activity::PoweringOff);
-            return Ok(power_off(!self.cannot_overrule && !status.is_under_ha));
+            next => next,
         }
-        let clones = active.read(|pve, vm| pve.running_clones_of(vm.vmid, &vm.node))?;
-        if let Some(clone) = clones.first() {
-            return Err(Stop::Failed(Cause::State {
-                message: format!("it is being cloned by the task {}", clone.as_str()),
-                hint: "run the same command again once the clone is done".to_owned(),
-            }));
-        }
-        active.confirm_unchanged()?;
-        active.announce(&Activity::Deleting);
-        self.is_requested = true;
-        let purge = !self.keep_jobs;
-        Ok(Next::Then(Box::new(move |pve, vm| {
-            pve.destroy_vm(&vm.node, vm.vmid, purge).map(Some)
-        })))
+    }
+
+    fn at_time_limit(&mut self, _active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
+        Err(not_by_ha(cause, self.waits_for_ha, "stopped"))
     }
 
     fn after_refusal(&mut self, message: &str, vm: &Vm) -> AfterRefusal {
@@ -98,7 +79,7 @@ impl<'q> Operation<'q> for Delete {
         }
         if self.is_requested && is_no_quorum(message) {
             return AfterRefusal::FailBecause(Cause::State {
-                message: "the cluster lost its quorum meanwhile: its disks may be deleted, but the VM still exists"
+                message: "the cluster lost its quorum meanwhile, and its disks may be deleted"
                     .to_owned(),
                 hint: format!("{NO_QUORUM}; then run the same command again"),
             });
@@ -111,6 +92,51 @@ impl<'q> Operation<'q> for Delete {
         } else {
             AfterRefusal::Fail
         }
+    }
+}
+
+impl Delete {
+    fn next_change<'q>(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
+        if self.is_requested && active.read(|pve, vm| pve.is_free(vm.vmid))? {
+            return Ok(Next::Done);
+        }
+        let config = active.config()?;
+        self.was_seen = true;
+        if let Some(cause) = why_kept(&config, active.vm()) {
+            return Err(cause.into());
+        }
+        let status = active.status()?;
+        self.waits_for_ha = status.is_running && status.is_under_ha && active.was_carried_out();
+        if status.is_running {
+            // The status does not show whose it is.
+            active.read_config_again()?;
+            if !self.stop {
+                return Err(is_running(active.vm().vmid).into());
+            }
+            // Under HA the VM is stopped some time after its task.
+            if active.was_carried_out() && (status.is_under_ha || !self.has_waited) {
+                self.has_waited = true;
+                return Ok(Next::Wait);
+            }
+            self.has_waited = false;
+            active.announce(&Activity::PoweringOff);
+            active.set_step(Step::Stop);
+            return Ok(power_off(!self.cannot_overrule && !status.is_under_ha));
+        }
+        let clones = active.read(|pve, vm| pve.running_clones_of(vm.vmid, &vm.node))?;
+        if let Some(clone) = clones.first() {
+            return Err(Stop::Failed(Cause::State {
+                message: format!("it is being cloned by the task {}", clone.as_str()),
+                hint: "run the same command again once the clone is done".to_owned(),
+            }));
+        }
+        active.confirm_unchanged()?;
+        active.announce(&Activity::Deleting);
+        self.is_requested = true;
+        let purge = !self.keep_jobs;
+        Ok(Next::Then(Box::new(move |pve, vm| {
+            pve.destroy_vm(&vm.node, vm.vmid, purge).map(Some)
+        })))
     }
 }
 

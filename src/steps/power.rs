@@ -2,6 +2,7 @@
 //!
 //! - Each operation ends when `status/current` shows its effect: a task ends before it is certain that a VM
 //!   stays running, and under HA a task only files the request.
+//! - Then the VM is read once more: another user may have replaced it right before the request.
 //! - A VM that is in the requested state already is left alone.
 
 use std::time::Duration;
@@ -27,9 +28,7 @@ impl<'q> Operation<'q> for Start {
         if active.was_carried_out() {
             return self.has_started(active);
         }
-        // It may have been migrated to another node.
-        active.config()?;
-        let status = active.status()?;
+        let status = active.status_of_same_vm()?;
         if status.is_running {
             check_not_paused(active, status)?;
             return Ok(Next::Done);
@@ -52,7 +51,7 @@ impl Start {
         let now = budget.clock.elapsed();
         let settled_at = *self.settled_at.get_or_insert(now + budget.settling_time());
         if active.status()?.is_running {
-            return Ok(Next::Done);
+            return done_unless_replaced(active);
         }
         if budget.clock.elapsed() < settled_at || self.is_under_ha {
             return Ok(Next::Wait);
@@ -88,8 +87,7 @@ impl<'q> Operation<'q> for PowerOff {
         if active.was_carried_out() {
             return wait_until_stopped(active, &mut self.is_under_ha);
         }
-        active.config()?;
-        let status = active.status()?;
+        let status = active.status_of_same_vm()?;
         if !status.is_running {
             return Ok(Next::Done);
         }
@@ -142,8 +140,7 @@ impl<'q> Operation<'q> for ShutDown {
         if active.was_carried_out() {
             return wait_until_stopped(active, &mut self.is_under_ha);
         }
-        active.config()?;
-        let status = active.status()?;
+        let status = active.status_of_same_vm()?;
         if !status.is_running {
             return Ok(Next::Done);
         }
@@ -214,7 +211,7 @@ impl<'q> Operation<'q> for Reboot {
         }
         let first = *self.first.get_or_insert(status.pid.unwrap_or_default());
         if active.has_requested && status.pid.is_some_and(|pid| pid != first) {
-            return Ok(Next::Done);
+            return done_unless_replaced(active);
         }
         if active.was_carried_out() {
             return Ok(Next::Wait);
@@ -255,6 +252,14 @@ fn wait_until_stopped<'q>(
     *is_under_ha |= active.upid().is_some_and(|upid| upid.kind() == "hastop");
     if active.status()?.is_running {
         return Ok(Next::Wait);
+    }
+    done_unless_replaced(active)
+}
+
+/// Nothing is left to do, unless the VM was replaced right before the request, which names only its VMID.
+fn done_unless_replaced<'q>(active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
+    if active.existing().named_by.is_some() {
+        active.read_config_again()?;
     }
     Ok(Next::Done)
 }
@@ -303,7 +308,7 @@ fn stayed_off(vm: &Vm) -> Cause {
 }
 
 /// The time limit was reached because HA has not acted.
-fn not_by_ha(cause: Cause, is_under_ha: bool, done: &str) -> Cause {
+pub(super) fn not_by_ha(cause: Cause, is_under_ha: bool, done: &str) -> Cause {
     match cause {
         Cause::TimedOut {
             seconds,

@@ -125,13 +125,23 @@ impl ActiveStep<'_> {
         } else {
             self.read(read)?
         };
-        match status {
-            Some(status) => Ok(status),
-            None => {
-                self.read_config_again()?;
-                Err(self.not_yet())
-            }
+        if let Some(status) = status {
+            return Ok(status);
         }
+        self.read_config_again()?;
+        Err(self.not_yet())
+    }
+
+    /// The status of the VM, if it is still the same one. A status does not show whose it is, so the
+    /// configuration of a VM that the user named is read again after it.
+    pub fn status_of_same_vm(&mut self) -> Result<VmStatus, Stop> {
+        // It may have been migrated to another node.
+        self.config()?;
+        let status = self.status()?;
+        if self.existing().named_by.is_some() {
+            self.read_config_again()?;
+        }
+        Ok(status)
     }
 
     /// Sends a change that changes nothing, right before one that must not reach another VM. Fails if the cluster
@@ -152,7 +162,11 @@ impl ActiveStep<'_> {
             return Ok(());
         }
         let why = format!("only {online} of its {} nodes are online", nodes.len());
-        Err(Cause::no_quorum(self.existing(), &why).into())
+        Err(self.no_quorum(&why).into())
+    }
+
+    fn no_quorum(&self, why: &str) -> Cause {
+        Cause::no_quorum(self.existing(), why, self.has_requested)
     }
 
     /// Whether the token may send the change.
@@ -171,9 +185,7 @@ impl ActiveStep<'_> {
                 is_another_left: true,
                 ..
             } => Err(Stop::NotYet),
-            pve::Error::NoQuorum { message, .. } => {
-                Err(Cause::no_quorum(self.existing(), message).into())
-            }
+            pve::Error::NoQuorum { message, .. } => Err(self.no_quorum(message).into()),
             pve::Error::Refused { message, .. } if self.temporary(message).is_some() => {
                 self.trouble = Some(Trouble::Message(message.clone()));
                 self.unfinished.existing.config = None;

@@ -337,7 +337,7 @@ impl Cluster {
         self.actions[number].end(done);
     }
 
-    fn finish_action(&mut self, number: usize) {
+    pub(super) fn finish_action(&mut self, number: usize) {
         let action = &self.actions[number];
         if action.exit.is_some() || matches!(action.stage, Stage::Ending) {
             return;

@@ -64,7 +64,7 @@ impl From<&StaleRow> for CachedRow {
             name: row.name.clone(),
             template: row.template,
             status: "stopped".to_owned(),
-            sizes: Sizes::default(),
+            sizes: Sizes::USUAL,
         }
     }
 }
@@ -215,7 +215,7 @@ impl Guest {
     }
 
     /// The request count when it was started, if it is running.
-    pub(super) fn runs_since(&self) -> Option<usize> {
+    pub(crate) fn runs_since(&self) -> Option<usize> {
         self.started.filter(|_| self.status == "running")
     }
 

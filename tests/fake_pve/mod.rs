@@ -16,6 +16,7 @@ mod acl;
 mod actions;
 mod agent;
 mod answers;
+mod asked_by_others;
 mod certificates;
 mod changes;
 mod clone;

@@ -54,7 +54,11 @@ pub(crate) enum Act {
     /// The contacted node loses another one, or reaches it again.
     Lose(String),
     Reach(String),
+    /// A request, as in the journal, of a stranger whose token the story lists.
+    Ask(String),
 }
+
+const STRANGER: &str = "stranger@pve!cli";
 
 impl Cluster {
     /// Executes what is planned before this request. Called before the request is counted.
@@ -111,6 +115,11 @@ impl Cluster {
             Act::Move { vmid, node } => self.change(vmid, |guest| guest.node = node),
             Act::Quorum(has_quorum) => self.setup.no_quorum = !has_quorum,
             Act::Lose(node) => self.setup.offline.push(node),
+            Act::Ask(line) => {
+                let (status, _) = self.ask_as(STRANGER, &line);
+                // The VM may be gone by then.
+                assert!([200, 500].contains(&status), "{line}: {status}");
+            }
             Act::Reach(node) => self.setup.offline.retain(|lost| *lost != node),
         }
     }

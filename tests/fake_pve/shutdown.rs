@@ -101,7 +101,8 @@ impl Cluster {
             return self.fail_to_shut_down(owner, vmid);
         }
         let vm = &self.guests[&vmid];
-        if vm.runs_since().is_some() && self.has_quorum() {
+        // Quorum counts when it is started again; a node that is cut off has none then either.
+        if vm.runs_since().is_some() && !self.here.is_cut_off {
             self.later.push(Later {
                 due: self.requests + self.setup.reboot_requests,
                 stamp: vm.stamp(),
@@ -221,7 +222,12 @@ impl Cluster {
             if later.process.is_some() {
                 self.power_off(&later.owner, vmid);
             } else if !self.setup.no_quorum {
+                let is_free = !self.is_lock_held(vmid);
                 self.begin_action(&later.owner, &node, vmid, Work::Start);
+                // Nobody polls it.
+                if is_free {
+                    self.finish_action(self.actions.len() - 1);
+                }
             }
         }
     }

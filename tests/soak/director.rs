@@ -4,6 +4,7 @@
 //! - No request creates a second VM with a name while the run could know that the name is taken.
 //! - No request changes a guest that is not the VM of the run, unless another user has put it there after
 //!   the run last read it.
+//! - What is checked when a run changes a VM that exists is in `changes`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -13,8 +14,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, pidfd_send_signal};
 use serde_json::{Value, json};
 
+use super::changes::{Change, Effect};
 use super::schedule::{
-    Act, At, Event, Kind, Order, Schedule, Stranger, TEMPLATE, What, Whose, token,
+    Act, At, Event, Kind, Order, Schedule, Stranger, TEMPLATE, Target, Verb, What, Whose, token,
 };
 use crate::fake_pve::{Cluster, Fault, Guest, Seen as Request, Stamp, Watcher};
 use crate::homelab::Seen;
@@ -41,8 +43,12 @@ pub(super) struct Director {
     pub(super) created: BTreeMap<Stamp, Created>,
     /// VMIDs of requests that are executed late and cannot be withdrawn.
     late: BTreeSet<u32>,
+    /// What happened to VMs, by run.
+    pub(super) effects: Vec<Effect>,
+    /// The request count at which the cluster last lost its quorum.
+    pub(super) quorum_lost: usize,
     /// The guests that runs may change, by stamp.
-    may_change: BTreeSet<Stamp>,
+    pub(super) may_change: BTreeSet<Stamp>,
     current: Option<Current>,
     names_given: usize,
 }
@@ -61,14 +67,23 @@ pub(super) struct Run {
     requests: Vec<Kind>,
     /// The request count of its last answered read of each kind; lists that are read only to locate a
     /// certain guest do not count.
-    list: Option<usize>,
+    pub(super) list: Option<usize>,
     is_locating: bool,
     pub(super) reads: BTreeMap<u32, usize>,
+    /// How many requests it had sent when it last read the configuration with this VMID.
+    pub(super) sent_at_read: BTreeMap<u32, usize>,
+    pub(super) statuses: BTreeMap<u32, usize>,
     node_lists: BTreeMap<String, usize>,
+    /// The list of nodes, with which of them are online.
+    pub(super) nodes: Option<usize>,
+    /// The request count of its last change that changed nothing and was accepted, by VMID.
+    pub(super) confirmed: BTreeMap<u32, usize>,
+    /// Its requests to change VMs that exist.
+    pub(super) changes: Vec<Change>,
     last_change: usize,
     pub(super) last_request: usize,
     /// The guest that it first found complete at a VMID, with the right name.
-    first_seen: BTreeMap<u32, Stamp>,
+    pub(super) first_seen: BTreeMap<u32, Stamp>,
     pub(super) posts: Vec<Post>,
     /// The number of requests after its time limit.
     pub(super) overdue: usize,
@@ -171,6 +186,7 @@ impl Director {
         self.others_act_as_planned(cluster);
         let requested = vmid.filter(|vmid| *vmid < TEMPLATE);
         let requested = requested.or_else(|| self.runs[run].posts.last().map(|post| post.vmid));
+        let requested = requested.or_else(|| self.target_of(cluster, run));
         let mut fault = None;
         for event in due {
             fault = fault.or(self.happen(cluster, run, requested, event));
@@ -186,7 +202,20 @@ impl Director {
         };
         if !request.line.starts_with("GET ") {
             self.late.extend(vmid.filter(|_| has("late")));
-            self.check_change(cluster, run, kind, vmid, request);
+            let is_executed = fault.is_none() || has("slow_ms");
+            if self.runs[run].order.verb == Verb::Create {
+                self.check_change(cluster, run, kind, vmid, request);
+            } else {
+                let change = Change {
+                    at: now,
+                    kind,
+                    vmid: vmid.unwrap_or_default(),
+                    stamp: None,
+                    is_late: has("late"),
+                    checked_at: None,
+                };
+                self.check_verb(cluster, run, change, is_executed, request);
+            }
             self.runs[run].last_change = now;
         }
         let is_answered = fault.is_none() || has("slow_ms");
@@ -201,6 +230,7 @@ impl Director {
     }
 
     fn after(&mut self, cluster: &mut Cluster) {
+        self.check_deeds(cluster);
         self.check_strangers(cluster);
         self.record_new_vms(cluster);
         self.record_state(cluster);
@@ -214,16 +244,30 @@ impl Director {
             (Kind::List, ..) => run.list = Some(self.now),
             (Kind::Any, Some(vmid), None) => run.is_locating = cluster.guests.contains_key(&vmid),
             (Kind::Any, None, Some(node)) => drop(run.node_lists.insert(node, self.now)),
+            (Kind::Nodes, ..) => run.nodes = Some(self.now),
+            (Kind::Status, Some(vmid), _) => drop(run.statuses.insert(vmid, self.now)),
             (Kind::Config, Some(vmid), Some(node)) => {
                 let guest = cluster.guests.get(&vmid).filter(|it| it.node == node);
                 run.reads.extend(guest.map(|_| (vmid, self.now)));
-                let name = run.order.name;
-                let is_whole = |it: &&Guest| it.is_vm_named(name) && it.lock() != Some("clone");
+                let sent = run.requests.len();
+                run.sent_at_read.extend(guest.map(|_| (vmid, sent)));
+                let is_whole = |it: &&Guest| run.order.means(it) && it.lock() != Some("clone");
                 if let Some(guest) = guest.filter(is_whole) {
                     run.first_seen.entry(vmid).or_insert(guest.stamp());
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The VMID of the first VM that a run is to change.
+    fn target_of(&self, cluster: &Cluster, run: usize) -> Option<u32> {
+        match *self.runs[run].order.targets.first()? {
+            Target::Vmid(vmid) => Some(vmid).filter(|vmid| *vmid < TEMPLATE),
+            Target::Name(name) => {
+                let mut guests = cluster.guests.values();
+                Some(guests.find(|guest| guest.is_vm_named(name))?.vmid)
+            }
         }
     }
 
@@ -315,7 +359,10 @@ impl Director {
         let lock = guest.and_then(Guest::lock).map(str::to_owned);
         let (is_free, is_backup) = (lock.is_none(), lock.as_deref() == Some("backup"));
         let is_their_clone = guest.is_some_and(Guest::is_strangers_clone);
-        let is_hidden = matches!(act, Act::Hide(_) | Act::Show(_));
+        let is_about_nodes = matches!(
+            act,
+            Act::Hide(_) | Act::Show(_) | Act::LoseQuorum | Act::RegainQuorum
+        );
         let has_acted = match act {
             Act::Create(Stranger {
                 name,
@@ -342,10 +389,27 @@ impl Director {
                 offline.extend(matches!(act, Act::Hide(_)).then_some(node));
                 true
             }
+            Act::Protect => cluster.edit(vmid, |config| {
+                config.insert("protection".to_owned(), json!(1));
+            }),
+            Act::Switch { on } => cluster.switch_as_stranger(vmid, *on),
+            Act::LoseQuorum => {
+                // A node alone always has quorum.
+                let others = cluster.setup.nodes[1..].to_vec();
+                cluster.setup.no_quorum = !others.is_empty();
+                cluster.setup.offline = others;
+                self.quorum_lost = self.now;
+                cluster.setup.no_quorum
+            }
+            Act::RegainQuorum => {
+                cluster.setup.no_quorum = false;
+                cluster.setup.offline.clear();
+                true
+            }
         };
         if has_acted {
             self.log.push(format!("       others, at {vmid}: {act:?}"));
-            if !is_hidden {
+            if !is_about_nodes {
                 self.touched.insert(vmid, self.now);
             }
             self.record_new_vms(cluster);
@@ -430,6 +494,24 @@ impl Director {
             .list
             .filter(|at| *at > last_post)
             .unwrap_or(self.now - 1);
+        let namesake = self.known_namesake(cluster, run, name, last_read, |it| it.vmid == newid);
+        if let Some(namesake) = namesake {
+            self.violate(format!(
+                "run {run} requested a clone to {newid} while VM {namesake} had the name"
+            ));
+        }
+    }
+
+    /// A VM with this name of which the run knew when it read its list.
+    pub(super) fn known_namesake(
+        &self,
+        cluster: &Cluster,
+        run: usize,
+        name: &str,
+        last_read: usize,
+        is_excepted: impl Fn(&Guest) -> bool,
+    ) -> Option<u32> {
+        let known = &self.runs[run];
         let namesake = cluster.guests.values().find(|guest| {
             let since = self.named_since.get(&(guest.stamp(), name.to_owned()));
             let row = guest.row.as_ref();
@@ -440,15 +522,10 @@ impl Director {
             let shows_name = is_listed || row.is_none_or(|row| row.name == name && !row.template);
             let is_offline = cluster.setup.offline.contains(&guest.node);
             let is_known = since.is_some_and(|since| *since < last_read);
-            let has_name = guest.vmid != newid && guest.is_vm_named(name);
+            let has_name = !is_excepted(guest) && guest.is_vm_named(name);
             has_name && is_known && shows_name && !is_offline
         });
-        if let Some(namesake) = namesake {
-            let vmid = namesake.vmid;
-            self.violate(format!(
-                "run {run} requested a clone to {newid} while VM {vmid} had the name"
-            ));
-        }
+        Some(namesake?.vmid)
     }
 
     /// Checks that no run changed a guest that no run has created.
@@ -531,6 +608,7 @@ fn classify(request: &Request) -> (Kind, Option<u32>, Option<String>) {
     match (method, steps.as_slice()) {
         ("GET", ["cluster", "resources"]) => (Kind::List, None, None),
         ("GET", ["cluster", "nextid"]) => (Kind::Any, request.param("vmid").and_then(number), None),
+        ("GET", ["nodes"]) => (Kind::Nodes, None, None),
         ("GET", ["nodes", node, "qemu"]) => (Kind::Any, None, Some((*node).to_owned())),
         ("GET", ["nodes", node, "qemu", vmid, "config"]) => {
             (Kind::Config, number(vmid), Some((*node).to_owned()))
@@ -544,6 +622,18 @@ fn classify(request: &Request) -> (Kind, Option<u32>, Option<String>) {
         ("POST", ["nodes", _, "qemu", vmid, "status", "start"]) => {
             (Kind::Start, number(vmid), None)
         }
+        ("GET", ["nodes", node, "qemu", vmid, "status", "current"]) => {
+            (Kind::Status, number(vmid), Some((*node).to_owned()))
+        }
+        ("POST", ["nodes", _, "qemu", vmid, "status", "stop"]) => (Kind::Stop, number(vmid), None),
+        ("POST", ["nodes", _, "qemu", vmid, "status", "shutdown"]) => {
+            (Kind::Shutdown, number(vmid), None)
+        }
+        ("POST", ["nodes", _, "qemu", vmid, "status", "reboot"]) => {
+            (Kind::Reboot, number(vmid), None)
+        }
+        ("DELETE", ["nodes", _, "qemu", vmid]) => (Kind::Destroy, number(vmid), None),
+        ("DELETE", ["nodes", _, "tasks", _]) => (Kind::Cancel, None, None),
         _ => (Kind::Any, None, None),
     }
 }

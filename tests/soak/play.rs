@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::director::{Director, DirectorWatcher, Ended, Run, lock};
-use super::schedule::{Order, Schedule, token};
+use super::schedule::{Order, Schedule, Verb, token};
 use super::verdict::{self, IN_TIME};
 use crate::fake_pve::{Cluster, FakePve, Setup};
 use crate::homelab::{Homelab, Seen, Signal, StateDir};
@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Long enough for a clean run on a busy machine, and short enough for one that must wait for its time
 /// limit.
 const CLEAN_TIMEOUTS: [f64; 2] = [1.5, 8.0];
+
+/// The server does not know this task.
+const NO_TASK: &str = "UPID:pve1:000001E0:00002710:6A1B2C3D:qmclone:9000:root@pam!none:";
 
 type End = (usize, Seen);
 
@@ -87,7 +90,15 @@ impl Scene {
     }
 
     fn begin(&self, run: usize) {
+        let last_clone = {
+            let cluster = self.fake.cluster();
+            cluster.tasks.last().map(|task| task.upid.clone())
+        };
         let mut director = lock(&self.director);
+        let order = &mut director.runs[run].order;
+        if order.verb == Verb::Cancel {
+            order.upid = Some(last_clone.unwrap_or_else(|| NO_TASK.to_owned()));
+        }
         let homelab = Homelab::at(&self.fake)
             .in_state(&self.state)
             .with_token_id(&token(run));
@@ -149,6 +160,7 @@ impl Scene {
             self.fake.finish_all();
             let cluster = self.fake.cluster();
             let mut director = lock(&self.director);
+            director.check_deeds(&cluster);
             director.check_strangers(&cluster);
             director.record_new_vms(&cluster);
             director.record_state(&cluster);

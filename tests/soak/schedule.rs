@@ -6,6 +6,8 @@ use std::fmt;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use super::life;
+
 pub(super) const TEMPLATE: u32 = 9000;
 const TEMPLATES: [&str; 2] = ["debian-12", "debian-13"];
 const SETTINGS: [&str; 11] = [
@@ -21,7 +23,7 @@ const SETTINGS: [&str; 11] = [
     "cipassword=first",
     "description=created",
 ];
-const NAMES: [&str; 2] = ["web", "db"];
+pub(super) const NAMES: [&str; 2] = ["web", "db"];
 
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
@@ -34,10 +36,42 @@ pub(super) struct Schedule {
     pub(super) settles: bool,
 }
 
+/// What a run does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Verb {
+    #[default]
+    Create,
+    Delete {
+        stop: bool,
+        if_exists: bool,
+    },
+    Start,
+    Shutdown {
+        force: bool,
+    },
+    Stop,
+    Reboot,
+    /// Cancels the task of the last clone, whichever run has requested it.
+    Cancel,
+}
+
+/// What a run calls a VM that it changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Target {
+    Name(&'static str),
+    Vmid(u32),
+}
+
 /// One run of the program.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Order {
+    pub(super) verb: Verb,
+    /// The name that it creates, or that strangers use who act while it runs.
     pub(super) name: &'static str,
+    /// The VMs that it changes.
+    pub(super) targets: Vec<Target>,
+    /// The task that it cancels, once that is known.
+    pub(super) upid: Option<String>,
     pub(super) template: &'static str,
     pub(super) ensure: bool,
     pub(super) vmid: Option<u32>,
@@ -71,9 +105,18 @@ pub(super) enum Kind {
     Clone,
     Task,
     Config,
+    Status,
+    /// The list of nodes.
+    Nodes,
     Set,
     Resize,
     Start,
+    Stop,
+    Shutdown,
+    Reboot,
+    Destroy,
+    /// Cancels a task.
+    Cancel,
 }
 
 #[derive(Clone, Debug)]
@@ -104,6 +147,14 @@ pub(super) enum Act {
     /// The node with this index becomes unreachable.
     Hide(usize),
     Show(usize),
+    Protect,
+    /// A VM is started, or powered off.
+    Switch {
+        on: bool,
+    },
+    /// The contacted node loses most of the others, and with them the quorum.
+    LoseQuorum,
+    RegainQuorum,
 }
 
 /// A guest of another user.
@@ -133,17 +184,37 @@ pub(super) enum Whose {
 
 impl Order {
     pub(super) fn command_line(&self) -> String {
-        let mut arguments = vec![format!(
-            "proxmox vm create {} {} --json --poll-interval 0.02 --request-timeout 0.3 --timeout {}",
-            self.name, self.template, self.timeout
-        )];
+        let mut arguments = vec![self.verb.words().to_owned()];
+        arguments.extend(self.upid.clone());
+        arguments.extend(self.targets.iter().map(ToString::to_string));
+        if self.verb == Verb::Create {
+            arguments.push(format!("{} {}", self.name, self.template));
+        }
+        if self.verb != Verb::Cancel {
+            arguments.extend(self.vmid.map(|vmid| format!("--vmid {vmid}")));
+        }
+        arguments.push(format!(
+            "--json --poll-interval 0.02 --request-timeout 0.3 --timeout {}",
+            self.timeout
+        ));
         arguments.extend(self.ensure.then(|| "--ensure".to_owned()));
-        arguments.extend(self.vmid.map(|vmid| format!("--vmid {vmid}")));
         arguments.extend(self.clone.iter().map(ToString::to_string));
         arguments.extend(self.set.iter().map(|set| format!("--set {set}")));
         arguments.extend(self.resize.map(|size| format!("--resize {size}")));
         arguments.extend(self.start.map(str::to_owned));
         arguments.join(" ")
+    }
+
+    /// Whether it may change a guest with this name or VMID.
+    pub(super) fn concerns(&self, name: &str, vmid: u32) -> bool {
+        match self.verb {
+            Verb::Create => self.name == name,
+            Verb::Cancel => true,
+            _ => self.targets.iter().any(|target| match target {
+                Target::Name(known) => *known == name,
+                Target::Vmid(known) => *known == vmid,
+            }),
+        }
     }
 
     /// Whether both request the same clone.
@@ -157,6 +228,9 @@ impl Schedule {
         // Otherwise adjacent seeds would begin alike.
         let mut rng = Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let rng = &mut rng;
+        if rng.bool() {
+            return life::schedule(seed, rng);
+        }
         let nodes = *pick(rng, &[1, 1, 2, 3]);
         let cluster = cluster(rng, nodes);
         let count = *pick(rng, &[1, 1, 1, 2, 2, 2, 2, 3, 3, 4]);
@@ -185,11 +259,11 @@ impl Schedule {
     }
 }
 
-fn pick<'a, T>(rng: &mut Rng, items: &'a [T]) -> &'a T {
+pub(super) fn pick<'a, T>(rng: &mut Rng, items: &'a [T]) -> &'a T {
     &items[rng.usize(..items.len())]
 }
 
-fn one_in(rng: &mut Rng, count: u32) -> bool {
+pub(super) fn one_in(rng: &mut Rng, count: u32) -> bool {
     rng.u32(..count) == 0
 }
 
@@ -211,7 +285,7 @@ const STEPS_END: [&str; 3] = [
     "start failed: QEMU exited with code 1",
 ];
 
-fn cluster(rng: &mut Rng, nodes: usize) -> Value {
+pub(super) fn cluster(rng: &mut Rng, nodes: usize) -> Value {
     let nodes: Vec<String> = (1..=nodes).map(|number| format!("pve{number}")).collect();
     let mut guests = vec![
         json!({"vmid": 100, "name": "router", "status": "running", "node": pick(rng, &nodes)}),
@@ -261,12 +335,12 @@ fn cluster(rng: &mut Rng, nodes: usize) -> Value {
         "resize_exit": exits(rng, 4, &STEPS_END[..2]),
         "task_polls": rng.u32(..3),
         "rows": *pick(rng, &[json!("never"), json!("at_once"), json!({"every_ms": 60})]),
-        "tokens": (0..8).map(|run| (token(run), json!("all"))).collect::<serde_json::Map<_, _>>(),
+        "tokens": (0..12).map(|run| (token(run), json!("all"))).collect::<serde_json::Map<_, _>>(),
     })
 }
 
 /// One time in `rarely`, a bad one comes first or second.
-fn exits(rng: &mut Rng, rarely: u32, bad: &[&str]) -> Value {
+pub(super) fn exits(rng: &mut Rng, rarely: u32, bad: &[&str]) -> Value {
     if !one_in(rng, rarely) {
         return json!("OK");
     }
@@ -284,7 +358,7 @@ pub(super) fn token(run: usize) -> String {
 }
 
 impl Order {
-    fn random(rng: &mut Rng, nodes: usize) -> Order {
+    pub(super) fn random(rng: &mut Rng, nodes: usize) -> Order {
         let mut clone = Vec::new();
         if one_in(rng, 6) {
             clone.push(*pick(
@@ -322,12 +396,12 @@ impl Order {
             start: one_in(rng, 3).then(|| *pick(rng, &["--start", "--start", "--wait-ip"])),
             disk: one_in(rng, 25).then(|| rng.u64(..600)),
             timeout: *pick(rng, &[0.5, 0.9, 1.4]),
-            begins_at: None,
+            ..Order::default()
         }
     }
 
     /// A later run: usually the same command again.
-    fn varied(&self, rng: &mut Rng, nodes: usize) -> Order {
+    pub(super) fn varied(&self, rng: &mut Rng, nodes: usize) -> Order {
         let mut next = if one_in(rng, 4) {
             Order::random(rng, nodes)
         } else {
@@ -424,7 +498,7 @@ fn change_a_vm(rng: &mut Rng, count: usize, nodes: usize, events: &mut Vec<Event
     });
 }
 
-fn late(rng: &mut Rng) -> Value {
+pub(super) fn late(rng: &mut Rng) -> Value {
     let after = *pick(
         rng,
         &[
@@ -442,7 +516,7 @@ fn late(rng: &mut Rng) -> Value {
     json!({"late": {"status": 596, "reason": "Connection timed out", "after": after, "each": each}})
 }
 
-fn fault(rng: &mut Rng) -> Value {
+pub(super) fn fault(rng: &mut Rng) -> Value {
     let messages = [
         "internal error",
         "VM is locked (backup)",
@@ -468,7 +542,7 @@ fn fault(rng: &mut Rng) -> Value {
     }
 }
 
-fn answer(status: u16, reason: &str, acted: bool) -> Value {
+pub(super) fn answer(status: u16, reason: &str, acted: bool) -> Value {
     let body = (status == 403).then(|| json!({"data": null, "message": reason}).to_string());
     json!({"answer": {"status": status, "reason": reason, "body": body, "acted": acted}})
 }
@@ -529,6 +603,49 @@ fn others(rng: &mut Rng, nodes: usize) -> What {
             vec![Move],
             None,
         ),
+    }
+}
+
+impl Verb {
+    /// The command, and the options that belong to it.
+    fn words(self) -> &'static str {
+        match self {
+            Verb::Create => "proxmox vm create",
+            Verb::Delete { stop, if_exists } => match (stop, if_exists) {
+                (false, false) => "proxmox vm delete --yes",
+                (false, true) => "proxmox vm delete --yes --if-exists",
+                (true, false) => "proxmox vm delete --yes --stop",
+                (true, true) => "proxmox vm delete --yes --stop --if-exists",
+            },
+            Verb::Start => "proxmox vm start",
+            Verb::Shutdown { force: false } => "proxmox vm shutdown",
+            Verb::Shutdown { force: true } => "proxmox vm shutdown --force",
+            Verb::Stop => "proxmox vm stop",
+            Verb::Reboot => "proxmox vm reboot",
+            Verb::Cancel => "proxmox task cancel",
+        }
+    }
+
+    /// The request for which a run with this verb exists.
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Verb::Create => Kind::Clone,
+            Verb::Delete { .. } => Kind::Destroy,
+            Verb::Start => Kind::Start,
+            Verb::Shutdown { .. } => Kind::Shutdown,
+            Verb::Stop => Kind::Stop,
+            Verb::Reboot => Kind::Reboot,
+            Verb::Cancel => Kind::Cancel,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Name(name) => f.write_str(name),
+            Target::Vmid(vmid) => vmid.fmt(f),
+        }
     }
 }
 

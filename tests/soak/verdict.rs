@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::director::{Created, Director, Ended, Run};
-use super::schedule::{Order, token};
+use super::promises;
+use super::schedule::{Order, Verb, token};
 use crate::chaos::report::{Failure, Ready, Report, read};
 use crate::fake_pve::{Cluster, Guest};
 use crate::homelab::Signal;
@@ -19,9 +20,17 @@ const A_RESTART: Duration = Duration::from_millis(300);
 
 /// For each name, the last order, with `--ensure`.
 pub(super) fn clean_orders(runs: &[Order]) -> Vec<Order> {
-    let by_name: BTreeMap<&str, &Order> = runs.iter().map(|order| (order.name, order)).collect();
+    let orders = runs.iter().filter(|order| order.verb != Verb::Cancel);
+    let by_name: BTreeMap<&str, &Order> = orders.map(|order| (order.name, order)).collect();
     let clean = |order: &Order| Order {
-        ensure: true,
+        ensure: order.verb == Verb::Create,
+        verb: match order.verb {
+            Verb::Delete { stop, .. } => Verb::Delete {
+                stop,
+                if_exists: true,
+            },
+            verb => verb,
+        },
         begins_at: None,
         disk: None,
         ..order.clone()
@@ -40,6 +49,9 @@ impl Run {
 }
 
 pub(super) fn is_timeout(director: &Director, run: usize) -> bool {
+    if director.runs[run].order.verb != Verb::Create {
+        return promises::is_timeout(&director.runs[run]);
+    }
     let report = director.runs[run].report();
     matches!(report, Some(Ok(Report::Failed { error })) if error.kind == "timeout")
 }
@@ -57,6 +69,13 @@ pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) 
         wrong.push(format!(
             "did not end {IN_TIME}: {after:?}, {count} requests too late"
         ));
+    }
+    if run.order.verb != Verb::Create {
+        wrong.extend(promises::of_run(director, cluster, number));
+        for what in wrong {
+            director.violate(format!("run {number}: {what}"));
+        }
+        return;
     }
     match (run.ended_by, read(seen)) {
         (Some(Signal::KILL), _) if seen.exit.is_none() => {}
@@ -127,7 +146,7 @@ fn wrong_in_success(
     let run = &director.runs[number];
     let vmid = ready.vmid;
     let read_at = run.reads.get(&vmid).copied().unwrap_or(0);
-    let touched = director.touched.get(&vmid).copied().unwrap_or(0);
+    let touched = director.others_acted(vmid, number);
     let (name, order) = (&ready.name, &run.order);
     if name != order.name || order.vmid.is_some_and(|requested| requested != vmid) {
         return vec![format!("succeeds with VM {vmid} '{name}'")];
@@ -152,7 +171,8 @@ fn wrong_in_success(
     }
     // Another run for the same name may have started by now.
     let is_last = director.runs.iter().enumerate().all(|(other, it)| {
-        other == number || it.order.name != order.name || it.last_request <= run.last_request
+        let is_other = other == number || !it.order.concerns(order.name, vmid);
+        is_other || it.last_request <= run.last_request
     });
     if is_last {
         wrong.extend(missing(order, guest));
@@ -208,6 +228,12 @@ fn missing(order: &Order, guest: &Guest) -> Vec<String> {
 
 /// A clean run succeeds, unless a person must decide something.
 pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: usize) {
+    if director.runs[number].order.verb != Verb::Create {
+        for what in promises::of_clean_run(director, cluster, number) {
+            director.violate(format!("run {number}, the clean one, {what}"));
+        }
+        return;
+    }
     let run = &director.runs[number];
     let order = &run.order;
     let Some(Ok(Report::Failed { error })) = run.report() else {
@@ -228,6 +254,7 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
             .filter(|run| run.order.name == order.name);
         runs.any(|run| run.posts.iter().any(|post| post.vmid == *vmid))
     };
+    let guest = error.vmid.and_then(|vmid| cluster.guests.get(&vmid));
     let must_decide = match error.kind.as_str() {
         "ambiguous" => holders.len() > 1 && order.vmid.is_none(),
         "already_exists" => order
@@ -247,6 +274,9 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
         }),
         // A size relative to a template that the VM may not have been cloned from.
         "failed" => order.resize == Some("scsi0=+8G") && error.message.contains("size is unknown"),
+        "task_failed" => promises::lost_disks(director, guest),
+        // The guest agent of a paused VM does not answer.
+        "timeout" => guest.is_some_and(|guest| guest.is_paused),
         _ => false,
     };
     if !must_decide || error.hint.is_none() {
@@ -256,7 +286,7 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
 
 /// Checks after everything has ended.
 pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
-    let mut wrong = Vec::new();
+    let mut wrong = promises::at_the_end(director);
     // A run that cannot write a ledger warns that other runs will not know the VM.
     let has_ledger = director.runs.iter().all(|run| run.order.disk.is_none());
     let names = director.runs.iter().filter(|_| has_ledger);
@@ -275,6 +305,9 @@ pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
         }
     }
     for (number, run) in director.runs.iter().enumerate() {
+        if run.order.verb != Verb::Create {
+            continue;
+        }
         let (Some(ended), Some(Ok(Report::Failed { error }))) = (&run.ended, run.report()) else {
             continue;
         };

@@ -41,7 +41,7 @@ pub struct Document<'s> {
     #[serde(flatten)]
     addresses: Addresses,
     cloud_init: CloudInit<'s>,
-    pending: Vec<Pending<'s>>,
+    pending: Vec<ChangedOption<'s>>,
 }
 
 #[derive(Serialize)]
@@ -97,7 +97,7 @@ struct CloudInit<'s> {
 
 /// A change that waits for the next start.
 #[derive(Serialize)]
-struct Pending<'s> {
+struct ChangedOption<'s> {
     key: &'s str,
     value: Option<&'s str>,
     /// Absent if the option is removed.
@@ -137,7 +137,7 @@ impl<'s> Document<'s> {
             agent,
             addresses,
             cloud_init: CloudInit::of(current),
-            pending: config.changes.iter().map(Pending::from).collect(),
+            pending: config.changes.iter().map(ChangedOption::from).collect(),
         }
     }
 
@@ -203,7 +203,7 @@ impl<'s> Document<'s> {
             let place = address.card.as_ref().or(address.interface.as_ref());
             let key = format!("IP {}", place.map_or("?", String::as_str));
             match fields.iter_mut().find(|(other, _)| *other == key) {
-                Some((_, value)) => *value += &format!(", {}", address.ip),
+                Some((_, value)) => value.extend([", ", &address.ip.to_string()]),
                 None => fields.push((key, address.ip.to_string())),
             }
         }
@@ -350,15 +350,15 @@ fn key(line: &str) -> String {
     kind.map_or_else(String::new, |kind| (*kind).to_owned())
 }
 
-impl<'s> From<&'s PendingChange> for Pending<'s> {
-    fn from(change: &'s PendingChange) -> Pending<'s> {
+impl<'s> From<&'s PendingChange> for ChangedOption<'s> {
+    fn from(change: &'s PendingChange) -> ChangedOption<'s> {
         const HIDDEN: &str = "**********";
 
         let shown = |value: &'s Option<String>| match value.as_deref() {
             Some(_) if change.key == PASSWORD => Some(HIDDEN),
             value => value,
         };
-        Pending {
+        ChangedOption {
             key: &change.key,
             value: shown(&change.current),
             pending: shown(&change.new),
@@ -367,7 +367,7 @@ impl<'s> From<&'s PendingChange> for Pending<'s> {
     }
 }
 
-impl Pending<'_> {
+impl ChangedOption<'_> {
     fn shown(&self) -> String {
         let value = self.value.unwrap_or("(not set)");
         let pending = self.pending.unwrap_or("(removed)");
@@ -406,6 +406,6 @@ mod tests {
             current: Some(current.to_owned()),
             new: Some(new.to_owned()),
         };
-        assert_eq!(Pending::from(&change).shown(), expected);
+        assert_eq!(ChangedOption::from(&change).shown(), expected);
     }
 }

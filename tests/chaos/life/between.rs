@@ -1,0 +1,227 @@
+//! What other users may do between any two requests of a run. No VM of theirs is touched, and what the run
+//! reports is so.
+//!
+//! Not promised: the server acts on whichever VM has the VMID when a request arrives. So a VM that is replaced
+//! after the last check and before that request is excluded here.
+
+use serde_json::{Value, json};
+
+use super::testbed::{Testbed, VM, VMID};
+use super::verbs::{self, Goal, Verb, is_change};
+use crate::chaos::testbed::try_all;
+use crate::fake_pve::{Did, Stamp};
+
+/// Something that happens right before a request.
+struct Act {
+    name: &'static str,
+    planned: Value,
+    replaces: Replaces,
+}
+
+/// Whether another guest has the VMID afterwards.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Replaces {
+    No,
+    /// And it is not what the user means.
+    ByAnother,
+    /// The user means it if the run has not read the configuration of the first one before.
+    BySameName,
+}
+
+struct Case<'a> {
+    verb: &'a Verb,
+    act: &'a Act,
+    /// The request right before which it happens.
+    request: usize,
+    /// Whether the user may mean the VM that replaces the first one.
+    may_mean_second: bool,
+}
+
+impl Act {
+    /// A VM that is in the requested state already is left alone anyway. A stop and a shutdown differ in nothing
+    /// that matters here.
+    fn matters_to(&self, verb: &Verb) -> bool {
+        let is_running = self.planned["replace"]["status"] == "running";
+        let is_stopped = matches!(self.name, "replaced" | "replaced by a VM of its name");
+        match verb.name {
+            "shutdown" => false,
+            "start" => !is_running && self.name != "powered off" && self.name != "paused",
+            "delete" => true,
+            "delete --stop" => !is_stopped,
+            _ => !is_stopped && self.name != "started",
+        }
+    }
+}
+
+fn acts() -> Vec<Act> {
+    use Replaces::{ByAnother, BySameName, No};
+
+    let replace = |guest: Value| json!({"replace": guest});
+    let ask = |line: &str| json!({"ask": line});
+    let path = "/nodes/pve1/qemu/101";
+    [
+        ("destroyed", json!({"destroy": VMID}), ByAnother),
+        (
+            "replaced",
+            replace(json!({"vmid": VMID, "name": "db-1"})),
+            ByAnother,
+        ),
+        (
+            "replaced by a running VM",
+            replace(json!({"vmid": VMID, "name": "db-1", "status": "running"})),
+            ByAnother,
+        ),
+        (
+            "replaced by a VM of its name",
+            replace(json!({"vmid": VMID, "name": "web-1"})),
+            BySameName,
+        ),
+        (
+            "replaced by a running VM of its name",
+            replace(json!({"vmid": VMID, "name": "web-1", "status": "running"})),
+            BySameName,
+        ),
+        (
+            "replaced on another node",
+            replace(json!({"vmid": VMID, "name": "web-1", "node": "pve2"})),
+            BySameName,
+        ),
+        (
+            "replaced by a container",
+            replace(json!({"vmid": VMID, "name": "web-1", "type": "lxc"})),
+            ByAnother,
+        ),
+        (
+            "replaced by a template",
+            replace(json!({"vmid": VMID, "name": "web-1", "template": true})),
+            ByAnother,
+        ),
+        (
+            "replaced by an unfinished clone",
+            replace(json!({"vmid": VMID, "name": "web-1", "lock": "clone"})),
+            ByAnother,
+        ),
+        ("moved", json!({"move": {"vmid": VMID, "node": "pve2"}}), No),
+        (
+            "renamed",
+            json!({"rename": {"vmid": VMID, "name": "db-1"}}),
+            No,
+        ),
+        ("started", json!({"start": VMID}), No),
+        ("powered off", json!({"power_off": VMID}), No),
+        ("paused", json!({"pause": VMID}), No),
+        (
+            "locked",
+            json!({"lock": {"vmid": VMID, "lock": "backup"}}),
+            No,
+        ),
+        (
+            "protected",
+            ask(&format!("PUT {path}/config protection=1")),
+            No,
+        ),
+        (
+            "cloned",
+            ask(&format!("POST {path}/clone newid=160&name=copy")),
+            No,
+        ),
+        (
+            "destroyed by a task",
+            ask(&format!("DELETE {path}?purge=1")),
+            No,
+        ),
+        (
+            "shut down by a task",
+            ask(&format!("POST {path}/status/shutdown")),
+            No,
+        ),
+        ("without quorum", json!({"quorum": false}), No),
+    ]
+    .map(|(name, planned, replaces)| Act {
+        name,
+        planned,
+        replaces,
+    })
+    .into()
+}
+
+#[test]
+fn no_other_vm_is_touched_whatever_others_do_between_two_requests() {
+    let (verbs, acts) = (verbs::of_a_vm(), acts());
+    let mut cases = Vec::new();
+    for verb in &verbs {
+        let journal = verb.requests();
+        let config = |line: &String| line == "GET /nodes/pve1/qemu/101/config";
+        let first_read = journal.iter().position(config).expect("it is read") + 1;
+        for act in acts.iter().filter(|act| act.matters_to(verb)) {
+            for (request, line) in (1..).zip(&journal) {
+                let is_excluded = is_change(line) && act.replaces != Replaces::No;
+                if !is_excluded {
+                    cases.push(Case {
+                        verb,
+                        act,
+                        request,
+                        may_mean_second: act.replaces == Replaces::BySameName
+                            && request <= first_read,
+                    });
+                }
+            }
+        }
+    }
+    let describe = |case: &Case| {
+        let (verb, act, request) = (case.verb.name, case.act.name, case.request);
+        format!("{verb}: {act} before request {request}")
+    };
+    try_all("acts of others", &cases, describe, |case| {
+        let planned = json!({"request": case.request, "do": case.act.planned});
+        let more = json!({
+            "others": [planned],
+            "clone_polls": 3,
+            "shutdown_polls": 2,
+        });
+        let testbed = Testbed::new(case.verb, &more, []);
+        let went = one_run(case, &testbed);
+        went.map_err(|why| format!("{why}\n{}", testbed.details()))
+    });
+}
+
+fn one_run(case: &Case, testbed: &Testbed) -> Result<(), String> {
+    // Nobody starts it again, and no task unlocks it.
+    let seen = testbed.run(&format!("{} --timeout 1.5", case.verb.line));
+    let stamps = testbed.deeds().into_iter().map(|deed| deed.vm);
+    let is_ours = |stamp: &Stamp| *stamp == VM || (case.may_mean_second && *stamp == (VMID, 1));
+    let touched: Vec<Stamp> = stamps.filter(|stamp| !is_ours(stamp)).collect();
+    if !touched.is_empty() {
+        return Err(format!("these VMs are not ours: {touched:?}"));
+    }
+    if case.may_mean_second {
+        return Ok(());
+    }
+    testbed.expect_no_lost_disks(&seen)?;
+    let has_succeeded = testbed.judge(&seen)?;
+    // A VM that is off cannot be rebooted.
+    let is_off = case.verb.goal == Goal::Restarted;
+    if case.act.name == "without quorum" && !has_succeeded && !is_off {
+        testbed.fake.cluster().setup.no_quorum = false;
+        testbed.finish_all();
+        if !testbed.judge(&testbed.run(&format!("{}{}", case.verb.line, case.verb.again)))? {
+            return Err("the second run failed, with quorum".to_owned());
+        }
+    }
+    Ok(())
+}
+
+impl Testbed {
+    /// Only if the quorum is lost after the last check, disks go while the VM stays; and that is reported.
+    fn expect_no_lost_disks(&self, seen: &crate::homelab::Seen) -> Result<(), String> {
+        let deeds = self.deeds();
+        let has_lost = deeds
+            .iter()
+            .any(|deed| matches!(deed.did, Did::RemoveDisks(_)));
+        let says = "its disks may be deleted; the VM still exists";
+        if has_lost && !seen.stderr.contains(says) {
+            return Err("its disks are gone, and nothing says so".to_owned());
+        }
+        Ok(())
+    }
+}
