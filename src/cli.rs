@@ -1,6 +1,7 @@
 //! The command line: each command with its options, help, the manual, usage errors, shell completion.
 
 mod arguments;
+mod changes;
 mod commands;
 pub mod completion;
 mod help;
@@ -11,6 +12,7 @@ mod values;
 
 use argh::{EarlyExit, FromArgs};
 
+pub use self::changes::*;
 pub use self::commands::*;
 pub use self::queries::*;
 pub use self::usage::WrongUsage;
