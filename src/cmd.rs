@@ -53,7 +53,7 @@ use crate::wait::{Budget, SystemClock};
 
 /// Runs a command and exits.
 pub fn run(command: &Proxmox) -> ! {
-    let session = |failed_to: Option<_>, json, quiet| Session {
+    let session = |failed_to: Option<&'static str>, json: bool, quiet: bool| Session {
         connection: command,
         clock: SystemClock::start(),
         quiet,
@@ -70,35 +70,7 @@ pub fn run(command: &Proxmox) -> ! {
                 session(Some("list templates"), arguments.json, false).run(template_list::run)
             }
         },
-        Noun::Vm(vm) => match &vm.verb {
-            VmVerb::List(arguments) => session(Some("list VMs"), arguments.json, false)
-                .run(|session| vm_list::run(session, arguments)),
-            VmVerb::Show(arguments) => session(Some("show VM"), arguments.json, false)
-                .run(|session| vm_show::run(session, arguments)),
-            // What it prints is ssh's.
-            VmVerb::Ssh(arguments) => session(Some("connect to VM"), false, true)
-                .run(|session| vm_ssh::run(session, arguments)),
-            VmVerb::Create(arguments) => {
-                session(Some("create VM"), arguments.json, arguments.quiet)
-                    .run(|session| vm_create::run(session, arguments))
-            }
-            VmVerb::Start(arguments) => session(Some("start VM"), arguments.json, arguments.quiet)
-                .run(|session| vm_start::run(session, arguments)),
-            VmVerb::Shutdown(arguments) => {
-                session(Some("shut down VM"), arguments.json, arguments.quiet)
-                    .run(|session| vm_shutdown::run(session, arguments))
-            }
-            VmVerb::Stop(arguments) => session(Some("stop VM"), arguments.json, arguments.quiet)
-                .run(|session| vm_stop::run(session, arguments)),
-            VmVerb::Reboot(arguments) => {
-                session(Some("reboot VM"), arguments.json, arguments.quiet)
-                    .run(|session| vm_reboot::run(session, arguments))
-            }
-            VmVerb::Delete(arguments) => {
-                session(Some("delete VM"), arguments.json, arguments.quiet)
-                    .run(|session| vm_delete::run(session, arguments))
-            }
-        },
+        Noun::Vm(vm) => run_vm(&vm.verb, session),
         Noun::Container(container) => match &container.verb {
             ContainerVerb::List(arguments) => {
                 session(Some("list containers"), arguments.json, false)
@@ -118,6 +90,36 @@ pub fn run(command: &Proxmox) -> ! {
         Noun::Check(arguments) => {
             session(None, arguments.json, false).run(|session| check::run(session, arguments))
         }
+    }
+}
+
+/// Runs a command about VMs and exits.
+fn run_vm<'c>(
+    verb: &VmVerb,
+    session: impl FnOnce(Option<&'static str>, bool, bool) -> Session<'c>,
+) -> ! {
+    match verb {
+        VmVerb::List(arguments) => session(Some("list VMs"), arguments.json, false)
+            .run(|session| vm_list::run(session, arguments)),
+        VmVerb::Show(arguments) => session(Some("show VM"), arguments.json, false)
+            .run(|session| vm_show::run(session, arguments)),
+        // What it prints is ssh's.
+        VmVerb::Ssh(arguments) => session(Some("connect to VM"), false, true)
+            .run(|session| vm_ssh::run(session, arguments)),
+        VmVerb::Create(arguments) => session(Some("create VM"), arguments.json, arguments.quiet)
+            .run(|session| vm_create::run(session, arguments)),
+        VmVerb::Start(arguments) => session(Some("start VM"), arguments.json, arguments.quiet)
+            .run(|session| vm_start::run(session, arguments)),
+        VmVerb::Shutdown(arguments) => {
+            session(Some("shut down VM"), arguments.json, arguments.quiet)
+                .run(|session| vm_shutdown::run(session, arguments))
+        }
+        VmVerb::Stop(arguments) => session(Some("stop VM"), arguments.json, arguments.quiet)
+            .run(|session| vm_stop::run(session, arguments)),
+        VmVerb::Reboot(arguments) => session(Some("reboot VM"), arguments.json, arguments.quiet)
+            .run(|session| vm_reboot::run(session, arguments)),
+        VmVerb::Delete(arguments) => session(Some("delete VM"), arguments.json, arguments.quiet)
+            .run(|session| vm_delete::run(session, arguments)),
     }
 }
 

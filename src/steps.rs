@@ -109,6 +109,10 @@ pub enum Turn {
 }
 
 /// A step that is being carried out.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about the step"
+)]
 pub struct ActiveStep<'r> {
     engine: Engine<'r>,
     unfinished: Unfinished,
@@ -167,11 +171,11 @@ enum RefusedBy {
 
 impl<'r> Engine<'r> {
     /// Carries out a step on a VM. Returns whether anything was requested.
-    pub fn run<'q>(
+    pub fn run(
         self,
         existing: &mut Existing,
         step: Step,
-        operation: &mut dyn Operation<'q>,
+        operation: &mut dyn Operation<'_>,
     ) -> Result<bool, Failure> {
         let mut active = self.begin(existing.clone(), step, None);
         let mut pauses = self.server.budget.pauses();
@@ -224,7 +228,7 @@ impl<'r> Engine<'r> {
 
 impl<'r> ActiveStep<'r> {
     /// Proceeds as far as possible without a pause.
-    pub fn turn<'q>(&mut self, operation: &mut dyn Operation<'q>) -> Result<Turn, Cause> {
+    pub fn turn(&mut self, operation: &mut dyn Operation<'_>) -> Result<Turn, Cause> {
         let interval = Turn::After(self.budget().interval);
         if let (true, StepTask::Running(upid)) = (self.is_polling_task, &self.unfinished.task) {
             let upid = upid.clone();
@@ -256,10 +260,10 @@ impl<'r> ActiveStep<'r> {
     }
 
     /// What to do after this outcome of the last request.
-    fn judge_outcome<'q>(
+    fn judge_outcome(
         &mut self,
         outcome: Outcome,
-        operation: &mut dyn Operation<'q>,
+        operation: &mut dyn Operation<'_>,
     ) -> Result<Turn, Cause> {
         self.was_carried_out = matches!(outcome, Outcome::Done);
         let outcome = match outcome {
@@ -301,10 +305,7 @@ impl<'r> ActiveStep<'r> {
     }
 
     /// The time limit was reached. What that means for the operation.
-    pub fn time_limit_reached<'q>(
-        &mut self,
-        operation: &mut dyn Operation<'q>,
-    ) -> Result<(), Cause> {
+    pub fn time_limit_reached(&mut self, operation: &mut dyn Operation<'_>) -> Result<(), Cause> {
         self.engine.server.progress.gave_up();
         let is_ongoing = self.is_undecided || self.is_polling_task;
         let cause = match self.trouble.take() {
@@ -449,7 +450,7 @@ impl<'r> ActiveStep<'r> {
             Ok(Judged::Answered(None)) => (Ok(Some(Outcome::Done)), true),
             Ok(Judged::Answered(Some(upid))) => {
                 self.unfinished.task = StepTask::Running(upid);
-                self.is_polling_task = true;
+                (self.is_polling_task, self.lines_read) = (true, 0);
                 self.trouble = Some(Trouble::Nothing);
                 (Ok(None), true)
             }

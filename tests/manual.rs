@@ -230,6 +230,40 @@ fn each_kind_of_error_is_explained() {
     }
 }
 
+/// `check` and the manual have the same table.
+#[test]
+fn each_verb_is_listed_with_the_privileges_that_check_demands() {
+    let source =
+        include_str!("../src/cmd/check/verbs.rs").replace("AGENT", "\"VM.GuestAgent.Audit\"");
+    let (_, table) = source.split_once("const VERBS").unwrap();
+    let (table, _) = table.split_once("\n];").unwrap();
+    let quoted = |text: &str| -> Vec<String> {
+        let parts = text.split('"').skip(1).step_by(2);
+        parts.map(str::to_owned).collect()
+    };
+    let demanded = table.split("names: ").skip(1).map(|verbs| {
+        let (names, needs) = verbs.split_once(",\n").unwrap();
+        let (needs, _) = needs.split_once("everywhere: ").unwrap();
+        let needs: BTreeSet<String> = quoted(needs).into_iter().collect();
+        (quoted(names).concat(), needs)
+    });
+    let permissions = topic("permissions");
+    let (_, listed) = permissions
+        .split_once("# What each verb needs\n\n")
+        .unwrap();
+    let (listed, _) = listed.split_once("\n\nThe token's own tasks").unwrap();
+    let listed = listed.split("\n\n").map(|item| {
+        let item = item.trim_start_matches("- ").replace("\n  ", " ");
+        let (names, needs) = item.trim_end_matches('.').split_once(": ").unwrap();
+        let needs = needs.split(", ").map(str::to_owned);
+        (names.to_owned(), needs.collect())
+    });
+    assert_eq!(
+        listed.collect::<Vec<(String, BTreeSet<String>)>>(),
+        demanded.collect::<Vec<_>>()
+    );
+}
+
 /// Only the parts between `…`, which stands for other text.
 #[test]
 fn each_message_that_is_explained_is_one_of_the_program_or_the_server() {

@@ -297,7 +297,8 @@ failure does not stop the others, and the exit code is 1."
 #[argh(example = "$ homelab proxmox vm start web-1
 Started VM 101 'web-1' on node 'pve1'
 
-homelab proxmox vm start 102 db-1 --wait-ip")]
+homelab proxmox vm start web-1 103 --wait-ip")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub struct VmStart {
     /// name or VMID of the VM
     #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
@@ -350,6 +351,7 @@ and the exit code is 1."
 Shut down VM 101 'web-1' on node 'pve1'
 
 homelab proxmox vm shutdown web-1 db-1 --force")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub struct VmShutdown {
     /// name or VMID of the VM
     #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
@@ -438,6 +440,7 @@ one failure does not stop the others, and the exit code is 1."
 )]
 #[argh(example = "$ homelab proxmox vm reboot web-1
 Rebooted VM 101 'web-1' on node 'pve1'")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub struct VmReboot {
     /// name or VMID of the VM
     #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]

@@ -35,11 +35,10 @@ pub fn run(session: &Session, arguments: &TaskCancel) -> Result<Success, Failure
     session.check_output_options()?;
     let upid = &arguments.upid;
     let access = session.configuration()?.access;
-    let stage = |is_requested| Stage::Cancelling {
+    session.progress().set_stage(Stage::Cancelling {
         upid: upid.clone(),
-        is_requested,
-    };
-    session.progress().set_stage(stage(false));
+        is_requested: false,
+    });
     session.handle_signals(|| {});
     let pve = session.client(&access, Some(arguments.timeout.0));
     let pve = pve.map_err(|error| Failure::of_request(&error))?;
@@ -48,74 +47,83 @@ pub fn run(session: &Session, arguments: &TaskCancel) -> Result<Success, Failure
         budget: session.budget(arguments.timeout, arguments.poll_interval),
         progress: session.progress(),
     };
-    let failed = |error: pve::Error| {
-        Failure::new(kind_of(&error), chain(&error))
-            .with_hint(hint_for_unread(upid, &error))
-            .about(stage(false).facts())
-    };
-    let status = server.ask(|pve| pve.task_status(upid));
-    // A task of another token may be cancelled although it cannot be read.
-    let has_ended = matches!(status, Ok(TaskStatus::Stopped(_)));
-    if !has_ended {
-        session.progress().set_stage(stage(true));
-        cancel(server, upid).map_err(failed)?;
-    }
+    let has_ended = cancel(session, server, upid)?;
     let ended = wait(server, upid, true).map_err(|gave_up| not_seen(upid, gave_up, &server))?;
     session.progress().set_stage(Stage::Ended(upid.clone()));
-    let cancelled = !has_ended && !is_success(&ended.status);
     let vmid = new_vmid(server, upid);
-    let vm_exists = vmid.and_then(|vmid| {
-        let free = server.ask(|pve| pve.is_free(vmid)).ok()?;
-        Some(!free)
-    });
+    let is_free = |vmid| server.ask(|pve| pve.is_free(vmid)).ok();
     let document = Document {
         upid,
         exitstatus: ended.status.to_string(),
-        cancelled,
+        cancelled: !has_ended && !is_success(&ended.status),
         vmid,
-        vm_exists,
+        vm_exists: vmid.and_then(is_free).map(|is_free| !is_free),
     };
-    let left = vmid.zip(vm_exists).map(|(vmid, exists)| match exists {
-        true => format!("; VM {vmid} exists"),
-        false => format!("; no VM {vmid} is left"),
-    });
     let success = session.result(&document, |out, _| {
-        let (task, left) = (clean(upid.as_str()), left.unwrap_or_default());
-        let status = &document.exitstatus;
-        if cancelled {
-            writeln!(out, "Task {task} was cancelled{left}")
-        } else {
-            writeln!(
-                out,
-                "Task {task} had already ended: {}{left}",
-                clean(status)
-            )
-        }
+        writeln!(out, "{}", clean(&document.text()))
     })?;
-    let is_half_made = cancelled && vm_exists == Some(true);
-    let hint = vmid.filter(|_| is_half_made).map(|vmid| {
-        format!(
-            "if VM {vmid} is locked, its clean-up was cut off; to remove it, on node '{}', as root: qm unlock \
-             {vmid} && qm destroy {vmid} --destroy-unreferenced-disks 1",
-            upid.node()
-        )
-    });
-    Ok(Success { hint, ..success })
+    Ok(Success {
+        hint: document.hint(),
+        ..success
+    })
 }
 
-/// Requests it again while there is no answer: cancelling a task twice does no harm.
-fn cancel(server: Server, upid: &Upid) -> Result<(), pve::Error> {
+/// Requests to cancel a task, unless it has ended. Returns whether it had.
+fn cancel(session: &Session, server: Server, upid: &Upid) -> Result<bool, Failure> {
+    let stage = |is_requested| Stage::Cancelling {
+        upid: upid.clone(),
+        is_requested,
+    };
+    // A task of another token may be cancelled although it cannot be read.
+    let status = server.ask(|pve| pve.task_status(upid));
+    if matches!(status, Ok(TaskStatus::Stopped(_))) {
+        return Ok(true);
+    }
+    session.progress().set_stage(stage(true));
     let mut back_off = BackOff::new(&server.budget);
     loop {
         match server.ask_for_change(|pve| pve.cancel_task(upid)) {
-            Err(error) if error.delivery() == Delivery::Unknown => {}
-            result => return result,
+            Ok(()) => return Ok(false),
+            Err(error) if error.delivery() != Delivery::Unknown => {
+                return Err(Failure::new(kind_of(&error), chain(&error))
+                    .with_hint(hint_for_unread(upid, &error))
+                    .about(stage(false).facts()));
+            }
+            // Cancelling a task twice does no harm.
+            Err(_) => {}
         }
         let has_time = back_off.pause();
         // Whether it was cancelled shows when it ends.
         if !has_time || matches!(server.pve.task_status(upid), Ok(TaskStatus::Stopped(_))) {
-            return Ok(());
+            return Ok(false);
         }
+    }
+}
+
+impl Document<'_> {
+    fn text(&self) -> String {
+        let upid = self.upid.as_str();
+        let ended = if self.cancelled {
+            format!("Task {upid} was cancelled")
+        } else {
+            format!("Task {upid} had already ended: {}", self.exitstatus)
+        };
+        match self.vmid.zip(self.vm_exists) {
+            Some((vmid, true)) => format!("{ended}; VM {vmid} exists"),
+            Some((vmid, false)) => format!("{ended}; no VM {vmid} is left"),
+            None => ended,
+        }
+    }
+
+    /// What to do about a VM that is left.
+    fn hint(&self) -> Option<String> {
+        let is_left = self.cancelled && self.vm_exists == Some(true);
+        let vmid = self.vmid.filter(|_| is_left)?;
+        Some(format!(
+            "if VM {vmid} is locked, its clean-up was cut off; to remove it, on node '{}', as root: qm unlock \
+             {vmid} && qm destroy {vmid} --destroy-unreferenced-disks 1",
+            self.upid.node()
+        ))
     }
 }
 

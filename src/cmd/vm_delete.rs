@@ -4,27 +4,27 @@
 //! - At a terminal the name has to be typed; elsewhere `--yes` is needed.
 //! - After a failure the VM is looked up once more: the message says whether it still exists.
 
-use std::collections::BTreeMap;
+mod ledgers;
+
 use std::io::{self, BufRead, IsTerminal};
-use std::path::PathBuf;
 
 use serde::Serialize;
 
+use self::ledgers::Ledgers;
 use super::change::{self, Target, Targets, carry_out, existing};
 use super::{Outcome, Session, Success, raw};
 use crate::cli::VmDelete;
-use crate::guests::named;
+use crate::guests::named::{self, Named};
 use crate::guests::owner::VmidState;
-use crate::ledger::{Event, Intent, Ledger, Lock, Record, remove_unused};
+use crate::ledger::remove_unused;
 use crate::pve::types::{Node, VmName, Vmid};
-use crate::say::failure::{Failure, Kind, Started, chain};
-use crate::say::stage::{Step, process_name};
+use crate::say::failure::{Failure, Kind, Started};
+use crate::say::stage::Step;
 use crate::say::vm::{Existing, Vm};
 use crate::steps::delete::Delete;
 use crate::steps::side_by_side::{Finished, Steps};
-use crate::ui::progress::{say, warn};
+use crate::ui::progress::say;
 use crate::wait::server::Server;
-use crate::wait::{GaveUp, Poll};
 
 /// Deletes VMs with their disks.
 pub fn run(session: &Session, arguments: &VmDelete) -> Result<Success, Failure> {
@@ -37,16 +37,7 @@ pub fn run(session: &Session, arguments: &VmDelete) -> Result<Success, Failure> 
         timeout: arguments.timeout,
         poll_interval: arguments.poll_interval,
     };
-    if targets.vmid.is_some() && targets.is_several() {
-        let message = "--vmid is for one VM, but several are named";
-        let hint = "name one VM, or omit --vmid";
-        return Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()));
-    }
-    if !arguments.yes && !io::stdin().is_terminal() {
-        let message = "nothing is deleted without a confirmation, and stdin is not a terminal";
-        let hint = "to delete without a confirmation: --yes";
-        return Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()));
-    }
+    check_arguments(arguments)?;
     let access = session.configuration()?.access;
     let hosts = access
         .endpoints
@@ -75,16 +66,7 @@ pub fn run(session: &Session, arguments: &VmDelete) -> Result<Success, Failure> 
     };
     let mut all = Vec::new();
     for (word, found) in targets.words().zip(change::find(server, &targets)?) {
-        all.push(match found {
-            Ok(vm) => match ledgers.lock(VmName::of_guest(&vm.guest).as_str()) {
-                Ok(()) => Target::Vm(existing(&vm)),
-                Err(failure) => Target::Settled(Err(failure)),
-            },
-            Err(named::Error::Absent { .. }) if arguments.if_exists => {
-                Target::Settled(ledgers.confirm_absent(server, word))
-            }
-            Err(error) => Target::Settled(Err(error.failure())),
-        });
+        all.push(target(arguments, &mut ledgers, server, word, found));
     }
     if !arguments.yes {
         confirm(&all)?;
@@ -101,6 +83,42 @@ pub fn run(session: &Session, arguments: &VmDelete) -> Result<Success, Failure> 
     });
     drop(ledgers);
     session.results(targets.is_several(), results)
+}
+
+/// Whether the arguments are wrong together, or here.
+fn check_arguments(arguments: &VmDelete) -> Result<(), Failure> {
+    if arguments.vmid.is_some() && !arguments.more.is_empty() {
+        let message = "--vmid is for one VM, but several are named";
+        let hint = "name one VM, or omit --vmid";
+        return Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()));
+    }
+    if !arguments.yes && !io::stdin().is_terminal() {
+        let message = "nothing is deleted without a confirmation, and stdin is not a terminal";
+        let hint = "to delete without a confirmation: --yes";
+        return Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()));
+    }
+    Ok(())
+}
+
+/// What to do for one name or VMID.
+fn target(
+    arguments: &VmDelete,
+    ledgers: &mut Ledgers,
+    server: Server,
+    word: &str,
+    found: Result<Named, named::Error>,
+) -> Target {
+    match found {
+        Ok(vm) => match ledgers.lock(VmName::of_guest(&vm.guest).as_str()) {
+            Ok(()) => Target::Vm(existing(&vm)),
+            Err(failure) => Target::Settled(Err(failure)),
+        },
+        Err(named::Error::Absent { .. }) if arguments.if_exists => {
+            let absent = ledgers.confirm_absent(server, word);
+            Target::Settled(absent.map(|()| absent_outcome(word)))
+        }
+        Err(error) => Target::Settled(Err(error.failure())),
+    }
 }
 
 /// At a terminal: the name of each VM has to be typed.
@@ -175,115 +193,17 @@ fn outcome(existing: Existing, deleted: bool) -> Outcome {
     }
 }
 
-/// The ledgers of the names, locked so that no run on this host creates one of the VMs meanwhile.
-struct Ledgers {
-    /// Absent if there is no state directory. Then nothing is recorded either.
-    directory: Option<PathBuf>,
-    hosts: Vec<String>,
-    locked: BTreeMap<String, Ledger>,
-}
-
-impl Ledgers {
-    fn new(hosts: Vec<String>) -> Ledgers {
-        Ledgers {
-            directory: Session::state_directory().ok(),
-            hosts,
-            locked: BTreeMap::new(),
-        }
+fn absent_outcome(word: &str) -> Outcome {
+    let vmid: Option<Vmid> = word.parse().ok();
+    Outcome {
+        text: format!("VM '{word}' does not exist"),
+        document: raw(&Document {
+            vmid,
+            name: vmid.is_none().then_some(word),
+            node: None,
+            deleted: false,
+            warnings: &[],
+        }),
+        warnings: Vec::new(),
     }
-
-    /// Locks the ledger of a name, unless it is locked already. A run that creates the VM is an error.
-    fn lock(&mut self, name: &str) -> Result<(), Failure> {
-        let (Some(directory), Ok(vm_name)) = (&self.directory, name.parse()) else {
-            return Ok(());
-        };
-        if self.locked.contains_key(name) {
-            return Ok(());
-        }
-        match Ledger::lock(directory, &vm_name) {
-            Ok(Lock::Ours(ledger, _)) => {
-                self.locked.insert(name.to_owned(), ledger);
-            }
-            Ok(Lock::HeldBy(process)) => {
-                let process = process_name(process);
-                let message = format!("{process} is creating or deleting VM '{name}'");
-                let hint = "run the same command again once it has ended";
-                return Err(Failure::new(Kind::InProgress, message).with_hint(hint.to_owned()));
-            }
-            Err(error) => {
-                warn(&chain(&error));
-                self.directory = None;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the record of a VM that was deleted.
-    fn forget(&mut self, name: &str, vmid: Vmid) {
-        let Some(ledger) = self.locked.get_mut(name) else {
-            return;
-        };
-        let is_about = |intent: &Intent| {
-            let is_of_cluster = intent.hosts.iter().any(|host| self.hosts.contains(host));
-            intent.vmid == vmid && is_of_cluster
-        };
-        if ledger.record().intent().is_none_or(is_about)
-            && let Err(error) = ledger.write(Event::Failed(vmid))
-        {
-            warn(&chain(&error));
-        }
-    }
-
-    /// No VM has this name. An earlier run may have requested a clone with it that was not carried out yet.
-    fn confirm_absent(&mut self, server: Server, name: &str) -> Result<Outcome, Failure> {
-        self.lock(name)?;
-        let record = self.locked.get(name).map(Ledger::record);
-        if let Some(intent) = record.and_then(Record::intent).cloned()
-            && intent.hosts.iter().any(|host| self.hosts.contains(host))
-        {
-            let is_undecided = matches!(record, Some(Record::Requested(..)));
-            if !is_free_for_long(server, intent.vmid, is_undecided)? {
-                let vmid = intent.vmid;
-                if is_undecided {
-                    let message = format!(
-                        "VM '{name}' not found, but an earlier run requested it as VM {vmid}, which may still be \
-                         being created"
-                    );
-                    let hint = "run the same command again once that is done; 'homelab proxmox vm list' shows it";
-                    return Err(Failure::new(Kind::InProgress, message).with_hint(hint.to_owned()));
-                }
-            } else {
-                self.forget(name, intent.vmid);
-            }
-        }
-        Ok(Outcome {
-            text: format!("VM '{name}' does not exist"),
-            document: raw(&Document {
-                vmid: name.parse().ok(),
-                name: Some(name).filter(|name| name.parse::<Vmid>().is_err()),
-                node: None,
-                deleted: false,
-                warnings: &[],
-            }),
-            warnings: Vec::new(),
-        })
-    }
-}
-
-/// Whether no guest has this VMID; `is_undecided`, not even after the time in which a request without an answer
-/// is usually carried out.
-fn is_free_for_long(server: Server, vmid: Vmid, is_undecided: bool) -> Result<bool, Failure> {
-    let budget = server.budget;
-    let until = budget.clock.elapsed() + budget.restart_time();
-    let free = server.poll(true, |pve| {
-        Ok(match pve.is_free(vmid)? {
-            false => Poll::Done(false),
-            true if is_undecided && budget.clock.elapsed() < until => Poll::NotYet,
-            true => Poll::Done(true),
-        })
-    });
-    free.or_else(|gave_up| match gave_up {
-        GaveUp::TimedOut(None) => Ok(false),
-        GaveUp::TimedOut(Some(error)) | GaveUp::Failed(error) => Err(Failure::of_request(&error)),
-    })
 }

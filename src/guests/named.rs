@@ -216,8 +216,7 @@ impl Error {
                     "use another VMID or name; VM {named} can be renamed on its node: qm set {named} --name NAME"
                 ),
             ),
-            Error::Mismatch { .. } => (Kind::Failed, LIST.to_owned()),
-            Error::NotAVm { .. } => (Kind::Failed, LIST.to_owned()),
+            Error::Mismatch { .. } | Error::NotAVm { .. } => (Kind::Failed, LIST.to_owned()),
             Error::Request { source } => return Failure::of_request(source),
         };
         let vmid = match self {

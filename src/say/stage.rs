@@ -316,20 +316,20 @@ pub fn process_name(process: Option<u32>) -> String {
 
 const NOTHING_LEFT: &str = "nothing is left to do";
 
-/// `1 of 3 VMs is done; VM 102 'web-2' on node 'pve1' is still being deleted; nothing was started for the others`
+/// `1 of 3 VMs are done; VM 102 'web-2' on node 'pve1' is still being deleted`
 fn summary(stages: &[Stage]) -> String {
-    let is = |wanted: fn(&StepTask) -> bool| {
-        let tasks = stages.iter().filter(move |stage| match stage {
-            Stage::SettingUp(unfinished) => wanted(&unfinished.task),
-            _ => false,
-        });
-        tasks
-    };
-    let total = stages.len();
-    let done = is(|task| matches!(task, StepTask::Done)).count();
-    let mut parts = vec![format!("{done} of {total} VMs are done")];
-    let ongoing = is(|task| !matches!(task, StepTask::Done | StepTask::None));
-    parts.extend(ongoing.map(Stage::to_string));
+    let tasks = stages.iter().map(|stage| match stage {
+        Stage::SettingUp(unfinished) => &unfinished.task,
+        _ => &StepTask::None,
+    });
+    let done = tasks
+        .clone()
+        .filter(|task| **task == StepTask::Done)
+        .count();
+    let mut parts = vec![format!("{done} of {} VMs are done", stages.len())];
+    let ongoing = stages.iter().zip(tasks);
+    let ongoing = ongoing.filter(|(_, task)| !matches!(task, StepTask::Done | StepTask::None));
+    parts.extend(ongoing.map(|(stage, _)| stage.to_string()));
     parts.join("; ")
 }
 

@@ -34,13 +34,12 @@ impl<'f> AwaitAddress<'f> {
 impl<'q> Operation<'q> for AwaitAddress<'_> {
     fn next(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
         let budget = active.budget();
-        let wait = match &mut self.wait {
-            Some(wait) => wait,
-            None => {
-                let wait = Wait::begin(self.from, active)?;
-                active.announce(&Activity::AwaitingAddress);
-                self.wait.insert(wait)
-            }
+        let wait = if let Some(wait) = &mut self.wait {
+            wait
+        } else {
+            let wait = Wait::begin(self.from, active)?;
+            active.announce(&Activity::AwaitingAddress);
+            self.wait.insert(wait)
         };
         let report = active.watch(|pve, vm| pve.interfaces(&vm.node, vm.vmid))?;
         let report = report.map_err(|error| active.request_failed(error))?;

@@ -67,26 +67,46 @@ pub fn fix_and_resume(existing: &Existing) -> &'static str {
     }
 }
 
-/// What to do about a VM that does not exist any more.
-fn after_loss(existing: &Existing) -> &'static str {
-    if existing.named_by.is_some() {
-        "'homelab proxmox vm list' lists the VMs"
-    } else {
-        "'homelab proxmox vm list' lists the VMs; run the same command to create a new one"
-    }
+/// What to do about a task that has failed.
+fn after_failed_task(upid: &Upid, status: &str, existing: &Existing) -> String {
+    let hint = hint_for_task(status).unwrap_or_else(|| how_to_read_log(upid));
+    format!("{hint}; once the cause is fixed, {}", existing.resume())
 }
 
-fn gone(vmid_has: Option<String>, may_be_renamed: bool) -> String {
+/// The VM does not exist any more; `vmid_has` has its VMID.
+fn explain_loss(vmid_has: Option<String>, existing: &Existing) -> (Kind, String, String) {
+    let may_be_renamed = vmid_has.is_some() && existing.identity.is_none();
     let done = if may_be_renamed {
         "it was renamed or deleted"
     } else {
         "it was deleted"
     };
-    match vmid_has {
+    let message = match vmid_has {
         None => done.to_owned(),
         Some(other) => {
             format!("{done}, and its VMID now belongs to {other}, which was not changed")
         }
+    };
+    let list = "'homelab proxmox vm list' lists the VMs";
+    if existing.named_by.is_some() {
+        return (Kind::VmNotFound, message, list.to_owned());
+    }
+    let hint = format!("{list}; run the same command to create a new one");
+    (Kind::Failed, message, hint)
+}
+
+/// What is certain at the time limit.
+fn state_at_time_limit(
+    Unfinished {
+        existing,
+        step,
+        task,
+    }: &Unfinished,
+) -> String {
+    match task {
+        StepTask::Requested | StepTask::Running(_) => step.ongoing(),
+        _ if existing.named_by.is_none() => step.ongoing(),
+        _ => step.failed(),
     }
 }
 
@@ -158,86 +178,26 @@ impl Cause {
 
     /// The failure of a step that was not carried out, or may not have been.
     pub(super) fn failure(self, unfinished: &Unfinished, pool: Option<&Pool>) -> Failure {
-        let step = &unfinished.step;
-        let after = |seconds: f64| format!("after {seconds} s ");
-        let existing = &unfinished.existing;
-        let resume = existing.resume();
+        let Unfinished { existing, step, .. } = unfinished;
         let is_named = existing.named_by.is_some();
-        let failed = if is_named {
-            String::new()
-        } else {
-            format!("{}: ", step.failed())
-        };
         let mut facts = unfinished.facts();
         let mut log = Vec::new();
-        let (kind, message, hint) = match self {
-            Cause::Request { source } => (
-                kind_of(&source),
-                format!("{failed}{}", chain(&*source)),
-                how_to_resume(&source, existing, pool),
-            ),
+        match &self {
             Cause::Task {
-                upid,
-                status,
-                log: lines,
+                upid, log: lines, ..
             } => {
-                let hint = hint_for_task(&status);
-                let message = format!("{failed}Task failed: {status}");
-                let hint = hint.unwrap_or_else(|| how_to_read_log(&upid));
-                (facts.upid, log) = (Some(upid), lines);
-                let hint = format!("{hint}; once the cause is fixed, {resume}");
-                (Kind::TaskFailed, message, hint)
+                facts.upid = Some(upid.clone());
+                log.clone_from(lines);
             }
-            Cause::TimedOut {
-                seconds,
-                last,
-                hint,
-            } => {
-                let last = last.map_or_else(String::new, |why| format!(": {why}"));
-                let is_begun =
-                    matches!(unfinished.task, StepTask::Requested | StepTask::Running(_));
-                let state = if is_named && !is_begun {
-                    step.failed()
-                } else {
-                    step.ongoing()
-                };
-                let message = format!("{}{state}{last}", after(seconds));
-                let hint = hint.unwrap_or_else(|| unfinished.hint());
-                (Kind::Timeout, message, hint)
+            Cause::Gone { vmid_has }
+                if vmid_has.is_some() && !is_named && existing.identity.is_none() =>
+            {
+                facts.started = Started::Unknown;
             }
-            Cause::OutcomeUnknown {
-                seconds,
-                why,
-                error,
-            } => {
-                let kind = seconds.map_or(Kind::OutcomeUnknown, |_| Kind::Timeout);
-                let after = seconds.map(after).unwrap_or_default();
-                let message = format!("{after}{}: {why}", step.unknown());
-                let hint = with_more(unfinished.hint(), error.as_deref());
-                (kind, message, hint)
-            }
-            Cause::Gone { vmid_has } => {
-                let may_be_renamed = vmid_has.is_some() && existing.identity.is_none();
-                if !is_named {
-                    facts.started = if may_be_renamed {
-                        Started::Unknown
-                    } else {
-                        Started::No
-                    };
-                }
-                let kind = if is_named {
-                    Kind::VmNotFound
-                } else {
-                    Kind::Failed
-                };
-                (
-                    kind,
-                    gone(vmid_has, may_be_renamed),
-                    after_loss(existing).to_owned(),
-                )
-            }
-            Cause::State { message, hint } => (Kind::Failed, message, hint),
-        };
+            Cause::Gone { .. } if !is_named => facts.started = Started::No,
+            _ => {}
+        }
+        let (kind, message, hint) = self.explained(unfinished, pool);
         let message = if is_named {
             format!("Failed to {} {}: {message}", step.infinitive(), existing.vm)
         } else {
@@ -248,5 +208,63 @@ impl Cause {
             .about(facts)
             .with_log(log)
             .of_existing_vm()
+    }
+
+    /// The kind, what happened, and what to do about it.
+    fn explained(self, unfinished: &Unfinished, pool: Option<&Pool>) -> (Kind, String, String) {
+        let Unfinished { existing, step, .. } = unfinished;
+        let is_named = existing.named_by.is_some();
+        let after = |seconds: f64| format!("after {seconds} s ");
+        // For a VM that the user named, the message begins with that.
+        let failed = if is_named {
+            String::new()
+        } else {
+            format!("{}: ", step.failed())
+        };
+        match self {
+            Cause::Request { source } => (
+                kind_of(&source),
+                format!("{failed}{}", chain(&*source)),
+                how_to_resume(&source, existing, pool),
+            ),
+            Cause::Task { upid, status, .. } => {
+                let hint = after_failed_task(&upid, &status, existing);
+                let message = format!("{failed}Task failed: {status}");
+                (Kind::TaskFailed, message, hint)
+            }
+            Cause::TimedOut {
+                seconds,
+                last,
+                hint,
+            } => {
+                let last = last.map_or_else(String::new, |why| format!(": {why}"));
+                let message = format!(
+                    "{}{}{last}",
+                    after(seconds),
+                    state_at_time_limit(unfinished)
+                );
+                (
+                    Kind::Timeout,
+                    message,
+                    hint.unwrap_or_else(|| unfinished.hint()),
+                )
+            }
+            Cause::OutcomeUnknown {
+                seconds,
+                why,
+                error,
+            } => {
+                let kind = seconds.map_or(Kind::OutcomeUnknown, |_| Kind::Timeout);
+                let after = seconds.map(after).unwrap_or_default();
+                let message = format!("{after}{}: {why}", step.unknown());
+                (
+                    kind,
+                    message,
+                    with_more(unfinished.hint(), error.as_deref()),
+                )
+            }
+            Cause::Gone { vmid_has } => explain_loss(vmid_has, existing),
+            Cause::State { message, hint } => (Kind::Failed, message, hint),
+        }
     }
 }

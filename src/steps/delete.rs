@@ -17,6 +17,10 @@ use crate::ui::progress::Activity;
 
 /// Deletes a VM. One that is gone is a success if it was seen before.
 #[derive(Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "two options, and what is known so far"
+)]
 pub struct Delete {
     stop: bool,
     keep_jobs: bool,

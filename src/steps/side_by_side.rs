@@ -32,7 +32,7 @@ struct Job<'q, 'r> {
 }
 
 /// Carries out the steps on each VM. The results are in the order of the VMs.
-pub fn run<'q>(engine: Engine, vms: Vec<(Existing, Steps<'q>)>) -> Vec<Result<Finished, Failure>> {
+pub fn run(engine: Engine, vms: Vec<(Existing, Steps<'_>)>) -> Vec<Result<Finished, Failure>> {
     let budget = engine.server.budget;
     let is_several = vms.len() > 1;
     if is_several {
@@ -128,12 +128,10 @@ impl<'q, 'r> Job<'q, 'r> {
                 Err(cause) => return Err(self.active.failure(cause)),
             }
         }
-        match self.result {
-            Some(result) => result,
-            None => {
-                let cause = self.active.timed_out(None);
-                Err(self.active.failure(cause))
-            }
+        if let Some(result) = self.result {
+            return result;
         }
+        let cause = self.active.timed_out(None);
+        Err(self.active.failure(cause))
     }
 }

@@ -125,13 +125,11 @@ impl ActiveStep<'_> {
         } else {
             self.read(read)?
         };
-        match status {
-            Some(status) => Ok(status),
-            None => {
-                self.read_config_again()?;
-                Err(self.not_yet())
-            }
+        if let Some(status) = status {
+            return Ok(status);
         }
+        self.read_config_again()?;
+        Err(self.not_yet())
     }
 
     /// The status of the VM, if it is still the same one. A status does not show whose it is, so the

@@ -64,7 +64,7 @@ impl From<&StaleRow> for CachedRow {
             name: row.name.clone(),
             template: row.template,
             status: "stopped".to_owned(),
-            sizes: Sizes::default(),
+            sizes: Sizes::USUAL,
         }
     }
 }

@@ -101,7 +101,8 @@ impl Cluster {
             return self.fail_to_shut_down(owner, vmid);
         }
         let vm = &self.guests[&vmid];
-        if vm.runs_since().is_some() && self.has_quorum() {
+        // Quorum counts when it is started again; a node that is cut off has none then either.
+        if vm.runs_since().is_some() && !self.here.is_cut_off {
             self.later.push(Later {
                 due: self.requests + self.setup.reboot_requests,
                 stamp: vm.stamp(),

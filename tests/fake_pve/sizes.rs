@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::copies::drives_of;
 
 /// Bytes, except for the number of processors.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Sizes {
     pub(super) cpus: u64,
     pub(super) memory: u64,
@@ -15,6 +15,15 @@ pub(super) struct Sizes {
 const MIB: u64 = 1 << 20;
 /// MiB.
 const USUAL_MEMORY: u64 = 512;
+
+impl Sizes {
+    /// Those of a guest with the default options.
+    pub(super) const USUAL: Self = Self {
+        cpus: 1,
+        memory: USUAL_MEMORY * MIB,
+        disk: 2048 * MIB,
+    };
+}
 
 /// Without a disk, its size is 0.
 pub(super) fn sizes_of(config: &Map<String, Value>) -> Sizes {

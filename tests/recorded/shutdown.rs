@@ -280,13 +280,35 @@ fn a_reboot_ends_when_the_vm_is_off_and_a_task_of_root_starts_it_again() {
     );
 }
 
+#[rstest]
+#[case::lost(&[false, false], "stopped")]
+#[case::lost_and_back(&[false, true], "running")]
+#[case::kept(&[true, true], "running")]
+fn a_rebooted_vm_stays_off_if_there_is_no_quorum_when_it_is_started(
+    #[case] has_quorum: &[bool],
+    #[case] expected: &str,
+) {
+    let state = run_1();
+    state.fake.cluster().setup.no_quorum = !has_quorum[0];
+    let state = ended(state, 280, "reboot", "");
+    state.fake.cluster().setup.no_quorum = !has_quorum[1];
+    for _ in 0..3 {
+        get(&state.fake, "/version");
+    }
+    let after = (exit(&state), status(&state.fake, 280)["status"].take());
+    assert_eq!(after, ("OK".to_owned(), json!(expected)));
+}
+
 #[test]
-fn a_rebooted_vm_stays_off_without_quorum() {
-    let state = rebooted_without_quorum();
-    assert_eq!(
-        (exit(&state), &status(&state.fake, 283)["status"]),
-        ("OK".to_owned(), &json!("stopped"))
-    );
+fn a_vm_that_is_rebooted_on_a_node_without_the_others_stays_off() {
+    let State { fake, .. } = run_1();
+    let cut_off = FakePve::start_cut_off(&fake, "pve1");
+    let upid = begin(&cut_off, 280, "reboot", "");
+    assert_eq!(exit_of(&cut_off, &upid), "OK");
+    for _ in 0..3 {
+        get(&fake, "/version");
+    }
+    assert_eq!(status(&fake, 280)["status"], "stopped");
 }
 
 #[test]
