@@ -80,26 +80,22 @@ fn cancel(session: &Session, server: Server, upid: &Upid) -> Result<bool, Failur
         return Ok(true);
     }
     session.progress().set_stage(stage(true));
-    let requested = request(server, upid).map_err(|error| {
-        Failure::new(kind_of(&error), chain(&error))
-            .with_hint(hint_for_unread(upid, &error))
-            .about(stage(false).facts())
-    });
-    requested.map(|()| false)
-}
-
-/// Requests it again while there is no answer: cancelling a task twice does no harm.
-fn request(server: Server, upid: &Upid) -> Result<(), pve::Error> {
     let mut back_off = BackOff::new(&server.budget);
     loop {
         match server.ask_for_change(|pve| pve.cancel_task(upid)) {
-            Err(error) if error.delivery() == Delivery::Unknown => {}
-            result => return result,
+            Ok(()) => return Ok(false),
+            Err(error) if error.delivery() != Delivery::Unknown => {
+                return Err(Failure::new(kind_of(&error), chain(&error))
+                    .with_hint(hint_for_unread(upid, &error))
+                    .about(stage(false).facts()));
+            }
+            // Cancelling a task twice does no harm.
+            Err(_) => {}
         }
         let has_time = back_off.pause();
         // Whether it was cancelled shows when it ends.
         if !has_time || matches!(server.pve.task_status(upid), Ok(TaskStatus::Stopped(_))) {
-            return Ok(());
+            return Ok(false);
         }
     }
 }

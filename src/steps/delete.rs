@@ -108,9 +108,9 @@ impl Delete {
         let status = active.status()?;
         self.waits_for_ha = status.is_running && status.is_under_ha && active.was_carried_out();
         if status.is_running {
-            // The status does not show whose it is.
-            active.read_config_again()?;
             if !self.stop {
+                // The status does not show whose it is.
+                active.read_config_again()?;
                 return Err(is_running(active.vm().vmid).into());
             }
             // Under HA the VM is stopped some time after its task.
@@ -119,17 +119,13 @@ impl Delete {
                 return Ok(Next::Wait);
             }
             self.has_waited = false;
+            check_not_cloned(active)?;
+            active.read_config_again()?;
             active.announce(&Activity::PoweringOff);
             active.set_step(Step::Stop);
             return Ok(power_off(!self.cannot_overrule && !status.is_under_ha));
         }
-        let clones = active.read(|pve, vm| pve.running_clones_of(vm.vmid, &vm.node))?;
-        if let Some(clone) = clones.first() {
-            return Err(Stop::Failed(Cause::State {
-                message: format!("it is being cloned by the task {}", clone.as_str()),
-                hint: "run the same command again once the clone is done".to_owned(),
-            }));
-        }
+        check_not_cloned(active)?;
         active.confirm_unchanged()?;
         active.announce(&Activity::Deleting);
         self.is_requested = true;
@@ -138,6 +134,18 @@ impl Delete {
             pve.destroy_vm(&vm.node, vm.vmid, purge).map(Some)
         })))
     }
+}
+
+/// The server would wait for the clone, and then delete the VM.
+fn check_not_cloned(active: &mut ActiveStep) -> Result<(), Stop> {
+    let clones = active.read(|pve, vm| pve.running_clones_of(vm.vmid, &vm.node))?;
+    if let Some(clone) = clones.first() {
+        return Err(Stop::Failed(Cause::State {
+            message: format!("it is being cloned by the task {}", clone.as_str()),
+            hint: "run the same command again once the clone is done".to_owned(),
+        }));
+    }
+    Ok(())
 }
 
 /// Why a VM with this configuration is not deleted.

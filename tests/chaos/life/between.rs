@@ -33,8 +33,10 @@ struct Case<'a> {
     act: &'a Act,
     /// The request right before which it happens.
     request: usize,
-    /// Whether the user may mean the VM that replaces the first one.
-    may_mean_second: bool,
+    /// Whether the run has read the VM's configuration before.
+    is_seen: bool,
+    /// Whether the run has looked for running clones before.
+    has_looked_for_clones: bool,
 }
 
 impl Act {
@@ -153,6 +155,8 @@ fn no_other_vm_is_touched_whatever_others_do_between_two_requests() {
         let journal = verb.requests();
         let config = |line: &String| line == "GET /nodes/pve1/qemu/101/config";
         let first_read = journal.iter().position(config).expect("it is read") + 1;
+        let clones = |line: &String| line.starts_with("GET /nodes/pve1/tasks?");
+        let clones = journal.iter().position(clones);
         for act in acts.iter().filter(|act| act.matters_to(verb)) {
             for (request, line) in (1..).zip(&journal) {
                 let is_excluded = is_change(line) && act.replaces != Replaces::No;
@@ -161,8 +165,8 @@ fn no_other_vm_is_touched_whatever_others_do_between_two_requests() {
                         verb,
                         act,
                         request,
-                        may_mean_second: act.replaces == Replaces::BySameName
-                            && request <= first_read,
+                        is_seen: request > first_read,
+                        has_looked_for_clones: clones.is_none_or(|clones| request > clones + 1),
                     });
                 }
             }
@@ -189,16 +193,25 @@ fn one_run(case: &Case, testbed: &Testbed) -> Result<(), String> {
     // Nobody starts it again, and no task unlocks it.
     let seen = testbed.run(&format!("{} --timeout 1.5", case.verb.line));
     let stamps = testbed.deeds().into_iter().map(|deed| deed.vm);
-    let is_ours = |stamp: &Stamp| *stamp == VM || (case.may_mean_second && *stamp == (VMID, 1));
+    // By its name, the user may mean the second one.
+    let may_mean_second = case.act.replaces == Replaces::BySameName && !case.is_seen;
+    let is_ours = |stamp: &Stamp| *stamp == VM || (may_mean_second && *stamp == (VMID, 1));
     let touched: Vec<Stamp> = stamps.filter(|stamp| !is_ours(stamp)).collect();
     if !touched.is_empty() {
         return Err(format!("these VMs are not ours: {touched:?}"));
     }
-    if case.may_mean_second {
+    if may_mean_second {
         return Ok(());
     }
     testbed.expect_no_lost_disks(&seen)?;
     let has_succeeded = testbed.judge(&seen)?;
+    if has_succeeded && case.act.replaces == Replaces::ByAnother && !case.is_seen {
+        return Err("success, but the VM was never seen".to_owned());
+    }
+    let is_deleted = testbed.vm().is_none();
+    if case.act.name == "cloned" && is_deleted && !case.has_looked_for_clones {
+        return Err("it was deleted while it was being cloned".to_owned());
+    }
     // A VM that is off cannot be rebooted.
     let is_off = case.verb.goal == Goal::Restarted;
     if case.act.name == "without quorum" && !has_succeeded && !is_off {

@@ -12,7 +12,7 @@ const COUNT: usize = 50;
 /// All are changed before the first one is waited for, and each takes few requests, polls aside.
 #[rstest]
 #[case::delete("delete --yes", "stopped", 6)]
-#[case::delete_running("delete --yes --stop", "running", 10)]
+#[case::delete_running("delete --yes --stop", "running", 11)]
 #[case::start("start", "stopped", 5)]
 #[case::shutdown("shutdown", "running", 5)]
 #[case::stop("stop", "running", 5)]
