@@ -178,7 +178,13 @@ fn interfere(rng: &mut Rng, run: usize, order: &Order, nodes: usize, events: &mu
     };
     let what = match rng.u32(..5) {
         0 | 1 => replace(rng),
-        2 => lose_quorum(rng),
+        2 => {
+            // Early enough for the run to notice it.
+            let at = *pick(rng, &[Kind::Config, Kind::Status, Kind::Any]);
+            let nth = if at == Kind::Any { rng.usize(2..8) } else { 1 };
+            let what = lose_quorum(rng);
+            return events.push(Event { run, at, nth, what });
+        }
         _ => others(rng, nodes),
     };
     events.push(Event { run, at, nth, what });
@@ -198,7 +204,7 @@ fn replace(rng: &mut Rng) -> What {
 }
 
 fn lose_quorum(rng: &mut Rng) -> What {
-    let later = Some(rng.usize(1..20));
+    let later = Some(rng.usize(3..25));
     let acts = vec![Act::LoseQuorum, Act::RegainQuorum];
     What::Others(At::Vmid(100), acts, later)
 }

@@ -66,12 +66,6 @@ impl Run {
         let failures = results.filter_map(|result| from_value(result.get("error")?.clone()).ok());
         failures.collect()
     }
-
-    /// When it last read anything about this VM.
-    fn last_read(&self, vmid: u32) -> usize {
-        let reads = [self.reads.get(&vmid), self.statuses.get(&vmid)];
-        reads.into_iter().flatten().copied().max().unwrap_or(0)
-    }
 }
 
 pub(super) fn is_timeout(run: &Run) -> bool {
@@ -298,10 +292,9 @@ fn wrong_about_the_vm(
     }
     let stamp = *run.first_seen.get(&vmid)?;
     let guest = cluster.guests.get(&vmid).filter(|it| it.stamp() == stamp);
-    // The time limit may have cut off the last answer.
-    let last_known = run
-        .last_read(vmid)
-        .saturating_sub(usize::from(error.kind == "timeout"));
+    // Only the configuration identifies a VM. The time limit may have cut off the last answer.
+    let read = run.reads.get(&vmid).copied().unwrap_or(0);
+    let last_known = read.saturating_sub(usize::from(error.kind == "timeout"));
     let others = director.others_acted(vmid, number) > last_known;
     // Its VMID may belong to another VM that the run is to delete.
     let is_its_name = guest.and_then(Guest::name).is_some_and(|name| {
