@@ -59,17 +59,13 @@ impl<'q> Operation<'q> for Delete {
         }
     }
 
-    fn at_time_limit(&mut self, _active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
-        Err(not_by_ha(cause, self.waits_for_ha, "stopped"))
-    }
-
     /// A task that has ended well has deleted it, even if there was no time to see that.
     fn at_time_limit(&mut self, active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
         let is_destroy = active.upid().is_some_and(|upid| upid.kind() == "qmdestroy");
         if active.was_carried_out() && is_destroy {
             return Ok(());
         }
-        Err(cause)
+        Err(not_by_ha(cause, self.waits_for_ha, "stopped"))
     }
 
     fn after_refusal(&mut self, message: &str, vm: &Vm) -> AfterRefusal {
