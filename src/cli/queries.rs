@@ -103,7 +103,7 @@ ssh reads its own configuration as usual: options for these addresses belong the
 )]
 #[argh(example = "homelab proxmox vm ssh web-1
 homelab proxmox vm ssh web-1 -- uptime
-homelab proxmox vm ssh web-1 --user root --identity ~/.ssh/lab -- tail -n 5 /var/log/syslog")]
+homelab proxmox vm ssh web-1 --user root --identity ~/.ssh/lab -- df -h")]
 pub struct VmSsh {
     /// name or VMID of the VM
     #[argh(positional, arg_name = "vm", from_str_fn(not_empty))]
