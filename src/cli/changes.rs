@@ -272,3 +272,52 @@ pub struct VmDelete {
     #[argh(switch)]
     pub quiet: bool,
 }
+
+/// The VMs that a command changes, and how long it may take.
+#[derive(Clone, Copy)]
+pub struct Targets<'a> {
+    /// The first name or VMID.
+    pub vm: &'a str,
+    /// The other ones.
+    pub more: &'a [String],
+    /// The VMID that the VM must have, if one was given.
+    pub vmid: Option<Vmid>,
+    /// Whether to assume that offline nodes have no VM of these names.
+    pub ignore_offline: bool,
+    /// The time limit for the whole command.
+    pub timeout: Seconds,
+    /// The pause between two polls.
+    pub poll_interval: Seconds,
+}
+
+impl<'a> Targets<'a> {
+    /// The names and VMIDs.
+    pub fn words(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        std::iter::once(self.vm).chain(self.more.iter().map(String::as_str))
+    }
+
+    /// Whether the result is one document for each of several VMs.
+    pub fn is_several(&self) -> bool {
+        !self.more.is_empty()
+    }
+}
+
+macro_rules! targets {
+    ($($verb:ident),+) => {$(
+        impl $verb {
+            /// The VMs to change.
+            pub fn targets(&self) -> Targets<'_> {
+                Targets {
+                    vm: &self.vm,
+                    more: &self.more,
+                    vmid: None,
+                    ignore_offline: self.ignore_offline,
+                    timeout: self.timeout,
+                    poll_interval: self.poll_interval,
+                }
+            }
+        }
+    )+};
+}
+
+targets!(VmStart, VmShutdown, VmStop, VmReboot, VmDelete);

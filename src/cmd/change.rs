@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Outcome, Session, Success, raw};
-use crate::cli::Seconds;
+use crate::cli::{Seconds, Targets};
 use crate::guests::named::{self, Named, Wanted};
 use crate::guests::{Guests, Unread};
 use crate::pve::Addresses;
@@ -18,35 +18,6 @@ use crate::settings::ip_from::IpFrom;
 use crate::steps::Engine;
 use crate::steps::side_by_side::{self, Finished, Steps};
 use crate::wait::server::Server;
-
-/// The VMs that a command changes, and how long it may take.
-#[derive(Clone, Copy)]
-pub struct Targets<'a> {
-    /// The first name or VMID.
-    pub vm: &'a str,
-    /// The other ones.
-    pub more: &'a [String],
-    /// The VMID that the VM must have, if there is one VM.
-    pub vmid: Option<Vmid>,
-    /// Whether to assume that offline nodes have no VM of these names.
-    pub ignore_offline: bool,
-    /// The time limit for the whole command.
-    pub timeout: Seconds,
-    /// The pause between two polls.
-    pub poll_interval: Seconds,
-}
-
-impl<'a> Targets<'a> {
-    /// The names and VMIDs.
-    pub fn words(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        std::iter::once(self.vm).chain(self.more.iter().map(String::as_str))
-    }
-
-    /// Whether the result is one document for each of several VMs.
-    pub fn is_several(&self) -> bool {
-        !self.more.is_empty()
-    }
-}
 
 /// What is to be done for one name or VMID.
 pub enum Target {

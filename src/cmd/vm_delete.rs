@@ -11,9 +11,9 @@ use std::io::{self, BufRead, IsTerminal};
 use serde::Serialize;
 
 use self::ledgers::Ledgers;
-use super::change::{self, Target, Targets, carry_out, existing};
+use super::change::{self, Target, carry_out, existing};
 use super::{Outcome, Session, Success, raw};
-use crate::cli::VmDelete;
+use crate::cli::{Targets, VmDelete};
 use crate::guests::named::{self, Named};
 use crate::guests::owner::VmidState;
 use crate::ledger::remove_unused;
@@ -30,12 +30,8 @@ use crate::wait::server::Server;
 pub fn run(session: &Session, arguments: &VmDelete) -> Result<Success, Failure> {
     session.check_output_options()?;
     let targets = Targets {
-        vm: &arguments.vm,
-        more: &arguments.more,
         vmid: arguments.vmid,
-        ignore_offline: arguments.ignore_offline,
-        timeout: arguments.timeout,
-        poll_interval: arguments.poll_interval,
+        ..arguments.targets()
     };
     check_arguments(arguments)?;
     let access = session.configuration()?.access;

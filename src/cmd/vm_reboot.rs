@@ -1,6 +1,6 @@
 //! `vm reboot`
 
-use super::change::{self, Targets, guest_timeout, power_outcome};
+use super::change::{self, guest_timeout, power_outcome};
 use super::{Session, Success};
 use crate::cli::VmReboot;
 use crate::say::failure::Failure;
@@ -11,14 +11,6 @@ use crate::steps::side_by_side::Steps;
 
 /// Restarts VMs, and waits until they run again.
 pub fn run(session: &Session, arguments: &VmReboot) -> Result<Success, Failure> {
-    let targets = Targets {
-        vm: &arguments.vm,
-        more: &arguments.more,
-        vmid: None,
-        ignore_offline: arguments.ignore_offline,
-        timeout: arguments.timeout,
-        poll_interval: arguments.poll_interval,
-    };
     let guest_timeout = guest_timeout(arguments.guest_timeout, arguments.timeout)?;
     let steps = || {
         let mut steps: Steps = [(Step::Reboot, Box::new(Reboot::new(guest_timeout)) as _)].into();
@@ -27,7 +19,7 @@ pub fn run(session: &Session, arguments: &VmReboot) -> Result<Success, Failure> 
         }
         steps
     };
-    change::run(session, targets, steps, |finished| {
+    change::run(session, arguments.targets(), steps, |finished| {
         power_outcome(finished, "Rebooted", "is already running", "running")
     })
 }

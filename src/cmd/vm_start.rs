@@ -1,6 +1,6 @@
 //! `vm start`
 
-use super::change::{self, Targets, power_outcome};
+use super::change::{self, power_outcome};
 use super::{Session, Success};
 use crate::cli::VmStart;
 use crate::say::failure::Failure;
@@ -11,14 +11,6 @@ use crate::steps::side_by_side::Steps;
 
 /// Starts VMs, and waits until they run.
 pub fn run(session: &Session, arguments: &VmStart) -> Result<Success, Failure> {
-    let targets = Targets {
-        vm: &arguments.vm,
-        more: &arguments.more,
-        vmid: None,
-        ignore_offline: arguments.ignore_offline,
-        timeout: arguments.timeout,
-        poll_interval: arguments.poll_interval,
-    };
     let steps = || {
         let mut steps: Steps = [(Step::Start, Box::new(Start::default()) as _)].into();
         if let Some(from) = change::address(arguments.wait_ip, &arguments.ip_from) {
@@ -26,7 +18,7 @@ pub fn run(session: &Session, arguments: &VmStart) -> Result<Success, Failure> {
         }
         steps
     };
-    change::run(session, targets, steps, |finished| {
+    change::run(session, arguments.targets(), steps, |finished| {
         power_outcome(finished, "Started", "is already running", "running")
     })
 }

@@ -1,6 +1,6 @@
 //! `vm stop`
 
-use super::change::{self, Targets, power_outcome};
+use super::change::{self, power_outcome};
 use super::{Session, Success};
 use crate::cli::VmStop;
 use crate::say::failure::Failure;
@@ -10,16 +10,8 @@ use crate::steps::side_by_side::Steps;
 
 /// Powers VMs off.
 pub fn run(session: &Session, arguments: &VmStop) -> Result<Success, Failure> {
-    let targets = Targets {
-        vm: &arguments.vm,
-        more: &arguments.more,
-        vmid: None,
-        ignore_offline: arguments.ignore_offline,
-        timeout: arguments.timeout,
-        poll_interval: arguments.poll_interval,
-    };
     let steps = || -> Steps { [(Step::Stop, Box::new(PowerOff::default()) as _)].into() };
-    change::run(session, targets, steps, |finished| {
+    change::run(session, arguments.targets(), steps, |finished| {
         power_outcome(finished, "Powered off", "is already stopped", "stopped")
     })
 }
