@@ -10,23 +10,22 @@ pub mod address;
 mod cause;
 pub mod delete;
 pub mod power;
+mod request;
 pub mod side_by_side;
 mod state;
 
-use std::mem;
 use std::time::Duration;
 
 pub use self::cause::{Cause, fix_and_resume};
 
-use crate::pve::types::{ExitStatus, Pool, TaskStatus, Upid};
+use crate::pve::types::{Pool, Upid};
 use crate::pve::{self, Delivery, Pve};
 use crate::say::failure::Failure;
 use crate::say::stage::{Stage, Step, StepTask, Unfinished};
 use crate::say::vm::{Existing, Vm};
 use crate::ui::progress::Activity;
-use crate::wait::refusal::{is_missing, is_outdated, is_temporary};
-use crate::wait::server::{Judged, Server, is_no_such_task};
-use crate::wait::{BackOff, Budget, GaveUp, RestartGrace, task};
+use crate::wait::server::Server;
+use crate::wait::{BackOff, Budget, GaveUp, RestartGrace};
 
 /// Carries out operations.
 #[derive(Clone, Copy)]
@@ -437,135 +436,6 @@ impl<'r> ActiveStep<'r> {
 
     fn masked(&self, error: pve::Error) -> pve::Error {
         error.map_message(self.engine.mask)
-    }
-
-    /// Sends a request. None if a task was started.
-    fn send(&mut self, request: &Request) -> Result<Option<Outcome>, Stop> {
-        // Before each change: is it still the same VM?
-        self.config()?;
-        self.unfinished.existing.config = None;
-        let before = mem::replace(&mut self.unfinished.task, StepTask::Requested);
-        self.report_stage();
-        (self.has_requested, self.was_carried_out) = (true, false);
-        let server = self.engine.server;
-        let result = request(server.pve, self.vm());
-        let judged = server.judge_change(&mut self.change_grace, result);
-        let (outcome, is_sent) = match judged {
-            Ok(Judged::Answered(None)) => (Ok(Some(Outcome::Done)), true),
-            Ok(Judged::Answered(Some(upid))) => {
-                self.unfinished.task = StepTask::Running(upid);
-                (self.is_polling_task, self.lines_read) = (true, 0);
-                self.trouble = Some(Trouble::Nothing);
-                (Ok(None), true)
-            }
-            Ok(Judged::Failed(error) | Judged::CutShort(error)) => {
-                self.trouble = Some(Trouble::Request(error));
-                (Err(Stop::NotYet), false)
-            }
-            Err(error) => {
-                let error = self.masked(error);
-                let is_unknown = error.delivery() == Delivery::Unknown;
-                (self.outcome_of(error), is_unknown)
-            }
-        };
-        if !is_sent {
-            self.unfinished.task = before;
-        }
-        self.report_stage();
-        outcome
-    }
-
-    /// The outcome of a request that failed like this.
-    fn outcome_of(&self, error: pve::Error) -> Result<Option<Outcome>, Stop> {
-        Ok(Some(match error {
-            pve::Error::Refused { ref message, .. } => Outcome::Refused {
-                message: message.clone(),
-                by: RefusedBy::Request(error),
-            },
-            pve::Error::NoQuorum {
-                is_another_left: true,
-                ..
-            } => Outcome::NoQuorum,
-            error if error.delivery() == Delivery::Unknown => Outcome::Unknown(error.to_string()),
-            error => return Err(self.request_failed(error).into()),
-        }))
-    }
-
-    /// The outcome of the running task, once it has ended.
-    fn poll_task(&mut self, upid: &Upid) -> Result<Option<Outcome>, Stop> {
-        let server = self.engine.server;
-        let status = self.judge(true, server.pve.task_status(upid))?;
-        if let Ok(TaskStatus::Running) = status {
-            self.trouble = Some(Trouble::Nothing);
-            server.progress.follow_log(|| {
-                // What cannot be read now is read after the next poll.
-                let log = server.pve.task_log(upid, self.lines_read);
-                let lines = log.unwrap_or_default();
-                self.lines_read += lines.len();
-                lines
-            });
-            return Ok(None);
-        }
-        self.is_polling_task = false;
-        let status = match status {
-            Ok(TaskStatus::Stopped(status)) => status,
-            Ok(TaskStatus::Running) => return Ok(None),
-            Err(error) if is_no_such_task(&error) => {
-                let why = format!("the server no longer knows the task: {upid}");
-                return Ok(Some(Outcome::Unknown(why)));
-            }
-            // The task keeps running, and the VM shows its effect.
-            Err(error) => {
-                let why = self.masked(error).to_string();
-                return Ok(Some(Outcome::Unknown(why)));
-            }
-        };
-        self.unfinished.task = StepTask::Ended(upid.clone());
-        self.report_stage();
-        let mask = self.engine.mask;
-        Ok(Some(match status {
-            ExitStatus::Ok => Outcome::Done,
-            ExitStatus::Warnings(_) => {
-                let warnings = task::warnings(server, upid).into_iter();
-                self.unfinished.existing.warnings.extend(warnings.map(mask));
-                Outcome::Done
-            }
-            ExitStatus::Unexpected => Outcome::Unknown(format!(
-                "the task's worker died or its node went down: {upid}"
-            )),
-            ExitStatus::Failed(status) => Outcome::Refused {
-                message: mask(status),
-                by: RefusedBy::Task(upid.clone()),
-            },
-        }))
-    }
-
-    /// The cause of a final refusal.
-    fn refused(&self, message: String, by: RefusedBy) -> Cause {
-        match by {
-            RefusedBy::Request(error) => self.request_failed(error),
-            RefusedBy::Task(upid) => {
-                let lines = task::last_lines(self.engine.server, &upid).into_iter();
-                let log = lines.map(self.engine.mask).collect();
-                Cause::Task {
-                    upid,
-                    status: message,
-                    log,
-                }
-            }
-        }
-    }
-
-    /// What a refusal with this message means, unless it is final. That the VM is running already may be the
-    /// effect of an earlier request, or of another user.
-    fn temporary(&self, message: &str) -> Option<Outcome> {
-        let is_missing = self.existing().named_by.is_some() && is_missing(message);
-        if is_outdated(message) || is_missing {
-            return Some(Outcome::Outdated(message.to_owned()));
-        }
-        let is_running = format!("VM {} already running", self.vm().vmid);
-        let is_temporary = is_temporary(message) || message.contains(&is_running);
-        is_temporary.then(|| Outcome::Temporary(message.to_owned()))
     }
 
     fn report_stage(&self) {
