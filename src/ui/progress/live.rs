@@ -168,7 +168,8 @@ mod tests {
     #[test]
     fn the_readme_shows_a_frame() {
         let readme = include_str!("../../../README.md");
-        let shown = readme.lines().find(|line| line.starts_with("[="));
+        let mut lines = readme.lines().map(str::trim_start);
+        let shown = lines.find(|line| line.starts_with("[="));
         let text = " 57%  18.1 GiB of 32.0 GiB  disk 1 of 1";
         let width = shown.unwrap_or_default().len();
         let frame = fitted(text, Some(57), "0:07", width);
