@@ -6,7 +6,7 @@
 //! - A request that a daemon carries out late, or a cluster that loses its quorum after that was checked, is
 //!   beyond a run.
 
-use super::director::Director;
+use super::director::{Director, Run};
 use super::schedule::{Kind, Target, Verb};
 use crate::fake_pve::{Cluster, Did, Guest, Seen as Request, Stamp};
 
@@ -57,6 +57,14 @@ impl Kind {
     }
 }
 
+impl Run {
+    /// The request count of its last request to change the VM with this VMID.
+    fn last_change_of(&self, vmid: u32) -> usize {
+        let last = self.changes.iter().rev().find(|it| it.vmid == vmid);
+        last.map_or(0, |change| change.at)
+    }
+}
+
 impl Director {
     /// The request count at which anybody but this run last changed the guest with this VMID.
     pub(super) fn others_acted(&self, vmid: u32, run: usize) -> usize {
@@ -75,7 +83,7 @@ impl Director {
         is_answered: bool,
         request: &Request,
     ) {
-        let Change { at, kind, vmid, .. } = change;
+        let Change { kind, vmid, .. } = change;
         let known = &self.runs[run];
         let order = &known.order;
         if !order.verb.may_request(kind) {
@@ -91,61 +99,78 @@ impl Director {
             }
             return;
         }
-        let guest = cluster.guests.get(&vmid);
         if kind == Kind::Set {
-            let text = |key: &str| guest.and_then(|guest| guest.config.get(key)?.as_str());
-            let has = |key: &str| request.param(key).is_some_and(|it| Some(it) == text(key));
-            if has("digest") {
-                if !has("name") || request.params.len() != 2 {
-                    self.violate(format!("run {run} changes an option of VM {vmid}"));
-                } else if is_answered && !cluster.setup.no_quorum {
-                    self.runs[run].confirmed.insert(vmid, at);
-                }
-            }
-            return;
+            return self.check_confirmation(cluster, run, &change, is_answered, request);
         }
-        let last = known.changes.iter().rev().find(|it| it.vmid == vmid);
-        let last = last.map_or(0, |change| change.at);
-        let read = known.reads.get(&vmid).copied().unwrap_or(0);
+        let last = known.last_change_of(vmid);
         let confirmed = known.confirmed.get(&vmid).copied();
-        let checked_at = confirmed.max(known.nodes).filter(|at| *at > last);
-        let mut wrong = Vec::new();
-        if read <= last {
-            wrong.push(format!("{kind:?} of VM {vmid} again without reading it"));
-        }
-        if let Some(guest) = guest {
-            let name = guest.name().unwrap_or("(no name)");
-            let is_first = known.first_seen.get(&vmid) == Some(&guest.stamp());
-            let last_known = read.max(confirmed.unwrap_or(0));
-            // Of several VMs each has its turn in between.
-            let sent_since = known.sent() - known.sent_at_read.get(&vmid).copied().unwrap_or(0);
-            let is_recent = sent_since <= REQUESTS_PER_TURN || order.targets.len() > 1;
-            let is_excused = read > last && is_recent && self.others_acted(vmid, run) > last_known;
-            let is_by_vmid = order.vmid.is_some() || order.targets.contains(&Target::Vmid(vmid));
-            let namesake = (is_first && !is_by_vmid)
-                .then(|| {
-                    let is_it = |other: &Guest| other.stamp() == guest.stamp();
-                    self.known_namesake(cluster, run, name, known.list?, is_it)
-                })
-                .flatten();
-            if !is_first && !is_excused {
-                wrong.push(format!(
-                    "{kind:?} of VM {vmid} '{name}', which is not the VM that it read first"
-                ));
-            }
-            if let Some(namesake) = namesake {
-                wrong.push(format!(
-                    "{kind:?} of VM {vmid} '{name}' while VM {namesake} has that name too"
-                ));
-            }
-            change.stamp = Some(guest.stamp());
-            self.may_change.insert(guest.stamp());
-        }
-        change.checked_at = checked_at;
+        change.checked_at = confirmed.max(known.nodes).filter(|at| *at > last);
+        let wrong = self.wrong_in_change(cluster, run, kind, vmid);
+        change.stamp = cluster.guests.get(&vmid).map(Guest::stamp);
+        self.may_change.extend(change.stamp);
         self.runs[run].changes.push(change);
         for what in wrong {
             self.violate(format!("run {run} requested {what}"));
         }
+    }
+
+    /// A change that is to change nothing.
+    fn check_confirmation(
+        &mut self,
+        cluster: &Cluster,
+        run: usize,
+        change: &Change,
+        is_answered: bool,
+        request: &Request,
+    ) {
+        let vmid = change.vmid;
+        let guest = cluster.guests.get(&vmid);
+        let text = |key: &str| guest.and_then(|guest| guest.config.get(key)?.as_str());
+        let has = |key: &str| request.param(key).is_some_and(|it| Some(it) == text(key));
+        if !has("digest") {
+            return;
+        }
+        if !has("name") || request.params.len() != 2 {
+            self.violate(format!("run {run} changes an option of VM {vmid}"));
+        } else if is_answered && !cluster.setup.no_quorum {
+            self.runs[run].confirmed.insert(vmid, change.at);
+        }
+    }
+
+    fn wrong_in_change(&self, cluster: &Cluster, run: usize, kind: Kind, vmid: u32) -> Vec<String> {
+        let known = &self.runs[run];
+        let order = &known.order;
+        let last = known.last_change_of(vmid);
+        let read = known.reads.get(&vmid).copied().unwrap_or(0);
+        let mut wrong = Vec::new();
+        if read <= last {
+            wrong.push(format!("{kind:?} of VM {vmid} again without reading it"));
+        }
+        let Some(guest) = cluster.guests.get(&vmid) else {
+            return wrong;
+        };
+        let name = guest.name().unwrap_or("(no name)");
+        if known.first_seen.get(&vmid) != Some(&guest.stamp()) {
+            let last_known = read.max(known.confirmed.get(&vmid).copied().unwrap_or(0));
+            // Of several VMs each has its turn in between.
+            let sent_since = known.sent() - known.sent_at_read.get(&vmid).copied().unwrap_or(0);
+            let is_recent = sent_since <= REQUESTS_PER_TURN || order.targets.len() > 1;
+            let was_replaced = self.others_acted(vmid, run) > last_known;
+            if read <= last || !is_recent || !was_replaced {
+                wrong.push(format!(
+                    "{kind:?} of VM {vmid} '{name}', which is not the VM that it read first"
+                ));
+            }
+            return wrong;
+        }
+        let is_by_vmid = order.vmid.is_some() || order.targets.contains(&Target::Vmid(vmid));
+        let is_it = |other: &Guest| other.stamp() == guest.stamp();
+        let list_read = known.list.filter(|_| !is_by_vmid);
+        let namesake = list_read.and_then(|at| self.known_namesake(cluster, run, name, at, is_it));
+        wrong.extend(namesake.map(|namesake| {
+            format!("{kind:?} of VM {vmid} '{name}' while VM {namesake} has that name too")
+        }));
+        wrong
     }
 
     /// Checks what has happened to VMs since the last call.

@@ -174,18 +174,9 @@ impl Director {
         it.overdue += usize::from(it.started.is_some_and(|started| started.elapsed() > late));
         let (sent, line) = (it.sent(), &request.line);
         self.log.push(format!("{now:>4} run {run} #{sent}: {line}"));
-        let requests = &self.runs[run].requests;
-        let is_due = |event: &Event| {
-            let matches = |kind: &Kind| [Kind::Any, *kind].contains(&event.at);
-            let count = requests.iter().filter(|kind| matches(kind)).count();
-            event.run == run && matches(&kind) && event.nth == count
-        };
-        let events = std::mem::take(&mut self.events).into_iter();
-        let (due, left) = events.partition(is_due);
-        self.events = left;
+        let due = self.take_due_events(run);
         self.others_act_as_planned(cluster);
         let requested = vmid.filter(|vmid| *vmid < TEMPLATE);
-        let requested = requested.or_else(|| self.runs[run].posts.last().map(|post| post.vmid));
         let requested = requested.or_else(|| self.target_of(cluster, run));
         let mut fault = None;
         for event in due {
@@ -198,27 +189,26 @@ impl Director {
         let has = |field| {
             fault
                 .as_ref()
-                .is_some_and(|fault| fault.get(field).is_some())
+                .is_some_and(|fault: &Value| fault.get(field).is_some())
         };
+        let is_answered = fault.is_none() || has("slow_ms");
         if !request.line.starts_with("GET ") {
-            self.late.extend(vmid.filter(|_| has("late")));
-            let is_executed = fault.is_none() || has("slow_ms");
+            let change = Change {
+                at: now,
+                kind,
+                vmid: vmid.unwrap_or_default(),
+                stamp: None,
+                is_late: has("late"),
+                checked_at: None,
+            };
+            self.late.extend(vmid.filter(|_| change.is_late));
             if self.runs[run].order.verb == Verb::Create {
                 self.check_change(cluster, run, kind, vmid, request);
             } else {
-                let change = Change {
-                    at: now,
-                    kind,
-                    vmid: vmid.unwrap_or_default(),
-                    stamp: None,
-                    is_late: has("late"),
-                    checked_at: None,
-                };
-                self.check_verb(cluster, run, change, is_executed, request);
+                self.check_verb(cluster, run, change, is_answered, request);
             }
             self.runs[run].last_change = now;
         }
-        let is_answered = fault.is_none() || has("slow_ms");
         self.current = Some(Current {
             run,
             kind,
@@ -227,6 +217,20 @@ impl Director {
             is_answered,
         });
         fault.map(|fields| Fault::at_request(0, fields))
+    }
+
+    /// The events at the last request of this run.
+    fn take_due_events(&mut self, run: usize) -> Vec<Event> {
+        let requests = &self.runs[run].requests;
+        let is_due = |event: &Event| {
+            let matches = |kind: &Kind| [Kind::Any, *kind].contains(&event.at);
+            let count = requests.iter().filter(|kind| matches(kind)).count();
+            event.run == run && requests.last().is_some_and(matches) && event.nth == count
+        };
+        let events = std::mem::take(&mut self.events).into_iter();
+        let (due, left): (Vec<Event>, _) = events.partition(is_due);
+        self.events = left;
+        due
     }
 
     fn after(&mut self, cluster: &mut Cluster) {
@@ -260,8 +264,11 @@ impl Director {
         }
     }
 
-    /// The VMID of the first VM that a run is to change.
+    /// The VMID that a run has requested last, or of the first VM that it is to change.
     fn target_of(&self, cluster: &Cluster, run: usize) -> Option<u32> {
+        if let Some(post) = self.runs[run].posts.last() {
+            return Some(post.vmid);
+        }
         match *self.runs[run].order.targets.first()? {
             Target::Vmid(vmid) => Some(vmid).filter(|vmid| *vmid < TEMPLATE),
             Target::Name(name) => {
@@ -382,29 +389,12 @@ impl Director {
             Act::Edit => is_free && set(cluster, "hookscript", Some(&others)),
             Act::Lock => is_free && set(cluster, "lock", Some("backup")),
             Act::Unlock => is_backup && set(cluster, "lock", None),
-            Act::Hide(node) | Act::Show(node) => {
-                let node = cluster.setup.nodes[*node].clone();
-                let offline = &mut cluster.setup.offline;
-                offline.retain(|known| *known != node);
-                offline.extend(matches!(act, Act::Hide(_)).then_some(node));
-                true
-            }
             Act::Protect => cluster.edit(vmid, |config| {
                 config.insert("protection".to_owned(), json!(1));
             }),
             Act::Switch { on } => cluster.switch_as_stranger(vmid, *on),
-            Act::LoseQuorum => {
-                // A node alone always has quorum.
-                let others = cluster.setup.nodes[1..].to_vec();
-                cluster.setup.no_quorum = !others.is_empty();
-                cluster.setup.offline = others;
-                self.quorum_lost = self.now;
-                cluster.setup.no_quorum
-            }
-            Act::RegainQuorum => {
-                cluster.setup.no_quorum = false;
-                cluster.setup.offline.clear();
-                true
+            Act::Hide(_) | Act::Show(_) | Act::LoseQuorum | Act::RegainQuorum => {
+                self.act_on_nodes(cluster, act)
             }
         };
         if has_acted {
@@ -416,6 +406,32 @@ impl Director {
             self.record_state(cluster);
         }
         has_acted
+    }
+
+    /// Nodes, or the quorum, come and go.
+    fn act_on_nodes(&mut self, cluster: &mut Cluster, act: &Act) -> bool {
+        let setup = &mut cluster.setup;
+        match act {
+            Act::Hide(node) | Act::Show(node) => {
+                let node = setup.nodes[*node].clone();
+                setup.offline.retain(|known| *known != node);
+                let is_hidden = matches!(act, Act::Hide(_));
+                setup.offline.extend(is_hidden.then_some(node));
+                true
+            }
+            Act::LoseQuorum => {
+                // A node alone always has quorum.
+                setup.offline = setup.nodes[1..].to_vec();
+                setup.no_quorum = !setup.offline.is_empty();
+                self.quorum_lost = self.now;
+                setup.no_quorum
+            }
+            _ => {
+                setup.no_quorum = false;
+                setup.offline.clear();
+                true
+            }
+        }
     }
 
     /// Checks whether a request for a change is allowed, given what its run knows.

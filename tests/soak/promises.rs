@@ -162,27 +162,27 @@ fn wrong_in_success(
             "says who changed VM {vmid}, and is wrong: {result}"
         ));
     }
-    let is_so = match verb {
-        Verb::Start | Verb::Reboot => is_status("running"),
-        _ => is_status("stopped"),
-    };
+    let runs = matches!(verb, Verb::Start | Verb::Reboot);
+    let is_so = is_status(if runs { "running" } else { "stopped" });
     if !is_so && !others {
         let status = guest.map(|guest| &guest.status);
         wrong.push(format!("succeeds with VM {vmid}, which is {status:?}"));
     }
-    let first = run.changes.iter().find(|it| it.vmid == vmid);
-    let was_touched = first.is_some_and(|first| {
-        let touched = director.touched.get(&vmid).copied().unwrap_or(0);
-        touched >= first.at
-    });
-    let is_restarted = first.is_some_and(|first| {
-        let mut effects = director.effects.iter();
-        effects.any(|it| it.vm == stamp && it.did == Did::Start && it.at >= first.at)
-    });
-    if verb == Verb::Reboot && !is_restarted && !was_touched {
+    if verb == Verb::Reboot && !was_restarted(director, run, stamp) {
         wrong.push(format!("succeeds with VM {vmid}, which was not restarted"));
     }
     wrong
+}
+
+/// Whether a VM was started, or touched by others, after this run had first changed it.
+fn was_restarted(director: &Director, run: &Run, stamp: Stamp) -> bool {
+    let Some(first) = run.changes.iter().find(|it| it.vmid == stamp.0) else {
+        return false;
+    };
+    let touched = director.touched.get(&stamp.0).copied().unwrap_or(0);
+    let mut effects = director.effects.iter();
+    let is_start = effects.any(|it| it.vm == stamp && it.did == Did::Start && it.at >= first.at);
+    is_start || touched >= first.at
 }
 
 /// A delete that reports that there is no such VM.
