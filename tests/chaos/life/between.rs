@@ -56,95 +56,90 @@ impl Act {
 }
 
 fn acts() -> Vec<Act> {
-    use Replaces::{ByAnother, BySameName, No};
+    let act = |(name, planned, replaces)| Act {
+        name,
+        planned,
+        replaces,
+    };
+    let another = json!({"destroy": VMID});
+    let another = [("destroyed", another, Replaces::ByAnother)].into_iter();
+    let all = another.chain(replacements()).chain(changes());
+    all.map(act).collect()
+}
 
-    let replace = |guest: Value| json!({"replace": guest});
-    let ask = |line: &str| json!({"ask": line});
-    let path = "/nodes/pve1/qemu/101";
-    [
-        ("destroyed", json!({"destroy": VMID}), ByAnother),
-        (
-            "replaced",
-            replace(json!({"vmid": VMID, "name": "db-1"})),
-            ByAnother,
-        ),
+/// The VM is destroyed, and another guest gets its VMID.
+fn replacements() -> impl Iterator<Item = (&'static str, Value, Replaces)> {
+    use Replaces::{ByAnother, BySameName};
+
+    let all = [
+        ("replaced", json!({"name": "db-1"}), ByAnother),
         (
             "replaced by a running VM",
-            replace(json!({"vmid": VMID, "name": "db-1", "status": "running"})),
+            json!({"name": "db-1", "status": "running"}),
             ByAnother,
         ),
-        (
-            "replaced by a VM of its name",
-            replace(json!({"vmid": VMID, "name": "web-1"})),
-            BySameName,
-        ),
+        ("replaced by a VM of its name", json!({}), BySameName),
         (
             "replaced by a running VM of its name",
-            replace(json!({"vmid": VMID, "name": "web-1", "status": "running"})),
+            json!({"status": "running"}),
             BySameName,
         ),
         (
             "replaced on another node",
-            replace(json!({"vmid": VMID, "name": "web-1", "node": "pve2"})),
+            json!({"node": "pve2"}),
             BySameName,
         ),
-        (
-            "replaced by a container",
-            replace(json!({"vmid": VMID, "name": "web-1", "type": "lxc"})),
-            ByAnother,
-        ),
+        ("replaced by a container", json!({"type": "lxc"}), ByAnother),
         (
             "replaced by a template",
-            replace(json!({"vmid": VMID, "name": "web-1", "template": true})),
+            json!({"template": true}),
             ByAnother,
         ),
         (
             "replaced by an unfinished clone",
-            replace(json!({"vmid": VMID, "name": "web-1", "lock": "clone"})),
+            json!({"lock": "clone"}),
             ByAnother,
         ),
-        ("moved", json!({"move": {"vmid": VMID, "node": "pve2"}}), No),
-        (
-            "renamed",
-            json!({"rename": {"vmid": VMID, "name": "db-1"}}),
-            No,
-        ),
-        ("started", json!({"start": VMID}), No),
-        ("powered off", json!({"power_off": VMID}), No),
-        ("paused", json!({"pause": VMID}), No),
-        (
-            "locked",
-            json!({"lock": {"vmid": VMID, "lock": "backup"}}),
-            No,
-        ),
+    ];
+    all.into_iter().map(|(name, mut guest, replaces)| {
+        guest["vmid"] = VMID.into();
+        if guest["name"].is_null() {
+            guest["name"] = "web-1".into();
+        }
+        (name, json!({"replace": guest}), replaces)
+    })
+}
+
+/// The VM remains.
+fn changes() -> impl Iterator<Item = (&'static str, Value, Replaces)> {
+    let ask = |line: &str| json!({"ask": line});
+    let all = [
+        ("moved", json!({"move": {"vmid": VMID, "node": "pve2"}})),
+        ("renamed", json!({"rename": {"vmid": VMID, "name": "db-1"}})),
+        ("started", json!({"start": VMID})),
+        ("powered off", json!({"power_off": VMID})),
+        ("paused", json!({"pause": VMID})),
+        ("locked", json!({"lock": {"vmid": VMID, "lock": "backup"}})),
         (
             "protected",
-            ask(&format!("PUT {path}/config protection=1")),
-            No,
+            ask("PUT /nodes/pve1/qemu/101/config protection=1"),
         ),
         (
             "cloned",
-            ask(&format!("POST {path}/clone newid=160&name=copy")),
-            No,
+            ask("POST /nodes/pve1/qemu/101/clone newid=160&name=copy"),
         ),
         (
             "destroyed by a task",
-            ask(&format!("DELETE {path}?purge=1")),
-            No,
+            ask("DELETE /nodes/pve1/qemu/101?purge=1"),
         ),
         (
             "shut down by a task",
-            ask(&format!("POST {path}/status/shutdown")),
-            No,
+            ask("POST /nodes/pve1/qemu/101/status/shutdown"),
         ),
-        ("without quorum", json!({"quorum": false}), No),
-    ]
-    .map(|(name, planned, replaces)| Act {
-        name,
-        planned,
-        replaces,
-    })
-    .into()
+        ("without quorum", json!({"quorum": false})),
+    ];
+    let all = all.into_iter();
+    all.map(|(name, planned)| (name, planned, Replaces::No))
 }
 
 #[test]

@@ -13,9 +13,9 @@ const COUNT: usize = 50;
 #[rstest]
 #[case::delete("delete --yes", "stopped", 6)]
 #[case::delete_running("delete --yes --stop", "running", 11)]
-#[case::start("start", "stopped", 5)]
-#[case::shutdown("shutdown", "running", 5)]
-#[case::stop("stop", "running", 5)]
+#[case::start("start", "stopped", 6)]
+#[case::shutdown("shutdown", "running", 6)]
+#[case::stop("stop", "running", 6)]
 #[case::reboot("reboot", "running", 6)]
 fn many_vms_take_few_requests(#[case] verb: &str, #[case] status: &str, #[case] most: usize) {
     let guests = (1..=COUNT).map(|number| {

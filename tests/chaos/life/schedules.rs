@@ -53,7 +53,7 @@ fn a_vm_that_is_replaced_after_its_deletion_is_not_touched(
     let verb = verb(name);
     let delete = number_of(&verb, "DELETE");
     let more = json!({
-        "task_polls": if name == "delete" { 0 } else { 1 },
+        "task_polls": u8::from(name != "delete"),
         "others": [{"request": delete + 1, "do": {"replace": stranger}}],
     });
     let testbed = Testbed::new(&verb, &more, [Fault::at_request(delete, fault)]);

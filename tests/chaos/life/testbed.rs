@@ -103,14 +103,18 @@ impl Testbed {
         }
     }
 
-    /// Whether the VM was started or stopped, before others have replaced it.
+    /// Whether the VM was started or stopped as requested, before others have replaced it or powered it off.
     fn has_done_it(&self) -> bool {
-        let did = match self.goal {
-            Goal::Running => Did::Start,
-            Goal::Off => Did::Stop,
-            _ => return false,
-        };
-        self.vm().is_none() && self.deeds().iter().any(|deed| deed.did == did)
+        let is_gone = self.vm().is_none();
+        let cluster = self.fake.cluster();
+        let has = |did: Did| cluster.deeds.iter().any(|deed| deed.did == did);
+        match self.goal {
+            Goal::Running => is_gone && has(Did::Start),
+            Goal::Off => is_gone && has(Did::Stop),
+            // It was running at first: this start ends the reboot.
+            Goal::Restarted => has(Did::Start),
+            Goal::Deleted | Goal::TaskEnded => false,
+        }
     }
 
     /// Whether the run has succeeded. An error if what it reports is not so.
