@@ -330,6 +330,7 @@ impl<'r> ActiveStep<'r> {
     /// The VM once the step is done.
     pub fn finish(&mut self) -> Existing {
         if self.unfinished.existing.named_by.is_some() {
+            self.unfinished.existing.was_changed |= self.has_requested;
             self.unfinished.task = StepTask::Done;
             self.report_stage();
         }

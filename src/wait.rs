@@ -193,6 +193,11 @@ pub struct Pauses<'c> {
 }
 
 impl Pauses<'_> {
+    /// Whether the last pause was cut short by the time limit, so that no other one follows.
+    pub fn was_last(&self) -> bool {
+        self.was_last
+    }
+
     /// Sleeps for `pause`, or less if the time limit is near. Returns false if no time is left for an attempt.
     pub fn pause(&mut self, pause: Duration) -> bool {
         let left = self.budget.left();

@@ -41,6 +41,45 @@ fn help_row(out: &mut dyn Write, program: &Path, folder: &Folder) -> io::Result<
     Ok(())
 }
 
+/// The rows for lists of a cluster with this many guests.
+fn list_rows(out: &mut dyn Write, program: &Path, folder: &Folder, count: u64) -> io::Result<()> {
+    let length = Prebuilt::guests(count, 0).length();
+    for gzip in [false, true] {
+        let fake = folder.fake(gzip)?;
+        let bench = Bench {
+            program,
+            fake: &fake,
+            folder,
+            gzip,
+        };
+        let megabytes = length as f64 / 1e6;
+        let guests = thousands(count);
+        let templates = count.div_ceil(20);
+        let lists = [
+            ("template list", templates),
+            ("vm list --wide", count - templates),
+        ];
+        // One size of that is enough.
+        let lists = lists
+            .into_iter()
+            .filter(|(list, _)| *list == "template list" || count == 1_000);
+        for (list, rows) in lists {
+            bench.row(
+                out,
+                &format!("`{list}`, {guests} guests, {megabytes:.2} MB"),
+                |run| {
+                    let prebuilt = Prebuilt::guests(count, run as u64);
+                    prebuilt.body(gzip);
+                    fake.cluster().prebuilt = Some(prebuilt);
+                    list.to_owned()
+                },
+                |shown| shown.lines().count() as u64 == rows + 1,
+            )?;
+        }
+    }
+    Ok(())
+}
+
 fn main() -> io::Result<()> {
     let program = std::env::args_os().nth(1).expect("the program to measure");
     let program = Path::new(&program).canonicalize()?;
@@ -53,40 +92,7 @@ fn main() -> io::Result<()> {
     )?;
     help_row(&mut out, &program, &folder)?;
     for count in COUNTS {
-        let length = Prebuilt::guests(count, 0).length();
-        for gzip in [false, true] {
-            let fake = folder.fake(gzip)?;
-            let bench = Bench {
-                program: &program,
-                fake: &fake,
-                folder: &folder,
-                gzip,
-            };
-            let megabytes = length as f64 / 1e6;
-            let guests = thousands(count);
-            let templates = count.div_ceil(20);
-            let lists = [
-                ("template list", templates),
-                ("vm list --wide", count - templates),
-            ];
-            // One size of that is enough.
-            let lists = lists
-                .into_iter()
-                .filter(|(list, _)| *list == "template list" || count == 1_000);
-            for (list, rows) in lists {
-                bench.row(
-                    &mut out,
-                    &format!("`{list}`, {guests} guests, {megabytes:.2} MB"),
-                    |run| {
-                        let prebuilt = Prebuilt::guests(count, run as u64);
-                        prebuilt.body(gzip);
-                        fake.cluster().prebuilt = Some(prebuilt);
-                        list.to_owned()
-                    },
-                    |shown| shown.lines().count() as u64 == rows + 1,
-                )?;
-            }
-        }
+        list_rows(&mut out, &program, &folder, count)?;
     }
     for gzip in [false, true] {
         let fake = folder.fake(gzip)?;

@@ -16,7 +16,7 @@ use crate::say::failure::{Failure, Kind};
 use crate::say::vm::{Existing, NamedBy, Vm};
 use crate::settings::ip_from::IpFrom;
 use crate::steps::Engine;
-use crate::steps::side_by_side::{self, Finished, Steps};
+use crate::steps::side_by_side::{self, Steps};
 use crate::wait::server::Server;
 
 /// What is to be done for one name or VMID.
@@ -32,7 +32,7 @@ pub fn run<'q>(
     session: &Session,
     targets: Targets,
     steps: impl Fn() -> Steps<'q>,
-    outcome: impl Fn(Finished) -> Outcome,
+    outcome: impl Fn(Existing) -> Outcome,
 ) -> Result<Success, Failure> {
     session.check_output_options()?;
     let access = session.configuration()?.access;
@@ -100,7 +100,7 @@ pub fn carry_out<'q>(
     server: Server,
     targets: Vec<Target>,
     steps: impl Fn() -> Steps<'q>,
-    mut outcome: impl FnMut(&Existing, Result<Finished, Failure>) -> Result<Outcome, Failure>,
+    mut outcome: impl FnMut(&Existing, Result<Existing, Failure>) -> Result<Outcome, Failure>,
 ) -> Vec<Result<Outcome, Failure>> {
     let engine = Engine {
         server,
@@ -161,8 +161,8 @@ struct Document<'e> {
 }
 
 /// The result for a VM that has `status` now: it was `done`, or had that status `already`.
-pub fn power_outcome(finished: Finished, done: &str, already: &str, status: &str) -> Outcome {
-    let Finished { existing, changed } = finished;
+pub fn power_outcome(existing: Existing, done: &str, already: &str, status: &str) -> Outcome {
+    let changed = existing.was_changed;
     let Vm { vmid, name, node } = &existing.vm;
     let label = existing.vm.label();
     let ip = existing.addresses.as_ref().and_then(|found| found.ip);

@@ -1,7 +1,7 @@
 //! `task cancel`
 //!
 //! - Cancels the task unless it has ended, and waits for its end: the server lets it clean up for 5 s.
-//! - Of a task that creates a VM, says whether a VM is left.
+//! - Of a task that works on a VM, says whether the VM exists.
 
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ struct Document<'c> {
     exitstatus: String,
     /// Whether this command ended it.
     cancelled: bool,
-    /// The VM that the task was creating, if it was.
+    /// The VM that the task worked on, if it did.
     vmid: Option<Vmid>,
     /// Whether that VM exists now; null if that is unknown.
     vm_exists: Option<bool>,
@@ -50,8 +50,12 @@ pub fn run(session: &Session, arguments: &TaskCancel) -> Result<Success, Failure
     let has_ended = cancel(session, server, upid)?;
     let ended = wait(server, upid, true).map_err(|gave_up| not_seen(upid, gave_up, &server))?;
     session.progress().set_stage(Stage::Ended(upid.clone()));
-    let vmid = new_vmid(server, upid);
+    let vmid = vmid_of(server, upid);
     let is_free = |vmid| server.ask(|pve| pve.is_free(vmid)).ok();
+    let lock = vmid.and_then(|vmid| {
+        let config = server.ask(|pve| pve.vm_config(&upid.node(), vmid)).ok()??;
+        config.lock
+    });
     let document = Document {
         upid,
         exitstatus: ended.status.to_string(),
@@ -63,7 +67,7 @@ pub fn run(session: &Session, arguments: &TaskCancel) -> Result<Success, Failure
         writeln!(out, "{}", clean(&document.text()))
     })?;
     Ok(Success {
-        hint: document.hint(),
+        hint: lock.and_then(|lock| document.hint(&lock)),
         ..success
     })
 }
@@ -106,7 +110,10 @@ impl Document<'_> {
         let ended = if self.cancelled {
             format!("Task {upid} was cancelled")
         } else {
-            format!("Task {upid} had already ended: {}", self.exitstatus)
+            format!(
+                "Task {upid} had ended before it could be cancelled: {}",
+                self.exitstatus
+            )
         };
         match self.vmid.zip(self.vm_exists) {
             Some((vmid, true)) => format!("{ended}; VM {vmid} exists"),
@@ -115,14 +122,14 @@ impl Document<'_> {
         }
     }
 
-    /// What to do about a VM that is left.
-    fn hint(&self) -> Option<String> {
-        let is_left = self.cancelled && self.vm_exists == Some(true);
-        let vmid = self.vmid.filter(|_| is_left)?;
+    /// What to do about a VM that is left with this lock.
+    fn hint(&self, lock: &str) -> Option<String> {
+        let is_half_made = self.cancelled && matches!(lock, "clone" | "create");
+        let (vmid, node) = (self.vmid.filter(|_| is_half_made)?, self.upid.node());
         Some(format!(
-            "if VM {vmid} is locked, its clean-up was cut off; to remove it, on node '{}', as root: qm unlock \
-             {vmid} && qm destroy {vmid} --destroy-unreferenced-disks 1",
-            self.upid.node()
+            "VM {vmid} is locked ({lock}): another task is creating it, or its clean-up was cut off; to see which, \
+             on node '{node}': pvenode task list --source active; to remove it, as root: qm unlock {vmid} && qm \
+             destroy {vmid} --destroy-unreferenced-disks 1"
         ))
     }
 }
@@ -131,18 +138,27 @@ fn is_success(status: &ExitStatus) -> bool {
     matches!(status, ExitStatus::Ok | ExitStatus::Warnings(_))
 }
 
-/// The VMID of the VM that the task was creating, if it was.
-fn new_vmid(server: Server, upid: &Upid) -> Option<Vmid> {
+/// The VMID of the VM that the task worked on, or was creating.
+fn vmid_of(server: Server, upid: &Upid) -> Option<Vmid> {
     match upid.kind() {
-        "qmcreate" => upid.subject().parse().ok(),
         "qmclone" => {
             let log = server.ask(|pve| pve.task_log(upid, 0)).ok()?;
-            // `creating a clone of VM 9000 with ID 101`
-            let mut ids = log.iter().filter_map(|line| line.rsplit_once(" with ID "));
-            ids.next()?.1.parse().ok()
+            log.iter().find_map(|line| cloned_to(line))
         }
+        kind if kind.starts_with("qm") => upid.subject().parse().ok(),
         _ => None,
     }
+}
+
+/// `creating a clone of VM 9000 with ID 101`; before qemu-server 9.1.6 only names of volumes contain the VMID:
+/// `allocated target volume 'data:101/vm-101-disk-0.raw'`.
+fn cloned_to(line: &str) -> Option<Vmid> {
+    if let Some((_, vmid)) = line.rsplit_once(" with ID ") {
+        return vmid.parse().ok();
+    }
+    let (_, volume) = line.rsplit_once("target volume '")?;
+    let (vmid, _) = volume.split_once("vm-")?.1.split_once('-')?;
+    vmid.parse().ok()
 }
 
 fn not_seen(upid: &Upid, gave_up: GaveUp<pve::Error>, server: &Server) -> Failure {

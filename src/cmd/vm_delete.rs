@@ -20,9 +20,9 @@ use crate::ledger::remove_unused;
 use crate::pve::types::{Node, VmName, Vmid};
 use crate::say::failure::{Failure, Kind, Started};
 use crate::say::stage::Step;
-use crate::say::vm::{Existing, Vm};
+use crate::say::vm::{Existing, NamedBy, Vm};
 use crate::steps::delete::Delete;
-use crate::steps::side_by_side::{Finished, Steps};
+use crate::steps::side_by_side::Steps;
 use crate::ui::progress::say;
 use crate::wait::server::Server;
 
@@ -65,17 +65,16 @@ pub fn run(session: &Session, arguments: &VmDelete) -> Result<Success, Failure> 
         all.push(target(arguments, &mut ledgers, server, word, found));
     }
     if !arguments.yes {
-        confirm(&all)?;
+        confirm(server, &mut all)?;
     }
     let steps = || -> Steps {
-        let delete = Delete::new(arguments.stop, arguments.keep_jobs);
+        let delete = Delete::new(arguments.stop, arguments.keep_jobs, arguments.if_exists);
         [(Step::Delete, Box::new(delete) as _)].into()
     };
     let results = carry_out(server, all, steps, |found, finished| {
-        let Finished { existing, changed } =
-            finished.or_else(|failure| after_failure(server, found, failure))?;
+        let existing = finished.or_else(|failure| after_failure(server, found, failure))?;
         ledgers.forget(existing.vm.name.as_str(), existing.vm.vmid);
-        Ok(outcome(existing, changed))
+        Ok(outcome(existing))
     });
     drop(ledgers);
     session.results(targets.is_several(), results)
@@ -117,19 +116,30 @@ fn target(
     }
 }
 
-/// At a terminal: the name of each VM has to be typed.
-fn confirm(all: &[Target]) -> Result<(), Failure> {
+/// At a terminal: the name of each VM has to be typed. From then on it is this VM, whatever gets its VMID while the
+/// user types.
+fn confirm(server: Server, all: &mut [Target]) -> Result<(), Failure> {
     let mut lines = io::stdin().lock().lines();
     for target in all {
-        let Target::Vm(Existing { vm, .. }) = target else {
+        let Target::Vm(existing) = target else {
             continue;
         };
+        let Vm { vmid, node, .. } = &existing.vm;
+        let config = server.ask(|pve| pve.vm_config(node, *vmid));
+        if let Some(config) = config.map_err(|error| Failure::of_request(&error))? {
+            existing.identity = Some(config.identity());
+            if existing.named_by == Some(NamedBy::Vmid) {
+                let guest = config.into_guest(*vmid, node.clone());
+                existing.vm.name = VmName::of_guest(&guest);
+            }
+        }
+        let vm = &existing.vm;
         say(&format!(
             "This deletes {vm} and all its disks. To confirm, type its name:"
         ));
         let typed = lines.next().and_then(Result::ok).unwrap_or_default();
         if typed.trim() != vm.name.as_str() {
-            let message = "what was typed is not the VM's name, so nothing was deleted";
+            let message = "the name does not match; nothing was deleted";
             return Err(Failure::new(Kind::Failed, message));
         }
     }
@@ -138,7 +148,7 @@ fn confirm(all: &[Target]) -> Result<(), Failure> {
 
 /// After something was requested: a success if the VM is gone after all, and otherwise the failure says that it
 /// still exists.
-fn after_failure(server: Server, found: &Existing, failure: Failure) -> Result<Finished, Failure> {
+fn after_failure(server: Server, found: &Existing, failure: Failure) -> Result<Existing, Failure> {
     let is_unknown = matches!(
         failure.kind,
         Kind::Timeout | Kind::OutcomeUnknown | Kind::VmNotFound
@@ -147,9 +157,9 @@ fn after_failure(server: Server, found: &Existing, failure: Failure) -> Result<F
         return Err(failure);
     }
     match VmidState::of(server.pve, &found.vm, None) {
-        Ok(VmidState::Free) => Ok(Finished {
-            existing: found.clone(),
-            changed: true,
+        Ok(VmidState::Free) => Ok(Existing {
+            was_changed: true,
+            ..found.clone()
         }),
         Ok(VmidState::Ours(..)) => Err(Failure {
             message: format!("{}; the VM still exists", failure.message),
@@ -169,14 +179,15 @@ struct Document<'e> {
     warnings: &'e [String],
 }
 
-fn outcome(existing: Existing, deleted: bool) -> Outcome {
+fn outcome(existing: Existing) -> Outcome {
+    let deleted = existing.was_changed;
     let Vm { vmid, name, node } = &existing.vm;
     let label = existing.vm.label();
     Outcome {
         text: if deleted {
             format!("Deleted {label} from node '{node}'")
         } else {
-            format!("{label} on node '{node}' was deleted by somebody else")
+            format!("{label} on node '{node}' no longer exists")
         },
         document: raw(&Document {
             vmid: Some(*vmid),

@@ -19,7 +19,7 @@ pub fn run(session: &Session, arguments: &VmReboot) -> Result<Success, Failure> 
         }
         steps
     };
-    change::run(session, arguments.targets(), steps, |finished| {
-        power_outcome(finished, "Rebooted", "is already running", "running")
+    change::run(session, arguments.targets(), steps, |existing| {
+        power_outcome(existing, "Rebooted", "is already running", "running")
     })
 }

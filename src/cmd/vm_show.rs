@@ -13,6 +13,7 @@ use crate::guests::{Guests, Unread, listed};
 use crate::pve::types::Guest;
 use crate::pve::{self, Addresses, Pve, VmConfig};
 use crate::say::failure::{Facts, Failure, Kind};
+use crate::say::hint::SHOW_VMS;
 use crate::ui::fields::fields;
 use crate::ui::progress::warn;
 use crate::wait::Budget;
@@ -34,6 +35,7 @@ pub fn run(session: &Session, arguments: &VmShow) -> Result<Success, Failure> {
     let guest = find_vm(server, &arguments.vm, arguments.ignore_offline)?;
     let (node, vmid) = (&guest.node, guest.vmid);
     let config = read(&guest, server.ask(|pve| pve.pending_config(node, vmid)))?;
+    check_name(&guest, &config.current, &arguments.vm)?;
     let details = read(&guest, server.ask(|pve| pve.vm_details(node, vmid)))?;
     let mut addresses = Addresses::default();
     let mut agent = Agent {
@@ -75,9 +77,24 @@ pub fn find_vm(server: Server, text: &str, ignores_offline: bool) -> Result<Gues
     }
 }
 
-/// The configuration of a VM as of its next start.
-pub fn read_config(pve: &Pve, guest: &Guest) -> Result<VmConfig, Failure> {
-    read(guest, pve.vm_config(&guest.node, guest.vmid))
+/// The configuration as of its next start of a VM that was found by `text`.
+pub fn read_config(pve: &Pve, guest: &Guest, text: &str) -> Result<VmConfig, Failure> {
+    let config = read(guest, pve.vm_config(&guest.node, guest.vmid))?;
+    check_name(guest, &config, text)?;
+    Ok(config)
+}
+
+/// A list may show the name of a VM that had the VMID before.
+fn check_name(guest: &Guest, config: &VmConfig, text: &str) -> Result<(), Failure> {
+    let vmid = guest.vmid;
+    let name = config.shown_name(vmid);
+    let is_by_vmid = text.parse().ok() == Some(vmid);
+    if is_by_vmid || name == text {
+        return Ok(());
+    }
+    let message =
+        format!("VM '{text}' not found: VM {vmid}, which the list shows as '{text}', is '{name}'");
+    Err(Failure::new(Kind::VmNotFound, message).with_hint(SHOW_VMS.to_owned()))
 }
 
 /// What was read of a VM, which may have been deleted or migrated since it was listed.
@@ -91,7 +108,7 @@ fn read<T>(guest: &Guest, answer: Result<Option<T>, pve::Error>) -> Result<T, Fa
         Ok(Some(read)) => return Ok(read),
         Ok(None) => {
             let message = format!("{guest} was just deleted or migrated");
-            let hint = "'homelab proxmox vm list' lists the VMs".to_owned();
+            let hint = SHOW_VMS.to_owned();
             Failure::new(Kind::VmNotFound, message).with_hint(hint)
         }
         Err(error) => Failure::of_request(&error),

@@ -15,7 +15,7 @@ pub fn run(session: &Session, arguments: &VmShutdown) -> Result<Success, Failure
         let shut_down = ShutDown::new(guest_timeout, arguments.force);
         [(Step::ShutDown, Box::new(shut_down) as _)].into()
     };
-    change::run(session, arguments.targets(), steps, |finished| {
-        power_outcome(finished, "Shut down", "is already stopped", "stopped")
+    change::run(session, arguments.targets(), steps, |existing| {
+        power_outcome(existing, "Shut down", "is already stopped", "stopped")
     })
 }

@@ -29,7 +29,7 @@ pub fn run(session: &Session, arguments: &VmSsh) -> Result<Success, Failure> {
         progress: session.progress(),
     };
     let guest = find_vm(server, &arguments.vm, arguments.ignore_offline)?;
-    let config = read_config(&pve, &guest)?;
+    let config = read_config(&pve, &guest, &arguments.vm)?;
     let answer = ask_agent(&pve, &guest.node, guest.vmid, &config, &arguments.ip_from);
     let answer = answer.map_err(|error| Failure::of_request(&error))?;
     let ip = match answer {

@@ -18,7 +18,7 @@ pub fn run(session: &Session, arguments: &VmStart) -> Result<Success, Failure> {
         }
         steps
     };
-    change::run(session, arguments.targets(), steps, |finished| {
-        power_outcome(finished, "Started", "is already running", "running")
+    change::run(session, arguments.targets(), steps, |existing| {
+        power_outcome(existing, "Started", "is already running", "running")
     })
 }

@@ -11,7 +11,7 @@ use crate::steps::side_by_side::Steps;
 /// Powers VMs off.
 pub fn run(session: &Session, arguments: &VmStop) -> Result<Success, Failure> {
     let steps = || -> Steps { [(Step::Stop, Box::new(PowerOff::default()) as _)].into() };
-    change::run(session, arguments.targets(), steps, |finished| {
-        power_outcome(finished, "Powered off", "is already stopped", "stopped")
+    change::run(session, arguments.targets(), steps, |existing| {
+        power_outcome(existing, "Powered off", "is already stopped", "stopped")
     })
 }

@@ -11,6 +11,7 @@ use crate::pve;
 use crate::pve::types::{Guest, Vmid};
 use crate::say::failure::{Facts, Failure, Kind, Started};
 use crate::say::grant::how_to_see_vms;
+use crate::say::hint::SHOW_VMS;
 use crate::wait::server::Server;
 
 /// What a user calls a VM.
@@ -41,7 +42,10 @@ pub enum Error {
     #[snafu(display("VM '{text}' not found, but it may exist: {}", listed(unread)))]
     Unseen { text: String, unread: Vec<Unread> },
     /// One VM has this name, but something unreadable may hide another one.
-    #[snafu(display("{guest} may not be the only VM of that name: {}", listed(unread)))]
+    #[snafu(display(
+        "{guest} exists, but another VM may have the same name: {}",
+        listed(unread)
+    ))]
     Doubtful { guest: Guest, unread: Vec<Unread> },
     /// A guest that the token cannot see has this VMID.
     #[snafu(display("VMID {vmid} belongs to a guest that this token cannot see"))]
@@ -192,19 +196,20 @@ fn find_by_vmid(
 impl Error {
     /// The failure, with what to do about it.
     pub fn failure(&self) -> Failure {
-        const LIST: &str = "'homelab proxmox vm list' lists the VMs that this token can see";
+        let list = || format!("{SHOW_VMS} that this token can see");
 
         let (kind, hint) = match self {
-            Error::Absent { .. } => (Kind::VmNotFound, LIST.to_owned()),
+            Error::Absent { .. } => (Kind::VmNotFound, list()),
             Error::Unseen { .. } => (
                 Kind::Failed,
-                "if no VM of that name is there: --ignore-offline skips nodes that are offline"
+                "if the nodes that are offline have no VM of that name, add --ignore-offline"
                     .to_owned(),
             ),
             Error::Doubtful { guest, .. } => (
                 Kind::Ambiguous,
                 format!(
-                    "use its VMID, {}, instead of the name; or --ignore-offline skips nodes that are offline",
+                    "use its VMID, {}, instead of the name; or, if the nodes that are offline have no VM of that name, add \
+                     --ignore-offline",
                     guest.vmid
                 ),
             ),
@@ -216,7 +221,7 @@ impl Error {
                     "use another VMID or name; VM {named} can be renamed on its node: qm set {named} --name NAME"
                 ),
             ),
-            Error::Mismatch { .. } | Error::NotAVm { .. } => (Kind::Failed, LIST.to_owned()),
+            Error::Mismatch { .. } | Error::NotAVm { .. } => (Kind::Failed, list()),
             Error::Request { source } => return Failure::of_request(source),
         };
         let vmid = match self {

@@ -255,6 +255,15 @@ mod tests {
         assert_eq!(row(json), Err(format!("row 1: {why}")));
     }
 
+    /// Cores, memory, uptime, tags and pool.
+    type Shown = (
+        Option<u64>,
+        Option<u64>,
+        Option<u64>,
+        Option<&'static str>,
+        Option<&'static str>,
+    );
+
     #[rstest]
     #[case::of_the_cluster(
         r#""maxcpu":2,"maxmem":536870912,"uptime":84,"tags":"prod;web","pool":"lab""#,
@@ -271,16 +280,7 @@ mod tests {
         (None, None, None, None, None)
     )]
     #[case::empty(r#""tags":"","pool":"","maxcpu":null"#, (None, None, None, None, None))]
-    fn details_are_read_where_they_can_be(
-        #[case] fields: &str,
-        #[case] expected: (
-            Option<u64>,
-            Option<u64>,
-            Option<u64>,
-            Option<&str>,
-            Option<&str>,
-        ),
-    ) {
+    fn details_are_read_where_they_can_be(#[case] fields: &str, #[case] expected: Shown) {
         let json = format!(r#"{{"vmid":101,"type":"qemu","node":"pve1",{fields}}}"#);
         let details = row(&json).unwrap().details;
         let pool = details.pool.map(|pool| pool.0);

@@ -128,7 +128,9 @@ impl Step {
             }
             Step::Start => "started",
             Step::Address if subject == "it" => return "its address is not known yet".to_owned(),
-            Step::Address => return format!("the address of {subject} is not known yet"),
+            Step::Address => {
+                return format!("{subject} is running, and its address is not known yet");
+            }
             Step::ShutDown => "shut down",
             Step::Stop => "powered off",
             Step::Reboot => "rebooted",
@@ -144,6 +146,7 @@ impl Unfinished {
         let mut facts = self.existing.facts();
         if self.existing.named_by.is_some() {
             facts.started = match self.task {
+                StepTask::None if self.existing.was_changed => Started::Yes,
                 StepTask::None => Started::No,
                 StepTask::Requested => Started::Unknown,
                 StepTask::Running(_) | StepTask::Ended(_) | StepTask::Done => Started::Yes,
@@ -158,11 +161,17 @@ impl Unfinished {
     /// How to continue.
     pub fn hint(&self) -> String {
         match &self.task {
-            StepTask::Running(upid) => resume_or_wait(self.existing.resume(), upid),
+            StepTask::Running(upid) => resume_or_wait(self.resume(), upid),
             StepTask::Done => NOTHING_LEFT.to_owned(),
-            StepTask::None | StepTask::Requested | StepTask::Ended(_) => {
-                self.existing.resume().to_owned()
-            }
+            StepTask::None | StepTask::Requested | StepTask::Ended(_) => self.resume().to_owned(),
+        }
+    }
+
+    /// How to continue if it is not known whether the step took effect.
+    fn resume(&self) -> &'static str {
+        match self.step {
+            Step::Delete => "run the same command again, with --if-exists",
+            _ => self.existing.resume(),
         }
     }
 }
@@ -316,20 +325,23 @@ pub fn process_name(process: Option<u32>) -> String {
 
 const NOTHING_LEFT: &str = "nothing is left to do";
 
-/// `1 of 3 VMs are done; VM 102 'web-2' on node 'pve1' is still being deleted`
+/// `VM 101 'web-1' on node 'pve1' was deleted; VM 102 'web-2' on node 'pve1' is still being deleted; nothing was
+/// started for 1 VM`
 fn summary(stages: &[Stage]) -> String {
-    let tasks = stages.iter().map(|stage| match stage {
-        Stage::SettingUp(unfinished) => &unfinished.task,
-        _ => &StepTask::None,
-    });
-    let done = tasks
-        .clone()
-        .filter(|task| **task == StepTask::Done)
-        .count();
-    let mut parts = vec![format!("{done} of {} VMs are done", stages.len())];
-    let ongoing = stages.iter().zip(tasks);
-    let ongoing = ongoing.filter(|(_, task)| !matches!(task, StepTask::Done | StepTask::None));
-    parts.extend(ongoing.map(|(stage, _)| stage.to_string()));
+    let is_begun = |stage: &&Stage| match stage {
+        Stage::SettingUp(it) => it.task != StepTask::None || it.existing.was_changed,
+        _ => false,
+    };
+    let mut parts: Vec<String> = stages
+        .iter()
+        .filter(is_begun)
+        .map(Stage::to_string)
+        .collect();
+    match stages.len() - parts.len() {
+        0 => {}
+        1 => parts.push("nothing was started for 1 VM".to_owned()),
+        others => parts.push(format!("nothing was started for {others} VMs")),
+    }
     parts.join("; ")
 }
 

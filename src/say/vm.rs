@@ -55,6 +55,8 @@ pub struct Existing {
     pub created: bool,
     /// How the user named it, unless the command creates it or takes it for the one to create.
     pub named_by: Option<NamedBy>,
+    /// Whether a step of this command on a VM that the user named has requested a change.
+    pub was_changed: bool,
     /// The task that created it, if known.
     pub upid: Option<Upid>,
     /// Its addresses, if they were requested and are known.
@@ -105,6 +107,7 @@ impl Existing {
             vm,
             created: false,
             named_by: None,
+            was_changed: false,
             upid: None,
             addresses: None,
             warnings: Vec::new(),

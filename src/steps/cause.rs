@@ -4,9 +4,9 @@ use crate::pve;
 use crate::pve::types::{Guest, Node, Pool, Upid};
 use crate::say::failure::{Failure, Kind, Started, chain, kind_of};
 use crate::say::hint::refusal::{ChangedVm, NO_QUORUM};
-use crate::say::hint::{hint_for_change, hint_for_task, with_more};
+use crate::say::hint::{SHOW_VMS, hint_for_change, hint_for_task, with_more};
 use crate::say::stage::{StepTask, Unfinished};
-use crate::say::vm::Existing;
+use crate::say::vm::{Existing, Vm};
 use crate::wait::task::how_to_read_log;
 
 /// Why a step was not carried out.
@@ -94,25 +94,24 @@ fn explain_loss(vmid_has: Option<String>, unfinished: &Unfinished) -> (Kind, Str
             format!("{done}, and its VMID now belongs to {other}, which {changed} changed")
         }
     };
-    let list = "'homelab proxmox vm list' lists the VMs";
     if existing.named_by.is_some() {
-        return (Kind::VmNotFound, message, list.to_owned());
+        return (Kind::VmNotFound, message, SHOW_VMS.to_owned());
     }
-    let hint = format!("{list}; run the same command to create a new one");
+    let hint = format!("{SHOW_VMS}; run the same command to create a new one");
     (Kind::Failed, message, hint)
 }
 
 /// What is certain at the time limit.
-fn state_at_time_limit(
-    Unfinished {
+fn state_at_time_limit(unfinished: &Unfinished, is_explained: bool) -> String {
+    let Unfinished {
         existing,
         step,
         task,
-    }: &Unfinished,
-) -> String {
+    } = unfinished;
     match task {
         StepTask::Requested | StepTask::Running(_) => step.ongoing(),
         _ if existing.named_by.is_none() => step.ongoing(),
+        StepTask::Ended(_) if !is_explained => step.unknown(),
         _ => step.failed(),
     }
 }
@@ -160,7 +159,26 @@ impl Cause {
     pub(super) fn is_template() -> Cause {
         Cause::State {
             message: "it is a template".to_owned(),
-            hint: "'homelab proxmox vm list' lists the VMs".to_owned(),
+            hint: SHOW_VMS.to_owned(),
+        }
+    }
+
+    /// The VM's deletion was cut off, and its VMID stays taken.
+    pub(super) fn half_deleted(Vm { vmid, node, .. }: &Vm) -> Cause {
+        Cause::State {
+            message: "its deletion has begun, and may have been cut off".to_owned(),
+            hint: format!(
+                "if no task deletes it any more, on node '{node}', as root: qm unlock {vmid} && qm destroy {vmid} \
+                 --destroy-unreferenced-disks 1"
+            ),
+        }
+    }
+
+    /// The VM exists, but its configuration is on no node.
+    pub(super) fn not_found(existing: &Existing) -> Cause {
+        Cause::State {
+            message: "its configuration cannot be found on any node".to_owned(),
+            hint: format!("it may be migrating; {}", existing.resume()),
         }
     }
 
@@ -246,12 +264,9 @@ impl Cause {
                 last,
                 hint,
             } => {
+                let state = state_at_time_limit(unfinished, last.is_some());
                 let last = last.map_or_else(String::new, |why| format!(": {why}"));
-                let message = format!(
-                    "{}{}{last}",
-                    after(seconds),
-                    state_at_time_limit(unfinished)
-                );
+                let message = format!("{}{state}{last}", after(seconds));
                 (
                     Kind::Timeout,
                     message,

@@ -25,6 +25,7 @@ pub struct Delete {
     stop: bool,
     keep_jobs: bool,
     cannot_overrule: bool,
+    /// Whether its absence means that it was deleted: it was there, or may be absent.
     was_seen: bool,
     /// Whether its deletion was requested.
     is_requested: bool,
@@ -37,10 +38,12 @@ pub struct Delete {
 impl Delete {
     /// `stop` powers a running VM off first; otherwise it is an error. `keep_jobs` keeps its entries in backup
     /// jobs, replication jobs and HA.
-    pub fn new(stop: bool, keep_jobs: bool) -> Delete {
+    /// `if_exists` accepts that the VM of that name does not exist.
+    pub fn new(stop: bool, keep_jobs: bool, if_exists: bool) -> Delete {
         Delete {
             stop,
             keep_jobs,
+            was_seen: if_exists,
             ..Delete::default()
         }
     }
@@ -50,7 +53,8 @@ impl<'q> Operation<'q> for Delete {
     fn next(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
         active.set_step(Step::Delete);
         match self.next_change(active) {
-            Err(Stop::Failed(Cause::Gone { .. })) if self.was_seen => {
+            // It was in the list, so a free VMID means that somebody has deleted it since.
+            Err(Stop::Failed(Cause::Gone { vmid_has })) if self.was_seen || vmid_has.is_none() => {
                 // This command may have powered it off, but somebody else has deleted it.
                 active.has_requested = self.is_requested;
                 Ok(Next::Done)
@@ -75,7 +79,7 @@ impl<'q> Operation<'q> for Delete {
         }
         if message.contains("used in HA resources and purge") {
             return AfterRefusal::FailBecause(Cause::State {
-                message: "it is a resource of HA".to_owned(),
+                message: "it is managed by HA".to_owned(),
                 hint: format!(
                     "omit --keep-jobs, or first, on a node: ha-manager remove vm:{}",
                     vm.vmid
@@ -84,7 +88,8 @@ impl<'q> Operation<'q> for Delete {
         }
         if self.is_requested && is_no_quorum(message) {
             return AfterRefusal::FailBecause(Cause::State {
-                message: "the cluster lost its quorum meanwhile, and its disks may be deleted"
+                message: "the cluster lost its quorum during the deletion; the VM's disks may already be \
+                          gone"
                     .to_owned(),
                 hint: format!("{NO_QUORUM}; then run the same command again"),
             });

@@ -209,13 +209,15 @@ impl<'q> Operation<'q> for Reboot {
             }
             return Err(active.gone_or(stayed_off(active.vm())));
         }
-        let first = *self.first.get_or_insert(status.pid.unwrap_or_default());
-        if active.has_requested && status.pid.is_some_and(|pid| pid != first) {
+        self.off_since = None;
+        let is_another = self.first.is_some() && status.pid.is_some() && self.first != status.pid;
+        if active.has_requested && is_another {
             return done_unless_replaced(active);
         }
         if active.was_carried_out() {
-            return Ok(Next::Wait);
+            return wait_for_same_vm(active);
         }
+        self.first = self.first.or(status.pid);
         check_not_paused(active, status)?;
         if active.is_undecided() {
             // Two requests may restart it twice.
@@ -231,6 +233,13 @@ impl<'q> Operation<'q> for Reboot {
         Ok(Next::Then(Box::new(move |pve, vm| {
             pve.reboot_vm(&vm.node, vm.vmid, guest_timeout).map(Some)
         })))
+    }
+
+    fn at_time_limit(&mut self, active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
+        match self.off_since {
+            Some(_) => Err(stayed_off(active.vm())),
+            None => Err(cause),
+        }
     }
 
     fn after_refusal(&mut self, message: &str, vm: &Vm) -> AfterRefusal {
@@ -251,9 +260,17 @@ fn wait_until_stopped<'q>(
 ) -> Result<Next<'q>, Stop> {
     *is_under_ha |= active.upid().is_some_and(|upid| upid.kind() == "hastop");
     if active.status()?.is_running {
-        return Ok(Next::Wait);
+        return wait_for_same_vm(active);
     }
     done_unless_replaced(active)
+}
+
+/// Waits, unless the VM was replaced: another VM will not reach the requested state.
+fn wait_for_same_vm<'q>(active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
+    if active.existing().named_by.is_some() {
+        active.read_config_again()?;
+    }
+    Ok(Next::Wait)
 }
 
 /// Nothing is left to do, unless the VM was replaced right before the request, which names only its VMID.

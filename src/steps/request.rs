@@ -18,7 +18,7 @@ impl ActiveStep<'_> {
         self.unfinished.existing.config = None;
         let before = mem::replace(&mut self.unfinished.task, StepTask::Requested);
         self.report_stage();
-        (self.has_requested, self.was_carried_out) = (true, false);
+        self.was_carried_out = false;
         let server = self.engine.server;
         let result = request(server.pve, self.vm());
         let judged = server.judge_change(&mut self.change_grace, result);
@@ -40,6 +40,7 @@ impl ActiveStep<'_> {
                 (self.outcome_of(error), is_unknown)
             }
         };
+        self.has_requested |= is_sent;
         if !is_sent {
             self.unfinished.task = before;
         }

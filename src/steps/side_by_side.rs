@@ -11,28 +11,19 @@ use crate::steps::{ActiveStep, Engine, Operation, Turn};
 /// The steps on one VM, in order. There is at least one.
 pub type Steps<'q> = VecDeque<(Step, Box<dyn Operation<'q> + 'q>)>;
 
-/// A VM with which everything is done.
-pub struct Finished {
-    /// The VM.
-    pub existing: Existing,
-    /// Whether a change was requested.
-    pub changed: bool,
-}
-
 /// A VM and its steps; the first one is active.
 struct Job<'q, 'r> {
     engine: Engine<'r>,
     slot: Option<usize>,
     active: ActiveStep<'r>,
     steps: Steps<'q>,
-    changed: bool,
     /// When its next turn is due.
     due: Duration,
-    result: Option<Result<Finished, Failure>>,
+    result: Option<Result<Existing, Failure>>,
 }
 
 /// Carries out the steps on each VM. The results are in the order of the VMs.
-pub fn run(engine: Engine, vms: Vec<(Existing, Steps<'_>)>) -> Vec<Result<Finished, Failure>> {
+pub fn run(engine: Engine, vms: Vec<(Existing, Steps<'_>)>) -> Vec<Result<Existing, Failure>> {
     let budget = engine.server.budget;
     let is_several = vms.len() > 1;
     if is_several {
@@ -56,8 +47,17 @@ pub fn run(engine: Engine, vms: Vec<(Existing, Steps<'_>)>) -> Vec<Result<Finish
             .map(|job| job.due);
         let Some(due) = due.min() else { break };
         let pause = due.saturating_sub(budget.clock.elapsed());
-        if !pause.is_zero() && !pauses.pause(pause) {
+        if pause.is_zero() {
+            continue;
+        }
+        if !pauses.pause(pause) {
             break;
+        }
+        if pauses.was_last() {
+            // Each VM is polled once more shortly before the time limit.
+            for job in &mut jobs {
+                job.due = Duration::ZERO;
+            }
         }
     }
     jobs.into_iter().map(Job::end).collect()
@@ -84,7 +84,6 @@ impl<'q, 'r> Job<'q, 'r> {
             slot,
             active: engine.begin(existing, step, slot),
             steps,
-            changed: false,
             due: Duration::ZERO,
             result: None,
         })
@@ -104,22 +103,18 @@ impl<'q, 'r> Job<'q, 'r> {
     }
 
     fn next_step(&mut self) {
-        self.changed |= self.active.has_requested;
         let existing = self.active.finish();
         self.steps.pop_front();
         match self.steps.front() {
             Some((step, _)) => self.active = self.engine.begin(existing, step.clone(), self.slot),
             None => {
-                self.result = Some(Ok(Finished {
-                    existing,
-                    changed: self.changed,
-                }));
+                self.result = Some(Ok(existing));
             }
         }
     }
 
     /// The result, or the failure because the time limit was reached.
-    fn end(mut self) -> Result<Finished, Failure> {
+    fn end(mut self) -> Result<Existing, Failure> {
         if self.result.is_none()
             && let Some((_, operation)) = self.steps.front_mut()
         {

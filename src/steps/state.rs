@@ -16,12 +16,12 @@ impl ActiveStep<'_> {
         if let Some(config) = &self.unfinished.existing.config {
             return Ok(config.clone());
         }
-        let now = self.budget().clock.elapsed();
-        let since = *self.missing_since.get_or_insert(now);
-        let is_early = now < since + self.budget().restart_time();
         let first_time = self.unfinished.existing.identity.is_none();
         let named_by = self.unfinished.existing.named_by;
         let found = self.read(|pve, vm| VmidState::of(pve, vm, None))?;
+        let now = self.budget().clock.elapsed();
+        let since = *self.missing_since.get_or_insert(now);
+        let is_early = now < since + self.budget().restart_time();
         let (vm, config) = match (found, named_by.filter(|_| first_time)) {
             (VmidState::Ours(vm, config), _) => (vm, config),
             (VmidState::Another(guest), Some(NamedBy::Vmid)) if guest.is_vm() => {
@@ -33,12 +33,14 @@ impl ActiveStep<'_> {
             (VmidState::Another(guest), Some(_)) if guest.template => {
                 return Err(Cause::is_template().into());
             }
-            // Another task is deleting it.
+            // A task is deleting it, or was cut off while it did.
             (VmidState::Another(guest), _)
                 if named_by.is_some() && guest.lock.as_deref() == Some("destroyed") =>
             {
-                self.trouble = Some(Trouble::Message("it is being deleted".to_owned()));
-                return Err(Stop::NotYet);
+                if is_early {
+                    return Err(self.not_yet());
+                }
+                return Err(Cause::half_deleted(self.vm()).into());
             }
             (VmidState::Another(guest), _) => {
                 return Err(self.cause_of(&guest)?.into());
@@ -54,6 +56,7 @@ impl ActiveStep<'_> {
             }
             // The configuration of a new or migrated VM may not have reached every node yet.
             _ if is_early => return Err(self.not_yet()),
+            _ if named_by.is_some() => return Err(Cause::not_found(self.existing()).into()),
             (VmidState::BeingCreated { .. }, _) => {
                 let vmid_has = Some("a VM that is being created".to_owned());
                 return Err(Cause::Gone { vmid_has }.into());
@@ -159,6 +162,8 @@ impl ActiveStep<'_> {
         let nodes = self.read(|pve, _| pve.nodes())?;
         let online = nodes.iter().filter(|node| node.is_online).count();
         if online * 2 > nodes.len() {
+            // Nothing has checked the identity since the configuration was read.
+            self.read_config_again()?;
             return Ok(());
         }
         let why = format!("only {online} of its {} nodes are online", nodes.len());

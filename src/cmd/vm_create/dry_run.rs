@@ -52,8 +52,10 @@ struct TemplateOf<'p> {
 struct DiskOf<'p> {
     key: &'p str,
     storage: Option<&'p str>,
-    size: Option<Size>,
-    grown_from: Option<Size>,
+    /// In bytes.
+    size: Option<u64>,
+    /// In bytes.
+    grown_from: Option<u64>,
     new: bool,
 }
 
@@ -368,8 +370,8 @@ impl<'p> From<&'p PlannedDisk> for DiskOf<'p> {
         DiskOf {
             key: &disk.key,
             storage: disk.storage.as_deref(),
-            size: disk.size,
-            grown_from: disk.grown_from,
+            size: disk.size.map(|Size(bytes)| bytes),
+            grown_from: disk.grown_from.map(|Size(bytes)| bytes),
             new: disk.is_new,
         }
     }

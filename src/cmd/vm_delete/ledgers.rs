@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::cmd::Session;
-use crate::ledger::{Event, Intent, Ledger, Lock, Record};
+use crate::ledger::{self, Event, Intent, Ledger, Lock, Record};
 use crate::pve::types::Vmid;
 use crate::say::failure::{Failure, Kind, chain};
+use crate::say::grant::how_to_see_vms;
 use crate::say::stage::process_name;
 use crate::ui::progress::warn;
 use crate::wait::server::Server;
@@ -48,6 +49,12 @@ impl Ledgers {
                 let hint = "run the same command again once it has ended";
                 return Err(Failure::new(Kind::InProgress, message).with_hint(hint.to_owned()));
             }
+            Err(ledger::Error::Damaged { path, source }) => {
+                let path = path.display();
+                let message = format!("the record of VM '{name}' is damaged: {path}: {source}");
+                let hint = "remove that file once no run creates the VM any more";
+                return Err(Failure::new(Kind::Failed, message).with_hint(hint.to_owned()));
+            }
             Err(error) => {
                 warn(&chain(&error));
                 self.directory = None;
@@ -58,6 +65,8 @@ impl Ledgers {
 
     /// Removes the record of a VM that was deleted.
     pub fn forget(&mut self, name: &str, vmid: Vmid) {
+        // A list may have shown another name.
+        let _ = self.lock(name);
         let Some(ledger) = self.locked.get_mut(name) else {
             return;
         };
@@ -84,16 +93,29 @@ impl Ledgers {
                 self.forget(name, intent.vmid);
             } else if is_undecided {
                 let message = format!(
-                    "VM '{name}' not found, but an earlier run requested it as VM {}, which may still be being \
-                     created",
+                    "VM '{name}' not found, but an earlier run requested VM {}, and the server may still create it",
                     intent.vmid
                 );
                 let hint = "run the same command again once that is done; 'homelab proxmox vm list' shows it";
                 return Err(Failure::new(Kind::InProgress, message).with_hint(hint.to_owned()));
+            } else if is_hidden(server, intent.vmid)? {
+                let message = format!(
+                    "this token cannot see VM {}, which was '{name}'",
+                    intent.vmid
+                );
+                let hint = how_to_see_vms(server.pve.token());
+                return Err(Failure::new(Kind::Forbidden, message).with_hint(hint));
             }
         }
         Ok(())
     }
+}
+
+/// Whether the token sees no guest with this VMID, which is taken.
+fn is_hidden(server: Server, vmid: Vmid) -> Result<bool, Failure> {
+    let list = server.ask(|pve| pve.guests(&|guest| guest.vmid == vmid));
+    let list = list.map_err(|error| Failure::of_request(&error))?;
+    Ok(list.guests.is_empty())
 }
 
 /// Whether no guest has this VMID; `is_undecided`, not even after the time in which a request without an answer
