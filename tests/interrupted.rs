@@ -45,9 +45,8 @@ fn fake(faults: &Value) -> FakePve {
     json!([]), 6,
     "interrupted; the clone to VM 100 'web-1' on node 'pve1' is still running",
     "run the same command with --ensure to resume; to wait only: homelab proxmox task wait \
-     'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'; to cancel the clone: 'Stop' in the web \
-     interface's task list, or, as root on node 'pve1': pvesh delete \
-     '/nodes/pve1/tasks/UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'",
+     'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'; to cancel the clone: homelab proxmox task \
+     cancel 'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'",
     1,
 )]
 fn an_interrupted_run_reports_what_continues_without_it(

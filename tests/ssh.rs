@@ -136,7 +136,7 @@ fn ssh_is_reached_with_three_requests() {
 #[case::absent(
     "web-9",
     "VM 'web-9' not found",
-    "'homelab proxmox vm list' lists the VMs that this token can see"
+    "'homelab proxmox vm list' shows the VMs that this token can see"
 )]
 fn without_an_address_the_error_says_what_was_seen(
     #[case] words: &str,

@@ -169,8 +169,10 @@ impl Unfinished {
 
     /// How to continue if it is not known whether the step took effect.
     fn resume(&self) -> &'static str {
-        match self.step {
-            Step::Delete => "run the same command again, with --if-exists",
+        match (&self.step, &self.task) {
+            (Step::Delete, StepTask::Requested | StepTask::Running(_) | StepTask::Ended(_)) => {
+                "run the same command again, with --if-exists"
+            }
             _ => self.existing.resume(),
         }
     }
@@ -181,6 +183,9 @@ impl Unfinished {
 impl fmt::Display for Unfinished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.existing.named_by.is_some() {
+            if self.task == StepTask::Done && !self.existing.was_changed {
+                return write!(f, "{} needed no change", self.existing.vm);
+            }
             let verb = match self.task {
                 StepTask::None => "was not",
                 StepTask::Requested | StepTask::Ended(_) => "may or may not have been",

@@ -46,6 +46,11 @@ impl ActiveStep<'_> {
                 return Err(self.cause_of(&guest)?.into());
             }
             (VmidState::BeingCreated { .. }, Some(_)) => return Err(Cause::being_created().into()),
+            // A complete VM does not become an incomplete one.
+            (VmidState::BeingCreated { .. }, None) if named_by.is_some() => {
+                let vmid_has = Some("a VM that is being created".to_owned());
+                return Err(Cause::Gone { vmid_has }.into());
+            }
             (VmidState::Free, _) if named_by.is_some() => {
                 return Err(Cause::Gone { vmid_has: None }.into());
             }

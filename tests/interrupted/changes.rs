@@ -38,14 +38,14 @@ fn fake(faults: &Value) -> FakePve {
     6,
     "Deleting VM 101...\n\
      interrupted; VM 101 'web-1' on node 'pve1' may or may not have been deleted\n\
-     Hint: run the same command again\n"
+     Hint: run the same command again, with --if-exists\n"
 )]
 #[case::while_it_is_deleted(
     "delete web-1 --yes",
     8,
     "Deleting VM 101...\n\
      interrupted; VM 101 'web-1' on node 'pve1' is still being deleted\n\
-     Hint: run the same command again; to wait only: homelab proxmox task wait 'UPID:pve1:00000001:0000000A:6B000001:qmdestroy:101:root@pam!cli:'\n"
+     Hint: run the same command again, with --if-exists; to wait only: homelab proxmox task wait 'UPID:pve1:00000001:0000000A:6B000001:qmdestroy:101:root@pam!cli:'\n"
 )]
 #[case::while_it_is_powered_off(
     "delete web-2 --yes --stop",
@@ -94,8 +94,8 @@ fn fake(faults: &Value) -> FakePve {
     14,
     "Starting VM 101...\n\
      Starting VM 103...\n\
-     interrupted; 1 of 3 VMs are done; VM 101 'web-1' on node 'pve1' is still being started; VM 103 'web-3' on node \
-     'pve1' is still being started\n\
+     interrupted; VM 101 'web-1' on node 'pve1' is still being started; VM 102 'web-2' on node 'pve1' needed no \
+     change; VM 103 'web-3' on node 'pve1' is still being started\n\
      Hint: run the same command again\n"
 )]
 #[case::while_several_are_deleted(
@@ -103,7 +103,7 @@ fn fake(faults: &Value) -> FakePve {
     15,
     "Deleting VM 101...\n\
      Deleting VM 103...\n\
-     interrupted; 0 of 2 VMs are done; VM 101 'web-1' on node 'pve1' is still being deleted; VM 103 'web-3' on node \
+     interrupted; VM 101 'web-1' on node 'pve1' is still being deleted; VM 103 'web-3' on node \
      'pve1' is still being deleted\n\
      Hint: run the same command again\n"
 )]

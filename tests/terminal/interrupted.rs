@@ -20,9 +20,8 @@ fn ctrl_c_leaves_only_plain_lines(#[case] columns: u16) {
                    still running";
     let hint = "Hint: run the same command with --ensure to resume; to wait only: homelab \
                 proxmox task wait 'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'; \
-                to cancel the clone: 'Stop' in the web interface's task list, or, as root on node \
-                'pve1': pvesh delete '/nodes/pve1/tasks/UPID:pve1:00000001:0000000A:6B000001:\
-                qmclone:9000:root@pam!cli:'";
+                to cancel the clone: homelab proxmox task cancel \
+                'UPID:pve1:00000001:0000000A:6B000001:qmclone:9000:root@pam!cli:'";
     assert_eq!(left.screen, [CREATING, message, hint]);
     assert_eq!((left.exit, left.stdout.as_str()), (Some(130), ""));
     // The terminal wraps long lines again, as before.

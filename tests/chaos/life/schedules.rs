@@ -80,8 +80,8 @@ fn the_quorum_is_lost_during_the_deletion() {
     expect(
         &testbed,
         &seen,
-        "Failed to delete VM 101 'web-1' on node 'pve1': the cluster lost its quorum meanwhile, and its disks \
-         may be deleted; the VM still exists\n\
+        "Failed to delete VM 101 'web-1' on node 'pve1': the cluster lost its quorum during the deletion; the \
+         VM's disks may already be gone; the VM still exists\n\
          Hint: too few nodes of the cluster are online, so nothing can be changed until more of them are back; on a \
          node: pvecm status; then run the same command again\n",
     );
@@ -227,10 +227,15 @@ fn ha_never_acts(#[case] name: &str, #[case] status: &str, #[case] words: [&str;
     let went = testbed.judge(&seen);
     assert_eq!(went, Ok(false), "{}", testbed.details());
     let [verb, done, by_ha] = words;
+    let again = if verb == "delete" {
+        ", with --if-exists"
+    } else {
+        ""
+    };
     let expected = format!(
         "Failed to {verb} VM 101 'web-1' on node 'pve1': after 1 s it was not {done}: HA has not {by_ha} it; \
          'ha-manager status' on a node shows its HA state\n\
-         Hint: run the same command again\n"
+         Hint: run the same command again{again}\n"
     );
     expect(&testbed, &seen, &expected);
 }
@@ -249,8 +254,8 @@ fn the_worker_of_the_deletion_dies() {
         &seen,
         "Outcome unknown (the task's worker died or its node went down: \
          UPID:pve1:00000001:0000000A:6B000001:qmdestroy:101:root@pam!cli:); checking whether it took effect...\n\
-         Failed to delete VM 101 'web-1' on node 'pve1': after 1 s it may or may not have been deleted: it is being \
-         deleted\n\
-         Hint: run the same command again\n",
+         Failed to delete VM 101 'web-1' on node 'pve1': its deletion has begun, and may have been cut off\n\
+         Hint: if no task deletes it any more, on node 'pve1', as root: qm unlock 101 && qm destroy 101 \
+         --destroy-unreferenced-disks 1\n",
     );
 }
