@@ -140,6 +140,13 @@ impl Cause {
         Cause::Gone { vmid_has }
     }
 
+    /// The VM no longer exists, because a VM that is being created has its VMID.
+    pub(super) fn replaced_by_new_vm() -> Cause {
+        Cause::Gone {
+            vmid_has: Some("a VM that is being created".to_owned()),
+        }
+    }
+
     /// The VM has another name now.
     pub(super) fn renamed(existing: &Existing, name: &str, node: &Node) -> Cause {
         let (vmid, resume) = (existing.vm.vmid, existing.resume());
@@ -166,7 +173,9 @@ impl Cause {
     /// The VM's deletion was cut off, and its VMID stays taken.
     pub(super) fn half_deleted(Vm { vmid, node, .. }: &Vm) -> Cause {
         Cause::State {
-            message: "its deletion has begun, and may have been cut off".to_owned(),
+            message: "its deletion has begun, and may have been cut off: the VM still exists, but its disks may \
+                      already be gone"
+                .to_owned(),
             hint: format!(
                 "if no task deletes it any more, on node '{node}', as root: qm unlock {vmid} && qm destroy {vmid} \
                  --destroy-unreferenced-disks 1"

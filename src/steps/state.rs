@@ -16,57 +16,15 @@ impl ActiveStep<'_> {
         if let Some(config) = &self.unfinished.existing.config {
             return Ok(config.clone());
         }
-        let first_time = self.unfinished.existing.identity.is_none();
         let named_by = self.unfinished.existing.named_by;
         let found = self.read(|pve, vm| VmidState::of(pve, vm, None))?;
         let now = self.budget().clock.elapsed();
         let since = *self.missing_since.get_or_insert(now);
         let is_early = now < since + self.budget().restart_time();
-        let (vm, config) = match (found, named_by.filter(|_| first_time)) {
-            (VmidState::Ours(vm, config), _) => (vm, config),
-            (VmidState::Another(guest), Some(NamedBy::Vmid)) if guest.is_vm() => {
-                // The list may show the name of an earlier VM with this VMID.
-                let vm = &mut self.unfinished.existing.vm;
-                (vm.name, vm.node) = (VmName::of_guest(&guest), guest.node);
-                return self.config();
-            }
-            (VmidState::Another(guest), Some(_)) if guest.template => {
-                return Err(Cause::is_template().into());
-            }
-            // A task is deleting it, or was cut off while it did.
-            (VmidState::Another(guest), _)
-                if named_by.is_some() && guest.lock.as_deref() == Some("destroyed") =>
-            {
-                if is_early {
-                    return Err(self.not_yet());
-                }
-                return Err(Cause::half_deleted(self.vm()).into());
-            }
-            (VmidState::Another(guest), _) => {
-                return Err(self.cause_of(&guest)?.into());
-            }
-            (VmidState::BeingCreated { .. }, Some(_)) => return Err(Cause::being_created().into()),
-            // A complete VM does not become an incomplete one.
-            (VmidState::BeingCreated { .. }, None) if named_by.is_some() => {
-                let vmid_has = Some("a VM that is being created".to_owned());
-                return Err(Cause::Gone { vmid_has }.into());
-            }
-            (VmidState::Free, _) if named_by.is_some() => {
-                return Err(Cause::Gone { vmid_has: None }.into());
-            }
-            // The failure of this request says which privilege is missing.
-            (VmidState::Hidden | VmidState::Appeared, _) if is_early => {
-                self.read(|pve, vm| pve.vm_config(&vm.node, vm.vmid))?;
-                return Err(self.not_yet());
-            }
-            // The configuration of a new or migrated VM may not have reached every node yet.
-            _ if is_early => return Err(self.not_yet()),
-            _ if named_by.is_some() => return Err(Cause::not_found(self.existing()).into()),
-            (VmidState::BeingCreated { .. }, _) => {
-                let vmid_has = Some("a VM that is being created".to_owned());
-                return Err(Cause::Gone { vmid_has }.into());
-            }
-            _ => return Err(Cause::Gone { vmid_has: None }.into()),
+        let (vm, config) = match found {
+            VmidState::Ours(vm, config) => (vm, config),
+            other if named_by.is_some() => return self.other_than_named(other, is_early),
+            other => return self.other_than_created(other, is_early),
         };
         self.missing_since = None;
         let existing = &mut self.unfinished.existing;
@@ -81,6 +39,57 @@ impl ActiveStep<'_> {
         existing.vm = vm;
         existing.config = Some(config.clone());
         Ok(config)
+    }
+
+    /// The VMID is in this state, and not that of the VM that the user named.
+    fn other_than_named(&mut self, state: VmidState, is_early: bool) -> Result<VmConfig, Stop> {
+        let existing = &mut self.unfinished.existing;
+        let is_first = existing.identity.is_none();
+        Err(match state {
+            // The list may show the name of an earlier VM with this VMID.
+            VmidState::Another(guest)
+                if is_first && existing.named_by == Some(NamedBy::Vmid) && guest.is_vm() =>
+            {
+                let vm = &mut existing.vm;
+                (vm.name, vm.node) = (VmName::of_guest(&guest), guest.node);
+                return self.config();
+            }
+            VmidState::Another(guest) if is_first && guest.template => Cause::is_template().into(),
+            // A task is deleting it, or was cut off while it did.
+            VmidState::Another(guest) if guest.lock.as_deref() == Some("destroyed") => {
+                if is_early {
+                    self.not_yet()
+                } else {
+                    Cause::half_deleted(self.vm()).into()
+                }
+            }
+            VmidState::Another(guest) => self.cause_of(&guest)?.into(),
+            VmidState::BeingCreated { .. } if is_first => Cause::being_created().into(),
+            // A complete VM does not become an incomplete one.
+            VmidState::BeingCreated { .. } => Cause::replaced_by_new_vm().into(),
+            VmidState::Free => Cause::Gone { vmid_has: None }.into(),
+            state if is_early => self.not_yet_because_of(&state)?,
+            _ => Cause::not_found(self.existing()).into(),
+        })
+    }
+
+    /// The VMID is in this state, and not that of a VM that this command created or found.
+    fn other_than_created(&mut self, state: VmidState, is_early: bool) -> Result<VmConfig, Stop> {
+        Err(match state {
+            VmidState::Another(guest) => self.cause_of(&guest)?.into(),
+            state if is_early => self.not_yet_because_of(&state)?,
+            VmidState::BeingCreated { .. } => Cause::replaced_by_new_vm().into(),
+            _ => Cause::Gone { vmid_has: None }.into(),
+        })
+    }
+
+    /// The configuration of a new or migrated VM may not have reached every node yet.
+    fn not_yet_because_of(&mut self, state: &VmidState) -> Result<Stop, Stop> {
+        if let VmidState::Hidden | VmidState::Appeared = state {
+            // The failure of this request says which privilege is missing.
+            self.read(|pve, vm| pve.vm_config(&vm.node, vm.vmid))?;
+        }
+        Ok(self.not_yet())
     }
 
     /// Reads the configuration again: the VM may have been migrated or destroyed.

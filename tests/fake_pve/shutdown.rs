@@ -222,12 +222,7 @@ impl Cluster {
             if later.process.is_some() {
                 self.power_off(&later.owner, vmid);
             } else if !self.setup.no_quorum {
-                let is_free = !self.is_lock_held(vmid);
                 self.begin_action(&later.owner, &node, vmid, Work::Start);
-                // Nobody polls it.
-                if is_free {
-                    self.finish_action(self.actions.len() - 1);
-                }
             }
         }
     }

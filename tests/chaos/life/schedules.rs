@@ -254,7 +254,8 @@ fn the_worker_of_the_deletion_dies() {
         &seen,
         "Outcome unknown (the task's worker died or its node went down: \
          UPID:pve1:00000001:0000000A:6B000001:qmdestroy:101:root@pam!cli:); checking whether it took effect...\n\
-         Failed to delete VM 101 'web-1' on node 'pve1': its deletion has begun, and may have been cut off\n\
+         Failed to delete VM 101 'web-1' on node 'pve1': its deletion has begun, and may have been cut off: the \
+         VM still exists, but its disks may already be gone\n\
          Hint: if no task deletes it any more, on node 'pve1', as root: qm unlock 101 && qm destroy 101 \
          --destroy-unreferenced-disks 1\n",
     );
