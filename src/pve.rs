@@ -365,16 +365,16 @@ impl Pve {
         })
     }
 
-    /// `GET /nodes/{node}/tasks`. The running clone tasks of a template or another VM. Without Sys.Audit a token
-    /// sees only its own tasks.
-    pub fn running_clones_of(&self, template: Vmid, node: &Node) -> Result<Vec<Upid>, Error> {
+    /// `GET /nodes/{node}/tasks`. The running tasks of this type on a VM: `qmstart`, or `qmclone` for its clones.
+    /// Without Sys.Audit a token sees only its own tasks.
+    pub fn running_tasks(&self, kind: &str, vmid: Vmid, node: &Node) -> Result<Vec<Upid>, Error> {
         #[derive(Deserialize)]
         struct Task {
             upid: String,
             endtime: Option<Value>,
         }
         let node = escaped(&node.0);
-        let path = format!("/nodes/{node}/tasks?source=all&typefilter=qmclone&vmid={template}");
+        let path = format!("/nodes/{node}/tasks?source=all&typefilter={kind}&vmid={vmid}");
         let tasks: Vec<Task> = self.get(&path, "a list of tasks")?;
         let running = tasks.into_iter().filter(|task| task.endtime.is_none());
         Ok(running.filter_map(|task| task.upid.parse().ok()).collect())

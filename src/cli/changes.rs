@@ -215,7 +215,7 @@ its VMID from all storages. If another cluster uses one of these storages, the d
 the same VMID are deleted as well.
 
 Templates and containers are never deleted, nor VMs that are locked, protected, being cloned or,
-without --stop, running. If somebody else deletes the VM at the same time, that is a success. With
+without --stop, running. If another user deletes the VM at the same time, that is a success. With
 several VMs, one failure does not stop the others, and the exit code is 1."
 )]
 #[argh(example = "$ homelab proxmox vm delete web-1 --yes

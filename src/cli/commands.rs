@@ -406,7 +406,7 @@ pub struct Check {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "completions", help_triggers("-h", "--help"))]
 #[argh(
-    note = "The script completes commands, options and their values, and the names of templates,
+    note = "The script completes commands, options and their values, and the names of VMs, templates,
 storages, pools and nodes, which it reads from the server.
 
 The examples install it for all users and need root. To install it for one user: in bash, add the

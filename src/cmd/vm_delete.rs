@@ -65,7 +65,7 @@ pub fn run(session: &Session, arguments: &VmDelete) -> Result<Success, Failure> 
         all.push(target(arguments, &mut ledgers, server, word, found));
     }
     if !arguments.yes {
-        confirm(server, &mut all)?;
+        confirm(server, arguments.stop, &mut all)?;
     }
     let steps = || -> Steps {
         let delete = Delete::new(arguments.stop, arguments.keep_jobs, arguments.if_exists);
@@ -118,15 +118,24 @@ fn target(
 
 /// At a terminal: the name of each VM has to be typed. From then on it is this VM, whatever gets its VMID while the
 /// user types.
-fn confirm(server: Server, all: &mut [Target]) -> Result<(), Failure> {
+fn confirm(server: Server, stop: bool, all: &mut [Target]) -> Result<(), Failure> {
     let mut lines = io::stdin().lock().lines();
     for target in all {
         let Target::Vm(existing) = target else {
             continue;
         };
         let Vm { vmid, node, .. } = &existing.vm;
-        let config = server.ask(|pve| pve.vm_config(node, *vmid));
-        if let Some(config) = config.map_err(|error| Failure::of_request(&error))? {
+        let failed = |error| Failure::of_request(&error);
+        let config = server
+            .ask(|pve| pve.vm_config(node, *vmid))
+            .map_err(failed)?;
+        let status = server.ask(|pve| pve.vm_status(node, *vmid));
+        let is_running = status.is_ok_and(|status| status.is_running);
+        if is_running && !stop {
+            // That fails without a question.
+            continue;
+        }
+        if let Some(config) = config {
             existing.identity = Some(config.identity());
             if existing.named_by == Some(NamedBy::Vmid) {
                 let guest = config.into_guest(*vmid, node.clone());
@@ -134,12 +143,13 @@ fn confirm(server: Server, all: &mut [Target]) -> Result<(), Failure> {
             }
         }
         let vm = &existing.vm;
+        let first = if is_running { "powers off and " } else { "" };
         say(&format!(
-            "This deletes {vm} and all its disks. To confirm, type its name:"
+            "This {first}deletes {vm} and all its disks. To confirm, type its name:"
         ));
         let typed = lines.next().and_then(Result::ok).unwrap_or_default();
         if typed.trim() != vm.name.as_str() {
-            let message = "the name does not match; nothing was deleted";
+            let message = format!("that is not the name of {vm}; nothing was deleted");
             return Err(Failure::new(Kind::Failed, message));
         }
     }

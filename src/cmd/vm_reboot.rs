@@ -20,6 +20,6 @@ pub fn run(session: &Session, arguments: &VmReboot) -> Result<Success, Failure> 
         steps
     };
     change::run(session, arguments.targets(), steps, |existing| {
-        power_outcome(existing, "Rebooted", "is already running", "running")
+        power_outcome(existing, "Rebooted", "was restarted meanwhile", "running")
     })
 }

@@ -1,6 +1,6 @@
 //! `vm ssh`
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -15,6 +15,7 @@ use crate::pve::{Addresses, VmConfig};
 use crate::say::failure::{Facts, Failure, Kind};
 use crate::settings::ip_from::{IpFrom, expected};
 use crate::settings::setup::no_agent;
+use crate::ui::progress::say;
 use crate::wait::Budget;
 use crate::wait::server::Server;
 
@@ -37,6 +38,10 @@ pub fn run(session: &Session, arguments: &VmSsh) -> Result<Success, Failure> {
         answer => return Err(no_address(&guest, &config, answer, &arguments.ip_from)),
     };
     let user = arguments.user.as_deref().or(config.option("ciuser"));
+    // A person wants to know what the program is waiting for; a script gets only ssh's output.
+    if io::stderr().is_terminal() {
+        say(&format!("Connecting to {guest} at {ip}..."));
+    }
     Err(cannot_start(&ssh(arguments, user, ip).exec(), ip))
 }
 

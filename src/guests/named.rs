@@ -32,6 +32,15 @@ pub struct Named {
     pub by_name: bool,
 }
 
+impl Named {
+    fn by_name(guest: &Guest) -> Named {
+        Named {
+            guest: guest.clone(),
+            by_name: true,
+        }
+    }
+}
+
 /// Why no VM, or not exactly one, is meant.
 #[derive(Debug, Snafu)]
 pub enum Error {
@@ -110,51 +119,44 @@ pub fn find(
     };
     let named: Vec<&Guest> = known.into_iter().filter(|it| it.is_named(&text)).collect();
     let vms: Vec<&Guest> = named.iter().copied().filter(|it| it.is_vm()).collect();
-    let vmids = || vms.iter().map(|vm| vm.vmid.to_string()).collect();
-    match (&vms[..], wanted.vmid) {
-        (several, Some(vmid)) if !several.is_empty() => {
-            match several.iter().find(|vm| vm.vmid == vmid) {
-                Some(vm) => Ok(Named {
-                    guest: (*vm).clone(),
-                    by_name: true,
-                }),
-                None => Err(Error::Mismatch {
-                    text,
-                    vmid,
-                    vmids: vmids(),
-                }),
-            }
-        }
+    let has_vmid = |vm: &&Guest| wanted.vmid.is_none_or(|vmid| vm.vmid == vmid);
+    let fitting: Vec<&Guest> = vms.iter().copied().filter(has_vmid).collect();
+    let vmids = |vms: &[&Guest]| vms.iter().map(|vm| vm.vmid.to_string()).collect();
+    match (&fitting[..], wanted.vmid) {
+        ([vm], Some(_)) => Ok(Named::by_name(vm)),
         ([vm], None) => match by_vmid.filter(|vmid| *vmid != vm.vmid && guests.is_taken(*vmid)) {
             Some(vmid) => Err(Error::NameAndVmid {
                 vmid,
                 named: vm.vmid,
             }),
             None => match unread() {
-                unread if unread.is_empty() => Ok(Named {
-                    guest: (*vm).clone(),
-                    by_name: true,
-                }),
+                unread if unread.is_empty() => Ok(Named::by_name(vm)),
                 unread => Err(Error::Doubtful {
                     guest: (*vm).clone(),
                     unread,
                 }),
             },
         },
-        ([], _) => match (named.first(), by_vmid) {
-            (None, Some(vmid)) => find_by_vmid(server, guests, wanted, vmid),
+        // A number that is this VMID means it, although another VM has the number as its name.
+        ([], Some(vmid)) if !vms.is_empty() && by_vmid != Some(vmid) => Err(Error::Mismatch {
+            text,
+            vmid,
+            vmids: vmids(&vms),
+        }),
+        ([], _) => match (named.iter().find(|guest| !guest.is_vm()), by_vmid) {
+            (_, Some(vmid)) => find_by_vmid(server, guests, wanted, vmid),
+            (Some(guest), None) => Err(Error::NotAVm {
+                text,
+                guest: (*guest).clone(),
+            }),
             (None, None) => Err(match unread() {
                 unread if unread.is_empty() => Error::Absent { text },
                 unread => Error::Unseen { text, unread },
             }),
-            (Some(guest), _) => Err(Error::NotAVm {
-                text,
-                guest: (*guest).clone(),
-            }),
         },
-        _ => Err(Error::Several {
+        (several, _) => Err(Error::Several {
             text,
-            vmids: vmids(),
+            vmids: vmids(several),
         }),
     }
 }
@@ -218,7 +220,15 @@ impl Error {
             Error::NameAndVmid { named, .. } => (
                 Kind::Ambiguous,
                 format!(
-                    "use another VMID or name; VM {named} can be renamed on its node: qm set {named} --name NAME"
+                    "'vm delete' takes --vmid {named} or the other VMID; to rename VM {named}, on its node: qm set \
+                     {named} --name NAME"
+                ),
+            ),
+            Error::NotAVm { guest, .. } if guest.is_vm_template() => (
+                Kind::Failed,
+                format!(
+                    "to create a VM from it: homelab proxmox vm create VM-NAME {}",
+                    guest.vmid
                 ),
             ),
             Error::Mismatch { .. } | Error::NotAVm { .. } => (Kind::Failed, list()),

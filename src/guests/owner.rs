@@ -101,7 +101,7 @@ impl VmidState {
 /// does not prove whose VM it will be: a clone that is about to lose the VMID to another one begins its log
 /// the same way.
 pub fn running_clone(pve: &Pve, template: &Guest, vmid: Vmid) -> Result<Option<Upid>, pve::Error> {
-    for upid in pve.running_clones_of(template.vmid, &template.node)? {
+    for upid in pve.running_tasks("qmclone", template.vmid, &template.node)? {
         let log = match pve.task_log(&upid, 0) {
             // A task that the server does not know, or no longer knows, is not running.
             Err(error) if is_no_such_task(&error) => continue,

@@ -65,8 +65,8 @@ fn what_was_meant(guests: &Guests, name: &str, vm_name: Option<&VmName>) -> Stri
         && !guests.templates_named(vm_name.as_str()).is_empty()
     {
         return format!(
-            "'{vm_name}' is a template: the arguments seem to be swapped; try 'homelab proxmox vm create \
-             {name} {vm_name}'"
+            "'{vm_name}' is a template: the arguments seem to be swapped; the same command with \
+             '{name} {vm_name}' creates VM '{name}'"
         );
     }
     let matches = |guest: &&Guest| guest.is_named(name) || guest.vmid.to_string() == name;

@@ -88,7 +88,7 @@ impl<'q> Operation<'q> for PowerOff {
             return wait_until_stopped(active, &mut self.is_under_ha);
         }
         let status = active.status_of_same_vm()?;
-        if !status.is_running {
+        if !status.is_running && !is_being_started(active)? {
             return Ok(Next::Done);
         }
         active.announce(&Activity::PoweringOff);
@@ -141,7 +141,7 @@ impl<'q> Operation<'q> for ShutDown {
             return wait_until_stopped(active, &mut self.is_under_ha);
         }
         let status = active.status_of_same_vm()?;
-        if !status.is_running {
+        if !status.is_running && !is_being_started(active)? {
             return Ok(Next::Done);
         }
         if !self.force {
@@ -172,7 +172,8 @@ pub struct Reboot {
     guest_timeout: Duration,
     /// The process before the reboot.
     first: Option<u64>,
-    /// Since when the VM has been off.
+    was_running: bool,
+    /// Since when the VM has been off. Another command may have begun to restart it.
     off_since: Option<Duration>,
     /// Since when the outcome of a request has been unknown.
     undecided_since: Option<Duration>,
@@ -184,6 +185,7 @@ impl Reboot {
         Reboot {
             guest_timeout,
             first: None,
+            was_running: false,
             off_since: None,
             undecided_since: None,
         }
@@ -199,7 +201,7 @@ impl<'q> Operation<'q> for Reboot {
         let budget = active.budget();
         let now = budget.clock.elapsed();
         if !status.is_running {
-            if !active.has_requested {
+            if !active.has_requested && !self.was_running {
                 return Err(not_running(active.vm()).into());
             }
             // Another task starts it again, and nobody reports if that fails.
@@ -211,13 +213,13 @@ impl<'q> Operation<'q> for Reboot {
         }
         self.off_since = None;
         let is_another = self.first.is_some() && status.pid.is_some() && self.first != status.pid;
-        if active.has_requested && is_another {
+        if is_another {
             return done_unless_replaced(active);
         }
         if active.was_carried_out() {
             return wait_for_same_vm(active);
         }
-        self.first = self.first.or(status.pid);
+        (self.first, self.was_running) = (self.first.or(status.pid), true);
         check_not_paused(active, status)?;
         if active.is_undecided() {
             // Two requests may restart it twice.
@@ -263,6 +265,12 @@ fn wait_until_stopped<'q>(
         return wait_for_same_vm(active);
     }
     done_unless_replaced(active)
+}
+
+/// Whether a start is running, which would take effect later.
+fn is_being_started(active: &mut ActiveStep) -> Result<bool, Stop> {
+    let starts = active.read(|pve, vm| pve.running_tasks("qmstart", vm.vmid, &vm.node))?;
+    Ok(!starts.is_empty())
 }
 
 /// Waits, unless the VM was replaced: another VM will not reach the requested state.
