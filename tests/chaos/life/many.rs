@@ -16,7 +16,7 @@ const COUNT: usize = 50;
 #[case::start("start", "stopped", 6)]
 #[case::shutdown("shutdown", "running", 6)]
 #[case::stop("stop", "running", 6)]
-#[case::reboot("reboot", "running", 6)]
+#[case::reboot_with_polls_of_its_status("reboot", "running", 10)]
 fn many_vms_take_few_requests(#[case] verb: &str, #[case] status: &str, #[case] most: usize) {
     let guests = (1..=COUNT).map(|number| {
         let name = format!("web-{number}");
