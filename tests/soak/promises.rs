@@ -129,6 +129,12 @@ fn wrong_in_success(
         return vec![format!("succeeds with VM {vmid} '{name}'")];
     }
     let Some(&stamp) = run.first_seen.get(&vmid) else {
+        let is_untouched = !run.changes.iter().any(|it| it.vmid == vmid);
+        if matches!(verb, Verb::Delete { .. }) && result["deleted"] == json!(false) && is_untouched
+        {
+            // It was in the list, and another user has deleted it since.
+            return Vec::new();
+        }
         return vec![format!(
             "succeeds with VM {vmid} '{name}' without reading it"
         )];
