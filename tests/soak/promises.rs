@@ -107,6 +107,16 @@ pub(super) fn of_run(director: &Director, cluster: &Cluster, number: usize) -> V
     wrong
 }
 
+/// A VM that was in the list, and that another user has deleted since, needs no deletion.
+fn unread_vm(run: &Run, vmid: u32, result: &Value) -> Vec<String> {
+    let is_deletion = matches!(run.order.verb, Verb::Delete { .. });
+    let is_untouched = !run.changes.iter().any(|it| it.vmid == vmid);
+    if is_deletion && is_untouched && result["deleted"] == json!(false) {
+        return Vec::new();
+    }
+    vec![format!("succeeds with VM {vmid} without reading it")]
+}
+
 fn wrong_in_success(
     director: &Director,
     cluster: &Cluster,
@@ -129,15 +139,7 @@ fn wrong_in_success(
         return vec![format!("succeeds with VM {vmid} '{name}'")];
     }
     let Some(&stamp) = run.first_seen.get(&vmid) else {
-        let is_untouched = !run.changes.iter().any(|it| it.vmid == vmid);
-        if matches!(verb, Verb::Delete { .. }) && result["deleted"] == json!(false) && is_untouched
-        {
-            // It was in the list, and another user has deleted it since.
-            return Vec::new();
-        }
-        return vec![format!(
-            "succeeds with VM {vmid} '{name}' without reading it"
-        )];
+        return unread_vm(run, vmid, result);
     };
     let guest = cluster.guests.get(&vmid).filter(|it| it.stamp() == stamp);
     let status_read = run.statuses.get(&vmid).copied().unwrap_or(0);
