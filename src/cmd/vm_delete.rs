@@ -171,11 +171,15 @@ fn after_failure(server: Server, found: &Existing, failure: Failure) -> Result<E
             was_changed: true,
             ..found.clone()
         }),
+        _ if failure.message.contains("the VM still exists") => Err(failure),
         Ok(VmidState::Ours(..)) => Err(Failure {
             message: format!("{}; the VM still exists", failure.message),
             ..failure
         }),
-        _ => Err(failure),
+        _ => Err(Failure {
+            message: format!("{}; the VM may or may not exist", failure.message),
+            ..failure
+        }),
     }
 }
 

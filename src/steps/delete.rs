@@ -88,9 +88,10 @@ impl<'q> Operation<'q> for Delete {
         }
         if self.is_requested && is_no_quorum(message) {
             return AfterRefusal::FailBecause(Cause::State {
-                message: "the cluster lost its quorum during the deletion; the VM's disks may already be \
-                          gone"
-                    .to_owned(),
+                message:
+                    "the cluster lost its quorum during the deletion: the VM still exists, but its \
+                          disks may already be gone"
+                        .to_owned(),
                 hint: format!("{NO_QUORUM}; then run the same command again"),
             });
         }

@@ -330,7 +330,7 @@ const EXISTS: [&str; 9] = [
     ": it is running",
     ": it is being c",
     ": it is a template",
-    ": it is a resource of HA",
+    ": it is managed by HA",
 ];
 
 fn claim(error: &Failure) -> Option<Claim> {

@@ -228,7 +228,7 @@ impl Testbed {
         let has_lost = deeds
             .iter()
             .any(|deed| matches!(deed.did, Did::RemoveDisks(_)));
-        let says = "disks may already be gone; the VM still exists";
+        let says = "the VM still exists, but its disks may already be gone";
         if has_lost && !seen.stderr.contains(says) {
             return Err("its disks are gone, and nothing says so".to_owned());
         }

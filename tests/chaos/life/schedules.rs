@@ -80,8 +80,8 @@ fn the_quorum_is_lost_during_the_deletion() {
     expect(
         &testbed,
         &seen,
-        "Failed to delete VM 101 'web-1' on node 'pve1': the cluster lost its quorum during the deletion; the \
-         VM's disks may already be gone; the VM still exists\n\
+        "Failed to delete VM 101 'web-1' on node 'pve1': the cluster lost its quorum during the deletion: the \
+         VM still exists, but its disks may already be gone\n\
          Hint: too few nodes of the cluster are online, so nothing can be changed until more of them are back; on a \
          node: pvecm status; then run the same command again\n",
     );

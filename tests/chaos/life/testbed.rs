@@ -162,7 +162,7 @@ impl Testbed {
             return Err(format!("after {deeds:?}, reported: {failure:?}"));
         }
         let is_clear = [
-            " may or may not have been ",
+            " may or may not ",
             " is still being ",
             " was not deleted",
             "still exists",
