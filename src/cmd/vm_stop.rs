@@ -10,7 +10,7 @@ use crate::steps::side_by_side::Steps;
 
 /// Powers VMs off.
 pub fn run(session: &Session, arguments: &VmStop) -> Result<Success, Failure> {
-    let steps = || -> Steps { [(Step::Stop, Box::new(PowerOff::default()) as _)].into() };
+    let steps = || -> Steps { [(Step::Stop, Box::new(PowerOff) as _)].into() };
     change::run(session, arguments.targets(), steps, |existing| {
         power_outcome(existing, "Powered off", "is already stopped", "stopped")
     })

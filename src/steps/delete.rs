@@ -24,21 +24,17 @@ use crate::ui::progress::Activity;
 pub struct Delete {
     stop: bool,
     keep_jobs: bool,
-    cannot_overrule: bool,
     /// Whether its absence means that it was deleted: it was there, or may be absent.
     was_seen: bool,
     /// Whether its deletion was requested.
     is_requested: bool,
     /// Whether the VM had time to stop since it was last powered off.
     has_waited: bool,
-    /// Whether HA is to stop it.
-    waits_for_ha: bool,
 }
 
 impl Delete {
     /// `stop` powers a running VM off first; otherwise it is an error. `keep_jobs` keeps its entries in backup
-    /// jobs, replication jobs and HA.
-    /// `if_exists` accepts that the VM of that name does not exist.
+    /// jobs, replication jobs and HA. `if_exists` accepts that the VM of that name does not exist.
     pub fn new(stop: bool, keep_jobs: bool, if_exists: bool) -> Delete {
         Delete {
             stop,
@@ -69,14 +65,10 @@ impl<'q> Operation<'q> for Delete {
         if active.was_carried_out() && is_destroy {
             return Ok(());
         }
-        Err(not_by_ha(cause, self.waits_for_ha, "stopped"))
+        Err(not_by_ha(active, cause))
     }
 
     fn after_refusal(&mut self, message: &str, vm: &Vm) -> AfterRefusal {
-        if message.contains("overrule-shutdown") {
-            self.cannot_overrule = true;
-            return AfterRefusal::CheckAgain;
-        }
         if message.contains("used in HA resources and purge") {
             return AfterRefusal::FailBecause(Cause::State {
                 message: "it is managed by HA".to_owned(),
@@ -117,7 +109,6 @@ impl Delete {
             return Err(cause.into());
         }
         let status = active.status()?;
-        self.waits_for_ha = status.is_running && status.is_under_ha && active.was_carried_out();
         if status.is_running {
             if !self.stop {
                 // The status does not show whose it is.
@@ -134,7 +125,7 @@ impl Delete {
             active.read_config_again()?;
             active.announce(&Activity::PoweringOff);
             active.set_step(Step::Stop);
-            return Ok(power_off(!self.cannot_overrule && !status.is_under_ha));
+            return Ok(power_off(status));
         }
         check_not_cloned(active)?;
         active.confirm_unchanged()?;

@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use crate::pve::types::VmStatus;
+use crate::pve;
+use crate::pve::types::{Upid, VmStatus};
 use crate::say::shell::word;
 use crate::say::vm::Vm;
 use crate::steps::{ActiveStep, AfterRefusal, Cause, Next, Operation, Stop};
@@ -20,7 +21,6 @@ use crate::wait::task::how_to_read_log;
 pub struct Start {
     /// Until when the VM may not be running although it was started.
     settled_at: Option<Duration>,
-    is_under_ha: bool,
 }
 
 impl<'q> Operation<'q> for Start {
@@ -39,21 +39,22 @@ impl<'q> Operation<'q> for Start {
         })))
     }
 
-    fn at_time_limit(&mut self, _active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
-        Err(not_by_ha(cause, self.is_under_ha, "started"))
+    fn at_time_limit(&mut self, active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
+        Err(not_by_ha(active, cause))
     }
 }
 
 impl Start {
     fn has_started<'q>(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
-        self.is_under_ha |= active.upid().is_some_and(|upid| upid.kind() == "hastart");
+        let is_under_ha = active.upid().is_some_and(|upid| upid.kind() == "hastart");
         let budget = active.budget();
         let now = budget.clock.elapsed();
         let settled_at = *self.settled_at.get_or_insert(now + budget.settling_time());
         if active.status()?.is_running {
-            return done_unless_replaced(active);
+            active.check_same_vm()?;
+            return Ok(Next::Done);
         }
-        if budget.clock.elapsed() < settled_at || self.is_under_ha {
+        if budget.clock.elapsed() < settled_at || is_under_ha {
             return Ok(Next::Wait);
         }
         let resume = active.existing().resume();
@@ -75,43 +76,38 @@ pub fn check_console(resume: &str) -> String {
 }
 
 /// Powers a VM off.
-#[derive(Default)]
-pub struct PowerOff {
-    /// Whether the server refuses to end a running shutdown first.
-    cannot_overrule: bool,
-    is_under_ha: bool,
-}
+pub struct PowerOff;
 
 impl<'q> Operation<'q> for PowerOff {
     fn next(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
         if active.was_carried_out() {
-            return wait_until_stopped(active, &mut self.is_under_ha);
+            return wait_until_stopped(active);
         }
         let status = active.status_of_same_vm()?;
         if !status.is_running && !is_being_started(active)? {
             return Ok(Next::Done);
         }
         active.announce(&Activity::PoweringOff);
-        Ok(power_off(!self.cannot_overrule && !status.is_under_ha))
+        Ok(power_off(status))
     }
 
-    fn after_refusal(&mut self, message: &str, _vm: &Vm) -> AfterRefusal {
-        if message.contains("overrule-shutdown") && !self.cannot_overrule {
-            self.cannot_overrule = true;
-            return AfterRefusal::CheckAgain;
-        }
-        AfterRefusal::Fail
-    }
-
-    fn at_time_limit(&mut self, _active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
-        Err(not_by_ha(cause, self.is_under_ha, "stopped"))
+    fn at_time_limit(&mut self, active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
+        Err(not_by_ha(active, cause))
     }
 }
 
-/// Requests to power a VM off; `overrule` ends a running shutdown first.
-pub(super) fn power_off<'q>(overrule: bool) -> Next<'q> {
+/// Requests to power a VM off, and to end a running shutdown first if the server can do that. For a VM under HA it
+/// refuses to.
+pub(super) fn power_off<'q>(status: VmStatus) -> Next<'q> {
     Next::Then(Box::new(move |pve, vm| {
-        pve.stop_vm(&vm.node, vm.vmid, overrule).map(Some)
+        let stopped = pve.stop_vm(&vm.node, vm.vmid, !status.is_under_ha);
+        let stopped = match stopped {
+            Err(pve::Error::Refused { message, .. }) if message.contains("overrule-shutdown") => {
+                pve.stop_vm(&vm.node, vm.vmid, false)
+            }
+            stopped => stopped,
+        };
+        stopped.map(Some)
     }))
 }
 
@@ -121,7 +117,6 @@ pub struct ShutDown {
     guest_timeout: Duration,
     /// Whether to power the VM off after that.
     force: bool,
-    is_under_ha: bool,
 }
 
 impl ShutDown {
@@ -130,7 +125,6 @@ impl ShutDown {
         ShutDown {
             guest_timeout,
             force,
-            is_under_ha: false,
         }
     }
 }
@@ -138,7 +132,7 @@ impl ShutDown {
 impl<'q> Operation<'q> for ShutDown {
     fn next(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
         if active.was_carried_out() {
-            return wait_until_stopped(active, &mut self.is_under_ha);
+            return wait_until_stopped(active);
         }
         let status = active.status_of_same_vm()?;
         if !status.is_running && !is_being_started(active)? {
@@ -162,8 +156,8 @@ impl<'q> Operation<'q> for ShutDown {
         AfterRefusal::Fail
     }
 
-    fn at_time_limit(&mut self, _active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
-        Err(not_by_ha(cause, self.is_under_ha, "stopped"))
+    fn at_time_limit(&mut self, active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
+        Err(not_by_ha(active, cause))
     }
 }
 
@@ -214,10 +208,12 @@ impl<'q> Operation<'q> for Reboot {
         self.off_since = None;
         let is_another = self.first.is_some() && status.pid.is_some() && self.first != status.pid;
         if is_another {
-            return done_unless_replaced(active);
+            active.check_same_vm()?;
+            return Ok(Next::Done);
         }
         if active.was_carried_out() {
-            return wait_for_same_vm(active);
+            active.check_same_vm()?;
+            return Ok(Next::Wait);
         }
         (self.first, self.was_running) = (self.first.or(status.pid), true);
         check_not_paused(active, status)?;
@@ -256,37 +252,17 @@ impl<'q> Operation<'q> for Reboot {
 }
 
 /// Waits until a VM is off. Its task may have ended before, because HA stops the VM later.
-fn wait_until_stopped<'q>(
-    active: &mut ActiveStep,
-    is_under_ha: &mut bool,
-) -> Result<Next<'q>, Stop> {
-    *is_under_ha |= active.upid().is_some_and(|upid| upid.kind() == "hastop");
-    if active.status()?.is_running {
-        return wait_for_same_vm(active);
-    }
-    done_unless_replaced(active)
+fn wait_until_stopped<'q>(active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
+    let is_running = active.status()?.is_running;
+    // A request names only the VMID: another VM may have got it right before.
+    active.check_same_vm()?;
+    Ok(if is_running { Next::Wait } else { Next::Done })
 }
 
 /// Whether a start is running, which would take effect later.
 fn is_being_started(active: &mut ActiveStep) -> Result<bool, Stop> {
     let starts = active.read(|pve, vm| pve.running_tasks("qmstart", vm.vmid, &vm.node))?;
     Ok(!starts.is_empty())
-}
-
-/// Waits, unless the VM was replaced: another VM will not reach the requested state.
-fn wait_for_same_vm<'q>(active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
-    if active.existing().named_by.is_some() {
-        active.read_config_again()?;
-    }
-    Ok(Next::Wait)
-}
-
-/// Nothing is left to do, unless the VM was replaced right before the request, which names only its VMID.
-fn done_unless_replaced<'q>(active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
-    if active.existing().named_by.is_some() {
-        active.read_config_again()?;
-    }
-    Ok(Next::Done)
 }
 
 /// A paused VM counts as running, but its guest does not react.
@@ -332,14 +308,20 @@ fn stayed_off(vm: &Vm) -> Cause {
     }
 }
 
-/// The time limit was reached because HA has not acted.
-pub(super) fn not_by_ha(cause: Cause, is_under_ha: bool, done: &str) -> Cause {
+/// The time limit was reached, perhaps because HA has not acted: its task only files the request.
+pub(super) fn not_by_ha(active: &ActiveStep, cause: Cause) -> Cause {
+    let task = active.upid();
+    let done = match task.as_ref().map(Upid::kind) {
+        Some("hastart") => "started",
+        Some("hastop") => "stopped",
+        _ => return cause,
+    };
     match cause {
         Cause::TimedOut {
             seconds,
             last: None,
             hint,
-        } if is_under_ha => Cause::TimedOut {
+        } => Cause::TimedOut {
             seconds,
             last: Some(format!(
                 "HA has not {done} it; 'ha-manager status' on a node shows its HA state"

@@ -155,10 +155,16 @@ impl ActiveStep<'_> {
         // It may have been migrated to another node.
         self.config()?;
         let status = self.status()?;
+        self.check_same_vm()?;
+        Ok(status)
+    }
+
+    /// Reads the configuration of a VM that the user named again: another VM may have its VMID.
+    pub fn check_same_vm(&mut self) -> Result<(), Stop> {
         if self.existing().named_by.is_some() {
             self.read_config_again()?;
         }
-        Ok(status)
+        Ok(())
     }
 
     /// Sends a change that changes nothing, right before one that must not reach another VM. Fails if the cluster

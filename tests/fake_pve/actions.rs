@@ -345,7 +345,7 @@ impl Cluster {
         let (node, vmid) = (action.process.node.clone(), action.process.vmid);
         let (owner, work) = (action.process.owner.clone(), action.work.clone());
         self.actions[number].stage = Stage::Ending;
-        // The worker has the quorum of its own node, whoever is answered at this moment.
+        // The worker has the quorum of its own node, no matter which node the client is asking.
         let its_node = self.actions[number].here.clone();
         let here = std::mem::replace(&mut self.here, its_node);
         let done = match work {

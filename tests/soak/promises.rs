@@ -25,7 +25,7 @@ enum Claim {
 }
 
 impl Order {
-    /// Whether it may be about this guest, as far as its configuration says.
+    /// Whether its configuration permits that it is about this guest.
     pub(super) fn means(&self, guest: &Guest) -> bool {
         if self.verb == Verb::Create {
             return guest.is_vm_named(self.name);
