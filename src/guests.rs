@@ -172,6 +172,15 @@ impl<'p> Guests<'p> {
         of_rows.chain(self.of_nodes().unread.clone()).collect()
     }
 
+    /// What may hide a guest with any name, and is not to be ignored. May ask nodes.
+    pub fn doubts(&self) -> Vec<Unread> {
+        let is_ignored =
+            |unread: &Unread| self.ignores_offline && matches!(unread, Unread::Offline(_));
+        let mut doubts = self.unread();
+        doubts.retain(|unread| !is_ignored(unread));
+        doubts
+    }
+
     /// The guests by VMID, as listed by the nodes asked so far, otherwise as in their rows.
     pub fn known(&self) -> impl Iterator<Item = &Guest> {
         let rows = self.rows.guests.iter();

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{Outcome, Session, Success, raw};
 use crate::cli::{Seconds, Targets};
+use crate::guests::Guests;
 use crate::guests::named::{self, Named, Wanted};
-use crate::guests::{Guests, Unread};
 use crate::pve::Addresses;
 use crate::pve::types::{Guest, Node, Vmid};
 use crate::say::failure::{Failure, Kind};
@@ -65,12 +65,10 @@ pub fn find(
     let is_needed = |guest: &Guest| wanted.iter().any(|wanted| wanted.may_be(guest));
     let guests = Guests::read(server, &is_needed).map_err(|error| Failure::of_request(&error))?;
     let guests = guests.ignoring_offline_nodes(targets.ignore_offline);
-    let is_serious =
-        |unread: &Unread| !(targets.ignore_offline && matches!(unread, Unread::Offline(_)));
     let mut words_of = BTreeMap::new();
     let mut all = Vec::new();
     for wanted in &wanted {
-        let found = named::find(server, &guests, wanted, &is_serious);
+        let found = named::find(server, &guests, wanted);
         if let Ok(Named { guest, .. }) = &found
             && let Some(first) = words_of.insert(guest.vmid, &wanted.text)
         {

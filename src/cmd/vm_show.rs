@@ -9,7 +9,7 @@ use super::{Session, Success};
 use crate::cli::VmShow;
 use crate::guests::addresses::{AgentAnswer, ask_agent};
 use crate::guests::named::{Error, Wanted, find};
-use crate::guests::{Guests, Unread, listed};
+use crate::guests::{Guests, listed};
 use crate::pve::types::Guest;
 use crate::pve::{self, Addresses, Pve, VmConfig};
 use crate::say::failure::{Facts, Failure, Kind};
@@ -64,8 +64,7 @@ pub fn find_vm(server: Server, text: &str, ignores_offline: bool) -> Result<Gues
     let guests = Guests::read(server, &|guest| wanted.may_be(guest));
     let guests = guests.map_err(|error| Failure::of_request(&error))?;
     let guests = guests.ignoring_offline_nodes(ignores_offline);
-    let is_serious = |unread: &Unread| !(ignores_offline && matches!(unread, Unread::Offline(_)));
-    match find(server, &guests, &wanted, &is_serious) {
+    match find(server, &guests, &wanted) {
         Ok(found) => Ok(found.guest),
         // Nothing is changed, so a doubt is no failure.
         Err(Error::Doubtful { guest, unread }) => {

@@ -99,17 +99,8 @@ impl Wanted {
     }
 }
 
-/// Finds the VM that is meant. What `is_serious` accepts of the unreadable may hide a VM of its name.
-pub fn find(
-    server: Server,
-    guests: &Guests,
-    wanted: &Wanted,
-    is_serious: &dyn Fn(&Unread) -> bool,
-) -> Result<Named, Error> {
-    let unread = || {
-        let unread = guests.unread().into_iter();
-        unread.filter(is_serious).collect::<Vec<_>>()
-    };
+/// Finds the VM that is meant.
+pub fn find(server: Server, guests: &Guests, wanted: &Wanted) -> Result<Named, Error> {
     let text = wanted.text.clone();
     let by_vmid = wanted.as_vmid();
     // A number is hardly ever a name: nodes need not be asked for one.
@@ -129,7 +120,7 @@ pub fn find(
                 vmid,
                 named: vm.vmid,
             }),
-            None => match unread() {
+            None => match guests.doubts() {
                 unread if unread.is_empty() => Ok(Named::by_name(vm)),
                 unread => Err(Error::Doubtful {
                     guest: (*vm).clone(),
@@ -149,7 +140,7 @@ pub fn find(
                 text,
                 guest: (*guest).clone(),
             }),
-            (None, None) => Err(match unread() {
+            (None, None) => Err(match guests.doubts() {
                 unread if unread.is_empty() => Error::Absent { text },
                 unread => Error::Unseen { text, unread },
             }),
