@@ -77,9 +77,9 @@ impl<'p> Guests<'p> {
         server: Server<'p>,
         may_be_needed: &dyn Fn(&Guest) -> bool,
     ) -> Result<Guests<'p>, Error> {
-        Guests::keeping(server, &|guest| {
-            !guest.is_container() && may_be_needed(guest)
-        })
+        let mut guests = Guests::keeping(server, &|guest| !guest.is_container())?;
+        guests.rows.guests.retain(may_be_needed);
+        Ok(guests)
     }
 
     /// Reads the cluster's list and keeps its containers that `is_needed` accepts. No node is asked.
@@ -87,7 +87,9 @@ impl<'p> Guests<'p> {
         server: Server<'p>,
         is_needed: &dyn Fn(&Guest) -> bool,
     ) -> Result<Guests<'p>, Error> {
-        Guests::keeping(server, &|guest| guest.is_container() && is_needed(guest))
+        let mut guests = Guests::keeping(server, &Guest::is_container)?;
+        guests.rows.guests.retain(is_needed);
+        Ok(guests)
     }
 
     fn keeping(server: Server<'p>, keep: &dyn Fn(&Guest) -> bool) -> Result<Guests<'p>, Error> {

@@ -22,10 +22,10 @@ pub struct GuestList {
     pub first_unreadable: Option<String>,
 }
 
-/// Selects the guests that a list keeps.
+/// Selects the guests that a list keeps. Their details are not known yet.
 pub type Keep<'k> = &'k dyn Fn(&Guest) -> bool;
 
-/// Parses the rows of a list and keeps the guests that `keep` accepts. `of_node` is the node in
+/// Parses the rows of a list and keeps the guests that `keep` accepts without their details. `of_node` is the node in
 /// `/nodes/{node}/qemu`, whose rows have neither node nor type. `secret` is masked in all text.
 pub fn read(rows: &[&RawValue], of_node: Option<&Node>, keep: Keep, secret: &Secret) -> GuestList {
     let mut list = GuestList::default();
@@ -34,6 +34,8 @@ pub fn read(rows: &[&RawValue], of_node: Option<&Node>, keep: Keep, secret: &Sec
             Ok(guest) => {
                 list.vmids.push(guest.vmid);
                 if keep(&guest) {
+                    let details = details(row);
+                    let guest = Guest { details, ..guest };
                     list.guests.push(masked(guest, secret));
                 }
             }
@@ -91,14 +93,20 @@ fn guest(row: &RawValue, of_node: Option<&Node>) -> Result<Guest, String> {
         status: row.status.unwrap_or_else(|| "unknown".to_owned()),
         template: row.template,
         lock: row.lock.filter(|lock| !lock.is_empty()),
-        details: GuestDetails {
-            cores: row.maxcpu.or(row.cpus),
-            memory: row.maxmem,
-            uptime: row.uptime,
-            tags: row.tags,
-            pool: row.pool.map(Pool),
-        },
+        details: GuestDetails::default(),
     })
+}
+
+/// The details of a row. They are parsed separately, because most lists keep few of their rows.
+fn details(row: &RawValue) -> GuestDetails {
+    let row: DetailsRow = serde_json::from_str(row.get()).unwrap_or_default();
+    GuestDetails {
+        cores: row.maxcpu.or(row.cpus),
+        memory: row.maxmem,
+        uptime: row.uptime,
+        tags: row.tags,
+        pool: row.pool.map(Pool),
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -118,6 +126,11 @@ struct Row {
     template: bool,
     #[serde(deserialize_with = "text")]
     lock: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DetailsRow {
     /// In the cluster's list.
     #[serde(deserialize_with = "figure")]
     maxcpu: Option<u64>,
