@@ -14,6 +14,7 @@ mod check;
 pub mod complete;
 mod container_list;
 mod guest_list;
+mod lookup;
 mod signals;
 mod task_cancel;
 mod task_wait;
@@ -49,6 +50,7 @@ use crate::say::stage::Stage;
 use crate::ui::progress::{Progress, Verbosity, say, warn};
 use crate::ui::table::Style;
 use crate::ui::text::{clean, json};
+use crate::wait::server::Server;
 use crate::wait::{Budget, SystemClock};
 
 /// Runs a command and exits.
@@ -207,12 +209,37 @@ impl Session<'_> {
         })))
     }
 
-    /// The time limit of the run, and how often it polls.
-    pub fn budget(&self, timeout: Seconds, poll_interval: Seconds) -> Budget<'_> {
-        Budget {
+    /// As [`Session::client`]; an error is the failure of the verb.
+    pub fn connect(&self, access: &Access, timeout: Option<Duration>) -> Result<Pve, Failure> {
+        let pve = self.client(access, timeout);
+        pve.map_err(|error| Failure::of_request(&error))
+    }
+
+    /// A server to which requests are repeated until the time limit.
+    pub fn server<'s>(
+        &'s self,
+        pve: &'s Pve,
+        timeout: Seconds,
+        poll_interval: Seconds,
+    ) -> Server<'s> {
+        let budget = Budget {
             clock: &self.clock,
             total: timeout.0,
             interval: poll_interval.0,
+        };
+        self.with_budget(pve, budget)
+    }
+
+    /// A server to which each request is sent once.
+    pub fn server_for_one_try<'s>(&'s self, pve: &'s Pve) -> Server<'s> {
+        self.with_budget(pve, Budget::for_one_try(&self.clock))
+    }
+
+    fn with_budget<'s>(&'s self, pve: &'s Pve, budget: Budget<'s>) -> Server<'s> {
+        Server {
+            pve,
+            budget,
+            progress: self.progress(),
         }
     }
 

@@ -41,14 +41,13 @@ pub use self::tls::certificate::{Day, Fingerprint, NotAFingerprint};
 pub use self::tls::distrust::Distrust;
 pub use self::tls::{Error as TlsError, Trust};
 pub use self::vm_config::{Identity, VmConfig, is_agent_on, is_cloud_init};
-pub use self::vm_details::{Ha, PendingChange, PendingConfig, VmDetails};
+pub use self::vm_details::{Ha, PendingChange, PendingConfig, VmStatus};
 
 use self::cluster::{NodeRow, StatusRow};
-use self::guest_list::{Keep, flag};
+use self::guest_list::Keep;
 use self::http::parsed;
 use self::types::{
-    CloneMode, CloneOptions, ExitStatus, Node, Pool, TaskStatus, Upid, Version, VmName, VmStatus,
-    Vmid,
+    CloneMode, CloneOptions, ExitStatus, Node, Pool, TaskStatus, Upid, Version, VmName, Vmid,
 };
 use self::vm_details::PendingRow;
 
@@ -287,32 +286,18 @@ impl Pve {
         self.change(Method::DELETE, &path, &[], |_| Ok(()))
     }
 
-    /// `GET /nodes/{node}/qemu/{vmid}/status/current`. The status according to QEMU; lists lag behind.
-    pub fn vm_status(&self, node: &Node, vmid: Vmid) -> Result<VmStatus, Error> {
-        #[derive(Deserialize)]
-        struct Answer {
-            status: String,
-            qmpstatus: Option<String>,
-            pid: Option<Value>,
-            ha: Option<Ha>,
-        }
-        #[derive(Deserialize)]
-        struct Ha {
-            #[serde(default, deserialize_with = "flag")]
-            managed: bool,
-        }
-        let path = of_vm(node, vmid, "status/current");
-        let answer: Answer = self.get(&path, "a VM's status")?;
-        let pid = answer.pid.and_then(|pid| match pid {
-            Value::String(text) => text.parse().ok(),
-            pid => pid.as_u64(),
-        });
-        Ok(VmStatus {
-            is_running: answer.status == "running",
-            is_paused: answer.qmpstatus.as_deref() == Some("paused"),
-            pid,
-            is_under_ha: answer.ha.is_some_and(|ha| ha.managed),
-        })
+    /// `GET /nodes/{node}/qemu/{vmid}/status/current`. The state according to QEMU; lists lag behind. `None` if
+    /// the node has no such VM.
+    pub fn vm_status(&self, node: &Node, vmid: Vmid) -> Result<Option<VmStatus>, Error> {
+        const EXPECTED: &str = "a VM's status";
+
+        unless_missing(
+            self.read(&of_vm(node, vmid, "status/current"), false, |data| {
+                let status: VmStatus = parsed(data, EXPECTED)?;
+                // Without it, a VM that runs would seem to be off.
+                status.status.is_some().then_some(status).ok_or(EXPECTED)
+            }),
+        )
     }
 
     /// `GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`. The guest's network interfaces as
@@ -380,11 +365,6 @@ impl Pve {
         Ok(running.filter_map(|task| task.upid.parse().ok()).collect())
     }
 
-    /// `GET /nodes/{node}/qemu/{vmid}/status/current`. The state of a VM; `None` if the node has no such VM.
-    pub fn vm_details(&self, node: &Node, vmid: Vmid) -> Result<Option<VmDetails>, Error> {
-        unless_missing(self.get(&of_vm(node, vmid, "status/current"), "a VM's status"))
-    }
-
     /// `GET /nodes/{node}/qemu/{vmid}/pending`. The configuration with which a VM runs, and the changes that
     /// wait for its next start; `None` if the node has no such VM. The server hides `cipassword`.
     pub fn pending_config(&self, node: &Node, vmid: Vmid) -> Result<Option<PendingConfig>, Error> {
@@ -394,7 +374,7 @@ impl Pve {
     }
 }
 
-/// The status of a VM or of a task.
+/// The status of a task.
 #[derive(Deserialize)]
 struct Status {
     status: String,

@@ -37,13 +37,8 @@ pub fn run<'q>(
     session.check_output_options()?;
     let access = session.configuration()?.access;
     session.handle_signals(|| {});
-    let pve = session.client(&access, Some(targets.timeout.0));
-    let pve = pve.map_err(|error| Failure::of_request(&error))?;
-    let server = Server {
-        pve: &pve,
-        budget: session.budget(targets.timeout, targets.poll_interval),
-        progress: session.progress(),
-    };
+    let pve = session.connect(&access, Some(targets.timeout.0))?;
+    let server = session.server(&pve, targets.timeout, targets.poll_interval);
     let found = find(server, &targets)?.into_iter();
     let vms = found.map(|found| match found {
         Ok(vm) => Target::Vm(existing(&vm)),

@@ -33,7 +33,6 @@ use crate::pve::{self, Access, Permissions, Pve};
 use crate::say::failure::{Failure, Kind, chain};
 use crate::say::grant::{Role, grant, how_to_see_vms};
 use crate::say::hint::empty_list_hint;
-use crate::wait::Budget;
 use crate::wait::server::Server;
 
 /// Runs all checks, and prints each finding as soon as it is known.
@@ -147,11 +146,7 @@ fn check_server(
     report(Finding::ok(format!("token {token}"), "accepted"));
     let product = format!("Proxmox VE {}", version.text);
     report(Finding::ok("server", product));
-    let server = Server {
-        pve: &pve,
-        budget: Budget::for_one_try(&session.clock),
-        progress: session.progress(),
-    };
+    let server = session.server_for_one_try(&pve);
     check_quorum(&hosts, report);
     let guests = Guests::read(server, &|_| true).map_err(failed("guests"))?;
     check_guests(&guests, report);

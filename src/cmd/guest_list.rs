@@ -13,7 +13,6 @@ use crate::say::hint::empty_list_hint;
 use crate::ui::progress::warn;
 use crate::ui::table::table;
 use crate::ui::units::duration;
-use crate::wait::Budget;
 use crate::wait::server::Server;
 
 /// The kind of guests that a verb lists.
@@ -68,13 +67,8 @@ pub fn list(
     show: impl FnOnce(&Pve, &[&Guest]) -> Result<Success, Failure>,
 ) -> Result<Success, Failure> {
     let access = session.configuration()?.access;
-    let pve = session.client(&access, None);
-    let pve = pve.map_err(|error| Failure::of_request(&error))?;
-    let server = Server {
-        pve: &pve,
-        budget: Budget::for_one_try(&session.clock),
-        progress: session.progress(),
-    };
+    let pve = session.connect(&access, None)?;
+    let server = session.server_for_one_try(&pve);
     let guests = kind
         .read(server, filter)
         .map_err(|error| Failure::of_request(&error))?;

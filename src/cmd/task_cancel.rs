@@ -5,7 +5,6 @@
 
 use serde::Serialize;
 
-use super::task_wait::hint_for_unread;
 use super::{Session, Success};
 use crate::cli::TaskCancel;
 use crate::pve::types::{ExitStatus, TaskStatus, Upid, Vmid};
@@ -15,7 +14,7 @@ use crate::say::hint::with_more;
 use crate::say::stage::{Stage, task_wait};
 use crate::ui::text::clean;
 use crate::wait::server::Server;
-use crate::wait::task::wait;
+use crate::wait::task::{hint_for_unread, wait};
 use crate::wait::{BackOff, GaveUp};
 
 #[derive(Serialize)]
@@ -40,13 +39,8 @@ pub fn run(session: &Session, arguments: &TaskCancel) -> Result<Success, Failure
         is_requested: false,
     });
     session.handle_signals(|| {});
-    let pve = session.client(&access, Some(arguments.timeout.0));
-    let pve = pve.map_err(|error| Failure::of_request(&error))?;
-    let server = Server {
-        pve: &pve,
-        budget: session.budget(arguments.timeout, arguments.poll_interval),
-        progress: session.progress(),
-    };
+    let pve = session.connect(&access, Some(arguments.timeout.0))?;
+    let server = session.server(&pve, arguments.timeout, arguments.poll_interval);
     let has_ended = cancel(session, server, upid)?;
     let ended = wait(server, upid, true).map_err(|gave_up| not_seen(upid, gave_up, &server))?;
     session.progress().set_stage(Stage::Ended(upid.clone()));

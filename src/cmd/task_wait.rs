@@ -7,12 +7,11 @@ use crate::cli::TaskWait;
 use crate::pve;
 use crate::pve::types::{ExitStatus, Upid};
 use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
-use crate::say::hint::{hint_for, with_more};
+use crate::say::hint::with_more;
 use crate::say::stage::Stage;
 use crate::ui::text::clean;
 use crate::wait::GaveUp;
-use crate::wait::server::{Server, is_no_such_task, is_unknown_node};
-use crate::wait::task::{how_to_read_log, last_lines, wait, warnings};
+use crate::wait::task::{hint_for_unread, how_to_read_log, last_lines, wait, warnings};
 
 #[derive(Serialize)]
 struct Document<'w> {
@@ -28,13 +27,8 @@ pub fn run(session: &Session, arguments: &TaskWait) -> Result<Success, Failure> 
     let access = session.configuration()?.access;
     session.progress().set_stage(Stage::Waiting(upid.clone()));
     session.handle_signals(|| {});
-    let pve = session.client(&access, Some(arguments.timeout.0));
-    let pve = pve.map_err(|error| Failure::of_request(&error))?;
-    let server = Server {
-        pve: &pve,
-        budget: session.budget(arguments.timeout, arguments.poll_interval),
-        progress: session.progress(),
-    };
+    let pve = session.connect(&access, Some(arguments.timeout.0))?;
+    let server = session.server(&pve, arguments.timeout, arguments.poll_interval);
     let ended = wait(server, upid, true);
     let ended =
         ended.map_err(|gave_up| wait_failure(upid, gave_up, arguments.timeout.0.as_secs_f64()))?;
@@ -93,20 +87,4 @@ fn wait_failure(upid: &Upid, gave_up: GaveUp<pve::Error>, seconds: f64) -> Failu
         }
     };
     failure.about(stage.facts())
-}
-
-/// What to do about a request about a task that has failed.
-pub fn hint_for_unread(upid: &Upid, error: &pve::Error) -> Option<String> {
-    let node = upid.node();
-    if is_no_such_task(error) {
-        let hint =
-            format!("check the UPID and that the task ran on '{node}'; nodes delete old tasks");
-        Some(hint)
-    } else if is_unknown_node(error) {
-        Some(format!(
-            "check the UPID: the cluster has no node '{node}'; 'pvecm nodes' on any node lists them"
-        ))
-    } else {
-        hint_for(error)
-    }
 }

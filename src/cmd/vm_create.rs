@@ -19,7 +19,6 @@ use crate::say::vm::Vm;
 use crate::settings::Settings;
 use crate::settings::setup::Setup;
 use crate::ui::text::clean;
-use crate::wait::server::Server;
 
 #[derive(Serialize)]
 struct Document<'e> {
@@ -48,16 +47,11 @@ pub fn run(session: &Session, arguments: &VmCreate) -> Result<Success, Failure> 
             remove_unused(&directory, &name);
         }
     });
-    let pve = session.client(&access, Some(arguments.timeout.0));
-    let pve = pve.map_err(|error| Failure::of_request(&error))?;
+    let pve = session.connect(&access, Some(arguments.timeout.0))?;
     let hosts = access.endpoints.iter();
     let run = Run {
         spec,
-        server: Server {
-            pve: &pve,
-            budget: session.budget(arguments.timeout, arguments.poll_interval),
-            progress: session.progress(),
-        },
+        server: session.server(&pve, arguments.timeout, arguments.poll_interval),
         hosts: hosts.map(|endpoint| endpoint.host.to_string()).collect(),
         state: &state,
         preview_only: dry_run,

@@ -53,13 +53,8 @@ pub fn run(session: &Session, arguments: &VmDelete) -> Result<Success, Failure> 
         // A name that another run has locked fails below, alone.
         let _ = ledgers.lock(word);
     }
-    let pve = session.client(&access, Some(targets.timeout.0));
-    let pve = pve.map_err(|error| Failure::of_request(&error))?;
-    let server = Server {
-        pve: &pve,
-        budget: session.budget(targets.timeout, targets.poll_interval),
-        progress: session.progress(),
-    };
+    let pve = session.connect(&access, Some(targets.timeout.0))?;
+    let server = session.server(&pve, targets.timeout, targets.poll_interval);
     let mut all = Vec::new();
     for (word, found) in targets.words().zip(change::find(server, &targets)?) {
         all.push(target(arguments, &mut ledgers, server, word, found));
@@ -130,7 +125,7 @@ fn confirm(server: Server, stop: bool, all: &mut [Target]) -> Result<(), Failure
             .ask(|pve| pve.vm_config(node, *vmid))
             .map_err(failed)?;
         let status = server.ask(|pve| pve.vm_status(node, *vmid));
-        let is_running = status.is_ok_and(|status| status.is_running);
+        let is_running = status.is_ok_and(|status| status.is_some_and(|it| it.is_running()));
         if is_running && !stop {
             // That fails without a question.
             continue;

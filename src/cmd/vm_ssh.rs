@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use super::vm_show::{find_vm, read_config};
+use super::lookup::{find_vm, read_config};
 use super::{Session, Success};
 use crate::cli::VmSsh;
 use crate::config::secret_variables;
@@ -16,19 +16,12 @@ use crate::say::failure::{Facts, Failure, Kind};
 use crate::settings::ip_from::{IpFrom, expected};
 use crate::settings::setup::no_agent;
 use crate::ui::progress::say;
-use crate::wait::Budget;
-use crate::wait::server::Server;
 
 /// Replaces this program by ssh, connected to the VM. Returns only if that fails.
 pub fn run(session: &Session, arguments: &VmSsh) -> Result<Success, Failure> {
     let access = session.configuration()?.access;
-    let pve = session.client(&access, None);
-    let pve = pve.map_err(|error| Failure::of_request(&error))?;
-    let server = Server {
-        pve: &pve,
-        budget: Budget::for_one_try(&session.clock),
-        progress: session.progress(),
-    };
+    let pve = session.connect(&access, None)?;
+    let server = session.server_for_one_try(&pve);
     let guest = find_vm(server, &arguments.vm, arguments.ignore_offline)?;
     let config = read_config(&pve, &guest, &arguments.vm)?;
     let answer = ask_agent(&pve, &guest.node, guest.vmid, &config, &arguments.ip_from);

@@ -111,7 +111,7 @@ impl Preview {
         }
         let is_running = || {
             let status = run.server.ask(|pve| pve.vm_status(node, *vmid));
-            let running = status.map(|status| status.is_running);
+            let running = status.map(|status| status.is_some_and(|it| it.is_running()));
             running.map_err(|error| {
                 not_read(format!("cannot read the status of {}", existing.vm), error)
             })

@@ -300,19 +300,6 @@ pub enum TaskStatus {
     Stopped(ExitStatus),
 }
 
-/// The status of a VM according to QEMU; lists lag behind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct VmStatus {
-    /// Whether it has a QEMU process. A paused VM has one.
-    pub is_running: bool,
-    /// Whether its guest is paused.
-    pub is_paused: bool,
-    /// The id of its QEMU process on its node.
-    pub pid: Option<u64>,
-    /// Whether the HA manager starts and stops it.
-    pub is_under_ha: bool,
-}
-
 /// How a task ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ExitStatus {

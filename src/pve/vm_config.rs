@@ -27,12 +27,18 @@ pub struct VmConfig {
 /// As the server writes it.
 impl From<BTreeMap<String, Value>> for VmConfig {
     fn from(options: BTreeMap<String, Value>) -> VmConfig {
-        VmConfig::of(options.into_iter().filter_map(|(key, value)| match value {
-            Value::String(text) => Some((key, text)),
-            Value::Number(number) => Some((key, number.to_string())),
-            Value::Bool(flag) => Some((key, u8::from(flag).to_string())),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
-        }))
+        let options = options.into_iter();
+        VmConfig::of(options.filter_map(|(key, value)| Some((key, option_text(value)?))))
+    }
+}
+
+/// The value of an option as text.
+pub fn option_text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(u8::from(flag).to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

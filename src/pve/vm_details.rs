@@ -7,12 +7,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::pve::guest_list::{figure, flag, optional_text};
-use crate::pve::vm_config::VmConfig;
+use crate::pve::vm_config::{VmConfig, option_text};
 
 /// The state of a VM. Absent is what the server did not tell.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct VmDetails {
+pub struct VmStatus {
     /// `running` or `stopped`; a paused VM is running.
     #[serde(deserialize_with = "optional_text")]
     pub status: Option<String>,
@@ -22,6 +22,9 @@ pub struct VmDetails {
     /// For how many seconds it has been running; 0 if it is not.
     #[serde(deserialize_with = "figure")]
     pub uptime: Option<u64>,
+    /// The id of its QEMU process on its node.
+    #[serde(deserialize_with = "figure")]
+    pub pid: Option<u64>,
     /// The number of its CPU cores.
     #[serde(rename = "cpus", deserialize_with = "figure")]
     pub cores: Option<u64>,
@@ -32,10 +35,20 @@ pub struct VmDetails {
     pub ha: Ha,
 }
 
-impl VmDetails {
+impl VmStatus {
+    /// Whether it has a QEMU process. A paused VM has one.
+    pub fn is_running(&self) -> bool {
+        self.status.as_deref() == Some("running")
+    }
+
+    /// Whether its guest is paused.
+    pub fn is_paused(&self) -> bool {
+        self.qmpstatus.as_deref() == Some("paused")
+    }
+
     /// Whether its guest works: it runs and is not paused.
     pub fn is_active(&self) -> bool {
-        self.status.as_deref() == Some("running") && self.qmpstatus.as_deref() != Some("paused")
+        self.is_running() && !self.is_paused()
     }
 }
 
@@ -87,8 +100,8 @@ impl From<Vec<PendingRow>> for PendingConfig {
         let mut current = BTreeMap::new();
         let mut changes = Vec::new();
         for row in rows {
-            let value = row.value.and_then(text);
-            let new = row.pending.and_then(text);
+            let value = row.value.and_then(option_text);
+            let new = row.pending.and_then(option_text);
             if row.delete || new.is_some() {
                 changes.push(PendingChange {
                     key: row.key.clone(),
@@ -103,15 +116,6 @@ impl From<Vec<PendingRow>> for PendingConfig {
             current: VmConfig::of(current),
             changes,
         }
-    }
-}
-
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(u8::from(flag).to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
@@ -153,7 +157,7 @@ mod tests {
     #[case::stopped(r#"{"status":"stopped","qmpstatus":"stopped"}"#, false)]
     #[case::unknown("{}", false)]
     fn a_paused_guest_is_not_active(#[case] json: &str, #[case] expected: bool) {
-        let details: VmDetails = serde_json::from_str(json).unwrap();
+        let details: VmStatus = serde_json::from_str(json).unwrap();
         assert_eq!(details.is_active(), expected);
     }
 }

@@ -109,14 +109,14 @@ impl Delete {
             return Err(cause.into());
         }
         let status = active.status()?;
-        if status.is_running {
+        if status.is_running() {
             if !self.stop {
                 // The status does not show whose it is.
                 active.read_config_again()?;
                 return Err(is_running(active.vm().vmid).into());
             }
             // Under HA the VM is stopped some time after its task.
-            if active.was_carried_out() && (status.is_under_ha || !self.has_waited) {
+            if active.was_carried_out() && (status.ha.managed || !self.has_waited) {
                 self.has_waited = true;
                 return Ok(Next::Wait);
             }
@@ -125,7 +125,7 @@ impl Delete {
             active.read_config_again()?;
             active.announce(&Activity::PoweringOff);
             active.set_step(Step::Stop);
-            return Ok(power_off(status));
+            return Ok(power_off(&status));
         }
         check_not_cloned(active)?;
         active.confirm_unchanged()?;

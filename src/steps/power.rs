@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use crate::pve;
-use crate::pve::types::{Upid, VmStatus};
+use crate::pve::types::Upid;
+use crate::pve::{self, VmStatus};
 use crate::say::shell::word;
 use crate::say::vm::Vm;
 use crate::steps::{ActiveStep, AfterRefusal, Cause, Next, Operation, Stop};
@@ -29,8 +29,8 @@ impl<'q> Operation<'q> for Start {
             return self.has_started(active);
         }
         let status = active.status_of_same_vm()?;
-        if status.is_running {
-            check_not_paused(active, status)?;
+        if status.is_running() {
+            check_not_paused(active, &status)?;
             return Ok(Next::Done);
         }
         active.announce(&Activity::Starting);
@@ -50,7 +50,7 @@ impl Start {
         let budget = active.budget();
         let now = budget.clock.elapsed();
         let settled_at = *self.settled_at.get_or_insert(now + budget.settling_time());
-        if active.status()?.is_running {
+        if active.status()?.is_running() {
             active.check_same_vm()?;
             return Ok(Next::Done);
         }
@@ -84,11 +84,11 @@ impl<'q> Operation<'q> for PowerOff {
             return wait_until_stopped(active);
         }
         let status = active.status_of_same_vm()?;
-        if !status.is_running && !is_being_started(active)? {
+        if !status.is_running() && !is_being_started(active)? {
             return Ok(Next::Done);
         }
         active.announce(&Activity::PoweringOff);
-        Ok(power_off(status))
+        Ok(power_off(&status))
     }
 
     fn at_time_limit(&mut self, active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
@@ -98,9 +98,10 @@ impl<'q> Operation<'q> for PowerOff {
 
 /// Requests to power a VM off, and to end a running shutdown first if the server can do that. For a VM under HA it
 /// refuses to.
-pub(super) fn power_off<'q>(status: VmStatus) -> Next<'q> {
+pub(super) fn power_off<'q>(status: &VmStatus) -> Next<'q> {
+    let can_overrule = !status.ha.managed;
     Next::Then(Box::new(move |pve, vm| {
-        let stopped = pve.stop_vm(&vm.node, vm.vmid, !status.is_under_ha);
+        let stopped = pve.stop_vm(&vm.node, vm.vmid, can_overrule);
         let stopped = match stopped {
             Err(pve::Error::Refused { message, .. }) if message.contains("overrule-shutdown") => {
                 pve.stop_vm(&vm.node, vm.vmid, false)
@@ -135,11 +136,11 @@ impl<'q> Operation<'q> for ShutDown {
             return wait_until_stopped(active);
         }
         let status = active.status_of_same_vm()?;
-        if !status.is_running && !is_being_started(active)? {
+        if !status.is_running() && !is_being_started(active)? {
             return Ok(Next::Done);
         }
         if !self.force {
-            check_not_paused(active, status)?;
+            check_not_paused(active, &status)?;
         }
         active.announce(&Activity::ShuttingDown);
         let (guest_timeout, force) = (self.guest_timeout, self.force);
@@ -194,7 +195,7 @@ impl<'q> Operation<'q> for Reboot {
         let status = active.status()?;
         let budget = active.budget();
         let now = budget.clock.elapsed();
-        if !status.is_running {
+        if !status.is_running() {
             if !active.has_requested && !self.was_running {
                 return Err(not_running(active.vm()).into());
             }
@@ -216,7 +217,7 @@ impl<'q> Operation<'q> for Reboot {
             return Ok(Next::Wait);
         }
         (self.first, self.was_running) = (self.first.or(status.pid), true);
-        check_not_paused(active, status)?;
+        check_not_paused(active, &status)?;
         if active.is_undecided() {
             // Two requests may restart it twice.
             let since = *self.undecided_since.get_or_insert(now);
@@ -253,7 +254,7 @@ impl<'q> Operation<'q> for Reboot {
 
 /// Waits until a VM is off. Its task may have ended before, because HA stops the VM later.
 fn wait_until_stopped<'q>(active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
-    let is_running = active.status()?.is_running;
+    let is_running = active.status()?.is_running();
     // A request names only the VMID: another VM may have got it right before.
     active.check_same_vm()?;
     Ok(if is_running { Next::Wait } else { Next::Done })
@@ -266,8 +267,8 @@ fn is_being_started(active: &mut ActiveStep) -> Result<bool, Stop> {
 }
 
 /// A paused VM counts as running, but its guest does not react.
-fn check_not_paused(active: &ActiveStep, status: VmStatus) -> Result<(), Cause> {
-    if !status.is_paused || active.existing().named_by.is_none() {
+fn check_not_paused(active: &ActiveStep, status: &VmStatus) -> Result<(), Cause> {
+    if !status.is_paused() || active.existing().named_by.is_none() {
         return Ok(());
     }
     let Vm { vmid, node, .. } = active.vm();

@@ -1,12 +1,11 @@
 //! Reads the state of the VM of a step, once per turn, and checks that it is still the same VM.
 
 use crate::guests::owner::VmidState;
-use crate::pve::types::{Guest, VmName, VmStatus};
-use crate::pve::{self, Pve, VmConfig};
+use crate::pve::types::{Guest, VmName};
+use crate::pve::{self, Pve, VmConfig, VmStatus};
 use crate::say::vm::{NamedBy, Vm};
 use crate::steps::{ActiveStep, Cause, Stop, Trouble};
 use crate::wait::GaveUp;
-use crate::wait::refusal::is_missing;
 use crate::wait::server::Judged;
 
 impl ActiveStep<'_> {
@@ -129,10 +128,7 @@ impl ActiveStep<'_> {
     /// The status of the VM according to QEMU. Once a change was requested, failed reads are repeated until the
     /// time limit. A VM that is missing on its node may have been migrated or destroyed.
     pub fn status(&mut self) -> Result<VmStatus, Stop> {
-        let read = |pve: &Pve, vm: &Vm| match pve.vm_status(&vm.node, vm.vmid) {
-            Err(pve::Error::Refused { message, .. }) if is_missing(&message) => Ok(None),
-            status => status.map(Some),
-        };
+        let read = |pve: &Pve, vm: &Vm| pve.vm_status(&vm.node, vm.vmid);
         let status = if self.has_requested {
             let status = self.watch(read)?;
             status.map_err(|error| {

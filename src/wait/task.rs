@@ -2,8 +2,9 @@
 
 use crate::pve;
 use crate::pve::types::{ExitStatus, TaskStatus, Upid};
+use crate::say::hint::hint_for;
 use crate::say::shell::word;
-use crate::wait::server::Server;
+use crate::wait::server::{Server, is_no_such_task, is_unknown_node};
 use crate::wait::{GaveUp, Poll};
 
 /// How many of the last lines of a log are shown.
@@ -72,4 +73,20 @@ fn log(server: Server, upid: &Upid) -> Vec<String> {
 pub fn how_to_read_log(upid: &Upid) -> String {
     let (node, upid) = (upid.node(), word(upid.as_str()));
     format!("for the whole log, on node '{node}': pvenode task log {upid}")
+}
+
+/// What to do about a request about a task that has failed.
+pub fn hint_for_unread(upid: &Upid, error: &pve::Error) -> Option<String> {
+    let node = upid.node();
+    if is_no_such_task(error) {
+        let hint =
+            format!("check the UPID and that the task ran on '{node}'; nodes delete old tasks");
+        Some(hint)
+    } else if is_unknown_node(error) {
+        Some(format!(
+            "check the UPID: the cluster has no node '{node}'; 'pvecm nodes' on any node lists them"
+        ))
+    } else {
+        hint_for(error)
+    }
 }

@@ -20,7 +20,8 @@ const FOR_LATER_STEPS: [(&str, &str); 8] = [
     ("VM.PowerMgmt", "to start it"),
 ];
 const HELD: &str = "the token has it";
-const LACKING: &str = "the token lacks it";
+/// How the detail of a finding begins if a privilege is missing.
+pub const LACKING: &str = "the token lacks it";
 
 /// A clone to check the privileges for.
 pub struct PlannedClone<'a> {

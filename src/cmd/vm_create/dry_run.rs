@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::cmd::check::finding::{Finding, Verdict};
-use crate::cmd::check::privileges::PlannedClone;
+use crate::cmd::check::privileges::{LACKING, PlannedClone};
 use crate::cmd::check::template::check_clone;
 use crate::cmd::{Session, Success};
 use crate::create::{Origin, PlannedDisk, Preview, Run, preview};
@@ -190,7 +190,7 @@ fn expect_accepted_clone(
 
 /// Why the server would refuse a clone, and what to do about it.
 fn refusal(refused: &[Finding], token: &TokenId) -> Failure {
-    let is_lack = |finding: &Finding| finding.detail.starts_with(LACKS_IT);
+    let is_lack = |finding: &Finding| finding.detail.starts_with(LACKING);
     let kind = if refused.iter().all(is_lack) {
         Kind::Forbidden
     } else {
@@ -198,7 +198,7 @@ fn refusal(refused: &[Finding], token: &TokenId) -> Failure {
     };
     let reasons = refused.iter().map(|finding| {
         let Finding { check, detail, .. } = finding;
-        match detail.strip_prefix(LACKS_IT) {
+        match detail.strip_prefix(LACKING) {
             Some(more) => format!("the token lacks {check}{more}"),
             None => format!("{check}: {detail}"),
         }
@@ -215,9 +215,6 @@ fn refusal(refused: &[Finding], token: &TokenId) -> Failure {
     let reasons: Vec<String> = reasons.collect();
     Failure::new(kind, reasons.join("; ")).with_hint(hint)
 }
-
-/// How the detail of a finding begins if a privilege is missing.
-const LACKS_IT: &str = "the token lacks it";
 
 /// The privileges that the token lacks for the steps after the clone.
 fn missing_privileges(

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::pve::property::{is_net, is_numbered, mac, parts, value_of};
 use crate::pve::types::{Guest, Node, Pool, Vmid, tags};
 use crate::pve::{
-    Addresses, Ha, PendingChange, PendingConfig, Size, VmConfig, VmDetails, is_cloud_init,
+    Addresses, Ha, PendingChange, PendingConfig, Size, VmConfig, VmStatus, is_cloud_init,
 };
 use crate::ui::units::duration;
 
@@ -110,7 +110,7 @@ impl<'s> Document<'s> {
     pub fn new(
         guest: &'s Guest,
         config: &'s PendingConfig,
-        details: &'s VmDetails,
+        details: &'s VmStatus,
         agent: Agent,
         addresses: Addresses,
     ) -> Document<'s> {
