@@ -7,6 +7,7 @@ pub mod completion;
 mod help;
 mod manual;
 mod queries;
+mod templates;
 mod usage;
 mod values;
 
@@ -15,6 +16,7 @@ use argh::{EarlyExit, FromArgs};
 pub use self::changes::*;
 pub use self::commands::*;
 pub use self::queries::*;
+pub use self::templates::*;
 pub use self::usage::WrongUsage;
 pub use self::values::Seconds;
 

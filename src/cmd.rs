@@ -18,6 +18,7 @@ mod lookup;
 mod signals;
 mod task_cancel;
 mod task_wait;
+mod template_create;
 mod template_list;
 mod vm_create;
 mod vm_delete;
@@ -70,6 +71,10 @@ pub fn run(command: &Proxmox) -> ! {
         Noun::Template(template) => match &template.verb {
             TemplateVerb::List(arguments) => {
                 session(Some("list templates"), arguments.json, false).run(template_list::run)
+            }
+            TemplateVerb::Create(arguments) => {
+                session(Some("create template"), arguments.json, arguments.quiet)
+                    .run(|session| template_create::run(session, arguments))
             }
         },
         Noun::Vm(vm) => run_vm(&vm.verb, session),

@@ -1,45 +1,56 @@
-//! Creates a VM from a template: one command creates one VM, whatever fails in between.
+//! Creates a VM from a template, or a template from an image: one command creates one, whatever fails in
+//! between.
 //!
 //! - The run locks the ledger of the VM's name. Then, in a loop, it reads the relevant state and the
 //!   ledger's record, picks an action from one table, and performs it.
-//! - It records each clone before requesting it. A request without a usable answer may still be carried
+//! - It records each clone or import before requesting it. A request without a usable answer may still be carried
 //!   out at any time. So no other VMID is requested until this one is known to belong to another guest,
 //!   or stays free for long while another VM has the name. Repeating the request for the same VMID is
 //!   safe: only one VM can have it.
 //! - A killed run leaves its record; the next run resumes at the table row for that record.
-//! - Once the VM exists, its settings, disks, start and address follow, each only if still missing.
+//! - Once the VM exists, its settings, disks, start and address follow, each only if still missing; at last, the
+//!   conversion to a template.
+//! - An import gives its VM a UUID of this program, which proves later whose VM it is.
 
 mod act;
 mod attempt;
 mod decide;
+mod download;
 mod failure;
 mod fit;
 mod half_made;
+mod image;
 mod journal;
 mod observe;
 mod preview;
 mod set_up;
 mod spec;
 
+pub use self::image::ImageSpec;
 pub use self::preview::{Origin, PlannedDisk, Preview};
-pub use self::spec::{CreateSpec, Run};
+pub use self::spec::{CreateSpec, Method, Run};
 
+use self::act::{Planned, Request};
 use self::attempt::Attempt;
 use self::decide::{Action, Pause, Policy, decide};
 use self::fit::warn_of_exposed_password;
 use self::journal::Journal;
 use self::set_up::set_up;
-use crate::pve::types::{Guest, Vmid};
-use crate::say::failure::Failure;
+use crate::say::failure::{Failure, Kind};
 use crate::say::vm::Existing;
 
-/// Returns the requested VM: created by this run or by an earlier one, or, with `--ensure`, by another user.
+/// Returns the requested VM or template: created by this run or by an earlier one, or, with `--ensure`, by
+/// another user.
 pub fn create(run: &Run) -> Result<Existing, Failure> {
-    let spec = &run.spec;
-    run.progress().note(&format!(
-        "Creating VM '{}' from template '{}'...",
-        spec.name, spec.template
-    ));
+    let name = &run.spec.name;
+    run.progress().note(&match &run.spec.method {
+        Method::Clone { template, .. } => {
+            format!("Creating VM '{name}' from template '{template}'...")
+        }
+        Method::Import(image) => {
+            format!("Creating template '{name}' from image {}...", image.source)
+        }
+    });
     warn_of_exposed_password(run);
     let mut attempt = Attempt::new(run, Journal::open(run)?);
     let existing = find_or_clone(&mut attempt);
@@ -50,15 +61,20 @@ pub fn create(run: &Run) -> Result<Existing, Failure> {
 /// Returns what [`create`] would do, and changes nothing: neither on the server nor in the ledger, if this is a
 /// dry run. Fails where `create` would before its first change.
 pub fn preview(run: &Run) -> Result<Preview, Failure> {
-    let spec = &run.spec;
-    run.progress().note(&format!(
-        "Checking how VM '{}' would be created from template '{}' (dry run)...",
-        spec.name, spec.template
-    ));
+    if let Method::Clone { template, .. } = &run.spec.method {
+        run.progress().note(&format!(
+            "Checking how VM '{}' would be created from template '{template}' (dry run)...",
+            run.spec.name
+        ));
+    }
     warn_of_exposed_password(run);
     let mut attempt = Attempt::new(run, Journal::open(run)?);
     let preview = next(&mut attempt).and_then(|next| match next {
-        Next::Clone(template, vmid) => Preview::of_clone(&mut attempt, template, vmid),
+        Next::Request(Planned {
+            vmid,
+            request: Request::Clone(template, _),
+        }) => Preview::of_clone(&mut attempt, template, vmid),
+        Next::Request(_) => Err(Failure::new(Kind::Usage, "an import has no dry run")),
         Next::Use(existing) => Preview::of_vm(&attempt, *existing),
     });
     preview.map_err(|failure| attempt.without_vm(failure))
@@ -67,22 +83,22 @@ pub fn preview(run: &Run) -> Result<Preview, Failure> {
 fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Failure> {
     loop {
         match next(attempt)? {
-            Next::Clone(template, vmid) => attempt.request_clone(&template, vmid)?,
+            Next::Request(planned) => attempt.request(&planned)?,
             Next::Use(existing) => return Ok(*existing),
         }
     }
 }
 
 /// How a run gets its VM.
-enum Next {
-    /// It requests a clone of this template to this VMID.
-    Clone(Guest, Vmid),
+enum Next<'r> {
+    /// It requests this one.
+    Request(Planned<'r>),
     /// The VM exists.
     Use(Box<Existing>),
 }
 
 /// Observes and waits until it is certain what comes next. Requests no change.
-fn next(attempt: &mut Attempt) -> Result<Next, Failure> {
+fn next<'r>(attempt: &mut Attempt<'r>) -> Result<Next<'r>, Failure> {
     let policy = Policy {
         ensure: attempt.run.spec.ensure,
         vmid: attempt.run.spec.vmid,
@@ -90,12 +106,13 @@ fn next(attempt: &mut Attempt) -> Result<Next, Failure> {
     loop {
         attempt.observe()?;
         match decide(policy, attempt.journal.record(), &attempt.observed()) {
-            Action::Clone => {
-                let (template, vmid) = attempt.plan_clone()?;
-                return Ok(Next::Clone(template, vmid));
+            Action::Request => {
+                if let Some(planned) = attempt.plan()? {
+                    return Ok(Next::Request(planned));
+                }
             }
-            Action::CloneAgain(vmid) => {
-                return Ok(Next::Clone(attempt.plan_clone_again()?, vmid));
+            Action::RequestAgain(vmid) => {
+                return Ok(Next::Request(attempt.plan_again(vmid)?));
             }
             Action::Wait(pause) => attempt.wait(pause)?,
             Action::Forget(vmid) => attempt.forget(vmid),

@@ -150,16 +150,18 @@ impl<'p> Guests<'p> {
         by_vmid.into_iter().filter(|g| g.is_vm_template()).collect()
     }
 
-    /// The VMs with this name, as far as known without asking nodes.
-    pub fn vms_named_in_rows(&self, name: &str) -> impl Iterator<Item = &Guest> {
-        let matches = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
-        self.known().filter(matches)
+    /// The VMs with this name, as far as known without asking nodes. With `templates`, also those, which the
+    /// list may still show as VMs.
+    pub fn named_in_rows(&self, name: &str, templates: bool) -> impl Iterator<Item = &Guest> {
+        self.known().filter(is_named(name, templates))
     }
 
-    /// The VMs with this name in the list of their node. May ask nodes.
-    pub fn vms_named_on_nodes(&self, name: &str) -> impl Iterator<Item = &Guest> {
-        let matches = move |guest: &&Guest| guest.is_vm() && guest.is_named(name);
-        self.of_nodes().vms.values().filter(matches)
+    /// The VMs with this name in the list of their node. With `templates`, also those. May ask nodes.
+    pub fn named_on_nodes(&self, name: &str, templates: bool) -> impl Iterator<Item = &Guest> {
+        self.of_nodes()
+            .vms
+            .values()
+            .filter(is_named(name, templates))
     }
 
     /// All needed guests, and possibly others, each with its name if known. May ask nodes.
@@ -239,6 +241,10 @@ impl<'p> Guests<'p> {
         }
         vm
     }
+}
+
+fn is_named(name: &str, templates: bool) -> impl Fn(&&Guest) -> bool {
+    move |guest| (guest.is_vm() || (templates && guest.is_vm_template())) && guest.is_named(name)
 }
 
 fn unreadable_rows(list: &GuestList, whose: &str) -> Option<Unread> {

@@ -18,30 +18,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use snafu::{ResultExt, Snafu};
 
-use crate::pve::Size;
-use crate::pve::types::{Node, Pool, Storage, Upid, VmName, Vmid};
+use crate::pve::types::{CloneMode, CloneOptions, Node, Pool, Storage, Upid, VmName, Vmid};
+use crate::pve::{ImageVolume, Size};
 
-/// The clone that a run is about to request.
+/// The VM that a run is about to request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Intent {
     /// The VMID that the new VM gets.
     pub vmid: Vmid,
     /// The node that it will be on.
     pub node: Node,
-    /// The template to clone.
-    pub template: Vmid,
-    /// The name of that template. Absent in files of earlier versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template_name: Option<String>,
-    /// How to clone it.
-    pub mode: Mode,
-    /// The storage of its disks, if not that of the template's disks.
+    /// What it is created from.
+    #[serde(flatten)]
+    pub source: Source,
+    /// The storage of its disks that was requested, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
-    /// The pool that it joins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pool: Option<Pool>,
     /// The node that was requested, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Node>,
@@ -52,6 +44,47 @@ pub struct Intent {
     pub growth: BTreeMap<String, Growth>,
 }
 
+/// What a VM is created from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// It is a clone.
+    Template(ClonedFrom),
+    /// Its disk is imported.
+    Image(Box<ImportedFrom>),
+}
+
+/// The template of a clone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClonedFrom {
+    /// The template.
+    pub template: Vmid,
+    /// The name of that template. Absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_name: Option<String>,
+    /// How to clone it.
+    pub mode: Mode,
+    /// The pool that the clone joins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
+}
+
+/// The image of an imported disk.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportedFrom {
+    /// The file that is imported.
+    pub volume: ImageVolume,
+    /// The URL of that file, unless it was on the storage already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The storage of the imported disk.
+    pub disks: Storage,
+    /// The `uuid` in `smbios1` that the request gives the VM: it proves later whose VM it is.
+    pub uuid: String,
+}
+
 /// How to clone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -60,6 +93,16 @@ pub enum Mode {
     Full,
     /// The clone depends on its template.
     Linked,
+}
+
+impl Mode {
+    /// The mode of a clone with these options.
+    pub fn of(options: &CloneOptions) -> Mode {
+        match options.mode {
+            CloneMode::Full { .. } => Mode::Full,
+            CloneMode::Linked => Mode::Linked,
+        }
+    }
 }
 
 /// A relative size, resolved when the clone was requested: the template may grow after that.

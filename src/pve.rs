@@ -3,6 +3,7 @@
 mod cluster;
 mod guest_list;
 mod http;
+mod image;
 mod interfaces;
 pub mod network;
 mod passthrough;
@@ -31,6 +32,7 @@ pub use self::http::error::{Delivery, Error, Unreached, Upstream, is_no_quorum};
 pub use self::http::host::{Host, parse_hosts, parse_port, parse_urls};
 pub use self::http::proxy::Proxy;
 pub use self::http::{Access, Contact, Event, Presented, Pve, escaped};
+pub use self::image::{Checksum, ImageSource, ImageVolume, file_name};
 pub use self::interfaces::{
     Address, Addresses, AgentError, Card, Family, Interface, Reason, Report, addresses,
 };
@@ -47,7 +49,8 @@ use self::cluster::{NodeRow, StatusRow};
 use self::guest_list::Keep;
 use self::http::parsed;
 use self::types::{
-    CloneMode, CloneOptions, ExitStatus, Node, Pool, TaskStatus, Upid, Version, VmName, Vmid,
+    CloneMode, CloneOptions, ExitStatus, Node, Pool, Storage, TaskStatus, Upid, Version, VmName,
+    Vmid,
 };
 use self::vm_details::PendingRow;
 
@@ -178,6 +181,72 @@ impl Pve {
         form.extend(pool.iter().map(|it| ("pool", it.0.as_str())));
         form.extend(target.iter().map(|it| ("target", it.0.as_str())));
         let path = of_vm(node, template, "clone");
+        self.change(Method::POST, &path, &form, upid)
+    }
+
+    /// `POST /nodes/{node}/qemu`. Creates a VM with these options, among them perhaps disks that are imported:
+    /// `scsi0=STORAGE:0,import-from=VOLUME`. The request fails if a guest of the cluster has the VMID. Until the
+    /// task ends, the configuration is `lock: create` and nothing else, without the name.
+    pub fn create_vm(
+        &self,
+        node: &Node,
+        vmid: Vmid,
+        name: &VmName,
+        options: &[(&str, &str)],
+    ) -> Result<Upid, Error> {
+        let vmid = vmid.to_string();
+        let mut form = vec![("vmid", vmid.as_str()), ("name", name.as_str())];
+        form.extend(options);
+        let path = format!("/nodes/{}/qemu", escaped(&node.0));
+        self.change(Method::POST, &path, &form, upid)
+    }
+
+    /// `POST /nodes/{node}/qemu/{vmid}/template`. Converts a VM that is off to a template, whatever its name and
+    /// identity. Fails if it is one already. Without quorum the request succeeds and the task fails.
+    pub fn convert_to_template(&self, node: &Node, vmid: Vmid) -> Result<Upid, Error> {
+        let path = of_vm(node, vmid, "template");
+        self.change(Method::POST, &path, &[], upid)
+    }
+
+    /// `GET /nodes/{node}/storage/{storage}/content?content=import`. The names of the disk images on a storage,
+    /// without those that are being downloaded.
+    pub fn images(&self, node: &Node, storage: &Storage) -> Result<Vec<ImageVolume>, Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            volid: String,
+        }
+        let (node, storage) = (escaped(&node.0), escaped(&storage.0));
+        let path = format!("/nodes/{node}/storage/{storage}/content?content=import");
+        let rows: Vec<Row> = self.get(&path, "a list of volumes")?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| row.volid.parse().ok())
+            .collect())
+    }
+
+    /// `POST /nodes/{node}/storage/{storage}/download-url`. The node downloads an image. The subject of the task
+    /// is the file's name. If the file exists, the task succeeds if the checksum is the file's, and fails if
+    /// there is none or another. If the connection is cut, the task tries again for hours.
+    pub fn download_image(
+        &self,
+        node: &Node,
+        volume: &ImageVolume,
+        url: &str,
+        checksum: Option<&Checksum>,
+    ) -> Result<Upid, Error> {
+        let mut form = vec![
+            ("content", "import"),
+            ("url", url),
+            ("filename", &volume.file),
+        ];
+        if let Some(Checksum { algorithm, hex }) = checksum {
+            form.extend([
+                ("checksum", hex.as_str()),
+                ("checksum-algorithm", algorithm),
+            ]);
+        }
+        let (node, storage) = (escaped(&node.0), escaped(&volume.storage.0));
+        let path = format!("/nodes/{node}/storage/{storage}/download-url");
         self.change(Method::POST, &path, &form, upid)
     }
 
@@ -350,16 +419,22 @@ impl Pve {
         })
     }
 
-    /// `GET /nodes/{node}/tasks`. The running tasks of this type on a VM: `qmstart`, or `qmclone` for its clones.
-    /// Without Sys.Audit a token sees only its own tasks.
-    pub fn running_tasks(&self, kind: &str, vmid: Vmid, node: &Node) -> Result<Vec<Upid>, Error> {
+    /// `GET /nodes/{node}/tasks`. The running tasks of this type: `qmstart`, `download` …; with a VMID, only
+    /// those on this VM, with `qmclone` its clones. Without Sys.Audit a token sees only its own tasks.
+    pub fn running_tasks(
+        &self,
+        kind: &str,
+        vmid: Option<Vmid>,
+        node: &Node,
+    ) -> Result<Vec<Upid>, Error> {
         #[derive(Deserialize)]
         struct Task {
             upid: String,
             endtime: Option<Value>,
         }
         let node = escaped(&node.0);
-        let path = format!("/nodes/{node}/tasks?source=all&typefilter={kind}&vmid={vmid}");
+        let vmid = vmid.map_or_else(String::new, |vmid| format!("&vmid={vmid}"));
+        let path = format!("/nodes/{node}/tasks?source=all&typefilter={kind}{vmid}");
         let tasks: Vec<Task> = self.get(&path, "a list of tasks")?;
         let running = tasks.into_iter().filter(|task| task.endtime.is_none());
         Ok(running.filter_map(|task| task.upid.parse().ok()).collect())

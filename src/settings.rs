@@ -190,6 +190,12 @@ impl Settings {
         settings.filter(|(key, _)| *key == PASSWORD || current.option(key).is_some_and(is_hidden))
     }
 
+    /// The options that can be read back after they were set, with their requested values.
+    pub fn readable(&self) -> impl Iterator<Item = (String, String)> {
+        let readable = self.0.iter().filter(|it| it.key != PASSWORD);
+        readable.map(|it| (it.key.clone(), it.value.expose().to_owned()))
+    }
+
     /// A text from the server with all values that may be secret masked.
     pub fn masked_in(&self, text: String) -> String {
         let secrets = self.0.iter().filter(|setting| !setting.is_shown());

@@ -8,6 +8,7 @@
 
 pub mod address;
 mod cause;
+pub mod convert;
 pub mod delete;
 pub mod power;
 mod request;

@@ -9,6 +9,7 @@ use argh::{ArgsInfo, FromArgs, SubCommandInfo};
 use super::arguments::Command;
 use super::changes::{VmDelete, VmReboot, VmShutdown, VmStart, VmStop};
 use super::queries::{Container, VmList, VmShow, VmSsh};
+use super::templates::Template;
 use super::values::{Seconds, Shell, not_empty};
 use crate::pve::types::{Upid, VmName, Vmid};
 use crate::settings::ip_from::IpFrom;
@@ -99,36 +100,6 @@ pub enum Noun {
     Container(Container),
     Task(Task),
     Check(Check),
-}
-
-/// List templates.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "template", help_triggers("-h", "--help", "help"))]
-#[argh(example = "homelab proxmox template list")]
-pub struct Template {
-    #[argh(subcommand)]
-    pub verb: TemplateVerb,
-}
-
-/// A command about templates.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand)]
-pub enum TemplateVerb {
-    List(TemplateList),
-}
-
-/// List the templates from which a VM can be created.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
-#[argh(note = "Container templates and templates that the API token cannot see are not listed.")]
-#[argh(example = "$ homelab proxmox template list
-VMID  Name          Node
-9000  debian-12     pve1
-9001  ubuntu-22.04  pve2")]
-pub struct TemplateList {
-    /// print a JSON array, or for an error a JSON object
-    #[argh(switch)]
-    pub json: bool,
 }
 
 /// List, create, start, stop and delete virtual machines.

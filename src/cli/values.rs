@@ -9,6 +9,8 @@ pub struct Seconds(pub Duration);
 
 impl Seconds {
     pub(super) const DEFAULT_TIMEOUT: Seconds = Seconds(Duration::from_mins(5));
+    /// For the download of an image by the server, and its import.
+    pub(super) const DEFAULT_TIMEOUT_OF_IMPORT: Seconds = Seconds(Duration::from_mins(30));
     pub(super) const DEFAULT_INTERVAL: Seconds = Seconds(Duration::from_secs(2));
     /// Ten years: longer than anybody waits, and far below where adding it to a time overflows.
     const MAX: f64 = 315_360_000.0;

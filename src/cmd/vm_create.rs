@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Session, Success};
 use crate::cli::VmCreate;
-use crate::create::{CreateSpec, Run, create};
+use crate::create::{CreateSpec, Method, Run, create};
 use crate::ledger::remove_unused;
 use crate::pve::Address;
 use crate::pve::types::{CloneMode, CloneOptions, Node, Pool, Storage, Upid, Vmid};
@@ -125,15 +125,17 @@ fn spec(arguments: &VmCreate) -> Result<CreateSpec, Failure> {
     let address = arguments.wait_ip || !arguments.ip_from.is_empty();
     Ok(CreateSpec {
         name: arguments.vm_name.clone(),
-        template: arguments.template_name.clone(),
+        method: Method::Clone {
+            template: arguments.template_name.clone(),
+            options: CloneOptions {
+                mode,
+                pool: arguments.pool.clone().map(Pool),
+                target: arguments.node.clone().map(Node),
+            },
+        },
         vmid: arguments.vmid,
         ensure: arguments.ensure,
         ignore_offline: arguments.ignore_offline,
-        options: CloneOptions {
-            mode,
-            pool: arguments.pool.clone().map(Pool),
-            target: arguments.node.clone().map(Node),
-        },
         setup: Setup {
             settings,
             resizes: arguments.resize.clone(),

@@ -15,7 +15,7 @@ use super::change::{self, Target, carry_out, existing};
 use super::{Outcome, Session, Success, raw};
 use crate::cli::{Targets, VmDelete};
 use crate::guests::named::{self, Named};
-use crate::guests::owner::VmidState;
+use crate::guests::owner::{Expected, VmidState};
 use crate::ledger::remove_unused;
 use crate::pve::types::{Node, VmName, Vmid};
 use crate::say::failure::{Failure, Kind, Started};
@@ -161,7 +161,7 @@ fn after_failure(server: Server, found: &Existing, failure: Failure) -> Result<E
     if is_unknown || failure.facts.started == Started::No {
         return Err(failure);
     }
-    match VmidState::of(server.pve, &found.vm, None) {
+    match VmidState::of(server.pve, &found.vm, Expected::AnyVm) {
         Ok(VmidState::Free) => Ok(Existing {
             was_changed: true,
             ..found.clone()

@@ -1,27 +1,48 @@
 //! The actions of a run, and why it stops.
 
-use super::attempt::{Attempt, Cloning, View};
-use super::decide::{CloneOutcome, Namesake, Owner, Pause, StopReason};
+use super::attempt::{Attempt, Creation, View};
+use super::decide::{Namesake, Owner, Pause, RequestOutcome, StopReason};
+use super::download::fetch;
 use super::failure::{
-    Doubt, ambiguous, busy, clone_refused, created_unchecked, exists, hidden, name_may_be_taken,
-    not_read, other_clone_pending, task_failed, timed_out, vmid_taken, with_other_templates,
+    Doubt, ambiguous, busy, created_unchecked, exists, hidden, name_may_be_taken, not_read, noun,
+    other_request_pending, refused, task_failed, timed_out, vmid_taken, with_other_templates,
 };
 use super::fit::{FittingTemplate, check_template, note_ignored_places};
 use super::half_made::half_made;
+use super::image::{ImageSpec, find_place};
+use super::spec::Method;
 use crate::guests::local_drives::local_drives;
 use crate::guests::owner::VmidState;
 use crate::guests::{Guests, listed};
-use crate::ledger::{Event, Intent, Record};
-use crate::pve::types::{Guest, Vmid};
+use crate::ledger::{ClonedFrom, Event, ImportedFrom, Intent, Mode, Record, Source};
+use crate::pve::types::{CloneOptions, Guest, Node, Vmid};
 use crate::pve::{self, Delivery, Pve};
 use crate::say::failure::{Failure, Kind, Started};
 use crate::say::hint::refusal::{LocalDrive, RefusedClone, blames_local_storage};
+use crate::say::hint::{hint_for_clone, hint_for_import};
 use crate::say::stage::Stage;
 use crate::say::vm::{Existing, Vm};
 
-impl Attempt<'_> {
-    /// Finds the template and the VMID for a clone to `--vmid` or to a free VMID.
-    pub fn plan_clone(&mut self) -> Result<(Guest, Vmid), Failure> {
+/// A VM to be requested.
+pub struct Planned<'r> {
+    /// Its VMID.
+    pub vmid: Vmid,
+    /// The request.
+    pub request: Request<'r>,
+}
+
+/// A request for a VM.
+pub enum Request<'r> {
+    /// A clone of this template.
+    Clone(Guest, &'r CloneOptions),
+    /// An import on this node.
+    Import(Node, ImportedFrom, &'r ImageSpec),
+}
+
+impl<'r> Attempt<'r> {
+    /// Finds what the VM is created from, and `--vmid` or a free VMID. `None` if that took time, so that the
+    /// state has to be observed again.
+    pub fn plan(&mut self) -> Result<Option<Planned<'r>>, Failure> {
         let may_exist = matches!(
             self.namesake,
             Namesake::MayBeOffline | Namesake::MayBeHidden
@@ -32,99 +53,159 @@ impl Attempt<'_> {
             let warning = format!("another VM may be named '{name}': {unread}");
             self.run.warn(&warning);
         }
-        let template = self.find_template()?;
-        self.check_template(&template)?;
-        let vmid = match self.run.spec.vmid {
+        let run = self.run;
+        let request = match &run.spec.method {
+            Method::Clone { template, options } => self.plan_clone(template, options)?,
+            Method::Import(image) => {
+                let place = match self.place.take() {
+                    Some(place) => place,
+                    None => find_place(run, image)?,
+                };
+                let place = self.place.insert(place);
+                if self.image.is_none() {
+                    let (volume, has_taken_time) = fetch(run, image, place)?;
+                    self.image = Some(volume);
+                    if has_taken_time {
+                        return Ok(None);
+                    }
+                }
+                let Some(volume) = self.image.clone() else {
+                    return Ok(None);
+                };
+                let from = ImportedFrom::new(volume, image, place.storage.clone());
+                Request::Import(place.node.clone(), from, image)
+            }
+        };
+        let vmid = match run.spec.vmid {
             Some(vmid) => vmid,
             None => self.free_vmid()?,
         };
-        self.cloning = Cloning::default();
+        self.creation = Creation::default();
         self.view = View::default();
-        Ok((template, vmid))
+        Ok(Some(Planned { vmid, request }))
     }
 
-    /// Finds the template for another request for the clone to the VMID of the record.
-    pub fn plan_clone_again(&mut self) -> Result<Guest, Failure> {
-        let found = self.find_template().and_then(|template| {
-            self.check_template(&template)?;
-            Ok(template)
-        });
-        found.map_err(|error| self.before_resuming(error))
+    fn plan_clone(
+        &mut self,
+        template: &str,
+        options: &'r CloneOptions,
+    ) -> Result<Request<'r>, Failure> {
+        let template = self.find_template(template, options)?;
+        self.check_template(&template)?;
+        Ok(Request::Clone(template, options))
     }
 
-    /// Requests a clone.
-    pub fn request_clone(&mut self, template: &Guest, vmid: Vmid) -> Result<(), Failure> {
+    /// Prepares another request for the VM of the record. An import repeats the recorded one.
+    pub fn plan_again(&mut self, vmid: Vmid) -> Result<Planned<'r>, Failure> {
         let run = self.run;
-        let vm = run.vm(vmid, run.node_for(template));
-        let (mode, storage) = run.spec.mode();
-        let options = &run.spec.options;
-        let intent = Intent {
-            vmid,
-            node: vm.node.clone(),
-            template: template.vmid,
-            template_name: template.name.clone(),
-            mode,
-            storage,
-            pool: options.pool.clone(),
-            target: options.target.clone(),
+        let request = match (&run.spec.method, self.journal.record().intent()) {
+            (Method::Clone { template, options }, _) => {
+                let planned = self.plan_clone(template, options);
+                planned.map_err(|error| self.before_resuming(error))?
+            }
+            (
+                Method::Import(image),
+                Some(Intent {
+                    node,
+                    source: Source::Image(from),
+                    ..
+                }),
+            ) => Request::Import(node.clone(), (**from).clone(), image),
+            // Another kind of record was refused before.
+            (Method::Import(_), _) => return Err(self.timed_out()),
+        };
+        Ok(Planned { vmid, request })
+    }
+
+    /// Requests the VM.
+    pub fn request(&mut self, planned: &Planned) -> Result<(), Failure> {
+        let run = self.run;
+        let Planned { vmid, request } = planned;
+        let (node, source) = match request {
+            Request::Clone(template, options) => {
+                let from = ClonedFrom {
+                    template: template.vmid,
+                    template_name: template.name.clone(),
+                    mode: Mode::of(options),
+                    pool: options.pool.clone(),
+                };
+                (run.node_for(template), Source::Template(from))
+            }
+            Request::Import(node, from, _) => (node, Source::Image(Box::new(from.clone()))),
+        };
+        let vm = run.vm(*vmid, node);
+        self.journal.write_intent(Intent {
+            vmid: *vmid,
+            node: node.clone(),
+            source,
+            storage: run.spec.storage().cloned(),
+            target: run.spec.target().cloned(),
             hosts: run.hosts.clone(),
             growth: self.growth.clone().unwrap_or_default(),
-        };
-        self.journal.write_intent(intent)?;
-        self.cloning.upid = None;
-        self.cloning.warnings.clear();
-        let result = run.server.ask_for_change(|pve| {
-            let (node, template) = (&template.node, template.vmid);
-            pve.clone_vm(node, template, vmid, &vm.name, options)
+        })?;
+        self.creation.upid = None;
+        self.creation.warnings.clear();
+        let result = run.server.ask_for_change(|pve| match request {
+            Request::Clone(template, options) => {
+                let (node, template) = (&template.node, template.vmid);
+                pve.clone_vm(node, template, *vmid, &vm.name, options)
+            }
+            Request::Import(node, from, image) => {
+                let options = image.options(from, &run.spec.setup.settings);
+                let options = options.iter().map(|(key, value)| (&key[..], &value[..]));
+                pve.create_vm(node, *vmid, &vm.name, &options.collect::<Vec<_>>())
+            }
         });
         // The time for which the VMID has been free starts now, not before the request.
         self.view = View::default();
         let error = match result {
             Ok(upid) => {
-                let stage = Stage::Cloning(vm, upid.clone());
+                let stage = Stage::Creating(vm, upid.clone());
                 self.journal.write(Event::Upid(upid.clone()), stage);
-                self.cloning.upid = Some(upid);
-                self.cloning.is_polled = false;
-                self.cloning.is_from_earlier_run = false;
-                self.cloning.outcome = CloneOutcome::Unknown;
+                self.creation.upid = Some(upid);
+                self.creation.is_polled = false;
+                self.creation.is_from_earlier_run = false;
+                self.creation.outcome = RequestOutcome::Unknown;
                 return Ok(());
             }
             Err(error) => error,
         };
-        self.clone_not_accepted(&vm, error);
+        self.not_accepted(&vm, error);
         Ok(())
     }
 
-    fn clone_not_accepted(&mut self, vm: &Vm, error: pve::Error) {
-        self.cloning.outcome = match &error {
+    fn not_accepted(&mut self, vm: &Vm, error: pve::Error) {
+        self.creation.outcome = match &error {
             _ if error.delivery() == Delivery::Unknown => {
                 let vmid = vm.vmid;
                 if self.is_first_note(format!("lost answer {vmid}")) {
                     self.run.progress().note(&format!(
-                        "No answer to the clone request ({error}); checking VM {vmid}..."
+                        "No answer to the {} request ({error}); checking VM {vmid}...",
+                        self.noun()
                     ));
                 }
-                self.cloning.undecided = true;
-                self.cloning.doubt = Some(Doubt::Lost {
+                self.creation.undecided = true;
+                self.creation.doubt = Some(Doubt::Lost {
+                    what: self.noun(),
                     why: Box::new(error),
                 });
-                CloneOutcome::Unknown
+                RequestOutcome::Unknown
             }
             pve::Error::Refused { message, .. } => {
                 let outcome = self.outcome_of(message);
-                outcome.unwrap_or_else(|| CloneOutcome::Refused(Box::new(error)))
+                outcome.unwrap_or_else(|| RequestOutcome::Refused(Box::new(error)))
             }
             pve::Error::NoQuorum {
                 is_another_left: false,
                 ..
-            } => CloneOutcome::Refused(Box::new(error)),
-            _ if self.cloning.undecided => CloneOutcome::Unknown,
+            } => RequestOutcome::Refused(Box::new(error)),
+            _ if self.creation.undecided => RequestOutcome::Unknown,
             pve::Error::NoQuorum { .. } => {
                 self.template = None;
                 self.growth = None;
-                CloneOutcome::NoQuorum
+                RequestOutcome::NoQuorum
             }
-            _ => CloneOutcome::Refused(Box::new(error)),
+            _ => RequestOutcome::Refused(Box::new(error)),
         };
     }
 
@@ -157,8 +238,8 @@ impl Attempt<'_> {
             Pause::Interval => self.pauses.pause(self.run.server.budget.interval),
             Pause::BackOff => {
                 let is_first_note = self.is_first_note("lock");
-                if let CloneOutcome::Taken(message) | CloneOutcome::Temporary(message) =
-                    &self.cloning.outcome
+                if let RequestOutcome::Taken(message) | RequestOutcome::Temporary(message) =
+                    &self.creation.outcome
                     && is_first_note
                 {
                     let note = format!("Temporary failure ({message}); retrying...");
@@ -171,10 +252,10 @@ impl Attempt<'_> {
             return Err(self.timed_out());
         }
         if pause == Pause::BackOff {
-            self.cloning.outcome = if self.cloning.undecided {
-                CloneOutcome::Unknown
+            self.creation.outcome = if self.creation.undecided {
+                RequestOutcome::Unknown
             } else {
-                CloneOutcome::Due
+                RequestOutcome::Due
             };
         }
         Ok(())
@@ -186,20 +267,20 @@ impl Attempt<'_> {
             Record::Requested(intent, _) => Some(self.vm_of(intent)),
             _ => None,
         };
-        let may_be_created =
-            self.cloning.undecided && !matches!(self.cloning.outcome, CloneOutcome::LeftOver(_));
+        let may_be_created = self.creation.undecided
+            && !matches!(self.creation.outcome, RequestOutcome::LeftOver(_));
         if may_be_created {
             self.given_up.clone_from(&vm);
         }
         let stage = self.stage_unless_given_up(Stage::NothingStarted);
         self.journal.write(Event::Failed(vmid), stage);
-        let lost = match (&self.view.state, &self.cloning.outcome) {
+        let lost = match (&self.view.state, &self.creation.outcome) {
             _ if vm.is_none() => None,
             (Some(VmidState::Another(_)), _) => {
                 Some(format!("Another guest has taken VMID {vmid}"))
             }
-            (_, CloneOutcome::Taken(_)) if self.cloning.undecided => None,
-            (_, CloneOutcome::Taken(message) | CloneOutcome::LeftOver(message)) => {
+            (_, RequestOutcome::Taken(_)) if self.creation.undecided => None,
+            (_, RequestOutcome::Taken(message) | RequestOutcome::LeftOver(message)) => {
                 Some(format!("VMID {vmid} cannot be used ({message})"))
             }
             _ => None,
@@ -214,15 +295,17 @@ impl Attempt<'_> {
             };
             self.run.progress().note(&format!("{lost}{more}"));
         }
-        if is_lost && !self.cloning.is_from_earlier_run {
+        if is_lost && !self.creation.is_from_earlier_run {
             self.picker.exclude(vmid);
         }
         if may_be_created && !is_lost {
-            let warning =
-                format!("VM {vmid} may still be created: its clone request got no answer");
+            let warning = format!(
+                "VM {vmid} may still be created: its {} request got no answer",
+                self.noun()
+            );
             self.run.warn(&warning);
         }
-        self.cloning = Cloning::default();
+        self.creation = Creation::default();
         self.view = View::default();
         self.requests_other = false;
     }
@@ -236,7 +319,7 @@ impl Attempt<'_> {
             (_, None) => return None,
         };
         note_ignored_places(self.run, &vm, &record);
-        self.note_if_from_another_template(&vm, &record);
+        self.note_if_from_another_source(&vm, &record);
         Some(match record {
             Record::None | Record::Finished(_) => Existing::found(vm, config),
             Record::Created(_) => {
@@ -255,26 +338,41 @@ impl Attempt<'_> {
         })
     }
 
-    /// A VM that exists is not cloned again, even if another template is requested. If the VM is not finished,
+    /// A VM that exists is not created again, even if another template or image is requested. If the VM is not finished,
     /// that was refused before.
-    fn note_if_from_another_template(&mut self, vm: &Vm, record: &Record) {
-        let Record::Finished(Intent {
-            template,
-            template_name: Some(name),
-            ..
-        }) = record
-        else {
+    fn note_if_from_another_source(&mut self, vm: &Vm, record: &Record) {
+        let Record::Finished(intent) = record else {
             return;
         };
-        let requested = self.run.spec.template.clone();
-        let is_same = requested == *name
-            || requested == template.to_string()
-            // It may have been renamed.
-            || self.find_template().is_ok_and(|found| found.vmid == *template);
-        if !is_same {
-            self.run.progress().note(&format!(
-                "{vm} was created from template {template} '{name}'; it is not re-created from '{requested}'"
-            ));
+        let was_from = match (&self.run.spec.method, &intent.source) {
+            (
+                Method::Clone {
+                    template: requested,
+                    options,
+                },
+                Source::Template(ClonedFrom {
+                    template,
+                    template_name: Some(name),
+                    ..
+                }),
+            ) => {
+                let is_same = requested == name
+                    || *requested == template.to_string()
+                    // It may have been renamed.
+                    || self.find_template(requested, options).is_ok_and(|found| found.vmid == *template);
+                (!is_same).then(|| {
+                    format!("template {template} '{name}'; it is not re-created from '{requested}'")
+                })
+            }
+            (Method::Import(image), Source::Image(from)) if !image.is_from(from) => Some(format!(
+                "image '{}'; it is not re-created from {}",
+                from.volume, image.source
+            )),
+            _ => None,
+        };
+        if let Some(was_from) = was_from {
+            let note = format!("{vm} was created from {was_from}");
+            self.run.progress().note(&note);
         }
     }
 
@@ -282,8 +380,8 @@ impl Attempt<'_> {
     pub fn stop_failure(&mut self, reason: StopReason) -> Failure {
         let spec = &self.run.spec;
         match reason {
-            StopReason::NameMayBeTaken => name_may_be_taken(&spec.name, &self.unread()),
-            StopReason::Ambiguous => ambiguous(&spec.name, &self.holders),
+            StopReason::NameMayBeTaken => name_may_be_taken(spec, &self.unread()),
+            StopReason::Ambiguous => ambiguous(spec, &self.holders),
             StopReason::Exists => {
                 if let (Some(VmidState::Ours(vm, config)), true) =
                     (&self.view.state, self.holders.is_empty())
@@ -291,7 +389,7 @@ impl Attempt<'_> {
                     let guest = config.clone().into_guest(vm.vmid, vm.node.clone());
                     self.holders.push(guest);
                 }
-                exists(&spec.name, &self.holders, spec.ensure)
+                exists(spec, &self.holders)
             }
             StopReason::VmidTaken(vmid) => {
                 let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
@@ -301,65 +399,89 @@ impl Attempt<'_> {
                     None => vmid_taken(vmid, row.ok_or(&VmidState::Appeared)),
                 }
             }
-            StopReason::OtherClone(intent) => {
+            StopReason::OtherRequest(intent) => {
                 let requested = self.differences(&intent).join(", ");
                 let started = match self.journal.record() {
                     Record::Created(_) => Started::Yes,
                     _ => Started::Unknown,
                 };
                 let (vm, facts) = (self.vm_of(&intent), self.facts_of(&intent, started));
-                other_clone_pending(spec, &vm, &intent, &requested, facts, self.journal.path())
+                other_request_pending(spec, &vm, &intent, &requested, facts, self.journal.path())
             }
             StopReason::Hidden(intent) => {
                 let was_created = !matches!(self.journal.record(), Record::Requested(..));
                 hidden(self.run, &self.vm_of(&intent), was_created)
             }
             StopReason::HalfMade(intent) => self.half_made(&self.vm_of(&intent)),
-            StopReason::CloneFailed(intent) => self.clone_failed(&intent),
+            StopReason::CreationFailed(intent) => self.creation_failed(&intent),
         }
     }
 
-    /// The failure of the clone, with what is known of its outcome.
-    fn clone_failed(&mut self, intent: &Intent) -> Failure {
+    /// The failure of the request for the VM, with what is known of its outcome.
+    fn creation_failed(&mut self, intent: &Intent) -> Failure {
         let vm = self.vm_of(intent);
-        let (template, undecided) = (intent.template, self.cloning.undecided);
-        let outcome = std::mem::take(&mut self.cloning.outcome);
+        let undecided = self.creation.undecided;
+        let outcome = std::mem::take(&mut self.creation.outcome);
         let is_visible = matches!(
             self.observed().owner,
             Owner::NotChecked | Owner::Free | Owner::Another
         );
         let is_over = match outcome {
-            CloneOutcome::Unknown | CloneOutcome::Due | CloneOutcome::Done => false,
-            CloneOutcome::Failed(_) => is_visible,
-            CloneOutcome::Taken(_)
-            | CloneOutcome::LeftOver(_)
-            | CloneOutcome::Temporary(_)
-            | CloneOutcome::NoQuorum
-            | CloneOutcome::Refused(_) => true,
+            RequestOutcome::Unknown | RequestOutcome::Due | RequestOutcome::Done => false,
+            RequestOutcome::Failed(_) => is_visible,
+            RequestOutcome::Taken(_)
+            | RequestOutcome::LeftOver(_)
+            | RequestOutcome::Temporary(_)
+            | RequestOutcome::NoQuorum
+            | RequestOutcome::Refused(_) => true,
         };
         if is_over && !undecided {
             let stage = self.stage_unless_given_up(Stage::NothingStarted);
             self.journal.write(Event::Failed(vm.vmid), stage);
         }
         let failure = match outcome {
-            CloneOutcome::Refused(source) => {
-                let local_drives = self.local_drives_if_blamed(&source);
-                let clone = RefusedClone {
-                    template,
-                    node: self.template.as_ref().map_or(&intent.node, |it| &it.node),
-                    newid: intent.vmid,
-                    pool: intent.pool.as_ref(),
-                    local_drives: &local_drives,
-                };
-                clone_refused(&clone, &vm, undecided, source)
+            RequestOutcome::Refused(source) => {
+                let hint = self.hint_for_refused(intent, &source);
+                refused(&intent.source, &vm, undecided, source, hint)
             }
-            CloneOutcome::Failed(failed) => task_failed(&vm, undecided, is_visible, failed),
-            CloneOutcome::Taken(message) | CloneOutcome::Temporary(message) if !undecided => {
-                return busy(template, &vm, &message, self.run.server.budget.seconds());
+            RequestOutcome::Failed(failed) => task_failed(&vm, undecided, is_visible, failed),
+            RequestOutcome::Taken(message) | RequestOutcome::Temporary(message) if !undecided => {
+                return busy(
+                    &intent.source,
+                    &vm,
+                    &message,
+                    self.run.server.budget.seconds(),
+                );
             }
             _ => return self.timed_out_at(&Stage::Undecided(vm)),
         };
         with_other_templates(failure, &self.other_templates)
+    }
+
+    fn hint_for_refused(&self, intent: &Intent, refused: &pve::Error) -> Option<String> {
+        let from = match &intent.source {
+            Source::Template(from) => from,
+            Source::Image(from) => {
+                return hint_for_import(refused, &intent.node, &from.volume.storage);
+            }
+        };
+        let local_drives = self.local_drives_if_blamed(refused);
+        let clone = RefusedClone {
+            template: from.template,
+            node: self.template.as_ref().map_or(&intent.node, |it| &it.node),
+            newid: intent.vmid,
+            pool: from.pool.as_ref(),
+            local_drives: &local_drives,
+        };
+        hint_for_clone(refused, &clone)
+    }
+
+    /// What the request for the VM of the record is called.
+    fn noun(&self) -> &'static str {
+        self.journal
+            .record()
+            .intent()
+            .map_or("clone", |intent| noun(&intent.source))
     }
 
     /// The template's drives on storages of its node, if the server refused the clone because of them.
@@ -372,19 +494,27 @@ impl Attempt<'_> {
     }
 
     fn half_made(&self, vm: &Vm) -> Failure {
-        let failed = match &self.cloning.outcome {
-            CloneOutcome::Failed(failed) => Some(failed.clone()),
+        let failed = match &self.creation.outcome {
+            RequestOutcome::Failed(failed) => Some(failed.clone()),
             _ => None,
         };
         let is_ours = matches!(self.journal.record(), Record::Requested(..));
         let state = self.view.state.as_ref().unwrap_or(&VmidState::Appeared);
-        let doubt = self.cloning.doubt.as_ref();
-        half_made(vm, state, is_ours, failed, doubt, self.journal.path())
+        let doubt = self.creation.doubt.as_ref();
+        half_made(
+            self.noun(),
+            vm,
+            state,
+            is_ours,
+            failed,
+            doubt,
+            self.journal.path(),
+        )
     }
 
     fn timed_out_at(&self, stage: &Stage) -> Failure {
         let seconds = self.run.server.budget.seconds();
-        let doubt = self.cloning.doubt.as_ref();
+        let doubt = self.creation.doubt.as_ref();
         timed_out(seconds, stage, self.view.last_error.as_deref(), doubt)
     }
 
@@ -396,14 +526,14 @@ impl Attempt<'_> {
                 return self.half_made(vm);
             }
             (Some(VmidState::BeingCreated { is_named: true }), Some(upid), Some(vm)) => {
-                let stage = Stage::Cloning(vm.clone(), upid.clone());
+                let stage = Stage::Creating(vm.clone(), upid.clone());
                 return timed_out(seconds, &stage, None, None);
             }
             _ => {}
         }
         let error = self.view.last_error.as_deref();
         match (self.journal.record().clone(), &self.view.vm) {
-            (Record::Requested(intent, _), _) => self.clone_failed(&intent),
+            (Record::Requested(intent, _), _) => self.creation_failed(&intent),
             (Record::None, Some(vm)) => self.timed_out_at(&Stage::Inspecting(vm.clone())),
             (_, Some(vm)) => created_unchecked(vm, Some(seconds), error),
             (_, None) => self.timed_out_at(&Stage::NothingStarted),

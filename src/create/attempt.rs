@@ -3,22 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::decide::{Age, CloneOutcome, Namesake, Observed, Owner};
+use super::decide::{Age, Namesake, Observed, Owner, RequestOutcome};
 use super::failure::{
     Doubt, before_resuming, is_out_of_time, may_still_be_created, nothing_started,
 };
+use super::image::Place;
 use super::journal::Journal;
-use super::spec::Run;
+use super::spec::{Method, Run};
 use crate::guests::Guests;
-use crate::guests::owner::VmidState;
+use crate::guests::owner::{Expected, VmidState};
 use crate::guests::vmid::VmidPicker;
-use crate::ledger::{Growth, Intent, Record};
+use crate::ledger::{Growth, Intent, Record, Source};
 use crate::pve::types::{Guest, Upid};
-use crate::pve::{self, VmConfig};
+use crate::pve::{self, ImageVolume, VmConfig};
 use crate::say::failure::{Facts, Failure, Kind, Started};
 use crate::say::stage::Stage;
-use crate::say::vm::{Existing, Vm};
-use crate::wait::refusal::CloneError;
+use crate::say::vm::{Existing, Import, Vm};
+use crate::wait::refusal::CreationError;
 use crate::wait::{BackOff, Pauses, RestartGrace};
 
 /// One run, until it has a VM.
@@ -27,12 +28,16 @@ pub struct Attempt<'r> {
     pub run: &'r Run<'r>,
     /// What was requested and done.
     pub journal: Journal<'r>,
-    /// The clone to the VMID of the record.
-    pub cloning: Cloning,
+    /// The creation of the VM with the VMID of the record.
+    pub creation: Creation,
     /// The VMID in question, as last observed.
     pub view: View,
     /// The guests, as last read.
     pub guests: Option<Guests<'r>>,
+    /// Where a new template goes, once that was found.
+    pub place: Option<Place>,
+    /// The image, once it is on its storage.
+    pub image: Option<ImageVolume>,
     /// The template, once it was found.
     pub template: Option<Guest>,
     /// Where the other templates of the same name are.
@@ -59,11 +64,11 @@ pub struct Attempt<'r> {
     noted: BTreeSet<String>,
 }
 
-/// What is known about the clone to the VMID of the record.
+/// What is known about the creation of the VM with the VMID of the record.
 #[derive(Default)]
-pub struct Cloning {
+pub struct Creation {
     /// The outcome of the last request.
-    pub outcome: CloneOutcome,
+    pub outcome: RequestOutcome,
     /// Whether some request may still be carried out. That stays true when a later request is answered.
     pub undecided: bool,
     /// Whether only an earlier run has requested it so far.
@@ -101,17 +106,19 @@ impl<'r> Attempt<'r> {
     /// Before anything was observed.
     pub fn new(run: &'r Run<'r>, journal: Journal<'r>) -> Attempt<'r> {
         let budget = run.server.budget;
-        let mut cloning = Cloning::default();
+        let mut creation = Creation::default();
         if let Record::Requested(_, upid) = journal.record() {
-            (cloning.undecided, cloning.is_from_earlier_run) = (true, true);
-            cloning.upid.clone_from(upid);
+            (creation.undecided, creation.is_from_earlier_run) = (true, true);
+            creation.upid.clone_from(upid);
         }
         Attempt {
             run,
             journal,
-            cloning,
+            creation,
             view: View::default(),
             guests: None,
+            place: None,
+            image: None,
             template: None,
             other_templates: Vec::new(),
             growth: None,
@@ -131,11 +138,11 @@ impl<'r> Attempt<'r> {
     pub fn observed(&self) -> Observed<'_> {
         Observed {
             requests_other: self.requests_other,
-            outcome: &self.cloning.outcome,
-            undecided: self.cloning.undecided,
+            outcome: &self.creation.outcome,
+            undecided: self.creation.undecided,
             owner: self.view.owner(),
             age: self.age(),
-            clone_runs: self.view.running.is_some(),
+            task_runs: self.view.running.is_some(),
             namesake: self.namesake,
         }
     }
@@ -159,32 +166,42 @@ impl<'r> Attempt<'r> {
     /// How the request differs from the recorded clone.
     pub fn differences(&self, intent: &Intent) -> Vec<String> {
         let mut differences = self.run.differs_from(intent);
-        let template = self.template.iter();
-        let other = template.filter(|template| template.vmid != intent.template);
-        differences.extend(other.map(Guest::to_string));
+        if let (Some(template), Source::Template(from)) = (&self.template, &intent.source)
+            && template.vmid != from.template
+        {
+            differences.push(template.to_string());
+        }
         differences
     }
 
-    /// What this message of a refused clone, or of its failed task, means; none if the failure is final.
-    pub fn outcome_of(&self, message: &str) -> Option<CloneOutcome> {
+    /// What this message of a refused request, or of its failed task, means; none if the failure is final.
+    pub fn outcome_of(&self, message: &str) -> Option<RequestOutcome> {
         let vmid = self.journal.record().intent()?.vmid;
-        match CloneError::of(message, vmid) {
-            CloneError::VmidTaken => Some(CloneOutcome::Taken(message.to_owned())),
+        match CreationError::of(message, vmid) {
+            CreationError::VmidTaken => Some(RequestOutcome::Taken(message.to_owned())),
             // Another VMID is as good, unless this one was requested.
-            CloneError::LeftOver if self.run.spec.vmid.is_none() => {
-                Some(CloneOutcome::LeftOver(message.to_owned()))
+            CreationError::LeftOver if self.run.spec.vmid.is_none() => {
+                Some(RequestOutcome::LeftOver(message.to_owned()))
             }
-            CloneError::Temporary => Some(CloneOutcome::Temporary(message.to_owned())),
-            CloneError::LeftOver | CloneError::Final => None,
+            CreationError::Temporary => Some(RequestOutcome::Temporary(message.to_owned())),
+            CreationError::LeftOver | CreationError::Final => None,
         }
     }
 
     /// The VM, created by this command.
     pub fn existing(&self, vm: Vm, config: Option<VmConfig>) -> Existing {
+        let import = match self.journal.record().intent().map(|intent| &intent.source) {
+            Some(Source::Image(from)) => Some(Import {
+                volume: from.volume.clone(),
+                uuid: from.uuid.clone(),
+            }),
+            _ => None,
+        };
         Existing {
             created: true,
-            upid: self.cloning.upid.clone(),
-            warnings: self.cloning.warnings.clone(),
+            import,
+            upid: self.creation.upid.clone(),
+            warnings: self.creation.warnings.clone(),
             ..Existing::found(vm, config)
         }
     }
@@ -192,7 +209,7 @@ impl<'r> Attempt<'r> {
     /// The VM that a request without an answer may still create.
     fn pending_clone(&self) -> Option<Vm> {
         match self.journal.record() {
-            Record::Requested(intent, _) if self.cloning.undecided => Some(self.vm_of(intent)),
+            Record::Requested(intent, _) if self.creation.undecided => Some(self.vm_of(intent)),
             _ => self.given_up.clone(),
         }
     }
@@ -211,7 +228,7 @@ impl<'r> Attempt<'r> {
             None => nothing_started(failure, self.run.server.budget.seconds()),
             Some(vm) => Failure {
                 kind: Kind::Timeout,
-                ..may_still_be_created(&vm, failure)
+                ..may_still_be_created(self.run, &vm, failure)
             },
         }
     }
@@ -220,7 +237,9 @@ impl<'r> Attempt<'r> {
     /// nothing was started.
     pub fn with_pending_clone(&self, failure: Failure) -> Failure {
         match self.pending_clone() {
-            Some(vm) if failure.facts.started == Started::No => may_still_be_created(&vm, failure),
+            Some(vm) if failure.facts.started == Started::No => {
+                may_still_be_created(self.run, &vm, failure)
+            }
             _ => failure,
         }
     }
@@ -230,7 +249,7 @@ impl<'r> Attempt<'r> {
     pub fn before_resuming(&self, failure: Failure) -> Failure {
         let record = self.journal.record();
         let (intent, started, path) = match record {
-            Record::Requested(intent, _) if self.cloning.is_from_earlier_run => {
+            Record::Requested(intent, _) if self.creation.is_from_earlier_run => {
                 (intent, Started::Unknown, self.journal.path())
             }
             Record::Created(intent) => (intent, Started::Yes, None),
@@ -239,7 +258,7 @@ impl<'r> Attempt<'r> {
         let facts = self.facts_of(intent, started);
         let seconds = is_out_of_time(self.run, &failure).then(|| self.run.server.budget.seconds());
         before_resuming(
-            intent.template,
+            &intent.source,
             &self.vm_of(intent),
             facts,
             failure,
@@ -251,8 +270,27 @@ impl<'r> Attempt<'r> {
     /// What a failed run reports to scripts about a recorded clone.
     pub fn facts_of(&self, intent: &Intent, started: Started) -> Facts {
         Facts {
-            upid: self.cloning.upid.clone(),
+            upid: self.creation.upid.clone(),
             ..self.vm_of(intent).facts(started)
+        }
+    }
+
+    /// Which VM with the name is ours, if it exists without a record.
+    pub fn expected(&self) -> Expected<'static> {
+        match self.run.spec.method {
+            Method::Clone { .. } => Expected::AnyVm,
+            Method::Import(_) => Expected::AnyTemplate,
+        }
+    }
+
+    /// Which VM is the one of this intent; `template` is the template of its clone, if that must be compared.
+    pub fn expected_of<'t>(intent: &'t Intent, template: Option<&'t Guest>) -> Expected<'t> {
+        match &intent.source {
+            Source::Image(from) => Expected::WithUuid(&from.uuid),
+            Source::Template(from) => match template.filter(|it| it.vmid == from.template) {
+                Some(template) => Expected::CloneOf(template),
+                None => Expected::AnyVm,
+            },
         }
     }
 

@@ -22,7 +22,7 @@ pub struct Observed<'a> {
     /// Whether the request differs from the recorded clone.
     pub requests_other: bool,
     /// The outcome of the last request for the clone.
-    pub outcome: &'a CloneOutcome,
+    pub outcome: &'a RequestOutcome,
     /// Whether some request for the clone got no usable answer and may still be carried out, whatever the
     /// outcome of later requests.
     pub undecided: bool,
@@ -31,14 +31,14 @@ pub struct Observed<'a> {
     /// For how long the owner has been the same.
     pub age: Age,
     /// Whether this token can see a running clone that may become the VM at that VMID.
-    pub clone_runs: bool,
+    pub task_runs: bool,
     /// Whether other VMs have the name.
     pub namesake: Namesake,
 }
 
 /// The outcome of the last request for the clone, with what a failure reports about it.
 #[derive(Debug, Default)]
-pub enum CloneOutcome {
+pub enum RequestOutcome {
     /// Unknown: it got no usable answer, or an earlier run sent it.
     #[default]
     Unknown,
@@ -117,10 +117,10 @@ pub enum Namesake {
 /// What to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Request a clone to `--vmid` or to a free VMID.
-    Clone,
-    /// Repeat the request for the clone to the VMID of the record. It cannot create a second VM.
-    CloneAgain(Vmid),
+    /// Request a VM with `--vmid` or a free VMID.
+    Request,
+    /// Repeat the request for the VM of the record. It cannot create a second VM.
+    RequestAgain(Vmid),
     /// Observe again after a pause.
     Wait(Pause),
     /// The VM exists: continue with the steps.
@@ -151,11 +151,11 @@ pub enum StopReason {
     NameMayBeTaken,
     /// The VMID of `--vmid` belongs to another guest.
     VmidTaken(Vmid),
-    /// An earlier run has requested another clone, which is not finished.
-    OtherClone(Intent),
-    /// The server has refused the clone, or its task has failed.
-    CloneFailed(Intent),
-    /// The clone was left unfinished.
+    /// An earlier run has requested another VM, which is not finished.
+    OtherRequest(Intent),
+    /// The server has refused the request, or its task has failed.
+    CreationFailed(Intent),
+    /// The creation was left unfinished.
     HalfMade(Intent),
     /// This token may not see which guest has the VMID.
     Hidden(Intent),
@@ -187,6 +187,8 @@ fn nothing_recorded(policy: Policy, observed: &Observed) -> Action {
         (Namesake::Several, ..) => {
             with_ensure(Action::Stop(StopReason::Ambiguous), StopReason::Exists)
         }
+        // Only a VM with the name of a new template.
+        (Namesake::One, _, Owner::Another) => Action::Stop(StopReason::Exists),
         (_, _, Owner::Ours) => with_ensure(Action::UseVm, StopReason::Exists),
         (Namesake::One, _, Owner::BeingCreated) => with_ensure(observe_again, StopReason::Exists),
         (_, Some(vmid), Owner::BeingCreated) => {
@@ -199,21 +201,21 @@ fn nothing_recorded(policy: Policy, observed: &Observed) -> Action {
             Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden,
             _,
             Owner::Free | Owner::NotChecked,
-        ) => Action::Clone,
+        ) => Action::Request,
         _ => observe_again,
     }
 }
 
 fn requested(intent: &Intent, observed: &Observed) -> Action {
-    use CloneOutcome::{Done, Due, Failed, LeftOver, NoQuorum, Refused, Taken, Temporary};
     use Owner::{Another, BeingCreated, Free, Hidden, Incomplete, NotChecked, Ours, Unknown};
+    use RequestOutcome::{Done, Due, Failed, LeftOver, NoQuorum, Refused, Taken, Temporary};
 
     let vmid = intent.vmid;
     let is_settled = observed.age >= Age::Settled;
     let stop = |reason: fn(Intent) -> StopReason| Action::Stop(reason(intent.clone()));
     match (observed.outcome, observed.owner) {
         (_, Another) | (NoQuorum | LeftOver(_), _) => Action::Forget(vmid),
-        _ if observed.requests_other => stop(StopReason::OtherClone),
+        _ if observed.requests_other => stop(StopReason::OtherRequest),
         // Only a lock on a free VMID is temporary; any guest with the VMID was created by another user. While
         // undecided, it may be our own earlier request that has taken the VMID.
         (Taken(_), Free) if !observed.undecided => Action::Wait(Pause::BackOff),
@@ -224,25 +226,27 @@ fn requested(intent: &Intent, observed: &Observed) -> Action {
         }
         (_, Ours) | (Done, NotChecked) => Action::UseVm,
         // If this token sees no VMs, the task is the only evidence.
-        (Done, Hidden) if !observed.clone_runs && is_settled => Action::UseVm,
-        (Refused(_), _) | (Failed(_), Free) => stop(StopReason::CloneFailed),
-        (Failed(_), Hidden) if !observed.clone_runs && is_settled => stop(StopReason::CloneFailed),
+        (Done, Hidden) if !observed.task_runs && is_settled => Action::UseVm,
+        (Refused(_), _) | (Failed(_), Free) => stop(StopReason::CreationFailed),
+        (Failed(_), Hidden) if !observed.task_runs && is_settled => {
+            stop(StopReason::CreationFailed)
+        }
         (Temporary(_), _) => Action::Wait(Pause::BackOff),
         (Due, _) if !observed.undecided => match observed.namesake {
-            Namesake::None | Namesake::MayBeOffline => Action::CloneAgain(vmid),
+            Namesake::None | Namesake::MayBeOffline => Action::RequestAgain(vmid),
             Namesake::NotChecked => Action::Wait(Pause::Interval),
             // Another user may have created one in the meantime.
             _ => Action::Forget(vmid),
         },
         (_, Incomplete) => stop(StopReason::HalfMade),
-        (Failed(_), BeingCreated) if !observed.undecided && !observed.clone_runs && is_settled => {
+        (Failed(_), BeingCreated) if !observed.undecided && !observed.task_runs && is_settled => {
             stop(StopReason::HalfMade)
         }
-        (_, Hidden) if !observed.clone_runs && is_settled => stop(StopReason::Hidden),
+        (_, Hidden) if !observed.task_runs && is_settled => stop(StopReason::Hidden),
         (_, Free) => match (observed.namesake, observed.age) {
             (_, Age::New) | (Namesake::NotChecked, _) => Action::Wait(Pause::Interval),
             (Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden, _) => {
-                Action::CloneAgain(vmid)
+                Action::RequestAgain(vmid)
             }
             // Never repeat the request while the name is taken: that could create a second VM of the name.
             (_, Age::Settled) => Action::Wait(Pause::Interval),
@@ -257,7 +261,7 @@ fn created(intent: &Intent, observed: &Observed) -> Action {
     match observed.owner {
         Owner::Free | Owner::Another => Action::Forget(intent.vmid),
         Owner::Ours if observed.requests_other => {
-            Action::Stop(StopReason::OtherClone(intent.clone()))
+            Action::Stop(StopReason::OtherRequest(intent.clone()))
         }
         Owner::Ours => Action::UseVm,
         Owner::Hidden if observed.age >= Age::Settled => {

@@ -4,21 +4,21 @@ use std::path::Path;
 
 use snafu::Snafu;
 
-use super::spec::{CreateSpec, Run};
+use super::spec::{CreateSpec, Method, Run};
 use crate::guests::owner::VmidState;
 use crate::guests::template::NotFound;
-use crate::ledger::{self, Intent, Mode};
+use crate::ledger::{self, Intent, Mode, Source};
 use crate::pve;
-use crate::pve::types::{Guest, Upid, VmName, Vmid};
+use crate::pve::types::{Guest, Upid, Vmid};
 use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
 use crate::say::grant::how_to_see_vms;
-use crate::say::hint::refusal::{RefusedClone, blames_template};
-use crate::say::hint::{hint_for, hint_for_clone, hint_for_task, with_more};
+use crate::say::hint::refusal::blames_template;
+use crate::say::hint::{hint_for, hint_for_task, with_more};
 use crate::say::shell::word;
-use crate::say::stage::{Stage, process_name};
+use crate::say::stage::{Stage, creation, process_name};
 use crate::say::vm::RESUME;
 use crate::say::vm::Vm;
-use crate::wait::refusal::CloneError;
+use crate::wait::refusal::CreationError;
 use crate::wait::task::how_to_read_log;
 
 /// How a task failed.
@@ -36,17 +36,43 @@ pub struct Failed {
 #[derive(Debug, Snafu)]
 pub enum Doubt {
     /// It got no usable answer.
-    #[snafu(display("the clone request got no answer: {why}"))]
+    #[snafu(display("the {what} request got no answer: {why}"))]
     Lost {
+        /// What it requested.
+        what: &'static str,
         /// How the request failed.
         why: Box<pve::Error>,
     },
     /// The worker of its task died, or its node went down.
-    #[snafu(display("the clone's worker died or its node went down: {upid}"))]
+    #[snafu(display("the {}'s worker died or its node went down: {upid}", creation(upid)))]
     WorkerDied {
         /// That task.
         upid: Upid,
     },
+}
+
+/// What a request for a VM is called.
+pub fn noun(source: &Source) -> &'static str {
+    match source {
+        Source::Template(_) => "clone",
+        Source::Image(_) => "import",
+    }
+}
+
+/// What a request for a VM asks for: `clone template 9000`
+fn infinitive(source: &Source) -> String {
+    match source {
+        Source::Template(from) => format!("clone template {}", from.template),
+        Source::Image(from) => format!("import '{}'", from.volume),
+    }
+}
+
+/// `a clone of template 9000`
+fn requested(source: &Source) -> String {
+    match source {
+        Source::Template(from) => format!("a clone of template {}", from.template),
+        Source::Image(from) => format!("an import of '{}'", from.volume),
+    }
 }
 
 /// Whether a request failed only because the time limit was reached.
@@ -65,8 +91,12 @@ pub fn nothing_started(because: Failure, seconds: f64) -> Failure {
 }
 
 /// A failure while a request without an answer may still create this VM.
-pub fn may_still_be_created(vm: &Vm, failed: Failure) -> Failure {
-    let message = format!("{failed}; {vm} may still be created: its clone request got no answer");
+pub fn may_still_be_created(run: &Run, vm: &Vm, failed: Failure) -> Failure {
+    let noun = match run.spec.method {
+        Method::Clone { .. } => "clone",
+        Method::Import(_) => "import",
+    };
+    let message = format!("{failed}; {vm} may still be created: its {noun} request got no answer");
     let facts = match failed.facts.vmid {
         Some(_) => Facts {
             started: Started::Unknown,
@@ -84,7 +114,7 @@ pub fn may_still_be_created(vm: &Vm, failed: Failure) -> Failure {
 /// A failure before the outcome of an earlier run's clone is known, or before it is known whether this command
 /// can resume with its VM. It must mention that VM.
 pub fn before_resuming(
-    template: Vmid,
+    source: &Source,
     vm: &Vm,
     facts: Facts,
     failed: Failure,
@@ -97,8 +127,8 @@ pub fn before_resuming(
         format!("{vm} was created but not finished by an earlier run: {failed}")
     } else {
         format!(
-            "an earlier run requested a clone of template {template} to {vm}, which may or may not be being \
-             created: {failed}"
+            "an earlier run requested {} to {vm}, which may or may not be being created: {failed}",
+            requested(source)
         )
     };
     let message = match seconds {
@@ -111,9 +141,11 @@ pub fn before_resuming(
         }
         // The recorded template still exists.
         (None, Some(hint)) if kind == Kind::TemplateNotFound => {
-            format!(
-                "{hint}; to resume with that VM, run the same command with template {template} and --ensure"
-            )
+            let template = match source {
+                Source::Template(from) => format!(" with template {} and", from.template),
+                Source::Image(_) => " with".to_owned(),
+            };
+            format!("{hint}; to resume with that VM, run the same command{template} --ensure")
         }
         (None, _) => format!("remove the options that do not fit, then {RESUME}"),
         (request, _) => with_more(RESUME.to_owned(), request.as_deref()),
@@ -132,21 +164,25 @@ pub fn not_read(what: impl AsRef<str>, source: pve::Error) -> Failure {
 }
 
 /// A node or a row that cannot be read may hide a VM of the name.
-pub fn name_may_be_taken(name: &VmName, unread: &str) -> Failure {
-    let message = format!("cannot tell whether a VM '{name}' exists: {unread}");
-    let hint = "if a node is switched off, --ignore-offline assumes that it has no VM of that name; --vmid N \
-                creates the VM with that VMID regardless";
+pub fn name_may_be_taken(spec: &CreateSpec, unread: &str) -> Failure {
+    let (name, noun) = (&spec.name, spec.noun());
+    let message = format!("cannot tell whether a {noun} '{name}' exists: {unread}");
+    let hint = format!(
+        "if a node is switched off, --ignore-offline assumes that it has no {noun} of that name; --vmid N \
+         creates the {noun} with that VMID regardless"
+    );
     failure(Kind::Unreachable, message, hint, Facts::default())
 }
 
-/// The server refused the clone, or certainly did not receive the request.
-pub fn clone_refused(
-    clone: &RefusedClone,
+/// The server refused the request for the VM, or certainly did not receive it.
+pub fn refused(
+    request: &Source,
     vm: &Vm,
     undecided: bool,
     source: Box<pve::Error>,
+    hint: Option<String>,
 ) -> Failure {
-    let message = format!("cannot clone template {} to VM {}", clone.template, vm.vmid);
+    let message = format!("cannot {} to VM {}", infinitive(request), vm.vmid);
     let why = chain(&*source);
     if undecided {
         let message = format!("{message}: {why}; an earlier request may still create the VM");
@@ -154,14 +190,14 @@ pub fn clone_refused(
         return failure(Kind::OutcomeUnknown, message, RESUME, facts);
     }
     let failure = Failure::new(kind_of(&source), format!("{message}: {why}"))
-        .with_hint(hint_for_clone(&source, clone))
+        .with_hint(hint)
         .about(vm.facts(Started::No));
     failure.because_of(source)
 }
 
 /// Something stayed locked until the time limit (`seconds`).
-pub fn busy(template: Vmid, vm: &Vm, why: &str, seconds: f64) -> Failure {
-    let message = format!("cannot clone template {template} to VM {}: {why}", vm.vmid);
+pub fn busy(request: &Source, vm: &Vm, why: &str, seconds: f64) -> Failure {
+    let message = format!("cannot {} to VM {}: {why}", infinitive(request), vm.vmid);
     let because = Failure::new(Kind::Failed, message).about(vm.facts(Started::No));
     nothing_started(because, seconds)
 }
@@ -203,17 +239,19 @@ fn or_remove(path: Option<&Path>) -> String {
 }
 
 /// Another run has locked the ledger; this one has waited `waited` seconds.
-pub fn name_locked(name: &VmName, holder: Option<u32>, waited: Option<f64>) -> Failure {
+pub fn name_locked(spec: &CreateSpec, holder: Option<u32>, waited: Option<f64>) -> Failure {
+    let (name, noun) = (&spec.name, spec.noun());
     let process = process_name(holder);
     match waited {
         None => {
-            let message = format!("{process} is creating VM '{name}'");
-            let hint = "--ensure waits until it has ended, then uses or creates the VM";
+            let message = format!("{process} is creating {noun} '{name}'");
+            let hint =
+                format!("--ensure waits until it has ended, then uses or creates the {noun}");
             failure(Kind::InProgress, message, hint, UNKNOWN)
         }
         Some(seconds) => {
             let message =
-                format!("Timed out after {seconds} s; {process} is still creating VM '{name}'");
+                format!("Timed out after {seconds} s; {process} is still creating {noun} '{name}'");
             failure(Kind::Timeout, message, RESUME, UNKNOWN)
         }
     }
@@ -248,33 +286,49 @@ pub fn no_template(source: &NotFound) -> Failure {
 }
 
 /// An earlier run has requested another clone to this VM, which is not finished.
-pub fn other_clone_pending(
+pub fn other_request_pending(
     spec: &CreateSpec,
     vm: &Vm,
     intent: &Intent,
-    requested: &str,
+    differences: &str,
     facts: Facts,
     path: Option<&Path>,
 ) -> Failure {
-    let template = intent.template;
     let is_created = facts.started == Started::Yes;
+    let from = match &intent.source {
+        Source::Template(from) => format!("template {}", from.template),
+        Source::Image(from) => format!("image '{}'", from.volume),
+    };
     let message = if is_created {
         format!(
-            "{vm} was created from template {template} but not finished by an earlier run; this \
-             command requests {requested}"
+            "{vm} was created from {from} but not finished by an earlier run; this command requests \
+             {differences}"
         )
     } else {
         format!(
-            "an earlier run requested a clone of template {template} to {vm}, whose outcome is unknown; this \
-             command requests {requested}"
+            "an earlier run requested {} to {vm}, whose outcome is unknown; this command requests \
+             {differences}",
+            requested(&intent.source)
         )
     };
     let path = path.filter(|_| !is_created);
-    let linked = match (intent.mode, spec.mode().0) {
-        (Mode::Linked, _) => ", --linked",
-        (Mode::Full, Mode::Linked) => ", no --linked",
-        (Mode::Full, Mode::Full) => "",
+    let (command, options) = match &intent.source {
+        Source::Template(from) => {
+            let linked = match (from.mode, spec.mode()) {
+                (Mode::Linked, _) => ", --linked",
+                (Mode::Full, Some(Mode::Linked)) => ", no --linked",
+                (Mode::Full, _) => "",
+            };
+            ("vm create", format!("template {}{linked}", from.template))
+        }
+        Source::Image(from) => {
+            let volume = from.volume.to_string();
+            let image = from.url.as_ref().unwrap_or(&volume);
+            ("template create", format!("--image {}", word(image)))
+        }
     };
+    let is_same = matches!(intent.source, Source::Template(_)) == spec.image().is_none();
+    let command = if is_same { "the same command" } else { command };
     let places = spec.places(intent).into_iter();
     let places = places.map(|(what, requested, recorded)| match (requested, recorded) {
         (_, Some(recorded)) => format!(", --{what} {}", word(&recorded)),
@@ -282,8 +336,7 @@ pub fn other_clone_pending(
         (None, None) => String::new(),
     });
     let hint = format!(
-        "finish that one first: run the same command with template {template}{linked}{}, --ensure and no \
-         --vmid{}",
+        "finish that one first: run {command} with {options}{}, --ensure and no --vmid{}",
         places.collect::<String>(),
         or_remove(path)
     );
@@ -307,31 +360,50 @@ pub fn pending_elsewhere(vm: &Vm, hosts: &[String], path: Option<&Path>) -> Fail
 }
 
 /// VMs of that name exist.
-pub fn exists(name: &VmName, holders: &[Guest], ensure: bool) -> Failure {
+pub fn exists(spec: &CreateSpec, holders: &[Guest]) -> Failure {
+    let (name, noun, ensure) = (&spec.name, spec.noun(), spec.ensure);
+    if spec.image().is_some()
+        && let Some(vm) = holders.iter().find(|guest| guest.is_vm())
+    {
+        return not_a_template(vm);
+    }
     let holder = |(index, guest): (usize, &Guest)| {
         if index > 0 {
             return format!("; another is {}", guest.place());
         }
         let lock = guest.lock.as_ref().map(|lock| format!(", locked ({lock})"));
         let (vmid, node, lock) = (guest.vmid, &guest.node, lock.unwrap_or_default());
-        format!("VM {vmid} '{name}' already exists on node '{node}'{lock}")
+        format!("{noun} {vmid} '{name}' already exists on node '{node}'{lock}")
     };
     let message: String = holders.iter().enumerate().map(holder).collect();
     let first = holders.first();
     let hint = if first.is_some_and(Guest::is_being_cloned) {
-        "a clone is creating it, or has left it unfinished; --ensure waits for it"
+        "a clone is creating it, or has left it unfinished; --ensure waits for it".to_owned()
     } else if ensure {
-        "--vmid names another VM; to use the existing one, omit --vmid or give its VMID"
+        format!(
+            "--vmid names another {noun}; to use the existing one, omit --vmid or give its VMID"
+        )
     } else {
-        "choose another name, or use the existing VM with --ensure"
+        format!("choose another name, or use the existing {noun} with --ensure")
     };
     failure(Kind::AlreadyExists, message, hint, facts_of_guest(first))
 }
 
+/// A VM has the name of the new template, and this program did not create it for that.
+fn not_a_template(vm: &Guest) -> Failure {
+    let message = format!("{vm} has that name and is not a template");
+    let Guest { vmid, node, .. } = vm;
+    let hint = format!(
+        "choose another name; or, if that VM is to become the template, on node '{node}': qm template {vmid}"
+    );
+    failure(Kind::AlreadyExists, message, hint, facts_of_guest(Some(vm)))
+}
+
 /// Several VMs of that name exist, and `--ensure` could succeed with each.
-pub fn ambiguous(name: &VmName, holders: &[Guest]) -> Failure {
+pub fn ambiguous(spec: &CreateSpec, holders: &[Guest]) -> Failure {
+    let (name, noun) = (&spec.name, spec.noun());
     let places: Vec<String> = holders.iter().map(Guest::place).collect();
-    let message = format!("several VMs are named '{name}': {}", places.join(", "));
+    let message = format!("several {noun}s are named '{name}': {}", places.join(", "));
     let hint = "choose one with --vmid N";
     let facts = facts_of_guest(holders.first());
     failure(Kind::Ambiguous, message, hint, facts)
@@ -353,7 +425,7 @@ pub fn vmid_taken(vmid: Vmid, guest: Result<&Guest, &VmidState>) -> Failure {
     failure(Kind::VmidTaken, message, hint, facts)
 }
 
-/// The clone's task has failed.
+/// The task that creates the VM has failed.
 pub fn task_failed(vm: &Vm, undecided: bool, is_visible: bool, failed: Failed) -> Failure {
     let Failed { upid, status, log } = failed;
     let (more, hint) = match (undecided, is_visible) {
@@ -365,7 +437,7 @@ pub fn task_failed(vm: &Vm, undecided: bool, is_visible: bool, failed: Failed) -
             "; cannot tell whether it left a VM behind",
             RESUME.to_owned(),
         ),
-        _ if CloneError::of(&status, vm.vmid) == CloneError::LeftOver => {
+        _ if CreationError::of(&status, vm.vmid) == CreationError::LeftOver => {
             ("", how_to_remove_left_over_volumes(vm))
         }
         _ => {
@@ -410,8 +482,9 @@ pub fn with_other_templates(failure: Failure, others: &[String]) -> Failure {
 /// The outcome can no longer be read.
 pub fn outcome_unseen(stage: &Stage, source: &pve::Error) -> Failure {
     let what = match stage {
-        Stage::Cloning(vm, _) => {
-            format!("cannot poll the clone to {vm}, which may still be running")
+        Stage::Creating(vm, task) => {
+            let noun = creation(task);
+            format!("cannot poll the {noun} to {vm}, which may still be running")
         }
         stage => stage.to_string(),
     };
@@ -432,7 +505,7 @@ pub fn timed_out(
     let at = stage.after_last_poll(error.as_ref());
     let message = format!("Timed out after {seconds} s; {at}{why}");
     let lost = match doubt {
-        Some(Doubt::Lost { why }) => Some(&**why),
+        Some(Doubt::Lost { why, .. }) => Some(&**why),
         _ => None,
     };
     let hint = with_more(stage.hint(), error.or(lost));

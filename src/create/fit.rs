@@ -108,23 +108,23 @@ pub fn unfit_vm(existing: &Existing, unfit: &Unfit) -> Failure {
 /// warning: a VM may be migrated on purpose, and a nightly --quiet run must stay silent.
 pub fn note_ignored_places(run: &Run, vm: &Vm, record: &Record) {
     let spec = &run.spec;
-    let (intent, (_, storage)) = (record.intent(), spec.mode());
-    let pool = &spec.options.pool;
+    let places = record.intent().map(|intent| spec.places(intent));
+    let is_ignored = |option: &str, requested: Option<String>| {
+        let mut places = places.iter().flatten();
+        let recorded = places.find(|(what, ..)| *what == option);
+        requested.is_some() && recorded.is_none_or(|(.., recorded)| *recorded != requested)
+    };
     let options = [
-        (
-            "--storage",
-            storage.is_some() && intent.is_none_or(|it| it.storage != storage),
-        ),
-        (
-            "--pool",
-            pool.is_some() && intent.is_none_or(|it| it.pool != *pool),
-        ),
+        ("storage", spec.storage().map(ToString::to_string)),
+        ("pool", spec.pool().map(ToString::to_string)),
     ];
-    for (option, _) in options.iter().filter(|(_, is_ignored)| *is_ignored) {
-        run.progress()
-            .note(&format!("{vm} already exists, so {option} has no effect"));
+    for (option, requested) in options {
+        if is_ignored(option, requested) {
+            run.progress()
+                .note(&format!("{vm} already exists, so --{option} has no effect"));
+        }
     }
-    let target = spec.options.target.as_ref();
+    let target = spec.target();
     if let Some(target) = target.filter(|target| **target != vm.node) {
         run.progress().note(&format!(
             "{vm} already exists, so --node has no effect; to migrate it, if node '{target}' exists, on node \

@@ -8,7 +8,7 @@ use crate::say::failure::{Failure, Kind, Started};
 use crate::say::hint::hint_for_task;
 use crate::say::vm::Vm;
 
-fn how_to_clear(vm: &Vm, state: &VmidState, path: Option<&Path>) -> String {
+fn how_to_clear(noun: &str, vm: &Vm, state: &VmidState, path: Option<&Path>) -> String {
     let Vm { vmid, node, .. } = vm;
     match (state, path) {
         (VmidState::Incomplete(_), Some(path)) => format!(
@@ -21,15 +21,19 @@ fn how_to_clear(vm: &Vm, state: &VmidState, path: Option<&Path>) -> String {
              the same command with --ensure and --vmid {vmid}"
         ),
         _ => format!(
-            "on node '{node}', 'pvenode task list --source active' shows whether a clone is running \
-             (qmclone, with the template's VMID); if none is, as root there: qm unlock {vmid} && qm destroy \
-             {vmid} --destroy-unreferenced-disks 1"
+            "on node '{node}', 'pvenode task list --source active' shows whether {}; if none is, as root \
+             there: qm unlock {vmid} && qm destroy {vmid} --destroy-unreferenced-disks 1",
+            match noun {
+                "import" => "an import is running (qmcreate, with that VMID)",
+                _ => "a clone is running (qmclone, with the template's VMID)",
+            }
         ),
     }
 }
 
-/// A clone was left unfinished, or may have been. `is_ours` if this command has requested it.
+/// A clone or an import, which is what `noun` says, was left unfinished, or may have been. `is_ours` if this command has requested it.
 pub fn half_made(
+    noun: &str,
     vm: &Vm,
     state: &VmidState,
     is_ours: bool,
@@ -38,7 +42,13 @@ pub fn half_made(
     path: Option<&Path>,
 ) -> Failure {
     let Vm { vmid, node, .. } = vm;
-    let locked = "locked by a clone that this token cannot see, or its clone was left unfinished";
+    let a_noun = if noun == "import" {
+        "an import"
+    } else {
+        "a clone"
+    };
+    let locked =
+        format!("locked by {a_noun} that this token cannot see, or its {noun} was left unfinished");
     let message = match (state, &failed) {
         (VmidState::Incomplete(disks), _) => format!("{vm} lacks disks of its template: {disks}"),
         (VmidState::BeingCreated { is_named: true }, Some(_)) => {
@@ -52,7 +62,7 @@ pub fn half_made(
             format!("VM {vmid} on node '{node}' has no name yet; it is {locked}")
         }
     };
-    let mut hint = how_to_clear(vm, state, path);
+    let mut hint = how_to_clear(noun, vm, state, path);
     if let Some(first) = failed.as_ref().and_then(|it| hint_for_task(&it.status)) {
         hint = format!("{first}; then, {hint}");
     }

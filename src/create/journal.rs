@@ -55,7 +55,7 @@ impl<'r> Journal<'r> {
                     is_second_try = true;
                     Ok(Poll::NotYet)
                 }
-                Ok(Lock::HeldBy(holder)) => Err(name_locked(&run.spec.name, holder, None)),
+                Ok(Lock::HeldBy(holder)) => Err(name_locked(&run.spec, holder, None)),
                 Err(ledger::Error::Damaged { path, source }) => Err(damaged(&path, &source)),
                 Err(source) => Ok(Poll::Done((Ledger::without_file(), Err(source)))),
             },
@@ -64,7 +64,7 @@ impl<'r> Journal<'r> {
             GaveUp::Failed(error) => error,
             GaveUp::TimedOut(_) => {
                 let seconds = run.server.budget.seconds();
-                name_locked(&run.spec.name, holder.flatten(), Some(seconds))
+                name_locked(&run.spec, holder.flatten(), Some(seconds))
             }
         })?;
         run.progress().set_stage(Stage::NothingStarted);

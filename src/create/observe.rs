@@ -1,20 +1,23 @@
 //! How a run observes the state on the server.
 
 use super::attempt::{Attempt, View};
-use super::decide::{Age, CloneOutcome, Namesake, Owner};
+use super::decide::{Age, Namesake, Owner, RequestOutcome};
 use super::failure::{
     Doubt, Failed, created_unchecked, is_out_of_time, no_template, not_read, outcome_unseen,
     timed_out,
 };
-use crate::guests::owner::{VmidState, may_run, running_clone};
+use super::image::find_place;
+use super::spec::Method;
+use crate::guests::owner::{Expected, VmidState, may_run, running_clone};
 use crate::guests::template::{Found, find_template};
 use crate::guests::{Guests, Unread};
-use crate::ledger::{Intent, Record};
+use crate::ledger::{Intent, Record, Source};
 use crate::pve;
-use crate::pve::types::{ExitStatus, Guest, Upid, Vmid};
+use crate::pve::types::{CloneOptions, ExitStatus, Guest, Node, Upid, Vmid};
 use crate::say::failure::Failure;
-use crate::say::stage::Stage;
+use crate::say::stage::{Stage, creation};
 use crate::say::vm::Vm;
+use crate::ui::progress::Activity;
 use crate::wait::GaveUp;
 use crate::wait::server::{Judged, is_no_such_task};
 use crate::wait::task::{self, Ended};
@@ -31,7 +34,7 @@ impl<'r> Attempt<'r> {
                 }
                 observed => observed,
             },
-            Record::Requested(intent, _) => self.observe_requested_clone(&intent),
+            Record::Requested(intent, _) => self.observe_requested_vm(&intent),
             Record::Created(intent) => self.observe_created_vm(&intent, false),
             Record::Finished(intent) => self.observe_created_vm(&intent, true),
         }
@@ -40,7 +43,9 @@ impl<'r> Attempt<'r> {
     /// Reads the guests, finds the VMs that have the name, and checks the VMID of `--vmid`.
     fn observe_name(&mut self) -> Result<(), Failure> {
         self.read_guests()?;
-        let template = self.find_template()?;
+        if let Method::Clone { template, options } = &self.run.spec.method {
+            self.find_template(template, options)?;
+        }
         let found = self.find_holders(None)?;
         let vmid = self.run.spec.vmid;
         let mut candidates = found
@@ -51,7 +56,7 @@ impl<'r> Attempt<'r> {
             (Some(_), Some(_)) => (Namesake::Several, None),
             (None, _) if !found.is_empty() => (Namesake::Elsewhere, None),
             (None, _) => {
-                let chosen = vmid.map(|vmid| self.observe_chosen_vmid(vmid, &template));
+                let chosen = vmid.map(|vmid| self.observe_chosen_vmid(vmid));
                 (self.no_visible_namesake(), chosen.transpose()?)
             }
         };
@@ -64,9 +69,9 @@ impl<'r> Attempt<'r> {
         if self.run.spec.ensure && Owner::of(&state) == Owner::BeingCreated {
             let inspecting = self.stage_unless_given_up(Stage::Inspecting(vm.clone()));
             self.run.progress().set_stage(inspecting);
-            let running = self.running_clone(&state, Some(&template), vm.vmid);
+            let running = self.running_task(&state, &vm, self.template.as_ref());
             self.view.running =
-                running.map_err(|source| not_read("cannot list the clones", source))?;
+                running.map_err(|source| not_read("cannot list the running tasks", source))?;
             if self.is_first_note("namesake") {
                 let note = format!(
                     "Waiting for another run or user to finish creating VM {}...",
@@ -82,18 +87,20 @@ impl<'r> Attempt<'r> {
     }
 
     /// Checks which guest has the VMID of `--vmid`. The list alone does not prove that it is free.
-    fn observe_chosen_vmid(
-        &self,
-        vmid: Vmid,
-        template: &Guest,
-    ) -> Result<(Vm, VmidState), Failure> {
+    fn observe_chosen_vmid(&mut self, vmid: Vmid) -> Result<(Vm, VmidState), Failure> {
         let row = self.guests.as_ref().and_then(|it| it.with_vmid(vmid));
-        let vm = self.run.vm(vmid, &row.unwrap_or(template).node);
+        let node = row.map(|row| row.node.clone());
+        let is_listed = node.is_some();
+        let node = match node {
+            Some(node) => node,
+            None => self.node_of_creation()?,
+        };
+        let (vm, expected) = (self.run.vm(vmid, &node), self.expected());
         let state = self.run.server.ask(|pve| {
-            if row.is_none() && pve.is_free(vmid)? {
+            if !is_listed && pve.is_free(vmid)? {
                 return Ok(VmidState::Free);
             }
-            VmidState::of(pve, &vm, None)
+            VmidState::of(pve, &vm, expected)
         });
         let state = state.map_err(|source| {
             not_read(format!("cannot tell which guest has VMID {vmid}"), source)
@@ -101,10 +108,27 @@ impl<'r> Attempt<'r> {
         Ok((vm, state))
     }
 
+    /// The node on which the VM would be created.
+    fn node_of_creation(&mut self) -> Result<Node, Failure> {
+        match (&self.run.spec.method, &self.template) {
+            (Method::Import(image), _) => {
+                let place = match self.place.take() {
+                    Some(place) => place,
+                    None => find_place(self.run, image)?,
+                };
+                Ok(self.place.insert(place).node.clone())
+            }
+            (Method::Clone { .. }, Some(template)) => Ok(template.node.clone()),
+            (Method::Clone { template, options }, None) => {
+                Ok(self.find_template(template, options)?.node)
+            }
+        }
+    }
+
     /// Checks the task, then which guest has the VMID, then whether the name is taken, each only if it matters.
-    fn observe_requested_clone(&mut self, intent: &Intent) -> Result<(), Failure> {
+    fn observe_requested_vm(&mut self, intent: &Intent) -> Result<(), Failure> {
         let vm = self.vm_of(intent);
-        if self.cloning.is_from_earlier_run && self.guests.is_none() {
+        if self.creation.is_from_earlier_run && self.guests.is_none() {
             let read = self.read_guests().map(drop);
             let found = read.and_then(|()| self.find_template_of(intent));
             found.map_err(|error| self.before_resuming(error))?;
@@ -121,27 +145,27 @@ impl<'r> Attempt<'r> {
             }
         }
         self.requests_other =
-            self.cloning.is_from_earlier_run && !self.differences(intent).is_empty();
-        if let Some(upid) = self.cloning.upid.clone()
-            && !self.cloning.is_polled
+            self.creation.is_from_earlier_run && !self.differences(intent).is_empty();
+        if let Some(upid) = self.creation.upid.clone()
+            && !self.creation.is_polled
             && !self.requests_other
         {
             self.poll_task(&vm, upid)?;
         }
         self.namesake = Namesake::NotChecked;
-        if matches!(self.cloning.outcome, CloneOutcome::Due) {
+        if matches!(self.creation.outcome, RequestOutcome::Due) {
             // The list was read before the pause that waited for a lock.
             self.find_namesakes(vm.vmid);
         }
-        let must_observe = match self.cloning.outcome {
-            CloneOutcome::Unknown | CloneOutcome::Failed(_) => true,
-            CloneOutcome::Done => self.cloning.is_from_earlier_run,
-            CloneOutcome::Taken(_) => self.cloning.undecided || self.run.spec.vmid.is_some(),
-            CloneOutcome::Due
-            | CloneOutcome::LeftOver(_)
-            | CloneOutcome::Temporary(_)
-            | CloneOutcome::NoQuorum
-            | CloneOutcome::Refused(_) => false,
+        let must_observe = match self.creation.outcome {
+            RequestOutcome::Unknown | RequestOutcome::Failed(_) => true,
+            RequestOutcome::Done => self.creation.is_from_earlier_run,
+            RequestOutcome::Taken(_) => self.creation.undecided || self.run.spec.vmid.is_some(),
+            RequestOutcome::Due
+            | RequestOutcome::LeftOver(_)
+            | RequestOutcome::Temporary(_)
+            | RequestOutcome::NoQuorum
+            | RequestOutcome::Refused(_) => false,
         };
         if !must_observe {
             let now = self.run.server.budget.clock.elapsed();
@@ -149,9 +173,9 @@ impl<'r> Attempt<'r> {
             return Ok(());
         }
         self.run.progress().set_stage(Stage::Undecided(vm.clone()));
-        let template = self.template.as_ref();
-        let template = template.filter(|template| template.vmid == intent.template);
-        self.observe_vmid(&vm, template.cloned().as_ref(), true)
+        let template = self.template.clone();
+        let expected = Attempt::expected_of(intent, template.as_ref());
+        self.observe_vmid(&vm, expected, true)
             .map_err(|source| outcome_unseen(&Stage::Undecided(vm.clone()), &source))?;
         let now = self.observed();
         if now.owner == Owner::Free && now.age >= Age::Settled {
@@ -164,7 +188,7 @@ impl<'r> Attempt<'r> {
     fn observe_created_vm(&mut self, intent: &Intent, is_finished: bool) -> Result<(), Failure> {
         let vm = self.vm_of(intent);
         self.run.progress().set_stage(Stage::Inspecting(vm.clone()));
-        self.observe_vmid(&vm, None, false)
+        self.observe_vmid(&vm, Attempt::expected_of(intent, None), false)
             .map_err(|source| created_unchecked(&vm, None, Some(&source)))?;
         if !is_finished && matches!(self.view.state, Some(VmidState::Ours(..))) {
             let read = self.read_guests().map(drop);
@@ -175,14 +199,19 @@ impl<'r> Attempt<'r> {
         Ok(())
     }
 
-    /// Polls the clone's task until it has ended.
+    /// Polls the task that creates the VM until it has ended.
     fn poll_task(&mut self, vm: &Vm, upid: Upid) -> Result<(), Failure> {
         let (server, progress) = (self.run.server, self.run.progress());
-        let stage = Stage::Cloning(vm.clone(), upid.clone());
+        let stage = Stage::Creating(vm.clone(), upid.clone());
         progress.set_stage(stage.clone());
-        progress.cloning(|| self.count_disks());
-        let waited = task::wait(server, &upid, !self.cloning.is_from_earlier_run);
-        self.cloning.is_polled = true;
+        if creation(&upid) == "import" {
+            let announcement = format!("Importing the image to VM {}...", vm.vmid);
+            progress.begin(&Activity::Importing, &announcement);
+        } else {
+            progress.cloning(|| self.count_disks());
+        }
+        let waited = task::wait(server, &upid, !self.creation.is_from_earlier_run);
+        self.creation.is_polled = true;
         let Ended {
             status,
             before_first_poll,
@@ -194,23 +223,24 @@ impl<'r> Attempt<'r> {
             }
             // The task may be another token's, or its node may be down, removed or reinstalled.
             Err(GaveUp::Failed(error))
-                if self.cloning.is_from_earlier_run || is_no_such_task(&error) =>
+                if self.creation.is_from_earlier_run || is_no_such_task(&error) =>
             {
-                if !self.cloning.is_from_earlier_run {
+                if !self.creation.is_from_earlier_run {
                     progress.note(&format!(
-                        "The server no longer knows the clone's task ({upid}); checking VM {}...",
+                        "The server no longer knows the {}'s task ({upid}); checking VM {}...",
+                        creation(&upid),
                         vm.vmid
                     ));
                 }
-                self.cloning.undecided = true;
-                self.cloning.outcome = CloneOutcome::Unknown;
+                self.creation.undecided = true;
+                self.creation.outcome = RequestOutcome::Unknown;
                 return Ok(());
             }
             Err(GaveUp::Failed(source)) => return Err(outcome_unseen(&stage, &source)),
         };
         if !before_first_poll {
             // It has only just ended, so its VM has not been destroyed since.
-            self.cloning.is_from_earlier_run = false;
+            self.creation.is_from_earlier_run = false;
         }
         self.task_ended(vm, upid, status);
         Ok(())
@@ -218,8 +248,8 @@ impl<'r> Attempt<'r> {
 
     fn task_ended(&mut self, vm: &Vm, upid: Upid, status: ExitStatus) {
         let (server, progress) = (self.run.server, self.run.progress());
-        let is_from_earlier_run = self.cloning.is_from_earlier_run;
-        self.cloning.outcome = match status {
+        let is_from_earlier_run = self.creation.is_from_earlier_run;
+        self.creation.outcome = match status {
             ExitStatus::Ok | ExitStatus::Warnings(_) => {
                 if !is_from_earlier_run {
                     let existing = self.existing(vm.clone(), None);
@@ -228,30 +258,31 @@ impl<'r> Attempt<'r> {
                 // Read before the VM is recorded as created, so that the next run reads them if this one is
                 // killed.
                 if let ExitStatus::Warnings(_) = status {
-                    self.cloning.warnings = task::warnings(server, &upid);
+                    self.creation.warnings = task::warnings(server, &upid);
                 }
-                CloneOutcome::Done
+                RequestOutcome::Done
             }
             ExitStatus::Unexpected => {
-                self.cloning.undecided = true;
+                self.creation.undecided = true;
                 if !is_from_earlier_run {
                     progress.note(&format!(
-                        "The clone's worker died or its node went down ({upid}); checking VM {}...",
+                        "The {}'s worker died or its node went down ({upid}); checking VM {}...",
+                        creation(&upid),
                         vm.vmid
                     ));
-                    self.cloning.doubt = Some(Doubt::WorkerDied { upid });
+                    self.creation.doubt = Some(Doubt::WorkerDied { upid });
                 }
-                CloneOutcome::Unknown
+                RequestOutcome::Unknown
             }
             ExitStatus::Failed(status) => {
                 progress.set_stage(Stage::Undecided(vm.clone()));
                 match self.outcome_of(&status) {
                     Some(outcome) => outcome,
                     // A new task need not fail because an earlier run's did.
-                    None if is_from_earlier_run => CloneOutcome::Unknown,
+                    None if is_from_earlier_run => RequestOutcome::Unknown,
                     None => {
                         let log = task::last_lines(server, &upid);
-                        CloneOutcome::Failed(Failed { upid, status, log })
+                        RequestOutcome::Failed(Failed { upid, status, log })
                     }
                 }
             }
@@ -269,18 +300,22 @@ impl<'r> Attempt<'r> {
     fn observe_vmid(
         &mut self,
         vm: &Vm,
-        template: Option<&Guest>,
+        expected: Expected,
         is_ongoing: bool,
     ) -> Result<(), pve::Error> {
         let server = self.run.server;
         self.view.vm = Some(vm.clone());
-        let result = VmidState::of(server.pve, vm, template).and_then(|state| {
-            let running = self.running_clone(&state, template, vm.vmid)?;
+        let template = match expected {
+            Expected::CloneOf(template) => Some(template),
+            _ => None,
+        };
+        let result = VmidState::of(server.pve, vm, expected).and_then(|state| {
+            let running = self.running_task(&state, vm, template)?;
             Ok((state, running))
         });
         match server.judge(is_ongoing, &mut self.view.grace, result)? {
             Judged::Answered((state, running)) => {
-                // While a clone to a hidden VMID runs, the state may still change.
+                // While a task that creates a hidden VM runs, the state may still change.
                 if state == VmidState::Hidden && running.is_some() {
                     self.view.since = None;
                 }
@@ -302,12 +337,16 @@ impl<'r> Attempt<'r> {
     /// Reads the list of guests: the templates, and those that may have the requested name or VMID.
     fn read_guests(&mut self) -> Result<&Guests<'r>, Failure> {
         let spec = &self.run.spec;
-        let template: Option<Vmid> = spec.template.parse().ok();
+        let template = match &spec.method {
+            Method::Clone { template, .. } => Some(template.as_str()),
+            Method::Import(_) => None,
+        };
+        let template_vmid: Option<Vmid> = template.and_then(|it| it.parse().ok());
         let guests = Guests::read(self.run.server, &|guest| {
             guest.is_vm_template()
                 || guest.is_named(spec.name.as_str())
-                || guest.is_named(&spec.template)
-                || [spec.vmid, template].contains(&Some(guest.vmid))
+                || template.is_some_and(|template| guest.is_named(template))
+                || [spec.vmid, template_vmid].contains(&Some(guest.vmid))
         });
         let guests = guests.map_err(|source| not_read("cannot list the guests", source))?;
         let guests = guests.ignoring_offline_nodes(spec.ignore_offline);
@@ -315,7 +354,11 @@ impl<'r> Attempt<'r> {
     }
 
     /// Finds the requested template, once in a run.
-    pub fn find_template(&mut self) -> Result<Guest, Failure> {
+    pub fn find_template(
+        &mut self,
+        template: &str,
+        options: &CloneOptions,
+    ) -> Result<Guest, Failure> {
         if let Some(template) = &self.template {
             return Ok(template.clone());
         }
@@ -324,8 +367,8 @@ impl<'r> Attempt<'r> {
             Some(ref guests) => guests,
             None => self.read_guests()?,
         };
-        let target = spec.options.target.as_ref();
-        let found = find_template(guests, &spec.template, Some(&spec.name), target);
+        let target = options.target.as_ref();
+        let found = find_template(guests, template, Some(&spec.name), target);
         let found = found.map_err(|error| no_template(&error))?;
         let Found {
             template,
@@ -343,9 +386,15 @@ impl<'r> Attempt<'r> {
 
     /// Finds the requested template. It may be missing if the recorded one is too: the VM may exist anyway.
     fn find_template_of(&mut self, intent: &Intent) -> Result<(), Failure> {
-        let found = self.find_template().map(drop);
+        let Method::Clone { template, options } = &self.run.spec.method else {
+            return Ok(());
+        };
+        let found = self.find_template(template, options).map(drop);
+        let Source::Template(from) = &intent.source else {
+            return found;
+        };
         let guests = self.guests.as_ref();
-        let recorded = guests.and_then(|guests| guests.with_vmid(intent.template));
+        let recorded = guests.and_then(|guests| guests.with_vmid(from.template));
         match recorded {
             Some(recorded) if recorded.is_vm_template() => found,
             _ => Ok(()),
@@ -356,10 +405,11 @@ impl<'r> Attempt<'r> {
     /// seconds the list shows a reused VMID with the name of the removed guest.
     fn find_holders(&self, except: Option<Vmid>) -> Result<Vec<(Guest, Vm, VmidState)>, Failure> {
         let name = &self.run.spec.name;
+        let templates = self.run.spec.image().is_some();
         let holder = |guest: &Guest| {
             let vm = self.run.vm(guest.vmid, &guest.node);
             let state = self.run.server.ask(|pve| {
-                let state = VmidState::of(pve, &vm, None)?;
+                let state = VmidState::of(pve, &vm, self.expected())?;
                 if state == VmidState::Appeared {
                     // If its configuration still cannot be read, that is the failure.
                     pve.vm_config(&vm.node, vm.vmid)?;
@@ -372,12 +422,22 @@ impl<'r> Attempt<'r> {
                 failure.facts.vmid = Some(vm.vmid);
                 failure
             })?;
-            let has_name = match state {
+            let has_name = match &state {
                 VmidState::Ours(..) | VmidState::Appeared => true,
-                VmidState::BeingCreated { is_named } => is_named,
+                VmidState::BeingCreated { is_named } => *is_named,
+                // A VM with the name of the template.
+                VmidState::Another(another) if templates => {
+                    !another.is_container() && another.is_named(name.as_str())
+                }
                 _ => false,
             };
-            Ok(has_name.then(|| (guest.clone(), vm, state)))
+            // The list may still show a template as a VM.
+            let guest = match &state {
+                VmidState::Ours(vm, config) => config.clone().into_guest(vm.vmid, vm.node.clone()),
+                VmidState::Another(another) => another.clone(),
+                _ => guest.clone(),
+            };
+            Ok(has_name.then_some((guest, vm, state)))
         };
         let holders = |vms: &mut dyn Iterator<Item = &Guest>| {
             let vms = vms.filter(|guest| Some(guest.vmid) != except);
@@ -386,9 +446,9 @@ impl<'r> Attempt<'r> {
         let Some(guests) = &self.guests else {
             return Ok(Vec::new());
         };
-        let found: Vec<_> = holders(&mut guests.vms_named_in_rows(name.as_str()))?;
+        let found: Vec<_> = holders(&mut guests.named_in_rows(name.as_str(), templates))?;
         if found.is_empty() {
-            return holders(&mut guests.vms_named_on_nodes(name.as_str()));
+            return holders(&mut guests.named_on_nodes(name.as_str(), templates));
         }
         Ok(found)
     }
@@ -416,23 +476,28 @@ impl<'r> Attempt<'r> {
         }
     }
 
-    /// The running clone that may create the VM with this VMID, if this token may see it: the one that was
-    /// running when the VM was first observed as being created, as long as it runs.
-    fn running_clone(
+    /// The running task that may create this VM, if this token may see it: the one that was running when the VM
+    /// was first observed as being created, as long as it runs.
+    fn running_task(
         &self,
         state: &VmidState,
+        vm: &Vm,
         template: Option<&Guest>,
-        vmid: Vmid,
     ) -> Result<Option<Upid>, pve::Error> {
         let pve = self.run.server.pve;
         let before = self.view.since.map(|(owner, _)| owner);
-        match (Owner::of(state), before, template) {
-            (Owner::BeingCreated, Some(Owner::BeingCreated), _) => {
+        let owner = Owner::of(state);
+        match (owner, before, &self.run.spec.method, template) {
+            (Owner::BeingCreated, Some(Owner::BeingCreated), ..) => {
                 let running = self.view.running.clone();
                 Ok(running.filter(|upid| may_run(pve, upid)))
             }
-            (Owner::BeingCreated | Owner::Hidden, _, Some(template)) => {
-                running_clone(pve, template, vmid)
+            (Owner::BeingCreated | Owner::Hidden, _, Method::Import(_), _) => {
+                let imports = pve.running_tasks("qmcreate", Some(vm.vmid), &vm.node)?;
+                Ok(imports.into_iter().next())
+            }
+            (Owner::BeingCreated | Owner::Hidden, _, _, Some(template)) => {
+                running_clone(pve, template, vm.vmid)
             }
             _ => Ok(None),
         }

@@ -7,7 +7,7 @@ use super::failure::not_read;
 use super::fit::{check_vm, kept_values, template_config};
 use super::set_up::{not_changed, sizes};
 use super::spec::Run;
-use crate::pve::types::{CloneMode, Guest, Vmid};
+use crate::pve::types::{Guest, Vmid};
 use crate::pve::{Size, VmConfig};
 use crate::say::failure::{Failure, Kind};
 use crate::say::vm::{Existing, Vm};
@@ -78,10 +78,7 @@ impl Preview {
         let resizes = setup.resizes.iter();
         let sizes = resizes.filter_map(|it| Some((it.disk.clone(), size(&it.disk, it.to)?)));
         let mut disks = disks(run, &config, &sizes.collect());
-        if let CloneMode::Full {
-            storage: Some(storage),
-        } = &run.spec.options.mode
-        {
+        if let Some(storage) = run.spec.storage() {
             for disk in disks.iter_mut().filter(|disk| !disk.is_new) {
                 disk.storage = Some(storage.0.clone());
             }

@@ -13,6 +13,7 @@ use crate::settings::resize::{NewSize, Resize};
 use crate::settings::setup::{Setup, Unfit};
 use crate::settings::{Change, Settings};
 use crate::steps::address::AwaitAddress;
+use crate::steps::convert::Convert;
 use crate::steps::power::Start;
 use crate::steps::{ActiveStep, Engine, Next, Stop};
 use crate::ui::progress::Activity;
@@ -25,7 +26,7 @@ pub fn set_up(run: &Run, existing: Existing, mut attempt: Attempt) -> Result<Exi
         if is_created && failure.facts.started == Started::No {
             let failed = Event::Failed(vmid);
             attempt.journal.write(failed, Stage::NothingStarted);
-            if attempt.cloning.undecided {
+            if attempt.creation.undecided {
                 failure.facts.started = Started::Unknown;
             }
         }
@@ -39,11 +40,17 @@ fn take_steps(
     attempt: &mut Attempt,
 ) -> Result<Existing, Failure> {
     let setup = &run.spec.setup;
+    if let (Some(_), Some(config)) = (run.spec.image(), &existing.config)
+        && config.template
+    {
+        warn_of_differences(run, &existing, config, attempt);
+        return Ok(finished(run, existing, attempt));
+    }
     let mask = |text| setup.settings.masked_in(text);
     let engine = Engine {
         server: run.server,
         mask: &mask,
-        pool: run.spec.options.pool.as_ref(),
+        pool: run.spec.pool(),
     };
     // A new clone needs no check: its template passed it.
     let is_checked = existing.created && attempt.growth.is_some();
@@ -66,6 +73,14 @@ fn take_steps(
     if let Some(from) = &setup.address {
         engine.run(&mut existing, Step::Address, &mut AwaitAddress::new(from))?;
     }
+    if run.spec.image().is_some() {
+        engine.run(&mut existing, Step::Convert, &mut Convert::default())?;
+    }
+    Ok(finished(run, existing, attempt))
+}
+
+/// Records that nothing is left to do.
+fn finished(run: &Run, existing: Existing, attempt: &mut Attempt) -> Existing {
     let stage = Stage::Done(existing.clone());
     match attempt.journal.record() {
         Record::Created(created) if created.vmid == existing.vm.vmid => {
@@ -74,7 +89,35 @@ fn take_steps(
         }
         _ => run.progress().set_stage(stage),
     }
-    Ok(existing)
+    existing
+}
+
+/// Warns of what was requested and differs in a template that exists: it is not changed.
+fn warn_of_differences(run: &Run, existing: &Existing, config: &VmConfig, attempt: &Attempt) {
+    let setup = &run.spec.setup;
+    let known = attempt.journal.note_of(existing.vm.vmid).set;
+    let changes = setup.settings.changes(config, &known, false);
+    let smaller = setup
+        .resizes
+        .iter()
+        .filter_map(|Resize { disk, to }| match to {
+            NewSize::Absolute(size) if config.size_of(disk) < Some(*size) => {
+                Some(format!("{disk}={size}"))
+            }
+            _ => None,
+        });
+    let different: Vec<String> = changes
+        .into_iter()
+        .map(|it| it.shown)
+        .chain(smaller)
+        .collect();
+    if !different.is_empty() {
+        let Vm { vmid, name, node } = &existing.vm;
+        run.warn(&format!(
+            "template {vmid} '{name}' on node '{node}' exists and is not changed; requested was: {}",
+            different.join(", ")
+        ));
+    }
 }
 
 /// The minimum sizes of the disks. A relative size was resolved when the clone was requested. If it was not,

@@ -15,7 +15,7 @@ pub enum VmidState {
     Ours(Vm, VmConfig),
     /// Another guest has it.
     Another(Guest),
-    /// A VM locked by a clone that is running or was left unfinished. As long as it has no name, it may be
+    /// A VM locked by a clone or an import that is running or was left unfinished. As long as it has no name, it may be
     /// anyone's.
     BeingCreated {
         /// Whether it already has our name.
@@ -29,13 +29,25 @@ pub enum VmidState {
     Hidden,
 }
 
+/// Which VMs with our name are ours.
+#[derive(Clone, Copy, Debug)]
+pub enum Expected<'t> {
+    /// Any VM that is not a template, whoever created it.
+    AnyVm,
+    /// Any template, whoever created it.
+    AnyTemplate,
+    /// A VM that this program requested as a clone of this template: it must have the template's disks.
+    CloneOf(&'t Guest),
+    /// The VM to which this program gave this `uuid`, whether it is a template yet or not.
+    WithUuid(&'t str),
+}
+
 impl VmidState {
-    /// Reads the state. `template` is given for a VM that this program requested: it must have that
-    /// template's disks. The cluster's list serves only to find a VM that was moved, even if its old node
+    /// Reads the state. The cluster's list serves only to find a VM that was moved, even if its old node
     /// does not answer; its names are not used, because a reused VMID still has the deleted guest's name
     /// there.
-    pub fn of(pve: &Pve, vm: &Vm, template: Option<&Guest>) -> Result<VmidState, pve::Error> {
-        let judge = |config, node: &Node| VmidState::of_config(pve, vm, template, config, node);
+    pub fn of(pve: &Pve, vm: &Vm, expected: Expected) -> Result<VmidState, pve::Error> {
+        let judge = |config, node: &Node| VmidState::of_config(pve, vm, expected, config, node);
         let failure = match pve.vm_config(&vm.node, vm.vmid) {
             Ok(Some(config)) => return judge(config, &vm.node),
             Ok(None) => None,
@@ -63,7 +75,7 @@ impl VmidState {
     fn of_config(
         pve: &Pve,
         vm: &Vm,
-        template: Option<&Guest>,
+        expected: Expected,
         config: VmConfig,
         node: &Node,
     ) -> Result<VmidState, pve::Error> {
@@ -72,13 +84,18 @@ impl VmidState {
         if config.is_being_created() {
             return Ok(VmidState::BeingCreated { is_named });
         }
-        if config.template || !is_named {
+        let is_expected = match expected {
+            Expected::AnyVm | Expected::CloneOf(_) => !config.template,
+            Expected::AnyTemplate => config.template,
+            Expected::WithUuid(uuid) => config.uuid() == Some(uuid),
+        };
+        if !is_named || !is_expected {
             let guest = config.into_guest(vm.vmid, node.clone());
             return Ok(VmidState::Another(guest));
         }
-        let template = match template {
-            Some(Guest { vmid, node, .. }) => pve.vm_config(node, *vmid)?,
-            None => None,
+        let template = match expected {
+            Expected::CloneOf(Guest { vmid, node, .. }) => pve.vm_config(node, *vmid)?,
+            _ => None,
         };
         let missing = template.map_or_else(String::new, |template| {
             let (disks, present) = (template.disks(), config.disks());
@@ -101,7 +118,7 @@ impl VmidState {
 /// does not prove whose VM it will be: a clone that is about to lose the VMID to another one begins its log
 /// the same way.
 pub fn running_clone(pve: &Pve, template: &Guest, vmid: Vmid) -> Result<Option<Upid>, pve::Error> {
-    for upid in pve.running_tasks("qmclone", template.vmid, &template.node)? {
+    for upid in pve.running_tasks("qmclone", Some(template.vmid), &template.node)? {
         let log = match pve.task_log(&upid, 0) {
             // A task that the server does not know, or no longer knows, is not running.
             Err(error) if is_no_such_task(&error) => continue,

@@ -55,11 +55,13 @@ pub fn intent(vmid: u32) -> Intent {
     Intent {
         vmid: Vmid(vmid),
         node: Node("pve1".into()),
-        template: Vmid(9000),
-        template_name: None,
-        mode: Mode::Full,
+        source: Source::Template(ClonedFrom {
+            template: Vmid(9000),
+            template_name: None,
+            mode: Mode::Full,
+            pool: None,
+        }),
         storage: None,
-        pool: None,
         target: None,
         hosts: vec!["pve.lan:8006".into()],
         growth: BTreeMap::new(),

@@ -21,6 +21,8 @@ pub struct NodeStatus {
     pub node: Node,
     /// Whether the node that answers can reach it.
     pub is_online: bool,
+    /// The fingerprint of its certificate, if the server tells it: `AF:DF:…`.
+    pub fingerprint: Option<String>,
 }
 
 /// A storage as one node sees it.
@@ -50,7 +52,12 @@ fn yes() -> bool {
 impl StorageStatus {
     /// Whether it can hold VM disks.
     pub fn takes_disks(&self) -> bool {
-        self.content.split(',').any(|kind| kind == "images")
+        self.accepts("images")
+    }
+
+    /// Whether it accepts this type of content: `images`, `import`, `iso` …
+    pub fn accepts(&self, content: &str) -> bool {
+        self.content.split(',').any(|kind| kind == content)
     }
 }
 
@@ -83,6 +90,7 @@ impl From<Vec<StatusRow>> for ClusterStatus {
                 StatusRow::Node { name, online } => status.nodes.push(NodeStatus {
                     node: Node(name),
                     is_online: online,
+                    fingerprint: None,
                 }),
                 StatusRow::Unknown => {}
             }
@@ -96,13 +104,15 @@ impl From<Vec<StatusRow>> for ClusterStatus {
 pub struct NodeRow {
     node: Node,
     status: Option<String>,
+    ssl_fingerprint: Option<String>,
 }
 
 impl From<NodeRow> for NodeStatus {
-    fn from(NodeRow { node, status }: NodeRow) -> NodeStatus {
+    fn from(row: NodeRow) -> NodeStatus {
         NodeStatus {
-            node,
-            is_online: status.as_deref() != Some("offline"),
+            node: row.node,
+            is_online: row.status.as_deref() != Some("offline"),
+            fingerprint: row.ssl_fingerprint,
         }
     }
 }

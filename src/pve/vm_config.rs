@@ -71,11 +71,15 @@ impl Identity {
 impl VmConfig {
     /// Distinguishes this VM from others that get the same VMID and name later.
     pub fn identity(&self) -> Identity {
-        let uuid = self.option("smbios1").and_then(|it| value_of(it, "uuid"));
         Identity {
-            uuid: uuid.map(str::to_owned),
+            uuid: self.uuid().map(str::to_owned),
             generation: self.option("vmgenid").map(str::to_owned),
         }
+    }
+
+    /// The `uuid` of `smbios1`.
+    pub fn uuid(&self) -> Option<&str> {
+        value_of(self.option("smbios1")?, "uuid")
     }
 
     /// A configuration with these options.

@@ -26,6 +26,8 @@ impl Role {
     pub const AUDITOR: Role = Role("PVEAuditor");
     /// Datastore.AllocateSpace, Datastore.Audit
     pub const DATASTORE_USER: Role = Role("PVEDatastoreUser");
+    /// All privileges that begin with Datastore.; no smaller role has Datastore.AllocateTemplate.
+    pub const DATASTORE_ADMIN: Role = Role("PVEDatastoreAdmin");
     /// SDN.Use, SDN.Audit
     pub const SDN_USER: Role = Role("PVESDNUser");
     /// Mapping.Use, Mapping.Audit
@@ -37,6 +39,7 @@ impl Role {
             "VM.Clone" => Role::TEMPLATE_USER,
             "VM.PowerMgmt" | "VM.Config.Cloudinit" => Role::VM_USER,
             "Datastore.AllocateSpace" => Role::DATASTORE_USER,
+            "Datastore.AllocateTemplate" => Role::DATASTORE_ADMIN,
             "SDN.Use" => Role::SDN_USER,
             "Mapping.Use" => Role::MAPPING_USER,
             _ if privilege.ends_with(".Audit") => Role::AUDITOR,
@@ -72,6 +75,16 @@ pub fn grant(role: Role, path: &str, token: &TokenId) -> String {
         command += &for_user;
     }
     command
+}
+
+/// A role of one's own, for a privilege that no small built-in role has: its name, and its privileges.
+pub const NETWORK_ROLE: (&str, &str) = ("HomelabDownload", "Sys.AccessNetwork");
+
+/// The commands that create a role and grant it.
+pub fn grant_of_role(role: (&'static str, &str), path: &str, token: &TokenId) -> String {
+    let (name, privileges) = role;
+    let grant = grant(Role(name), path, token).replacen("on a node, as root: ", "", 1);
+    format!("on a node, as root: pveum role add {name} --privs {privileges} && {grant}")
 }
 
 /// The command that lets a token see all VMs.

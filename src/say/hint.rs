@@ -3,7 +3,7 @@
 pub mod refusal;
 
 use self::refusal::{ChangedVm, NO_QUORUM, RefusedClone};
-use crate::pve::types::TokenId;
+use crate::pve::types::{Node, Storage, TokenId};
 use crate::pve::{Distrust, Error, Fingerprint, Host, Proxy, TlsError, Trust, Unreached, Upstream};
 use crate::say::grant::how_to_see_vms;
 
@@ -47,6 +47,30 @@ pub fn hint_for_clone(error: &Error, clone: &RefusedClone) -> Option<String> {
             message,
             token,
         } => refusal::for_clone(*status, message, token, clone),
+        error => hint_for(error),
+    }
+}
+
+/// What to do about a failed request to import an image from this storage, if that is known.
+pub fn hint_for_import(error: &Error, node: &Node, images: &Storage) -> Option<String> {
+    match error {
+        Error::Refused {
+            status,
+            message,
+            token,
+        } => refusal::for_import(*status, message, token, node, images),
+        error => hint_for(error),
+    }
+}
+
+/// What to do about a failed request to download an image, if that is known.
+pub fn hint_for_download(error: &Error, node: &Node) -> Option<String> {
+    match error {
+        Error::Refused {
+            status,
+            message,
+            token,
+        } => refusal::for_download(*status, message, token, node),
         error => hint_for(error),
     }
 }

@@ -17,10 +17,12 @@ pub enum Stage {
     WaitingForRun(Option<u32>),
     /// Nothing was started. This VM, which may be the requested one, is being inspected.
     Inspecting(Vm),
-    /// A clone was requested, and the outcome is unknown.
+    /// Its image is being downloaded to this file on a storage.
+    Downloading(String, Upid),
+    /// It was requested, and the outcome is unknown.
     Undecided(Vm),
-    /// The clone's task is running.
-    Cloning(Vm, Upid),
+    /// The task that creates it is running.
+    Creating(Vm, Upid),
     /// The VM exists, and nothing is left to do.
     Done(Existing),
     /// The VM exists, and this step is being carried out.
@@ -71,6 +73,8 @@ pub enum StepTask {
 pub enum Step {
     /// Change its options.
     Configure,
+    /// Convert it to a template.
+    Convert,
     /// Resize this disk to this size.
     Resize(String, Size),
     /// Start it, and wait until it runs.
@@ -110,6 +114,7 @@ impl Step {
     pub fn infinitive(&self) -> &'static str {
         match self {
             Step::Configure => "configure",
+            Step::Convert => "convert",
             Step::Resize(..) => "grow a disk of",
             Step::Start => "start",
             Step::Address => "get the address of",
@@ -123,6 +128,7 @@ impl Step {
     fn sentence(&self, subject: &str, verb: &str) -> String {
         let done = match self {
             Step::Configure => "configured",
+            Step::Convert => "converted to a template",
             Step::Resize(disk, size) => {
                 return format!("its disk {disk} {verb} grown to {size}");
             }
@@ -217,7 +223,13 @@ impl fmt::Display for Stage {
                 write!(f, "this run has started nothing; it was checking {vm}")
             }
             Stage::Undecided(vm) => write!(f, "{vm} may or may not be being created"),
-            Stage::Cloning(vm, _) => write!(f, "the clone to {vm} is still running"),
+            Stage::Downloading(file, _) => write!(
+                f,
+                "the download of '{file}' is still running, and nothing was created"
+            ),
+            Stage::Creating(vm, task) => {
+                write!(f, "the {} to {vm} is still running", creation(task))
+            }
             Stage::Done(done) if done.created => write!(f, "{} was created", done.vm),
             Stage::Done(done) => write!(f, "{} already exists", done.vm),
             Stage::SettingUp(unfinished) => unfinished.fmt(f),
@@ -270,8 +282,10 @@ impl Stage {
                 RESUME.to_owned()
             }
             Stage::SettingUp(unfinished) => unfinished.hint(),
-            Stage::Cloning(_, upid) => {
-                format!("{}; {}", resume_or_wait(RESUME, upid), how_to_cancel(upid))
+            Stage::Downloading(_, upid) => format!("{RESUME}; {}", how_to_cancel("download", upid)),
+            Stage::Creating(_, upid) => {
+                let cancel = how_to_cancel(creation(upid), upid);
+                format!("{}; {cancel}", resume_or_wait(RESUME, upid))
             }
             Stage::Several(_) | Stage::Cancelling { .. } => "run the same command again".to_owned(),
             Stage::Waiting(upid) => format!("to continue waiting: {}", task_wait(upid)),
@@ -290,7 +304,13 @@ impl Stage {
             },
             Stage::Inspecting(vm) => vm.facts(Started::No),
             Stage::Undecided(vm) => vm.facts(Started::Unknown),
-            Stage::Cloning(vm, upid) => vm.facts(Started::Yes).of_task(upid),
+            Stage::Downloading(_, upid) => Facts {
+                vmid: None,
+                node: Some(upid.node()),
+                upid: Some(upid.clone()),
+                started: Started::Yes,
+            },
+            Stage::Creating(vm, upid) => vm.facts(Started::Yes).of_task(upid),
             Stage::Done(existing) => existing.facts(),
             Stage::SettingUp(unfinished) => unfinished.facts(),
             Stage::Several(stages) => {
@@ -355,12 +375,18 @@ fn resume_or_wait(resume: &str, task: &Upid) -> String {
     format!("{resume}; to wait only: {}", task_wait(task))
 }
 
-/// How to cancel a running clone.
-fn how_to_cancel(task: &Upid) -> String {
-    format!(
-        "to cancel the clone: homelab proxmox task cancel {}",
-        word(task.as_str())
-    )
+/// What the task that creates a VM does.
+pub fn creation(task: &Upid) -> &'static str {
+    match task.kind() {
+        "qmcreate" => "import",
+        _ => "clone",
+    }
+}
+
+/// How to cancel a running task, which is called `what`.
+fn how_to_cancel(what: &str, task: &Upid) -> String {
+    let upid = word(task.as_str());
+    format!("to cancel the {what}: homelab proxmox task cancel {upid}")
 }
 
 /// The command that waits for a task.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::pve::types::{Guest, Node, Upid, VmName, Vmid};
-use crate::pve::{Addresses, Identity, VmConfig};
+use crate::pve::{Addresses, Identity, ImageVolume, VmConfig};
 use crate::say::failure::{Facts, Started};
 
 /// A VM by its VMID, name and node, whether or not it exists yet.
@@ -57,6 +57,8 @@ pub struct Existing {
     pub named_by: Option<NamedBy>,
     /// Whether a step of this command on a VM that the user named has requested a change.
     pub was_changed: bool,
+    /// The import that created it, if this command creates a template from an image.
+    pub import: Option<Import>,
     /// The task that created it, if known.
     pub upid: Option<Upid>,
     /// Its addresses, if they were requested and are known.
@@ -67,6 +69,15 @@ pub struct Existing {
     pub config: Option<VmConfig>,
     /// What distinguishes it from other VMs with the same VMID, once its configuration was read.
     pub identity: Option<Identity>,
+}
+
+/// The import of an image that created a VM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Import {
+    /// The image.
+    pub volume: ImageVolume,
+    /// The UUID that the request gave the VM, and that no other VM has.
+    pub uuid: String,
 }
 
 /// How a user names a VM that exists.
@@ -108,6 +119,7 @@ impl Existing {
             created: false,
             named_by: None,
             was_changed: false,
+            import: None,
             upid: None,
             addresses: None,
             warnings: Vec::new(),

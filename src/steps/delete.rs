@@ -140,7 +140,7 @@ impl Delete {
 
 /// The server would wait for the clone, and then delete the VM.
 fn check_not_cloned(active: &mut ActiveStep) -> Result<(), Stop> {
-    let clones = active.read(|pve, vm| pve.running_tasks("qmclone", vm.vmid, &vm.node))?;
+    let clones = active.read(|pve, vm| pve.running_tasks("qmclone", Some(vm.vmid), &vm.node))?;
     if let Some(clone) = clones.first() {
         return Err(Stop::Failed(Cause::State {
             message: format!("it is being cloned by the task {}", clone.as_str()),

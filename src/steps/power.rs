@@ -262,7 +262,7 @@ fn wait_until_stopped<'q>(active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
 
 /// Whether a start is running, which would take effect later.
 fn is_being_started(active: &mut ActiveStep) -> Result<bool, Stop> {
-    let starts = active.read(|pve, vm| pve.running_tasks("qmstart", vm.vmid, &vm.node))?;
+    let starts = active.read(|pve, vm| pve.running_tasks("qmstart", Some(vm.vmid), &vm.node))?;
     Ok(!starts.is_empty())
 }
 

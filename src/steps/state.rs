@@ -1,6 +1,6 @@
 //! Reads the state of the VM of a step, once per turn, and checks that it is still the same VM.
 
-use crate::guests::owner::VmidState;
+use crate::guests::owner::{Expected, VmidState};
 use crate::pve::types::{Guest, VmName};
 use crate::pve::{self, Pve, VmConfig, VmStatus};
 use crate::say::vm::{NamedBy, Vm};
@@ -16,7 +16,12 @@ impl ActiveStep<'_> {
             return Ok(config.clone());
         }
         let named_by = self.unfinished.existing.named_by;
-        let found = self.read(|pve, vm| VmidState::of(pve, vm, None))?;
+        let import = self.existing().import.clone();
+        let expected = match &import {
+            Some(import) => Expected::WithUuid(&import.uuid),
+            None => Expected::AnyVm,
+        };
+        let found = self.read(|pve, vm| VmidState::of(pve, vm, expected))?;
         let now = self.budget().clock.elapsed();
         let since = *self.missing_since.get_or_insert(now);
         let is_early = now < since + self.budget().restart_time();

@@ -121,6 +121,16 @@ impl Progress {
         }
     }
 
+    /// Reports that something begins that creates no change to a VM: an activity, and the line that announces
+    /// it where there is no progress line.
+    pub fn begin(&self, activity: &Activity, announcement: &str) {
+        match self.verbosity {
+            Verbosity::Live => self.show(activity),
+            Verbosity::Steps => self.say(announcement),
+            Verbosity::Notes | Verbosity::Quiet => {}
+        }
+    }
+
     /// Reports that the template's disks are being copied. `count` returns their number, and is called only
     /// if that is shown.
     pub fn cloning(&self, count: impl FnOnce() -> Option<usize>) {

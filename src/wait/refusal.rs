@@ -2,9 +2,9 @@
 
 use crate::pve::types::Vmid;
 
-/// What a clone that was refused or failed means for the next attempt.
+/// What a clone or an import that was refused or failed means for the next attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CloneError {
+pub enum CreationError {
     /// Another guest has the VMID, or is being created with it.
     VmidTaken,
     /// No guest has the VMID, but a volume of an earlier one is left on a storage.
@@ -15,24 +15,27 @@ pub enum CloneError {
     Final,
 }
 
-impl CloneError {
+impl CreationError {
     /// The lock files of VMs differ only in the VMID. A lock of the new VMID means that another guest is being
     /// created with it; any other lock, such as the template's, is released after a moment.
-    pub fn of(message: &str, newid: Vmid) -> CloneError {
+    pub fn of(message: &str, newid: Vmid) -> CreationError {
         let of_taken_vmid = [
             format!("unable to create VM {newid}: config file already exists"),
+            // An import is refused at once, whichever guest of the cluster has the VMID.
+            format!("VM {newid} already exists on node"),
+            format!("CT {newid} already exists on node"),
             format!("/{newid}.conf' failed: File exists"),
             format!("can't lock file '/var/lock/qemu-server/lock-{newid}.conf' - got timeout"),
         ];
         let says = |text: &str| message.contains(text);
         if of_taken_vmid.iter().any(|text| says(text)) {
-            CloneError::VmidTaken
+            CreationError::VmidTaken
         } else if says(&format!("vm-{newid}-")) && (says("already exists") || says("File exists")) {
-            CloneError::LeftOver
+            CreationError::LeftOver
         } else if is_temporary(message) {
-            CloneError::Temporary
+            CreationError::Temporary
         } else {
-            CloneError::Final
+            CreationError::Final
         }
     }
 }
@@ -75,69 +78,77 @@ mod tests {
     #[rstest]
     #[case::taken_by_a_quick_clone(
         "unable to create VM 101: config file already exists",
-        CloneError::VmidTaken
+        CreationError::VmidTaken
+    )]
+    #[case::import_to_a_vms_vmid(
+        "unable to create VM 101 - VM 101 already exists on node 'pve1'",
+        CreationError::VmidTaken
+    )]
+    #[case::import_to_a_containers_vmid(
+        "unable to create VM 101 - CT 101 already exists on node 'pve2'",
+        CreationError::VmidTaken
     )]
     #[case::taken_by_a_clone_that_copies(
         "can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout",
-        CloneError::VmidTaken
+        CreationError::VmidTaken
     )]
     #[case::on_another_node_or_a_container(
         "close (rename) atomic file '/etc/pve/nodes/pve1/qemu-server/101.conf' failed: File exists",
-        CloneError::VmidTaken
+        CreationError::VmidTaken
     )]
     #[case::template_is_locked(
         "can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout",
-        CloneError::Temporary
+        CreationError::Temporary
     )]
-    #[case::template_in_a_backup("VM is locked (backup)", CloneError::Temporary)]
+    #[case::template_in_a_backup("VM is locked (backup)", CreationError::Temporary)]
     #[case::storage_is_locked(
         "clone failed: can't lock file '/var/lock/pve-manager/pve-storage-data' - got timeout",
-        CloneError::Temporary
+        CreationError::Temporary
     )]
     #[case::storage_is_locked_in_the_cluster(
         "clone failed: cfs-lock 'storage-data' error: got lock request timeout",
-        CloneError::Temporary
+        CreationError::Temporary
     )]
     #[case::another_vmid(
         "unable to create VM 1010: config file already exists",
-        CloneError::Final
+        CreationError::Final
     )]
     #[case::lock_of_another_vm(
         "can't lock file '/var/lock/qemu-server/lock-1101.conf' - got timeout",
-        CloneError::Temporary
+        CreationError::Temporary
     )]
     #[case::slow_storage(
         "command '/usr/bin/qemu-img resize -f raw /srv/101.raw 34359738368' failed: got timeout",
-        CloneError::Temporary
+        CreationError::Temporary
     )]
     #[case::volume_left_in_a_directory(
         "clone failed: disk image '/srv/images/101/vm-101-cloudinit.qcow2' already exists",
-        CloneError::LeftOver
+        CreationError::LeftOver
     )]
     #[case::volume_left_in_lvm(
         "clone failed: lvcreate 'pve/vm-101-cloudinit' error:   Logical Volume \"vm-101-cloudinit\" already \
          exists in volume group \"pve\"",
-        CloneError::LeftOver
+        CreationError::LeftOver
     )]
     #[case::volume_left_in_zfs(
         "clone failed: zfs error: cannot create 'rpool/data/vm-101-cloudinit': dataset already exists",
-        CloneError::LeftOver
+        CreationError::LeftOver
     )]
     #[case::volume_left_in_ceph(
         "clone failed: rbd create 'vm-101-cloudinit' error: rbd: create error: (17) File exists",
-        CloneError::LeftOver
+        CreationError::LeftOver
     )]
     #[case::volume_of_another_vmid(
         "clone failed: disk image '/srv/images/1101/vm-1101-cloudinit.qcow2' already exists",
-        CloneError::Final
+        CreationError::Final
     )]
-    #[case::no_quorum("cluster not ready - no quorum?", CloneError::Final)]
-    #[case::disk_full("clone failed: copy failed: exit code 1", CloneError::Final)]
+    #[case::no_quorum("cluster not ready - no quorum?", CreationError::Final)]
+    #[case::disk_full("clone failed: copy failed: exit code 1", CreationError::Final)]
     fn a_clone_error_is_classified_by_its_message(
         #[case] message: &str,
-        #[case] expected: CloneError,
+        #[case] expected: CreationError,
     ) {
-        assert_eq!(CloneError::of(message, Vmid(101)), expected);
+        assert_eq!(CreationError::of(message, Vmid(101)), expected);
     }
 
     #[rstest]

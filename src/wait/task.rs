@@ -22,6 +22,31 @@ pub struct Ended {
 /// it runs whether or not it can be seen. A task that may belong to another token, or to a removed node, is
 /// given up once a daemon would have restarted.
 pub fn wait(server: Server, upid: &Upid, is_ongoing: bool) -> Result<Ended, GaveUp<pve::Error>> {
+    poll(server, upid, is_ongoing, |read| {
+        server.progress.follow_log(read)
+    })
+}
+
+/// Does what [`wait`] does, and passes new lines of the task's log to `watch` after each poll.
+pub fn follow(
+    server: Server,
+    upid: &Upid,
+    is_ongoing: bool,
+    mut watch: impl FnMut(&[String]),
+) -> Result<Ended, GaveUp<pve::Error>> {
+    poll(server, upid, is_ongoing, |read| {
+        let lines = read();
+        watch(&lines);
+        server.progress.follow_log(|| lines);
+    })
+}
+
+fn poll(
+    server: Server,
+    upid: &Upid,
+    is_ongoing: bool,
+    mut watch: impl FnMut(&mut dyn FnMut() -> Vec<String>),
+) -> Result<Ended, GaveUp<pve::Error>> {
     let mut before_first_poll = true;
     let mut lines_read = 0;
     server.poll(is_ongoing, |pve| {
@@ -32,7 +57,7 @@ pub fn wait(server: Server, upid: &Upid, is_ongoing: bool) -> Result<Ended, Gave
             }));
         }
         before_first_poll = false;
-        server.progress.follow_log(|| {
+        watch(&mut || {
             // What cannot be read now is read after the next poll.
             let lines = pve.task_log(upid, lines_read).unwrap_or_default();
             lines_read += lines.len();

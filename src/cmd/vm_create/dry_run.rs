@@ -11,7 +11,7 @@ use crate::cmd::check::template::check_clone;
 use crate::cmd::{Session, Success};
 use crate::create::{Origin, PlannedDisk, Preview, Run, preview};
 use crate::ledger::Mode;
-use crate::pve::types::{CloneMode, Guest, Node, Pool, TokenId, Version, Vmid};
+use crate::pve::types::{Guest, Node, Pool, TokenId, Version, Vmid};
 use crate::pve::{self, Pve, Size, VmConfig};
 use crate::say::failure::{Failure, Kind, Started, chain};
 use crate::say::grant::{Role, grant, path_to_grant_on, pool_path, user_options};
@@ -115,7 +115,6 @@ pub fn run(session: &Session, run: &Run) -> Result<Success, Failure> {
 fn document<'p>(run: &'p Run, preview: &'p Preview, missing: &'p [Missing]) -> Document<'p> {
     let Vm { vmid, name, node } = &preview.vm;
     let template = preview.template();
-    let options = &run.spec.options;
     let changes = preview.changes.iter();
     Document {
         dry_run: true,
@@ -128,8 +127,8 @@ fn document<'p>(run: &'p Run, preview: &'p Preview, missing: &'p [Missing]) -> D
             name: template.name.as_deref(),
             node: &template.node,
         }),
-        mode: template.map(|_| run.spec.mode().0),
-        pool: options.pool.as_ref().filter(|_| template.is_some()),
+        mode: template.and_then(|_| run.spec.mode()),
+        pool: run.spec.pool().filter(|_| template.is_some()),
         disks: preview.disks.iter().map(DiskOf::from).collect(),
         changes: changes.map(ChangeOf::from).collect(),
         would_start: preview.would_start,
@@ -164,17 +163,13 @@ fn expect_accepted_clone(
         node: vm.node.clone(),
         ..template.clone()
     };
-    let options = &run.spec.options;
     let clone = PlannedClone {
         template: &template,
         config,
         newid: vm.vmid,
         version: version.clone(),
-        pool: options.pool.as_ref(),
-        storage: match &options.mode {
-            CloneMode::Full { storage } => storage.as_ref(),
-            CloneMode::Linked => None,
-        },
+        pool: run.spec.pool(),
+        storage: run.spec.storage(),
     };
     let mut refused = Vec::new();
     let checked = check_clone(&clone, server, &mut |finding: Finding| {
@@ -226,7 +221,7 @@ fn missing_privileges(
     let (server, token) = (run.server, run.server.pve.token());
     let vm = format!("/vms/{vmid}");
     // An existing VM is in its own pool, whose privileges the server adds to those on the VM.
-    let pool = run.spec.options.pool.as_ref().map(pool_path);
+    let pool = run.spec.pool().map(pool_path);
     let pool = pool.filter(|_| preview.template().is_some());
     let mut held = BTreeMap::new();
     let mut has = |path: &str, privilege: &str| -> Result<bool, pve::Error> {
@@ -315,12 +310,12 @@ fn details(run: &Run, preview: &Preview, missing: &[Missing]) -> Vec<(&'static s
             "Template",
             template.to_string().replacen("template ", "", 1),
         ));
-        let mode = match run.spec.mode().0 {
-            Mode::Full => "full",
-            Mode::Linked => "linked",
+        let mode = match run.spec.mode() {
+            Some(Mode::Linked) => "linked",
+            _ => "full",
         };
         details.push(("Clone", mode.to_owned()));
-        let pool = run.spec.options.pool.iter();
+        let pool = run.spec.pool().into_iter();
         details.extend(pool.map(|pool| ("Pool", pool.to_string())));
     }
     let is_clone = preview.template().is_some();

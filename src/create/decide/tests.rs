@@ -12,11 +12,11 @@ const BACK_OFF: Action = Action::Wait(Pause::BackOff);
 /// Nothing was observed.
 const NOTHING: Observed = Observed {
     requests_other: false,
-    outcome: &CloneOutcome::Unknown,
+    outcome: &RequestOutcome::Unknown,
     undecided: false,
     owner: Owner::NotChecked,
     age: Age::New,
-    clone_runs: false,
+    task_runs: false,
     namesake: Namesake::None,
 };
 
@@ -33,20 +33,20 @@ fn intent() -> Intent {
     ledger::tests::intent(N.0)
 }
 
-fn taken() -> CloneOutcome {
-    CloneOutcome::Taken("unable to create VM 101: config file already exists".into())
+fn taken() -> RequestOutcome {
+    RequestOutcome::Taken("unable to create VM 101: config file already exists".into())
 }
 
-fn temporary() -> CloneOutcome {
-    CloneOutcome::Temporary("VM is locked (backup)".into())
+fn temporary() -> RequestOutcome {
+    RequestOutcome::Temporary("VM is locked (backup)".into())
 }
 
-fn refused() -> CloneOutcome {
-    CloneOutcome::Refused(Box::new(pve::Error::NoTimeLeft { tried: None }))
+fn refused() -> RequestOutcome {
+    RequestOutcome::Refused(Box::new(pve::Error::NoTimeLeft { tried: None }))
 }
 
-fn failed() -> CloneOutcome {
-    CloneOutcome::Failed(Failed {
+fn failed() -> RequestOutcome {
+    RequestOutcome::Failed(Failed {
         upid: "UPID:pve1:000001E0:0001ECB8:6B03EE51:qmclone:9000:root@pam!cli:"
             .parse()
             .unwrap(),
@@ -61,7 +61,7 @@ fn stop(reason: fn(Intent) -> StopReason) -> Action {
 
 /// Without `--vmid`: the actions without and with `--ensure`.
 #[rstest]
-#[case::no_namesake(Namesake::None, Owner::NotChecked, Action::Clone, Action::Clone)]
+#[case::no_namesake(Namesake::None, Owner::NotChecked, Action::Request, Action::Request)]
 #[case::one_may_be_hidden(
     Namesake::MayBeHidden,
     Owner::NotChecked,
@@ -71,8 +71,8 @@ fn stop(reason: fn(Intent) -> StopReason) -> Action {
 #[case::one_may_be_on_an_offline_node_which_is_accepted(
     Namesake::MayBeOffline,
     Owner::NotChecked,
-    Action::Clone,
-    Action::Clone
+    Action::Request,
+    Action::Request
 )]
 #[case::one_that_is_complete(
     Namesake::One,
@@ -115,12 +115,12 @@ fn without_a_record(
 
 /// With `--vmid`: the actions without and with `--ensure`.
 #[rstest]
-#[case::free(Namesake::None, Owner::Free, Action::Clone, Action::Clone)]
+#[case::free(Namesake::None, Owner::Free, Action::Request, Action::Request)]
 #[case::free_and_a_namesake_may_be_hidden(
     Namesake::MayBeHidden,
     Owner::Free,
-    Action::Clone,
-    Action::Clone
+    Action::Request,
+    Action::Request
 )]
 #[case::of_another_guest(
     Namesake::None,
@@ -182,12 +182,12 @@ fn without_a_record_and_with_a_vmid(
 
 /// Every request was answered.
 #[rstest]
-#[case::done(CloneOutcome::Done, Owner::NotChecked, Action::UseVm)]
-#[case::done_and_just_hidden(CloneOutcome::Done, Owner::Hidden, OBSERVE_AGAIN)]
-#[case::refused(refused(), Owner::NotChecked, stop(StopReason::CloneFailed))]
-#[case::refused_without_quorum(CloneOutcome::NoQuorum, Owner::NotChecked, Action::Forget(N))]
+#[case::done(RequestOutcome::Done, Owner::NotChecked, Action::UseVm)]
+#[case::done_and_just_hidden(RequestOutcome::Done, Owner::Hidden, OBSERVE_AGAIN)]
+#[case::refused(refused(), Owner::NotChecked, stop(StopReason::CreationFailed))]
+#[case::refused_without_quorum(RequestOutcome::NoQuorum, Owner::NotChecked, Action::Forget(N))]
 #[case::locked(temporary(), Owner::NotChecked, BACK_OFF)]
-#[case::after_a_lock(CloneOutcome::Due, Owner::NotChecked, Action::CloneAgain(N))]
+#[case::after_a_lock(RequestOutcome::Due, Owner::NotChecked, Action::RequestAgain(N))]
 #[case::taken_and_any_vmid_is_accepted(taken(), Owner::NotChecked, Action::Forget(N))]
 #[case::taken_by_a_lock(taken(), Owner::Free, BACK_OFF)]
 #[case::taken_by_another(taken(), Owner::Another, Action::Forget(N))]
@@ -196,14 +196,14 @@ fn without_a_record_and_with_a_vmid(
 #[case::taken_by_an_incomplete_vm_of_the_name(taken(), Owner::Incomplete, Action::Forget(N))]
 #[case::taken_and_unknown(taken(), Owner::Unknown, OBSERVE_AGAIN)]
 #[case::taken_by_a_hidden_guest(taken(), Owner::Hidden, Action::Forget(N))]
-#[case::failed_and_gone(failed(), Owner::Free, stop(StopReason::CloneFailed))]
+#[case::failed_and_gone(failed(), Owner::Free, stop(StopReason::CreationFailed))]
 #[case::failed_and_ours_nevertheless(failed(), Owner::Ours, Action::UseVm)]
 #[case::failed_and_of_another_guest_now(failed(), Owner::Another, Action::Forget(N))]
 #[case::failed_and_just_hidden(failed(), Owner::Hidden, OBSERVE_AGAIN)]
 #[case::failed_and_unknown(failed(), Owner::Unknown, OBSERVE_AGAIN)]
 #[case::failed_and_being_cleaned_up(failed(), Owner::BeingCreated, OBSERVE_AGAIN)]
 fn requested_and_answered(
-    #[case] outcome: CloneOutcome,
+    #[case] outcome: RequestOutcome,
     #[case] owner: Owner,
     #[case] expected: Action,
     #[values(false, true)] ensure: bool,
@@ -221,13 +221,13 @@ fn requested_and_answered(
 /// While the request waited for a lock, another user may have created a VM of the name.
 #[rstest]
 #[case::not_checked(Namesake::NotChecked, OBSERVE_AGAIN)]
-#[case::none(Namesake::None, Action::CloneAgain(N))]
+#[case::none(Namesake::None, Action::RequestAgain(N))]
 #[case::one_may_be_hidden(Namesake::MayBeHidden, Action::Forget(N))]
-#[case::one_may_be_offline(Namesake::MayBeOffline, Action::CloneAgain(N))]
+#[case::one_may_be_offline(Namesake::MayBeOffline, Action::RequestAgain(N))]
 #[case::one(Namesake::Elsewhere, Action::Forget(N))]
 fn requested_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expected: Action) {
     let observed = Observed {
-        outcome: &CloneOutcome::Due,
+        outcome: &RequestOutcome::Due,
         namesake,
         ..NOTHING
     };
@@ -241,7 +241,7 @@ fn requested_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expe
 #[case::being_created(Owner::BeingCreated, Age::PastRestart, OBSERVE_AGAIN)]
 #[case::outcome_unknown(Owner::Unknown, Age::PastRestart, OBSERVE_AGAIN)]
 #[case::free_for_less_than_the_settling_time(Owner::Free, Age::New, OBSERVE_AGAIN)]
-#[case::free_for_the_settling_time(Owner::Free, Age::Settled, Action::CloneAgain(N))]
+#[case::free_for_the_settling_time(Owner::Free, Age::Settled, Action::RequestAgain(N))]
 #[case::of_another_guest(Owner::Another, Age::New, Action::Forget(N))]
 #[case::just_hidden(Owner::Hidden, Age::New, OBSERVE_AGAIN)]
 #[case::hidden_for_the_settling_time(Owner::Hidden, Age::Settled, stop(StopReason::Hidden))]
@@ -250,7 +250,7 @@ fn requested_and_undecided(
     #[case] owner: Owner,
     #[case] age: Age,
     #[case] expected: Action,
-    #[values(CloneOutcome::Unknown, taken())] outcome: CloneOutcome,
+    #[values(RequestOutcome::Unknown, taken())] outcome: RequestOutcome,
 ) {
     let observed = Observed {
         outcome: &outcome,
@@ -267,7 +267,7 @@ fn requested_and_undecided(
 #[rstest]
 fn requested_and_a_volume_is_left_over(#[values(false, true)] undecided: bool) {
     let observed = Observed {
-        outcome: &CloneOutcome::LeftOver(
+        outcome: &RequestOutcome::LeftOver(
             "disk image 'vm-101-cloudinit.qcow2' already exists".into(),
         ),
         undecided,
@@ -279,22 +279,22 @@ fn requested_and_a_volume_is_left_over(#[values(false, true)] undecided: bool) {
 
 /// If this token sees no VMs, the task is the only evidence.
 #[rstest]
-#[case::done(CloneOutcome::Done, Action::UseVm)]
-#[case::failed(failed(), stop(StopReason::CloneFailed))]
+#[case::done(RequestOutcome::Done, Action::UseVm)]
+#[case::failed(failed(), stop(StopReason::CreationFailed))]
 fn requested_and_answered_and_hidden_for_the_settling_time(
-    #[case] outcome: CloneOutcome,
+    #[case] outcome: RequestOutcome,
     #[case] expected: Action,
-    #[values(false, true)] clone_runs: bool,
+    #[values(false, true)] task_runs: bool,
 ) {
     let observed = Observed {
         outcome: &outcome,
         owner: Owner::Hidden,
         age: Age::Settled,
-        clone_runs,
+        task_runs,
         ..NOTHING
     };
     let record = Record::Requested(intent(), None);
-    let expected = if clone_runs { OBSERVE_AGAIN } else { expected };
+    let expected = if task_runs { OBSERVE_AGAIN } else { expected };
     assert_eq!(decide(WITHOUT_ENSURE, &record, &observed), expected);
 }
 
@@ -338,7 +338,7 @@ fn requested_and_undecided_while_another_vm_has_the_name(
 #[case::an_earlier_request_may_be_running(true, false, OBSERVE_AGAIN)]
 fn failed_and_still_locked_after_the_settling_time(
     #[case] undecided: bool,
-    #[case] clone_runs: bool,
+    #[case] task_runs: bool,
     #[case] expected: Action,
 ) {
     let observed = Observed {
@@ -346,7 +346,7 @@ fn failed_and_still_locked_after_the_settling_time(
         owner: Owner::BeingCreated,
         age: Age::Settled,
         undecided,
-        clone_runs,
+        task_runs,
         ..NOTHING
     };
     let record = Record::Requested(intent(), None);
@@ -359,7 +359,7 @@ fn a_hidden_vmid_is_awaited_while_a_clone_to_it_runs() {
         undecided: true,
         owner: Owner::Hidden,
         age: Age::PastRestart,
-        clone_runs: true,
+        task_runs: true,
         ..NOTHING
     };
     let record = Record::Requested(intent(), None);
@@ -371,19 +371,19 @@ fn a_hidden_vmid_is_awaited_while_a_clone_to_it_runs() {
 #[case::requested_and_ours(
     Record::Requested(intent(), None),
     Owner::Ours,
-    stop(StopReason::OtherClone)
+    stop(StopReason::OtherRequest)
 )]
 #[case::requested_and_free(
     Record::Requested(intent(), None),
     Owner::Free,
-    stop(StopReason::OtherClone)
+    stop(StopReason::OtherRequest)
 )]
 #[case::requested_and_of_another_guest(
     Record::Requested(intent(), None),
     Owner::Another,
     Action::Forget(N)
 )]
-#[case::created_and_ours(Record::Created(intent()), Owner::Ours, stop(StopReason::OtherClone))]
+#[case::created_and_ours(Record::Created(intent()), Owner::Ours, stop(StopReason::OtherRequest))]
 #[case::created_and_destroyed(Record::Created(intent()), Owner::Free, Action::Forget(N))]
 fn an_order_that_requests_another_clone(
     #[case] record: Record,

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use crate::pve::is_no_quorum;
-use crate::pve::types::{Node, Pool, TokenId, Vmid};
-use crate::say::grant::{ALL_VMS, Role, grant, path_to_grant_on, pool_path};
+use crate::pve::types::{Node, Pool, Storage, TokenId, Vmid};
+use crate::say::grant::{
+    ALL_VMS, NETWORK_ROLE, Role, grant, grant_of_role, path_to_grant_on, pool_path,
+};
 use crate::say::shell::word;
 
 /// What to do while the cluster has no quorum.
@@ -160,6 +162,45 @@ pub fn for_clone(
             .or_else(|| for_message(message, &format!("node '{}'", clone.node))),
     }
 }
+
+/// What to do about a refused import of an image on the storage `images`, if that is known.
+pub fn for_import(
+    status: u16,
+    message: &str,
+    token: &TokenId,
+    node: &Node,
+    images: &Storage,
+) -> Option<String> {
+    match status {
+        // The server does not name the missing privilege if either of two is enough.
+        403 if message == BARE_REFUSAL => {
+            let grant = grant(Role::VM_ADMIN, ALL_VMS, token);
+            Some(format!("the token lacks VM.Allocate on {ALL_VMS}; {grant}"))
+        }
+        400 if message.contains("import-from") => Some(NO_IMPORT.to_owned()),
+        _ if message.contains("failed to stat") => Some(format!(
+            "the image was deleted; 'pvesm list {} --content import' on node '{node}' lists the images",
+            word(&images.0)
+        )),
+        _ => for_refusal(status, message, token),
+    }
+}
+
+/// What to do about a refused download, if that is known.
+pub fn for_download(status: u16, message: &str, token: &TokenId, node: &Node) -> Option<String> {
+    match status {
+        403 if message == BARE_REFUSAL => {
+            let path = format!("/nodes/{node}");
+            Some(grant_of_role(NETWORK_ROLE, &path, token))
+        }
+        400 if message.contains("content") => Some(NO_IMPORT.to_owned()),
+        501 => Some(NO_IMPORT.to_owned()),
+        _ => for_refusal(status, message, token),
+    }
+}
+
+const NO_IMPORT: &str =
+    "this needs Proxmox VE 8.4 or later; 'homelab help templates' has a recipe for older servers";
 
 /// An existing VM to which a change was refused.
 #[derive(Clone, Copy)]

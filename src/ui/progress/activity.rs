@@ -7,8 +7,14 @@ use crate::pve::types::Vmid;
 pub enum Activity<'a> {
     /// Copying the template's disks; their number, if known.
     Cloning(Option<usize>),
+    /// Downloading this file.
+    Downloading(&'a str),
+    /// Copying an image to a disk.
+    Importing,
     /// Setting these options.
     Configuring(&'a str),
+    /// Converting the VM to a template.
+    Converting,
     /// Resizing a disk to a size.
     Resizing(&'a str, Size),
     /// Starting the VM.
@@ -36,6 +42,8 @@ impl Activity<'_> {
             Activity::Resizing(disk, size) => {
                 format!("Growing disk {disk} of VM {vmid} to {size}...")
             }
+            Activity::Converting => format!("Converting VM {vmid} to a template..."),
+            Activity::Importing => format!("Importing the image to VM {vmid}..."),
             Activity::Starting => format!("Starting VM {vmid}..."),
             Activity::ShuttingDown => format!("Shutting down VM {vmid}..."),
             Activity::PoweringOff => format!("Powering off VM {vmid}..."),
@@ -45,7 +53,9 @@ impl Activity<'_> {
                 format!("Waiting for an address of VM {vmid}...")
             }
             // A clone is announced when the run begins; waiting does not change an existing VM.
-            Activity::Cloning(_) | Activity::AwaitingAddress => return None,
+            Activity::Cloning(_) | Activity::Downloading(_) | Activity::AwaitingAddress => {
+                return None;
+            }
         })
     }
 
@@ -53,6 +63,9 @@ impl Activity<'_> {
     pub fn label(&self) -> String {
         match self {
             Activity::Cloning(_) => "cloning".to_owned(),
+            Activity::Downloading(file) => format!("downloading {file}"),
+            Activity::Importing => "importing".to_owned(),
+            Activity::Converting => "converting to a template".to_owned(),
             Activity::Configuring(_) => "configuring".to_owned(),
             Activity::Resizing(disk, size) => format!("growing {disk} to {size}"),
             Activity::Starting => "starting".to_owned(),

@@ -1,4 +1,4 @@
-//! The progress of a clone, according to its task's log.
+//! The progress of a clone, an import or a download, according to its task's log.
 
 /// The disks of a VM, which Proxmox VE copies one after the other.
 #[derive(Clone, PartialEq, Debug)]
@@ -23,16 +23,19 @@ impl Copying {
             self.disk += usize::from(!drive.contains("cloudinit"));
             return None;
         }
+        // ` 32768K ........ ........ ........ ........ 66% 4.11M 4s`
+        if let Some((start, rest)) = line.trim_start().split_once("K ")
+            && start.bytes().all(|c| c.is_ascii_digit())
+        {
+            let mut words = rest.split_whitespace().skip_while(|it| !it.ends_with('%'));
+            let percent = rounded(words.next()?.strip_suffix('%')?)?;
+            let speed = words.next()?.split('=').next()?;
+            return Some((percent, format!("{percent:3}%  downloading, {speed}B/s")));
+        }
         // `transferred 1.2 GiB of 32.0 GiB (3.75%)`
         let rest = line.strip_prefix("transferred ")?.strip_suffix("%)")?;
         let (amount, percent) = rest.split_once(" (")?;
-        let percent = percent.parse::<f64>().ok()?.clamp(0.0, 100.0).round();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it is between 0 and 100"
-        )]
-        let percent = percent as usize;
+        let percent = rounded(percent)?;
         let disk = match (self.disk, self.disks) {
             (0, _) => String::new(),
             (disk, Some(disks)) if disks >= disk => format!("  disk {disk} of {disks}"),
@@ -40,6 +43,16 @@ impl Copying {
         };
         Some((percent, format!("{percent:3}%  {amount}{disk}")))
     }
+}
+
+fn rounded(percent: &str) -> Option<usize> {
+    let percent = percent.parse::<f64>().ok()?.clamp(0.0, 100.0).round();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is between 0 and 100"
+    )]
+    Some(percent as usize)
 }
 
 #[cfg(test)]
@@ -73,6 +86,20 @@ mod tests {
     #[case::no_disk_announced(&[TRANSFERRED], Some((4, "  4%  1.2 GiB of 32.0 GiB")))]
     #[case::not_a_number(&["transferred lots (x%)"], None)]
     #[case::no_amount(&["transferred"], None)]
+    #[case::download(
+        &["     0K ........ ........ ........ ........ 66% 4.11M 4s"],
+        Some((66, " 66%  downloading, 4.11MB/s"))
+    )]
+    #[case::download_done(
+        &[" 32768K ........ ........                  100% 3.82M=12s"],
+        Some((100, "100%  downloading, 3.82MB/s"))
+    )]
+    #[case::download_cut_off(&["     0K ........ ...                        22%"], None)]
+    #[case::download_of_unknown_size(&["     0K ........ ........ ........ ........ 4.11M"], None)]
+    #[case::image(
+        &["create full clone of drive (local:import/small.qcow2)", TRANSFERRED],
+        Some((4, "  4%  1.2 GiB of 32.0 GiB  disk 1 of 2"))
+    )]
     #[case::more_than_all(&["transferred 3 of 2 (150%)"], Some((100, "100%  3 of 2")))]
     fn the_last_line_of_a_log_is_shown_as(
         #[case] lines: &[&str],

@@ -54,6 +54,7 @@ impl Live {
         self.percent = None;
         self.copying = match activity {
             Activity::Cloning(disks) => Some(Copying::of(*disks)),
+            Activity::Downloading(_) | Activity::Importing => Some(Copying::of(Some(1))),
             _ => None,
         };
         self.draw();

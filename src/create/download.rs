@@ -1,0 +1,342 @@
+//! The download of an image by the server.
+//!
+//! - Nothing is downloaded twice: a file that is on the storage is used, and a download that an earlier run
+//!   began is waited for. With a checksum the server verifies the file, whether it was there or not.
+//! - A download changes nothing else, so it needs no record. The VM is requested only after it.
+//! - At the time limit the download is cancelled; then the server removes the partial file.
+
+use std::time::Duration;
+
+use super::failure::not_read;
+use super::image::{ImageSpec, Place};
+use super::spec::Run;
+use crate::pve::types::{ExitStatus, Node, Upid};
+use crate::pve::{self, Checksum, Delivery, ImageSource, ImageVolume};
+use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
+use crate::say::hint::hint_for_download;
+use crate::say::shell::word;
+use crate::say::stage::Stage;
+use crate::ui::progress::Activity;
+use crate::wait::refusal::is_temporary;
+use crate::wait::server::{Server, is_no_such_task};
+use crate::wait::task::{self, Ended, how_to_read_log};
+use crate::wait::{BackOff, Budget, GaveUp};
+
+/// Makes sure that the image is on its storage, and returns the file. The second value is whether that took
+/// time, in which other users may have changed anything.
+pub fn fetch(run: &Run, image: &ImageSpec, place: &Place) -> Result<(ImageVolume, bool), Failure> {
+    let volume = image.volume(place);
+    let download = Download {
+        run,
+        node: &place.node,
+        volume: &volume,
+        checksum: image.checksum.as_ref(),
+    };
+    let ImageSource::Url(url) = &image.source else {
+        download.must_exist()?;
+        return Ok((volume, false));
+    };
+    if image.checksum.is_none() {
+        let warning =
+            "the image is not verified; --checksum sha256:… or sha512:… lets the server verify it";
+        run.warn(warning);
+    }
+    let has_taken_time = download.fetch(url)?;
+    Ok((volume, has_taken_time))
+}
+
+/// The image file, and whether and how it gets there.
+struct Download<'r> {
+    run: &'r Run<'r>,
+    node: &'r Node,
+    volume: &'r ImageVolume,
+    checksum: Option<&'r Checksum>,
+}
+
+impl Download<'_> {
+    /// Whether the file is on the storage, completely.
+    fn exists(&self) -> Result<bool, Failure> {
+        let storage = &self.volume.storage;
+        let images = self.run.server.ask(|pve| pve.images(self.node, storage));
+        let images = images.map_err(|source| {
+            not_read(
+                format!("cannot list the images on storage '{storage}'"),
+                source,
+            )
+        })?;
+        Ok(images.contains(self.volume))
+    }
+
+    fn must_exist(&self) -> Result<(), Failure> {
+        let Download { volume, node, .. } = self;
+        if self.exists()? {
+            return Ok(());
+        }
+        let message = format!("image '{volume}' not found on node '{node}'");
+        let storage = word(&volume.storage.0);
+        let hint = format!(
+            "'pvesm list {storage} --content import' on node '{node}' lists the images there"
+        );
+        Err(Failure::new(Kind::Failed, message).with_hint(hint))
+    }
+
+    /// Downloads the file unless it is there. Returns whether that took time.
+    fn fetch(&self, url: &str) -> Result<bool, Failure> {
+        let (run, server) = (self.run, self.run.server);
+        let mut back_off = BackOff::new(&server.budget);
+        let mut has_taken_time = false;
+        loop {
+            if let Some(upid) = self.running()? {
+                self.follow(&upid, url, true)?;
+                has_taken_time = true;
+            }
+            // With a checksum the server has to compare it.
+            if self.checksum.is_none() && self.exists()? {
+                let volume = self.volume;
+                if !has_taken_time {
+                    run.progress()
+                        .note(&format!("Image '{volume}' is on the storage; using it..."));
+                }
+                return Ok(has_taken_time);
+            }
+            let request = server.ask_for_change(|pve| {
+                pve.download_image(self.node, self.volume, url, self.checksum)
+            });
+            let why = match request {
+                Ok(upid) => match self.follow(&upid, url, false)? {
+                    Some(why) => why,
+                    None => return Ok(true),
+                },
+                Err(error) if error.delivery() == Delivery::Unknown => error.to_string(),
+                Err(error) => return Err(self.refused(url, error)),
+            };
+            has_taken_time = true;
+            run.progress().note(&format!(
+                "Outcome of the download unknown ({why}); checking..."
+            ));
+            if !back_off.pause() {
+                return Err(self.timed_out(url, None, Some(&why), false));
+            }
+        }
+    }
+
+    /// A download of this file that an earlier run or request of this token began.
+    fn running(&self) -> Result<Option<Upid>, Failure> {
+        let tasks = self
+            .run
+            .server
+            .ask(|pve| pve.running_tasks("download", None, self.node));
+        let tasks = tasks.map_err(|source| not_read("cannot list the downloads", source))?;
+        Ok(tasks
+            .into_iter()
+            .find(|upid| upid.subject() == self.volume.file))
+    }
+
+    /// Waits for the end of a download. Returns why its outcome is unknown, or is that of `another` request,
+    /// so that the file must be checked.
+    fn follow(&self, upid: &Upid, url: &str, is_anothers: bool) -> Result<Option<String>, Failure> {
+        let (run, server) = (self.run, self.run.server);
+        let progress = run.progress();
+        progress.set_stage(Stage::Downloading(self.volume.to_string(), upid.clone()));
+        if is_anothers {
+            progress.note(&format!(
+                "Another run is downloading '{}'; waiting for it...",
+                self.volume
+            ));
+        }
+        let announcement = format!("Downloading {url} to '{}'...", self.volume);
+        progress.begin(&Activity::Downloading(&self.volume.file), &announcement);
+        let mut interruptions = Interruptions::default();
+        let early = Server {
+            budget: before_the_end(&server.budget),
+            ..server
+        };
+        let waited = task::follow(early, upid, true, |lines| {
+            if let Some(note) = interruptions.read(lines) {
+                progress.note(&note);
+            }
+        });
+        let ended = match waited {
+            Ok(Ended { status, .. }) => status,
+            Err(GaveUp::TimedOut(_)) => {
+                let is_cancelled = self.cancel(upid);
+                let last = interruptions.last.as_deref();
+                return Err(self.timed_out(url, Some(upid), last, is_cancelled));
+            }
+            Err(GaveUp::Failed(error)) if is_no_such_task(&error) || is_anothers => {
+                progress.set_stage(Stage::NothingStarted);
+                return Ok(Some(error.to_string()));
+            }
+            Err(GaveUp::Failed(error)) => return Err(self.unseen(upid, &error)),
+        };
+        progress.set_stage(Stage::NothingStarted);
+        match ended {
+            ExitStatus::Ok | ExitStatus::Warnings(_) => Ok(None),
+            ExitStatus::Unexpected => Ok(Some(format!(
+                "its worker died or its node went down: {upid}"
+            ))),
+            // Somebody else has put the file there in the meantime.
+            ExitStatus::Failed(why)
+                if is_anothers || why.contains("refusing to override") || is_temporary(&why) =>
+            {
+                Ok(Some(why))
+            }
+            ExitStatus::Failed(why) => Err(self.failed(upid, url, &why)),
+        }
+    }
+
+    /// Cancels the download and returns whether it has ended.
+    fn cancel(&self, upid: &Upid) -> bool {
+        let server = self.run.server;
+        let requested = server.ask_for_change(|pve| pve.cancel_task(upid));
+        requested.is_ok() && task::wait(server, upid, true).is_ok()
+    }
+
+    fn about(&self, upid: &Upid, started: Started) -> Facts {
+        Facts {
+            vmid: None,
+            node: Some(self.node.clone()),
+            upid: Some(upid.clone()),
+            started,
+        }
+    }
+
+    fn timed_out(
+        &self,
+        url: &str,
+        upid: Option<&Upid>,
+        last: Option<&str>,
+        is_cancelled: bool,
+    ) -> Failure {
+        let seconds = self.run.server.budget.seconds();
+        let state = match upid {
+            Some(_) if is_cancelled => {
+                "was cancelled; nothing is left of it and nothing was created"
+            }
+            Some(_) => "may still be running; nothing was created",
+            None => "may or may not be running; nothing was created",
+        };
+        let last = last.map_or_else(String::new, |last| format!(" ({last})"));
+        let message = format!("Timed out after {seconds} s; the download of {url} {state}{last}");
+        let longer = "run the same command again, with a longer --timeout if the download is slow";
+        let hint = match upid {
+            Some(upid) if !is_cancelled => {
+                let upid = word(upid.as_str());
+                format!("{longer}; to cancel the download: homelab proxmox task cancel {upid}")
+            }
+            _ => longer.to_owned(),
+        };
+        let facts = upid.map_or_else(Facts::default, |upid| {
+            self.about(
+                upid,
+                if is_cancelled {
+                    Started::No
+                } else {
+                    Started::Yes
+                },
+            )
+        });
+        Failure::new(Kind::Timeout, message)
+            .with_hint(hint)
+            .about(facts)
+    }
+
+    fn unseen(&self, upid: &Upid, error: &pve::Error) -> Failure {
+        let message = format!(
+            "the download of '{}' may still be running: {}",
+            self.volume,
+            chain(error)
+        );
+        let hint = "run the same command again to continue".to_owned();
+        Failure::new(kind_of(error), message)
+            .with_hint(hint)
+            .about(self.about(upid, Started::Unknown))
+    }
+
+    fn refused(&self, url: &str, error: pve::Error) -> Failure {
+        let message = format!(
+            "node '{}' cannot download {url}: {}",
+            self.node,
+            chain(&error)
+        );
+        let hint = hint_for_download(&error, self.node);
+        let failure = Failure::new(kind_of(&error), message).with_hint(hint);
+        failure.because_of(Box::new(error))
+    }
+
+    fn failed(&self, upid: &Upid, url: &str, why: &str) -> Failure {
+        let log = task::last_lines(self.run.server, upid);
+        let Download { volume, node, .. } = self;
+        let (why, hint) = if why.contains("aborting") && why.contains("checksum mismatch") {
+            let file = word(&volume.to_string());
+            let why = format!("'{volume}' exists and has another checksum: {why}");
+            (
+                why,
+                format!("if that file is damaged, delete it, on node '{node}': pvesm free {file}"),
+            )
+        } else if why.contains("checksum mismatch") {
+            let hint = "take the checksum from the same directory as the image; if it is right, the image was \
+                        damaged on the way, or replaced by somebody else";
+            (why.to_owned(), hint.to_owned())
+        } else if let Some(answer) = log.iter().find_map(|line| line.split_once(" ERROR ")) {
+            let hint = "check the URL, for example with: curl -I URL";
+            (
+                format!("{} ({why})", answer.1.trim_end_matches('.')),
+                hint.to_owned(),
+            )
+        } else if why.contains("not in") && why.contains("format") {
+            let hint = "the file must be a disk image in the format that its name ends with; .img is taken for \
+                        qcow2";
+            (why.to_owned(), hint.to_owned())
+        } else {
+            (why.to_owned(), how_to_read_log(upid))
+        };
+        let message = format!("node '{node}' cannot download {url}: {why}; nothing was created");
+        Failure::new(Kind::TaskFailed, message)
+            .with_hint(hint)
+            .about(self.about(upid, Started::No))
+            .with_log(log)
+    }
+}
+
+/// Leaves time to cancel a download: at most 10 s.
+fn before_the_end<'c>(budget: &Budget<'c>) -> Budget<'c> {
+    let reserve = Duration::from_secs(10).min(budget.total / 10);
+    Budget {
+        total: budget.total - reserve,
+        ..*budget
+    }
+}
+
+/// How often a download was interrupted, according to its log.
+#[derive(Default)]
+struct Interruptions {
+    count: usize,
+    /// The last interruption, as a text.
+    last: Option<String>,
+}
+
+impl Interruptions {
+    /// Reads more lines of the log. Returns what to tell the user: at the first interruption.
+    fn read(&mut self, lines: &[String]) -> Option<String> {
+        let before = self.count;
+        for line in lines {
+            // `2026-11-30 10:22:31 (259 MB/s) - Connection closed at byte 11534336. Retrying.`
+            let Some(why) = line.strip_suffix(". Retrying.") else {
+                continue;
+            };
+            let why = why.rsplit_once(" - ").map_or(why, |(_, why)| why);
+            self.count += 1;
+            let times = if self.count == 1 {
+                "once"
+            } else {
+                "several times"
+            };
+            self.last = Some(format!("interrupted {times}, last: {why}"));
+        }
+        let last = self.last.as_ref().filter(|_| before == 0)?;
+        Some(format!(
+            "The download was {last}; the server tries again..."
+        ))
+    }
+}

@@ -1,0 +1,291 @@
+//! Disk images: where they come from, and as which file a storage keeps them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use snafu::{OptionExt, Snafu, ensure};
+
+use crate::pve::types::Storage;
+
+/// The disk image of a new VM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ImageSource {
+    /// An http or https URL, from which the server downloads it.
+    Url(String),
+    /// A file that is on a storage.
+    Volume(ImageVolume),
+}
+
+impl FromStr for ImageSource {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<ImageSource, Error> {
+        if !text.contains("://") {
+            return text.parse().map(ImageSource::Volume);
+        }
+        let rest = ["http://", "https://"].iter();
+        let rest = rest.filter_map(|scheme| text.strip_prefix(scheme)).next();
+        let rest = rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
+        ensure!(rest.is_some(), NotAnImageSnafu);
+        let name = file_name_in(text).to_ascii_lowercase();
+        let ending = PACKED.iter().find(|ending| name.ends_with(**ending));
+        if let Some(ending) = ending {
+            return PackedSnafu { ending: *ending }.fail();
+        }
+        Ok(ImageSource::Url(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ImageSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ImageSource::Url(url) => f.write_str(url),
+            ImageSource::Volume(volume) => volume.fmt(f),
+        }
+    }
+}
+
+/// The endings of files that the server would have to unpack, which it does not do for images of disks.
+const PACKED: [&str; 8] = [".xz", ".gz", ".bz2", ".zst", ".zip", ".7z", ".tar", ".ova"];
+
+/// The endings of files that a storage accepts as images of disks.
+const ACCEPTED: [&str; 3] = [".qcow2", ".raw", ".vmdk"];
+
+/// An image file on a storage, `local:import/debian-12.qcow2`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageVolume {
+    /// The storage.
+    pub storage: Storage,
+    /// The name of the file.
+    pub file: String,
+}
+
+impl FromStr for ImageVolume {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<ImageVolume, Error> {
+        let (storage, file) = text.split_once(":import/").context(NotAnImageSnafu)?;
+        let is_file = !file.is_empty() && !file.contains('/');
+        ensure!(!storage.is_empty() && is_file, NotAnImageSnafu);
+        Ok(ImageVolume {
+            storage: Storage(storage.to_owned()),
+            file: file.to_owned(),
+        })
+    }
+}
+
+impl TryFrom<String> for ImageVolume {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<ImageVolume, Error> {
+        text.parse()
+    }
+}
+
+impl From<ImageVolume> for String {
+    fn from(volume: ImageVolume) -> String {
+        volume.to_string()
+    }
+}
+
+impl fmt::Display for ImageVolume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:import/{}", self.storage, self.file)
+    }
+}
+
+/// A checksum of a file, `sha256:…` or `sha512:…`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Checksum {
+    /// As the server names it: `sha256` or `sha512`.
+    pub algorithm: &'static str,
+    /// In lower case.
+    pub hex: String,
+}
+
+impl FromStr for Checksum {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Checksum, Error> {
+        let (name, hex) = text.split_once(':').context(NotAChecksumSnafu)?;
+        let algorithms = [("sha256", 64), ("sha512", 128)];
+        let known = algorithms.into_iter();
+        let known = known.filter(|(algorithm, _)| name.eq_ignore_ascii_case(algorithm));
+        let (algorithm, length) = known.last().context(NotAChecksumSnafu)?;
+        let hex = hex.trim().to_ascii_lowercase();
+        let is_hex = hex.chars().all(|c| c.is_ascii_hexdigit());
+        ensure!(
+            is_hex && hex.len() == length,
+            WrongLengthSnafu { algorithm, length }
+        );
+        Ok(Checksum { algorithm, hex })
+    }
+}
+
+impl TryFrom<String> for Checksum {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Checksum, Error> {
+        text.parse()
+    }
+}
+
+impl From<Checksum> for String {
+    fn from(checksum: Checksum) -> String {
+        checksum.to_string()
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.algorithm, self.hex)
+    }
+}
+
+/// The name under which a storage keeps the image from a URL. It ends as the server requires: `x.img`, which is
+/// usually in qcow2 format, becomes `x.qcow2`. With a checksum, its first digits are part of the name, because
+/// many URLs lead to a new image each week, and a file is never replaced.
+pub fn file_name(url: &str, checksum: Option<&Checksum>) -> String {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name = file_name_in(url).chars();
+    let name: String = name.map(|c| if is_allowed(c) { c } else { '_' }).collect();
+    let lower = name.to_ascii_lowercase();
+    let (stem, ending) = match ACCEPTED.iter().find(|it| lower.ends_with(**it)) {
+        Some(ending) => (&name[..name.len() - ending.len()], *ending),
+        None if lower.ends_with(".img") => (&name[..name.len() - 4], ".qcow2"),
+        None => (&name[..], ".qcow2"),
+    };
+    let stem = if stem.trim_matches('.').is_empty() {
+        "image"
+    } else {
+        stem.trim_start_matches('.')
+    };
+    let version = checksum.map_or_else(String::new, |it| format!("-{}", &it.hex[..8]));
+    format!("{stem}{version}{ending}")
+}
+
+/// The last part of a URL's path.
+fn file_name_in(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    let file = path.split_once('/').map_or("", |(_, path)| path);
+    file.rsplit('/').next().unwrap_or_default()
+}
+
+/// Why a text names no image or checksum.
+#[derive(Debug, Snafu)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[snafu(display(
+        "expected an http or https URL, or a volume like local:import/debian-12.qcow2"
+    ))]
+    NotAnImage,
+
+    #[snafu(display(
+        "the server does not unpack {ending} files; give the URL of a .qcow2, .img, .raw or .vmdk file"
+    ))]
+    Packed { ending: &'static str },
+
+    #[snafu(display("expected sha256:HEX or sha512:HEX"))]
+    NotAChecksum,
+
+    #[snafu(display("expected {length} hexadecimal digits after {algorithm}:"))]
+    WrongLength {
+        algorithm: &'static str,
+        length: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const SHA256: &str = "932F4A242C80E2872D9A8916F907EA27B86FDF913F692C26065BCE97C3A4B766";
+
+    #[rstest]
+    #[case::qcow2("https://example.com/a/debian-12.qcow2", "debian-12.qcow2")]
+    #[case::img(
+        "https://example.com/noble-server-cloudimg-amd64.img",
+        "noble-server-cloudimg-amd64.qcow2"
+    )]
+    #[case::raw("http://example.com/x.raw", "x.raw")]
+    #[case::vmdk("http://example.com/x.vmdk", "x.vmdk")]
+    #[case::upper_case("http://example.com/X.QCOW2", "X.qcow2")]
+    #[case::query("http://example.com/x.img?a=b/c.raw#d", "x.qcow2")]
+    #[case::no_ending("http://example.com/download", "download.qcow2")]
+    #[case::other_characters("http://example.com/o%20t her~.qcow2", "o_20t_her_.qcow2")]
+    #[case::no_file("http://example.com/", "image.qcow2")]
+    #[case::no_path("http://example.com", "image.qcow2")]
+    #[case::hidden_file("http://example.com/.qcow2", "image.qcow2")]
+    #[case::letters_of_several_bytes("http://example.com/é.img", "_.qcow2")]
+    fn an_image_is_kept_as(#[case] url: &str, #[case] expected: &str) {
+        assert_eq!(file_name(url, None), expected);
+    }
+
+    #[test]
+    fn a_checksum_tells_versions_of_an_image_apart() {
+        let checksum: Checksum = format!("SHA256:{SHA256}").parse().unwrap();
+        let name = file_name("https://example.com/latest/x.img", Some(&checksum));
+        assert_eq!(name, "x-932f4a24.qcow2");
+    }
+
+    #[rstest]
+    #[case::url("https://example.com/x.img", None)]
+    #[case::volume("local:import/x.qcow2", None)]
+    #[case::other_volume(
+        "local:iso/x.iso",
+        Some("expected an http or https URL, or a volume like local:import/debian-12.qcow2")
+    )]
+    #[case::path(
+        "/root/x.qcow2",
+        Some("expected an http or https URL, or a volume like local:import/debian-12.qcow2")
+    )]
+    #[case::other_scheme(
+        "ftp://example.com/x.img",
+        Some("expected an http or https URL, or a volume like local:import/debian-12.qcow2")
+    )]
+    #[case::no_host(
+        "https:///x.img",
+        Some("expected an http or https URL, or a volume like local:import/debian-12.qcow2")
+    )]
+    #[case::below_a_directory(
+        "local:import/a/b.qcow2",
+        Some("expected an http or https URL, or a volume like local:import/debian-12.qcow2")
+    )]
+    #[case::packed(
+        "https://example.com/x.raw.xz?y",
+        Some(
+            "the server does not unpack .xz files; give the URL of a .qcow2, .img, .raw or .vmdk file"
+        )
+    )]
+    fn an_image_is_a_url_or_a_volume(#[case] text: &str, #[case] expected: Option<&str>) {
+        let parsed: Result<ImageSource, Error> = text.parse();
+        let error = parsed.as_ref().err().map(ToString::to_string);
+        assert_eq!(error.as_deref(), expected);
+        if let Ok(image) = parsed {
+            assert_eq!(image.to_string(), text);
+        }
+    }
+
+    #[rstest]
+    #[case::no_algorithm(SHA256, Err("expected sha256:HEX or sha512:HEX"))]
+    #[case::weak(&format!("md5:{SHA256}"), Err("expected sha256:HEX or sha512:HEX"))]
+    #[case::short("sha256:932f", Err("expected 64 hexadecimal digits after sha256:"))]
+    #[case::wrong_algorithm(&format!("sha512:{SHA256}"), Err("expected 128 hexadecimal digits after sha512:"))]
+    #[case::good(&format!("sha256:{SHA256}"), Ok(()))]
+    fn a_checksum_has_its_algorithm_and_length(
+        #[case] text: &str,
+        #[case] expected: Result<(), &str>,
+    ) {
+        let parsed: Result<Checksum, Error> = text.parse();
+        let error = parsed.map(drop).map_err(|error| error.to_string());
+        assert_eq!(
+            error.as_ref().map(|()| ()).map_err(String::as_str),
+            expected.as_ref().map(|()| ()).map_err(|it| *it)
+        );
+    }
+}
