@@ -14,6 +14,7 @@ use super::resize::Growth;
 pub(crate) struct Action {
     pub(crate) upid: String,
     pub(super) process: Process,
+    pub(super) vmid: u32,
     pub(crate) work: Work,
     pub(crate) log: Vec<String>,
     /// Once it has stopped.
@@ -152,7 +153,7 @@ impl Action {
 
     fn give_up(&mut self) {
         self.waits = 0;
-        let done = Done::failed(lock_timeout(self.process.vmid));
+        let done = Done::failed(lock_timeout(self.vmid));
         self.end(done);
         self.log.insert(0, "trying to acquire lock...".to_owned());
     }
@@ -170,7 +171,7 @@ impl Cluster {
         let process = Process {
             node: node.to_owned(),
             kind: work.kind(),
-            vmid,
+            id: vmid.to_string(),
             owner: token.to_owned(),
             number: self.next_process(),
         };
@@ -184,6 +185,7 @@ impl Cluster {
         self.actions.push(Action {
             upid: upid.clone(),
             process,
+            vmid,
             work,
             log: Vec::new(),
             exit: None,
@@ -198,7 +200,7 @@ impl Cluster {
     /// Lets a worker begin if it needs no lock, or can have it.
     fn proceed(&mut self, number: usize) {
         let action = &self.actions[number];
-        let (vmid, is_filed) = (action.process.vmid, action.work.is_filed());
+        let (vmid, is_filed) = (action.vmid, action.work.is_filed());
         let polls = if self.holds_out(number) {
             self.setup.shutdown_polls
         } else {
@@ -222,7 +224,7 @@ impl Cluster {
         if action.exit.is_some() {
             return;
         }
-        let vmid = action.process.vmid;
+        let vmid = action.vmid;
         match action.stage {
             Stage::Working(0) => self.finish_action(number),
             Stage::Working(left) => self.actions[number].stage = Stage::Working(left - 1),
@@ -250,7 +252,7 @@ impl Cluster {
         let is_clone = |task: &super::tasks::Task| {
             task.is_copying() && [task.order.newid, task.order.source].contains(&vmid)
         };
-        let is_action = |action: &Action| action.is_working() && action.process.vmid == vmid;
+        let is_action = |action: &Action| action.is_working() && action.vmid == vmid;
         let clone = self.tasks.iter().position(is_clone).map(Holder::Clone);
         let action = self.actions.iter().position(is_action);
         clone.or(action.map(Holder::Action))
@@ -259,7 +261,7 @@ impl Cluster {
     /// Whether it is the shutdown of a guest that does not react.
     fn holds_out(&self, number: usize) -> bool {
         let action = &self.actions[number];
-        let (node, vmid) = (&action.process.node, action.process.vmid);
+        let (node, vmid) = (&action.process.node, action.vmid);
         action.work.asks_the_guest() && self.is_deaf(node, vmid)
     }
 
@@ -269,7 +271,7 @@ impl Cluster {
         let mut has_waited = false;
         for number in 0..self.actions.len() {
             let action = &self.actions[number];
-            let is_holder = action.is_working() && action.process.vmid == vmid;
+            let is_holder = action.is_working() && action.vmid == vmid;
             if is_holder && !self.holds_out(number) {
                 self.finish_action(number);
                 has_waited = true;
@@ -325,7 +327,7 @@ impl Cluster {
             return;
         }
         let asked = action.is_working() && action.work.asks_the_guest();
-        let (vmid, owner) = (action.process.vmid, action.process.owner.clone());
+        let (vmid, owner) = (action.vmid, action.process.owner.clone());
         let silent = self.silent_agent_line(vmid).filter(|_| asked);
         if asked {
             self.go_down_later(&owner, vmid);
@@ -342,7 +344,7 @@ impl Cluster {
         if action.exit.is_some() || matches!(action.stage, Stage::Ending) {
             return;
         }
-        let (node, vmid) = (action.process.node.clone(), action.process.vmid);
+        let (node, vmid) = (action.process.node.clone(), action.vmid);
         let (owner, work) = (action.process.owner.clone(), action.work.clone());
         self.actions[number].stage = Stage::Ending;
         // The worker has the quorum of its own node, no matter which node the client is asking.

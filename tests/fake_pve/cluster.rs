@@ -10,8 +10,10 @@ use super::deeds::Deed;
 use super::delayed_requests::DelayedRequest;
 use super::guests::{CachedRow, Guest};
 use super::ha::Filed;
+use super::images::{Image, ImagePlace};
 use super::other_users::Strangers;
 use super::prebuilt::Prebuilt;
+use super::processes::START;
 use super::quorum::Here;
 use super::setup::{GuestType, Refresh, Setup};
 use super::shutdown::Later;
@@ -21,6 +23,8 @@ use super::tasks::Task;
 pub(crate) struct Cluster {
     /// A VMID belongs to at most one guest in the whole cluster.
     pub(crate) guests: BTreeMap<u32, Guest>,
+    /// Images that VMs can be imported from.
+    pub(super) images: BTreeMap<ImagePlace, Image>,
     /// Clones.
     pub(crate) tasks: Vec<Task>,
     /// Other tasks.
@@ -80,8 +84,10 @@ impl Cluster {
         }
         let births = guests.keys().map(|vmid| (*vmid, 1)).collect();
         let dead_rows = setup.dead_rows.iter();
-        Self {
+        let images = setup.images.clone();
+        let mut cluster = Self {
             guests,
+            images: BTreeMap::new(),
             births,
             tasks: Vec::new(),
             actions: Vec::new(),
@@ -105,7 +111,11 @@ impl Cluster {
             macs_given: 0,
             prebuilt: None,
             last_refresh: Instant::now(),
+        };
+        for image in &images {
+            cluster.put_image_of(image);
         }
+        cluster
     }
 
     /// Counts a request from any client.
@@ -116,6 +126,11 @@ impl Cluster {
         self.act_on_filed();
         self.act_on_later();
         self.advance_clones();
+    }
+
+    /// Seconds since 1970. Time advances with the number of workers, not by itself.
+    pub(super) fn now(&self) -> u64 {
+        START + self.next_process() as u64
     }
 
     /// The number of the worker that is forked next.

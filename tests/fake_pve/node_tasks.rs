@@ -38,8 +38,7 @@ pub(super) fn list(
         let of_type = params
             .get("typefilter")
             .is_none_or(|kind| kind == process.kind);
-        let vmid = process.vmid.to_string();
-        let of_vmid = params.get("vmid").is_none_or(|requested| requested == vmid);
+        let of_vmid = params.get("vmid").is_none_or(|vmid| vmid == process.id);
         let of_source = if task.is_stopped() { ended } else { running };
         let mine = process.node == node && cluster.may_see_task(token, process);
         mine && of_type && of_vmid && of_source

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::acl::Acl;
 use super::faults::Fault;
 use super::ha::HaState;
+use super::images::ImageSetup;
 use super::interfaces::AgentSetup;
 use super::planned_acts::PlannedAct;
 use super::shutdown::Reaction;
@@ -46,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) shared_storage: bool,
     /// Further storages, or other settings for these.
     pub(crate) storages: BTreeMap<String, StorageSetup>,
+    /// Images that VMs can be imported from.
+    pub(crate) images: Vec<ImageSetup>,
     /// Volumes that exist although no guest has them: `data:100/vm-100-cloudinit.qcow2`.
     pub(crate) leftovers: Vec<String>,
     /// The bridges of every node.
@@ -119,6 +122,7 @@ impl Default for Setup {
             arrival_polls: 0,
             shared_storage: false,
             storages: BTreeMap::new(),
+            images: Vec::new(),
             leftovers: Vec::new(),
             bridges: vec!["vmbr0".to_owned(), "vmbr1".to_owned()],
             task_polls: 0,

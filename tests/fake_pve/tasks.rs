@@ -89,7 +89,7 @@ impl Task {
         let process = Process {
             node: order.node.clone(),
             kind: "qmclone",
-            vmid: order.source,
+            id: order.source.to_string(),
             owner: order.owner.clone(),
             number,
         };
