@@ -56,6 +56,9 @@ pub(crate) enum Work {
         unreferenced: bool,
     },
     Resize(Growth),
+    Convert {
+        disk: Option<String>,
+    },
 }
 
 impl Work {
@@ -69,6 +72,7 @@ impl Work {
             Self::FileStop(_) => "hastop",
             Self::Destroy { .. } => "qmdestroy",
             Self::Resize(_) => "resize",
+            Self::Convert { .. } => "qmtemplate",
         }
     }
 
@@ -105,6 +109,7 @@ impl Done {
 enum Holder {
     Action(usize),
     Clone(usize),
+    Creation(usize),
 }
 
 pub(super) fn lock_timeout(vmid: u32) -> String {
@@ -233,6 +238,7 @@ impl Cluster {
                 match self.lock_holder(vmid) {
                     Some(Holder::Action(holder)) => self.poll_action(holder),
                     Some(Holder::Clone(holder)) => self.poll_clone(holder),
+                    Some(Holder::Creation(holder)) => self.poll_creation(holder),
                     None => {}
                 }
                 if self.lock_holder(vmid).is_none() {
@@ -255,7 +261,11 @@ impl Cluster {
         let is_action = |action: &Action| action.is_working() && action.vmid == vmid;
         let clone = self.tasks.iter().position(is_clone).map(Holder::Clone);
         let action = self.actions.iter().position(is_action);
-        clone.or(action.map(Holder::Action))
+        let mut creations = self.creations.iter();
+        let creation = creations.position(|creation| creation.is_running_for(vmid));
+        clone
+            .or(creation.map(Holder::Creation))
+            .or(action.map(Holder::Action))
     }
 
     /// Whether it is the shutdown of a guest that does not react.
@@ -288,14 +298,20 @@ impl Cluster {
                 None => return Ok(()),
                 Some(Holder::Action(holder)) => self.poll_action(holder),
                 Some(Holder::Clone(holder)) => self.poll_clone(holder),
+                Some(Holder::Creation(holder)) => self.poll_creation(holder),
             }
         }
-        if let Some(Holder::Clone(holder)) = self.lock_holder(vmid)
-            && self.tasks[holder]
-                .pace
-                .ends_within(self.setup.lock_polls, self.requests)
-        {
-            self.end_clone(holder);
+        let (polls, requests) = (self.setup.lock_polls, self.requests);
+        match self.lock_holder(vmid) {
+            Some(Holder::Clone(holder)) if self.tasks[holder].pace.ends_within(polls, requests) => {
+                self.end_clone(holder);
+            }
+            Some(Holder::Creation(holder))
+                if self.creations[holder].ends_within(polls, requests) =>
+            {
+                self.end_creation(holder);
+            }
+            _ => {}
         }
         match self.lock_holder(vmid) {
             None => Ok(()),
@@ -362,6 +378,7 @@ impl Cluster {
                 unreferenced,
             } => self.destroy(&owner, &node, vmid, purge, unreferenced),
             Work::Resize(growth) => self.resize(&owner, &node, vmid, &growth),
+            Work::Convert { disk } => self.convert(&owner, &node, vmid, disk.as_deref()),
         };
         self.here = here;
         self.actions[number].end(done);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::actions::Action;
+use super::creations::Creation;
 use super::deeds::Deed;
 use super::delayed_requests::DelayedRequest;
 use super::guests::{CachedRow, Guest};
@@ -27,6 +28,8 @@ pub(crate) struct Cluster {
     pub(super) images: BTreeMap<ImagePlace, Image>,
     /// Clones.
     pub(crate) tasks: Vec<Task>,
+    /// VMs that were created from nothing or from images.
+    pub(crate) creations: Vec<Creation>,
     /// Other tasks.
     pub(crate) actions: Vec<Action>,
     /// What happened to VMs, and for whom.
@@ -90,6 +93,7 @@ impl Cluster {
             images: BTreeMap::new(),
             births,
             tasks: Vec::new(),
+            creations: Vec::new(),
             actions: Vec::new(),
             deeds: Vec::new(),
             dead_rows: dead_rows.map(|(vmid, row)| (*vmid, row.into())).collect(),
@@ -126,6 +130,7 @@ impl Cluster {
         self.act_on_filed();
         self.act_on_later();
         self.advance_clones();
+        self.advance_creations();
     }
 
     /// Seconds since 1970. Time advances with the number of workers, not by itself.
@@ -135,7 +140,7 @@ impl Cluster {
 
     /// The number of the worker that is forked next.
     pub(super) fn next_process(&self) -> usize {
-        self.tasks.len() + self.actions.len() + 1
+        self.tasks.len() + self.creations.len() + self.actions.len() + 1
     }
 
     /// Destroys a guest; its row remains.
