@@ -10,11 +10,13 @@ mod abort;
 mod acl;
 mod agent;
 mod client;
+mod convert;
 mod copies;
 mod destroy;
 mod floods;
 mod http;
 mod identities;
+mod import;
 mod listener;
 mod mishaps;
 mod options;
@@ -329,9 +331,13 @@ use crate::recording::Recording;
 #[case::version_for_all("version-no-permission", states::token_without_rights)]
 #[case::dead_node("dead-node", states::dead_pve3)]
 fn answers_as_recorded(#[case] name: &str, #[case] state: fn() -> State) {
+    check_answer(name, &state());
+}
+
+/// Sends a recorded request, and compares the answer.
+fn check_answer(name: &str, state: &State) {
     let recording = Recording::load(name);
-    let state = state();
-    let reply = replay(&recording, &state);
+    let reply = replay(&recording, state);
 
     assert_eq!(
         (

@@ -41,6 +41,9 @@ impl Cluster {
         if let Some(number) = self.tasks.iter().position(|task| task.is(node, upid)) {
             self.interrupt_clone(number, is_killed);
         }
+        if let Some(number) = self.creations.iter().position(|task| task.is(node, upid)) {
+            self.interrupt_creation(number, is_killed);
+        }
         if let Some(number) = self.actions.iter().position(|task| task.is(node, upid)) {
             let exit = if is_killed {
                 "unexpected status"

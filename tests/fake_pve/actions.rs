@@ -14,6 +14,7 @@ use super::resize::Growth;
 pub(crate) struct Action {
     pub(crate) upid: String,
     pub(super) process: Process,
+    pub(super) vmid: u32,
     pub(crate) work: Work,
     pub(crate) log: Vec<String>,
     /// Once it has stopped.
@@ -55,6 +56,9 @@ pub(crate) enum Work {
         unreferenced: bool,
     },
     Resize(Growth),
+    Convert {
+        disk: Option<String>,
+    },
 }
 
 impl Work {
@@ -68,6 +72,7 @@ impl Work {
             Self::FileStop(_) => "hastop",
             Self::Destroy { .. } => "qmdestroy",
             Self::Resize(_) => "resize",
+            Self::Convert { .. } => "qmtemplate",
         }
     }
 
@@ -104,6 +109,7 @@ impl Done {
 enum Holder {
     Action(usize),
     Clone(usize),
+    Creation(usize),
 }
 
 pub(super) fn lock_timeout(vmid: u32) -> String {
@@ -152,7 +158,7 @@ impl Action {
 
     fn give_up(&mut self) {
         self.waits = 0;
-        let done = Done::failed(lock_timeout(self.process.vmid));
+        let done = Done::failed(lock_timeout(self.vmid));
         self.end(done);
         self.log.insert(0, "trying to acquire lock...".to_owned());
     }
@@ -170,7 +176,7 @@ impl Cluster {
         let process = Process {
             node: node.to_owned(),
             kind: work.kind(),
-            vmid,
+            id: vmid.to_string(),
             owner: token.to_owned(),
             number: self.next_process(),
         };
@@ -184,6 +190,7 @@ impl Cluster {
         self.actions.push(Action {
             upid: upid.clone(),
             process,
+            vmid,
             work,
             log: Vec::new(),
             exit: None,
@@ -198,7 +205,7 @@ impl Cluster {
     /// Lets a worker begin if it needs no lock, or can have it.
     fn proceed(&mut self, number: usize) {
         let action = &self.actions[number];
-        let (vmid, is_filed) = (action.process.vmid, action.work.is_filed());
+        let (vmid, is_filed) = (action.vmid, action.work.is_filed());
         let polls = if self.holds_out(number) {
             self.setup.shutdown_polls
         } else {
@@ -222,7 +229,7 @@ impl Cluster {
         if action.exit.is_some() {
             return;
         }
-        let vmid = action.process.vmid;
+        let vmid = action.vmid;
         match action.stage {
             Stage::Working(0) => self.finish_action(number),
             Stage::Working(left) => self.actions[number].stage = Stage::Working(left - 1),
@@ -231,6 +238,7 @@ impl Cluster {
                 match self.lock_holder(vmid) {
                     Some(Holder::Action(holder)) => self.poll_action(holder),
                     Some(Holder::Clone(holder)) => self.poll_clone(holder),
+                    Some(Holder::Creation(holder)) => self.poll_creation(holder),
                     None => {}
                 }
                 if self.lock_holder(vmid).is_none() {
@@ -250,16 +258,20 @@ impl Cluster {
         let is_clone = |task: &super::tasks::Task| {
             task.is_copying() && [task.order.newid, task.order.source].contains(&vmid)
         };
-        let is_action = |action: &Action| action.is_working() && action.process.vmid == vmid;
+        let is_action = |action: &Action| action.is_working() && action.vmid == vmid;
         let clone = self.tasks.iter().position(is_clone).map(Holder::Clone);
         let action = self.actions.iter().position(is_action);
-        clone.or(action.map(Holder::Action))
+        let mut creations = self.creations.iter();
+        let creation = creations.position(|creation| creation.is_running_for(vmid));
+        clone
+            .or(creation.map(Holder::Creation))
+            .or(action.map(Holder::Action))
     }
 
     /// Whether it is the shutdown of a guest that does not react.
     fn holds_out(&self, number: usize) -> bool {
         let action = &self.actions[number];
-        let (node, vmid) = (&action.process.node, action.process.vmid);
+        let (node, vmid) = (&action.process.node, action.vmid);
         action.work.asks_the_guest() && self.is_deaf(node, vmid)
     }
 
@@ -269,7 +281,7 @@ impl Cluster {
         let mut has_waited = false;
         for number in 0..self.actions.len() {
             let action = &self.actions[number];
-            let is_holder = action.is_working() && action.process.vmid == vmid;
+            let is_holder = action.is_working() && action.vmid == vmid;
             if is_holder && !self.holds_out(number) {
                 self.finish_action(number);
                 has_waited = true;
@@ -286,14 +298,20 @@ impl Cluster {
                 None => return Ok(()),
                 Some(Holder::Action(holder)) => self.poll_action(holder),
                 Some(Holder::Clone(holder)) => self.poll_clone(holder),
+                Some(Holder::Creation(holder)) => self.poll_creation(holder),
             }
         }
-        if let Some(Holder::Clone(holder)) = self.lock_holder(vmid)
-            && self.tasks[holder]
-                .pace
-                .ends_within(self.setup.lock_polls, self.requests)
-        {
-            self.end_clone(holder);
+        let (polls, requests) = (self.setup.lock_polls, self.requests);
+        match self.lock_holder(vmid) {
+            Some(Holder::Clone(holder)) if self.tasks[holder].pace.ends_within(polls, requests) => {
+                self.end_clone(holder);
+            }
+            Some(Holder::Creation(holder))
+                if self.creations[holder].ends_within(polls, requests) =>
+            {
+                self.end_creation(holder);
+            }
+            _ => {}
         }
         match self.lock_holder(vmid) {
             None => Ok(()),
@@ -325,7 +343,7 @@ impl Cluster {
             return;
         }
         let asked = action.is_working() && action.work.asks_the_guest();
-        let (vmid, owner) = (action.process.vmid, action.process.owner.clone());
+        let (vmid, owner) = (action.vmid, action.process.owner.clone());
         let silent = self.silent_agent_line(vmid).filter(|_| asked);
         if asked {
             self.go_down_later(&owner, vmid);
@@ -342,7 +360,7 @@ impl Cluster {
         if action.exit.is_some() || matches!(action.stage, Stage::Ending) {
             return;
         }
-        let (node, vmid) = (action.process.node.clone(), action.process.vmid);
+        let (node, vmid) = (action.process.node.clone(), action.vmid);
         let (owner, work) = (action.process.owner.clone(), action.work.clone());
         self.actions[number].stage = Stage::Ending;
         // The worker has the quorum of its own node, no matter which node the client is asking.
@@ -360,6 +378,7 @@ impl Cluster {
                 unreferenced,
             } => self.destroy(&owner, &node, vmid, purge, unreferenced),
             Work::Resize(growth) => self.resize(&owner, &node, vmid, &growth),
+            Work::Convert { disk } => self.convert(&owner, &node, vmid, disk.as_deref()),
         };
         self.here = here;
         self.actions[number].end(done);

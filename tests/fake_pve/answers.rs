@@ -7,6 +7,8 @@ use super::agent;
 use super::clone;
 use super::cluster::Cluster;
 use super::containers;
+use super::convert;
+use super::create;
 use super::current;
 use super::destroy;
 use super::http::{Answer, Body, Request};
@@ -75,6 +77,7 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
         ("GET", ["pools"]) => places::pools(cluster, token, &params),
         ("GET", ["nodes", node, "storage"]) => places::storages(cluster, token, node, &params),
         ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, token, node, &params),
+        ("POST", ["nodes", node, "qemu"]) => create::create(cluster, token, node, &params),
         ("GET", ["nodes", node, "lxc"]) => containers::list(cluster, token, node, &params),
         ("GET", ["nodes", node, "tasks"]) => node_tasks::list(cluster, token, node, &params),
         ("DELETE", ["nodes", node, "tasks", upid]) => {
@@ -103,6 +106,7 @@ fn act_on_vm(
         ("GET", ["config"]) => config(cluster, token, node, vmid, params),
         ("GET", ["pending"]) => pending::pending(cluster, token, node, vmid, params),
         ("POST", ["clone"]) => clone::clone(cluster, token, node, vmid, params),
+        ("POST", ["template"]) => convert::convert(cluster, token, node, vmid, params),
         ("PUT", ["config"]) => update::update(cluster, token, node, vmid, params),
         ("PUT", ["resize"]) => resize::resize(cluster, token, node, vmid, params),
         ("POST", ["status", "start"]) => power::start(cluster, token, node, vmid, params),

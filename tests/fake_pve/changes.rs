@@ -130,7 +130,7 @@ impl Step {
     }
 }
 
-fn check_value(acl: &Acl, path: &str, option: &str, value: &str) -> Result<(), Answer> {
+pub(super) fn check_value(acl: &Acl, path: &str, option: &str, value: &str) -> Result<(), Answer> {
     let name = option.trim_end_matches(|c: char| c.is_ascii_digit());
     if rank_of_drive(option).is_some() {
         let drive = Drive::parse(value);
@@ -232,7 +232,12 @@ impl Cluster {
     }
 
     /// `STORAGE:N` allocates a new disk of N GiB each time, whatever the option was before.
-    fn drive_to_write(&self, vmid: u32, option: &str, value: &str) -> Result<Drive, Answer> {
+    pub(super) fn drive_to_write(
+        &self,
+        vmid: u32,
+        option: &str,
+        value: &str,
+    ) -> Result<Drive, Answer> {
         let config = &self.guests[&vmid].config;
         let mut drive = Drive::parse(value);
         drive.tidy(option);

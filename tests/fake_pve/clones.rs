@@ -101,7 +101,7 @@ impl Cluster {
 
     /// Whether somebody else holds the lock of a VMID without a guest, for instance of one that is being
     /// destroyed.
-    fn is_vmid_busy(&mut self, vmid: u32) -> bool {
+    pub(super) fn is_vmid_busy(&mut self, vmid: u32) -> bool {
         let left = self.setup.busy_vmids.get_mut(&vmid);
         let Some(left) = left.filter(|left| **left > 0) else {
             return false;
@@ -131,10 +131,14 @@ impl Cluster {
     fn who_has(&self, order: &CloneOrder) -> Option<Race> {
         let guest = self.guests.get(&order.newid)?;
         let is_copied_to = |task: &&Task| task.is_copying() && task.order.newid == order.newid;
+        let is_being_created = || {
+            let mut creations = self.creations.iter();
+            creations.any(|creation| creation.is_running_for(order.newid))
+        };
         Some(
             if guest.kind == GuestType::Lxc || guest.node != order.node {
                 Race::TakenElsewhere
-            } else if self.tasks.iter().any(|task| is_copied_to(&task)) {
+            } else if self.tasks.iter().any(|task| is_copied_to(&task)) || is_being_created() {
                 Race::LockHeld
             } else {
                 Race::FileThere
@@ -234,7 +238,7 @@ impl Cluster {
         if !task.is_copying() {
             return;
         }
-        if task.is_over_after_poll() {
+        if task.pace.is_over_after_poll() {
             self.end_clone(number);
         } else {
             task.log_more();

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::actions::Action;
+use super::creations::Creation;
 use super::deeds::Deed;
 use super::delayed_requests::DelayedRequest;
 use super::guests::{CachedRow, Guest};
 use super::ha::Filed;
+use super::images::{Image, ImagePlace};
 use super::other_users::Strangers;
 use super::prebuilt::Prebuilt;
+use super::processes::START;
 use super::quorum::Here;
 use super::setup::{GuestType, Refresh, Setup};
 use super::shutdown::Later;
@@ -21,8 +24,12 @@ use super::tasks::Task;
 pub(crate) struct Cluster {
     /// A VMID belongs to at most one guest in the whole cluster.
     pub(crate) guests: BTreeMap<u32, Guest>,
+    /// Images that VMs can be imported from.
+    pub(super) images: BTreeMap<ImagePlace, Image>,
     /// Clones.
     pub(crate) tasks: Vec<Task>,
+    /// VMs that were created from nothing or from images.
+    pub(crate) creations: Vec<Creation>,
     /// Other tasks.
     pub(crate) actions: Vec<Action>,
     /// What happened to VMs, and for whom.
@@ -80,10 +87,13 @@ impl Cluster {
         }
         let births = guests.keys().map(|vmid| (*vmid, 1)).collect();
         let dead_rows = setup.dead_rows.iter();
-        Self {
+        let images = setup.images.clone();
+        let mut cluster = Self {
             guests,
+            images: BTreeMap::new(),
             births,
             tasks: Vec::new(),
+            creations: Vec::new(),
             actions: Vec::new(),
             deeds: Vec::new(),
             dead_rows: dead_rows.map(|(vmid, row)| (*vmid, row.into())).collect(),
@@ -105,7 +115,11 @@ impl Cluster {
             macs_given: 0,
             prebuilt: None,
             last_refresh: Instant::now(),
+        };
+        for image in &images {
+            cluster.put_image_of(image);
         }
+        cluster
     }
 
     /// Counts a request from any client.
@@ -116,11 +130,17 @@ impl Cluster {
         self.act_on_filed();
         self.act_on_later();
         self.advance_clones();
+        self.advance_creations();
+    }
+
+    /// Seconds since 1970. Time advances with the number of workers, not by itself.
+    pub(super) fn now(&self) -> u64 {
+        START + self.next_process() as u64
     }
 
     /// The number of the worker that is forked next.
     pub(super) fn next_process(&self) -> usize {
-        self.tasks.len() + self.actions.len() + 1
+        self.tasks.len() + self.creations.len() + self.actions.len() + 1
     }
 
     /// Destroys a guest; its row remains.

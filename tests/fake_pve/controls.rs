@@ -13,6 +13,7 @@ impl FakePve {
     pub(crate) fn finish_all(&self) {
         let mut cluster = self.shared.wake();
         cluster.finish_clones();
+        cluster.finish_creations();
         cluster.finish_actions();
     }
 

@@ -122,13 +122,17 @@ impl Copied {
     }
 
     fn convert_command(&self) -> String {
-        let [from, to] = [&self.original, &self.copy]
-            .map(|drive| (format_of(&drive.file).unwrap_or("raw"), drive.path()));
-        format!(
-            "/usr/bin/qemu-img convert -p -n -f {} -O {} {} zeroinit:{}",
-            from.0, to.0, from.1, to.1
-        )
+        let from = (format_of(&self.original.file), &*self.original.path());
+        convert_command(from, &self.copy)
     }
+}
+
+/// The command that copies a file of this format to the volume of a drive.
+pub(super) fn convert_command((format, path): (Option<&str>, &str), copy: &Drive) -> String {
+    let usual = "raw";
+    let (format, to) = (format.unwrap_or(usual), copy.path());
+    let new_format = format_of(&copy.file).unwrap_or(usual);
+    format!("/usr/bin/qemu-img convert -p -n -f {format} -O {new_format} {path} zeroinit:{to}")
 }
 
 pub(super) fn exit_if_interrupted(copied: &[Copied]) -> String {
@@ -157,7 +161,7 @@ pub(super) fn drives_of(config: &Map<String, Value>) -> Vec<(&str, Drive)> {
 }
 
 /// The format of a file in a directory.
-fn format_of(file: &str) -> Option<&str> {
+pub(super) fn format_of(file: &str) -> Option<&str> {
     let name = file.rsplit('/').next().unwrap_or(file);
     Some(name.rsplit_once('.')?.1)
 }

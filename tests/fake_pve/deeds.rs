@@ -14,6 +14,7 @@ pub(crate) struct Deed {
     /// Who requested it; nobody for other users.
     pub(crate) owner: String,
     pub(crate) vm: Stamp,
+    pub(crate) name: Option<String>,
     /// The UUID in its `smbios1`.
     pub(crate) uuid: Option<String>,
     pub(crate) did: Did,
@@ -28,6 +29,10 @@ pub(crate) enum Did {
     Destroy(Vec<String>),
     /// These volumes were removed, but the VM remains.
     RemoveDisks(Vec<String>),
+    /// From images with these SHA-256 checksums.
+    Create(Vec<String>),
+    /// To a template.
+    Convert,
 }
 
 impl Cluster {
@@ -37,6 +42,7 @@ impl Cluster {
                 at: self.requests,
                 owner: owner.to_owned(),
                 vm: guest.stamp(),
+                name: guest.name().map(str::to_owned),
                 uuid: guest.uuid().map(str::to_owned),
                 did,
             });

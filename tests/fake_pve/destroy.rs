@@ -110,7 +110,7 @@ impl Cluster {
         let mut actions = self.actions.iter();
         actions.any(|action| {
             let process = &action.process;
-            action.exit.is_none() && process.kind == "qmdestroy" && process.vmid == vmid
+            action.exit.is_none() && process.kind == "qmdestroy" && action.vmid == vmid
         })
     }
 

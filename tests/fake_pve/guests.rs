@@ -181,6 +181,11 @@ impl Guest {
             .is_some_and(|template| *template == 1)
     }
 
+    /// The current state is based on a snapshot if there is one.
+    pub(super) fn has_snapshots(&self) -> bool {
+        self.config.contains_key("parent")
+    }
+
     /// Whether its configuration is on this node, as the node itself sees it.
     pub(super) fn is_on(&self, node: &str) -> bool {
         self.node == node && self.arrival_polls == 0
@@ -295,10 +300,13 @@ impl Guest {
         let mut entry = json!({
             "cpu": 0, "cpus": sizes.cpus, "disk": 0, "maxdisk": sizes.disk,
             "maxmem": sizes.memory, "mem": 0, "memhost": 0, "name": self.shown_name(), "netin": 0,
-            "netout": 0, "serial": 1, "status": self.status, "uptime": self.uptime(requests),
+            "netout": 0, "status": self.status, "uptime": self.uptime(requests),
             "vmid": self.vmid,
         });
         self.copy_options(&["lock", "tags"], &mut entry);
+        if self.numbered("serial").next().is_some() {
+            entry["serial"] = json!(1);
+        }
         if self.is_template() {
             entry["template"] = json!(1);
         }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::actions::Action;
 use super::cluster::Cluster;
+use super::creations::Creation;
 use super::http::Answer;
 use super::params::{Params, Schema};
 use super::processes::{Shown, is_upid};
@@ -38,8 +39,7 @@ pub(super) fn list(
         let of_type = params
             .get("typefilter")
             .is_none_or(|kind| kind == process.kind);
-        let vmid = process.vmid.to_string();
-        let of_vmid = params.get("vmid").is_none_or(|requested| requested == vmid);
+        let of_vmid = params.get("vmid").is_none_or(|vmid| vmid == process.id);
         let of_source = if task.is_stopped() { ended } else { running };
         let mine = process.node == node && cluster.may_see_task(token, process);
         mine && of_type && of_vmid && of_source
@@ -126,8 +126,9 @@ impl Cluster {
     /// Oldest first.
     fn all_tasks(&self) -> Vec<Shown<'_>> {
         let clones = self.tasks.iter().map(Task::shown);
+        let creations = self.creations.iter().map(Creation::shown);
         let others = self.actions.iter().map(Action::shown);
-        let mut all: Vec<_> = clones.chain(others).collect();
+        let mut all: Vec<_> = clones.chain(creations).chain(others).collect();
         all.sort_by_key(|task| task.process.number);
         all
     }
@@ -141,6 +142,9 @@ impl Cluster {
     fn poll_task(&mut self, node: &str, upid: &str) {
         if let Some(number) = self.tasks.iter().position(|task| task.is(node, upid)) {
             self.poll_clone(number);
+        }
+        if let Some(number) = self.creations.iter().position(|task| task.is(node, upid)) {
+            self.poll_creation(number);
         }
         if let Some(number) = self.actions.iter().position(|task| task.is(node, upid)) {
             self.poll_action(number);

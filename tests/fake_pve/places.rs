@@ -32,7 +32,7 @@ pub(super) fn storages(
         Some(json!({
             "active": u8::from(!storage.disabled),
             "avail": 78_744_174_592_u64,
-            "content": if storage.images { "images,rootdir" } else { "iso,vztmpl" },
+            "content": storage.content.join(","),
             "enabled": u8::from(!storage.disabled),
             "shared": u8::from(storage.shared),
             "storage": name,

@@ -49,6 +49,8 @@ pub(crate) enum Act {
         vmid: u32,
         node: String,
     },
+    /// To a template. Nothing happens if the server would refuse that.
+    Convert(u32),
     /// The cluster loses its quorum, or has it again.
     Quorum(bool),
     /// The contacted node loses another one, or reaches it again.
@@ -113,6 +115,7 @@ impl Cluster {
                 });
             }
             Act::Move { vmid, node } => self.change(vmid, |guest| guest.node = node),
+            Act::Convert(vmid) => drop(self.convert_as_stranger(vmid)),
             Act::Quorum(has_quorum) => self.setup.no_quorum = !has_quorum,
             Act::Lose(node) => self.setup.offline.push(node),
             Act::Ask(line) => {

@@ -2,13 +2,17 @@
 
 use serde_json::{Value, json};
 
+/// When every fake starts, in seconds since 1970.
+pub(super) const START: u64 = 0x6B00_0000;
+
 /// The parts of a UPID. They do not depend on the time: the first one of every fake is the same.
 pub(crate) struct Process {
     pub(crate) node: String,
     /// `qmclone`, `qmstart`, `qmdestroy`.
     pub(crate) kind: &'static str,
-    /// The VMID of the template that is cloned, or of the VM that is changed.
-    pub(crate) vmid: u32,
+    /// The VMID of the template that is cloned, or of the VM that is changed; the name of the file that is
+    /// downloaded.
+    pub(crate) id: String,
     /// The token that started it, or `root@pam`.
     pub(crate) owner: String,
     /// The number of workers so far, including this one.
@@ -16,8 +20,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn starttime(&self) -> usize {
-        0x6B00_0000 + self.number
+    pub(super) fn starttime(&self) -> u64 {
+        START + self.number as u64
     }
 
     fn pstart(&self) -> usize {
@@ -29,11 +33,11 @@ impl Process {
         let Self {
             node,
             kind,
-            vmid,
+            id,
             owner,
             ..
         } = self;
-        format!("UPID:{node}:{pid:08X}:{pstart:08X}:{starttime:08X}:{kind}:{vmid}:{owner}:")
+        format!("UPID:{node}:{pid:08X}:{pstart:08X}:{starttime:08X}:{kind}:{id}:{owner}:")
     }
 }
 
@@ -118,7 +122,7 @@ impl Shown<'_> {
     /// The fields common to status and task list.
     fn who_and_when(&self) -> Value {
         json!({
-            "id": self.process.vmid.to_string(),
+            "id": self.process.id,
             "node": self.process.node,
             "pid": self.process.number,
             "pstart": self.process.pstart(),

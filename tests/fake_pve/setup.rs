@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::acl::Acl;
 use super::faults::Fault;
 use super::ha::HaState;
+use super::images::ImageSetup;
 use super::interfaces::AgentSetup;
 use super::planned_acts::PlannedAct;
 use super::shutdown::Reaction;
@@ -40,12 +41,21 @@ pub(crate) struct Setup {
     /// Exit status of the clones that get as far as copying; `{newid}` in it stands for the VMID.
     pub(crate) clone_exit: Exits,
     pub(crate) clone_log: CloneLog,
+    /// How many polls of the status of the task that creates a VM return `running` before `stopped`.
+    pub(crate) create_polls: u32,
+    /// With this number a creation ends by itself so many requests after its POST, whether or not it is
+    /// polled.
+    pub(crate) create_requests: Option<u32>,
+    /// Exit status of the creations that can make all their disks; `{vmid}` in it stands for the VMID.
+    pub(crate) create_exit: Exits,
     /// The number of requests to the target node of a clone that do not find it there yet.
     pub(crate) arrival_polls: u32,
     /// Whether `data` and `small` are shared by all nodes.
     pub(crate) shared_storage: bool,
     /// Further storages, or other settings for these.
     pub(crate) storages: BTreeMap<String, StorageSetup>,
+    /// Images that VMs can be imported from.
+    pub(crate) images: Vec<ImageSetup>,
     /// Volumes that exist although no guest has them: `data:100/vm-100-cloudinit.qcow2`.
     pub(crate) leftovers: Vec<String>,
     /// The bridges of every node.
@@ -64,6 +74,9 @@ pub(crate) struct Setup {
     /// Exit status of the destroys that get as far as the disks; `unexpected status` leaves the lock
     /// `destroyed` and nothing else.
     pub(crate) destroy_exit: Exits,
+    /// Exit status of the conversions that get as far as writing the option `template`. All but `OK` leave
+    /// the disks as they were.
+    pub(crate) template_exit: Exits,
     /// Exit status of the resizes that get as far as the storage.
     pub(crate) resize_exit: Exits,
     /// The HA manager starts a VM this many requests after it was asked to; with null, never.
@@ -77,7 +90,7 @@ pub(crate) struct Setup {
     pub(crate) agents: BTreeMap<u32, AgentSetup>,
     /// The cluster is read-only.
     pub(crate) no_quorum: bool,
-    /// VMIDs without a guest whose lock somebody holds: this many clones wait for it in vain.
+    /// VMIDs without a guest whose lock somebody holds: this many clones and creations wait for it in vain.
     pub(crate) busy_vmids: BTreeMap<u32, u32>,
     /// A worker that begins while this many others are copying waits too long for its storage, and fails.
     pub(crate) copying_at_once: Option<usize>,
@@ -116,9 +129,13 @@ impl Default for Setup {
             clone_steps: None,
             clone_exit: Exits::Always("OK".to_owned()),
             clone_log: CloneLog::Whole,
+            create_polls: 0,
+            create_requests: None,
+            create_exit: Exits::Always("OK".to_owned()),
             arrival_polls: 0,
             shared_storage: false,
             storages: BTreeMap::new(),
+            images: Vec::new(),
             leftovers: Vec::new(),
             bridges: vec!["vmbr0".to_owned(), "vmbr1".to_owned()],
             task_polls: 0,
@@ -127,6 +144,7 @@ impl Default for Setup {
             reboot_requests: 2,
             start_exit: Exits::Always("OK".to_owned()),
             destroy_exit: Exits::Always("OK".to_owned()),
+            template_exit: Exits::Always("OK".to_owned()),
             resize_exit: Exits::Always("OK".to_owned()),
             ha_requests: Some(0),
             abort_kills: false,
@@ -182,7 +200,7 @@ impl Exits {
     }
 }
 
-/// How a worker logs the copying of disks.
+/// How a worker logs the copying of disks and images.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CloneLog {

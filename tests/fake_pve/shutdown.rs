@@ -66,7 +66,7 @@ impl Cluster {
         for number in 0..self.actions.len() {
             let action = &self.actions[number];
             let process = &action.process;
-            let is_it = process.kind == "qmshutdown" && process.vmid == vmid;
+            let is_it = process.kind == "qmshutdown" && action.vmid == vmid;
             if is_it && action.exit.is_none() && (may_end_all || process.owner == token) {
                 overruled.push(action.upid.clone());
                 self.interrupt_action(number, "received interrupt");

@@ -9,7 +9,7 @@ use super::replies::{failure, parameter_error};
 use super::setup::Setup;
 
 /// A storage as written in a story. Every fake has `data` and `small` for disks, and `local` for everything
-/// else.
+/// else, as the installer of Proxmox VE 9 configures it. Storages of older installations lack `import`.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "a story sets each by its name, and they are independent"
@@ -23,11 +23,15 @@ pub(crate) struct StorageSetup {
     pub(super) shared: bool,
     /// If absent, all nodes have it.
     pub(super) nodes: Option<Vec<String>>,
-    /// Accepts disks.
-    pub(super) images: bool,
-    /// Nothing can be written there.
+    /// What it accepts: `images`, `import`, `iso`, ….
+    pub(super) content: Vec<String>,
+    /// Free bytes, which do not change.
+    pub(super) avail: u64,
+    /// Nothing can be written there, whatever `avail` says.
     pub(super) full: bool,
     pub(super) disabled: bool,
+    /// Enabled, but it cannot be reached.
+    pub(super) inactive: bool,
 }
 
 impl Default for StorageSetup {
@@ -36,11 +40,17 @@ impl Default for StorageSetup {
             kind: StorageKind::Dir,
             shared: false,
             nodes: None,
-            images: true,
+            content: texts(&["images", "rootdir"]),
+            avail: 78_744_174_592,
             full: false,
             disabled: false,
+            inactive: false,
         }
     }
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -124,7 +134,7 @@ impl Setup {
                 ..StorageSetup::default()
             }),
             "local" => Ok(StorageSetup {
-                images: false,
+                content: texts(&["backup", "import", "iso", "vztmpl"]),
                 ..StorageSetup::default()
             }),
             _ => Err(format!("storage '{name}' does not exist")),
@@ -152,8 +162,12 @@ impl StorageSetup {
         Ok(())
     }
 
+    pub(super) fn accepts(&self, content: &str) -> bool {
+        self.content.iter().any(|accepted| accepted == content)
+    }
+
     pub(super) fn check_images(&self, name: &str) -> Result<(), Answer> {
-        if self.images {
+        if self.accepts("images") {
             return Ok(());
         }
         let why = format!("storage '{name}' does not support vm images");

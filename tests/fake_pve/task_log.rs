@@ -1,9 +1,10 @@
 //! The log of the worker of a clone.
 
 use super::copies::Copied;
+use super::drives::Drive;
 use super::processes::{ends_well, log_end};
 use super::setup::CloneLog;
-use super::tasks::{Pace, Task};
+use super::tasks::Task;
 
 /// The number of progress steps of a disk, as on the real server for 2 GiB.
 const STEPS: u64 = 375;
@@ -40,7 +41,7 @@ impl Task {
             let parts = parts.chain([STEPS, STEPS]);
             let is_first = now == 1;
             let begins = lines.len();
-            lines.extend(parts.map(|part| transferred(size, part)));
+            lines.extend(parts.map(|part| transferred(size, part, STEPS)));
             now = match how {
                 CloneLog::Whole => lines.len() - 2,
                 CloneLog::Growing if is_first => begins + 1,
@@ -59,11 +60,7 @@ impl Task {
         if self.log_to_come.len() <= 2 {
             return;
         }
-        let polls = match self.pace {
-            Pace::Polls(left) => left as usize + 2,
-            Pace::Requests { .. } => 8,
-        };
-        let more = self.log_to_come.len() / polls;
+        let more = self.log_to_come.len() / self.pace.polls_of_log();
         self.log.extend(self.log_to_come.drain(..more));
     }
 
@@ -97,8 +94,17 @@ fn lines_of(drive: &Copied) -> Vec<String> {
         return vec![format!("create linked clone of drive {option} ({source})")];
     }
     let volume = &drive.copy.file;
-    let path = drive.copy.path();
     let size = drive.original.size().unwrap_or_default();
+    vec![
+        full_clone_line(drive),
+        formatting(&drive.copy, size),
+        format!("allocated target volume '{volume}'"),
+    ]
+}
+
+/// The line about a new file in a directory.
+pub(super) fn formatting(drive: &Drive, size: u64) -> String {
+    let path = drive.path();
     let how = if path.split('.').next_back() == Some("qcow2") {
         format!(
             "fmt=qcow2 cluster_size=65536 extended_l2=off preallocation=metadata \
@@ -107,11 +113,7 @@ fn lines_of(drive: &Copied) -> Vec<String> {
     } else {
         format!("fmt=raw size={size} preallocation=off")
     };
-    vec![
-        full_clone_line(drive),
-        format!("Formatting '{path}', {how}"),
-        format!("allocated target volume '{volume}'"),
-    ]
+    format!("Formatting '{path}', {how}")
 }
 
 fn full_clone_line(drive: &Copied) -> String {
@@ -119,9 +121,9 @@ fn full_clone_line(drive: &Copied) -> String {
     format!("create full clone of drive {option} ({source})")
 }
 
-/// The line for this many 375ths of a disk.
-fn transferred(size: u64, part: u64) -> String {
-    let hundredths = (part * 10_000 + STEPS / 2) / STEPS;
+/// The line for this many of all steps of a disk.
+pub(super) fn transferred(size: u64, part: u64, steps: u64) -> String {
+    let hundredths = (part * 10_000 + steps / 2) / steps;
     format!(
         "transferred {} of {} ({}.{:02}%)",
         // Computed from the rounded percentage, not from what was copied.

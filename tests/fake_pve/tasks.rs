@@ -41,7 +41,7 @@ pub(crate) struct CloneOrder {
     pub(crate) owner: String,
 }
 
-/// What advances a clone.
+/// What advances a clone, or the creation of a VM.
 #[derive(Clone, Copy)]
 pub(super) enum Pace {
     /// Polls of its status; this many still find it running.
@@ -56,6 +56,26 @@ impl Pace {
         match self {
             Self::Polls(_) => true,
             Self::Requests { before, steps } => requests - before >= step(steps) as usize,
+        }
+    }
+
+    /// Whether this poll of the status of its task is the last one that finds it running.
+    pub(super) fn is_over_after_poll(&mut self) -> bool {
+        match self {
+            Self::Polls(0) => true,
+            Self::Polls(left) => {
+                *left -= 1;
+                false
+            }
+            Self::Requests { .. } => false,
+        }
+    }
+
+    /// In how many polls the log of a task is complete.
+    pub(super) fn polls_of_log(self) -> usize {
+        match self {
+            Self::Polls(left) => left as usize + 2,
+            Self::Requests { .. } => 8,
         }
     }
 
@@ -89,7 +109,7 @@ impl Task {
         let process = Process {
             node: order.node.clone(),
             kind: "qmclone",
-            vmid: order.source,
+            id: order.source.to_string(),
             owner: order.owner.clone(),
             number,
         };
@@ -137,18 +157,6 @@ impl Task {
     pub(super) fn fail_to_lock(&mut self, vmid: u32) {
         let waiting = "trying to acquire lock...".to_owned();
         self.fail(Some(waiting), lock_timeout(vmid));
-    }
-
-    /// Whether this poll of the status is the last one that finds it running.
-    pub(super) fn is_over_after_poll(&mut self) -> bool {
-        match &mut self.pace {
-            Pace::Polls(0) => true,
-            Pace::Polls(left) => {
-                *left -= 1;
-                false
-            }
-            Pace::Requests { .. } => false,
-        }
     }
 
     pub(super) fn end(&mut self) -> Ending {

@@ -1,6 +1,6 @@
 //! `PUT /nodes/{node}/qemu/{vmid}/config`, which is written before the answer.
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::acl::Acl;
 use super::changes::Change;
@@ -8,12 +8,12 @@ use super::cluster::Cluster;
 use super::http::Answer;
 use super::nets::Net;
 use super::options::{Needs, find};
-use super::params::Params;
+use super::params::{Params, Schema};
 use super::replies::{failure, forbidden, parameter_error, proxied, refuse_if_any};
 use super::values::{Kind, UNKNOWN, items_of, what_is_wrong};
 
 /// Parameters that are not options.
-const NO_OPTIONS: [(&str, Kind); 5] = [
+const NO_OPTIONS: &Schema = &[
     ("delete", Kind::Text),
     ("digest", Kind::Text),
     ("force", Kind::Boolean),
@@ -72,20 +72,9 @@ pub(super) fn update(
 
 /// All errors of the values are reported in one answer.
 fn checked(token: &str, node: &str, vmid: &str, params: &Params) -> Result<Change, Answer> {
-    let mut errors = Map::new();
+    let mut errors = errors_of(params, NO_OPTIONS);
     let why = what_is_wrong(Kind::Vmid, "vmid", vmid);
     errors.extend(why.map(|why| ("vmid".to_owned(), json!(why))));
-    for (name, value) in params.iter() {
-        let no_option = NO_OPTIONS.iter().find(|(known, _)| *known == name);
-        let kind = no_option
-            .map(|(_, kind)| *kind)
-            .or_else(|| Some(find(name)?.0));
-        let why = match kind {
-            None => Some(UNKNOWN.to_owned()),
-            Some(kind) => what_is_wrong(kind, name, value),
-        };
-        errors.extend(why.map(|why| (name.to_owned(), json!(why))));
-    }
     refuse_if_any(&errors)?;
     params.leave_to_root("skiplock")?;
     if let Some(keys) = params.get("sshkeys") {
@@ -122,8 +111,24 @@ fn checked(token: &str, node: &str, vmid: &str, params: &Params) -> Result<Chang
     })
 }
 
+/// What is wrong with each parameter that is neither an option with a valid value nor one of these.
+pub(super) fn errors_of(params: &Params, no_options: &Schema) -> Map<String, Value> {
+    let errors = params.iter().filter_map(|(name, value)| {
+        let no_option = no_options.iter().find(|(known, _)| *known == name);
+        let kind = no_option
+            .map(|(_, kind)| *kind)
+            .or_else(|| Some(find(name)?.0));
+        let why = match kind {
+            None => UNKNOWN.to_owned(),
+            Some(kind) => what_is_wrong(kind, name, value)?,
+        };
+        Some((name.to_owned(), json!(why)))
+    });
+    errors.collect()
+}
+
 /// Proxmox VE checks each line with ssh-keygen.
-fn check_ssh_keys(encoded: &str) -> Result<(), Answer> {
+pub(super) fn check_ssh_keys(encoded: &str) -> Result<(), Answer> {
     let text = super::http::percent_decode(encoded);
     let mut lines = text.split('\n').filter(|line| !line.trim().is_empty());
     if lines.all(is_ssh_key) {
@@ -142,7 +147,7 @@ fn is_ssh_key(line: &str) -> bool {
     parts.find(is_kind).is_some() && parts.next().is_some_and(|key| key.starts_with("AAAA"))
 }
 
-fn check_privilege(acl: &Acl, path: &str, option: &str) -> Result<(), Answer> {
+pub(super) fn check_privilege(acl: &Acl, path: &str, option: &str) -> Result<(), Answer> {
     match find(option).map(|(_, needs)| needs) {
         Some(Needs::One(privilege)) => acl.check(path, privilege)?,
         Some(Needs::Either(privileges)) => acl.check_any(path, privileges)?,
@@ -161,7 +166,7 @@ fn check_privilege(acl: &Acl, path: &str, option: &str) -> Result<(), Answer> {
     Ok(())
 }
 
-fn check_bridge(acl: &Acl, option: &str, value: &str) -> Result<(), Answer> {
+pub(super) fn check_bridge(acl: &Acl, option: &str, value: &str) -> Result<(), Answer> {
     let is_net = option
         .strip_prefix("net")
         .is_some_and(|number| number.parse::<u32>().is_ok());

@@ -144,14 +144,19 @@ impl Cluster {
         self.setup.abort_kills = false;
         for exits in [
             &mut self.setup.clone_exit,
+            &mut self.setup.create_exit,
             &mut self.setup.start_exit,
             &mut self.setup.destroy_exit,
+            &mut self.setup.template_exit,
             &mut self.setup.resize_exit,
         ] {
             *exits = Exits::Always("OK".to_owned());
         }
         for task in self.tasks.iter_mut().filter(|task| task.is_copying()) {
             "OK".clone_into(&mut task.exit);
+        }
+        for creation in self.creations.iter_mut().filter(|it| it.is_running()) {
+            "OK".clone_into(&mut creation.exit);
         }
         let is_kept_nameless = matches!(self.setup.rows, Refresh::Never);
         self.dead_rows.clear();
@@ -171,6 +176,10 @@ impl Cluster {
         let of_vmid = |task: &super::tasks::Task| task.order.newid == vmid && task.is_copying();
         while let Some(number) = self.tasks.iter().position(of_vmid) {
             self.end_clone(number);
+        }
+        let of_vmid = |it: &super::creations::Creation| it.is_running_for(vmid);
+        while let Some(number) = self.creations.iter().position(of_vmid) {
+            self.end_creation(number);
         }
     }
 }

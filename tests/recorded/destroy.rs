@@ -249,6 +249,7 @@ fn without_quorum_the_disks_are_removed_and_the_vm_remains() {
         at: 1,
         owner: "root@pam!cli".to_owned(),
         vm: (432, 0),
+        name: Some("long-clone".to_owned()),
         uuid: cluster.guests[&432].uuid().map(str::to_owned),
         did: Did::RemoveDisks(removed),
     };

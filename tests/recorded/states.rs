@@ -115,7 +115,7 @@ pub(super) fn two_nodes() -> State {
 }
 
 /// The guests of recorded rows.
-fn guests_of(name: &str) -> Vec<Value> {
+pub(super) fn guests_of(name: &str) -> Vec<Value> {
     let recorded: Value = serde_json::from_str(&Recording::load(name).answer).expect("JSON");
     let rows = recorded["data"].as_array().expect("rows").iter();
     let guests = rows.map(|row| {

@@ -53,6 +53,7 @@ impl Kind {
             Did::Start => self == Kind::Start,
             Did::Stop => matches!(self, Kind::Stop | Kind::Shutdown | Kind::Reboot),
             Did::Destroy(_) | Did::RemoveDisks(_) => self == Kind::Destroy,
+            Did::Create(_) | Did::Convert => false,
         }
     }
 }
