@@ -1,6 +1,6 @@
 //! The cluster that a test starts with, as written in story files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -103,6 +103,8 @@ pub(crate) struct Setup {
     pub(crate) pad_guests: u32,
     /// Tokens, all with the same secret; `root@pam!cli` may do everything unless listed here.
     pub(crate) tokens: BTreeMap<String, Rights>,
+    /// The privileges of roles that an administrator has added.
+    pub(crate) roles: BTreeMap<String, BTreeSet<String>>,
     pub(crate) unauthorized_delay_ms: u64,
     pub(crate) faults: Vec<Fault>,
 }
@@ -150,6 +152,7 @@ impl Default for Setup {
             close_every: false,
             pad_guests: 0,
             tokens: BTreeMap::new(),
+            roles: BTreeMap::new(),
             unauthorized_delay_ms: 0,
             faults: Vec::new(),
         }
