@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::actions::Action;
-use super::deeds::Deed;
+use super::deeds::{Deed, ImageDeed};
 use super::delayed_requests::DelayedRequest;
+use super::file_tasks::FileTask;
 use super::guests::{CachedRow, Guest};
 use super::ha::Filed;
 use super::images::{Image, ImagePlace};
@@ -29,8 +30,12 @@ pub(crate) struct Cluster {
     pub(crate) tasks: Vec<Task>,
     /// Other tasks.
     pub(crate) actions: Vec<Action>,
+    /// Tasks about files on storages.
+    pub(crate) file_tasks: Vec<FileTask>,
     /// What happened to VMs, and for whom.
     pub(crate) deeds: Vec<Deed>,
+    /// What happened to images, and for whom.
+    pub(crate) image_deeds: Vec<ImageDeed>,
     /// The setup of the test; may be changed while it runs.
     pub(crate) setup: Setup,
     /// The number of requests received so far.
@@ -91,7 +96,9 @@ impl Cluster {
             births,
             tasks: Vec::new(),
             actions: Vec::new(),
+            file_tasks: Vec::new(),
             deeds: Vec::new(),
+            image_deeds: Vec::new(),
             dead_rows: dead_rows.map(|(vmid, row)| (*vmid, row.into())).collect(),
             here: Here {
                 node: setup.nodes[0].clone(),
@@ -126,6 +133,7 @@ impl Cluster {
         self.act_on_filed();
         self.act_on_later();
         self.advance_clones();
+        self.advance_downloads();
     }
 
     /// Seconds since 1970. Time advances with the number of workers, not by itself.
@@ -135,7 +143,7 @@ impl Cluster {
 
     /// The number of the worker that is forked next.
     pub(super) fn next_process(&self) -> usize {
-        self.tasks.len() + self.actions.len() + 1
+        self.tasks.len() + self.actions.len() + self.file_tasks.len() + 1
     }
 
     /// Destroys a guest; its row remains.

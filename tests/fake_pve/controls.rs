@@ -14,6 +14,7 @@ impl FakePve {
         let mut cluster = self.shared.wake();
         cluster.finish_clones();
         cluster.finish_actions();
+        cluster.finish_file_tasks();
     }
 
     /// Waits until the fake has received `count` requests in all. They are executed by the time `cluster()`

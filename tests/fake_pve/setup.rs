@@ -10,6 +10,7 @@ use super::faults::Fault;
 use super::ha::HaState;
 use super::images::ImageSetup;
 use super::interfaces::AgentSetup;
+use super::internet::Internet;
 use super::planned_acts::PlannedAct;
 use super::shutdown::Reaction;
 use super::storages::StorageSetup;
@@ -69,6 +70,14 @@ pub(crate) struct Setup {
     pub(crate) destroy_exit: Exits,
     /// Exit status of the resizes that get as far as the storage.
     pub(crate) resize_exit: Exits,
+    /// What nodes can download.
+    pub(crate) internet: Internet,
+    /// How many polls of the status of a download return `running` before `stopped`.
+    pub(crate) download_polls: u32,
+    /// With this a download ends by itself this many requests after its POST, whether or not it is polled.
+    pub(crate) download_requests: Option<usize>,
+    /// Exit status of the downloads that get as far as receiving the file.
+    pub(crate) download_exit: Exits,
     /// The HA manager starts a VM this many requests after it was asked to; with null, never.
     pub(crate) ha_requests: Option<usize>,
     /// The clean-up of a task that is aborted takes too long: its worker is killed.
@@ -134,6 +143,10 @@ impl Default for Setup {
             start_exit: Exits::Always("OK".to_owned()),
             destroy_exit: Exits::Always("OK".to_owned()),
             resize_exit: Exits::Always("OK".to_owned()),
+            internet: Internet::default(),
+            download_polls: 0,
+            download_requests: None,
+            download_exit: Exits::Always("OK".to_owned()),
             ha_requests: Some(0),
             abort_kills: false,
             dies_after_start: false,

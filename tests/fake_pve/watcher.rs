@@ -147,12 +147,14 @@ impl Cluster {
             &mut self.setup.start_exit,
             &mut self.setup.destroy_exit,
             &mut self.setup.resize_exit,
+            &mut self.setup.download_exit,
         ] {
             *exits = Exits::Always("OK".to_owned());
         }
         for task in self.tasks.iter_mut().filter(|task| task.is_copying()) {
             "OK".clone_into(&mut task.exit);
         }
+        self.end_faults_of_downloads();
         let is_kept_nameless = matches!(self.setup.rows, Refresh::Never);
         self.dead_rows.clear();
         for guest in self.guests.values_mut() {
