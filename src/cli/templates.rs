@@ -55,11 +55,13 @@ name exists, the command fails; with --ensure it succeeds. Needs Proxmox VE 8.4 
 
 See 'homelab help images', 'homelab help templates', 'homelab help permissions'."
 )]
-#[argh(example = "latest=https://cloud.debian.org/images/cloud/bookworm/latest
+#[argh(
+    example = "latest=https://cloud.debian.org/images/cloud/bookworm/latest
 homelab proxmox template create debian-12 --checksum sha512:… \\
     --image $latest/debian-12-genericcloud-amd64.qcow2
 
-homelab proxmox template create debian-12 --image local:import/x.qcow2")]
+homelab proxmox template create debian-12 --image local:import/x.qcow2"
+)]
 pub struct TemplateCreate {
     /// name of the new template: letters, digits, '-' and '.'
     #[argh(positional, arg_name = "template-name")]

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::cluster::Cluster;
+use super::file_tasks::FileTask;
 use super::http::Answer;
 use super::node_tasks::check_upid;
 use super::params::Params;
@@ -10,6 +11,7 @@ use super::processes::was_killed;
 use super::replies::{forbidden, parameter_error, proxied};
 
 const INTERRUPTED: &str = "received interrupt";
+const KILLED: &str = "unexpected status";
 
 /// A success for a task that has already ended, too. Tasks of other tokens need Sys.Modify, even those of
 /// the same user.
@@ -45,12 +47,17 @@ impl Cluster {
             self.interrupt_creation(number, is_killed);
         }
         if let Some(number) = self.actions.iter().position(|task| task.is(node, upid)) {
-            let exit = if is_killed {
-                "unexpected status"
-            } else {
-                INTERRUPTED
-            };
+            let exit = if is_killed { KILLED } else { INTERRUPTED };
             self.interrupt_action(number, exit);
+        }
+        let of_file = |task: &FileTask| task.is(node, upid);
+        if let Some(number) = self.file_tasks.iter().position(of_file) {
+            let exit = if is_killed {
+                KILLED.to_owned()
+            } else {
+                format!("download failed: {INTERRUPTED}")
+            };
+            self.interrupt_file_task(number, exit);
         }
     }
 
@@ -63,7 +70,7 @@ impl Cluster {
             return;
         }
         let exit = if is_killed {
-            "unexpected status".to_owned()
+            KILLED.to_owned()
         } else {
             task.exit_if_interrupted.clone()
         };

@@ -11,6 +11,7 @@ use super::convert;
 use super::create;
 use super::current;
 use super::destroy;
+use super::download;
 use super::http::{Answer, Body, Request};
 use super::node_rows;
 use super::node_tasks;
@@ -23,6 +24,7 @@ use super::quorum;
 use super::replies::{failure, not_implemented, parameter_error, proxied, success, without_body};
 use super::resize;
 use super::setup::SECRET;
+use super::storage_content;
 use super::update;
 use super::values::Kind;
 
@@ -76,6 +78,13 @@ fn act(cluster: &mut Cluster, token: &str, request: &Request) -> Result<Answer, 
         ("GET", ["cluster", "nextid"]) => nextid(cluster, &params),
         ("GET", ["pools"]) => places::pools(cluster, token, &params),
         ("GET", ["nodes", node, "storage"]) => places::storages(cluster, token, node, &params),
+        ("GET", ["nodes", node, "query-url-metadata"]) => {
+            download::metadata(cluster, token, node, &params)
+        }
+        (_, ["nodes", node, "storage", storage, rest @ ..]) => {
+            let answer = act_on_storage(cluster, token, (method, rest), (node, storage), &params);
+            answer.unwrap_or_else(|| Err(not_implemented(method, &path)))
+        }
         ("GET", ["nodes", node, "qemu"]) => vms_of_node(cluster, token, node, &params),
         ("POST", ["nodes", node, "qemu"]) => create::create(cluster, token, node, &params),
         ("GET", ["nodes", node, "lxc"]) => containers::list(cluster, token, node, &params),
@@ -117,6 +126,25 @@ fn act_on_vm(
         ("GET", ["agent", "network-get-interfaces"]) => {
             agent::interfaces(cluster, token, node, vmid, params)
         }
+        _ => return None,
+    })
+}
+
+/// `None` if there is no such endpoint.
+fn act_on_storage(
+    cluster: &mut Cluster,
+    token: &str,
+    endpoint: (&str, &[&str]),
+    (node, storage): (&str, &str),
+    params: &Params,
+) -> Option<Result<Answer, Answer>> {
+    Some(match endpoint {
+        ("GET", ["content"]) => storage_content::list(cluster, token, node, storage, params),
+        ("DELETE", ["content", volume @ ..]) => {
+            let volume = volume.join("/");
+            storage_content::remove(cluster, token, node, (storage, &volume), params)
+        }
+        ("POST", ["download-url"]) => download::download(cluster, token, node, storage, params),
         _ => return None,
     })
 }

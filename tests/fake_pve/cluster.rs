@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::actions::Action;
 use super::creations::Creation;
-use super::deeds::Deed;
+use super::deeds::{Deed, ImageDeed};
 use super::delayed_requests::DelayedRequest;
+use super::file_tasks::FileTask;
 use super::guests::{CachedRow, Guest};
 use super::ha::Filed;
 use super::images::{Image, ImagePlace};
@@ -32,8 +33,12 @@ pub(crate) struct Cluster {
     pub(crate) creations: Vec<Creation>,
     /// Other tasks.
     pub(crate) actions: Vec<Action>,
+    /// Tasks about files on storages.
+    pub(crate) file_tasks: Vec<FileTask>,
     /// What happened to VMs, and for whom.
     pub(crate) deeds: Vec<Deed>,
+    /// What happened to images, and for whom.
+    pub(crate) image_deeds: Vec<ImageDeed>,
     /// The setup of the test; may be changed while it runs.
     pub(crate) setup: Setup,
     /// The number of requests received so far.
@@ -95,7 +100,9 @@ impl Cluster {
             tasks: Vec::new(),
             creations: Vec::new(),
             actions: Vec::new(),
+            file_tasks: Vec::new(),
             deeds: Vec::new(),
+            image_deeds: Vec::new(),
             dead_rows: dead_rows.map(|(vmid, row)| (*vmid, row.into())).collect(),
             here: Here {
                 node: setup.nodes[0].clone(),
@@ -131,6 +138,7 @@ impl Cluster {
         self.act_on_later();
         self.advance_clones();
         self.advance_creations();
+        self.advance_downloads();
     }
 
     /// Seconds since 1970. Time advances with the number of workers, not by itself.
@@ -140,7 +148,7 @@ impl Cluster {
 
     /// The number of the worker that is forked next.
     pub(super) fn next_process(&self) -> usize {
-        self.tasks.len() + self.creations.len() + self.actions.len() + 1
+        self.tasks.len() + self.creations.len() + self.actions.len() + self.file_tasks.len() + 1
     }
 
     /// Destroys a guest; its row remains.

@@ -15,6 +15,7 @@ impl FakePve {
         cluster.finish_clones();
         cluster.finish_creations();
         cluster.finish_actions();
+        cluster.finish_file_tasks();
     }
 
     /// Waits until the fake has received `count` requests in all. They are executed by the time `cluster()`

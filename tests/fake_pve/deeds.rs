@@ -1,9 +1,10 @@
-//! A record of what happened to the VMs themselves, and for whom: tests check it after a run.
+//! A record of what happened to the VMs themselves and to images, and for whom: tests check it after a run.
 
 use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::guests::Guest;
+use super::images::Image;
 use super::watcher::Stamp;
 
 /// Something that a request has caused, when it took effect.
@@ -35,7 +36,39 @@ pub(crate) enum Did {
     Convert,
 }
 
+/// A file with an image appeared or was removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ImageDeed {
+    /// The request count.
+    pub(crate) at: usize,
+    /// Who requested it.
+    pub(crate) owner: String,
+    pub(crate) node: String,
+    pub(crate) image: Image,
+    pub(crate) did: ImageDid,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ImageDid {
+    /// From this URL, and instead of a file that appeared while it was received.
+    Download {
+        url: String,
+        replaced: Option<Image>,
+    },
+    Remove,
+}
+
 impl Cluster {
+    pub(super) fn record_image(&mut self, owner: &str, node: &str, image: Image, did: ImageDid) {
+        self.image_deeds.push(ImageDeed {
+            at: self.requests,
+            owner: owner.to_owned(),
+            node: node.to_owned(),
+            image,
+            did,
+        });
+    }
+
     pub(super) fn record(&mut self, owner: &str, vmid: u32, did: Did) {
         if let Some(guest) = self.guests.get(&vmid) {
             self.deeds.push(Deed {

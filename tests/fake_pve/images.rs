@@ -91,9 +91,17 @@ impl FileSetup {
     fn checksum(&self, given: Option<&String>, algorithm: &'static Algorithm) -> String {
         given.cloned().unwrap_or_else(|| {
             let sum = digest(algorithm, self.content.as_bytes());
-            sum.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+            let bytes: Vec<_> = sum.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+            bytes.concat()
         })
     }
+}
+
+/// Whether a file with this name can be an image. The extensions `img` and `qcow2.xz` are not among them.
+pub(super) fn has_image_extension(filename: &str) -> bool {
+    let known = ["ova", "qcow2", "raw", "vmdk"];
+    let parts = filename.rsplit_once('.');
+    parts.is_some_and(|(name, extension)| !name.is_empty() && known.contains(&extension))
 }
 
 impl Image {

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::actions::Action;
 use super::cluster::Cluster;
 use super::creations::Creation;
+use super::file_tasks::FileTask;
 use super::http::Answer;
 use super::params::{Params, Schema};
 use super::processes::{Shown, is_upid};
@@ -128,7 +129,9 @@ impl Cluster {
         let clones = self.tasks.iter().map(Task::shown);
         let creations = self.creations.iter().map(Creation::shown);
         let others = self.actions.iter().map(Action::shown);
-        let mut all: Vec<_> = clones.chain(creations).chain(others).collect();
+        let about_files = self.file_tasks.iter().map(FileTask::shown);
+        let all = clones.chain(creations).chain(others);
+        let mut all: Vec<_> = all.chain(about_files).collect();
         all.sort_by_key(|task| task.process.number);
         all
     }
@@ -148,6 +151,10 @@ impl Cluster {
         }
         if let Some(number) = self.actions.iter().position(|task| task.is(node, upid)) {
             self.poll_action(number);
+        }
+        let of_file = |task: &FileTask| task.is(node, upid);
+        if let Some(number) = self.file_tasks.iter().position(of_file) {
+            self.poll_file_task(number);
         }
     }
 }

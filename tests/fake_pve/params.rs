@@ -49,6 +49,29 @@ impl Params {
         refuse_if_any(&self.errors(known))
     }
 
+    /// Checks a request that must have these parameters, and those that others require.
+    pub(super) fn check_all(
+        &self,
+        required: &[&str],
+        pairs: &[(&str, &str)],
+        known: &Schema,
+    ) -> Result<(), Answer> {
+        let mut errors = self.errors(known);
+        errors.extend(self.missing(required));
+        for (name, other) in pairs {
+            if self.get(name).is_some() && self.get(other).is_none() {
+                let why = format!("missing property required by '{name}'");
+                errors.insert((*other).to_owned(), json!(why));
+            }
+        }
+        refuse_if_any(&errors)
+    }
+
+    fn missing(&self, required: &[&str]) -> impl Iterator<Item = (String, Value)> {
+        let missing = required.iter().filter(|name| self.get(name).is_none());
+        missing.map(|name| ((*name).to_owned(), json!(MISSING)))
+    }
+
     /// Checks a request whose path contains a VMID, which is a parameter like the others. All errors are
     /// reported in one answer.
     pub(super) fn check_for(
@@ -58,8 +81,7 @@ impl Params {
         known: &Schema,
     ) -> Result<u32, Answer> {
         let mut errors = self.errors(known);
-        let missing = required.iter().filter(|name| self.get(name).is_none());
-        errors.extend(missing.map(|name| ((*name).to_owned(), json!(MISSING))));
+        errors.extend(self.missing(required));
         let why = what_is_wrong(Kind::Vmid, "vmid", vmid);
         errors.extend(why.map(|why| ("vmid".to_owned(), json!(why))));
         refuse_if_any(&errors)?;

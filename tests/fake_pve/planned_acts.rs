@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::cluster::Cluster;
 use super::guests::Guest;
+use super::images::ImageSetup;
 use super::setup::{GuestSetup, Refresh};
 
 /// An act, and the request right before which it happens.
@@ -56,6 +57,10 @@ pub(crate) enum Act {
     /// The contacted node loses another one, or reaches it again.
     Lose(String),
     Reach(String),
+    /// Puts an image on a storage, possibly in place of another one.
+    PutImage(Box<ImageSetup>),
+    /// Removes the image with this volume ID, as the first node sees it.
+    RemoveImage(String),
     /// A request, as in the journal, of a stranger whose token the story lists.
     Ask(String),
 }
@@ -118,6 +123,11 @@ impl Cluster {
             Act::Convert(vmid) => drop(self.convert_as_stranger(vmid)),
             Act::Quorum(has_quorum) => self.setup.no_quorum = !has_quorum,
             Act::Lose(node) => self.setup.offline.push(node),
+            Act::PutImage(image) => drop(self.put_image_of(&image)),
+            Act::RemoveImage(volid) => {
+                let node = self.setup.nodes[0].clone();
+                self.remove_image(&node, &volid);
+            }
             Act::Ask(line) => {
                 let (status, _) = self.ask_as(STRANGER, &line);
                 // The VM may be gone by then.

@@ -1,13 +1,16 @@
-//! The privileges and built-in roles of Proxmox VE that clones need.
+//! The privileges and built-in roles of Proxmox VE that clones and templates need.
 
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 29] = [
+    "Datastore.Allocate",
     "Datastore.AllocateSpace",
+    "Datastore.AllocateTemplate",
     "Datastore.Audit",
     "Mapping.Audit",
     "Mapping.Use",
     "Pool.Audit",
     "SDN.Audit",
     "SDN.Use",
+    "Sys.AccessNetwork",
     "Sys.Audit",
     "Sys.Console",
     "Sys.Modify",
@@ -60,7 +63,8 @@ pub(super) fn privileges_of(version: &str) -> impl Iterator<Item = &'static str>
 pub(super) fn privileges_of_role(role: &str, version: &str) -> Option<Vec<&'static str>> {
     let is_in: fn(&str) -> bool = match role {
         "PVEAuditor" => |name| name.ends_with(".Audit"),
-        "PVEDatastoreUser" => |name| name.starts_with("Datastore."),
+        "PVEDatastoreAdmin" => |name| name.starts_with("Datastore."),
+        "PVEDatastoreUser" => |name| ["Datastore.AllocateSpace", "Datastore.Audit"].contains(&name),
         "PVEMappingUser" => |name| name.starts_with("Mapping."),
         "PVESDNUser" => |name| name.starts_with("SDN."),
         "PVETemplateUser" => |name| ["VM.Audit", "VM.Clone"].contains(&name),

@@ -1,37 +1,31 @@
-//! The command of an administrator that grants privileges to tokens.
+//! The commands of an administrator that define roles and grant them to tokens.
 
 use super::FakePve;
 use super::acl::{Acl, is_acl_path};
 use super::cluster::Cluster;
-use super::privileges::privileges_of_role;
+use super::privileges::{privileges_of, privileges_of_role};
 use super::setup::{Rights, RightsPreset};
 
 impl FakePve {
-    /// Executes a command such as `pveum acl modify /vms --tokens 'a@pve!cli' --roles PVEVMUser`. Panics if
-    /// Proxmox VE would refuse it, or if it would grant the token nothing.
+    /// Executes a command such as `pveum acl modify /vms --tokens 'a@pve!cli' --roles PVEVMUser` or
+    /// `pveum role add Few --privs 'VM.Audit VM.Clone'`. Panics if Proxmox VE would refuse it, or if it
+    /// would grant the token nothing.
     pub(crate) fn pveum(&self, line: &str) {
-        let done = Command::read(line).and_then(|line| self.cluster().grant(&line));
+        let done = words(line).and_then(|words| self.cluster().administer(&words));
         if let Err(why) = done {
             panic!("'{line}': {why}");
         }
     }
 }
 
-struct Command<'a> {
+struct Grant<'a> {
     path: &'a str,
     token: &'a str,
     roles: &'a str,
 }
 
-impl<'a> Command<'a> {
-    fn read(line: &'a str) -> Result<Self, String> {
-        let parts: Vec<&str> = line
-            .split_whitespace()
-            .map(unquoted)
-            .collect::<Result<_, _>>()?;
-        let ["pveum", "acl", "modify", path, ref options @ ..] = parts[..] else {
-            return Err("only 'pveum acl modify PATH …' is understood".to_owned());
-        };
+impl<'a> Grant<'a> {
+    fn read(path: &'a str, options: &[&'a str]) -> Result<Self, String> {
         if !is_acl_path(path) {
             return Err(format!("invalid ACL path '{path}'"));
         }
@@ -54,15 +48,13 @@ impl<'a> Command<'a> {
     }
 }
 
-fn unquoted(word: &str) -> Result<&str, String> {
-    let inner = word
-        .strip_prefix('\'')
-        .and_then(|word| word.strip_suffix('\''));
-    let plain = inner.unwrap_or(word);
-    if plain.is_empty() || plain.contains(['\'', '"']) {
-        return Err(format!("\"{word}\" is not a word of a shell"));
+/// The words of a line as a shell splits it.
+fn words(line: &str) -> Result<Vec<String>, String> {
+    let words = shlex::split(line).ok_or("a shell would not accept it")?;
+    if words.iter().any(String::is_empty) {
+        return Err("a word is empty".to_owned());
     }
-    Ok(plain)
+    Ok(words)
 }
 
 /// The users here may do everything, so the privileges of a token are those granted to it.
@@ -78,13 +70,51 @@ fn check_user(token: &str, users: Option<&str>) -> Result<(), String> {
 }
 
 impl Cluster {
-    fn grant(&mut self, line: &Command) -> Result<(), String> {
+    fn administer(&mut self, words: &[String]) -> Result<(), String> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words[..] {
+            ["pveum", "acl", "modify", path, ref options @ ..] => {
+                self.grant(&Grant::read(path, options)?)
+            }
+            ["pveum", "role", "add", role, "--privs", privileges] => {
+                self.add_role(role, privileges)
+            }
+            _ => Err("only 'pveum acl modify' and 'pveum role add' are understood".to_owned()),
+        }
+    }
+
+    fn add_role(&mut self, role: &str, privileges: &str) -> Result<(), String> {
+        if self.privileges_of(role).is_some() {
+            return Err(format!("role '{role}' already exists"));
+        }
+        let names = privileges.split([' ', ',', ';']);
+        let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+        let known: Vec<&str> = privileges_of(&self.setup.version).collect();
+        if let Some(name) = names.iter().find(|name| !known.contains(name)) {
+            return Err(format!("invalid privilege '{name}'"));
+        }
+        let names = names.into_iter().map(str::to_owned).collect();
+        self.setup.roles.insert(role.to_owned(), names);
+        Ok(())
+    }
+
+    /// `None` if there is no such role.
+    fn privileges_of(&self, role: &str) -> Option<Vec<String>> {
+        if let Some(privileges) = self.setup.roles.get(role) {
+            return Some(privileges.iter().cloned().collect());
+        }
+        let privileges = privileges_of_role(role, &self.setup.version)?;
+        Some(privileges.into_iter().map(str::to_owned).collect())
+    }
+
+    fn grant(&mut self, line: &Grant) -> Result<(), String> {
         let mut privileges = Vec::new();
         for role in line.roles.split(',') {
-            let of_role = privileges_of_role(role, &self.setup.version);
+            let of_role = self.privileges_of(role);
             privileges.extend(of_role.ok_or_else(|| format!("role '{role}' does not exist"))?);
         }
-        self.list_of(line.token)?.list(line.path, privileges);
+        self.list_of(line.token)?
+            .list(line.path, privileges.iter().map(String::as_str));
         Ok(())
     }
 

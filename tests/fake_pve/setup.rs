@@ -1,6 +1,6 @@
 //! The cluster that a test starts with, as written in story files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -10,6 +10,7 @@ use super::faults::Fault;
 use super::ha::HaState;
 use super::images::ImageSetup;
 use super::interfaces::AgentSetup;
+use super::internet::Internet;
 use super::planned_acts::PlannedAct;
 use super::shutdown::Reaction;
 use super::storages::StorageSetup;
@@ -79,6 +80,14 @@ pub(crate) struct Setup {
     pub(crate) template_exit: Exits,
     /// Exit status of the resizes that get as far as the storage.
     pub(crate) resize_exit: Exits,
+    /// What nodes can download.
+    pub(crate) internet: Internet,
+    /// How many polls of the status of a download return `running` before `stopped`.
+    pub(crate) download_polls: u32,
+    /// With this a download ends by itself this many requests after its POST, whether or not it is polled.
+    pub(crate) download_requests: Option<usize>,
+    /// Exit status of the downloads that get as far as receiving the file.
+    pub(crate) download_exit: Exits,
     /// The HA manager starts a VM this many requests after it was asked to; with null, never.
     pub(crate) ha_requests: Option<usize>,
     /// The clean-up of a task that is aborted takes too long: its worker is killed.
@@ -113,6 +122,8 @@ pub(crate) struct Setup {
     pub(crate) pad_guests: u32,
     /// Tokens, all with the same secret; `root@pam!cli` may do everything unless listed here.
     pub(crate) tokens: BTreeMap<String, Rights>,
+    /// The privileges of roles that an administrator has added.
+    pub(crate) roles: BTreeMap<String, BTreeSet<String>>,
     pub(crate) unauthorized_delay_ms: u64,
     pub(crate) faults: Vec<Fault>,
 }
@@ -146,6 +157,10 @@ impl Default for Setup {
             destroy_exit: Exits::Always("OK".to_owned()),
             template_exit: Exits::Always("OK".to_owned()),
             resize_exit: Exits::Always("OK".to_owned()),
+            internet: Internet::default(),
+            download_polls: 0,
+            download_requests: None,
+            download_exit: Exits::Always("OK".to_owned()),
             ha_requests: Some(0),
             abort_kills: false,
             dies_after_start: false,
@@ -164,6 +179,7 @@ impl Default for Setup {
             close_every: false,
             pad_guests: 0,
             tokens: BTreeMap::new(),
+            roles: BTreeMap::new(),
             unauthorized_delay_ms: 0,
             faults: Vec::new(),
         }

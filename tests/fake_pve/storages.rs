@@ -49,6 +49,9 @@ impl Default for StorageSetup {
     }
 }
 
+/// One of these is enough to see a storage and what is on it.
+pub(super) const TO_SEE_STORAGES: &[&str] = &["Datastore.Audit", "Datastore.AllocateSpace"];
+
 fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
@@ -65,6 +68,16 @@ pub(crate) enum StorageKind {
 }
 
 impl StorageKind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Dir => "dir",
+            Self::Lvm => "lvm",
+            Self::LvmThin => "lvmthin",
+            Self::Rbd => "rbd",
+            Self::ZfsPool => "zfspool",
+        }
+    }
+
     pub(super) fn has_linked_clones(self) -> bool {
         self != Self::Lvm
     }
@@ -158,6 +171,15 @@ impl StorageSetup {
     pub(super) fn check_enabled(&self, name: &str) -> Result<(), String> {
         if self.disabled {
             return Err(format!("storage '{name}' is disabled"));
+        }
+        Ok(())
+    }
+
+    /// The error is that of a network storage. It was read in the source, not seen.
+    pub(super) fn check_active(&self, name: &str) -> Result<(), String> {
+        self.check_enabled(name)?;
+        if self.inactive {
+            return Err(format!("storage '{name}' is not online"));
         }
         Ok(())
     }

@@ -149,6 +149,7 @@ impl Cluster {
             &mut self.setup.destroy_exit,
             &mut self.setup.template_exit,
             &mut self.setup.resize_exit,
+            &mut self.setup.download_exit,
         ] {
             *exits = Exits::Always("OK".to_owned());
         }
@@ -158,6 +159,7 @@ impl Cluster {
         for creation in self.creations.iter_mut().filter(|it| it.is_running()) {
             "OK".clone_into(&mut creation.exit);
         }
+        self.end_faults_of_downloads();
         let is_kept_nameless = matches!(self.setup.rows, Refresh::Never);
         self.dead_rows.clear();
         for guest in self.guests.values_mut() {

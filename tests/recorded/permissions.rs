@@ -22,7 +22,7 @@ fn a_token_with_all_privileges_has_them_everywhere() {
     ];
     assert_eq!(paths, tops);
     assert!(tops.iter().all(|top| all[*top] == all["/"]));
-    assert_eq!(all["/"].as_object().unwrap().len(), 25);
+    assert_eq!(all["/"].as_object().unwrap().len(), 28);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The command of an administrator, and its effect on the token.
+//! The commands of an administrator, and their effect on the token.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -81,6 +81,39 @@ fn a_role_has_all_its_privileges() {
 }
 
 #[rstest]
+#[case::users("PVEDatastoreUser", &["Datastore.AllocateSpace", "Datastore.Audit"])]
+#[case::administrators("PVEDatastoreAdmin", &[
+    "Datastore.Allocate",
+    "Datastore.AllocateSpace",
+    "Datastore.AllocateTemplate",
+    "Datastore.Audit",
+])]
+fn a_role_for_storages_has_its_privileges(#[case] role: &str, #[case] privileges: &[&str]) {
+    let fake = with_token(&json!({}));
+    let who = "--tokens 'root@pam!few'";
+    fake.pveum(&format!("pveum acl modify /storage {who} --roles {role}"));
+    let listed = permissions(&fake, "root@pam!few", "?path=/storage");
+    let granted = listed["/storage"].as_object().unwrap().keys();
+    assert_eq!(granted.collect::<Vec<_>>(), privileges);
+}
+
+#[rstest]
+#[case::blanks("Templates", "'Datastore.AllocateTemplate Sys.AccessNetwork'")]
+#[case::commas("Templates", "\"Datastore.AllocateTemplate,Sys.AccessNetwork\"")]
+fn a_role_can_be_added(#[case] role: &str, #[case] privileges: &str) {
+    let fake = with_token(&json!({}));
+    fake.pveum(&format!("pveum role add {role} --privs {privileges}"));
+    let who = "--tokens 'root@pam!few'";
+    fake.pveum(&format!(
+        "pveum acl modify /nodes/pve1 {who} --roles {role}"
+    ));
+    let expected = json!({
+        "/nodes/pve1": {"Datastore.AllocateTemplate": 1, "Sys.AccessNetwork": 1},
+    });
+    assert_eq!(permissions(&fake, "root@pam!few", ""), expected);
+}
+
+#[rstest]
 #[case::since_9("9.2.11", &["VM.GuestAgent.Audit"], &["VM.GuestAgent.Audit"])]
 #[case::before("8.4.14", &["VM.Monitor"], &[])]
 fn roles_are_those_of_the_version(
@@ -124,6 +157,10 @@ fn roles_are_those_of_the_version(
 )]
 #[case::a_token_with_all("pveum acl modify /vms --tokens 'root@pam!cli' --roles PVEAuditor")]
 #[case::a_token_with_a_preset("pveum acl modify /vms --tokens 'root@pam!blind' --roles PVEAuditor")]
+#[case::a_role_without_privileges("pveum role add Templates")]
+#[case::a_role_that_exists("pveum role add PVEAuditor --privs VM.Audit")]
+#[case::an_unknown_privilege("pveum role add Templates --privs VM.Audits")]
+#[case::a_privilege_of_another_version("pveum role add Templates --privs VM.Monitor")]
 #[case::an_unbalanced_quote("pveum acl modify /vms --tokens 'root@pam!few --roles PVEAuditor")]
 fn an_invalid_command_fails_the_test(#[case] line: &str) {
     let fake = with_token(&json!({}));
