@@ -279,11 +279,9 @@ impl Download<'_> {
                         damaged on the way, or replaced by somebody else";
             (why.to_owned(), hint.to_owned())
         } else if let Some(answer) = log.iter().find_map(|line| line.split_once(" ERROR ")) {
-            let hint = "check the URL, for example with: curl -I URL";
-            (
-                format!("{} ({why})", answer.1.trim_end_matches('.')),
-                hint.to_owned(),
-            )
+            let answer = answer.1.trim_end_matches('.').replacen(": ", " ", 1);
+            let hint = format!("check the URL: curl -IL {}", word(url));
+            (format!("{answer} ({why})"), hint)
         } else if why.contains("not in") && why.contains("format") {
             let hint = "the file must be a disk image in the format that its name ends with; .img is taken for \
                         qcow2";

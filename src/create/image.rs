@@ -264,7 +264,7 @@ fn choose(
         ),
         None => not_there(
             format!("node '{node}' has no storage '{name}' that this token can see"),
-            format!("it has: {}", names(&mut storages.iter())),
+            format!("it can see: {}", names(&mut storages.iter())),
         ),
     }
 }

@@ -262,6 +262,14 @@ impl<'r> Attempt<'r> {
                 }
                 RequestOutcome::Done
             }
+            // The server locks the VMID before it answers, so the VM with it is the one that was left unfinished.
+            ExitStatus::Unexpected if creation(&upid) == "import" && !is_from_earlier_run => {
+                RequestOutcome::Failed(Failed {
+                    status: "the worker died or its node went down (unexpected status)".to_owned(),
+                    log: task::last_lines(server, &upid),
+                    upid,
+                })
+            }
             ExitStatus::Unexpected => {
                 self.creation.undecided = true;
                 if !is_from_earlier_run {
