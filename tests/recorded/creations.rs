@@ -167,15 +167,28 @@ fn the_lock_of_a_free_vmid_may_be_held() {
 const IMPORT: &str = "vmid=101&name=web-1&scsi0=local:0,import-from%3Dlocal:import/small.qcow2";
 
 /// From reading the server, not seen: the worker removes the disks, but cannot remove the configuration.
-#[test]
-fn a_worker_that_loses_the_quorum_leaves_the_lock() {
-    let acts = json!([{"before": "GET", "do": {"quorum": false}}]);
+#[rstest]
+#[case::at_its_end(
+    false,
+    "unable to open file '/etc/pve/nodes/pve1/qemu-server/101.conf.tmp.227' - Permission denied"
+)]
+#[case::when_it_is_aborted(true, "received interrupt")]
+fn a_worker_that_loses_the_quorum_leaves_the_lock(#[case] aborts: bool, #[case] why: &str) {
+    let acts = json!([{"request": 2, "do": {"quorum": false}}]);
     let state = lab(json!({"create_polls": 1, "others": acts}));
-    let upid = create(&state.fake, IMPORT);
-    let file = "/etc/pve/nodes/pve1/qemu-server/101.conf.tmp.227";
-    let why = format!("unable to open file '{file}' - Permission denied");
+    let upid = create(&state.fake, "vmid=101&name=web-1&ide2=local:cloudinit");
+    let task = format!("/nodes/pve1/tasks/{upid}");
+    if aborts {
+        delete(&state.fake, &task);
+    }
     let exit = format!("unable to create VM 101 - {why}");
-    assert_eq!(outcome(&state, &upid, 101), (exit, true));
+    assert_eq!(outcome(&state, &upid, 101), (exit.clone(), true));
+    let log = get(&state.fake, &format!("{task}/log?start=2")).json()["data"].take();
+    let warning = "failed to remove config file: Permission denied";
+    assert_eq!(
+        log,
+        json!([{"n": 3, "t": warning}, {"n": 4, "t": format!("TASK ERROR: {exit}")}])
+    );
     let cluster = state.fake.cluster();
     let left = &cluster.guests[&101];
     assert_eq!((left.lock(), left.name()), (Some("create"), None));
