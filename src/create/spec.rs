@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use super::image::ImageSpec;
+use super::import::ImageSpec;
 use crate::ledger::{Intent, Mode, Source};
 use crate::pve::types::{CloneMode, CloneOptions, Guest, Node, Pool, Storage, VmName, Vmid};
 use crate::say::stage::{Stage, Step, StepTask, Unfinished};

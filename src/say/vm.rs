@@ -58,7 +58,7 @@ pub struct Existing {
     /// Whether a step of this command on a VM that the user named has requested a change.
     pub was_changed: bool,
     /// The import that created it, if this command creates a template from an image.
-    pub import: Option<Import>,
+    pub import: Option<Box<Import>>,
     /// The task that created it, if known.
     pub upid: Option<Upid>,
     /// Its addresses, if they were requested and are known.

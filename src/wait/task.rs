@@ -23,7 +23,7 @@ pub struct Ended {
 /// given up once a daemon would have restarted.
 pub fn wait(server: Server, upid: &Upid, is_ongoing: bool) -> Result<Ended, GaveUp<pve::Error>> {
     poll(server, upid, is_ongoing, |read| {
-        server.progress.follow_log(read)
+        server.progress.follow_log(read);
     })
 }
 

@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use super::failure::not_read;
-use super::image::{ImageSpec, Place};
-use super::spec::Run;
+use crate::create::failure::not_read;
+use crate::create::import::ImageSpec;
+use crate::create::import::place::Place;
+use crate::create::spec::Run;
 use crate::pve::types::{ExitStatus, Node, Upid};
 use crate::pve::{self, Checksum, Delivery, ImageSource, ImageVolume};
 use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
@@ -25,7 +26,7 @@ use crate::wait::{BackOff, Budget, GaveUp};
 /// Makes sure that the image is on its storage, and returns the file. The second value is whether that took
 /// time, in which other users may have changed anything.
 pub fn fetch(run: &Run, image: &ImageSpec, place: &Place) -> Result<(ImageVolume, bool), Failure> {
-    let volume = image.volume(place);
+    let volume = image.volume(&place.image_storage);
     let download = Download {
         run,
         node: &place.node,
@@ -301,7 +302,7 @@ impl Download<'_> {
 fn before_the_end<'c>(budget: &Budget<'c>) -> Budget<'c> {
     let reserve = Duration::from_secs(10).min(budget.total / 10);
     Budget {
-        total: budget.total - reserve,
+        total: budget.total.saturating_sub(reserve),
         ..*budget
     }
 }
