@@ -88,7 +88,7 @@ impl Attempt<'_> {
         if may_be_created && !is_lost {
             let warning = format!(
                 "VM {vmid} may still be created: its {} request got no answer",
-                self.noun()
+                self.run.spec.request_noun()
             );
             self.run.warn(&warning);
         }
@@ -125,8 +125,8 @@ impl Attempt<'_> {
         })
     }
 
-    /// A VM that exists is not created again, even if another template or image is requested. If the VM is not finished,
-    /// that was refused before.
+    /// A VM that exists is not created again, even if another template or image is requested. If the VM is not
+    /// finished, that was refused before.
     fn note_if_from_another_source(&mut self, vm: &Vm, record: &Record) {
         let Record::Finished(intent) = record else {
             return;
@@ -158,7 +158,7 @@ impl Attempt<'_> {
             _ => None,
         };
         if let Some(was_from) = was_from {
-            let note = format!("{vm} was created from {was_from}");
+            let note = format!("{} was created from {was_from}", self.run.called(vm));
             self.run.progress().note(&note);
         }
     }

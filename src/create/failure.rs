@@ -2,7 +2,7 @@
 
 use snafu::Snafu;
 
-use super::spec::{CreateSpec, Method, Run};
+use super::spec::{CreateSpec, Run};
 use crate::guests::owner::VmidState;
 use crate::guests::template::NotFound;
 use crate::ledger::Source;
@@ -47,14 +47,6 @@ pub enum Doubt {
     },
 }
 
-/// What a request for a VM is called.
-pub fn noun(source: &Source) -> &'static str {
-    match source {
-        Source::Template(_) => "clone",
-        Source::Image(_) => "import",
-    }
-}
-
 /// What a request for a VM asks for: `clone template 9000`
 fn infinitive(source: &Source) -> String {
     match source {
@@ -88,10 +80,7 @@ pub fn nothing_started(because: Failure, seconds: f64) -> Failure {
 
 /// A failure while a request without an answer may still create this VM.
 pub fn may_still_be_created(run: &Run, vm: &Vm, failed: Failure) -> Failure {
-    let noun = match run.spec.method {
-        Method::Clone { .. } => "clone",
-        Method::Import(_) => "import",
-    };
+    let noun = run.spec.request_noun();
     let message = format!("{failed}; {vm} may still be created: its {noun} request got no answer");
     let facts = match failed.facts.vmid {
         Some(_) => Facts {

@@ -184,12 +184,12 @@ impl<'r> Attempt<'r> {
                 if self.is_first_note(format!("lost answer {vmid}")) {
                     self.run.progress().note(&format!(
                         "No answer to the {} request ({error}); checking VM {vmid}...",
-                        self.noun()
+                        self.run.spec.request_noun()
                     ));
                 }
                 self.creation.undecided = true;
                 self.creation.doubt = Some(Doubt::Lost {
-                    what: self.noun(),
+                    what: self.run.spec.request_noun(),
                     why: Box::new(error),
                 });
                 RequestOutcome::Unknown

@@ -68,6 +68,14 @@ impl CreateSpec {
         }
     }
 
+    /// What the request for the VM is called.
+    pub fn request_noun(&self) -> &'static str {
+        match self.method {
+            Method::Clone { .. } => "clone",
+            Method::Import(_) => "import",
+        }
+    }
+
     /// The image from which a template is created.
     pub fn image(&self) -> Option<&ImageSpec> {
         match &self.method {
@@ -176,6 +184,12 @@ impl Run<'_> {
             name: self.spec.name.clone(),
             node: node.clone(),
         }
+    }
+
+    /// What messages call this VM once it exists: `VM 101 'web-1' on node 'pve1'`, or a template.
+    pub fn called(&self, vm: &Vm) -> String {
+        let Vm { vmid, name, node } = vm;
+        format!("{} {vmid} '{name}' on node '{node}'", self.spec.noun())
     }
 
     /// The node on which a clone of this template will be.

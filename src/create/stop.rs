@@ -3,8 +3,8 @@
 use super::attempt::Attempt;
 use super::decide::{Owner, RequestOutcome, StopReason};
 use super::failure::{
-    ambiguous, busy, created_unchecked, exists, hidden, name_may_be_taken, noun, refused,
-    task_failed, timed_out, vmid_taken, with_other_templates,
+    ambiguous, busy, created_unchecked, exists, hidden, name_may_be_taken, refused, task_failed,
+    timed_out, vmid_taken, with_other_templates,
 };
 use super::half_made::half_made;
 use super::pending::other_request_pending;
@@ -119,14 +119,6 @@ impl Attempt<'_> {
         hint_for_clone(refused, &clone)
     }
 
-    /// What the request for the VM of the record is called.
-    pub fn noun(&self) -> &'static str {
-        self.journal
-            .record()
-            .intent()
-            .map_or("clone", |intent| noun(&intent.source))
-    }
-
     /// The template's drives on storages of its node, if the server refused the clone because of them.
     fn local_drives_if_blamed(&self, refused: &pve::Error) -> Vec<LocalDrive> {
         let is_blamed = blames_local_storage(&refused.to_string());
@@ -145,7 +137,7 @@ impl Attempt<'_> {
         let state = self.view.state.as_ref().unwrap_or(&VmidState::Appeared);
         let doubt = self.creation.doubt.as_ref();
         half_made(
-            self.noun(),
+            self.run.spec.request_noun(),
             vm,
             state,
             is_ours,
