@@ -51,7 +51,7 @@ pub fn create(run: &Run) -> Result<Existing, Failure> {
             format!("Creating VM '{name}' from template '{template}'...")
         }
         Method::Import(image) => {
-            format!("Creating template '{name}' from image {}...", image.source)
+            format!("Creating template '{name}' from {}...", image.source.name())
         }
     });
     warn_of_exposed_password(run);

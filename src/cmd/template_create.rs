@@ -11,7 +11,6 @@ use crate::ledger::remove_unused;
 use crate::pve::types::{Node, Storage, Upid, Vmid};
 use crate::pve::{ImageSource, ImageVolume};
 use crate::say::failure::{Failure, Kind};
-use crate::say::shell::word;
 use crate::say::vm::Vm;
 use crate::settings::Settings;
 use crate::settings::resize::NewSize;
@@ -63,10 +62,8 @@ pub fn run(session: &Session, arguments: &TemplateCreate) -> Result<Success, Fai
         warnings: &existing.warnings,
     };
     if let Some(image) = image {
-        run.progress().note(&format!(
-            "Image '{image}' was kept; to delete it, on node '{node}': pvesm free {}",
-            word(&image.to_string())
-        ));
+        run.progress()
+            .note(&format!("The image is kept: '{image}'"));
     }
     let success = session.result(&document, |out, _| {
         let node = clean(&node.0);

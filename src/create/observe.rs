@@ -39,7 +39,12 @@ impl<'r> Attempt<'r> {
         if let Method::Clone { template, options } = &self.run.spec.method {
             self.find_template(template, options)?;
         }
-        let found = self.find_holders(None)?;
+        let mut found = self.find_holders(None)?;
+        // A VM with the name of a new template matters only if there is no such template.
+        let is_ours = |state: &VmidState| Owner::of(state) != Owner::Another;
+        if found.iter().any(|(.., state)| is_ours(state)) {
+            found.retain(|(.., state)| is_ours(state));
+        }
         let vmid = self.run.spec.vmid;
         let mut candidates = found
             .iter()

@@ -37,6 +37,16 @@ impl FromStr for ImageSource {
     }
 }
 
+impl ImageSource {
+    /// A short name: of a URL the file, of a volume all.
+    pub fn name(&self) -> String {
+        match self {
+            ImageSource::Url(url) if !file_name_in(url).is_empty() => file_name_in(url).to_owned(),
+            source => source.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for ImageSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

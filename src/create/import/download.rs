@@ -145,7 +145,7 @@ impl Download<'_> {
                 self.volume
             ));
         }
-        let announcement = format!("Downloading {url} to '{}'...", self.volume);
+        let announcement = format!("Downloading it to '{}'...", self.volume);
         progress.begin(&Activity::Downloading(&self.volume.file), &announcement);
         let mut interruptions = Interruptions::default();
         let early = Server {
