@@ -29,7 +29,8 @@ mod spec;
 mod stop;
 mod task;
 
-pub use self::import::ImageSpec;
+pub use self::import::place::find_place;
+pub use self::import::{DEFAULT_BRIDGE, ImageSpec, RequestedPlace, needed_for_default_options};
 pub use self::preview::{Origin, PlannedDisk, Preview};
 pub use self::spec::{CreateSpec, Method, Run};
 

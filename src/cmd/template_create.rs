@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Session, Success};
 use crate::cli::TemplateCreate;
-use crate::create::{CreateSpec, ImageSpec, Method, Run, create};
+use crate::create::{CreateSpec, DEFAULT_BRIDGE, ImageSpec, Method, Run, create};
 use crate::ledger::remove_unused;
 use crate::pve::types::{Node, Storage, Upid, Vmid};
 use crate::pve::{ImageSource, ImageVolume};
@@ -105,7 +105,7 @@ fn spec(arguments: &TemplateCreate) -> Result<CreateSpec, Failure> {
             image_storage: arguments.image_storage.clone().map(Storage),
             storage: arguments.storage.clone().map(Storage),
             node: arguments.node.clone().map(Node),
-            bridge: bridge.unwrap_or_else(|| "vmbr0".to_owned()),
+            bridge: bridge.unwrap_or_else(|| DEFAULT_BRIDGE.to_owned()),
         })),
         vmid: arguments.vmid,
         ensure: arguments.ensure,

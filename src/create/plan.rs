@@ -93,7 +93,7 @@ impl<'r> Attempt<'r> {
     pub fn place(&mut self, image: &ImageSpec) -> Result<Place, Failure> {
         let place = match self.place.take() {
             Some(place) => place,
-            None => find_place(self.run, image)?,
+            None => find_place(self.run.server, &image.requested_place())?,
         };
         Ok(self.place.insert(place).clone())
     }

@@ -1,10 +1,9 @@
 //! The node of a new template, and the storages for the image and for the disks.
 
 use crate::create::failure::not_read;
-use crate::create::import::ImageSpec;
-use crate::create::spec::Run;
-use crate::pve::types::{Node, Storage};
-use crate::pve::{ImageSource, NodeStatus, Pve, StorageStatus};
+use crate::create::import::RequestedPlace;
+use crate::pve::types::{Node, Storage, TokenId};
+use crate::pve::{NodeStatus, Pve, StorageStatus};
 use crate::say::failure::{Failure, Kind};
 use crate::say::grant::{Role, grant};
 use crate::say::shell::word;
@@ -22,18 +21,18 @@ pub struct Place {
 }
 
 /// Finds the node and the storages: the requested ones, or those that are the only choice.
-pub fn find_place(run: &Run, image: &ImageSpec) -> Result<Place, Failure> {
-    let nodes = match &image.node {
+pub fn find_place(server: Server, requested: &RequestedPlace) -> Result<Place, Failure> {
+    let nodes = match requested.node {
         Some(node) => vec![node.clone()],
-        None => online_nodes(run.server)?,
+        None => online_nodes(server)?,
     };
     let mut first_misfit = None;
     for node in nodes {
-        let storages = run.server.ask(|pve| pve.storages(&node));
+        let storages = server.ask(|pve| pve.storages(&node));
         let storages = storages.map_err(|source| {
             not_read(format!("cannot list the storages of node '{node}'"), source)
         })?;
-        match place_on(&node, &storages, image, run.server.pve) {
+        match place_on(&node, &storages, requested, server.pve.token()) {
             Ok(place) => return Ok(place),
             Err(Misfit::Ambiguous(failure)) => return Err(failure),
             Err(Misfit::NotThere(failure)) => first_misfit = first_misfit.or(Some(failure)),
@@ -90,85 +89,122 @@ const DISKS: Use = Use {
 fn place_on(
     node: &Node,
     storages: &[StorageStatus],
-    image: &ImageSpec,
-    pve: &Pve,
+    requested: &RequestedPlace,
+    token: &TokenId,
 ) -> Result<Place, Misfit> {
     if storages.is_empty() {
         let message = format!("this token can see no storage of node '{node}'");
-        let grant = grant(Role::DATASTORE_USER, "/storage/ID", pve.token());
-        let failure = Failure::new(Kind::Forbidden, message).with_hint(grant);
+        let hint = how_to_see("ID", token);
+        let failure = Failure::new(Kind::Forbidden, message).with_hint(hint);
         return Err(Misfit::NotThere(failure));
     }
-    let image_storage = match &image.source {
-        ImageSource::Volume(volume) => Some(&volume.storage),
-        ImageSource::Url(_) => image.image_storage.as_ref(),
+    let visible = Visible {
+        node,
+        storages,
+        token,
     };
     Ok(Place {
         node: node.clone(),
-        image_storage: choose(node, storages, image_storage, &IMAGES)?,
-        storage: choose(node, storages, image.storage.as_ref(), &DISKS)?,
+        image_storage: visible.choose(requested.image_storage, &IMAGES)?,
+        storage: visible.choose(requested.storage, &DISKS)?,
     })
 }
 
-fn choose(
-    node: &Node,
-    storages: &[StorageStatus],
-    requested: Option<&Storage>,
-    use_: &Use,
-) -> Result<Storage, Misfit> {
-    let Use {
-        what,
-        content,
-        option,
-    } = use_;
-    let accepts = |it: &&StorageStatus| it.accepts(content);
-    let usable = |it: &&StorageStatus| it.enabled && it.active && accepts(it);
-    let names = |of: &mut dyn Iterator<Item = &StorageStatus>| {
-        let names: Vec<&str> = of.map(|it| it.name.as_str()).collect();
-        names.join(", ")
-    };
-    let not_there = |message: String, hint: String| {
-        let failure = Failure::new(Kind::Failed, message).with_hint(hint);
-        Err(Misfit::NotThere(failure))
-    };
-    let Some(Storage(name)) = requested else {
-        let candidates: Vec<&StorageStatus> = storages.iter().filter(usable).collect();
-        return match candidates[..] {
+/// The storages of a node that the token can see.
+struct Visible<'n> {
+    node: &'n Node,
+    storages: &'n [StorageStatus],
+    token: &'n TokenId,
+}
+
+impl Visible<'_> {
+    fn choose(&self, requested: Option<&Storage>, use_: &Use) -> Result<Storage, Misfit> {
+        match requested {
+            Some(Storage(name)) => self.requested(name, use_),
+            None => self.only(use_),
+        }
+    }
+
+    /// The only storage for this use.
+    fn only(&self, use_: &Use) -> Result<Storage, Misfit> {
+        let Visible { node, storages, .. } = self;
+        let Use {
+            what,
+            content,
+            option,
+        } = use_;
+        let candidates = storages.iter().filter(|it| use_.is_possible_on(it));
+        let candidates: Vec<&StorageStatus> = candidates.collect();
+        match candidates[..] {
             [only] => Ok(Storage(only.name.clone())),
             [] => {
-                let all = names(&mut storages.iter());
+                let all = names(*storages);
                 let message = format!(
                     "no storage of node '{node}' accepts {what} (content type '{content}'); it has: {all}"
                 );
                 let first = storages.iter().find(|it| it.enabled && it.active);
                 let first = first.unwrap_or(&storages[0]);
-                not_there(message, how_to_allow(node, first, content))
+                let allow = how_to_allow(node, first, content);
+                let see = how_to_see("ID", self.token);
+                let hint = format!("{allow}; or, for a storage that the token cannot see: {see}");
+                not_there(message, hint)
             }
             _ => {
-                let all = names(&mut candidates.into_iter());
+                let all = names(candidates);
                 let message = format!("several storages of node '{node}' accept {what}: {all}");
                 let hint = format!("choose one with {option}");
                 Err(Misfit::Ambiguous(
                     Failure::new(Kind::Failed, message).with_hint(hint),
                 ))
             }
-        };
-    };
-    match storages.iter().find(|it| it.name == *name) {
-        Some(it) if usable(&it) => Ok(Storage(name.clone())),
-        Some(it) if accepts(&it) => not_there(
-            format!("storage '{name}' is not active on node '{node}'"),
-            format!("'pvesm status' on node '{node}' shows its state"),
-        ),
-        Some(it) => not_there(
-            format!("storage '{name}' does not accept {what} (content type '{content}')"),
-            how_to_allow(node, it, content),
-        ),
-        None => not_there(
-            format!("node '{node}' has no storage '{name}' that this token can see"),
-            format!("it can see: {}", names(&mut storages.iter())),
-        ),
+        }
     }
+
+    /// The storage of this name, if it is one for this use.
+    fn requested(&self, name: &str, use_: &Use) -> Result<Storage, Misfit> {
+        let Visible { node, storages, .. } = self;
+        let Use { what, content, .. } = use_;
+        match storages.iter().find(|it| it.name == name) {
+            Some(it) if use_.is_possible_on(it) => Ok(Storage(name.to_owned())),
+            Some(it) if it.accepts(content) => not_there(
+                format!("storage '{name}' is not active on node '{node}'"),
+                format!("'pvesm status' on node '{node}' shows its state"),
+            ),
+            Some(it) => not_there(
+                format!("storage '{name}' does not accept {what} (content type '{content}')"),
+                how_to_allow(node, it, content),
+            ),
+            None => not_there(
+                format!("node '{node}' has no storage '{name}' that this token can see"),
+                format!(
+                    "it can see: {}; for a storage that the token cannot see: {}",
+                    names(*storages),
+                    how_to_see(name, self.token)
+                ),
+            ),
+        }
+    }
+}
+
+impl Use {
+    fn is_possible_on(&self, storage: &StorageStatus) -> bool {
+        storage.enabled && storage.active && storage.accepts(self.content)
+    }
+}
+
+fn names<'s>(storages: impl IntoIterator<Item = &'s StorageStatus>) -> String {
+    let names = storages.into_iter().map(|it| it.name.as_str());
+    names.collect::<Vec<&str>>().join(", ")
+}
+
+fn not_there(message: String, hint: String) -> Result<Storage, Misfit> {
+    let failure = Failure::new(Kind::Failed, message).with_hint(hint);
+    Err(Misfit::NotThere(failure))
+}
+
+/// How to let the token see a storage and use its space.
+fn how_to_see(storage: &str, token: &TokenId) -> String {
+    grant(Role::DATASTORE_USER, &format!("/storage/{storage}"), token)
 }
 
 /// How to let a storage accept a content type.
