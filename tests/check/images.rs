@@ -224,7 +224,7 @@ fn a_storage_for_disks_that_the_token_cannot_see_can_be_granted() {
 #[case::of_another_node(
     json!({"local": {"content": ["import"], "nodes": []}}),
     "node 'pve1' has no storage 'local' that this token can see",
-    "it has: data, small; for a storage that the token cannot see: on a node, as root: pveum acl modify \
+    "it can see: data, small; for a storage that the token cannot see: on a node, as root: pveum acl modify \
      /storage/local --tokens 'root@pam!cli' --roles PVEDatastoreUser"
 )]
 #[case::several_for_disks(
