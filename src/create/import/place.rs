@@ -210,6 +210,7 @@ fn how_to_see(storage: &str, token: &TokenId) -> String {
 /// How to let a storage accept a content type.
 fn how_to_allow(node: &Node, storage: &StorageStatus, content: &str) -> String {
     let name = word(&storage.name);
-    let before = &storage.content;
-    format!("as root on node '{node}', for example: pvesm set {name} --content {before},{content}")
+    let contents = format!("{},{content}", storage.content);
+    let contents = contents.trim_start_matches(',');
+    format!("as root on node '{node}', for example: pvesm set {name} --content {contents}")
 }
