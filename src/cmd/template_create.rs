@@ -107,13 +107,12 @@ fn spec(arguments: &TemplateCreate) -> Result<CreateSpec, Failure> {
 }
 
 /// Options that cannot be given here, with the reason or the alternative.
-const FIXED: [(&str, &str); 3] = [
+const FIXED: [(&str, &str); 2] = [
     (
         "scsi0",
         "scsi0 is the disk from the image; --resize scsi0=SIZE grows it",
     ),
     ("smbios1", "its UUID is how a later run recognises the VM"),
-    ("template", "the VM becomes a template at the end"),
 ];
 
 /// Finds options that contradict each other or the image: a message, and what to do.
