@@ -15,26 +15,30 @@
 mod act;
 mod attempt;
 mod decide;
-mod download;
 mod failure;
 mod fit;
 mod half_made;
-mod image;
+mod import;
 mod journal;
 mod observe;
+mod pending;
+mod plan;
 mod preview;
 mod set_up;
 mod spec;
+mod stop;
+mod task;
 
-pub use self::image::ImageSpec;
+pub use self::import::place::find_place;
+pub use self::import::{DEFAULT_BRIDGE, ImageSpec, RequestedPlace, needed_for_default_options};
 pub use self::preview::{Origin, PlannedDisk, Preview};
 pub use self::spec::{CreateSpec, Method, Run};
 
-use self::act::{Planned, Request};
 use self::attempt::Attempt;
 use self::decide::{Action, Pause, Policy, decide};
 use self::fit::warn_of_exposed_password;
 use self::journal::Journal;
+use self::plan::{Planned, Request};
 use self::set_up::set_up;
 use crate::say::failure::{Failure, Kind};
 use crate::say::vm::Existing;
@@ -48,7 +52,7 @@ pub fn create(run: &Run) -> Result<Existing, Failure> {
             format!("Creating VM '{name}' from template '{template}'...")
         }
         Method::Import(image) => {
-            format!("Creating template '{name}' from image {}...", image.source)
+            format!("Creating template '{name}' from {}...", image.source.name())
         }
     });
     warn_of_exposed_password(run);
@@ -70,11 +74,10 @@ pub fn preview(run: &Run) -> Result<Preview, Failure> {
     warn_of_exposed_password(run);
     let mut attempt = Attempt::new(run, Journal::open(run)?);
     let preview = next(&mut attempt).and_then(|next| match next {
-        Next::Request(Planned {
-            vmid,
-            request: Request::Clone(template, _),
-        }) => Preview::of_clone(&mut attempt, template, vmid),
-        Next::Request(_) => Err(Failure::new(Kind::Usage, "an import has no dry run")),
+        Next::Request(planned) => match planned.request {
+            Request::Clone(template, _) => Preview::of_clone(&mut attempt, template, planned.vmid),
+            Request::Import(..) => Err(Failure::new(Kind::Usage, "an import has no dry run")),
+        },
         Next::Use(existing) => Preview::of_vm(&attempt, *existing),
     });
     preview.map_err(|failure| attempt.without_vm(failure))
@@ -92,7 +95,7 @@ fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Failure> {
 /// How a run gets its VM.
 enum Next<'r> {
     /// It requests this one.
-    Request(Planned<'r>),
+    Request(Box<Planned<'r>>),
     /// The VM exists.
     Use(Box<Existing>),
 }
@@ -108,11 +111,11 @@ fn next<'r>(attempt: &mut Attempt<'r>) -> Result<Next<'r>, Failure> {
         match decide(policy, attempt.journal.record(), &attempt.observed()) {
             Action::Request => {
                 if let Some(planned) = attempt.plan()? {
-                    return Ok(Next::Request(planned));
+                    return Ok(Next::Request(Box::new(planned)));
                 }
             }
             Action::RequestAgain(vmid) => {
-                return Ok(Next::Request(attempt.plan_again(vmid)?));
+                return Ok(Next::Request(Box::new(attempt.plan_again(vmid)?)));
             }
             Action::Wait(pause) => attempt.wait(pause)?,
             Action::Forget(vmid) => attempt.forget(vmid),

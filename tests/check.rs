@@ -3,6 +3,7 @@
 mod environment;
 mod exactly;
 mod hosts;
+mod images;
 mod pool;
 mod privileges;
 mod quorum;

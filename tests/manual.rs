@@ -163,6 +163,7 @@ fn a_block_is_one_of_five_kinds(#[case] block: &str, #[case] expected: bool) {
 fn each_option_that_the_manual_names_exists() {
     let levels = [
         "proxmox",
+        "proxmox check",
         "proxmox template create",
         "proxmox vm create",
         "proxmox vm list",

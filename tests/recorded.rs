@@ -12,6 +12,7 @@ mod agent;
 mod client;
 mod convert;
 mod copies;
+mod creations;
 mod destroy;
 mod downloads;
 mod floods;

@@ -346,15 +346,17 @@ pub struct TaskCancel {
 #[argh(subcommand, name = "check", help_triggers("-h", "--help"))]
 #[argh(
     note = "Prints one line for each check of the configuration, the hosts and their certificates,
-the token, the server's version, the quorum, the visible VMs and the state directory. Without a
-template it also shows which commands the token permits, with a template whether it can be cloned.
-For each missing privilege it prints the 'pveum' command.
+the token, the server's version, the quorum, the visible VMs and the state directory. With a
+template it also shows whether it can be cloned, with --image-storage whether a template can be
+created from an image, otherwise which commands the token permits. For each missing privilege it
+prints the 'pveum' command.
 
-FAIL means that 'vm create' would fail. The exit code is 0 if nothing failed. Nothing is changed on
-the server."
+FAIL means that 'vm create', or with --image-storage 'template create', would fail. The exit code is
+0 if nothing failed. Nothing is changed on the server."
 )]
 #[argh(example = "homelab proxmox check debian-12
-homelab proxmox check debian-12 --pool lab")]
+homelab proxmox check debian-12 --pool lab
+homelab proxmox check --image-storage local")]
 pub struct Check {
     /// name or VMID of the template to check
     #[argh(positional, arg_name = "template-name", from_str_fn(not_empty))]
@@ -364,9 +366,13 @@ pub struct Check {
     #[argh(option, arg_name = "ID", from_str_fn(not_empty))]
     pub pool: Option<String>,
 
-    /// check the privileges for a VM with its disks on this storage
+    /// check the privileges for a VM or a template with its disks on this storage
     #[argh(option, arg_name = "ID", from_str_fn(not_empty))]
     pub storage: Option<String>,
+
+    /// check whether 'template create' can download an image to this storage
+    #[argh(option, arg_name = "ID", from_str_fn(not_empty))]
+    pub image_storage: Option<String>,
 
     /// print one JSON document
     #[argh(switch)]

@@ -62,6 +62,7 @@ homelab proxmox template create debian-12 --checksum sha512:… \\
 
 homelab proxmox template create debian-12 --image local:import/x.qcow2"
 )]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub struct TemplateCreate {
     /// name of the new template: letters, digits, '-' and '.'
     #[argh(positional, arg_name = "template-name")]

@@ -1,15 +1,18 @@
-//! `homelab proxmox check`: checks everything that `vm create` depends on, and says how to fix what is
-//! missing. Without a template it also says which verbs the token has the privileges for.
+//! `homelab proxmox check`: checks everything that `vm create` or `template create` depends on, and says how to
+//! fix what is missing. With neither a template nor a storage for images it also says which verbs the token has
+//! the privileges for.
 //!
-//! - The order is: configuration, hosts, token, quorum, visible and hidden guests, then the template with
-//!   its privileges or the verbs, state directory.
+//! - The order is: configuration, hosts, token, quorum, visible and hidden guests, then the template or the
+//!   storage with the privileges, or the verbs, state directory.
 //! - Each finding is printed as soon as it is known. A failure ends the checks that depend on it.
-//! - It fails for anything that makes `vm create` fail, and warns about everything else. Without a template,
-//!   missing privileges are warnings: the token may be meant for other verbs.
+//! - It fails for anything that makes `vm create` fail, or with a storage for images `template create`, and warns
+//!   about everything else. With neither, missing privileges are warnings: the token may be meant for other
+//!   verbs.
 //! - Nothing is changed on the server.
 
 pub mod finding;
 mod hosts;
+mod image;
 pub mod privileges;
 mod quorum;
 pub mod template;
@@ -20,6 +23,7 @@ use std::path::Path;
 
 use self::finding::{Finding, Report, Verdict};
 use self::hosts::check_hosts;
+use self::image::{ImagePlan, check_image};
 use self::quorum::check_quorum;
 use self::template::{Plan, check_template};
 use self::verbs::check_verbs;
@@ -37,13 +41,7 @@ use crate::wait::server::Server;
 
 /// Runs all checks, and prints each finding as soon as it is known.
 pub fn run(session: &Session, arguments: &Check) -> Result<Success, Failure> {
-    if arguments.template_name.is_none()
-        && (arguments.pool.is_some() || arguments.storage.is_some())
-    {
-        let message = "--pool and --storage need the name of a template";
-        let hint = "for example: homelab proxmox check debian-12 --pool lab";
-        return Err(Failure::new(Kind::Usage, message).with_hint(hint.to_owned()));
-    }
+    check_usage(arguments)?;
     let mut found = Vec::new();
     let mut printed = Ok(());
     let mut report = |finding: Finding| {
@@ -77,6 +75,32 @@ pub fn run(session: &Session, arguments: &Check) -> Result<Success, Failure> {
         failed_check: is_any_failed.then_some(kind),
         ..session.result(&finding::document(&found), |_, _| Ok(()))?
     })
+}
+
+/// Rejects options that check different things.
+fn check_usage(arguments: &Check) -> Result<(), Failure> {
+    let Check {
+        template_name,
+        pool,
+        storage,
+        image_storage,
+        ..
+    } = arguments;
+    let usage =
+        |message: &str, hint: &str| Failure::new(Kind::Usage, message).with_hint(hint.to_owned());
+    if image_storage.is_some() && (template_name.is_some() || pool.is_some()) {
+        return Err(usage(
+            "--image-storage checks 'template create', which takes no template and no --pool",
+            "for example: homelab proxmox check --image-storage local --storage local-lvm",
+        ));
+    }
+    if template_name.is_none() && image_storage.is_none() && (pool.is_some() || storage.is_some()) {
+        return Err(usage(
+            "--pool and --storage need the name of a template",
+            "for example: homelab proxmox check debian-12 --pool lab",
+        ));
+    }
+    Ok(())
 }
 
 /// The privilege to see a VM.
@@ -149,17 +173,25 @@ fn check_server(
     let server = session.server_for_one_try(&pve);
     check_quorum(&hosts, report);
     let guests = Guests::read(server, &|_| true).map_err(failed("guests"))?;
-    check_guests(&guests, report);
+    check_guests(&guests, arguments.image_storage.is_none(), report);
     let permissions = server.ask(Pve::permissions);
     match &permissions {
         Ok(permissions) => check_single_vms(permissions, token, report),
         Err(error) => report(Finding::of_request("privileges", error)),
     }
     report(check_hidden_guests(&guests, server).unwrap_or_else(failed("hidden guests")));
+    if let Some(images) = arguments.image_storage.clone().map(Storage) {
+        let disks = arguments.storage.clone().map(Storage);
+        let plan = ImagePlan {
+            images: &images,
+            disks: disks.as_ref(),
+        };
+        return check_image(&plan, &version, server, report);
+    }
     match &arguments.template_name {
         None => {
             if let Ok(permissions) = &permissions {
-                check_verbs(permissions, &guests, version.major, report);
+                check_verbs(permissions, &guests, &version, report);
             }
             Ok(())
         }
@@ -183,17 +215,16 @@ fn failed(check: &str) -> impl FnOnce(pve::Error) -> Finding {
     move |error| Finding::of_request(check, &error)
 }
 
-/// Reports how many guests this token sees. Without a template, nothing can be cloned; a guest that cannot
-/// be read may have any name.
-fn check_guests(guests: &Guests, report: Report) {
+/// Reports how many guests this token sees. Without a template, nothing can be cloned, if that is needed; a
+/// guest that cannot be read may have any name.
+fn check_guests(guests: &Guests, needs_template: bool, report: Report) {
     let count = |matches: fn(&Guest) -> bool| guests.all().filter(|guest| matches(guest)).count();
     let (templates, vms) = (count(Guest::is_vm_template), count(Guest::is_vm));
     let detail = format!("visible templates: {templates}, VMs: {vms}");
-    report(match templates {
-        0 => {
-            Finding::new(Verdict::Fail, "guests", detail).with_hint(empty_list_hint(guests.token()))
-        }
-        _ => Finding::ok("guests", detail),
+    report(if templates == 0 && needs_template {
+        Finding::new(Verdict::Fail, "guests", detail).with_hint(empty_list_hint(guests.token()))
+    } else {
+        Finding::ok("guests", detail)
     });
     for unread in guests.unread() {
         let hint = "a VM with the requested name may be hidden there, so 'vm create' needs --vmid N, or \

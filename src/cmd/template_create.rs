@@ -6,12 +6,11 @@ use serde::Serialize;
 
 use super::{Session, Success};
 use crate::cli::TemplateCreate;
-use crate::create::{CreateSpec, ImageSpec, Method, Run, create};
+use crate::create::{CreateSpec, DEFAULT_BRIDGE, ImageSpec, Method, Run, create};
 use crate::ledger::remove_unused;
 use crate::pve::types::{Node, Storage, Upid, Vmid};
 use crate::pve::{ImageSource, ImageVolume};
 use crate::say::failure::{Failure, Kind};
-use crate::say::shell::word;
 use crate::say::vm::Vm;
 use crate::settings::Settings;
 use crate::settings::resize::NewSize;
@@ -63,10 +62,8 @@ pub fn run(session: &Session, arguments: &TemplateCreate) -> Result<Success, Fai
         warnings: &existing.warnings,
     };
     if let Some(image) = image {
-        run.progress().note(&format!(
-            "Image '{image}' was kept; to delete it, on node '{node}': pvesm free {}",
-            word(&image.to_string())
-        ));
+        run.progress()
+            .note(&format!("The image is kept: '{image}'"));
     }
     let success = session.result(&document, |out, _| {
         let node = clean(&node.0);
@@ -89,20 +86,6 @@ pub fn run(session: &Session, arguments: &TemplateCreate) -> Result<Success, Fai
 
 /// The request that the arguments and files describe. Rejects what the server is known to refuse.
 fn spec(arguments: &TemplateCreate) -> Result<CreateSpec, Failure> {
-    let usage =
-        |message: String, hint: &str| Failure::new(Kind::Usage, message).with_hint(hint.to_owned());
-    if let (ImageSource::Volume(volume), Some(_)) = (&arguments.image, &arguments.checksum) {
-        let message = format!("--checksum does not apply to '{volume}', which is on a storage");
-        return Err(usage(
-            message,
-            "the server verifies only what it downloads; omit --checksum",
-        ));
-    }
-    if let (ImageSource::Volume(volume), Some(_)) = (&arguments.image, &arguments.image_storage) {
-        let message =
-            format!("--image-storage does not apply to '{volume}', which names its storage");
-        return Err(usage(message, "omit --image-storage"));
-    }
     let named = [
         ("cores", arguments.cores.as_deref()),
         ("memory", arguments.memory.as_deref()),
@@ -111,44 +94,9 @@ fn spec(arguments: &TemplateCreate) -> Result<CreateSpec, Failure> {
         .and_then(|settings| settings.with_named(&named));
     let settings =
         settings.map_err(|error| Failure::of(Kind::Usage, &error).with_hint(error.hint()))?;
-    for (key, instead) in [
-        (
-            "scsi0",
-            "scsi0 is the disk from the image; to grow it: --resize scsi0=SIZE",
-        ),
-        (
-            "smbios1",
-            "its UUID identifies the VM that a run has created",
-        ),
-        ("template", "the VM becomes a template at the end"),
-    ] {
-        if settings.value_of(key).is_some() {
-            return Err(usage(format!("--set {key} is not possible here"), instead));
-        }
-    }
-    if arguments.bridge.is_some() && settings.value_of("net0").is_some() {
-        let message = "--bridge and --set net0 contradict each other".to_owned();
-        return Err(usage(message, "omit --bridge, and name the bridge in net0"));
-    }
-    for resize in &arguments.resize {
-        if matches!(resize.to, NewSize::MoreThanTemplate(_)) {
-            let message = format!(
-                "--resize {}: the size of the image is not known beforehand",
-                resize.disk
-            );
-            return Err(usage(message, "give the absolute size: --resize scsi0=32G"));
-        }
-        if resize.disk != "scsi0" {
-            let message = format!(
-                "--resize {}: the new template has one disk, scsi0",
-                resize.disk
-            );
-            return Err(usage(message, "--resize scsi0=SIZE grows it"));
-        }
-    }
-    if arguments.resize.len() > 1 {
-        return Err(Failure::new(Kind::Usage, "--resize scsi0 is given twice"));
-    }
+    check(arguments, &settings)
+        .map_err(|(message, hint)| Failure::new(Kind::Usage, message).with_hint(hint.to_owned()))?;
+    let bridge = arguments.bridge.clone();
     Ok(CreateSpec {
         name: arguments.name.clone(),
         method: Method::Import(Box::new(ImageSpec {
@@ -157,10 +105,7 @@ fn spec(arguments: &TemplateCreate) -> Result<CreateSpec, Failure> {
             image_storage: arguments.image_storage.clone().map(Storage),
             storage: arguments.storage.clone().map(Storage),
             node: arguments.node.clone().map(Node),
-            bridge: arguments
-                .bridge
-                .clone()
-                .unwrap_or_else(|| "vmbr0".to_owned()),
+            bridge: bridge.unwrap_or_else(|| DEFAULT_BRIDGE.to_owned()),
         })),
         vmid: arguments.vmid,
         ensure: arguments.ensure,
@@ -172,4 +117,57 @@ fn spec(arguments: &TemplateCreate) -> Result<CreateSpec, Failure> {
             address: None,
         },
     })
+}
+
+/// Options that cannot be given here, with the reason or the alternative.
+const FIXED: [(&str, &str); 3] = [
+    (
+        "scsi0",
+        "scsi0 is the disk from the image; --resize scsi0=SIZE grows it",
+    ),
+    ("smbios1", "its UUID is how a later run recognises the VM"),
+    ("template", "the VM becomes a template at the end"),
+];
+
+/// Finds options that contradict each other or the image: a message, and what to do.
+fn check(arguments: &TemplateCreate, settings: &Settings) -> Result<(), (String, &'static str)> {
+    if let ImageSource::Volume(volume) = &arguments.image {
+        if arguments.checksum.is_some() {
+            let message = format!("--checksum does not apply to '{volume}', which is on a storage");
+            return Err((
+                message,
+                "omit it: the server verifies only what it downloads",
+            ));
+        }
+        if arguments.image_storage.is_some() {
+            let message = format!("--image-storage does not apply to '{volume}'");
+            return Err((message, "omit it: the volume names its storage"));
+        }
+    }
+    let mut fixed = FIXED.iter();
+    if let Some((key, why)) = fixed.find(|(key, _)| settings.value_of(key).is_some()) {
+        return Err((format!("--set {key} is not possible here"), why));
+    }
+    if arguments.bridge.is_some() && settings.value_of("net0").is_some() {
+        let message = "--bridge and --set net0 contradict each other".to_owned();
+        return Err((message, "omit --bridge, and name the bridge in net0"));
+    }
+    for resize in &arguments.resize {
+        let disk = &resize.disk;
+        if disk != "scsi0" {
+            let message = format!("--resize {disk}: the new template has one disk, scsi0");
+            return Err((message, "--resize scsi0=SIZE grows it"));
+        }
+        if let NewSize::MoreThanTemplate(_) = resize.to {
+            let message = "--resize scsi0=+SIZE: the size of the image is not known yet".to_owned();
+            return Err((message, "give the absolute size: --resize scsi0=32G"));
+        }
+    }
+    if arguments.resize.len() > 1 {
+        return Err((
+            "--resize scsi0 is given twice".to_owned(),
+            "omit one of them",
+        ));
+    }
+    Ok(())
 }

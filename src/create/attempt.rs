@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::decide::{Age, Namesake, Observed, Owner, RequestOutcome};
-use super::failure::{
-    Doubt, before_resuming, is_out_of_time, may_still_be_created, nothing_started,
-};
-use super::image::Place;
+use super::failure::{Doubt, is_out_of_time, may_still_be_created, nothing_started};
+use super::import::place::Place;
 use super::journal::Journal;
+use super::pending::before_resuming;
 use super::spec::{Method, Run};
 use crate::guests::Guests;
 use crate::guests::owner::{Expected, VmidState};
@@ -191,10 +190,10 @@ impl<'r> Attempt<'r> {
     /// The VM, created by this command.
     pub fn existing(&self, vm: Vm, config: Option<VmConfig>) -> Existing {
         let import = match self.journal.record().intent().map(|intent| &intent.source) {
-            Some(Source::Image(from)) => Some(Import {
+            Some(Source::Image(from)) => Some(Box::new(Import {
                 volume: from.volume.clone(),
                 uuid: from.uuid.clone(),
-            }),
+            })),
             _ => None,
         };
         Existing {

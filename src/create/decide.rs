@@ -182,13 +182,14 @@ fn nothing_recorded(policy: Policy, observed: &Observed) -> Action {
     let observe_again = Action::Wait(Pause::Interval);
     match (observed.namesake, policy.vmid, observed.owner) {
         (Namesake::MayBeHidden, None, _) => Action::Stop(StopReason::NameMayBeTaken),
-        (Namesake::Elsewhere, ..) => Action::Stop(StopReason::Exists),
+        // Of the name of a new template there may also be a VM.
+        (Namesake::Elsewhere, ..) | (Namesake::One, _, Owner::Another) => {
+            Action::Stop(StopReason::Exists)
+        }
         // `--vmid` chooses among them, which matters with --ensure only.
         (Namesake::Several, ..) => {
             with_ensure(Action::Stop(StopReason::Ambiguous), StopReason::Exists)
         }
-        // Only a VM with the name of a new template.
-        (Namesake::One, _, Owner::Another) => Action::Stop(StopReason::Exists),
         (_, _, Owner::Ours) => with_ensure(Action::UseVm, StopReason::Exists),
         (Namesake::One, _, Owner::BeingCreated) => with_ensure(observe_again, StopReason::Exists),
         (_, Some(vmid), Owner::BeingCreated) => {

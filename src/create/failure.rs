@@ -1,23 +1,19 @@
 //! The failures of the command. The message, kind and hint of each are in one place.
 
-use std::path::Path;
-
 use snafu::Snafu;
 
-use super::spec::{CreateSpec, Method, Run};
+use super::spec::{CreateSpec, Run};
 use crate::guests::owner::VmidState;
 use crate::guests::template::NotFound;
-use crate::ledger::{self, Intent, Mode, Source};
+use crate::ledger::Source;
 use crate::pve;
 use crate::pve::types::{Guest, Upid, Vmid};
 use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
 use crate::say::grant::how_to_see_vms;
 use crate::say::hint::refusal::blames_template;
 use crate::say::hint::{hint_for, hint_for_task, with_more};
-use crate::say::shell::word;
-use crate::say::stage::{Stage, creation, process_name};
-use crate::say::vm::RESUME;
-use crate::say::vm::Vm;
+use crate::say::stage::{Stage, creation};
+use crate::say::vm::{RESUME, Vm};
 use crate::wait::refusal::CreationError;
 use crate::wait::task::how_to_read_log;
 
@@ -51,14 +47,6 @@ pub enum Doubt {
     },
 }
 
-/// What a request for a VM is called.
-pub fn noun(source: &Source) -> &'static str {
-    match source {
-        Source::Template(_) => "clone",
-        Source::Image(_) => "import",
-    }
-}
-
 /// What a request for a VM asks for: `clone template 9000`
 fn infinitive(source: &Source) -> String {
     match source {
@@ -68,7 +56,7 @@ fn infinitive(source: &Source) -> String {
 }
 
 /// `a clone of template 9000`
-fn requested(source: &Source) -> String {
+pub fn requested(source: &Source) -> String {
     match source {
         Source::Template(from) => format!("a clone of template {}", from.template),
         Source::Image(from) => format!("an import of '{}'", from.volume),
@@ -92,10 +80,7 @@ pub fn nothing_started(because: Failure, seconds: f64) -> Failure {
 
 /// A failure while a request without an answer may still create this VM.
 pub fn may_still_be_created(run: &Run, vm: &Vm, failed: Failure) -> Failure {
-    let noun = match run.spec.method {
-        Method::Clone { .. } => "clone",
-        Method::Import(_) => "import",
-    };
+    let noun = run.spec.request_noun();
     let message = format!("{failed}; {vm} may still be created: its {noun} request got no answer");
     let facts = match failed.facts.vmid {
         Some(_) => Facts {
@@ -108,51 +93,6 @@ pub fn may_still_be_created(run: &Run, vm: &Vm, failed: Failure) -> Failure {
         message,
         facts,
         ..failed
-    }
-}
-
-/// A failure before the outcome of an earlier run's clone is known, or before it is known whether this command
-/// can resume with its VM. It must mention that VM.
-pub fn before_resuming(
-    source: &Source,
-    vm: &Vm,
-    facts: Facts,
-    failed: Failure,
-    seconds: Option<f64>,
-    path: Option<&Path>,
-) -> Failure {
-    let kind = seconds.map_or(failed.kind, |_| Kind::Timeout);
-    let vm_exists = facts.started == Started::Yes;
-    let message = if vm_exists {
-        format!("{vm} was created but not finished by an earlier run: {failed}")
-    } else {
-        format!(
-            "an earlier run requested {} to {vm}, which may or may not be being created: {failed}",
-            requested(source)
-        )
-    };
-    let message = match seconds {
-        Some(seconds) => format!("Timed out after {seconds} s; {message}"),
-        None => message,
-    };
-    let hint = match (failed.request, failed.hint) {
-        (None, Some(hint)) if kind == Kind::TemplateNotFound && !vm_exists => {
-            format!("{hint}; then {RESUME}{}", or_remove(path))
-        }
-        // The recorded template still exists.
-        (None, Some(hint)) if kind == Kind::TemplateNotFound => {
-            let template = match source {
-                Source::Template(from) => format!(" with template {} and", from.template),
-                Source::Image(_) => " with".to_owned(),
-            };
-            format!("{hint}; to resume with that VM, run the same command{template} --ensure")
-        }
-        (None, _) => format!("remove the options that do not fit, then {RESUME}"),
-        (request, _) => with_more(RESUME.to_owned(), request.as_deref()),
-    };
-    Failure {
-        vm_exists,
-        ..failure(kind, message, hint, facts)
     }
 }
 
@@ -202,13 +142,14 @@ pub fn busy(request: &Source, vm: &Vm, why: &str, seconds: f64) -> Failure {
     nothing_started(because, seconds)
 }
 
-fn failure(kind: Kind, message: String, hint: impl Into<String>, facts: Facts) -> Failure {
+/// A failure with all its parts.
+pub fn failure(kind: Kind, message: String, hint: impl Into<String>, facts: Facts) -> Failure {
     let failure = Failure::new(kind, message).with_hint(hint.into());
     failure.about(facts)
 }
 
 /// Nothing is known, except that something may have been started.
-const UNKNOWN: Facts = Facts {
+pub const UNKNOWN: Facts = Facts {
     vmid: None,
     upid: None,
     node: None,
@@ -223,140 +164,9 @@ fn facts_of_guest(guest: Option<&Guest>) -> Facts {
     }
 }
 
-/// The command that removes the ledger's file of a name.
-pub fn remove(path: &Path) -> String {
-    format!("rm {}", word(&path.to_string_lossy()))
-}
-
-/// How to start over, if there is a ledger.
-fn or_remove(path: Option<&Path>) -> String {
-    path.map_or_else(String::new, |path| {
-        format!(
-            "; or, to start over once the VM can no longer be created: {}",
-            remove(path)
-        )
-    })
-}
-
-/// Another run has locked the ledger; this one has waited `waited` seconds.
-pub fn name_locked(spec: &CreateSpec, holder: Option<u32>, waited: Option<f64>) -> Failure {
-    let (name, noun) = (&spec.name, spec.noun());
-    let process = process_name(holder);
-    match waited {
-        None => {
-            let message = format!("{process} is creating {noun} '{name}'");
-            let hint =
-                format!("--ensure waits until it has ended, then uses or creates the {noun}");
-            failure(Kind::InProgress, message, hint, UNKNOWN)
-        }
-        Some(seconds) => {
-            let message =
-                format!("Timed out after {seconds} s; {process} is still creating {noun} '{name}'");
-            failure(Kind::Timeout, message, RESUME, UNKNOWN)
-        }
-    }
-}
-
-/// The ledger contains something other than events.
-pub fn damaged(path: &Path, source: &ledger::Unreadable) -> Failure {
-    let message = format!(
-        "cannot tell what earlier runs have started: {} is damaged: {source}",
-        path.display()
-    );
-    let hint = format!(
-        "its readable lines contain the last VMID and task (UPID); once that task has ended: {}, then run the \
-         same command with --ensure",
-        remove(path)
-    );
-    failure(Kind::Failed, message, hint, UNKNOWN)
-}
-
-/// There is no usable ledger, and `--ensure` needs one.
-pub fn no_ledger(source: &ledger::Error) -> Failure {
-    let why = chain(source);
-    let message = format!("cannot keep other runs from creating the same VM: {why}");
-    let hint = "make it writable for this user, or set HOMELAB_STATE_DIR to another directory; or choose the \
-                VMID with --vmid N";
-    failure(Kind::Failed, message, hint, Facts::default())
-}
-
 /// No template of that name.
 pub fn no_template(source: &NotFound) -> Failure {
     Failure::of(Kind::TemplateNotFound, source).with_hint(source.hint().to_owned())
-}
-
-/// An earlier run has requested another clone to this VM, which is not finished.
-pub fn other_request_pending(
-    spec: &CreateSpec,
-    vm: &Vm,
-    intent: &Intent,
-    differences: &str,
-    facts: Facts,
-    path: Option<&Path>,
-) -> Failure {
-    let is_created = facts.started == Started::Yes;
-    let from = match &intent.source {
-        Source::Template(from) => format!("template {}", from.template),
-        Source::Image(from) => format!("image '{}'", from.volume),
-    };
-    let message = if is_created {
-        format!(
-            "{vm} was created from {from} but not finished by an earlier run; this command requests \
-             {differences}"
-        )
-    } else {
-        format!(
-            "an earlier run requested {} to {vm}, whose outcome is unknown; this command requests \
-             {differences}",
-            requested(&intent.source)
-        )
-    };
-    let path = path.filter(|_| !is_created);
-    let (command, options) = match &intent.source {
-        Source::Template(from) => {
-            let linked = match (from.mode, spec.mode()) {
-                (Mode::Linked, _) => ", --linked",
-                (Mode::Full, Some(Mode::Linked)) => ", no --linked",
-                (Mode::Full, _) => "",
-            };
-            ("vm create", format!("template {}{linked}", from.template))
-        }
-        Source::Image(from) => {
-            let volume = from.volume.to_string();
-            let image = from.url.as_ref().unwrap_or(&volume);
-            ("template create", format!("--image {}", word(image)))
-        }
-    };
-    let is_same = matches!(intent.source, Source::Template(_)) == spec.image().is_none();
-    let command = if is_same { "the same command" } else { command };
-    let places = spec.places(intent).into_iter();
-    let places = places.map(|(what, requested, recorded)| match (requested, recorded) {
-        (_, Some(recorded)) => format!(", --{what} {}", word(&recorded)),
-        (Some(_), None) => format!(", no --{what}"),
-        (None, None) => String::new(),
-    });
-    let hint = format!(
-        "finish that one first: run {command} with {options}{}, --ensure and no --vmid{}",
-        places.collect::<String>(),
-        or_remove(path)
-    );
-    failure(Kind::InProgress, message, hint, facts)
-}
-
-/// An earlier run has requested this VM from servers that this run does not use.
-pub fn pending_elsewhere(vm: &Vm, hosts: &[String], path: Option<&Path>) -> Failure {
-    let message = format!(
-        "an earlier run began creating VM {} '{}' on another server, {}; the outcome is unknown",
-        vm.vmid,
-        vm.name,
-        hosts.join(", ")
-    );
-    let hint = format!(
-        "resume it there: run the same command with --host {} and --ensure{}",
-        word(&hosts.join(",")),
-        or_remove(path)
-    );
-    failure(Kind::InProgress, message, hint, vm.facts(Started::Unknown))
 }
 
 /// VMs of that name exist.

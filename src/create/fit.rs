@@ -120,15 +120,18 @@ pub fn note_ignored_places(run: &Run, vm: &Vm, record: &Record) {
     ];
     for (option, requested) in options {
         if is_ignored(option, requested) {
-            run.progress()
-                .note(&format!("{vm} already exists, so --{option} has no effect"));
+            let called = run.called(vm);
+            run.progress().note(&format!(
+                "{called} already exists, so --{option} has no effect"
+            ));
         }
     }
     let target = spec.target();
     if let Some(target) = target.filter(|target| **target != vm.node) {
         run.progress().note(&format!(
-            "{vm} already exists, so --node has no effect; to migrate it, if node '{target}' exists, on node \
+            "{} already exists, so --node has no effect; to migrate it, if node '{target}' exists, on node \
              '{}': qm migrate {} {}",
+            run.called(vm),
             vm.node,
             vm.vmid,
             word(&target.0)

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::failure::{Doubt, Failed, remove};
+use super::failure::{Doubt, Failed};
+use super::pending::remove;
 use crate::guests::owner::VmidState;
 use crate::say::failure::{Failure, Kind, Started};
 use crate::say::hint::hint_for_task;

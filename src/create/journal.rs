@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::failure::{damaged, name_locked, no_ledger, pending_elsewhere};
+use super::pending::{damaged, name_locked, no_ledger, pending_elsewhere};
 use super::spec::Run;
 use crate::ledger::{self, Event, Intent, Ledger, Lock, Note, Record};
 use crate::pve::types::Vmid;

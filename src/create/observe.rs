@@ -2,25 +2,18 @@
 
 use super::attempt::{Attempt, View};
 use super::decide::{Age, Namesake, Owner, RequestOutcome};
-use super::failure::{
-    Doubt, Failed, created_unchecked, is_out_of_time, no_template, not_read, outcome_unseen,
-    timed_out,
-};
-use super::image::find_place;
+use super::failure::{created_unchecked, is_out_of_time, no_template, not_read, outcome_unseen};
 use super::spec::Method;
 use crate::guests::owner::{Expected, VmidState, may_run, running_clone};
 use crate::guests::template::{Found, find_template};
 use crate::guests::{Guests, Unread};
 use crate::ledger::{Intent, Record, Source};
 use crate::pve;
-use crate::pve::types::{CloneOptions, ExitStatus, Guest, Node, Upid, Vmid};
+use crate::pve::types::{CloneOptions, Guest, Node, Upid, Vmid};
 use crate::say::failure::Failure;
-use crate::say::stage::{Stage, creation};
+use crate::say::stage::Stage;
 use crate::say::vm::Vm;
-use crate::ui::progress::Activity;
-use crate::wait::GaveUp;
-use crate::wait::server::{Judged, is_no_such_task};
-use crate::wait::task::{self, Ended};
+use crate::wait::server::Judged;
 
 impl<'r> Attempt<'r> {
     /// Reads the state that the decision of this turn depends on.
@@ -46,7 +39,12 @@ impl<'r> Attempt<'r> {
         if let Method::Clone { template, options } = &self.run.spec.method {
             self.find_template(template, options)?;
         }
-        let found = self.find_holders(None)?;
+        let mut found = self.find_holders(None)?;
+        // A VM with the name of a new template matters only if there is no such template.
+        let is_ours = |state: &VmidState| Owner::of(state) != Owner::Another;
+        if found.iter().any(|(.., state)| is_ours(state)) {
+            found.retain(|(.., state)| is_ours(state));
+        }
         let vmid = self.run.spec.vmid;
         let mut candidates = found
             .iter()
@@ -110,18 +108,9 @@ impl<'r> Attempt<'r> {
 
     /// The node on which the VM would be created.
     fn node_of_creation(&mut self) -> Result<Node, Failure> {
-        match (&self.run.spec.method, &self.template) {
-            (Method::Import(image), _) => {
-                let place = match self.place.take() {
-                    Some(place) => place,
-                    None => find_place(self.run, image)?,
-                };
-                Ok(self.place.insert(place).node.clone())
-            }
-            (Method::Clone { .. }, Some(template)) => Ok(template.node.clone()),
-            (Method::Clone { template, options }, None) => {
-                Ok(self.find_template(template, options)?.node)
-            }
+        match &self.run.spec.method {
+            Method::Import(image) => Ok(self.place(image)?.node),
+            Method::Clone { template, options } => Ok(self.find_template(template, options)?.node),
         }
     }
 
@@ -197,103 +186,6 @@ impl<'r> Attempt<'r> {
             self.requests_other = !self.differences(intent).is_empty();
         }
         Ok(())
-    }
-
-    /// Polls the task that creates the VM until it has ended.
-    fn poll_task(&mut self, vm: &Vm, upid: Upid) -> Result<(), Failure> {
-        let (server, progress) = (self.run.server, self.run.progress());
-        let stage = Stage::Creating(vm.clone(), upid.clone());
-        progress.set_stage(stage.clone());
-        if creation(&upid) == "import" {
-            let announcement = format!("Importing the image to VM {}...", vm.vmid);
-            progress.begin(&Activity::Importing, &announcement);
-        } else {
-            progress.cloning(|| self.count_disks());
-        }
-        let waited = task::wait(server, &upid, !self.creation.is_from_earlier_run);
-        self.creation.is_polled = true;
-        let Ended {
-            status,
-            before_first_poll,
-        } = match waited {
-            Ok(ended) => ended,
-            Err(GaveUp::TimedOut(error)) => {
-                let seconds = server.budget.seconds();
-                return Err(timed_out(seconds, &stage, error.as_ref(), None));
-            }
-            // The task may be another token's, or its node may be down, removed or reinstalled.
-            Err(GaveUp::Failed(error))
-                if self.creation.is_from_earlier_run || is_no_such_task(&error) =>
-            {
-                if !self.creation.is_from_earlier_run {
-                    progress.note(&format!(
-                        "The server no longer knows the {}'s task ({upid}); checking VM {}...",
-                        creation(&upid),
-                        vm.vmid
-                    ));
-                }
-                self.creation.undecided = true;
-                self.creation.outcome = RequestOutcome::Unknown;
-                return Ok(());
-            }
-            Err(GaveUp::Failed(source)) => return Err(outcome_unseen(&stage, &source)),
-        };
-        if !before_first_poll {
-            // It has only just ended, so its VM has not been destroyed since.
-            self.creation.is_from_earlier_run = false;
-        }
-        self.task_ended(vm, upid, status);
-        Ok(())
-    }
-
-    fn task_ended(&mut self, vm: &Vm, upid: Upid, status: ExitStatus) {
-        let (server, progress) = (self.run.server, self.run.progress());
-        let is_from_earlier_run = self.creation.is_from_earlier_run;
-        self.creation.outcome = match status {
-            ExitStatus::Ok | ExitStatus::Warnings(_) => {
-                if !is_from_earlier_run {
-                    let existing = self.existing(vm.clone(), None);
-                    progress.set_stage(self.run.stage_of(existing));
-                }
-                // Read before the VM is recorded as created, so that the next run reads them if this one is
-                // killed.
-                if let ExitStatus::Warnings(_) = status {
-                    self.creation.warnings = task::warnings(server, &upid);
-                }
-                RequestOutcome::Done
-            }
-            ExitStatus::Unexpected => {
-                self.creation.undecided = true;
-                if !is_from_earlier_run {
-                    progress.note(&format!(
-                        "The {}'s worker died or its node went down ({upid}); checking VM {}...",
-                        creation(&upid),
-                        vm.vmid
-                    ));
-                    self.creation.doubt = Some(Doubt::WorkerDied { upid });
-                }
-                RequestOutcome::Unknown
-            }
-            ExitStatus::Failed(status) => {
-                progress.set_stage(Stage::Undecided(vm.clone()));
-                match self.outcome_of(&status) {
-                    Some(outcome) => outcome,
-                    // A new task need not fail because an earlier run's did.
-                    None if is_from_earlier_run => RequestOutcome::Unknown,
-                    None => {
-                        let log = task::last_lines(server, &upid);
-                        RequestOutcome::Failed(Failed { upid, status, log })
-                    }
-                }
-            }
-        };
-    }
-
-    /// The number of disks that are copied, if it can be read.
-    fn count_disks(&self) -> Option<usize> {
-        let Guest { vmid, node, .. } = self.template.as_ref()?;
-        let config = self.run.server.pve.vm_config(node, *vmid);
-        config.ok().flatten().map(|config| config.disks().len())
     }
 
     /// Checks a VMID once. Fails if the check must not be repeated.

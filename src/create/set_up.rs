@@ -112,9 +112,9 @@ fn warn_of_differences(run: &Run, existing: &Existing, config: &VmConfig, attemp
         .chain(smaller)
         .collect();
     if !different.is_empty() {
-        let Vm { vmid, name, node } = &existing.vm;
         run.warn(&format!(
-            "template {vmid} '{name}' on node '{node}' exists and is not changed; requested was: {}",
+            "{} already exists and is not changed; different there: {}",
+            run.called(&existing.vm),
             different.join(", ")
         ));
     }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use super::image::ImageSpec;
+use super::import::ImageSpec;
 use crate::ledger::{Intent, Mode, Source};
 use crate::pve::types::{CloneMode, CloneOptions, Guest, Node, Pool, Storage, VmName, Vmid};
 use crate::say::stage::{Stage, Step, StepTask, Unfinished};
@@ -65,6 +65,14 @@ impl CreateSpec {
         match self.method {
             Method::Clone { .. } => "VM",
             Method::Import(_) => "template",
+        }
+    }
+
+    /// What the request for the VM is called.
+    pub fn request_noun(&self) -> &'static str {
+        match self.method {
+            Method::Clone { .. } => "clone",
+            Method::Import(_) => "import",
         }
     }
 
@@ -176,6 +184,12 @@ impl Run<'_> {
             name: self.spec.name.clone(),
             node: node.clone(),
         }
+    }
+
+    /// What messages call this VM once it exists: `VM 101 'web-1' on node 'pve1'`, or a template.
+    pub fn called(&self, vm: &Vm) -> String {
+        let Vm { vmid, name, node } = vm;
+        format!("{} {vmid} '{name}' on node '{node}'", self.spec.noun())
     }
 
     /// The node on which a clone of this template will be.

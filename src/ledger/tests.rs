@@ -320,6 +320,51 @@ fn the_next_run_reads_the_resolved_size() {
     assert_eq!(directory.record(), Record::Requested(requested, None));
 }
 
+#[test]
+fn the_next_run_reads_what_was_imported() {
+    let directory = Directory::new();
+    let imported = Intent {
+        source: Source::Image(Box::new(ImportedFrom {
+            volume: "local:import/x-932f4a24.qcow2".parse().unwrap(),
+            url: Some("https://example.com/x.img".into()),
+            disks: Storage("data".into()),
+            uuid: "1d19811d-5f94-4a62-982d-54a41276f909".into(),
+        })),
+        storage: Some(Storage("data".into())),
+        ..intent(101)
+    };
+    directory
+        .lock()
+        .write(Event::Intent(imported.clone()))
+        .unwrap();
+    let file = fs::read_to_string(directory.file()).unwrap();
+    assert_eq!(
+        file.lines().last().unwrap(),
+        r#"{"intent":{"vmid":101,"node":"pve1","volume":"local:import/x-932f4a24.qcow2","url":"https://example.com/x.img","disks":"data","uuid":"1d19811d-5f94-4a62-982d-54a41276f909","storage":"data","hosts":["pve.lan:8006"]}}"#
+    );
+    assert_eq!(directory.record(), Record::Requested(imported, None));
+}
+
+#[rstest]
+#[case::an_unknown_field(
+    r#"{"intent":{"vmid":101,"node":"pve1","template":9000,"mode":"full","hosts":[],"new":1}}"#
+)]
+#[case::neither_template_nor_image(r#"{"intent":{"vmid":101,"node":"pve1","hosts":[]}}"#)]
+#[case::both(r#"{"intent":{"vmid":101,"node":"pve1","template":9000,"mode":"full","volume":"local:import/x.qcow2","disks":"data","uuid":"","hosts":[]}}"#)]
+fn an_intent_of_a_later_version_is_not_misread(#[case] line: &str) {
+    let directory = Directory::new();
+    fs::create_dir_all(&directory.0).unwrap();
+    fs::write(directory.file(), format!("{line}\n")).unwrap();
+    let error = Ledger::lock(&directory.0, &"web-1".parse().unwrap()).err();
+    let error = error.map(|error| crate::say::failure::chain(&error));
+    let path = directory.file();
+    let expected = format!(
+        "{} is damaged: line 1 is not an event that this version knows",
+        path.display()
+    );
+    assert_eq!(error, Some(expected));
+}
+
 /// The last release wrote the sizes of the template's disks as a note after the intent.
 #[test]
 fn a_file_of_the_last_release_is_read() {

@@ -24,8 +24,8 @@ impl FromStr for ImageSource {
         if !text.contains("://") {
             return text.parse().map(ImageSource::Volume);
         }
-        let rest = ["http://", "https://"].iter();
-        let rest = rest.filter_map(|scheme| text.strip_prefix(scheme)).next();
+        let mut schemes = ["http://", "https://"].iter();
+        let rest = schemes.find_map(|scheme| text.strip_prefix(scheme));
         let rest = rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
         ensure!(rest.is_some(), NotAnImageSnafu);
         let name = file_name_in(text).to_ascii_lowercase();
@@ -34,6 +34,16 @@ impl FromStr for ImageSource {
             return PackedSnafu { ending: *ending }.fail();
         }
         Ok(ImageSource::Url(text.to_owned()))
+    }
+}
+
+impl ImageSource {
+    /// A short name: of a URL the file, of a volume all.
+    pub fn name(&self) -> String {
+        match self {
+            ImageSource::Url(url) if !file_name_in(url).is_empty() => file_name_in(url).to_owned(),
+            source => source.to_string(),
+        }
     }
 }
 
@@ -49,8 +59,14 @@ impl fmt::Display for ImageSource {
 /// The endings of files that the server would have to unpack, which it does not do for images of disks.
 const PACKED: [&str; 8] = [".xz", ".gz", ".bz2", ".zst", ".zip", ".7z", ".tar", ".ova"];
 
-/// The endings of files that a storage accepts as images of disks.
-const ACCEPTED: [&str; 3] = [".qcow2", ".raw", ".vmdk"];
+/// The endings of images in URLs, and those of their files, as a storage requires them. `.img` is usually in
+/// qcow2 format.
+const ENDINGS: [(&str, &str); 4] = [
+    (".qcow2", ".qcow2"),
+    (".raw", ".raw"),
+    (".vmdk", ".vmdk"),
+    (".img", ".qcow2"),
+];
 
 /// An image file on a storage, `local:import/debian-12.qcow2`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -112,9 +128,9 @@ impl FromStr for Checksum {
     fn from_str(text: &str) -> Result<Checksum, Error> {
         let (name, hex) = text.split_once(':').context(NotAChecksumSnafu)?;
         let algorithms = [("sha256", 64), ("sha512", 128)];
-        let known = algorithms.into_iter();
-        let known = known.filter(|(algorithm, _)| name.eq_ignore_ascii_case(algorithm));
-        let (algorithm, length) = known.last().context(NotAChecksumSnafu)?;
+        let mut known = algorithms.into_iter();
+        let known = known.find(|(algorithm, _)| name.eq_ignore_ascii_case(algorithm));
+        let (algorithm, length) = known.context(NotAChecksumSnafu)?;
         let hex = hex.trim().to_ascii_lowercase();
         let is_hex = hex.chars().all(|c| c.is_ascii_hexdigit());
         ensure!(
@@ -145,19 +161,17 @@ impl fmt::Display for Checksum {
     }
 }
 
-/// The name under which a storage keeps the image from a URL. It ends as the server requires: `x.img`, which is
-/// usually in qcow2 format, becomes `x.qcow2`. With a checksum, its first digits are part of the name, because
+/// The name under which a storage keeps the image from a URL: `x.img` becomes `x.qcow2`. With a checksum, its first digits are part of the name, because
 /// many URLs lead to a new image each week, and a file is never replaced.
 pub fn file_name(url: &str, checksum: Option<&Checksum>) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name = file_name_in(url).chars();
     let name: String = name.map(|c| if is_allowed(c) { c } else { '_' }).collect();
     let lower = name.to_ascii_lowercase();
-    let (stem, ending) = match ACCEPTED.iter().find(|it| lower.ends_with(**it)) {
-        Some(ending) => (&name[..name.len() - ending.len()], *ending),
-        None if lower.ends_with(".img") => (&name[..name.len() - 4], ".qcow2"),
-        None => (&name[..], ".qcow2"),
-    };
+    let known = ENDINGS.iter().find(|(ending, _)| lower.ends_with(ending));
+    let (stem, ending) = known.map_or((&name[..], ".qcow2"), |(ending, of_file)| {
+        (&name[..name.len() - ending.len()], *of_file)
+    });
     let stem = if stem.trim_matches('.').is_empty() {
         "image"
     } else {
@@ -272,20 +286,16 @@ mod tests {
     }
 
     #[rstest]
-    #[case::no_algorithm(SHA256, Err("expected sha256:HEX or sha512:HEX"))]
-    #[case::weak(&format!("md5:{SHA256}"), Err("expected sha256:HEX or sha512:HEX"))]
-    #[case::short("sha256:932f", Err("expected 64 hexadecimal digits after sha256:"))]
-    #[case::wrong_algorithm(&format!("sha512:{SHA256}"), Err("expected 128 hexadecimal digits after sha512:"))]
-    #[case::good(&format!("sha256:{SHA256}"), Ok(()))]
-    fn a_checksum_has_its_algorithm_and_length(
-        #[case] text: &str,
-        #[case] expected: Result<(), &str>,
-    ) {
-        let parsed: Result<Checksum, Error> = text.parse();
-        let error = parsed.map(drop).map_err(|error| error.to_string());
-        assert_eq!(
-            error.as_ref().map(|()| ()).map_err(String::as_str),
-            expected.as_ref().map(|()| ()).map_err(|it| *it)
-        );
+    #[case::no_algorithm(SHA256, Some("expected sha256:HEX or sha512:HEX"))]
+    #[case::weak(&format!("md5:{SHA256}"), Some("expected sha256:HEX or sha512:HEX"))]
+    #[case::short("sha256:932f", Some("expected 64 hexadecimal digits after sha256:"))]
+    #[case::wrong_algorithm(&format!("sha512:{SHA256}"), Some("expected 128 hexadecimal digits after sha512:"))]
+    #[case::good(&format!("sha256:{SHA256}"), None)]
+    fn a_checksum_has_its_algorithm_and_length(#[case] text: &str, #[case] expected: Option<&str>) {
+        let error = text
+            .parse::<Checksum>()
+            .err()
+            .map(|error| error.to_string());
+        assert_eq!(error.as_deref(), expected);
     }
 }

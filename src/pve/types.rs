@@ -291,6 +291,15 @@ pub struct Version {
     pub major: u32,
 }
 
+impl Version {
+    /// Whether it is this version or a later one.
+    pub fn is_at_least(&self, major: u32, minor: u32) -> bool {
+        let own = self.text.split(['.', '-']).nth(1);
+        let own = own.and_then(|minor| minor.parse().ok()).unwrap_or(0);
+        (self.major, own) >= (major, minor)
+    }
+}
+
 /// The status of a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TaskStatus {

@@ -64,11 +64,14 @@ pub fn user_options(token: &TokenId) -> Option<String> {
     (userid != "root@pam").then(|| format!("--users {users} instead of --tokens …"))
 }
 
+/// What a command does that grants a role which lacks privileges that the token inherits on that path.
+pub const REPLACES: &str = "; this replaces the token's inherited roles there";
+
 /// The command, what it replaces, and when to run it for the user too.
 pub fn grant(role: Role, path: &str, token: &TokenId) -> String {
     let mut command = grant_command(role, path, token);
     if path == ALL_VMS && role != Role::VM_ADMIN {
-        command += "; this replaces the token's inherited roles there";
+        command += REPLACES;
     }
     if let Some(for_user) = user_options(token) {
         command += "; without privilege separation, or if the token's user lacks it too, also run this with ";
@@ -80,11 +83,19 @@ pub fn grant(role: Role, path: &str, token: &TokenId) -> String {
 /// A role of one's own, for a privilege that no small built-in role has: its name, and its privileges.
 pub const NETWORK_ROLE: (&str, &str) = ("HomelabDownload", "Sys.AccessNetwork");
 
-/// The commands that create a role and grant it.
+/// The commands that create a role and grant it, and when to run them for the user too.
 pub fn grant_of_role(role: (&'static str, &str), path: &str, token: &TokenId) -> String {
-    let (name, privileges) = role;
-    let grant = grant(Role(name), path, token).replacen("on a node, as root: ", "", 1);
-    format!("on a node, as root: pveum role add {name} --privs {privileges} && {grant}")
+    with_role(role, &grant(Role(role.0), path, token))
+}
+
+/// The commands that create a role and grant it.
+pub fn commands_of_role(role: (&'static str, &str), path: &str, token: &TokenId) -> String {
+    with_role(role, &grant_command(Role(role.0), path, token))
+}
+
+fn with_role((name, privileges): (&str, &str), grant: &str) -> String {
+    let create = format!("pveum role add {name} --privs {privileges}");
+    grant.replacen("as root: ", &format!("as root: {create} && "), 1)
 }
 
 /// The command that lets a token see all VMs.

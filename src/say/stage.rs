@@ -230,8 +230,14 @@ impl fmt::Display for Stage {
             Stage::Creating(vm, task) => {
                 write!(f, "the {} to {vm} is still running", creation(task))
             }
-            Stage::Done(done) if done.created => write!(f, "{} was created", done.vm),
-            Stage::Done(done) => write!(f, "{} already exists", done.vm),
+            Stage::Done(done) => {
+                let exists = if done.created {
+                    "was created"
+                } else {
+                    "already exists"
+                };
+                write!(f, "{} on node '{}' {exists}", done.label(), done.vm.node)
+            }
             Stage::SettingUp(unfinished) => unfinished.fmt(f),
             Stage::Several(stages) => f.write_str(&summary(stages)),
             Stage::Cancelling { is_requested, .. } => f.write_str(if *is_requested {

@@ -58,7 +58,7 @@ pub struct Existing {
     /// Whether a step of this command on a VM that the user named has requested a change.
     pub was_changed: bool,
     /// The import that created it, if this command creates a template from an image.
-    pub import: Option<Import>,
+    pub import: Option<Box<Import>>,
     /// The task that created it, if known.
     pub upid: Option<Upid>,
     /// Its addresses, if they were requested and are known.
@@ -128,6 +128,15 @@ impl Existing {
         }
     }
 
+    /// `VM 101 'web-1'`, or `template 9000 'debian-12'`.
+    pub fn label(&self) -> String {
+        let label = self.vm.label();
+        match &self.config {
+            Some(config) if config.template => label.replacen("VM", "template", 1),
+            _ => label,
+        }
+    }
+
     /// What a failed run reports to scripts about it.
     pub fn facts(&self) -> Facts {
         let started = if self.created {
@@ -151,12 +160,12 @@ impl fmt::Display for Existing {
         if self.named_by.is_some() {
             return self.vm.fmt(f);
         }
-        let Vm { vmid, name, node } = &self.vm;
+        let Vm { node, .. } = &self.vm;
         let exists = if self.created {
             "was created"
         } else {
             "already exists"
         };
-        write!(f, "VM {vmid} '{name}' {exists} on node '{node}'")
+        write!(f, "{} {exists} on node '{node}'", self.label())
     }
 }

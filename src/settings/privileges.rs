@@ -21,7 +21,7 @@ const ROOT: AnyOf = &[];
 
 /// What is required to set this option to this value; all of it. Nothing for an option that this version does
 /// not know.
-pub(super) fn needed_for(key: &str, value: &str) -> Vec<AnyOf> {
+pub fn needed_for(key: &str, value: &str) -> Vec<AnyOf> {
     if is_drive(key) {
         return match (is_cloud_init(value), value_of(value, "media")) {
             (true, _) => vec![CLOUD_INIT_DRIVE, CD_ROM],

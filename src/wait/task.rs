@@ -23,7 +23,7 @@ pub struct Ended {
 /// given up once a daemon would have restarted.
 pub fn wait(server: Server, upid: &Upid, is_ongoing: bool) -> Result<Ended, GaveUp<pve::Error>> {
     poll(server, upid, is_ongoing, |read| {
-        server.progress.follow_log(read)
+        server.progress.follow_log(read);
     })
 }
 
@@ -81,9 +81,9 @@ pub fn warnings(server: Server, upid: &Upid) -> Vec<String> {
 
 /// The last lines of a failed task's log, without those that explain nothing.
 pub fn last_lines(server: Server, upid: &Upid) -> Vec<String> {
-    let is_useful = |line: &String| {
-        !line.is_empty() && !line.starts_with("transferred ") && !line.starts_with("TASK ")
-    };
+    let is_progress = |line: &str| line.starts_with("transferred ") || line.contains("K .....");
+    let is_useful =
+        |line: &String| !line.is_empty() && !is_progress(line) && !line.starts_with("TASK ");
     let mut lines = log(server, upid);
     lines.retain(is_useful);
     lines.split_off(lines.len().saturating_sub(LAST_LINES))

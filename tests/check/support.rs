@@ -9,7 +9,7 @@ pub(super) const CHECK: &str = "proxmox check debian-12";
 pub(super) const TOKEN: &str = "homelab@pve!cli";
 
 /// The privileges that a token needs to pass every check.
-pub(super) const PRIVILEGES: [(&str, &[&str]); 4] = [
+pub(super) const PRIVILEGES: [(&str, &[&str]); 6] = [
     ("/vms/9000", &["VM.Clone", "VM.Audit"]),
     (
         "/vms",
@@ -22,11 +22,17 @@ pub(super) const PRIVILEGES: [(&str, &[&str]); 4] = [
             "VM.Config.Network",
             "VM.Config.Cloudinit",
             "VM.Config.Options",
+            "VM.Config.HWType",
             "VM.PowerMgmt",
             "VM.GuestAgent.Audit",
         ],
     ),
     ("/storage/data", &["Datastore.AllocateSpace"]),
+    (
+        "/storage/local",
+        &["Datastore.Audit", "Datastore.AllocateTemplate"],
+    ),
+    ("/nodes", &["Sys.AccessNetwork"]),
     ("/sdn/zones/localnetwork", &["SDN.Use"]),
 ];
 
@@ -43,6 +49,31 @@ pub(super) const IT_REPLACES: &str = "; this replaces the token's inherited role
 pub(super) fn command_in(text: &str) -> &str {
     let (_, line) = text.split_once("as root: ").unwrap();
     line.split(';').next().unwrap().trim()
+}
+
+/// Runs the commands that a finding or a hint proposes, as an administrator.
+pub(super) fn run_commands_in(text: &str, fake: &FakePve) {
+    for command in command_in(text).split(" && ") {
+        fake.pveum(command);
+    }
+}
+
+/// Runs the commands in a text that add a role and grant it, with the storage for disks of the fake, and
+/// for the token, as with privilege separation. Returns how many there are.
+pub(super) fn run_recipe(text: &str, role: &str, fake: &FakePve) -> usize {
+    let text = text.replace("\\\n", "");
+    let add = format!("pveum role add {role} ");
+    let to_grant = format!(" --roles {role}");
+    let lines = text.lines().map(str::trim);
+    let of_role = lines.filter(|line| {
+        line.starts_with(&add) || line.starts_with("pveum acl ") && line.ends_with(&to_grant)
+    });
+    let for_token = format!("--tokens '{TOKEN}'");
+    let commands = of_role.map(|line| {
+        line.replace("--users homelab@pve", &for_token)
+            .replace("local-lvm", "data")
+    });
+    commands.map(|command| fake.pveum(&command)).count()
 }
 
 /// All privileges of a token but this one on this path.

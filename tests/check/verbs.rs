@@ -3,13 +3,16 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::support::{FOR_ITS_USER, all_but, at, cluster, command_in, fake, lines};
+use super::support::{
+    FOR_ITS_USER, all_but, at, cluster, command_in, fake, lines, run_commands_in,
+};
 use crate::homelab::{Homelab, StateDir};
 
-const ALL: [&str; 5] = [
+const ALL: [&str; 6] = [
     "ok    template list, vm list, container list, vm show: all guests",
     "ok    vm ssh, --ip, --wait-ip: all VMs",
     "ok    vm create: all new VMs",
+    "ok    template create: all new templates",
     "ok    vm start, vm shutdown, vm stop, vm reboot: all VMs",
     "ok    vm delete: all VMs",
 ];
@@ -121,15 +124,16 @@ fn only_the_first_paths_are_listed() {
     setup["guests"].as_array_mut().unwrap().splice(.., guests);
     let line = "ok    vm start, vm shutdown, vm stop, vm reboot: only on /vms/100, /vms/101, /vms/102, \
                 /vms/103, /vms/104 and 3 more";
-    assert_eq!(verbs(setup)[3], line);
+    assert_eq!(verbs(setup)[4], line);
 }
 
 /// The roles are inherited: a role that is too small would replace them.
 #[rstest]
-#[case::seeing("VM.Audit", &[1, 3, 4])]
+#[case::seeing("VM.Audit", &[1, 3, 4, 5])]
 #[case::addresses("VM.GuestAgent.Audit", &[1])]
-#[case::create_and_delete("VM.Allocate", &[2, 4])]
-#[case::power("VM.PowerMgmt", &[3])]
+#[case::create_and_delete("VM.Allocate", &[2, 3, 5])]
+#[case::hardware("VM.Config.HWType", &[3])]
+#[case::power("VM.PowerMgmt", &[4])]
 fn the_command_for_a_missing_privilege_permits_the_verbs(
     #[case] privilege: &str,
     #[case] denied: &[usize],
@@ -170,6 +174,51 @@ fn the_privilege_to_read_addresses_depends_on_the_version(
     assert_eq!(found.get(..beginning.len()), Some(beginning.as_str()));
 }
 
+#[rstest]
+#[case::download(
+    ("/storage/local", "Datastore.AllocateTemplate"),
+    "Datastore.AllocateTemplate on /storage; on a node, as root: pveum acl modify /storage --tokens \
+     'homelab@pve!cli' --roles PVEDatastoreAdmin"
+)]
+#[case::internet(
+    ("/nodes", "Sys.AccessNetwork"),
+    "Sys.AccessNetwork on /nodes; on a node, as root: pveum role add HomelabDownload --privs \
+     Sys.AccessNetwork && pveum acl modify /nodes --tokens 'homelab@pve!cli' --roles HomelabDownload"
+)]
+fn the_commands_for_a_missing_privilege_permit_creating_templates(
+    #[case] lacking: (&str, &str),
+    #[case] hint: &str,
+) {
+    let fake = fake(cluster(&all_but(Some(lacking))));
+    let state = StateDir::new();
+    let verb = || {
+        let seen = at(&fake, &state).run("proxmox check");
+        let all = lines(&seen, &fake, &state);
+        all[all.len() - 7..].to_vec()
+    };
+    let line = format!("warn  template create: not permitted: the token lacks {hint}");
+    // The warning about privilege separation follows.
+    assert_eq!(verb()[0], line);
+    run_commands_in(&line, &fake);
+    assert!(verb().contains(&ALL[3].to_owned()));
+}
+
+/// A new template is in no pool.
+#[test]
+fn privileges_on_a_pool_do_not_permit_creating_templates() {
+    let mut privileges = all_but(None);
+    let paths = privileges.as_object_mut().unwrap();
+    let of_vms = paths.remove("/vms").unwrap();
+    paths.insert("/pool/clients".to_owned(), of_vms);
+    let found = verbs(guests(&privileges));
+    assert_eq!(found[2], "ok    vm create: only on /pool/clients");
+    let line = "warn  template create: not permitted: the token lacks VM.Allocate, VM.Audit, VM.Config.CPU, \
+                VM.Config.Disk, VM.Config.HWType, VM.Config.Memory, VM.Config.Network and VM.Config.Options \
+                on /vms; on a node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' --roles \
+                PVEVMAdmin";
+    assert_eq!(found[3], line);
+}
+
 #[test]
 fn a_token_that_only_sees_guests_may_list_them() {
     let expected = [
@@ -179,6 +228,11 @@ fn a_token_that_only_sees_guests_may_list_them() {
         "warn  vm create: not permitted: the token lacks VM.Allocate on /vms, VM.Clone on /vms/9000, \
          Datastore.AllocateSpace on /storage, SDN.Use on /sdn/zones/localnetwork; 'homelab help \
          permissions' has the commands for a role with all of them",
+        "warn  template create: not permitted: the token lacks VM.Allocate, VM.Config.CPU, VM.Config.Disk, \
+         VM.Config.HWType, VM.Config.Memory, VM.Config.Network and VM.Config.Options on /vms, \
+         Datastore.AllocateSpace on /storage, Datastore.AllocateTemplate on /storage, SDN.Use on \
+         /sdn/zones/localnetwork, Sys.AccessNetwork on /nodes; 'homelab help permissions' has the commands \
+         for a role with all of them",
         "warn  vm start, vm shutdown, vm stop, vm reboot: not permitted: the token lacks VM.PowerMgmt on \
          /vms; on a node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' --roles PVEVMUser",
         "warn  vm delete: not permitted: the token lacks VM.Allocate on /vms; on a node, as root: pveum \
@@ -198,7 +252,7 @@ fn the_tasks_of_others_may_be_those_on_one_node() {
         "ok    task wait: only the token's own tasks and those on /nodes/pve1",
         OWN_TASKS[1],
     ];
-    assert_eq!(verbs(cluster(&privileges))[5..], expected);
+    assert_eq!(verbs(cluster(&privileges))[6..], expected);
 }
 
 #[test]
@@ -224,5 +278,5 @@ fn the_document_has_the_verbs_too() {
         "detail": "all guests",
         "hint": null,
     });
-    assert_eq!(checks[checks.len() - 8], expected);
+    assert_eq!(checks[checks.len() - 9], expected);
 }

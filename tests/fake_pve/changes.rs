@@ -285,7 +285,10 @@ impl Cluster {
 }
 
 /// A VM has at most one cloud-init drive.
-fn check_only_cloudinit(config: &Map<String, Value>, option: &str) -> Result<(), Answer> {
+pub(super) fn check_only_cloudinit(
+    config: &Map<String, Value>,
+    option: &str,
+) -> Result<(), Answer> {
     let drives = drives_of(config).into_iter();
     let mut others = drives.filter(|(key, drive)| *key != option && drive.is_cloudinit());
     match others.next() {

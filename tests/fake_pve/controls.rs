@@ -33,6 +33,15 @@ impl FakePve {
         vms.map(|vm| vm.vmid).collect()
     }
 
+    /// The VM templates with this name, including those by their option alone.
+    pub(crate) fn templates_named(&self, name: &str) -> Vec<u32> {
+        let cluster = self.cluster();
+        let templates = cluster.guests.values().filter(|guest| {
+            guest.kind == GuestType::Qemu && guest.is_template() && guest.name() == Some(name)
+        });
+        templates.map(|vm| vm.vmid).collect()
+    }
+
     /// Closes the port and all connections. Requests already received are executed, but not answered.
     pub(crate) fn refuse_connections(&self) {
         self.shared.listener.close(None);

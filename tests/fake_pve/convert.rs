@@ -90,6 +90,11 @@ impl Cluster {
         may_be
     }
 
+    /// Another user makes a template. Nothing happens if the VMID is taken.
+    pub(crate) fn make_template_as_stranger(&mut self, vmid: u32, node: usize, name: &str) -> bool {
+        self.add_stranger(vmid, node, name, false, false) && self.convert_as_stranger(vmid)
+    }
+
     /// Renames the disks, or only this one. Storages without linked clones have no bases.
     fn make_bases(&mut self, vmid: u32, only: Option<&str>) {
         let drives = drives_of(&self.guests[&vmid].config).into_iter();

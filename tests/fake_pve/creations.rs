@@ -267,25 +267,33 @@ impl Cluster {
         } else {
             Ok(())
         };
-        self.here = here;
         let failed = |why| format!("unable to create VM {} - {why}", order.vmid);
         let exit = written.map_or_else(failed, |()| exit);
-        self.leave_what_is_made(&order, &exit);
+        let warning = self.clean_up(&order, &exit);
+        self.here = here;
+        self.creations[number].log.extend(warning);
         self.creations[number].end(exit);
     }
 
-    fn leave_what_is_made(&mut self, order: &CreateOrder, exit: &str) {
-        let Some(vm) = self.guests.get_mut(&order.vmid) else {
-            return;
-        };
+    /// Removes what a worker that failed has made. Returns a warning if it cannot.
+    fn clean_up(&mut self, order: &CreateOrder, exit: &str) -> Option<String> {
+        let is_read_only = !self.has_quorum() || exit.contains("Permission denied");
+        let vm = self.guests.get_mut(&order.vmid)?;
         let disks = std::mem::take(&mut vm.disks_to_come);
         if was_killed(exit) {
             let disks = disks.values().filter_map(|disk| disk.as_str());
             let volumes = disks.map(|disk| Drive::parse(disk).file);
             self.setup.leftovers.extend(volumes);
-        } else if !ends_well(exit) && !exit.contains("Permission denied") {
-            self.remove(order.vmid);
+            return None;
         }
+        if ends_well(exit) {
+            return None;
+        }
+        if is_read_only {
+            return Some("failed to remove config file: Permission denied".to_owned());
+        }
+        self.remove(order.vmid);
+        None
     }
 
     fn write_new_config(&mut self, number: usize, order: &CreateOrder) -> Result<(), String> {

@@ -22,7 +22,7 @@ pub(crate) struct Guest {
     /// The options of its configuration file, including `name`, `template` and `lock`.
     pub(crate) config: Map<String, Value>,
     pub(crate) row: Option<CachedRow>,
-    /// The token whose finished clone it is.
+    /// The token whose finished clone it is, or that created it.
     pub(super) cloned_by: Option<String>,
     /// The token that requested it, set when the worker begins.
     pub(crate) maker: Option<String>,

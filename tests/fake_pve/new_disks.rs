@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::changes::check_only_cloudinit;
 use super::cluster::Cluster;
 use super::copies::convert_command;
 use super::creations::CreateOrder;
@@ -68,6 +69,10 @@ impl Cluster {
         made: &mut Made,
     ) -> Result<Drive, String> {
         let is_new = requested.volume() == "cloudinit" || requested.size_to_allocate().is_some();
+        if requested.is_cloudinit() {
+            let others = &self.guests[&order.vmid].disks_to_come;
+            check_only_cloudinit(others, option).map_err(|refusal| refusal.reason)?;
+        }
         let kind = match requested.storage().filter(|_| is_new) {
             Some(storage) => Some(self.kind_of_target(storage, &order.node)?),
             None => None,

@@ -29,6 +29,7 @@ fn first() -> usize {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Act {
+    /// Also a template: `{"vmid": 9001, "name": "debian-13", "template": true}`.
     Create(Box<GuestSetup>),
     /// Even a running or protected one.
     Destroy(u32),

@@ -136,7 +136,7 @@ impl Cluster {
     }
 
     /// From now on nothing fails: every node is up, the cluster has quorum, guests react, only locks of
-    /// clones remain, and rows are up to date.
+    /// clones and of creations remain, and rows are up to date.
     pub(crate) fn end_faults(&mut self) {
         self.setup.offline.clear();
         self.setup.others.clear();

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::{Finding, Report, Verdict};
 use crate::pve::types::{Guest, Pool, Storage, TokenId, Version, Vmid};
 use crate::pve::{self, Passthrough, Permissions, VmConfig};
-use crate::say::grant::{Role, grant_command, path_to_grant_on, pool_path, user_options};
+use crate::say::grant::{
+    NETWORK_ROLE, REPLACES, Role, commands_of_role, grant_command, path_to_grant_on, pool_path,
+    user_options,
+};
 use crate::wait::server::Server;
 
 /// Privileges on the new VM that the clone itself does not need, and what needs them.
@@ -19,6 +22,8 @@ const FOR_LATER_STEPS: [(&str, &str); 8] = [
     ("VM.Config.Options", "to set its other options"),
     ("VM.PowerMgmt", "to start it"),
 ];
+/// On `/`, these together permit what Sys.AccessNetwork permits.
+pub const INSTEAD_OF_NETWORK: [&str; 2] = ["Sys.Audit", "Sys.Modify"];
 const HELD: &str = "the token has it";
 /// How the detail of a finding begins if a privilege is missing.
 pub const LACKING: &str = "the token lacks it";
@@ -52,6 +57,16 @@ impl PlannedClone<'_> {
     }
 }
 
+/// A VM that will be created.
+pub struct NewVm {
+    /// The path of its VMID.
+    pub path: String,
+    /// The path of its pool.
+    pub pool: Option<String>,
+    /// What creates it: a `clone`.
+    pub creation: &'static str,
+}
+
 /// Reports for each privilege, on its path, whether the token has it. Of the storages that the new VM uses,
 /// `storages` are those that exist.
 pub fn check_privileges(
@@ -62,15 +77,15 @@ pub fn check_privileges(
 ) -> Result<(), pve::Error> {
     let vmid = clone.template.vmid;
     let template = format!("/vms/{vmid}");
-    let mut held = TokenPrivileges {
-        server,
-        report,
-        on: BTreeMap::new(),
-        is_any_lacking: false,
+    let mut held = TokenPrivileges::new(server, report);
+    let new = NewVm {
+        path: format!("/vms/{}", clone.newid),
+        pool: clone.pool.map(pool_path),
+        creation: "clone",
     };
     held.check("VM.Clone", &template, Role::TEMPLATE_USER)?;
     held.check("VM.Audit", &template, Role::TEMPLATE_USER)?;
-    held.check_on_new("VM.Allocate", clone, None)?;
+    held.check_on_new(&["VM.Allocate"], &new, None)?;
     for storage in storages {
         let path = format!("/storage/{storage}");
         held.check("Datastore.AllocateSpace", &path, Role::DATASTORE_USER)?;
@@ -89,16 +104,14 @@ pub fn check_privileges(
         }
     }
     for (privilege, purpose) in FOR_LATER_STEPS {
-        held.check_on_new(privilege, clone, Some(purpose))?;
+        held.check_on_new(&[privilege], &new, Some(purpose))?;
     }
     let agent = match clone.version.major {
         9.. => "VM.GuestAgent.Audit",
         _ => "VM.Monitor",
     };
-    held.check_on_new(agent, clone, Some("to read its address"))?;
-    if held.is_any_lacking {
-        warn_about_user(held.token(), held.report);
-    }
+    held.check_on_new(&[agent], &new, Some("to read its address"))?;
+    held.end();
     Ok(())
 }
 
@@ -112,7 +125,7 @@ pub fn warn_about_user(token: &TokenId, report: Report) {
 }
 
 /// The privileges of the token; each path is requested once.
-struct TokenPrivileges<'s> {
+pub struct TokenPrivileges<'s> {
     server: Server<'s>,
     report: Report<'s>,
     on: BTreeMap<String, Permissions>,
@@ -121,11 +134,34 @@ struct TokenPrivileges<'s> {
 }
 
 impl<'s> TokenPrivileges<'s> {
+    /// None are known yet.
+    pub fn new(server: Server<'s>, report: Report<'s>) -> TokenPrivileges<'s> {
+        TokenPrivileges {
+            server,
+            report,
+            on: BTreeMap::new(),
+            is_any_lacking: false,
+        }
+    }
+
+    /// Warns about the token's user if a hint grants a role to the token.
+    pub fn end(self) {
+        if self.is_any_lacking {
+            warn_about_user(self.token(), self.report);
+        }
+    }
+
+    /// Reports a finding about something else.
+    pub fn add(&mut self, finding: Finding) {
+        (self.report)(finding);
+    }
+
     fn token(&self) -> &'s TokenId {
         self.server.pve.token()
     }
 
-    fn has(&mut self, privilege: &str, path: &str) -> Result<bool, pve::Error> {
+    /// Whether the token has a privilege on a path.
+    pub fn has(&mut self, privilege: &str, path: &str) -> Result<bool, pve::Error> {
         if !self.on.contains_key(path) {
             let permissions = self.server.ask(|pve| pve.permissions_on(path))?;
             self.on.insert(path.to_owned(), permissions);
@@ -133,34 +169,48 @@ impl<'s> TokenPrivileges<'s> {
         Ok(self.on[path].have(path, privilege))
     }
 
-    /// Checks a privilege that the clone needs.
-    fn check(&mut self, privilege: &str, path: &str, role: Role) -> Result<(), pve::Error> {
-        let is_held = self.has(privilege, path)?;
-        self.report(format!("{privilege} on {path}"), is_held, None, role, path);
+    /// Whether the token has one of some privileges on a path.
+    pub fn has_any(&mut self, any_of: &[&str], path: &str) -> Result<bool, pve::Error> {
+        for privilege in any_of {
+            if self.has(privilege, path)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Checks a privilege that the creation of the VM needs.
+    pub fn check(&mut self, privilege: &str, path: &str, role: Role) -> Result<(), pve::Error> {
+        self.check_any(&[privilege], path, role)
+    }
+
+    /// Checks for one of some privileges. The creation of the VM needs one of them.
+    pub fn check_any(&mut self, any_of: &[&str], path: &str, role: Role) -> Result<(), pve::Error> {
+        let is_held = self.has_any(any_of, path)?;
+        let check = format!("{} on {path}", any_of.join(" or "));
+        self.report(check, is_held, None, role, path);
         Ok(())
     }
 
-    /// Checks a privilege on the new VM, which its pool may give too. Without a `purpose` the clone needs
-    /// it, otherwise a later step may.
-    fn check_on_new(
+    /// Checks for one of some privileges on the new VM, which its pool may give too. Without a `purpose` its
+    /// creation needs it, otherwise a later step may.
+    pub fn check_on_new(
         &mut self,
-        privilege: &str,
-        clone: &PlannedClone,
+        any_of: &[&str],
+        new: &NewVm,
         purpose: Option<&str>,
     ) -> Result<(), pve::Error> {
-        let new = format!("/vms/{}", clone.newid);
-        let of_pool = clone.pool.map(pool_path);
-        let of_pool = of_pool.as_deref();
-        let mut is_held = self.has(privilege, &new)?;
-        if let Some(pool) = of_pool.filter(|_| !is_held) {
-            is_held = self.has(privilege, pool)?;
+        let paths = new.pool.iter().chain([&new.path]);
+        let paths: Vec<&str> = paths.map(String::as_str).collect();
+        let mut is_held = false;
+        for path in paths.iter().rev() {
+            is_held = is_held || self.has_any(any_of, path)?;
         }
-        let paths: Vec<&str> = of_pool.into_iter().chain([new.as_str()]).collect();
-        let check = format!("{privilege} on {}", paths.join(" or "));
+        let check = format!("{} on {}", any_of.join(" or "), paths.join(" or "));
+        let purpose = purpose.map(|to| format!("not needed for the {}, but {to}", new.creation));
         // The smallest role with VM.Allocate. It is granted for every privilege on the new VM, because a
         // smaller role on /vms would replace it.
-        let path = of_pool.unwrap_or(&new);
-        self.report(check, is_held, purpose, Role::VM_ADMIN, path);
+        self.report(check, is_held, purpose, Role::VM_ADMIN, paths[0]);
         Ok(())
     }
 
@@ -168,7 +218,7 @@ impl<'s> TokenPrivileges<'s> {
         &mut self,
         check: String,
         is_held: bool,
-        purpose: Option<&str>,
+        purpose: Option<String>,
         role: Role,
         path: &str,
     ) {
@@ -176,14 +226,32 @@ impl<'s> TokenPrivileges<'s> {
         let finding = match purpose {
             _ if is_held => Finding::ok(check, HELD),
             None => Finding::new(Verdict::Fail, check, LACKING),
-            Some(purpose) => Finding::warn(
-                check,
-                format!("{LACKING}; not needed for the clone, but {purpose}"),
-            ),
+            Some(purpose) => Finding::warn(check, format!("{LACKING}; {purpose}")),
         };
         let grant = || grant_command(role, path_to_grant_on(path, role, None), self.token());
         let hint = (!is_held).then(grant);
         (self.report)(finding.with_hint(hint));
+    }
+
+    /// Checks whether a node, or with the path of all nodes each, may download for the token. No small
+    /// role has the privilege.
+    pub fn check_download(&mut self, path: &str) -> Result<(), pve::Error> {
+        let (_, privilege) = NETWORK_ROLE;
+        let check = format!("{privilege} on {path}");
+        let [audit, modify] = INSTEAD_OF_NETWORK;
+        let is_held =
+            self.has(privilege, path)? || self.has(audit, "/")? && self.has(modify, "/")?;
+        if is_held {
+            (self.report)(Finding::ok(check, HELD));
+            return Ok(());
+        }
+        self.is_any_lacking = true;
+        let mut hint = commands_of_role(NETWORK_ROLE, path, self.token());
+        if self.on[path].on(path).next().is_some() {
+            hint += REPLACES;
+        }
+        (self.report)(Finding::new(Verdict::Fail, check, LACKING).with_hint(hint));
+        Ok(())
     }
 
     /// Checks the use of the node's own CD drive. No small role has the privilege.
@@ -204,7 +272,7 @@ impl<'s> TokenPrivileges<'s> {
 
     /// Checks the use of a bridge. Only the cluster's SDN knows which zone a bridge is in. A node's own
     /// bridges, usually named `vmbr` and a number, are in `localnetwork`; a vnet is in another zone.
-    fn check_network(&mut self, bridge: &str) -> Result<(), pve::Error> {
+    pub fn check_network(&mut self, bridge: &str) -> Result<(), pve::Error> {
         const USE: &str = "SDN.Use";
 
         let path = format!("/sdn/zones/localnetwork/{bridge}");

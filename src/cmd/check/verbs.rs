@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 
 use super::finding::{Finding, Report};
-use super::privileges::warn_about_user;
+use super::image::supports_images;
+use super::privileges::{INSTEAD_OF_NETWORK, warn_about_user};
 use crate::guests::Guests;
 use crate::pve::Permissions;
-use crate::pve::types::{Guest, TokenId, Vmid};
-use crate::say::grant::{ALL_VMS, Role, grant_command};
+use crate::pve::types::{Guest, TokenId, Version, Vmid};
+use crate::say::grant::{ALL_VMS, NETWORK_ROLE, Role, commands_of_role, grant_command};
 
 /// Verbs that need the same privileges.
 struct Verbs {
@@ -39,13 +40,16 @@ enum Target {
     Vms,
     NewVms,
     Templates,
+    /// New ones, which are in no pool.
+    NewTemplates,
     Storages,
     Networks,
+    Nodes,
     /// The tasks on a node. A token needs no privilege for those that it started.
     Tasks,
 }
 
-const VERBS: [Verbs; 7] = [
+const VERBS: [Verbs; 8] = [
     Verbs {
         names: "template list, vm list, container list, vm show",
         needs: &[Need::new(Target::Guests, &["VM.Audit"])],
@@ -65,6 +69,29 @@ const VERBS: [Verbs; 7] = [
             Need::new(Target::Networks, &["SDN.Use"]),
         ],
         everywhere: "all new VMs",
+    },
+    Verbs {
+        names: "template create",
+        needs: &[
+            Need::new(
+                Target::NewTemplates,
+                &[
+                    "VM.Allocate",
+                    "VM.Audit",
+                    "VM.Config.CPU",
+                    "VM.Config.Disk",
+                    "VM.Config.HWType",
+                    "VM.Config.Memory",
+                    "VM.Config.Network",
+                    "VM.Config.Options",
+                ],
+            ),
+            Need::new(Target::Storages, &["Datastore.AllocateSpace"]),
+            Need::new(Target::Storages, &["Datastore.AllocateTemplate"]),
+            Need::new(Target::Networks, &["SDN.Use"]),
+            Need::new(Target::Nodes, &["Sys.AccessNetwork"]),
+        ],
+        everywhere: "all new templates",
     },
     Verbs {
         names: "vm start, vm shutdown, vm stop, vm reboot",
@@ -95,15 +122,17 @@ const LISTED: usize = 5;
 
 /// Reports for each group of verbs whether the token has the privileges, and how to grant those that it
 /// lacks. Reading the guests must have been reported before.
-pub fn check_verbs(permissions: &Permissions, guests: &Guests, major: u32, report: Report) {
+pub fn check_verbs(permissions: &Permissions, guests: &Guests, version: &Version, report: Report) {
     let token = TokenPrivileges {
         permissions,
         token: guests.token(),
         guests: guests.all().map(|guest| (guest.vmid, guest)).collect(),
-        major,
+        major: version.major,
     };
+    let creates_templates = |it: &&Verbs| it.needs[0].on == Target::NewTemplates;
+    let is_known = |it: &&Verbs| !creates_templates(it) || supports_images(version);
     let mut is_any_lacking = false;
-    for verbs in &VERBS {
+    for verbs in VERBS.iter().filter(is_known) {
         let finding = token.finding(verbs);
         is_any_lacking |= finding.hint.is_some();
         report(finding);
@@ -176,6 +205,10 @@ impl<'c> TokenPrivileges<'c> {
     /// pool. What it has on all VMs also holds in a pool, and on a VM that has no list of its own.
     fn missing(&self, need: &Need, path: &str) -> Vec<&'static str> {
         let root = need.on.root();
+        let is_permitted_by = |privilege| self.permissions.have("/", privilege);
+        if need.on == Target::Nodes && INSTEAD_OF_NETWORK.into_iter().all(is_permitted_by) {
+            return Vec::new();
+        }
         let inherits = is_pool(path) || self.permissions.on(path).next().is_none();
         let is_held = |privilege: &str| {
             let is_inherited = || self.permissions.have_below(root, privilege);
@@ -200,7 +233,8 @@ impl<'c> TokenPrivileges<'c> {
     /// The pools on which the token has privileges, if those of a pool hold for the target.
     fn pools(&self, target: Target) -> impl Iterator<Item = &'c str> {
         let paths = self.permissions.paths();
-        paths.filter(move |path| target.root() == ALL_VMS && is_pool(path))
+        let may_be_in_pool = target.root() == ALL_VMS && target != Target::NewTemplates;
+        paths.filter(move |path| may_be_in_pool && is_pool(path))
     }
 
     /// Whether this path below the root is one of the target's. Guests that the token does not see are not,
@@ -215,15 +249,21 @@ impl<'c> TokenPrivileges<'c> {
             Target::Guests => guest.is_some(),
             Target::Vms => guest.is_some_and(|guest| guest.is_vm()),
             Target::Templates => guest.is_some_and(|guest| guest.is_vm_template()),
-            Target::NewVms => guest.is_none(),
-            Target::Storages | Target::Networks | Target::Tasks => true,
+            Target::NewVms | Target::NewTemplates => guest.is_none(),
+            Target::Storages | Target::Networks | Target::Nodes | Target::Tasks => true,
         }
     }
 
     /// `VM.Audit and VM.Clone on /vms/9000`
     fn lacking(&self, need: &Need) -> String {
         let path = self.path_to_grant_on(need.on);
-        let missing = self.missing(need, &path).join(" and ");
+        let missing = self.missing(need, &path);
+        let missing = match &missing[..] {
+            [others @ .., last] if !others.is_empty() => {
+                format!("{} and {last}", others.join(", "))
+            }
+            _ => missing.concat(),
+        };
         format!("{missing} on {path}")
     }
 
@@ -249,6 +289,9 @@ impl<'c> TokenPrivileges<'c> {
                 .to_owned();
         };
         let path = self.path_to_grant_on(need.on);
+        if need.on == Target::Nodes {
+            return commands_of_role(NETWORK_ROLE, &path, self.token);
+        }
         grant_command(self.role(need, &path), &path, self.token)
     }
 
@@ -274,10 +317,14 @@ impl Target {
     /// The path above all of them.
     fn root(self) -> &'static str {
         match self {
-            Target::Guests | Target::Vms | Target::NewVms | Target::Templates => ALL_VMS,
+            Target::Guests
+            | Target::Vms
+            | Target::NewVms
+            | Target::Templates
+            | Target::NewTemplates => ALL_VMS,
             Target::Storages => "/storage",
             Target::Networks => "/sdn",
-            Target::Tasks => "/nodes",
+            Target::Nodes | Target::Tasks => "/nodes",
         }
     }
 }
@@ -303,14 +350,18 @@ fn listed(paths: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cmd::check::image::NEEDED_ON_NEW;
+    use crate::create::needed_for_default_options;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_manual_has_the_same_table() {
         let manual = include_str!("../../help/permissions.txt");
         let (_, section) = manual.split_once("# What each verb needs\n\n").unwrap();
-        let items: Vec<&str> = section
+        let items: Vec<String> = section
             .split("\n\n")
             .take_while(|block| block.starts_with("- "))
+            .map(|block| block.replace("\n  ", " "))
             .collect();
         let expected = VERBS.each_ref().map(|verbs| {
             let privileges = verbs.needs.iter().flat_map(|need| need.privileges);
@@ -318,5 +369,15 @@ mod tests {
             format!("- {}: {}.", verbs.names, privileges.join(", "))
         });
         assert_eq!(items, expected);
+    }
+
+    #[test]
+    fn creating_a_template_needs_the_privileges_of_its_options() {
+        let mut needs = VERBS.iter().flat_map(|verbs| verbs.needs);
+        let on_vm = needs.find(|need| need.on == Target::NewTemplates).unwrap();
+        let on_vm = on_vm.privileges.iter().copied();
+        let of_options = needed_for_default_options().into_iter().flatten().copied();
+        let expected: BTreeSet<&str> = NEEDED_ON_NEW.into_iter().chain(of_options).collect();
+        assert_eq!(on_vm.collect::<BTreeSet<&str>>(), expected);
     }
 }

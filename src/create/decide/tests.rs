@@ -86,6 +86,12 @@ fn stop(reason: fn(Intent) -> StopReason) -> Action {
     Action::Stop(StopReason::Exists),
     OBSERVE_AGAIN
 )]
+#[case::a_vm_with_the_name_of_a_new_template(
+    Namesake::One,
+    Owner::Another,
+    Action::Stop(StopReason::Exists),
+    Action::Stop(StopReason::Exists)
+)]
 #[case::several(
     Namesake::Several,
     Owner::NotChecked,

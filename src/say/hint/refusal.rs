@@ -199,7 +199,8 @@ pub fn for_download(status: u16, message: &str, token: &TokenId, node: &Node) ->
     }
 }
 
-const NO_IMPORT: &str =
+/// What to do if the server cannot import images.
+pub const NO_IMPORT: &str =
     "this needs Proxmox VE 8.4 or later; 'homelab help templates' has a recipe for older servers";
 
 /// An existing VM to which a change was refused.

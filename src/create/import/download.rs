@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use super::failure::not_read;
-use super::image::{ImageSpec, Place};
-use super::spec::Run;
+use crate::create::failure::not_read;
+use crate::create::import::ImageSpec;
+use crate::create::import::place::Place;
+use crate::create::spec::Run;
 use crate::pve::types::{ExitStatus, Node, Upid};
 use crate::pve::{self, Checksum, Delivery, ImageSource, ImageVolume};
 use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
@@ -25,7 +26,7 @@ use crate::wait::{BackOff, Budget, GaveUp};
 /// Makes sure that the image is on its storage, and returns the file. The second value is whether that took
 /// time, in which other users may have changed anything.
 pub fn fetch(run: &Run, image: &ImageSpec, place: &Place) -> Result<(ImageVolume, bool), Failure> {
-    let volume = image.volume(place);
+    let volume = image.volume(&place.image_storage);
     let download = Download {
         run,
         node: &place.node,
@@ -144,7 +145,7 @@ impl Download<'_> {
                 self.volume
             ));
         }
-        let announcement = format!("Downloading {url} to '{}'...", self.volume);
+        let announcement = format!("Downloading it to '{}'...", self.volume);
         progress.begin(&Activity::Downloading(&self.volume.file), &announcement);
         let mut interruptions = Interruptions::default();
         let early = Server {
@@ -279,11 +280,9 @@ impl Download<'_> {
                         damaged on the way, or replaced by somebody else";
             (why.to_owned(), hint.to_owned())
         } else if let Some(answer) = log.iter().find_map(|line| line.split_once(" ERROR ")) {
-            let hint = "check the URL, for example with: curl -I URL";
-            (
-                format!("{} ({why})", answer.1.trim_end_matches('.')),
-                hint.to_owned(),
-            )
+            let answer = answer.1.trim_end_matches('.').replacen(": ", " ", 1);
+            let hint = format!("check the URL: curl -IL {}", word(url));
+            (format!("{answer} ({why})"), hint)
         } else if why.contains("not in") && why.contains("format") {
             let hint = "the file must be a disk image in the format that its name ends with; .img is taken for \
                         qcow2";
@@ -303,7 +302,7 @@ impl Download<'_> {
 fn before_the_end<'c>(budget: &Budget<'c>) -> Budget<'c> {
     let reserve = Duration::from_secs(10).min(budget.total / 10);
     Budget {
-        total: budget.total - reserve,
+        total: budget.total.saturating_sub(reserve),
         ..*budget
     }
 }
