@@ -157,6 +157,11 @@ fn the_shells_offer(
     "local",
     &["GET /nodes", "GET /nodes/pve1/storage"]
 )]
+#[case::storage_of_images_to_check(
+    "proxmox check --image-storage=local",
+    "local",
+    &["GET /nodes", "GET /nodes/pve1/storage"]
+)]
 #[case::node_of_a_template("proxmox template create a --node ", "pve1 pve2", &["GET /nodes"])]
 #[case::vm_with_ensure("proxmox vm create --ensure ", "db-1", &["GET /cluster/resources?type=vm"])]
 #[case::vm_to_show("proxmox vm show d", "db-1", &["GET /cluster/resources?type=vm"])]

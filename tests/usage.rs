@@ -1011,7 +1011,7 @@ fn other_words_for_creating_a_template_lead_to_create(
 )]
 #[case(
     "--dry-run --plan",
-    "there is no dry run; to check the token and its privileges: homelab proxmox check"
+    "there is no dry run; to check storages and privileges: homelab proxmox check --image-storage ID"
 )]
 #[case(
     "--ip --address",
@@ -1099,12 +1099,12 @@ fn other_names_of_the_options_of_template_create_lead_to_them(
 )]
 #[case(
     "proxmox template create a --image local:import/x.qcow2 --image-storage local",
-    "Failed to create template: --image-storage does not apply to 'local:import/x.qcow2', which names its storage",
-    "omit --image-storage"
+    "Failed to create template: --image-storage does not apply to 'local:import/x.qcow2'",
+    "omit it: the volume names its storage"
 )]
 #[case(
     "proxmox template create a --image local:import/x.qcow2 --resize scsi0=+8G",
-    "Failed to create template: --resize scsi0: the size of the image is not known beforehand",
+    "Failed to create template: --resize scsi0=+SIZE: the size of the image is not known yet",
     "give the absolute size: --resize scsi0=32G"
 )]
 #[case(

@@ -198,7 +198,7 @@ pub(super) const OTHER_NAMES: &[(&str, &str, &str)] = &[
     (
         "--dry-run --check --plan --preview",
         "--image",
-        "there is no dry run; to check the token and its privileges: homelab proxmox check",
+        "there is no dry run; to check storages and privileges: homelab proxmox check --image-storage ID",
     ),
     (
         "--ip --address --dhcp",
