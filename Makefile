@@ -18,7 +18,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1@\2/p' Makefile | while IFS=@ read -r target what; do \
 		printf '  make %-11s %s\n' "$$target" "$$what"; done
 
-demo: tools ## create, list and delete VMs on a fake server; SERVE=1: keep that server running
+demo: tools ## create a template and VMs on a fake server; SERVE=1: keep that server running
 	@cargo build --locked --bin homelab --example demo
 	@exec env SERVE=$(SERVE) cargo run --quiet --locked --example demo
 

@@ -13,6 +13,7 @@ mod change;
 mod check;
 pub mod complete;
 mod container_list;
+mod creation;
 mod guest_list;
 mod lookup;
 mod signals;

@@ -77,7 +77,7 @@ fn nights() -> Nights {
     let setup = json!({
         "guests": [
             {"vmid": 100, "name": "router", "status": "running"},
-            {"vmid": 9000, "name": "debian-12", "template": true}
+            {"vmid": 9000, "name": "rocky-9", "template": true}
         ]
     });
     let fake = FakePve::start(serde_json::from_value::<Setup>(setup).unwrap());

@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "the example and the tests use different parts")]
 
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -26,32 +27,45 @@ use crate::fake_pve;
 
 use fake_pve::{FakePve, SECRET, Setup};
 
-/// Two nodes, some VMs, two templates. A clone is still running at the first poll, and its row has
-/// no name for up to 10 s, as on a real server.
+/// Two nodes and two VMs, but no template. An import or a clone is still running at the first poll, and its
+/// row has no name for up to 10 s, as on a real server.
 const CLUSTER: &str = r#"{
     "nodes": ["pve1", "pve2"],
     "guests": [
         {"vmid": 100, "name": "router", "node": "pve1", "status": "running"},
-        {"vmid": 102, "name": "db-1", "node": "pve2", "status": "running"},
-        {"vmid": 9000, "name": "debian-12", "node": "pve1", "template": true,
-         "config": {"scsi0": "data:9000/base-9000-disk-0.raw,size=32G"}},
-        {"vmid": 9001, "name": "ubuntu-22.04", "node": "pve2", "template": true}
+        {"vmid": 103, "name": "db-1", "node": "pve2", "status": "running"}
     ],
+    "storages": {
+        "data": {"content": []},
+        "small": {"content": []},
+        "local-lvm": {"type": "lvmthin", "content": ["images", "rootdir"]}
+    },
+    "internet": {
+        "https://dl.rockylinux.org/pub/rocky/9/images/x86_64/Rocky-9-GenericCloud-Base.latest.x86_64.qcow2":
+            {"file": {"content": "rocky-9", "size": 632291328, "virtual_size": 10737418240}}
+    },
+    "tokens": {"homelab@pve!cli": {}},
+    "download_polls": 1,
+    "create_polls": 1,
     "clone_steps": {"appears": 0, "named": 1, "done": 2},
     "clone_log": "growing",
     "rows": {"every_ms": 10000}
 }"#;
 
+/// From an image to a shell in a VM, in lines as a user would type them.
 const COMMANDS: [&str; 3] = [
-    "homelab proxmox template list",
-    "homelab proxmox vm create web-1 debian-12",
-    "homelab proxmox vm list",
+    CREATE_TEMPLATE,
+    CREATE_VM,
+    "homelab proxmox vm ssh web-1 -- uptime",
 ];
-
-/// From a template to an address, in lines as a user would type them.
-const TO_AN_ADDRESS: &str = "homelab proxmox vm create web-2 debian-12 --cores 4 --memory 8G --resize scsi0=+8G \\
+const LIST_VMS: &str = "homelab proxmox vm list --ip";
+const CREATE_TEMPLATE: &str = "homelab proxmox template create rocky-9 \\
+    --checksum sha256:dbedc0f7cabac7bc8d2d2db0294cc9d3b59afc34beec36394bbcb87af5569f45 \\
+    --image https://dl.rockylinux.org/pub/rocky/9/images/x86_64/Rocky-9-GenericCloud-Base.latest.x86_64.qcow2";
+const CREATE_VM: &str = "homelab proxmox vm create web-1 rocky-9 --cores 4 --memory 8G --resize scsi0=+10G \\
     --set ciuser=admin --set ipconfig0=ip=dhcp --ssh-key id_ed25519.pub --wait-ip";
-const DELETE: &str = "homelab proxmox vm delete web-1 --yes";
+/// The guests are simulated too, so this takes the place of ssh.
+const SSH: &str = "#!/bin/sh\necho \"(simulated) ssh $*\"\n";
 const KEY_FILE: &str = "id_ed25519.pub";
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0cKtRhVVGcTVeTtDpnyvQbYYw+xzZeZeZqbJ3uHu0H me@jumphost\n";
 
@@ -83,29 +97,41 @@ pub(crate) enum Output {
 
 /// Runs the commands, and prints each with its output.
 pub(crate) fn show(program: &Path, out: &mut dyn Write, output: Output) -> io::Result<()> {
-    let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
+    let fake = start()?;
     let state = State::beside(program);
     let settings = settings(&fake, &state);
-    for command in COMMANDS.into_iter().chain([TO_AN_ADDRESS, DELETE]) {
+    if output == Output::Terminal {
+        slow_down(&fake, POLLS_WHEN_SHOWN);
+    }
+    for command in COMMANDS {
         writeln!(out, "$ {command}")?;
         out.flush()?;
         match output {
             Output::Pipe => run(program, command, &settings, out)?,
-            Output::Terminal => {
-                if command == TO_AN_ADDRESS {
-                    slow_down(&fake, POLLS_WHEN_SHOWN);
-                }
-                run_at_terminal(program, command, &settings)?;
-            }
+            Output::Terminal => run_at_terminal(program, command, &settings)?,
         }
     }
     Ok(())
+}
+
+/// The fake server, with a token for which the README's commands for a node were run.
+fn start() -> io::Result<FakePve> {
+    let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
+    let recipe = include_str!("../README.md").replace("\\\n", "");
+    for line in recipe.lines() {
+        if line.starts_with("pveum role") || line.starts_with("pveum acl") {
+            fake.pveum(&line.replace("--users homelab@pve", "--tokens 'homelab@pve!cli'"));
+        }
+    }
+    Ok(fake)
 }
 
 fn slow_down(fake: &FakePve, polls: u32) {
     let setup = &mut fake.cluster().setup;
     setup.clone_steps = None;
     setup.clone_polls = polls;
+    setup.create_polls = polls;
+    setup.download_polls = polls;
     setup.task_polls = 1;
     setup.agent.polls = 1;
 }
@@ -120,6 +146,10 @@ impl State {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).expect("a writable folder beside the program");
         std::fs::write(folder.join(KEY_FILE), KEY).expect("a writable folder");
+        let ssh = folder.join("ssh");
+        std::fs::write(&ssh, SSH).expect("a writable folder");
+        let permissions = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(ssh, permissions).expect("a file of this process");
         Self(folder)
     }
 }
@@ -132,7 +162,7 @@ impl Drop for State {
 
 const STATE_DIR: &str = "HOMELAB_STATE_DIR";
 
-type Settings = [(&'static str, String); 5];
+type Settings = [(&'static str, String); 6];
 
 /// Sends stdout and stderr through one pipe, so that their lines keep their order.
 fn run(program: &Path, command: &str, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
@@ -177,7 +207,7 @@ fn expect_success(command: &str, status: ExitStatus) -> io::Result<()> {
 /// Keeps the fake server running until Ctrl-C, `kill` or the end of the terminal.
 fn serve(program: &Path) -> io::Result<()> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
-    let fake = FakePve::start(serde_json::from_str::<Setup>(CLUSTER)?);
+    let fake = start()?;
     slow_down(&fake, POLLS_WHEN_TRIED);
     let state = State::beside(program);
     write_instructions(&mut io::stdout(), program, &fake, &state)?;
@@ -197,24 +227,25 @@ fn write_instructions(
 ) -> io::Result<()> {
     writeln!(
         out,
-        "A fake Proxmox VE runs until Ctrl-C. To use it, paste this into another shell (a clone goes on only while a\ncommand waits for it):\n"
+        "A fake Proxmox VE runs until Ctrl-C. To use it, paste this into another shell (a task goes on only while a\ncommand waits for it):\n"
     )?;
-    for (name, value) in settings(fake, state) {
+    let is_path = |name: &str| name == "PATH";
+    for (name, value) in settings(fake, state)
+        .into_iter()
+        .filter(|(name, _)| !is_path(name))
+    {
         writeln!(out, "export {name}={}", quoted(&value))?;
     }
     let folder = program.parent().unwrap_or(Path::new("."));
-    writeln!(
-        out,
-        "export PATH={}:\"$PATH\"",
-        quoted(&folder.to_string_lossy())
-    )?;
+    let folders = [&state.0, folder].map(|folder| quoted(&folder.to_string_lossy()));
+    writeln!(out, "export PATH={}:\"$PATH\"", folders.join(":"))?;
     let key = quoted(&state.0.join(KEY_FILE).to_string_lossy());
     writeln!(
         out,
-        "\nThree commands to try; the second one takes half a minute:\n\n{}\n{}\n{} --ip\n",
+        "\nThree commands to try; the first two take a minute each:\n\n{}\n{}\n{}\n",
         COMMANDS[0],
-        TO_AN_ADDRESS.replace(KEY_FILE, &key),
-        COMMANDS[2]
+        COMMANDS[1].replace(KEY_FILE, &key),
+        LIST_VMS
     )
 }
 
@@ -226,10 +257,11 @@ fn quoted(text: &str) -> String {
 fn settings(fake: &FakePve, state: &State) -> Settings {
     [
         ("PROXMOX_HOST", fake.url()),
-        ("PROXMOX_USER", "root@pam".to_owned()),
+        ("PROXMOX_USER", "homelab@pve".to_owned()),
         ("PROXMOX_TOKEN_KEY", "cli".to_owned()),
         ("PROXMOX_TOKEN_SECRET", SECRET.to_owned()),
         (STATE_DIR, state.0.display().to_string()),
+        ("PATH", format!("{}:/usr/bin:/bin", state.0.display())),
     ]
 }
 

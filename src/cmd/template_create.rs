@@ -1,13 +1,10 @@
 //! `template create`
 
-use std::cell::RefCell;
-
 use serde::Serialize;
 
-use super::{Session, Success};
+use super::{Session, Success, creation};
 use crate::cli::TemplateCreate;
-use crate::create::{CreateSpec, DEFAULT_BRIDGE, ImageSpec, Method, Run, create};
-use crate::ledger::remove_unused;
+use crate::create::{CreateSpec, DEFAULT_BRIDGE, ImageSpec, Method, create};
 use crate::pve::types::{Node, Storage, Upid, Vmid};
 use crate::pve::{ImageSource, ImageVolume};
 use crate::say::failure::{Failure, Kind};
@@ -35,21 +32,15 @@ struct Document<'e> {
 pub fn run(session: &Session, arguments: &TemplateCreate) -> Result<Success, Failure> {
     session.check_output_options()?;
     let spec = spec(arguments)?;
-    let access = session.configuration()?.access;
-    let state = Session::state_directory()?;
-    let (directory, name) = (state.clone(), spec.name.clone());
-    session.handle_signals(move || remove_unused(&directory, &name));
-    let pve = session.connect(&access, Some(arguments.timeout.0))?;
-    let hosts = access.endpoints.iter();
-    let run = Run {
-        spec,
-        server: session.server(&pve, arguments.timeout, arguments.poll_interval),
-        hosts: hosts.map(|endpoint| endpoint.host.to_string()).collect(),
-        state: &state,
-        preview_only: false,
-        warnings: RefCell::default(),
-    };
-    let existing = create(&run)?;
+    let time = (arguments.timeout, arguments.poll_interval);
+    let existing = creation::run(session, spec, time, false, |run| {
+        let existing = create(run)?;
+        if let Some(import) = &existing.import {
+            let note = format!("The image is kept: '{}'", import.volume);
+            run.progress().note(&note);
+        }
+        Ok(existing)
+    })?;
     let Vm { vmid, name, node } = &existing.vm;
     let image = existing.import.as_ref().map(|import| &import.volume);
     let document = Document {
@@ -61,10 +52,6 @@ pub fn run(session: &Session, arguments: &TemplateCreate) -> Result<Success, Fai
         image,
         warnings: &existing.warnings,
     };
-    if let Some(image) = image {
-        run.progress()
-            .note(&format!("The image is kept: '{image}'"));
-    }
     let success = session.result(&document, |out, _| {
         let node = clean(&node.0);
         let template = format!("template {vmid} '{name}'");

@@ -2,20 +2,18 @@
 
 mod dry_run;
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{Session, Success};
+use super::{Session, Success, creation};
 use crate::cli::VmCreate;
-use crate::create::{CreateSpec, Method, Run, create};
-use crate::ledger::remove_unused;
+use crate::create::{CreateSpec, Method, create};
 use crate::pve::Address;
 use crate::pve::types::{CloneMode, CloneOptions, Node, Pool, Storage, Upid, Vmid};
 use crate::say::failure::{Failure, Kind};
-use crate::say::vm::Vm;
+use crate::say::vm::{Existing, Vm};
 use crate::settings::Settings;
 use crate::settings::setup::Setup;
 use crate::ui::text::clean;
@@ -39,28 +37,17 @@ struct Document<'e> {
 pub fn run(session: &Session, arguments: &VmCreate) -> Result<Success, Failure> {
     session.check_output_options()?;
     let spec = spec(arguments)?;
-    let access = session.configuration()?.access;
-    let state = Session::state_directory()?;
-    let (directory, name, dry_run) = (state.clone(), spec.name.clone(), arguments.dry_run);
-    session.handle_signals(move || {
-        if !dry_run {
-            remove_unused(&directory, &name);
+    let time = (arguments.timeout, arguments.poll_interval);
+    creation::run(session, spec, time, arguments.dry_run, |run| {
+        if arguments.dry_run {
+            return dry_run::run(session, run);
         }
-    });
-    let pve = session.connect(&access, Some(arguments.timeout.0))?;
-    let hosts = access.endpoints.iter();
-    let run = Run {
-        spec,
-        server: session.server(&pve, arguments.timeout, arguments.poll_interval),
-        hosts: hosts.map(|endpoint| endpoint.host.to_string()).collect(),
-        state: &state,
-        preview_only: dry_run,
-        warnings: RefCell::default(),
-    };
-    if dry_run {
-        return dry_run::run(session, &run);
-    }
-    let existing = create(&run)?;
+        report(session, create(run)?)
+    })
+}
+
+/// The result.
+fn report(session: &Session, existing: Existing) -> Result<Success, Failure> {
     let Vm { vmid, name, node } = &existing.vm;
     let addresses = existing.addresses.as_ref();
     let ip = addresses.and_then(|addresses| addresses.ip);

@@ -113,8 +113,7 @@ impl fmt::Display for ImageVolume {
 }
 
 /// A checksum of a file, `sha256:…` or `sha512:…`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Checksum {
     /// As the server names it: `sha256` or `sha512`.
     pub algorithm: &'static str,
@@ -138,26 +137,6 @@ impl FromStr for Checksum {
             WrongLengthSnafu { algorithm, length }
         );
         Ok(Checksum { algorithm, hex })
-    }
-}
-
-impl TryFrom<String> for Checksum {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Checksum, Error> {
-        text.parse()
-    }
-}
-
-impl From<Checksum> for String {
-    fn from(checksum: Checksum) -> String {
-        checksum.to_string()
-    }
-}
-
-impl fmt::Display for Checksum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm, self.hex)
     }
 }
 

@@ -81,7 +81,13 @@ impl Served {
 fn the_printed_commands_work_when_pasted() {
     let served = Served::start();
     let commands = served.commands();
-    let commands = commands.replace("--wait-ip", "--wait-ip --poll-interval 0.01");
+    let faster = "--poll-interval 0.01";
+    let commands = commands
+        .replace("--wait-ip", &format!("--wait-ip {faster}"))
+        .replace(
+            "template create rocky-9",
+            &format!("template create rocky-9 {faster}"),
+        );
     let pasted = Command::new("sh")
         .args(["-ec", &commands])
         .output()
@@ -93,14 +99,12 @@ fn the_printed_commands_work_when_pasted() {
     assert!(pasted.status.success(), "{stderr}");
     assert_eq!(
         String::from_utf8(pasted.stdout).unwrap(),
-        "VMID  Name          Node\n\
-         9000  debian-12     pve1\n\
-         9001  ubuntu-22.04  pve2\n\
-         Successfully created VM 101 'web-2' on node 'pve1' at 10.0.0.5\n\
+        "Successfully created template 101 'rocky-9' on node 'pve1'\n\
+         Successfully created VM 102 'web-1' on node 'pve1' at 10.0.0.6\n\
          VMID  Name    Status   Node  IP\n\
          100   router  running  pve1  -\n\
-         101   web-2   running  pve1  10.0.0.5\n\
-         102   db-1    running  pve2  -\n"
+         102   web-1   running  pve1  10.0.0.6\n\
+         103   db-1    running  pve2  -\n"
     );
 }
 

@@ -85,10 +85,10 @@ impl Download<'_> {
     fn fetch(&self, url: &str) -> Result<bool, Failure> {
         let (run, server) = (self.run, self.run.server);
         let mut back_off = BackOff::new(&server.budget);
-        let mut has_taken_time = false;
+        let (mut is_requested, mut has_taken_time) = (false, false);
         loop {
             if let Some(upid) = self.running()? {
-                self.follow(&upid, url, true)?;
+                self.follow(&upid, url, !is_requested)?;
                 has_taken_time = true;
             }
             // With a checksum the server has to compare it.
@@ -111,7 +111,7 @@ impl Download<'_> {
                 Err(error) if error.delivery() == Delivery::Unknown => error.to_string(),
                 Err(error) => return Err(self.refused(url, error)),
             };
-            has_taken_time = true;
+            (is_requested, has_taken_time) = (true, true);
             run.progress().note(&format!(
                 "Outcome of the download unknown ({why}); checking..."
             ));
@@ -160,7 +160,8 @@ impl Download<'_> {
         let ended = match waited {
             Ok(Ended { status, .. }) => status,
             Err(GaveUp::TimedOut(_)) => {
-                let is_cancelled = self.cancel(upid);
+                // Another run may still be waiting for its own download.
+                let is_cancelled = !is_anothers && self.cancel(upid);
                 let last = interruptions.last.as_deref();
                 return Err(self.timed_out(url, Some(upid), last, is_cancelled));
             }

@@ -6,6 +6,7 @@ use crate::pve::types::{Node, Storage, TokenId};
 use crate::pve::{NodeStatus, Pve, StorageStatus};
 use crate::say::failure::{Failure, Kind};
 use crate::say::grant::{Role, grant};
+use crate::say::hint::refusal::NO_IMPORT;
 use crate::say::shell::word;
 use crate::wait::server::Server;
 
@@ -38,7 +39,14 @@ pub fn find_place(server: Server, requested: &RequestedPlace) -> Result<Place, F
             Err(Misfit::NotThere(failure)) => first_misfit = first_misfit.or(Some(failure)),
         }
     }
-    Err(first_misfit.unwrap_or_else(|| Failure::new(Kind::Failed, "no node is online")))
+    let Some(misfit) = first_misfit else {
+        return Err(Failure::new(Kind::Failed, "no node is online"));
+    };
+    // Older servers have no storages for images, and could not import from them.
+    Err(match server.ask(Pve::version) {
+        Ok(version) if !version.is_at_least(8, 4) => misfit.with_hint(NO_IMPORT.to_owned()),
+        _ => misfit,
+    })
 }
 
 /// The nodes that are online, the one that answers first, if its certificate tells which one it is.
@@ -210,6 +218,7 @@ fn how_to_see(storage: &str, token: &TokenId) -> String {
 /// How to let a storage accept a content type.
 fn how_to_allow(node: &Node, storage: &StorageStatus, content: &str) -> String {
     let name = word(&storage.name);
-    let before = &storage.content;
-    format!("as root on node '{node}', for example: pvesm set {name} --content {before},{content}")
+    let contents = format!("{},{content}", storage.content);
+    let contents = contents.trim_start_matches(',');
+    format!("as root on node '{node}', for example: pvesm set {name} --content {contents}")
 }
