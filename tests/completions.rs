@@ -23,6 +23,7 @@ fn fake(setup: serde_json::Value) -> FakePve {
     "proxmox vm ",
     "create delete list reboot show shutdown ssh start stop"
 )]
+#[case::verbs_of_templates("proxmox template ", "create list")]
 #[case::no_arguments("proxmox template list ", "")]
 #[case::no_server("proxmox check ", "")]
 #[case::unknown_beginning("proxmox x", "")]
@@ -97,6 +98,24 @@ fn fake(setup: serde_json::Value) -> FakePve {
 )]
 #[case::key_file("proxmox vm ssh web-1 --identity c", "ca.pem config.json")]
 #[case::no_value_known_for_an_amount("proxmox vm create a b --cores ", "")]
+#[case::options_of_template_create(
+    "proxmox template create debian-12 --image x --im",
+    "--image-storage"
+)]
+#[case::no_value_known_for_an_image("proxmox template create debian-12 --image ", "")]
+#[case::no_value_known_for_a_checksum("proxmox template create debian-12 --checksum ", "")]
+#[case::the_disk_of_a_new_template("proxmox template create debian-12 --resize ", "scsi0=")]
+#[case::the_disk_of_a_new_template_behind_equals(
+    "proxmox template create debian-12 --resize=s",
+    "scsi0="
+)]
+#[case::no_disk_known("proxmox vm create a b --resize ", "")]
+#[case::key_file_of_a_template(
+    "proxmox template create debian-12 --ssh-key c",
+    "ca.pem config.json"
+)]
+#[case::help_of_templates("help templ", "template templates")]
+#[case::help_of_images("help im", "images")]
 #[case::half_a_choice("completions z", "zsh")]
 #[case::choices_behind_two_dashes("completions -- ", "bash fish zsh")]
 #[case::only_one_choice("completions bash ", "")]
@@ -122,6 +141,28 @@ fn the_shells_offer(
     "local",
     &["GET /nodes", "GET /nodes/pve1/storage"]
 )]
+#[case::new_template("proxmox template create ", "", &[])]
+#[case::template_with_ensure(
+    "proxmox template create --ensure deb",
+    "debian-12",
+    &["GET /cluster/resources?type=vm"]
+)]
+#[case::storage_of_a_template(
+    "proxmox template create a --storage local",
+    "local",
+    &["GET /nodes", "GET /nodes/pve1/storage"]
+)]
+#[case::storage_of_images(
+    "proxmox template create a --image-storage local",
+    "local",
+    &["GET /nodes", "GET /nodes/pve1/storage"]
+)]
+#[case::storage_of_images_to_check(
+    "proxmox check --image-storage=local",
+    "local",
+    &["GET /nodes", "GET /nodes/pve1/storage"]
+)]
+#[case::node_of_a_template("proxmox template create a --node ", "pve1 pve2", &["GET /nodes"])]
 #[case::vm_with_ensure("proxmox vm create --ensure ", "db-1", &["GET /cluster/resources?type=vm"])]
 #[case::vm_to_show("proxmox vm show d", "db-1", &["GET /cluster/resources?type=vm"])]
 #[case::vm_to_start("proxmox vm start ", "db-1", &["GET /cluster/resources?type=vm"])]
@@ -220,7 +261,10 @@ fn commands_are_described(#[values(Shell::Zsh, Shell::Fish)] shell: Shell) {
         ),
         ("container", "List containers"),
         ("task", "Wait for a server task, or cancel it"),
-        ("template", "List templates"),
+        (
+            "template",
+            "List templates, or create one from a cloud image",
+        ),
         (
             "vm",
             "List, create, start, stop and delete virtual machines",

@@ -9,11 +9,12 @@ use rstest::rstest;
 use crate::homelab::Homelab;
 
 /// Topics that messages and other topics refer to.
-const REQUIRED: [&str; 9] = [
+const REQUIRED: [&str; 10] = [
     "config",
     "cron",
     "exactly-one",
     "exit-codes",
+    "images",
     "json",
     "permissions",
     "templates",
@@ -22,8 +23,7 @@ const REQUIRED: [&str; 9] = [
 ];
 
 /// Options of Proxmox VE's own commands that the text mentions.
-const OF_PROXMOX: [&str; 8] = [
-    "--agent",
+const OF_PROXMOX: [&str; 7] = [
     "--cipassword",
     "--destroy-unreferenced-disks",
     "--privsep",

@@ -327,13 +327,7 @@ use crate::homelab::{Homelab, Seen};
     "template create",
     "unknown command 'template'",
     "homelab [options] <command>",
-    "did you mean 'homelab proxmox template'? See 'homelab --help'"
-)]
-#[case(
-    "proxmox template create x",
-    "unknown command 'create'",
-    "homelab proxmox template <command>",
-    "see 'homelab help templates'"
+    "did you mean 'homelab proxmox template create'? See 'homelab --help'"
 )]
 #[case(
     "proxmox vm create web-1 debian-12 -q",
@@ -393,7 +387,7 @@ use crate::homelab::{Homelab, Seen};
     "proxmox create web-1 debian-12",
     "unknown command 'create'",
     "homelab proxmox [options] <command>",
-    "did you mean 'homelab proxmox vm create'? See 'homelab proxmox --help'"
+    "did you mean 'homelab proxmox vm create' or 'homelab proxmox template create'? See 'homelab proxmox --help'"
 )]
 #[case(
     "proxmox --set cipassword=hunter2 vm create a b",
@@ -767,6 +761,192 @@ use crate::homelab::{Homelab, Seen};
     "homelab proxmox task cancel <upid> [options]",
     "see 'homelab proxmox task cancel --help'"
 )]
+#[case(
+    "proxmox template create",
+    "missing arguments <template-name> --image URL|VOLUME",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "see 'homelab help images'"
+)]
+#[case(
+    "proxmox template create debian-12",
+    "missing option --image URL|VOLUME",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "see 'homelab help images'"
+)]
+#[case(
+    "proxmox template create --image local:import/x.qcow2",
+    "missing argument <template-name>",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "see 'homelab proxmox template create --help'"
+)]
+#[case(
+    "proxmox template create local:import/x.qcow2",
+    "missing option --image URL|VOLUME",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "the image is an option: --image URL|VOLUME"
+)]
+#[case(
+    "proxmox template create debian-12.img",
+    "missing option --image URL|VOLUME",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "the image is an option: --image URL|VOLUME"
+)]
+#[case(
+    "proxmox template create debian-12 local:import/x.qcow2",
+    "unexpected argument 'local:import/x.qcow2'",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "the image is an option: --image URL|VOLUME"
+)]
+#[case(
+    "proxmox template create debian-12 https://example.com/x.img?key=1",
+    "unexpected argument 'https://example.com/x.img?key=...'",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "the image is an option: --image URL|VOLUME"
+)]
+#[case(
+    "proxmox template create https://example.com/x.img debian-12",
+    "unexpected argument 'debian-12'",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "the image is an option: --image URL|VOLUME"
+)]
+#[case(
+    "proxmox template create debian-12 web-1",
+    "unexpected argument 'web-1'",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "see 'homelab proxmox template create --help'"
+)]
+#[case(
+    "proxmox template create debian-12 cores=4 --image local:import/x.qcow2",
+    "unexpected argument 'cores=...'",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "use --set cores=..."
+)]
+#[case(
+    "proxmox template create debian-12 --image",
+    "--image needs a value: --image URL|VOLUME",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "see 'homelab proxmox template create --help'"
+)]
+#[case(
+    "proxmox template create debian_12 --image local:import/x.qcow2",
+    "invalid template name 'debian_12': expected letters, digits and '-', in parts joined by '.', each beginning and ending with a letter or digit",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "see 'homelab proxmox template create --help'"
+)]
+#[case(
+    "proxmox template create debian-12 --image /root/x.qcow2",
+    "invalid value '/root/x.qcow2' for --image: expected an http or https URL, or a volume like local:import/debian-12.qcow2",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "a file that is in /var/lib/vz/import on the node is --image local:import/FILE, if storage 'local' has content type 'import'"
+)]
+#[case(
+    "proxmox template create debian-12 --image debian-12",
+    "invalid value 'debian-12' for --image: expected an http or https URL, or a volume like local:import/debian-12.qcow2",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "see 'homelab help images'"
+)]
+#[case(
+    "proxmox template create debian-12 --image https://example.com/x.raw.xz",
+    "invalid value 'https://example.com/x.raw.xz' for --image: the server does not unpack .xz files; give the URL of a .qcow2, .img, .raw or .vmdk file",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "see 'homelab help images'"
+)]
+#[case(
+    "proxmox template create debian-12 --image local:import/x.qcow2 --checksum abc",
+    "invalid value 'abc' for --checksum: expected sha256:HEX or sha512:HEX",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "see 'homelab help images'"
+)]
+#[case(
+    "proxmox template create debian-12 --image local:import/x.qcow2 --resize scsi0 32G",
+    "--resize needs a value: --resize DISK=SIZE",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "use --resize scsi0=32G"
+)]
+#[case(
+    "proxmox template create debian-12 --linked",
+    "unknown option '--linked'",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "it is an option of 'homelab proxmox vm create'"
+)]
+#[case(
+    "proxmox template create debian-12 --ensur",
+    "unknown option '--ensur'",
+    "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
+    "did you mean '--ensure'? See 'homelab proxmox template create --help'"
+)]
+#[case(
+    "proxmox template",
+    "missing command: one of list, create",
+    "homelab proxmox template <command>",
+    "see 'homelab proxmox template --help'"
+)]
+#[case(
+    "proxmox template list --ensure",
+    "unknown option '--ensure'",
+    "homelab proxmox template list [options]",
+    "it is an option of 'homelab proxmox template create'"
+)]
+#[case(
+    "proxmox template clone debian-12",
+    "unknown command 'clone'",
+    "homelab proxmox template <command>",
+    "did you mean 'homelab proxmox vm create'? See 'homelab proxmox template --help'"
+)]
+#[case(
+    "proxmox template convert web-1",
+    "unknown command 'convert'",
+    "homelab proxmox template <command>",
+    "on the VM's node, as root: qm template VMID"
+)]
+#[case(
+    "proxmox template delete debian-12",
+    "unknown command 'delete'",
+    "homelab proxmox template <command>",
+    "on the template's node, as root: qm destroy VMID"
+)]
+#[case(
+    "create web-1",
+    "unknown command 'create'",
+    "homelab [options] <command>",
+    "did you mean 'homelab proxmox vm create' or 'homelab proxmox template create'? See 'homelab --help'"
+)]
+#[case(
+    "images",
+    "unknown command 'images'",
+    "homelab [options] <command>",
+    "see 'homelab help images'"
+)]
+#[case(
+    "proxmox images",
+    "unknown command 'images'",
+    "homelab proxmox [options] <command>",
+    "to create a template from an image: homelab proxmox template create"
+)]
+#[case(
+    "proxmox vm import x.qcow2",
+    "unknown command 'import'",
+    "homelab proxmox vm <command>",
+    "to create a template from an image: homelab proxmox template create"
+)]
+#[case(
+    "proxmox vm create a b --image x",
+    "unknown option '--image'",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "it is an option of 'homelab proxmox template create'"
+)]
+#[case(
+    "proxmox vm create a b --url pve.lan",
+    "unknown option '--url'",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "use --host HOST"
+)]
+#[case(
+    "proxmox vm create a b --cpu 4",
+    "unknown option '--cpu'",
+    "homelab proxmox vm create <vm-name> <template-name> [options]",
+    "use --cores N for the number of cores, or --set cpu=TYPE for their type"
+)]
 fn wrong_usage_says_what_to_type(
     #[case] typed: &str,
     #[case] message: &str,
@@ -777,6 +957,97 @@ fn wrong_usage_says_what_to_type(
     let seen = Homelab::alone().run_arguments(&words);
     let expected = format!("{message}\nUsage: {usage}\nHint: {hint}\n");
     assert_eq!((seen.exit, seen.stderr), (Some(2), expected));
+}
+
+#[rstest]
+fn other_words_for_creating_a_template_lead_to_create(
+    #[values("new", "add", "build", "make", "import", "download", "upload")] word: &str,
+) {
+    let seen = Homelab::alone().run(&format!("proxmox template {word} debian-12"));
+    let expected = format!(
+        "unknown command '{word}'\n\
+         Usage: homelab proxmox template <command>\n\
+         Hint: did you mean 'create'? See 'homelab proxmox template --help'\n"
+    );
+    assert_eq!((seen.exit, seen.stderr), (Some(2), expected));
+}
+
+/// What other tools call the options of 'template create'.
+#[rstest]
+#[case(
+    "--url --img --file --iso --image-url --qcow2 --volume --from --source --import-from",
+    "use --image URL|VOLUME"
+)]
+#[case(
+    "--sha256 --sha512 --sha256sum --hash --checksum-algorithm",
+    "use --checksum sha256:HEX or --checksum sha512:HEX"
+)]
+#[case(
+    "-n --name --template-name",
+    "the name is an argument, not an option: homelab proxmox template create TEMPLATE-NAME"
+)]
+#[case("--disk --disk-size --size", "use --resize scsi0=SIZE")]
+#[case(
+    "--net --network --nic",
+    "use --bridge NAME, or --set net0=virtio,bridge=NAME,tag=VLAN"
+)]
+#[case("--vlan", "use --set net0=virtio,bridge=NAME,tag=VLAN")]
+#[case(
+    "--template-storage --disk-storage --target-storage --datastore",
+    "use --storage ID"
+)]
+#[case(
+    "--iso-storage --import-storage --download-storage",
+    "use --image-storage ID"
+)]
+#[case(
+    "-f --force --overwrite --replace",
+    "a template is not replaced: choose another name, or delete it first, on its node, as root: qm destroy VMID"
+)]
+#[case("--template --convert", "omit it: the new VM becomes a template")]
+#[case(
+    "--cloud-init --cloudinit",
+    "omit it: the template gets a cloud-init drive"
+)]
+#[case(
+    "--dry-run --plan",
+    "there is no dry run; to check storages and privileges: homelab proxmox check --image-storage ID"
+)]
+#[case(
+    "--ip --address",
+    "use --set ipconfig0=ip=dhcp, or set an address for each VM that you create from the template"
+)]
+#[case("--ram --mem", "use --memory SIZE")]
+#[case("--cpus --vcpu --vcpus", "use --cores N")]
+#[case(
+    "--cpu",
+    "use --cores N for the number of cores, or --set cpu=TYPE for their type"
+)]
+#[case("--id --newid --template-id", "use --vmid N")]
+#[case("--target --target-node", "use --node NAME")]
+#[case("--sshkeys", "use --ssh-key FILE")]
+#[case("--user", "use --set ciuser=NAME")]
+#[case("--exist-ok", "use --ensure")]
+#[case("--machine", "use --set machine=VALUE")]
+#[case("--wait", "omit it: the command waits until it is done")]
+#[case(
+    "--start --wait-ip --pool",
+    "it is an option of 'homelab proxmox vm create'"
+)]
+fn other_names_of_the_options_of_template_create_lead_to_them(
+    #[case] names: &str,
+    #[case] hint: &str,
+) {
+    for name in names.split(' ') {
+        let words = ["proxmox", "template", "create", "debian-12", name];
+        let seen = Homelab::alone().run_arguments(&words);
+        let expected = format!(
+            "unknown option '{name}'\n\
+             Usage: homelab proxmox template create <template-name> --image URL|VOLUME [options]\n\
+             Hint: {hint}\n"
+        );
+        assert_eq!((seen.exit, seen.stderr), (Some(2), expected));
+    }
 }
 
 /// What only the command itself finds has no usage line.
@@ -820,6 +1091,31 @@ fn wrong_usage_says_what_to_type(
     "proxmox vm create web-1 debian-12 --cores 4 --set cores=2",
     "Failed to create VM: --cores and --set cores cannot be used together",
     "omit one of the two: they set the same option"
+)]
+#[case(
+    "proxmox template create a --image local:import/x.qcow2 --json --quiet",
+    "Failed to create template: --json and --quiet cannot be used together",
+    "omit --quiet; to silence progress too: 2>/dev/null"
+)]
+#[case(
+    "proxmox template create a --image local:import/x.qcow2 --image-storage local",
+    "Failed to create template: --image-storage does not apply to 'local:import/x.qcow2'",
+    "omit it: the volume names its storage"
+)]
+#[case(
+    "proxmox template create a --image local:import/x.qcow2 --resize scsi0=+8G",
+    "Failed to create template: --resize scsi0=+SIZE: the size of the image is not known yet",
+    "give the absolute size: --resize scsi0=32G"
+)]
+#[case(
+    "proxmox template create a --image local:import/x.qcow2 --resize scsi1=8G",
+    "Failed to create template: --resize scsi1: the new template has one disk, scsi0",
+    "--resize scsi0=SIZE grows it"
+)]
+#[case(
+    "proxmox template create a --image local:import/x.qcow2 --bridge vmbr1 --set net0=virtio",
+    "Failed to create template: --bridge and --set net0 contradict each other",
+    "omit --bridge, and name the bridge in net0"
 )]
 fn options_that_contradict_each_other_are_wrong_usage(
     #[case] typed: &str,

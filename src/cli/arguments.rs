@@ -171,6 +171,12 @@ impl<'a> Arguments<'a> {
         required.map(|it| it.name).collect()
     }
 
+    /// The required options that are missing.
+    pub(super) fn missing_options(&self) -> Vec<Flag> {
+        let required = required_options(self.command());
+        required.filter(|flag| !self.has(flag)).collect()
+    }
+
     /// The words as argh accepts them: each option after its own command.
     pub(super) fn in_argh_order(&self) -> Vec<&'a str> {
         let mut words: Vec<&Word> = self.words.iter().collect();
@@ -312,10 +318,24 @@ pub(super) fn runnable(root: &Command) -> Vec<(String, &Command)> {
     found
 }
 
+/// The options without which a command cannot be run.
+fn required_options(command: &Command) -> impl Iterator<Item = Flag> {
+    let flags: &'static [FlagInfo<'static>] = command.flags;
+    flags
+        .iter()
+        .filter(|flag| flag.optionality == Optionality::Required)
+}
+
+/// Whether a command creates a template from an image, so that its argument is the name of the new one.
+pub(super) fn creates_template(command: &Command) -> bool {
+    command.flags.iter().any(|flag| flag.long == "--image")
+}
+
 /// `Usage: homelab proxmox check [<template-name>] [options]`
 pub(super) fn usage_line(path: &str, command: &Command) -> String {
     let mut words = vec![format!("Usage: {path}")];
     words.extend(command.positionals.iter().map(placeholder));
+    words.extend(required_options(command).map(with_value));
     if command.flags.iter().any(|flag| !is_help(flag)) {
         words.push("[options]".to_owned());
     }

@@ -8,7 +8,8 @@
 use argh::{FromArgs, Optionality};
 
 use super::arguments::{
-    Arguments, Command, Flag, choices, command_named, positional_at, takes_value, with_value,
+    Arguments, Command, Flag, Positional, choices, command_named, creates_template, positional_at,
+    takes_value, with_value,
 };
 use super::commands::{Cli, Proxmox, TopCommand, description};
 use super::manual::{self, TOPICS, unescaped};
@@ -129,17 +130,17 @@ impl CursorWord {
                 commands(command)
             });
         }
+        let is_new =
+            |positional: &Positional| positional.name == "vm-name" || creates_template(command);
         match positional_at(command, arguments.positional_count()) {
+            // An existing name is an error.
+            Some(positional) if is_new(&positional) && !arguments.has_option("--ensure") => {
+                Offer::Known(Vec::new())
+            }
             Some(positional) if positional.name == "template-name" => {
                 from_server(Names::Templates, arguments)
             }
-            // Without `--ensure`, an existing name is an error.
-            Some(positional)
-                if positional.name == "vm-name" && arguments.has_option("--ensure") =>
-            {
-                from_server(Names::Vms, arguments)
-            }
-            Some(positional) if matches!(positional.name, "vm" | "more-vms") => {
+            Some(positional) if matches!(positional.name, "vm-name" | "vm" | "more-vms") => {
                 from_server(Names::Vms, arguments)
             }
             Some(positional) if positional.name == "topic" => Offer::Known(topics(arguments)),
@@ -241,7 +242,9 @@ fn values(flag: Flag, arguments: &Arguments) -> Offer {
             .to_vec(),
         ),
         "--status" => Offer::Known(["running", "stopped", "unknown"].map(plain).to_vec()),
-        "--storage" => from_server(Names::Storages, arguments),
+        // A new template has one disk.
+        "--resize" if creates_template(arguments.command()) => Offer::Known(vec![plain("scsi0=")]),
+        "--storage" | "--image-storage" => from_server(Names::Storages, arguments),
         "--pool" => from_server(Names::Pools, arguments),
         "--node" => from_server(Names::Nodes, arguments),
         _ => Offer::Known(Vec::new()),

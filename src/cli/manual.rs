@@ -10,10 +10,11 @@ use roff::{Roff, bold, roman};
 use textwrap::{Options, WordSplitter};
 
 /// The topics of the manual, in the order in which the man page has them.
-pub(super) const TOPICS: [(&str, &str); 11] = [
+pub(super) const TOPICS: [(&str, &str); 12] = [
     ("config", include_str!("../help/config.txt")),
     ("trust", include_str!("../help/trust.txt")),
     ("permissions", include_str!("../help/permissions.txt")),
+    ("images", include_str!("../help/images.txt")),
     ("templates", include_str!("../help/templates.txt")),
     ("settings", include_str!("../help/settings.txt")),
     ("addresses", include_str!("../help/addresses.txt")),

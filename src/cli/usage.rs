@@ -2,8 +2,14 @@
 //!
 //! The values of `--set` are not repeated: they may be passwords, and cron mails what is printed.
 
+mod words;
+
+use std::cmp::Reverse;
+
+use self::words::{OTHER_NAMES, RELATED};
 use super::arguments::{
-    Arguments, Command, Flag, Positional, Problem, choices, runnable, usage_line, with_value,
+    Arguments, Command, Flag, Positional, Problem, choices, creates_template, runnable, usage_line,
+    with_value,
 };
 use super::commands::description;
 use super::manual;
@@ -72,19 +78,38 @@ pub(super) fn wrong_usage(arguments: &Arguments, typed: &[&str]) -> Option<Wrong
 pub(super) fn invalid_value(said: &str, arguments: &Arguments) -> WrongUsage {
     let said = said.trim();
     let after = |beginning: &str| said.strip_prefix(beginning)?.split_once("' with value '");
+    let mut hint = format!("see '{} --help'", arguments.path());
     let message = if let Some((option, rest)) = after("Error parsing option '") {
         let (value, why) = rest.split_once("': ").unwrap_or((rest, ""));
+        match option {
+            "--image" if value.contains('/') && !value.contains(':') => {
+                FILE_OF_NODE.clone_into(&mut hint);
+            }
+            "--image" | "--checksum" => SEE_IMAGES.clone_into(&mut hint),
+            _ => {}
+        }
         format!("invalid value '{value}' for {option}: {why}")
     } else if let Some((name, rest)) = after("Error parsing positional argument '") {
-        let name = name.replace('_', " ");
-        let name = name.replace("vm ", "VM ").replace("upid", "UPID");
+        let name = match name {
+            "name" => "template name".to_owned(),
+            "vm_name" => "VM name".to_owned(),
+            name => name.replace("upid", "UPID"),
+        };
         format!("invalid {name} '{rest}")
     } else {
         said.to_owned()
     };
-    let hint = format!("see '{} --help'", arguments.path());
     WrongUsage::new(arguments, message, hint)
 }
+
+const SEE_IMAGES: &str = "see 'homelab help images'";
+
+/// What to type instead of a path.
+const FILE_OF_NODE: &str = "a file that is in /var/lib/vz/import on the node is --image \
+                            local:import/FILE, if storage 'local' has content type 'import'";
+
+/// What to type if an image is given without its option.
+const IMAGE_IS_OPTION: &str = "the image is an option: --image URL|VOLUME";
 
 /// A message, and what to type, if that is known.
 type Message = (String, Option<String>);
@@ -119,10 +144,13 @@ fn message_for_missing(arguments: &Arguments) -> Option<Message> {
         return Some((message, None));
     }
     let missing = arguments.missing_positionals();
-    let names: Vec<String> = missing.iter().map(|name| format!("<{name}>")).collect();
-    let message = match missing.len() {
-        0 => return None,
-        1 => format!("missing argument {}", names[0]),
+    let options = arguments.missing_options();
+    let names = missing.iter().map(|name| format!("<{name}>"));
+    let names: Vec<String> = names.chain(options.into_iter().map(with_value)).collect();
+    let message = match (missing.len(), names.len()) {
+        (_, 0) => return None,
+        (0, 1) => format!("missing option {}", names[0]),
+        (_, 1) => format!("missing argument {}", names[0]),
         _ => format!("missing arguments {}", names.join(" ")),
     };
     // `--set web-1 debian-12`
@@ -130,12 +158,27 @@ fn message_for_missing(arguments: &Arguments) -> Option<Message> {
         let usage = with_value(flag);
         format!("an argument was taken as the value of '{usage}'")
     });
-    let advice = taken.or_else(|| match *missing.last()? {
-        "template-name" => Some(SHOW_TEMPLATES.to_owned()),
-        "vm" => Some(SHOW_VMS.to_owned()),
+    let advice = match missing.last() {
+        _ if taken.is_some() => taken,
+        _ if creates_template(command) => {
+            let see_images = (names.len() > missing.len()).then(|| SEE_IMAGES.to_owned());
+            image_without_option(arguments).or(see_images)
+        }
+        Some(&"template-name") => Some(SHOW_TEMPLATES.to_owned()),
+        Some(&"vm") => Some(SHOW_VMS.to_owned()),
         _ => None,
-    });
+    };
     Some((message, advice))
+}
+
+/// What to type if an argument of a command with `--image` is an image: a name contains none of these.
+fn image_without_option(arguments: &Arguments) -> Option<String> {
+    let is_image = |text: &str| {
+        let ends_like_one = [".qcow2", ".img"].iter().any(|end| text.ends_with(end));
+        text.contains(['/', ':']) || ends_like_one
+    };
+    let is_given = creates_template(arguments.command()) && arguments.positionals().any(is_image);
+    is_given.then(|| IMAGE_IS_OPTION.to_owned())
 }
 
 /// An option such as `--set KEY=VALUE` that got only a KEY, and that KEY.
@@ -190,111 +233,6 @@ fn path_with(text: &str, root: &Command, typed: &[&str]) -> Option<String> {
     beginnings.pop().filter(|_| beginnings.is_empty())
 }
 
-/// Commands of other programs, and what this program leaves to others: the command that they follow, the
-/// words, and the advice.
-const RELATED: &[(&str, &str, &str)] = &[
-    ("vm", "ls ps ll", "did you mean 'list'?"),
-    (
-        "vm",
-        "clone new add deploy provision launch",
-        "did you mean 'create'?",
-    ),
-    (
-        "vm",
-        "rm remove destroy del purge",
-        "did you mean 'delete'?",
-    ),
-    ("vm", "boot run up poweron", "did you mean 'start'?"),
-    (
-        "vm",
-        "resume suspend pause",
-        "on the VM's node, as root: qm suspend VMID, or qm resume VMID",
-    ),
-    (
-        "vm",
-        "halt down off",
-        "did you mean 'shutdown', which asks the guest, or 'stop', which powers the VM off?",
-    ),
-    ("vm", "poweroff kill", "did you mean 'stop'?"),
-    ("vm", "restart reset", "did you mean 'reboot'?"),
-    (
-        "vm",
-        "info get status describe config inspect ip",
-        "did you mean 'show'?",
-    ),
-    (
-        "vm",
-        "set update modify edit resize configure",
-        "to change a VM: homelab proxmox vm create VM-NAME TEMPLATE-NAME --ensure --set KEY=VALUE",
-    ),
-    (
-        "vm",
-        "connect exec login enter shell",
-        "did you mean 'ssh'?",
-    ),
-    (
-        "vm",
-        "console terminal vnc",
-        "on the VM's node, as root: qm terminal VMID",
-    ),
-    (
-        "vm",
-        "migrate move",
-        "on the VM's node, as root: qm migrate VMID NODE",
-    ),
-    ("container", "ls ps ll", "did you mean 'list'?"),
-    (
-        "container",
-        "create start stop shutdown reboot delete show",
-        "homelab only lists containers; on a node, as root: pct",
-    ),
-    ("template", "ls ps ll", "did you mean 'list'?"),
-    (
-        "template",
-        "create new add build convert",
-        "see 'homelab help templates'",
-    ),
-    (
-        "template",
-        "rm remove delete destroy",
-        "on the template's node, as root: qm destroy VMID",
-    ),
-    ("task", "list ls", "on a node: pvenode task list"),
-    (
-        "task",
-        "log status show",
-        "on the task's node: pvenode task log UPID",
-    ),
-    (
-        "task",
-        "stop kill abort rm delete",
-        "did you mean 'cancel'?",
-    ),
-    (
-        "proxmox",
-        "list ls",
-        "did you mean 'homelab proxmox vm list' or 'homelab proxmox template list'?",
-    ),
-    ("proxmox", "vms qemu kvm", "did you mean 'vm'?"),
-    (
-        "proxmox",
-        "containers ct lxc pct",
-        "did you mean 'container'?",
-    ),
-    (
-        "proxmox",
-        "doctor test verify ping status version",
-        "did you mean 'check'?",
-    ),
-    (
-        "homelab",
-        "list ls",
-        "did you mean 'homelab proxmox vm list'?",
-    ),
-    ("homelab", "man manual docs", "did you mean 'help'?"),
-    ("homelab", "pve vms", "did you mean 'proxmox'?"),
-];
-
 fn advice_for_option(name: &str, value: Option<&str>, arguments: &Arguments) -> Option<String> {
     let known = |long: &str| arguments.options().any(|flag| flag.long == long);
     // The options are those of the command that the line ends in.
@@ -326,118 +264,16 @@ fn advice_for_option(name: &str, value: Option<&str>, arguments: &Arguments) -> 
     }
     let commands = runnable(arguments.levels[0]);
     let has_it = |command: &Command| command.flags.iter().any(|flag| flag.long == name);
-    let other = commands.iter().find(|(_, command)| has_it(command));
+    let others = commands.iter().filter(|(_, command)| has_it(command));
+    // Of several, one with the same noun or verb: 'vm create' for 'vm list' and for 'template create'.
+    let path = arguments.path();
+    let shared = |other: &str| {
+        let pairs = other.split(' ').zip(path.split(' '));
+        pairs.filter(|(one, other)| one == other).count()
+    };
+    let other = others.min_by_key(|(other, _)| Reverse(shared(other)));
     other.map(|(path, _)| format!("it is an option of '{path}'"))
 }
-
-/// Options of other programs, the option that the command must have for the advice to help, and the
-/// advice.
-const OTHER_NAMES: &[(&str, &str, &str)] = &[
-    ("-v", "--verbose", "use --verbose, or -V for the version"),
-    ("-v", "--version", "use -V for the version"),
-    ("-q -s --silent", "--quiet", "use --quiet"),
-    ("--debug --trace", "--verbose", "use --verbose"),
-    ("-o -j --output --format", "--json", "use --json"),
-    (
-        "-k --no-verify --skip-tls-verify --tls-insecure",
-        "--insecure",
-        "use --insecure",
-    ),
-    (
-        "-H --server --url --endpoint --api-url",
-        "--host",
-        "use --host HOST",
-    ),
-    ("-c --config-file", "--config", "use --config FILE"),
-    (
-        "--token --token-secret --secret --password --api-token",
-        "--host",
-        "put the secret into the configuration file or PROXMOX_TOKEN_SECRET_FILE, because every user can \
-         read the arguments of a process; see 'homelab help config'",
-    ),
-    (
-        "-n -t --name --vm-name --hostname --template --template-name --from --source --clone",
-        "--linked",
-        "names are arguments, not options: homelab proxmox vm create VM-NAME TEMPLATE-NAME",
-    ),
-    ("-y --assume-yes --confirm", "--yes", "use --yes"),
-    (
-        "-f --force",
-        "--yes",
-        "use --yes to delete without asking, and --stop to power off a running VM first",
-    ),
-    (
-        "--ignore-not-found --ignore-missing --missing-ok",
-        "--if-exists",
-        "use --if-exists",
-    ),
-    (
-        "--purge --destroy-unreferenced-disks --destroy-disks",
-        "--keep-jobs",
-        "omit it: disks and jobs are deleted without it; to keep the jobs: --keep-jobs",
-    ),
-    (
-        "--running --stopped --state",
-        "--status",
-        "use --status running or --status stopped",
-    ),
-    ("-l -w --long", "--wide", "use --wide"),
-    (
-        "--sshkey --sshkeys --ssh-keys --key",
-        "--ssh-key",
-        "use --ssh-key FILE",
-    ),
-    (
-        "--full --full-clone",
-        "--linked",
-        "omit it: without --linked, every VM is a full clone",
-    ),
-    ("--check --plan --preview", "--dry-run", "use --dry-run"),
-    ("--id --newid --vm-id", "--vmid", "use --vmid N"),
-    ("--target --target-node", "--node", "use --node NAME"),
-    ("--datastore", "--storage", "use --storage ID"),
-    ("--ram --mem", "--memory", "use --memory SIZE"),
-    ("--cpus --cpu-count --vcpu", "--cores", "use --cores N"),
-    (
-        "--disk --disk-size --size",
-        "--resize",
-        "use --resize DISK=SIZE",
-    ),
-    (
-        "-l --login --ssh-user",
-        "--identity",
-        "use --user NAME, or put '--' before the command if this is its option",
-    ),
-    (
-        "-i --key",
-        "--identity",
-        "use --identity FILE, or put '--' before the command if this is its option",
-    ),
-    ("--user --ssh-user", "--set", "use --set ciuser=NAME"),
-    (
-        "--ip --address",
-        "--linked",
-        "use --wait-ip to wait for an address, or --set ipconfig0=ip=ADDRESS/PREFIX to set one",
-    ),
-    ("--ip --address", "--wait-ip", "use --wait-ip"),
-    (
-        "--wait",
-        "--linked",
-        "omit it: vm create waits for the clone; --start and --wait-ip also wait for the VM",
-    ),
-    (
-        "--wait",
-        "--wait-ip",
-        "omit it: the command waits until the VM runs; --wait-ip also waits for its address",
-    ),
-    (
-        "--wait",
-        "--poll-interval",
-        "omit it: the command waits until it is done",
-    ),
-    ("--if-not-exists --exist-ok", "--ensure", "use --ensure"),
-    ("--linked-clone", "--linked", "use --linked"),
-];
 
 /// Repeats the typed value if it is valid and not a password.
 fn advice_to_set(key: &str, value: Option<&str>) -> String {
@@ -462,13 +298,14 @@ fn message_for_unexpected(text: &str, arguments: &Arguments) -> Message {
         };
         return (message, advice);
     }
+    let image = image_without_option(arguments);
     let Some((key, _)) = text.split_once('=') else {
-        return (format!("unexpected argument '{text}'"), None);
+        return (format!("unexpected argument '{text}'"), image);
     };
     let sets = arguments.options().any(|flag| flag.long == "--set");
     let is_setting = sets && settings::is_option(key);
     let advice = is_setting.then(|| format!("use --set {key}=..."));
-    (format!("unexpected argument '{key}=...'"), advice)
+    (format!("unexpected argument '{key}=...'"), image.or(advice))
 }
 
 fn message_for_choice(text: &str, positional: Positional) -> Message {
