@@ -28,6 +28,8 @@ impl FromStr for ImageSource {
         let rest = schemes.find_map(|scheme| text.strip_prefix(scheme));
         let rest = rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
         ensure!(rest.is_some(), NotAnImageSnafu);
+        let authority = rest.and_then(|rest| rest.split('/').next());
+        ensure!(!authority.is_some_and(|it| it.contains('@')), PasswordSnafu);
         let name = file_name_in(text).to_ascii_lowercase();
         let ending = PACKED.iter().find(|ending| name.ends_with(**ending));
         if let Some(ending) = ending {
@@ -182,6 +184,9 @@ pub enum Error {
     ))]
     Packed { ending: &'static str },
 
+    #[snafu(display("it must not contain a user or a password: the server writes it to its logs"))]
+    Password,
+
     #[snafu(display("expected sha256:HEX or sha512:HEX"))]
     NotAChecksum,
 
@@ -248,6 +253,10 @@ mod tests {
     #[case::below_a_directory(
         "local:import/a/b.qcow2",
         Some("expected an http or https URL, or a volume like local:import/debian-12.qcow2")
+    )]
+    #[case::with_a_password(
+        "https://me:secret@example.com/x.img",
+        Some("it must not contain a user or a password: the server writes it to its logs")
     )]
     #[case::packed(
         "https://example.com/x.raw.xz?y",
