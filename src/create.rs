@@ -114,8 +114,8 @@ fn next<'r>(attempt: &mut Attempt<'r>) -> Result<Next<'r>, Failure> {
                     return Ok(Next::Request(Box::new(planned)));
                 }
             }
-            Action::RequestAgain(vmid) => {
-                return Ok(Next::Request(Box::new(attempt.plan_again(vmid)?)));
+            Action::RequestAgain(intent) => {
+                return Ok(Next::Request(Box::new(attempt.plan_again(intent)?)));
             }
             Action::Wait(pause) => attempt.wait(pause)?,
             Action::Forget(vmid) => attempt.forget(vmid),

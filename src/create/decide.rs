@@ -120,7 +120,7 @@ pub enum Action {
     /// Request a VM with `--vmid` or a free VMID.
     Request,
     /// Repeat the request for the VM of the record. It cannot create a second VM.
-    RequestAgain(Vmid),
+    RequestAgain(Intent),
     /// Observe again after a pause.
     Wait(Pause),
     /// The VM exists: continue with the steps.
@@ -234,7 +234,7 @@ fn requested(intent: &Intent, observed: &Observed) -> Action {
         }
         (Temporary(_), _) => Action::Wait(Pause::BackOff),
         (Due, _) if !observed.undecided => match observed.namesake {
-            Namesake::None | Namesake::MayBeOffline => Action::RequestAgain(vmid),
+            Namesake::None | Namesake::MayBeOffline => Action::RequestAgain(intent.clone()),
             Namesake::NotChecked => Action::Wait(Pause::Interval),
             // Another user may have created one in the meantime.
             _ => Action::Forget(vmid),
@@ -247,7 +247,7 @@ fn requested(intent: &Intent, observed: &Observed) -> Action {
         (_, Free) => match (observed.namesake, observed.age) {
             (_, Age::New) | (Namesake::NotChecked, _) => Action::Wait(Pause::Interval),
             (Namesake::None | Namesake::MayBeOffline | Namesake::MayBeHidden, _) => {
-                Action::RequestAgain(vmid)
+                Action::RequestAgain(intent.clone())
             }
             // Never repeat the request while the name is taken: that could create a second VM of the name.
             (_, Age::Settled) => Action::Wait(Pause::Interval),

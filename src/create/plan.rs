@@ -1,7 +1,7 @@
 //! The requests for the VM: what it is created from, with which VMID, and what the answer means.
 
 use super::attempt::{Attempt, Creation, View};
-use super::decide::{Namesake, RequestOutcome};
+use super::decide::{Namesake, RequestOutcome, StopReason};
 use super::failure::{Doubt, not_read};
 use super::fit::{FittingTemplate, check_template};
 use super::import::ImageSpec;
@@ -99,23 +99,20 @@ impl<'r> Attempt<'r> {
     }
 
     /// Prepares another request for the VM of the record. An import repeats the recorded one.
-    pub fn plan_again(&mut self, vmid: Vmid) -> Result<Planned<'r>, Failure> {
-        let run = self.run;
-        let request = match (&run.spec.method, self.journal.record().intent()) {
+    pub fn plan_again(&mut self, intent: Intent) -> Result<Planned<'r>, Failure> {
+        let vmid = intent.vmid;
+        let request = match (&self.run.spec.method, intent.source) {
             (Method::Clone { template, options }, _) => {
                 let planned = self.plan_clone(template, options);
                 planned.map_err(|error| self.before_resuming(error))?
             }
-            (
-                Method::Import(image),
-                Some(Intent {
-                    node,
-                    source: Source::Image(from),
-                    ..
-                }),
-            ) => Request::Import(node.clone(), (**from).clone(), image),
-            // Another kind of record was refused before.
-            (Method::Import(_), _) => return Err(self.timed_out()),
+            (Method::Import(image), Source::Image(from)) => {
+                Request::Import(intent.node, *from, image)
+            }
+            (Method::Import(_), source) => {
+                let other = StopReason::OtherRequest(Intent { source, ..intent });
+                return Err(self.stop_failure(other));
+            }
         };
         Ok(Planned { vmid, request })
     }
@@ -159,6 +156,9 @@ impl<'r> Attempt<'r> {
                 pve.create_vm(node, *vmid, &vm.name, &options.collect::<Vec<_>>())
             }
         });
+        // The server may repeat what it was sent.
+        let settings = &run.spec.setup.settings;
+        let result = result.map_err(|error| error.map_message(&|text| settings.masked_in(text)));
         // The time for which the VMID has been free starts now, not before the request.
         self.view = View::default();
         let error = match result {

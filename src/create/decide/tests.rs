@@ -193,7 +193,7 @@ fn without_a_record_and_with_a_vmid(
 #[case::refused(refused(), Owner::NotChecked, stop(StopReason::CreationFailed))]
 #[case::refused_without_quorum(RequestOutcome::NoQuorum, Owner::NotChecked, Action::Forget(N))]
 #[case::locked(temporary(), Owner::NotChecked, BACK_OFF)]
-#[case::after_a_lock(RequestOutcome::Due, Owner::NotChecked, Action::RequestAgain(N))]
+#[case::after_a_lock(RequestOutcome::Due, Owner::NotChecked, Action::RequestAgain(intent()))]
 #[case::taken_and_any_vmid_is_accepted(taken(), Owner::NotChecked, Action::Forget(N))]
 #[case::taken_by_a_lock(taken(), Owner::Free, BACK_OFF)]
 #[case::taken_by_another(taken(), Owner::Another, Action::Forget(N))]
@@ -227,9 +227,9 @@ fn requested_and_answered(
 /// While the request waited for a lock, another user may have created a VM of the name.
 #[rstest]
 #[case::not_checked(Namesake::NotChecked, OBSERVE_AGAIN)]
-#[case::none(Namesake::None, Action::RequestAgain(N))]
+#[case::none(Namesake::None, Action::RequestAgain(intent()))]
 #[case::one_may_be_hidden(Namesake::MayBeHidden, Action::Forget(N))]
-#[case::one_may_be_offline(Namesake::MayBeOffline, Action::RequestAgain(N))]
+#[case::one_may_be_offline(Namesake::MayBeOffline, Action::RequestAgain(intent()))]
 #[case::one(Namesake::Elsewhere, Action::Forget(N))]
 fn requested_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expected: Action) {
     let observed = Observed {
@@ -247,7 +247,7 @@ fn requested_and_due_again_after_a_lock(#[case] namesake: Namesake, #[case] expe
 #[case::being_created(Owner::BeingCreated, Age::PastRestart, OBSERVE_AGAIN)]
 #[case::outcome_unknown(Owner::Unknown, Age::PastRestart, OBSERVE_AGAIN)]
 #[case::free_for_less_than_the_settling_time(Owner::Free, Age::New, OBSERVE_AGAIN)]
-#[case::free_for_the_settling_time(Owner::Free, Age::Settled, Action::RequestAgain(N))]
+#[case::free_for_the_settling_time(Owner::Free, Age::Settled, Action::RequestAgain(intent()))]
 #[case::of_another_guest(Owner::Another, Age::New, Action::Forget(N))]
 #[case::just_hidden(Owner::Hidden, Age::New, OBSERVE_AGAIN)]
 #[case::hidden_for_the_settling_time(Owner::Hidden, Age::Settled, stop(StopReason::Hidden))]
