@@ -158,7 +158,7 @@ impl<'r> Attempt<'r> {
         });
         // The server may repeat what it was sent.
         let settings = &run.spec.setup.settings;
-        let result = result.map_err(|error| error.map_message(&|text| settings.masked_in(text)));
+        let result = result.map_err(|error| error.map_message(|text| settings.masked_in(text)));
         // The time for which the VMID has been free starts now, not before the request.
         self.view = View::default();
         let error = match result {
