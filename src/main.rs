@@ -1,11 +1,11 @@
-//! Creates virtual machines from templates on Proxmox VE: one command, exactly one VM.
+//! Creates virtual machines and their templates on Proxmox VE: one command, exactly one VM.
 //!
 //! The source, from top to bottom; imports run downwards only (`make lint` checks it):
 //!
 //! - `main.rs`: arguments in, exit code out
 //! - `cmd.rs`, `cmd/`: the session that a verb runs in, and how its run ends; one file per verb
-//! - `create.rs`, `create/`: the workflow of `vm create`: read what exists, decide by one table
-//!   (`decide.rs`), act, then set the VM up
+//! - `create.rs`, `create/`: the workflow of `vm create` and `template create`: read what exists, decide by
+//!   one table (`decide.rs`), act, then set the VM up; `create/import/` finds and downloads images
 //! - `steps.rs`: the engine that changes an existing VM: read, request what is missing, wait, retry
 //! - `cli.rs`, `cli/`: commands and options, help, usage errors, completion, the manual
 //! - `guests.rs`, `guests/`: which guests exist, who owns a VMID, which template is meant, addresses
