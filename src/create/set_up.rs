@@ -13,7 +13,7 @@ use crate::settings::resize::{NewSize, Resize};
 use crate::settings::setup::{Setup, Unfit};
 use crate::settings::{Change, Settings};
 use crate::steps::address::AwaitAddress;
-use crate::steps::convert::Convert;
+use crate::steps::convert::{Convert, is_converted};
 use crate::steps::power::Start;
 use crate::steps::{ActiveStep, Engine, Next, Stop};
 use crate::ui::progress::Activity;
@@ -41,7 +41,7 @@ fn take_steps(
 ) -> Result<Existing, Failure> {
     let setup = &run.spec.setup;
     if let (Some(_), Some(config)) = (run.spec.image(), &existing.config)
-        && config.template
+        && (config.template && !existing.created || is_converted(config, existing.vm.vmid))
     {
         warn_of_differences(run, &existing, config, attempt);
         return Ok(finished(run, existing, attempt));
@@ -74,7 +74,7 @@ fn take_steps(
         engine.run(&mut existing, Step::Address, &mut AwaitAddress::new(from))?;
     }
     if run.spec.image().is_some() {
-        engine.run(&mut existing, Step::Convert, &mut Convert::default())?;
+        engine.run(&mut existing, Step::Convert, &mut Convert)?;
     }
     Ok(finished(run, existing, attempt))
 }
