@@ -3,6 +3,7 @@
 //!
 //! - `kinds`: VMs and templates of the same name
 
+mod conversions;
 mod kinds;
 mod orders;
 mod testbed;

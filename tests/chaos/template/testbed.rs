@@ -76,6 +76,7 @@ impl<'o> Testbed<'o> {
         seen
     }
 
+    /// What it prints, without what differs from run to run.
     #[track_caller]
     pub(super) fn expect_stderr(&self, seen: &Seen, expected: &str) {
         let port = self.fake.port().to_string();
@@ -337,6 +338,17 @@ impl<'o> Testbed<'o> {
             assert_eq!(status, 200, "{destroy}");
             drop(cluster);
             self.finish_all();
+        }
+        if let Some((_, rest)) = hint.split_once("qm set ") {
+            let mut words = rest.split([' ', ';']);
+            let mut next = || words.next().unwrap_or_default();
+            let (vmid, option, name) = (next(), next(), next().to_owned());
+            assert_eq!(option, "--name", "{hint}");
+            let vmid = vmid.parse().expect("a VMID");
+            let mut cluster = self.fake.cluster();
+            assert!(cluster.edit(vmid, |config| drop(
+                config.insert("name".to_owned(), name.into())
+            )));
         }
         if let Some((_, volume)) = hint.split_once("pvesm free ") {
             let removed = self.fake.cluster().remove_image("pve1", volume);
