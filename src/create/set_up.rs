@@ -7,6 +7,7 @@ use super::spec::Run;
 use crate::ledger::{Event, Record};
 use crate::pve::{Size, VmConfig};
 use crate::say::failure::{Failure, Started};
+use crate::say::shell::word;
 use crate::say::stage::{Stage, Step};
 use crate::say::vm::{Existing, Vm};
 use crate::settings::resize::{NewSize, Resize};
@@ -46,6 +47,7 @@ fn take_steps(
         warn_of_differences(run, &existing, config, attempt);
         return Ok(finished(run, existing, attempt));
     }
+    warn_of_kept_bridge(run, &existing);
     let mask = |text| setup.settings.masked_in(text);
     let engine = Engine {
         server: run.server,
@@ -106,16 +108,37 @@ fn warn_of_differences(run: &Run, existing: &Existing, config: &VmConfig, attemp
             }
             _ => None,
         });
+    let bridge = run
+        .spec
+        .image()
+        .and_then(|image| image.other_bridge(config));
+    let bridge = bridge.map(|(other, existing)| format!("bridge={other} (was {existing})"));
     let different: Vec<String> = changes
         .into_iter()
         .map(|it| it.shown)
         .chain(smaller)
+        .chain(bridge)
         .collect();
     if !different.is_empty() {
         run.warn(&format!(
             "{} already exists and is not changed; different there: {}",
             run.called(&existing.vm),
             different.join(", ")
+        ));
+    }
+}
+
+/// Warns of another bridge than the one with which an earlier run has imported the VM.
+fn warn_of_kept_bridge(run: &Run, existing: &Existing) {
+    let (Some(image), Some(config)) = (run.spec.image(), &existing.config) else {
+        return;
+    };
+    if let Some((requested, kept)) = image.other_bridge(config) {
+        let Vm { vmid, node, .. } = &existing.vm;
+        run.warn(&format!(
+            "{} was created with bridge {kept} and keeps it; to change it, on node '{node}': qm set {vmid} --net0 {}",
+            existing.vm,
+            word(&format!("virtio,bridge={requested}"))
         ));
     }
 }

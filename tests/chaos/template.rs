@@ -4,6 +4,7 @@
 //! - `kinds`: VMs and templates of the same name
 
 mod conversions;
+mod imports;
 mod kinds;
 mod orders;
 mod testbed;
