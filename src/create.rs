@@ -115,7 +115,9 @@ fn next<'r>(attempt: &mut Attempt<'r>) -> Result<Next<'r>, Failure> {
                 }
             }
             Action::RequestAgain(intent) => {
-                return Ok(Next::Request(Box::new(attempt.plan_again(intent)?)));
+                if let Some(planned) = attempt.plan_again(intent)? {
+                    return Ok(Next::Request(Box::new(planned)));
+                }
             }
             Action::Wait(pause) => attempt.wait(pause)?,
             Action::Forget(vmid) => attempt.forget(vmid),

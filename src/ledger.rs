@@ -180,7 +180,7 @@ pub struct Ledger {
     /// Why nothing is written any more: a line could not be written, and later ones would be misread without
     /// it.
     broken: Option<String>,
-    /// Whether the file is about another cluster; this run then keeps it unchanged.
+    /// Whether the record is ignored, and the file kept.
     is_set_aside: bool,
     /// Whether this run changes nothing: it did not keep the lock, and events are not written.
     is_read_only: bool,
@@ -285,7 +285,7 @@ impl Ledger {
         self.file.as_ref().map(|(_, path)| path.as_path())
     }
 
-    /// Ignores the record, because it is about another cluster.
+    /// Ignores the record, because it is about another cluster, or about a template instead of a VM.
     pub fn set_aside(&mut self) {
         self.record = Record::None;
         self.is_set_aside = true;

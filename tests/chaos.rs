@@ -5,6 +5,7 @@
 //! - `every_byte`: `kill -9` and a full disk in each write to the record
 //! - `schedules`: the worst orders of events
 //! - `life`: the commands that change an existing VM
+//! - `template`: a template from an image: download, import, conversion
 
 mod every_byte;
 mod every_moment;
@@ -14,4 +15,5 @@ mod mishaps;
 pub(crate) mod report;
 mod schedules;
 mod situations;
+mod template;
 mod testbed;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Session, Success, creation};
 use crate::cli::TemplateCreate;
-use crate::create::{CreateSpec, DEFAULT_BRIDGE, ImageSpec, Method, create};
+use crate::create::{CreateSpec, ImageSpec, Method, create};
 use crate::pve::types::{Node, Storage, Upid, Vmid};
 use crate::pve::{ImageSource, ImageVolume};
 use crate::say::failure::{Failure, Kind};
@@ -83,7 +83,6 @@ fn spec(arguments: &TemplateCreate) -> Result<CreateSpec, Failure> {
         settings.map_err(|error| Failure::of(Kind::Usage, &error).with_hint(error.hint()))?;
     check(arguments, &settings)
         .map_err(|(message, hint)| Failure::new(Kind::Usage, message).with_hint(hint.to_owned()))?;
-    let bridge = arguments.bridge.clone();
     Ok(CreateSpec {
         name: arguments.name.clone(),
         method: Method::Import(Box::new(ImageSpec {
@@ -92,7 +91,7 @@ fn spec(arguments: &TemplateCreate) -> Result<CreateSpec, Failure> {
             image_storage: arguments.image_storage.clone().map(Storage),
             storage: arguments.storage.clone().map(Storage),
             node: arguments.node.clone().map(Node),
-            bridge: bridge.unwrap_or_else(|| DEFAULT_BRIDGE.to_owned()),
+            bridge: arguments.bridge.clone(),
         })),
         vmid: arguments.vmid,
         ensure: arguments.ensure,

@@ -50,7 +50,8 @@ impl Attempt<'_> {
 
     /// Records that the VMID of the record has no VM of ours, and that none is expected.
     pub fn forget(&mut self, vmid: Vmid) {
-        let vm = match self.journal.record() {
+        let record = self.journal.record().clone();
+        let vm = match &record {
             Record::Requested(intent, _) => Some(self.vm_of(intent)),
             _ => None,
         };
@@ -72,6 +73,11 @@ impl Attempt<'_> {
             }
             _ => None,
         };
+        if let (Record::Created(_), Some(VmidState::Another(guest))) = (&record, &self.view.state) {
+            self.run.progress().note(&format!(
+                "The VM that an earlier run created was deleted or renamed: its VMID now belongs to {guest}"
+            ));
+        }
         let is_lost = lost.is_some();
         if let Some(lost) = lost
             && self.is_first_note(format!("lost {vmid}"))

@@ -14,7 +14,7 @@ use crate::guests::owner::{Expected, VmidState};
 use crate::guests::vmid::VmidPicker;
 use crate::ledger::{Growth, Intent, Record, Source};
 use crate::pve::types::{Guest, Upid};
-use crate::pve::{self, ImageVolume, VmConfig};
+use crate::pve::{self, Identity, ImageVolume, VmConfig};
 use crate::say::failure::{Facts, Failure, Kind, Started};
 use crate::say::stage::Stage;
 use crate::say::vm::{Existing, Import, Vm};
@@ -196,12 +196,17 @@ impl<'r> Attempt<'r> {
             })),
             _ => None,
         };
+        let uuid = import
+            .as_ref()
+            .map(|import| Identity::of_uuid(&import.uuid));
+        let found = Existing::found(vm, config);
         Existing {
             created: true,
             import,
             upid: self.creation.upid.clone(),
             warnings: self.creation.warnings.clone(),
-            ..Existing::found(vm, config)
+            identity: found.identity.clone().or(uuid),
+            ..found
         }
     }
 

@@ -81,7 +81,16 @@ pub fn nothing_started(because: Failure, seconds: f64) -> Failure {
 /// A failure while a request without an answer may still create this VM.
 pub fn may_still_be_created(run: &Run, vm: &Vm, failed: Failure) -> Failure {
     let noun = run.spec.request_noun();
-    let message = format!("{failed}; {vm} may still be created: its {noun} request got no answer");
+    let message = if failed.facts.vmid == Some(vm.vmid) {
+        // The failure is about the guest that has the VMID now.
+        let vmid = vm.vmid;
+        format!(
+            "{failed}; if VMID {vmid} becomes free, another VM may still be created there: its {noun} request got \
+             no answer"
+        )
+    } else {
+        format!("{failed}; {vm} may still be created: its {noun} request got no answer")
+    };
     let facts = match failed.facts.vmid {
         Some(_) => Facts {
             started: Started::Unknown,

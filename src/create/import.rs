@@ -4,9 +4,9 @@ pub mod download;
 pub mod place;
 
 use crate::ledger::ImportedFrom;
-use crate::pve::property::is_drive;
+use crate::pve::property::{is_drive, value_of};
 use crate::pve::types::{Node, Storage};
-use crate::pve::{Checksum, ImageSource, ImageVolume, file_name};
+use crate::pve::{Checksum, ImageSource, ImageVolume, VmConfig, file_name};
 use crate::settings::Settings;
 use crate::settings::privileges::{AnyOf, needed_for};
 
@@ -23,8 +23,8 @@ pub struct ImageSpec {
     pub storage: Option<Storage>,
     /// The node, if one is requested.
     pub node: Option<Node>,
-    /// The bridge of the network card.
-    pub bridge: String,
+    /// The bridge of the network card, if one is requested.
+    pub bridge: Option<String>,
 }
 
 /// What the user requests of the place of a new template.
@@ -48,6 +48,13 @@ impl ImageSpec {
                     && recorded.volume.file == file_name(url, self.checksum.as_ref())
             }
         }
+    }
+
+    /// The requested bridge and that of this VM's first network card, if they differ.
+    pub fn other_bridge<'b>(&'b self, config: &'b VmConfig) -> Option<(&'b str, &'b str)> {
+        let requested = self.bridge.as_deref()?;
+        let existing = value_of(config.option("net0")?, "bridge")?;
+        (requested != existing).then_some((requested, existing))
     }
 
     /// The place, as far as it is requested.
@@ -78,7 +85,8 @@ impl ImageSpec {
     pub fn options(&self, from: &ImportedFrom, settings: &Settings) -> Vec<(String, String)> {
         let disk = format!("{}:0,import-from={},discard=on", from.disks, from.volume);
         let cloud_init = format!("{}:cloudinit", from.disks);
-        let defaults = default_options(disk, cloud_init, &self.bridge, &from.uuid).into_iter();
+        let bridge = self.bridge.as_deref().unwrap_or(DEFAULT_BRIDGE);
+        let defaults = default_options(disk, cloud_init, bridge, &from.uuid).into_iter();
         let defaults = defaults.filter(|(key, _)| settings.value_of(key).is_none());
         let defaults = defaults.map(|(key, value)| (key.to_owned(), value));
         defaults.chain(settings.readable()).collect()

@@ -97,6 +97,11 @@ impl<'r> Journal<'r> {
         self.ledger.record()
     }
 
+    /// Ignores the record, which remains in the file until this run requests something.
+    pub fn set_aside(&mut self) {
+        self.ledger.set_aside();
+    }
+
     /// The file, if a user has to remove it.
     pub fn path(&self) -> Option<&Path> {
         self.ledger.path()

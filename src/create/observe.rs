@@ -179,13 +179,31 @@ impl<'r> Attempt<'r> {
         self.run.progress().set_stage(Stage::Inspecting(vm.clone()));
         self.observe_vmid(&vm, Attempt::expected_of(intent, None), false)
             .map_err(|source| created_unchecked(&vm, None, Some(&source)))?;
-        if !is_finished && matches!(self.view.state, Some(VmidState::Ours(..))) {
+        if is_finished {
+            self.set_other_kind_aside()?;
+        } else if matches!(self.view.state, Some(VmidState::Ours(..))) {
             let read = self.read_guests().map(drop);
             let found = read.and_then(|()| self.find_template_of(intent));
             found.map_err(|error| self.before_resuming(error))?;
             self.requests_other = !self.differences(intent).is_empty();
         }
         Ok(())
+    }
+
+    /// The other command may have created what a finished record is about, or another user may have converted it
+    /// since then. A template is no VM of the name, and a VM is not converted: then the record says nothing about
+    /// what is requested.
+    fn set_other_kind_aside(&mut self) -> Result<(), Failure> {
+        match &self.view.state {
+            Some(VmidState::Ours(_, config))
+                if config.template != self.run.spec.image().is_some() =>
+            {
+                self.journal.set_aside();
+                self.view = View::default();
+                self.observe_name()
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks a VMID once. Fails if the check must not be repeated.

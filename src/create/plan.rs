@@ -10,7 +10,7 @@ use super::import::place::{Place, find_place};
 use super::spec::Method;
 use crate::ledger::{ClonedFrom, Event, ImportedFrom, Intent, Mode, Source};
 use crate::pve::types::{CloneOptions, Guest, Node, Vmid};
-use crate::pve::{self, Delivery, Pve};
+use crate::pve::{self, Delivery, ImageVolume, Pve};
 use crate::say::failure::{Failure, Kind};
 use crate::say::stage::Stage;
 use crate::say::vm::Vm;
@@ -75,18 +75,25 @@ impl<'r> Attempt<'r> {
     /// `None` if the image had to be downloaded: other users may have changed anything in that time.
     fn plan_import(&mut self, image: &'r ImageSpec) -> Result<Option<Request<'r>>, Failure> {
         let place = self.place(image)?;
-        let volume = if let Some(volume) = &self.image {
-            volume.clone()
-        } else {
-            let (volume, has_taken_time) = fetch(self.run, image, &place)?;
-            self.image = Some(volume.clone());
-            if has_taken_time {
-                return Ok(None);
-            }
-            volume
+        let Some(volume) = self.fetch_image(image, &place)? else {
+            return Ok(None);
         };
         let from = ImportedFrom::new(volume, image, place.storage);
         Ok(Some(Request::Import(place.node, from, image)))
+    }
+
+    /// The image, once in a run. `None` if it had to be downloaded.
+    fn fetch_image(
+        &mut self,
+        image: &ImageSpec,
+        place: &Place,
+    ) -> Result<Option<ImageVolume>, Failure> {
+        if let Some(volume) = &self.image {
+            return Ok(Some(volume.clone()));
+        }
+        let (volume, has_taken_time) = fetch(self.run, image, place)?;
+        self.image = Some(volume.clone());
+        Ok((!has_taken_time).then_some(volume))
     }
 
     /// Where the template goes, found once in a run.
@@ -98,8 +105,9 @@ impl<'r> Attempt<'r> {
         Ok(self.place.insert(place).clone())
     }
 
-    /// Prepares another request for the VM of the record. An import repeats the recorded one.
-    pub fn plan_again(&mut self, intent: Intent) -> Result<Planned<'r>, Failure> {
+    /// Prepares another request for the VM of the record. An import repeats the recorded one. `None` if its image
+    /// had been removed since then, so that it was downloaded again.
+    pub fn plan_again(&mut self, intent: Intent) -> Result<Option<Planned<'r>>, Failure> {
         let vmid = intent.vmid;
         let request = match (&self.run.spec.method, intent.source) {
             (Method::Clone { template, options }, _) => {
@@ -107,14 +115,22 @@ impl<'r> Attempt<'r> {
                 planned.map_err(|error| self.before_resuming(error))?
             }
             (Method::Import(image), Source::Image(from)) => {
-                Request::Import(intent.node, *from, image)
+                let place = Place {
+                    node: intent.node,
+                    image_storage: from.volume.storage.clone(),
+                    storage: from.disks.clone(),
+                };
+                if self.fetch_image(image, &place)?.is_none() {
+                    return Ok(None);
+                }
+                Request::Import(place.node, *from, image)
             }
             (Method::Import(_), source) => {
                 let other = StopReason::OtherRequest(Intent { source, ..intent });
                 return Err(self.stop_failure(other));
             }
         };
-        Ok(Planned { vmid, request })
+        Ok(Some(Planned { vmid, request }))
     }
 
     /// Requests the VM.

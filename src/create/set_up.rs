@@ -7,13 +7,14 @@ use super::spec::Run;
 use crate::ledger::{Event, Record};
 use crate::pve::{Size, VmConfig};
 use crate::say::failure::{Failure, Started};
+use crate::say::shell::word;
 use crate::say::stage::{Stage, Step};
 use crate::say::vm::{Existing, Vm};
 use crate::settings::resize::{NewSize, Resize};
 use crate::settings::setup::{Setup, Unfit};
 use crate::settings::{Change, Settings};
 use crate::steps::address::AwaitAddress;
-use crate::steps::convert::Convert;
+use crate::steps::convert::{Convert, is_converted};
 use crate::steps::power::Start;
 use crate::steps::{ActiveStep, Engine, Next, Stop};
 use crate::ui::progress::Activity;
@@ -41,11 +42,12 @@ fn take_steps(
 ) -> Result<Existing, Failure> {
     let setup = &run.spec.setup;
     if let (Some(_), Some(config)) = (run.spec.image(), &existing.config)
-        && config.template
+        && (config.template && !existing.created || is_converted(config, existing.vm.vmid))
     {
         warn_of_differences(run, &existing, config, attempt);
         return Ok(finished(run, existing, attempt));
     }
+    warn_of_kept_bridge(run, &existing);
     let mask = |text| setup.settings.masked_in(text);
     let engine = Engine {
         server: run.server,
@@ -74,7 +76,7 @@ fn take_steps(
         engine.run(&mut existing, Step::Address, &mut AwaitAddress::new(from))?;
     }
     if run.spec.image().is_some() {
-        engine.run(&mut existing, Step::Convert, &mut Convert::default())?;
+        engine.run(&mut existing, Step::Convert, &mut Convert)?;
     }
     Ok(finished(run, existing, attempt))
 }
@@ -106,16 +108,37 @@ fn warn_of_differences(run: &Run, existing: &Existing, config: &VmConfig, attemp
             }
             _ => None,
         });
+    let bridge = run
+        .spec
+        .image()
+        .and_then(|image| image.other_bridge(config));
+    let bridge = bridge.map(|(other, existing)| format!("bridge={other} (was {existing})"));
     let different: Vec<String> = changes
         .into_iter()
         .map(|it| it.shown)
         .chain(smaller)
+        .chain(bridge)
         .collect();
     if !different.is_empty() {
         run.warn(&format!(
             "{} already exists and is not changed; different there: {}",
             run.called(&existing.vm),
             different.join(", ")
+        ));
+    }
+}
+
+/// Warns of another bridge than the one with which an earlier run has imported the VM.
+fn warn_of_kept_bridge(run: &Run, existing: &Existing) {
+    let (Some(image), Some(config)) = (run.spec.image(), &existing.config) else {
+        return;
+    };
+    if let Some((requested, kept)) = image.other_bridge(config) {
+        let Vm { vmid, node, .. } = &existing.vm;
+        run.warn(&format!(
+            "{} was created with bridge {kept} and keeps it; to change it, on node '{node}': qm set {vmid} --net0 {}",
+            existing.vm,
+            word(&format!("virtio,bridge={requested}"))
         ));
     }
 }

@@ -209,6 +209,8 @@ impl Run<'_> {
             Step::Configure
         } else if *start {
             Step::Start
+        } else if self.spec.image().is_some() {
+            Step::Convert
         } else {
             return Stage::Done(existing);
         };

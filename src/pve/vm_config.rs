@@ -53,6 +53,14 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The identity of a VM that was given this `uuid`, and of which nothing else is known.
+    pub fn of_uuid(uuid: &str) -> Identity {
+        Identity {
+            uuid: Some(uuid.to_owned()),
+            generation: None,
+        }
+    }
+
     /// Whether both may belong to the same VM. A user may have changed one half, but hardly both.
     pub fn may_match(&self, other: &Identity) -> bool {
         let halves = [

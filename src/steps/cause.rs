@@ -5,7 +5,7 @@ use crate::pve::types::{Guest, Node, Pool, Upid};
 use crate::say::failure::{Failure, Kind, Started, chain, kind_of};
 use crate::say::hint::refusal::{ChangedVm, NO_QUORUM};
 use crate::say::hint::{SHOW_VMS, hint_for_change, hint_for_task, with_more};
-use crate::say::stage::{StepTask, Unfinished};
+use crate::say::stage::{Step, StepTask, Unfinished};
 use crate::say::vm::{Existing, Vm};
 use crate::wait::task::how_to_read_log;
 
@@ -75,7 +75,11 @@ fn after_failed_task(upid: &Upid, status: &str, existing: &Existing) -> String {
 
 /// The VM does not exist any more; `vmid_has` has its VMID.
 fn explain_loss(vmid_has: Option<String>, unfinished: &Unfinished) -> (Kind, String, String) {
-    let Unfinished { existing, task, .. } = unfinished;
+    let Unfinished {
+        existing,
+        step,
+        task,
+    } = unfinished;
     let may_be_renamed = vmid_has.is_some() && existing.identity.is_none();
     let done = if may_be_renamed {
         "it was renamed or deleted"
@@ -86,7 +90,8 @@ fn explain_loss(vmid_has: Option<String>, unfinished: &Unfinished) -> (Kind, Str
         None => done.to_owned(),
         Some(other) => {
             // A request names only the VMID.
-            let changed = if existing.named_by.is_some() && *task != StepTask::None {
+            let is_by_vmid = existing.named_by.is_some() || *step == Step::Convert;
+            let changed = if is_by_vmid && *task != StepTask::None {
                 "may have been"
             } else {
                 "was not"

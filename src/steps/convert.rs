@@ -13,22 +13,16 @@ use crate::steps::{ActiveStep, AfterRefusal, Cause, Next, Operation, Stop};
 use crate::ui::progress::Activity;
 
 /// Converts a VM that this command created. One that is a template already is a success.
-#[derive(Default)]
-pub struct Convert {
-    /// Whether the last request was the conversion.
-    is_requested: bool,
-}
+pub struct Convert;
 
 impl<'q> Operation<'q> for Convert {
     fn next(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
         active.set_step(Step::Convert);
         let config = active.config()?;
         if config.template {
-            let is_done = self.is_requested && active.was_carried_out();
-            if is_done || !has_unconverted_disk(&config, active.vm().vmid) {
+            if is_converted(&config, active.vm().vmid) {
                 return Ok(Next::Done);
             }
-            self.is_requested = false;
             let digest = config.digest();
             return Ok(Next::Then(Box::new(move |pve, vm| {
                 let digest = digest.iter().map(|digest| ("digest", digest.as_str()));
@@ -39,8 +33,7 @@ impl<'q> Operation<'q> for Convert {
         }
         active.confirm_unchanged()?;
         active.announce(&Activity::Converting);
-        self.is_requested = true;
-        Ok(Next::Then(Box::new(|pve, vm| {
+        Ok(Next::Last(Box::new(|pve, vm| {
             pve.convert_to_template(&vm.node, vm.vmid).map(Some)
         })))
     }
@@ -62,14 +55,15 @@ impl<'q> Operation<'q> for Convert {
     }
 }
 
-/// Whether a disk still has the name of a VM's disk: `local:9000/vm-9000-disk-0.qcow2`. Those of templates begin
-/// with `base-`.
-fn has_unconverted_disk(config: &VmConfig, vmid: Vmid) -> bool {
+/// Whether this is the configuration of a template that can be cloned: not only the flag is set. The names of its
+/// disks begin with `base-`; a VM has `local:9000/vm-9000-disk-0.qcow2`.
+pub fn is_converted(config: &VmConfig, vmid: Vmid) -> bool {
     let disks = config.disks();
     let mut volumes = config.volumes();
     let name = format!("vm-{vmid}-disk-");
-    volumes.any(|(key, volume, _)| {
+    let has_disk_of_vm = volumes.any(|(key, volume, _)| {
         let volume = volume.split(',').next().unwrap_or_default();
         disks.contains(key) && volume.contains(&name)
-    })
+    });
+    config.template && !has_disk_of_vm
 }

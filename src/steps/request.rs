@@ -132,7 +132,8 @@ impl ActiveStep<'_> {
     /// What a refusal with this message means, unless it is final. That the VM is running already may be the
     /// effect of an earlier request, or of another user.
     pub(super) fn temporary(&self, message: &str) -> Option<Outcome> {
-        let is_missing = self.existing().named_by.is_some() && is_missing(message);
+        let has_identity = self.existing().named_by.is_some() || self.existing().import.is_some();
+        let is_missing = has_identity && is_missing(message);
         if is_outdated(message) || is_missing {
             return Some(Outcome::Outdated(message.to_owned()));
         }

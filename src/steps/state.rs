@@ -114,7 +114,7 @@ impl ActiveStep<'_> {
     /// Why this guest, which has the VMID now, is not the VM.
     fn cause_of(&mut self, guest: &Guest) -> Result<Cause, Stop> {
         let mut identity = None;
-        if guest.is_vm() {
+        if !guest.is_container() {
             let config = self.read(|pve, _| pve.vm_config(&guest.node, guest.vmid))?;
             identity = config.map(|config| config.identity());
         }

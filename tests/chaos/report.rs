@@ -25,6 +25,9 @@ pub(crate) struct Ready {
     /// All addresses that the guest agent reported, if the run waited for one.
     #[serde(default)]
     pub(crate) ips: Option<Value>,
+    /// The image of a template.
+    #[serde(default)]
+    pub(crate) image: Option<String>,
     #[serde(default)]
     pub(crate) warnings: Vec<String>,
 }
