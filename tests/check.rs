@@ -102,7 +102,7 @@ fn a_token_that_sees_nothing_gets_the_reason() {
     let fake = fake(cluster(&json!("none")));
     let state = StateDir::new();
     let seen = at(&fake, &state).run("proxmox check");
-    let line = "FAIL  guests: visible templates: 0, VMs: 0; if there are any, this token lacks VM.Audit on \
+    let line = "FAIL  guests: visible templates: 0, VMs: 0; 'homelab help templates' says how to create one; if there are any, this token lacks VM.Audit on \
                 them; on a node, as root: pveum acl modify /vms --tokens 'homelab@pve!cli' --roles \
                 PVEAuditor";
     assert_eq!(

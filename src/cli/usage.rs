@@ -91,7 +91,7 @@ pub(super) fn invalid_value(said: &str, arguments: &Arguments) -> WrongUsage {
         format!("invalid value '{value}' for {option}: {why}")
     } else if let Some((name, rest)) = after("Error parsing positional argument '") {
         let name = match name {
-            "name" => "template name".to_owned(),
+            "name" | "template_name" => "template name".to_owned(),
             "vm_name" => "VM name".to_owned(),
             name => name.replace("upid", "UPID"),
         };

@@ -36,7 +36,7 @@ use crate::pve::types::{Guest, Pool, Storage, TokenId, Vmid};
 use crate::pve::{self, Access, Permissions, Pve};
 use crate::say::failure::{Failure, Kind, chain};
 use crate::say::grant::{Role, grant, how_to_see_vms};
-use crate::say::hint::empty_list_hint;
+use crate::say::hint::no_templates_hint;
 use crate::wait::server::Server;
 
 /// Runs all checks, and prints each finding as soon as it is known.
@@ -222,7 +222,7 @@ fn check_guests(guests: &Guests, needs_template: bool, report: Report) {
     let (templates, vms) = (count(Guest::is_vm_template), count(Guest::is_vm));
     let detail = format!("visible templates: {templates}, VMs: {vms}");
     report(if templates == 0 && needs_template {
-        Finding::new(Verdict::Fail, "guests", detail).with_hint(empty_list_hint(guests.token()))
+        Finding::new(Verdict::Fail, "guests", detail).with_hint(no_templates_hint(guests.token()))
     } else {
         Finding::ok("guests", detail)
     });

@@ -9,7 +9,7 @@ use crate::pve::types::{Guest, Node, Pool, TokenId, Vmid};
 use crate::pve::{Addresses, Error, Pve, Size};
 use crate::say::failure::Failure;
 use crate::say::grant::{Role, grant, pool_path};
-use crate::say::hint::empty_list_hint;
+use crate::say::hint::{empty_list_hint, no_templates_hint};
 use crate::ui::progress::warn;
 use crate::ui::table::table;
 use crate::ui::units::duration;
@@ -92,6 +92,7 @@ fn hint_for_none(kind: Listed, guests: &Guests, filter: &Filter) -> Option<Strin
     match (&filter.pool, kind) {
         // Many clusters have none.
         (None, Listed::Containers) if !guests.sees_none() => None,
+        (None, Listed::Templates) => Some(no_templates_hint(token)),
         _ if filter.accepts_all() || guests.sees_none() => Some(empty_list_hint(token)),
         (Some(pool), _) => Some(hint_for_pool(pool, token)),
         (None, _) => None,

@@ -44,8 +44,9 @@ impl ImageSpec {
         match &self.source {
             ImageSource::Volume(volume) => *volume == recorded.volume,
             ImageSource::Url(url) => {
+                let checksum = self.checksum.as_ref();
                 recorded.url.as_ref() == Some(url)
-                    && recorded.volume.file == file_name(url, self.checksum.as_ref())
+                    && (checksum.is_none() || recorded.volume.file == file_name(url, checksum))
             }
         }
     }

@@ -5,7 +5,7 @@ use snafu::Snafu;
 use crate::guests::{Guests, listed};
 use crate::pve::types::{Guest, Node, VmName};
 use crate::say::closest::closest;
-use crate::say::hint::{SHOW_TEMPLATES, empty_list_hint};
+use crate::say::hint::{SHOW_TEMPLATES, no_templates_hint};
 
 /// A template that was found.
 pub struct Found<'g> {
@@ -79,7 +79,7 @@ fn what_was_meant(guests: &Guests, name: &str, vm_name: Option<&VmName>) -> Stri
         return format!("it may be one of those that could not be read; {list}");
     }
     if templates.is_empty() {
-        let means = empty_list_hint(guests.token());
+        let means = no_templates_hint(guests.token());
         return format!("no templates are visible; {means}");
     }
     let names = templates.iter().filter_map(|guest| guest.name.as_deref());

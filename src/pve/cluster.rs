@@ -40,6 +40,9 @@ pub struct StorageStatus {
     /// Whether the node can reach it.
     #[serde(default = "yes", deserialize_with = "flag")]
     pub active: bool,
+    /// Its type: `dir`, `lvmthin`, `nfs` …
+    #[serde(default, rename = "type")]
+    pub kind: String,
     /// The content types that it accepts: `images,iso`.
     #[serde(default)]
     pub content: String,
@@ -53,6 +56,11 @@ impl StorageStatus {
     /// Whether it can hold VM disks.
     pub fn takes_disks(&self) -> bool {
         self.accepts("images")
+    }
+
+    /// Whether it holds files, so that it could accept any type of content.
+    pub fn is_for_files(&self) -> bool {
+        ["dir", "nfs", "cifs", "cephfs", "btrfs", "glusterfs"].contains(&self.kind.as_str())
     }
 
     /// Whether it accepts this type of content: `images`, `import`, `iso` …

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use snafu::{OptionExt, Snafu, ensure};
 
@@ -31,9 +32,9 @@ impl FromStr for ImageSource {
         let authority = rest.and_then(|rest| rest.split('/').next());
         ensure!(!authority.is_some_and(|it| it.contains('@')), PasswordSnafu);
         let name = file_name_in(text).to_ascii_lowercase();
-        let ending = PACKED.iter().find(|ending| name.ends_with(**ending));
+        let ending = REFUSED.iter().find(|ending| name.ends_with(**ending));
         if let Some(ending) = ending {
-            return PackedSnafu { ending: *ending }.fail();
+            return RefusedSnafu { ending: *ending }.fail();
         }
         Ok(ImageSource::Url(text.to_owned()))
     }
@@ -58,8 +59,10 @@ impl fmt::Display for ImageSource {
     }
 }
 
-/// The endings of files that the server would have to unpack, which it does not do for images of disks.
-const PACKED: [&str; 8] = [".xz", ".gz", ".bz2", ".zst", ".zip", ".7z", ".tar", ".ova"];
+/// The endings of files from which the server cannot import a disk: it would have to unpack or convert them.
+const REFUSED: [&str; 12] = [
+    ".xz", ".gz", ".bz2", ".zst", ".zip", ".7z", ".tar", ".ova", ".iso", ".vhd", ".vhdx", ".vdi",
+];
 
 /// The endings of images in URLs, and those of their files, as a storage requires them. `.img` is usually in
 /// qcow2 format.
@@ -142,8 +145,9 @@ impl FromStr for Checksum {
     }
 }
 
-/// The name under which a storage keeps the image from a URL: `x.img` becomes `x.qcow2`. With a checksum, its first digits are part of the name, because
-/// many URLs lead to a new image each week, and a file is never replaced.
+/// The name under which a storage keeps the image from a URL: `x.img` becomes `x.qcow2`. With a checksum, its
+/// first digits are part of the name, because many URLs lead to a new image each week, and a file is never
+/// replaced.
 pub fn file_name(url: &str, checksum: Option<&Checksum>) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name = file_name_in(url).chars();
@@ -158,8 +162,20 @@ pub fn file_name(url: &str, checksum: Option<&Checksum>) -> String {
     } else {
         stem.trim_start_matches('.')
     };
-    let version = checksum.map_or_else(String::new, |it| format!("-{}", &it.hex[..8]));
+    let version = match checksum {
+        Some(checksum) => format!("-{}", &checksum.hex[..8]),
+        // The name alone does not tell such images apart.
+        None if known.is_none() || url.contains('?') => format!("-{}", hash(url)),
+        None => String::new(),
+    };
     format!("{stem}{version}{ending}")
+}
+
+/// The first digits of a text's SHA-256.
+fn hash(text: &str) -> String {
+    let digest = digest(&SHA256, text.as_bytes());
+    let bytes = digest.as_ref().iter().take(4);
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The last part of a URL's path.
@@ -180,9 +196,9 @@ pub enum Error {
     NotAnImage,
 
     #[snafu(display(
-        "the server does not unpack {ending} files; give the URL of a .qcow2, .img, .raw or .vmdk file"
+        "the server cannot import {ending} files; give the URL of a .qcow2, .img, .raw or .vmdk file"
     ))]
-    Packed { ending: &'static str },
+    Refused { ending: &'static str },
 
     #[snafu(display("it must not contain a user or a password: the server writes it to its logs"))]
     Password,
@@ -213,11 +229,11 @@ mod tests {
     #[case::raw("http://example.com/x.raw", "x.raw")]
     #[case::vmdk("http://example.com/x.vmdk", "x.vmdk")]
     #[case::upper_case("http://example.com/X.QCOW2", "X.qcow2")]
-    #[case::query("http://example.com/x.img?a=b/c.raw#d", "x.qcow2")]
-    #[case::no_ending("http://example.com/download", "download.qcow2")]
+    #[case::query("http://example.com/x.img?a=b/c.raw#d", "x-8544f8eb.qcow2")]
+    #[case::no_ending("http://example.com/download", "download-7b544315.qcow2")]
     #[case::other_characters("http://example.com/o%20t her~.qcow2", "o_20t_her_.qcow2")]
-    #[case::no_file("http://example.com/", "image.qcow2")]
-    #[case::no_path("http://example.com", "image.qcow2")]
+    #[case::no_file("http://example.com/", "image-2a1b4024.qcow2")]
+    #[case::no_path("http://example.com", "image-f0e6a6a9.qcow2")]
     #[case::hidden_file("http://example.com/.qcow2", "image.qcow2")]
     #[case::letters_of_several_bytes("http://example.com/é.img", "_.qcow2")]
     fn an_image_is_kept_as(#[case] url: &str, #[case] expected: &str) {
@@ -261,7 +277,7 @@ mod tests {
     #[case::packed(
         "https://example.com/x.raw.xz?y",
         Some(
-            "the server does not unpack .xz files; give the URL of a .qcow2, .img, .raw or .vmdk file"
+            "the server cannot import .xz files; give the URL of a .qcow2, .img, .raw or .vmdk file"
         )
     )]
     fn an_image_is_a_url_or_a_volume(#[case] text: &str, #[case] expected: Option<&str>) {

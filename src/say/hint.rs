@@ -123,6 +123,12 @@ pub fn empty_list_hint(token: &TokenId) -> String {
     format!("if there are any, this token lacks VM.Audit on them; {grant}")
 }
 
+/// What to do if a token sees no templates.
+pub fn no_templates_hint(token: &TokenId) -> String {
+    let hint = empty_list_hint(token);
+    format!("'homelab help templates' says how to create one; {hint}")
+}
+
 /// How to verify a certificate, and to trust it from then on.
 pub fn how_to_pin(fingerprint: Fingerprint, trust: &Trust, hosts: usize) -> String {
     let set = if hosts > 1 {

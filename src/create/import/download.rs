@@ -37,11 +37,6 @@ pub fn fetch(run: &Run, image: &ImageSpec, place: &Place) -> Result<(ImageVolume
         download.must_exist()?;
         return Ok((volume, false));
     };
-    if image.checksum.is_none() {
-        let warning =
-            "the image is not verified; --checksum sha256:… or sha512:… lets the server verify it";
-        run.warn(warning);
-    }
     let has_taken_time = download.fetch(url)?;
     Ok((volume, has_taken_time))
 }
@@ -76,7 +71,8 @@ impl Download<'_> {
         let message = format!("image '{volume}' not found on node '{node}'");
         let storage = word(&volume.storage.0);
         let hint = format!(
-            "'pvesm list {storage} --content import' on node '{node}' lists the images there"
+            "'pvesm list {storage} --content import' on node '{node}' lists the images there; --node chooses \
+             another node"
         );
         Err(Failure::new(Kind::Failed, message).with_hint(hint))
     }
@@ -92,13 +88,14 @@ impl Download<'_> {
                 has_taken_time = true;
             }
             // With a checksum the server has to compare it.
-            if self.checksum.is_none() && self.exists()? {
-                let volume = self.volume;
+            if self.checksum.is_none() {
+                let exists = self.exists()?;
                 if !has_taken_time {
-                    run.progress()
-                        .note(&format!("Image '{volume}' is on the storage; using it..."));
+                    run.warn(&self.is_unverified(exists));
                 }
-                return Ok(has_taken_time);
+                if exists {
+                    return Ok(has_taken_time);
+                }
             }
             let request = server.ask_for_change(|pve| {
                 pve.download_image(self.node, self.volume, url, self.checksum)
@@ -121,6 +118,19 @@ impl Download<'_> {
         }
     }
 
+    /// The warning about an image without a checksum.
+    fn is_unverified(&self, exists: bool) -> String {
+        let volume = self.volume;
+        let what = if exists {
+            format!(
+                "image '{volume}' is used as it is on the storage: it may be older than that of the URL"
+            )
+        } else {
+            "the image is not verified".to_owned()
+        };
+        format!("{what}; --checksum sha256:… or sha512:… lets the server verify it")
+    }
+
     /// A download of this file that an earlier run or request of this token began.
     fn running(&self) -> Result<Option<Upid>, Failure> {
         let tasks = self
@@ -139,13 +149,14 @@ impl Download<'_> {
         let (run, server) = (self.run, self.run.server);
         let progress = run.progress();
         progress.set_stage(Stage::Downloading(self.volume.to_string(), upid.clone()));
-        if is_anothers {
-            progress.note(&format!(
-                "Another run is downloading '{}'; waiting for it...",
+        let announcement = if is_anothers {
+            format!(
+                "Another run began downloading '{}'; waiting for that...",
                 self.volume
-            ));
-        }
-        let announcement = format!("Downloading it to '{}'...", self.volume);
+            )
+        } else {
+            format!("Downloading it to '{}'...", self.volume)
+        };
         progress.begin(&Activity::Downloading(&self.volume.file), &announcement);
         let mut interruptions = Interruptions::default();
         let early = Server {
@@ -274,7 +285,10 @@ impl Download<'_> {
             let why = format!("'{volume}' exists and has another checksum: {why}");
             (
                 why,
-                format!("if that file is damaged, delete it, on node '{node}': pvesm free {file}"),
+                format!(
+                    "check --checksum; if it is right, that file is damaged: to delete it, on node '{node}': pvesm \
+                     free {file}"
+                ),
             )
         } else if why.contains("checksum mismatch") {
             let hint = "take the checksum from the same directory as the image; if it is right, the image was \
@@ -285,9 +299,19 @@ impl Download<'_> {
             let hint = format!("check the URL: curl -IL {}", word(url));
             (format!("{answer} ({why})"), hint)
         } else if why.contains("not in") && why.contains("format") {
-            let hint = "the file must be a disk image in the format that its name ends with; .img is taken for \
-                        qcow2";
+            let hint = "the file must be a disk image in the format that its name ends with; a .img file must \
+                        contain qcow2";
             (why.to_owned(), hint.to_owned())
+        } else if ["unable to resolve", "Connecting to", "exit code 4"]
+            .iter()
+            .any(|it| why.contains(it))
+        {
+            let hint = format!(
+                "node '{node}' must reach that server; or copy the image to a storage and use it with --image \
+                 {}:import/FILE",
+                volume.storage
+            );
+            (why.to_owned(), hint)
         } else {
             (why.to_owned(), how_to_read_log(upid))
         };

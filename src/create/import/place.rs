@@ -150,11 +150,16 @@ impl Visible<'_> {
                 let message = format!(
                     "no storage of node '{node}' accepts {what} (content type '{content}'); it has: {all}"
                 );
-                let first = storages.iter().find(|it| it.enabled && it.active);
-                let first = first.unwrap_or(&storages[0]);
-                let allow = how_to_allow(node, first, content);
+                let mut usable = storages.iter().filter(|it| it.enabled && it.active);
+                let first = usable.find(|it| it.is_for_files());
+                let allow = first.map(|first| how_to_allow(node, first, content));
                 let see = how_to_see("ID", self.token);
-                let hint = format!("{allow}; or, for a storage that the token cannot see: {see}");
+                let hint = match allow {
+                    Some(allow) => {
+                        format!("{allow}; or, for a storage that the token cannot see: {see}")
+                    }
+                    None => format!("for a storage that the token cannot see: {see}"),
+                };
                 not_there(message, hint)
             }
             _ => {
@@ -171,17 +176,28 @@ impl Visible<'_> {
     /// The storage of this name, if it is one for this use.
     fn requested(&self, name: &str, use_: &Use) -> Result<Storage, Misfit> {
         let Visible { node, storages, .. } = self;
-        let Use { what, content, .. } = use_;
+        let Use {
+            what,
+            content,
+            option,
+        } = use_;
         match storages.iter().find(|it| it.name == name) {
             Some(it) if use_.is_possible_on(it) => Ok(Storage(name.to_owned())),
             Some(it) if it.accepts(content) => not_there(
                 format!("storage '{name}' is not active on node '{node}'"),
                 format!("'pvesm status' on node '{node}' shows its state"),
             ),
-            Some(it) => not_there(
-                format!("storage '{name}' does not accept {what} (content type '{content}')"),
-                how_to_allow(node, it, content),
-            ),
+            Some(it) => {
+                let mut others = storages.iter().filter(|it| use_.is_possible_on(it));
+                let hint = match others.next() {
+                    _ if it.is_for_files() => how_to_allow(node, it, content),
+                    Some(other) => format!("storage '{}' does: {option} {0}", other.name),
+                    None => format!("choose another storage with {option}"),
+                };
+                let message =
+                    format!("storage '{name}' does not accept {what} (content type '{content}')");
+                not_there(message, hint)
+            }
             None => not_there(
                 format!("node '{node}' has no storage '{name}' that this token can see"),
                 format!(

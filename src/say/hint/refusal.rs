@@ -178,6 +178,7 @@ pub fn for_import(
             Some(format!("the token lacks VM.Allocate on {ALL_VMS}; {grant}"))
         }
         400 if message.contains("import-from") => Some(NO_IMPORT.to_owned()),
+        400 => Some("correct or omit that option; nothing was created".to_owned()),
         _ if message.contains("failed to stat") => Some(format!(
             "the image was deleted; 'pvesm list {} --content import' on node '{node}' lists the images",
             word(&images.0)
