@@ -847,7 +847,7 @@ use crate::homelab::{Homelab, Seen};
 )]
 #[case(
     "proxmox template create debian-12 --image https://example.com/x.raw.xz",
-    "invalid value 'https://example.com/x.raw.xz' for --image: the server does not unpack .xz files; give the URL of a .qcow2, .img, .raw or .vmdk file",
+    "invalid value 'https://example.com/x.raw.xz' for --image: the server cannot import .xz files; give the URL of a .qcow2, .img, .raw or .vmdk file",
     "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
     "see 'homelab help images'"
 )]
