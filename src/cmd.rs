@@ -249,8 +249,8 @@ impl Session<'_> {
         }
     }
 
-    /// From now on the first SIGINT or SIGTERM ends the run and prints what is certain at that moment; if
-    /// nothing was started, it calls `clean_up` first.
+    /// From now on the first SIGINT or SIGTERM ends the run and prints what is certain at that moment; if no VM
+    /// was requested, it calls `clean_up` first.
     pub fn handle_signals(&self, clean_up: impl Fn() + Send + 'static) {
         let end = self.end.clone();
         let answer = move |code| {
@@ -258,7 +258,11 @@ impl Session<'_> {
             let stage = end.progress.stage();
             let _owner = end.progress.lock_for_exit();
             // The stage is set before each change is requested, so no change is requested from now on.
-            if let Stage::NothingStarted | Stage::Inspecting(_) = *stage {
+            if let Stage::NothingStarted
+            | Stage::Inspecting(_)
+            | Stage::Downloading(..)
+            | Stage::Downloaded(_) = *stage
+            {
                 clean_up();
             }
             let failure = stage.interrupted();

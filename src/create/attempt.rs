@@ -211,7 +211,7 @@ impl<'r> Attempt<'r> {
     }
 
     /// The VM that a request without an answer may still create.
-    fn pending_clone(&self) -> Option<Vm> {
+    pub fn pending_clone(&self) -> Option<Vm> {
         match self.journal.record() {
             Record::Requested(intent, _) if self.creation.undecided => Some(self.vm_of(intent)),
             _ => self.given_up.clone(),

@@ -91,7 +91,8 @@ impl<'r> Attempt<'r> {
         if let Some(volume) = &self.image {
             return Ok(Some(volume.clone()));
         }
-        let (volume, has_taken_time) = fetch(self.run, image, place)?;
+        let is_vm_pending = self.pending_clone().is_some();
+        let (volume, has_taken_time) = fetch(self.run, image, place, is_vm_pending)?;
         self.image = Some(volume.clone());
         Ok((!has_taken_time).then_some(volume))
     }

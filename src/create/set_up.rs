@@ -76,7 +76,7 @@ fn take_steps(
         engine.run(&mut existing, Step::Address, &mut AwaitAddress::new(from))?;
     }
     if run.spec.image().is_some() {
-        engine.run(&mut existing, Step::Convert, &mut Convert)?;
+        engine.run(&mut existing, Step::Convert, &mut Convert::default())?;
     }
     Ok(finished(run, existing, attempt))
 }

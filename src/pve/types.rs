@@ -124,6 +124,12 @@ impl Upid {
         Node(self.0.split(':').nth(1).unwrap_or_default().to_owned())
     }
 
+    /// The process id of its worker.
+    pub fn process(&self) -> u64 {
+        let hex = self.0.split(':').nth(2).unwrap_or_default();
+        u64::from_str_radix(hex, 16).unwrap_or_default()
+    }
+
     /// What the task does: `qmclone`, `qmstart`, `hastart` …
     pub fn kind(&self) -> &str {
         self.0.split(':').nth(5).unwrap_or_default()

@@ -17,8 +17,10 @@ pub enum Stage {
     WaitingForRun(Option<u32>),
     /// Nothing was started. This VM, which may be the requested one, is being inspected.
     Inspecting(Vm),
-    /// Its image is being downloaded to this file on a storage.
-    Downloading(String, Upid),
+    /// The download of its image to this file on a storage was requested. Without a task, the outcome is unknown.
+    Downloading(String, Option<Upid>),
+    /// Its image is on its storage, as this file, and nothing else was requested.
+    Downloaded(String),
     /// It was requested, and the outcome is unknown.
     Undecided(Vm),
     /// The task that creates it is running.
@@ -223,9 +225,19 @@ impl fmt::Display for Stage {
                 write!(f, "this run has started nothing; it was checking {vm}")
             }
             Stage::Undecided(vm) => write!(f, "{vm} may or may not be being created"),
-            Stage::Downloading(file, _) => write!(
+            Stage::Downloading(file, task) => {
+                let is_running = match task {
+                    Some(_) => "is still running",
+                    None => "may or may not be running",
+                };
+                write!(
+                    f,
+                    "the download of '{file}' {is_running}, and nothing was created"
+                )
+            }
+            Stage::Downloaded(file) => write!(
                 f,
-                "the download of '{file}' is still running, and nothing was created"
+                "image '{file}' is on its storage, and nothing was created"
             ),
             Stage::Creating(vm, task) => {
                 write!(f, "the {} to {vm} is still running", creation(task))
@@ -284,11 +296,15 @@ impl Stage {
     pub fn hint(&self) -> String {
         match self {
             Stage::NothingStarted => "nothing to clean up; run the command again".to_owned(),
-            Stage::WaitingForRun(_) | Stage::Inspecting(_) | Stage::Undecided(_) => {
-                RESUME.to_owned()
-            }
+            Stage::WaitingForRun(_)
+            | Stage::Inspecting(_)
+            | Stage::Undecided(_)
+            | Stage::Downloading(_, None)
+            | Stage::Downloaded(_) => RESUME.to_owned(),
             Stage::SettingUp(unfinished) => unfinished.hint(),
-            Stage::Downloading(_, upid) => format!("{RESUME}; {}", how_to_cancel("download", upid)),
+            Stage::Downloading(_, Some(upid)) => {
+                format!("{RESUME}; {}", how_to_cancel("download", upid))
+            }
             Stage::Creating(_, upid) => {
                 let cancel = how_to_cancel(creation(upid), upid);
                 format!("{}; {cancel}", resume_or_wait(RESUME, upid))
@@ -303,14 +319,14 @@ impl Stage {
     /// What a failed run reports to scripts about it.
     pub fn facts(&self) -> Facts {
         match self {
-            Stage::NothingStarted => Facts::default(),
-            Stage::WaitingForRun(_) => Facts {
+            Stage::NothingStarted | Stage::Downloaded(_) => Facts::default(),
+            Stage::WaitingForRun(_) | Stage::Downloading(_, None) => Facts {
                 started: Started::Unknown,
                 ..Facts::default()
             },
             Stage::Inspecting(vm) => vm.facts(Started::No),
             Stage::Undecided(vm) => vm.facts(Started::Unknown),
-            Stage::Downloading(_, upid) => Facts {
+            Stage::Downloading(_, Some(upid)) => Facts {
                 vmid: None,
                 node: Some(upid.node()),
                 upid: Some(upid.clone()),

@@ -13,16 +13,33 @@ use crate::steps::{ActiveStep, AfterRefusal, Cause, Next, Operation, Stop};
 use crate::ui::progress::Activity;
 
 /// Converts a VM that this command created. One that is a template already is a success.
-pub struct Convert;
+#[derive(Default)]
+pub struct Convert {
+    /// Whether the last request was the conversion.
+    is_requested: bool,
+}
+
+impl Convert {
+    /// Whether the server has said that the conversion was carried out.
+    fn is_done(&self, active: &ActiveStep) -> bool {
+        self.is_requested && active.was_carried_out()
+    }
+}
 
 impl<'q> Operation<'q> for Convert {
     fn next(&mut self, active: &mut ActiveStep) -> Result<Next<'q>, Stop> {
         active.set_step(Step::Convert);
-        let config = active.config()?;
+        let is_done = self.is_done(active);
+        let config = match active.config() {
+            // The VM is read only to see whether it is still ours: the request names nothing but its VMID.
+            Err(Stop::Failed(Cause::Request { .. })) if is_done => return Ok(Next::Done),
+            config => config?,
+        };
         if config.template {
-            if is_converted(&config, active.vm().vmid) {
+            if is_done || is_converted(&config, active.vm().vmid) {
                 return Ok(Next::Done);
             }
+            self.is_requested = false;
             let digest = config.digest();
             return Ok(Next::Then(Box::new(move |pve, vm| {
                 let digest = digest.iter().map(|digest| ("digest", digest.as_str()));
@@ -33,7 +50,8 @@ impl<'q> Operation<'q> for Convert {
         }
         active.confirm_unchanged()?;
         active.announce(&Activity::Converting);
-        Ok(Next::Last(Box::new(|pve, vm| {
+        self.is_requested = true;
+        Ok(Next::Then(Box::new(|pve, vm| {
             pve.convert_to_template(&vm.node, vm.vmid).map(Some)
         })))
     }
@@ -52,6 +70,14 @@ impl<'q> Operation<'q> for Convert {
             });
         }
         AfterRefusal::Fail
+    }
+
+    fn at_time_limit(&mut self, active: &mut ActiveStep, cause: Cause) -> Result<(), Cause> {
+        if self.is_done(active) {
+            Ok(())
+        } else {
+            Err(cause)
+        }
     }
 }
 

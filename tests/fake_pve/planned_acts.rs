@@ -60,6 +60,8 @@ pub(crate) enum Act {
     Reach(String),
     /// Puts an image on a storage, possibly in place of another one.
     PutImage(Box<ImageSetup>),
+    /// What is being downloaded is complete.
+    FinishDownloads,
     /// Removes the image with this volume ID, as the first node sees it.
     RemoveImage(String),
     /// A request, as in the journal, of a stranger whose token the story lists.
@@ -125,6 +127,7 @@ impl Cluster {
             Act::Quorum(has_quorum) => self.setup.no_quorum = !has_quorum,
             Act::Lose(node) => self.setup.offline.push(node),
             Act::PutImage(image) => drop(self.put_image_of(&image)),
+            Act::FinishDownloads => self.finish_file_tasks(),
             Act::RemoveImage(volid) => {
                 let node = self.setup.nodes[0].clone();
                 self.remove_image(&node, &volid);

@@ -5,6 +5,7 @@
 //! - A download changes nothing else, so it needs no record. The VM is requested only after it.
 //! - At the time limit the download is cancelled; then the server removes the partial file.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use crate::create::failure::not_read;
@@ -24,14 +25,22 @@ use crate::wait::task::{self, Ended, how_to_read_log};
 use crate::wait::{BackOff, Budget, GaveUp};
 
 /// Makes sure that the image is on its storage, and returns the file. The second value is whether that took
-/// time, in which other users may have changed anything.
-pub fn fetch(run: &Run, image: &ImageSpec, place: &Place) -> Result<(ImageVolume, bool), Failure> {
+/// time, in which other users may have changed anything. `is_vm_pending` is whether an earlier request may still
+/// create the VM.
+pub fn fetch(
+    run: &Run,
+    image: &ImageSpec,
+    place: &Place,
+    is_vm_pending: bool,
+) -> Result<(ImageVolume, bool), Failure> {
     let volume = image.volume(&place.image_storage);
     let download = Download {
         run,
         node: &place.node,
         volume: &volume,
         checksum: image.checksum.as_ref(),
+        is_vm_pending,
+        is_undecided: Cell::new(false),
     };
     let ImageSource::Url(url) = &image.source else {
         download.must_exist()?;
@@ -47,18 +56,35 @@ struct Download<'r> {
     node: &'r Node,
     volume: &'r ImageVolume,
     checksum: Option<&'r Checksum>,
+    /// Whether a VM may still be created by an earlier request: then that is what is certain.
+    is_vm_pending: bool,
+    /// Whether a download was requested whose outcome is unknown.
+    is_undecided: Cell<bool>,
 }
 
 impl Download<'_> {
+    fn set_stage(&self, stage: Stage) {
+        if !self.is_vm_pending {
+            self.run.progress().set_stage(stage);
+        }
+    }
+
+    /// No download of this run is known to be running.
+    fn set_stage_of_none(&self) {
+        self.set_stage(if self.is_undecided.get() {
+            Stage::Downloading(self.volume.to_string(), None)
+        } else {
+            Stage::NothingStarted
+        });
+    }
+
     /// Whether the file is on the storage, completely.
     fn exists(&self) -> Result<bool, Failure> {
         let storage = &self.volume.storage;
         let images = self.run.server.ask(|pve| pve.images(self.node, storage));
         let images = images.map_err(|source| {
-            not_read(
-                format!("cannot list the images on storage '{storage}'"),
-                source,
-            )
+            let what = format!("cannot list the images on storage '{storage}'");
+            self.with_doubt(not_read(what, source))
         })?;
         Ok(images.contains(self.volume))
     }
@@ -81,7 +107,7 @@ impl Download<'_> {
     fn fetch(&self, url: &str) -> Result<bool, Failure> {
         let (run, server) = (self.run, self.run.server);
         let mut back_off = BackOff::new(&server.budget);
-        let (mut is_requested, mut has_taken_time) = (false, false);
+        let (mut is_requested, mut has_taken_time, mut deaths) = (false, false, 0);
         loop {
             if let Some(upid) = self.running()? {
                 self.follow(&upid, url, !is_requested)?;
@@ -94,18 +120,30 @@ impl Download<'_> {
                     run.warn(&self.is_unverified(exists));
                 }
                 if exists {
+                    self.set_stage(Stage::Downloaded(self.volume.to_string()));
                     return Ok(has_taken_time);
                 }
             }
+            self.set_stage(Stage::Downloading(self.volume.to_string(), None));
             let request = server.ask_for_change(|pve| {
                 pve.download_image(self.node, self.volume, url, self.checksum)
             });
             let why = match request {
                 Ok(upid) => match self.follow(&upid, url, false)? {
-                    Some(why) => why,
-                    None => return Ok(true),
+                    Outcome::Done => return Ok(true),
+                    Outcome::Unknown(why) => why,
+                    Outcome::Died(_) if deaths == MOST_DEATHS => {
+                        return Err(self.failed(&upid, url, "its worker died again and again"));
+                    }
+                    Outcome::Died(why) => {
+                        deaths += 1;
+                        why
+                    }
                 },
-                Err(error) if error.delivery() == Delivery::Unknown => error.to_string(),
+                Err(error) if error.delivery() == Delivery::Unknown => {
+                    self.is_undecided.set(true);
+                    error.to_string()
+                }
                 Err(error) => return Err(self.refused(url, error)),
             };
             (is_requested, has_taken_time) = (true, true);
@@ -113,7 +151,7 @@ impl Download<'_> {
                 "Outcome of the download unknown ({why}); checking..."
             ));
             if !back_off.pause() {
-                return Err(self.timed_out(url, None, Some(&why), false));
+                return Err(self.timed_out(url, None, Some(&why), None));
             }
         }
     }
@@ -137,21 +175,35 @@ impl Download<'_> {
             .run
             .server
             .ask(|pve| pve.running_tasks("download", None, self.node));
-        let tasks = tasks.map_err(|source| not_read("cannot list the downloads", source))?;
+        let tasks = tasks
+            .map_err(|source| self.with_doubt(not_read("cannot list the downloads", source)))?;
         Ok(tasks
             .into_iter()
             .find(|upid| upid.subject() == self.volume.file))
     }
 
-    /// Waits for the end of a download. Returns why its outcome is unknown, or is that of `another` request,
-    /// so that the file must be checked.
-    fn follow(&self, upid: &Upid, url: &str, is_anothers: bool) -> Result<Option<String>, Failure> {
+    /// Completes a failure: it must not say that nothing was started while a download may be running.
+    fn with_doubt(&self, mut failure: Failure) -> Failure {
+        if self.is_undecided.get() {
+            let earlier =
+                "an earlier request for the download got no answer and may be carried out";
+            failure.message = format!("{failure}; {earlier}");
+            failure.facts.started = Started::Unknown;
+        }
+        failure
+    }
+
+    /// Waits for the end of a download, which may be that of `another` request.
+    fn follow(&self, upid: &Upid, url: &str, is_anothers: bool) -> Result<Outcome, Failure> {
         let (run, server) = (self.run, self.run.server);
         let progress = run.progress();
-        progress.set_stage(Stage::Downloading(self.volume.to_string(), upid.clone()));
+        self.set_stage(Stage::Downloading(
+            self.volume.to_string(),
+            Some(upid.clone()),
+        ));
         let announcement = if is_anothers {
             format!(
-                "Another run began downloading '{}'; waiting for that...",
+                "A download of '{}' is already running; waiting for it...",
                 self.volume
             )
         } else {
@@ -172,37 +224,59 @@ impl Download<'_> {
             Ok(Ended { status, .. }) => status,
             Err(GaveUp::TimedOut(_)) => {
                 // Another run may still be waiting for its own download.
-                let is_cancelled = !is_anothers && self.cancel(upid);
+                let cancelled = if is_anothers { None } else { self.cancel(upid) };
                 let last = interruptions.last.as_deref();
-                return Err(self.timed_out(url, Some(upid), last, is_cancelled));
+                return Err(self.timed_out(url, Some(upid), last, cancelled.as_ref()));
             }
             Err(GaveUp::Failed(error)) if is_no_such_task(&error) || is_anothers => {
-                progress.set_stage(Stage::NothingStarted);
-                return Ok(Some(error.to_string()));
+                self.is_undecided.set(true);
+                self.set_stage_of_none();
+                return Ok(Outcome::Unknown(error.to_string()));
             }
             Err(GaveUp::Failed(error)) => return Err(self.unseen(upid, &error)),
         };
-        progress.set_stage(Stage::NothingStarted);
+        self.set_stage_of_none();
         match ended {
-            ExitStatus::Ok | ExitStatus::Warnings(_) => Ok(None),
-            ExitStatus::Unexpected => Ok(Some(format!(
-                "its worker died or its node went down: {upid}"
-            ))),
+            ExitStatus::Ok | ExitStatus::Warnings(_) => {
+                self.set_stage(Stage::Downloaded(self.volume.to_string()));
+                Ok(Outcome::Done)
+            }
+            ExitStatus::Unexpected => {
+                run.warn(&format!(
+                    "the worker of the download died or its node went down; {}",
+                    self.how_to_remove_partial_file(upid)
+                ));
+                let why = format!("its worker died or its node went down: {upid}");
+                Ok(Outcome::Died(why))
+            }
             // Somebody else has put the file there in the meantime.
             ExitStatus::Failed(why)
                 if is_anothers || why.contains("refusing to override") || is_temporary(&why) =>
             {
-                Ok(Some(why))
+                Ok(Outcome::Unknown(why))
             }
             ExitStatus::Failed(why) => Err(self.failed(upid, url, &why)),
         }
     }
 
-    /// Cancels the download and returns whether it has ended.
-    fn cancel(&self, upid: &Upid) -> bool {
+    /// Cancels the download and returns how it has ended, if it has.
+    fn cancel(&self, upid: &Upid) -> Option<ExitStatus> {
         let server = self.run.server;
         let requested = server.ask_for_change(|pve| pve.cancel_task(upid));
-        requested.is_ok() && task::wait(server, upid, true).is_ok()
+        requested.ok()?;
+        let ended = task::wait(server, upid, true).ok()?;
+        Some(ended.status)
+    }
+
+    /// The server writes to a file of its own until the download is complete.
+    fn how_to_remove_partial_file(&self, upid: &Upid) -> String {
+        let Download { node, volume, .. } = self;
+        let (file, process) = (&volume.file, upid.process());
+        format!(
+            "it may have left the partial file {file}.tmp_dwnl.{process}; to remove it, as root on node '{node}': rm \
+             \"$(pvesm path {})\".tmp_dwnl.{process}",
+            word(&volume.to_string())
+        )
     }
 
     fn about(&self, upid: &Upid, started: Started) -> Facts {
@@ -214,41 +288,55 @@ impl Download<'_> {
         }
     }
 
+    /// `cancelled` is how the download has ended after its cancellation was requested.
     fn timed_out(
         &self,
         url: &str,
         upid: Option<&Upid>,
         last: Option<&str>,
-        is_cancelled: bool,
+        cancelled: Option<&ExitStatus>,
     ) -> Failure {
         let seconds = self.run.server.budget.seconds();
-        let state = match upid {
-            Some(_) if is_cancelled => {
-                "was cancelled; nothing is left of it and nothing was created"
+        let (state, started) = match (upid, cancelled) {
+            (Some(_), Some(ExitStatus::Ok | ExitStatus::Warnings(_))) => {
+                ("has just ended; the image is there, but", Started::No)
             }
-            Some(_) => "may still be running; nothing was created",
-            None => "may or may not be running; nothing was created",
+            (Some(_), Some(ExitStatus::Unexpected)) => ("was cancelled;", Started::No),
+            (Some(_), Some(ExitStatus::Failed(_))) => {
+                ("was cancelled; nothing is left of it and", Started::No)
+            }
+            (Some(_), None) => ("may still be running;", Started::Yes),
+            (None, _) if self.is_undecided.get() => {
+                ("may or may not be running;", Started::Unknown)
+            }
+            (None, _) => ("has failed;", Started::No),
         };
         let last = last.map_or_else(String::new, |last| format!(" ({last})"));
-        let message = format!("Timed out after {seconds} s; the download of {url} {state}{last}");
+        let message = format!(
+            "Timed out after {seconds} s; the download of {url} {state} nothing was created{last}"
+        );
         let longer = "run the same command again, with a longer --timeout if the download is slow";
-        let hint = match upid {
-            Some(upid) if !is_cancelled => {
+        let hint = match (upid, cancelled) {
+            (_, Some(ExitStatus::Ok | ExitStatus::Warnings(_))) => {
+                "run the same command again".to_owned()
+            }
+            (Some(upid), Some(ExitStatus::Unexpected)) => format!(
+                "{longer}; the worker of the download was killed, and {}",
+                self.how_to_remove_partial_file(upid)
+            ),
+            (Some(upid), None) => {
                 let upid = word(upid.as_str());
                 format!("{longer}; to cancel the download: homelab proxmox task cancel {upid}")
             }
             _ => longer.to_owned(),
         };
-        let facts = upid.map_or_else(Facts::default, |upid| {
-            self.about(
-                upid,
-                if is_cancelled {
-                    Started::No
-                } else {
-                    Started::Yes
-                },
-            )
-        });
+        let facts = match upid {
+            Some(upid) => self.about(upid, started),
+            None => Facts {
+                started,
+                ..Facts::default()
+            },
+        };
         Failure::new(Kind::Timeout, message)
             .with_hint(hint)
             .about(facts)
@@ -273,8 +361,9 @@ impl Download<'_> {
             chain(&error)
         );
         let hint = hint_for_download(&error, self.node);
+        self.set_stage_of_none();
         let failure = Failure::new(kind_of(&error), message).with_hint(hint);
-        failure.because_of(Box::new(error))
+        self.with_doubt(failure.because_of(Box::new(error)))
     }
 
     fn failed(&self, upid: &Upid, url: &str, why: &str) -> Failure {
@@ -316,12 +405,26 @@ impl Download<'_> {
             (why.to_owned(), how_to_read_log(upid))
         };
         let message = format!("node '{node}' cannot download {url}: {why}; nothing was created");
-        Failure::new(Kind::TaskFailed, message)
+        let failure = Failure::new(Kind::TaskFailed, message)
             .with_hint(hint)
             .about(self.about(upid, Started::No))
-            .with_log(log)
+            .with_log(log);
+        self.with_doubt(failure)
     }
 }
+
+/// What is known about a download that does not run any more, or is not seen.
+enum Outcome {
+    /// The file is there.
+    Done,
+    /// The file must be checked, for this reason.
+    Unknown(String),
+    /// Its worker died: the file is not there.
+    Died(String),
+}
+
+/// After so many deaths of its worker a download is requested once more: each may leave a partial file.
+const MOST_DEATHS: usize = 2;
 
 /// Leaves time to cancel a download: at most 10 s.
 fn before_the_end<'c>(budget: &Budget<'c>) -> Budget<'c> {

@@ -209,9 +209,9 @@ fn the_conversion_fails() {
     assert_eq!(ready.vmid, VMID);
 }
 
-/// Its task has ended `OK`. Whether its effect can be read does not matter.
+/// Its task has ended `OK`. That its effect cannot be read does not matter.
 #[test]
-fn nothing_is_read_after_the_conversion() {
+fn the_vm_cannot_be_read_after_the_conversion() {
     let order = from_url_with_checksum();
     let refusal = json!({"status": 403, "reason": "Permission check failed"});
     let on = "GET /nodes/pve1/qemu/101/config";
