@@ -40,6 +40,7 @@ use self::fit::warn_of_exposed_password;
 use self::journal::Journal;
 use self::plan::{Planned, Request};
 use self::set_up::set_up;
+use crate::pve::ImageVolume;
 use crate::say::failure::{Failure, Kind};
 use crate::say::vm::Existing;
 
@@ -57,9 +58,19 @@ pub fn create(run: &Run) -> Result<Existing, Failure> {
     });
     warn_of_exposed_password(run);
     let mut attempt = Attempt::new(run, Journal::open(run)?);
-    let existing = find_or_clone(&mut attempt);
-    let existing = existing.map_err(|failure| attempt.without_vm(failure))?;
-    set_up(run, existing, attempt)
+    let existing = find_or_request(&mut attempt);
+    let image = attempt.downloaded();
+    let with_image = |failure| naming_image(image.as_ref(), failure);
+    let existing = existing.map_err(|failure| with_image(attempt.without_vm(failure)))?;
+    set_up(run, existing, attempt).map_err(with_image)
+}
+
+/// A failure after the download of an image, which stays on its storage.
+fn naming_image(image: Option<&ImageVolume>, mut failure: Failure) -> Failure {
+    if let Some(image) = image {
+        failure.message = format!("{failure}; the image is kept: '{image}'");
+    }
+    failure
 }
 
 /// Returns what [`create`] would do, and changes nothing: neither on the server nor in the ledger, if this is a
@@ -83,7 +94,7 @@ pub fn preview(run: &Run) -> Result<Preview, Failure> {
     preview.map_err(|failure| attempt.without_vm(failure))
 }
 
-fn find_or_clone(attempt: &mut Attempt) -> Result<Existing, Failure> {
+fn find_or_request(attempt: &mut Attempt) -> Result<Existing, Failure> {
     loop {
         match next(attempt)? {
             Next::Request(planned) => attempt.request(&planned)?,

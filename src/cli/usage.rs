@@ -88,12 +88,19 @@ pub(super) fn invalid_value(said: &str, arguments: &Arguments) -> WrongUsage {
             "--image" | "--checksum" => SEE_IMAGES.clone_into(&mut hint),
             _ => {}
         }
-        format!("invalid value '{value}' for {option}: {why}")
+        // A password is not repeated.
+        let is_shown = !(option == "--image" && value.contains('@'));
+        let value = if is_shown {
+            format!(" '{value}'")
+        } else {
+            String::new()
+        };
+        format!("invalid value{value} for {option}: {why}")
     } else if let Some((name, rest)) = after("Error parsing positional argument '") {
         let name = match name {
             "name" | "template_name" => "template name".to_owned(),
             "vm_name" => "VM name".to_owned(),
-            name => name.replace("upid", "UPID"),
+            name => name.replace('_', " ").replace("upid", "UPID"),
         };
         format!("invalid {name} '{rest}")
     } else {

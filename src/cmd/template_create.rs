@@ -114,6 +114,19 @@ const FIXED: [(&str, &str); 2] = [
     ("smbios1", "its UUID is how a later run recognises the VM"),
 ];
 
+/// Parameters of the request that creates a VM which are not options of the VM.
+const NOT_OPTIONS: [&str; 9] = [
+    "archive",
+    "bwlimit",
+    "ha-managed",
+    "import-working-storage",
+    "live-restore",
+    "pool",
+    "start",
+    "storage",
+    "unique",
+];
+
 /// Finds options that contradict each other or the image: a message, and what to do.
 fn check(arguments: &TemplateCreate, settings: &Settings) -> Result<(), (String, &'static str)> {
     if let ImageSource::Volume(volume) = &arguments.image {
@@ -128,6 +141,11 @@ fn check(arguments: &TemplateCreate, settings: &Settings) -> Result<(), (String,
             let message = format!("--image-storage does not apply to '{volume}'");
             return Err((message, "omit it: the volume names its storage"));
         }
+    }
+    let mut keys = settings.keys();
+    if let Some(key) = keys.find(|key| NOT_OPTIONS.contains(key)) {
+        let message = format!("--set {key} is not possible here");
+        return Err((message, "it is not an option of a VM"));
     }
     let mut fixed = FIXED.iter();
     if let Some((key, why)) = fixed.find(|(key, _)| settings.value_of(key).is_some()) {

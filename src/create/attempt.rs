@@ -14,9 +14,9 @@ use crate::guests::owner::{Expected, VmidState};
 use crate::guests::vmid::VmidPicker;
 use crate::ledger::{Growth, Intent, Record, Source};
 use crate::pve::types::{Guest, Upid};
-use crate::pve::{self, Identity, ImageVolume, VmConfig};
+use crate::pve::{self, Identity, ImageSource, ImageVolume, VmConfig};
 use crate::say::failure::{Facts, Failure, Kind, Started};
-use crate::say::stage::Stage;
+use crate::say::stage::{Stage, creation};
 use crate::say::vm::{Existing, Import, Vm};
 use crate::wait::refusal::CreationError;
 use crate::wait::{BackOff, Pauses, RestartGrace};
@@ -101,6 +101,13 @@ pub struct View {
     pub grace: RestartGrace,
 }
 
+impl Creation {
+    /// Whether the worker of the import has died. Then the VM stays as it is.
+    pub fn has_died(&self) -> bool {
+        matches!(&self.doubt, Some(Doubt::WorkerDied { upid }) if creation(upid) == "import")
+    }
+}
+
 impl<'r> Attempt<'r> {
     /// Before anything was observed.
     pub fn new(run: &'r Run<'r>, journal: Journal<'r>) -> Attempt<'r> {
@@ -139,6 +146,7 @@ impl<'r> Attempt<'r> {
             requests_other: self.requests_other,
             outcome: &self.creation.outcome,
             undecided: self.creation.undecided,
+            has_died: self.creation.has_died(),
             owner: self.view.owner(),
             age: self.age(),
             task_runs: self.view.running.is_some(),
@@ -211,7 +219,7 @@ impl<'r> Attempt<'r> {
     }
 
     /// The VM that a request without an answer may still create.
-    pub fn pending_clone(&self) -> Option<Vm> {
+    pub fn pending_request(&self) -> Option<Vm> {
         match self.journal.record() {
             Record::Requested(intent, _) if self.creation.undecided => Some(self.vm_of(intent)),
             _ => self.given_up.clone(),
@@ -226,9 +234,9 @@ impl<'r> Attempt<'r> {
     /// A failure before there is a VM. It is reported as a timeout if the time limit caused it.
     pub fn without_vm(&self, failure: Failure) -> Failure {
         if !is_out_of_time(self.run, &failure) {
-            return self.with_pending_clone(failure);
+            return self.with_pending_request(failure);
         }
-        match self.pending_clone() {
+        match self.pending_request() {
             None => nothing_started(failure, self.run.server.budget.seconds()),
             Some(vm) => Failure {
                 kind: Kind::Timeout,
@@ -239,8 +247,8 @@ impl<'r> Attempt<'r> {
 
     /// Completes a failure: while a request without an answer may still create a VM, it must not say that
     /// nothing was started.
-    pub fn with_pending_clone(&self, failure: Failure) -> Failure {
-        match self.pending_clone() {
+    pub fn with_pending_request(&self, failure: Failure) -> Failure {
+        match self.pending_request() {
             Some(vm) if failure.facts.started == Started::No => {
                 may_still_be_created(self.run, &vm, failure)
             }
@@ -277,6 +285,13 @@ impl<'r> Attempt<'r> {
             upid: self.creation.upid.clone(),
             ..self.vm_of(intent).facts(started)
         }
+    }
+
+    /// The image, if this run has put it on its storage or found it there under the name of its URL.
+    pub fn downloaded(&self) -> Option<ImageVolume> {
+        let image = self.run.spec.image()?;
+        let is_url = matches!(image.source, ImageSource::Url(_));
+        self.image.clone().filter(|_| is_url)
     }
 
     /// Which VM with the name is ours, if it exists without a record.

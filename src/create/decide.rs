@@ -18,14 +18,17 @@ pub struct Policy {
 /// The observed state. The VMID in question is the record's; without a record, the VMID of the only VM of
 /// that name, or else `--vmid`.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Observed<'a> {
-    /// Whether the request differs from the recorded clone.
+    /// Whether the request differs from the recorded one.
     pub requests_other: bool,
-    /// The outcome of the last request for the clone.
+    /// The outcome of the last request.
     pub outcome: &'a RequestOutcome,
     /// Whether some request for the clone got no usable answer and may still be carried out, whatever the
     /// outcome of later requests.
     pub undecided: bool,
+    /// Whether the worker of the import has died.
+    pub has_died: bool,
     /// Which guest has the VMID in question.
     pub owner: Owner,
     /// For how long the owner has been the same.
@@ -68,12 +71,12 @@ pub enum Owner {
     NotChecked,
     /// No guest.
     Free,
-    /// A VM with the name and the template's disks that is neither a template nor locked by a clone. It
-    /// counts as ours, no matter who created it.
+    /// A complete VM with the name that is what was requested, as [`Expected`](crate::guests::owner::Expected)
+    /// tells, no matter who created it.
     Ours,
     /// Another guest.
     Another,
-    /// A VM that is locked by a clone, with or without our name.
+    /// A VM that is locked by a clone or an import, with or without our name.
     BeingCreated,
     /// A VM with our name that is not locked by a clone, but lacks disks of the template.
     Incomplete,
@@ -241,6 +244,9 @@ fn requested(intent: &Intent, observed: &Observed) -> Action {
         },
         (_, Incomplete) => stop(StopReason::HalfMade),
         (Failed(_), BeingCreated) if !observed.undecided && !observed.task_runs && is_settled => {
+            stop(StopReason::HalfMade)
+        }
+        (_, BeingCreated) if observed.has_died && !observed.task_runs && is_settled => {
             stop(StopReason::HalfMade)
         }
         (_, Hidden) if !observed.task_runs && is_settled => stop(StopReason::Hidden),

@@ -210,11 +210,21 @@ pub fn exists(spec: &CreateSpec, holders: &[Guest]) -> Failure {
 
 /// A VM has the name of the new template, and this program did not create it for that.
 fn not_a_template(vm: &Guest) -> Failure {
-    let message = format!("{vm} has that name and is not a template");
     let Guest { vmid, node, .. } = vm;
-    let hint = format!(
-        "choose another name; or, if that VM is to become the template, on node '{node}': qm template {vmid}"
-    );
+    let (state, hint) = match &vm.lock {
+        Some(lock) => (
+            format!(" and is locked ({lock})"),
+            "choose another name, or wait until it is no longer locked".to_owned(),
+        ),
+        None => (
+            " and is not a template".to_owned(),
+            format!(
+                "choose another name; or, if that VM is to become the template, on node '{node}': qm template \
+                 {vmid}"
+            ),
+        ),
+    };
+    let message = format!("{vm} has that name{state}");
     failure(Kind::AlreadyExists, message, hint, facts_of_guest(Some(vm)))
 }
 

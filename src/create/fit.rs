@@ -75,9 +75,9 @@ pub fn check_vm(
     fit.map_err(|unfit| unfit_vm(existing, &unfit))?;
     // The others were warned about when they were set.
     let changes = setup.settings.changes(config, known, existing.created);
-    warn_of_ineffective(run, config, &existing.vm, |key| {
-        changes.iter().any(|change| change.key == key)
-    });
+    // An import has set them already.
+    let is_new = |key: &str| existing.import.is_some() || changes.iter().any(|it| it.key == key);
+    warn_of_ineffective(run, config, &existing.vm, is_new);
     Ok(())
 }
 
@@ -116,6 +116,11 @@ pub fn note_ignored_places(run: &Run, vm: &Vm, record: &Record) {
     };
     let options = [
         ("storage", spec.storage().map(ToString::to_string)),
+        (
+            "image-storage",
+            spec.image()
+                .and_then(|image| Some(image.image_storage.as_ref()?.to_string())),
+        ),
         ("pool", spec.pool().map(ToString::to_string)),
     ];
     for (option, requested) in options {

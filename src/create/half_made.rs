@@ -32,9 +32,19 @@ fn how_to_clear(noun: &str, vm: &Vm, state: &VmidState, path: Option<&Path>) -> 
     }
 }
 
-/// A clone or an import, which is what `noun` says, was left unfinished, or may have been. `is_ours` if this command has requested it.
+/// What creates the VM: its lock tells what another user has requested.
+fn noun(requested: &'static str, state: &VmidState) -> &'static str {
+    match state {
+        VmidState::BeingCreated { by_import, .. } if *by_import => "import",
+        VmidState::BeingCreated { .. } => "clone",
+        _ => requested,
+    }
+}
+
+/// A clone or an import was left unfinished, or may have been; `requested` is what this command calls its own.
+/// `is_ours` if this command has requested it.
 pub fn half_made(
-    noun: &str,
+    requested: &'static str,
     vm: &Vm,
     state: &VmidState,
     is_ours: bool,
@@ -43,19 +53,19 @@ pub fn half_made(
     path: Option<&Path>,
 ) -> Failure {
     let Vm { vmid, node, .. } = vm;
-    let a_noun = if noun == "import" {
-        "an import"
-    } else {
-        "a clone"
+    let noun = noun(requested, state);
+    let locked = match noun {
+        "import" => {
+            "locked by an import that this token cannot see, or its import was left unfinished"
+        }
+        _ => "locked by a clone that this token cannot see, or its clone was left unfinished",
     };
-    let locked =
-        format!("locked by {a_noun} that this token cannot see, or its {noun} was left unfinished");
     let message = match (state, &failed) {
         (VmidState::Incomplete(disks), _) => format!("{vm} lacks disks of its template: {disks}"),
-        (VmidState::BeingCreated { is_named: true }, Some(_)) => {
+        (VmidState::BeingCreated { is_named: true, .. }, Some(_)) => {
             format!("{vm} was left unfinished and locked")
         }
-        (VmidState::BeingCreated { is_named: true }, None) => format!("{vm} is {locked}"),
+        (VmidState::BeingCreated { is_named: true, .. }, None) => format!("{vm} is {locked}"),
         (_, Some(_)) => {
             format!("VM {vmid} on node '{node}' was left unfinished, locked and without its name")
         }
@@ -69,7 +79,10 @@ pub fn half_made(
     }
     let is_named = !matches!(
         state,
-        VmidState::BeingCreated { is_named: false } | VmidState::Appeared
+        VmidState::BeingCreated {
+            is_named: false,
+            ..
+        } | VmidState::Appeared
     );
     let started = match (is_named, is_ours) {
         _ if failed.is_some() => Started::Yes,

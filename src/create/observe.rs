@@ -299,10 +299,11 @@ impl<'r> Attempt<'r> {
         let Method::Clone { template, options } = &self.run.spec.method else {
             return Ok(());
         };
-        let found = self.find_template(template, options).map(drop);
+        // Otherwise it is another request, whether or not there is such a template.
         let Source::Template(from) = &intent.source else {
-            return found;
+            return Ok(());
         };
+        let found = self.find_template(template, options).map(drop);
         let guests = self.guests.as_ref();
         let recorded = guests.and_then(|guests| guests.with_vmid(from.template));
         match recorded {
@@ -334,7 +335,7 @@ impl<'r> Attempt<'r> {
             })?;
             let has_name = match &state {
                 VmidState::Ours(..) | VmidState::Appeared => true,
-                VmidState::BeingCreated { is_named } => *is_named,
+                VmidState::BeingCreated { is_named, .. } => *is_named,
                 // A VM with the name of the template.
                 VmidState::Another(another) if templates => {
                     !another.is_container() && another.is_named(name.as_str())

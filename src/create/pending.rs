@@ -151,8 +151,11 @@ pub fn other_request_pending(
         }
         Source::Image(from) => {
             let volume = from.volume.to_string();
-            let image = from.url.as_ref().unwrap_or(&volume);
-            ("template create", format!("--image {}", word(image)))
+            let options = format!(
+                "--image {}, no --checksum, no --image-storage",
+                word(&volume)
+            );
+            ("template create", options)
         }
     };
     let is_same = matches!(intent.source, Source::Template(_)) == spec.image().is_none();

@@ -91,7 +91,7 @@ impl<'r> Attempt<'r> {
         if let Some(volume) = &self.image {
             return Ok(Some(volume.clone()));
         }
-        let is_vm_pending = self.pending_clone().is_some();
+        let is_vm_pending = self.pending_request().is_some();
         let (volume, has_taken_time) = fetch(self.run, image, place, is_vm_pending)?;
         self.image = Some(volume.clone());
         Ok((!has_taken_time).then_some(volume))
@@ -99,11 +99,12 @@ impl<'r> Attempt<'r> {
 
     /// Where the template goes, found once in a run.
     pub fn place(&mut self, image: &ImageSpec) -> Result<Place, Failure> {
-        let place = match self.place.take() {
-            Some(place) => place,
-            None => find_place(self.run.server, &image.requested_place())?,
-        };
-        Ok(self.place.insert(place).clone())
+        if let Some(place) = &self.place {
+            return Ok(place.clone());
+        }
+        let place = find_place(self.run.server, &image.requested_place())?;
+        self.place = Some(place.clone());
+        Ok(place)
     }
 
     /// Prepares another request for the VM of the record. An import repeats the recorded one. `None` if its image
@@ -161,6 +162,9 @@ impl<'r> Attempt<'r> {
             growth: self.growth.clone().unwrap_or_default(),
         })?;
         self.creation.upid = None;
+        if self.creation.has_died() {
+            self.creation.doubt = None;
+        }
         self.creation.warnings.clear();
         let result = run.server.ask_for_change(|pve| match request {
             Request::Clone(template, options) => {
@@ -223,6 +227,8 @@ impl<'r> Attempt<'r> {
             pve::Error::NoQuorum { .. } => {
                 self.template = None;
                 self.growth = None;
+                self.place = None;
+                self.image = None;
                 RequestOutcome::NoQuorum
             }
             _ => RequestOutcome::Refused(Box::new(error)),

@@ -31,7 +31,7 @@ pub fn set_up(run: &Run, existing: Existing, mut attempt: Attempt) -> Result<Exi
                 failure.facts.started = Started::Unknown;
             }
         }
-        attempt.with_pending_clone(failure)
+        attempt.with_pending_request(failure)
     })
 }
 
@@ -99,31 +99,45 @@ fn warn_of_differences(run: &Run, existing: &Existing, config: &VmConfig, attemp
     let setup = &run.spec.setup;
     let known = attempt.journal.note_of(existing.vm.vmid).set;
     let changes = setup.settings.changes(config, &known, false);
-    let smaller = setup
-        .resizes
-        .iter()
-        .filter_map(|Resize { disk, to }| match to {
-            NewSize::Absolute(size) if config.size_of(disk) < Some(*size) => {
-                Some(format!("{disk}={size}"))
+    let changes = changes.into_iter().filter(|it| it.key != "cipassword");
+    let differs = |it: Change| {
+        let has = it
+            .from
+            .map_or_else(String::new, |from| format!("{}={from}, not ", it.key));
+        let requested = it
+            .to
+            .map_or(it.key.clone(), |to| format!("{}={to}", it.key));
+        if has.is_empty() {
+            format!("no {requested}")
+        } else {
+            format!("{has}{requested}")
+        }
+    };
+    let smaller = setup.resizes.iter().filter_map(|Resize { disk, to }| {
+        let current = config.size_of(disk)?;
+        match to {
+            NewSize::Absolute(size) if current < *size => {
+                Some(format!("{disk} of {current}, not {size}"))
             }
             _ => None,
-        });
+        }
+    });
     let bridge = run
         .spec
         .image()
         .and_then(|image| image.other_bridge(config));
-    let bridge = bridge.map(|(other, existing)| format!("bridge={other} (was {existing})"));
+    let bridge = bridge.map(|(other, existing)| format!("bridge={existing}, not bridge={other}"));
     let different: Vec<String> = changes
         .into_iter()
-        .map(|it| it.shown)
+        .map(differs)
         .chain(smaller)
         .chain(bridge)
         .collect();
     if !different.is_empty() {
         run.warn(&format!(
-            "{} already exists and is not changed; different there: {}",
+            "{} already exists and is not changed; it has {}",
             run.called(&existing.vm),
-            different.join(", ")
+            different.join("; ")
         ));
     }
 }

@@ -104,9 +104,7 @@ impl Attempt<'_> {
     fn hint_for_refused(&self, intent: &Intent, refused: &pve::Error) -> Option<String> {
         let from = match &intent.source {
             Source::Template(from) => from,
-            Source::Image(from) => {
-                return hint_for_import(refused, &intent.node, &from.volume.storage);
-            }
+            Source::Image(_) => return hint_for_import(refused),
         };
         let local_drives = self.local_drives_if_blamed(refused);
         let clone = RefusedClone {
@@ -160,7 +158,7 @@ impl Attempt<'_> {
             (Some(VmidState::BeingCreated { .. } | VmidState::Appeared), None, Some(vm)) => {
                 return self.half_made(vm);
             }
-            (Some(VmidState::BeingCreated { is_named: true }), Some(upid), Some(vm)) => {
+            (Some(VmidState::BeingCreated { is_named: true, .. }), Some(upid), Some(vm)) => {
                 let stage = Stage::Creating(vm.clone(), upid.clone());
                 return timed_out(seconds, &stage, None, None);
             }

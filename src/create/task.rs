@@ -20,7 +20,9 @@ impl Attempt<'_> {
         progress.set_stage(stage.clone());
         if creation(&upid) == "import" {
             let announcement = format!("Importing the image to VM {}...", vm.vmid);
-            progress.begin(&Activity::Importing, &announcement);
+            if self.is_first_note(announcement.clone()) {
+                progress.begin(&Activity::Importing, &announcement);
+            }
         } else {
             progress.cloning(|| self.count_disks());
         }
@@ -76,17 +78,11 @@ impl Attempt<'_> {
                 }
                 RequestOutcome::Done
             }
-            // The server locks the VMID before it answers, so the VM with it is the one that was left unfinished.
-            ExitStatus::Unexpected if creation(&upid) == "import" && !is_from_earlier_run => {
-                RequestOutcome::Failed(Failed {
-                    status: "the worker died or its node went down (unexpected status)".to_owned(),
-                    log: task::last_lines(server, &upid),
-                    upid,
-                })
-            }
             ExitStatus::Unexpected => {
-                self.creation.undecided = true;
-                if !is_from_earlier_run {
+                let is_import = creation(&upid) == "import";
+                // The server takes the VMID for an import before it answers, and nobody else can since then.
+                self.creation.undecided |= !is_import;
+                if !is_from_earlier_run || is_import {
                     progress.note(&format!(
                         "The {}'s worker died or its node went down ({upid}); checking VM {}...",
                         creation(&upid),

@@ -15,11 +15,13 @@ pub enum VmidState {
     Ours(Vm, VmConfig),
     /// Another guest has it.
     Another(Guest),
-    /// A VM locked by a clone or an import that is running or was left unfinished. As long as it has no name, it may be
-    /// anyone's.
+    /// A VM locked by a clone or an import that is running or was left unfinished. As long as it has no name,
+    /// it may be anyone's.
     BeingCreated {
         /// Whether it already has our name.
         is_named: bool,
+        /// Whether an import is creating it, and not a clone.
+        by_import: bool,
     },
     /// A VM that has our name and no clone lock, but lacks these disks of the template: `scsi0, scsi1`.
     Incomplete(String),
@@ -82,7 +84,11 @@ impl VmidState {
         let is_named = config.shown_name(vm.vmid) == vm.name.as_str();
         // A clone that is running may fail and remove its VM, so the VMID is not lost yet.
         if config.is_being_created() {
-            return Ok(VmidState::BeingCreated { is_named });
+            let by_import = config.lock.as_deref() == Some("create");
+            return Ok(VmidState::BeingCreated {
+                is_named,
+                by_import,
+            });
         }
         let is_expected = match expected {
             Expected::AnyVm | Expected::CloneOf(_) => !config.template,

@@ -174,8 +174,11 @@ pub fn file_name(url: &str, checksum: Option<&Checksum>) -> String {
 /// The first digits of a text's SHA-256.
 fn hash(text: &str) -> String {
     let digest = digest(&SHA256, text.as_bytes());
-    let bytes = digest.as_ref().iter().take(4);
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    let bytes: Vec<String> = digest.as_ref()[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    bytes.concat()
 }
 
 /// The last part of a URL's path.

@@ -3,7 +3,7 @@
 pub mod refusal;
 
 use self::refusal::{ChangedVm, NO_QUORUM, RefusedClone};
-use crate::pve::types::{Node, Storage, TokenId};
+use crate::pve::types::{Node, TokenId};
 use crate::pve::{Distrust, Error, Fingerprint, Host, Proxy, TlsError, Trust, Unreached, Upstream};
 use crate::say::grant::how_to_see_vms;
 
@@ -51,14 +51,14 @@ pub fn hint_for_clone(error: &Error, clone: &RefusedClone) -> Option<String> {
     }
 }
 
-/// What to do about a failed request to import an image from this storage, if that is known.
-pub fn hint_for_import(error: &Error, node: &Node, images: &Storage) -> Option<String> {
+/// What to do about a failed request to import an image, if that is known.
+pub fn hint_for_import(error: &Error) -> Option<String> {
     match error {
         Error::Refused {
             status,
             message,
             token,
-        } => refusal::for_import(*status, message, token, node, images),
+        } => refusal::for_import(*status, message, token),
         error => hint_for(error),
     }
 }

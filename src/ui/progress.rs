@@ -121,8 +121,8 @@ impl Progress {
         }
     }
 
-    /// Reports that something begins that creates no change to a VM: an activity, and the line that announces
-    /// it where there is no progress line.
+    /// Announces an activity outside the steps of a VM, a download or an import: with this line where there is no
+    /// progress line.
     pub fn begin(&self, activity: &Activity, announcement: &str) {
         match self.verbosity {
             Verbosity::Live => self.show(activity),

@@ -14,6 +14,7 @@ const NOTHING: Observed = Observed {
     requests_other: false,
     outcome: &RequestOutcome::Unknown,
     undecided: false,
+    has_died: false,
     owner: Owner::NotChecked,
     age: Age::New,
     task_runs: false,
@@ -57,6 +58,28 @@ fn failed() -> RequestOutcome {
 
 fn stop(reason: fn(Intent) -> StopReason) -> Action {
     Action::Stop(reason(intent()))
+}
+
+#[rstest]
+#[case::just_now(Age::New, false, OBSERVE_AGAIN)]
+#[case::another_import_runs(Age::Settled, true, OBSERVE_AGAIN)]
+#[case::for_the_settling_time(Age::Settled, false, stop(StopReason::HalfMade))]
+fn requested_and_the_worker_of_the_import_has_died(
+    #[case] age: Age,
+    #[case] task_runs: bool,
+    #[case] expected: Action,
+    #[values(false, true)] undecided: bool,
+) {
+    let observed = Observed {
+        undecided,
+        has_died: true,
+        owner: Owner::BeingCreated,
+        age,
+        task_runs,
+        ..NOTHING
+    };
+    let record = Record::Requested(intent(), None);
+    assert_eq!(decide(WITHOUT_ENSURE, &record, &observed), expected);
 }
 
 /// Without `--vmid`: the actions without and with `--ensure`.

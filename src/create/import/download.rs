@@ -441,6 +441,8 @@ struct Interruptions {
     count: usize,
     /// The last interruption, as a text.
     last: Option<String>,
+    /// The last line that is not empty.
+    line_before: String,
 }
 
 impl Interruptions {
@@ -448,11 +450,19 @@ impl Interruptions {
     fn read(&mut self, lines: &[String]) -> Option<String> {
         let before = self.count;
         for line in lines {
-            // `2026-11-30 10:22:31 (259 MB/s) - Connection closed at byte 11534336. Retrying.`
-            let Some(why) = line.strip_suffix(". Retrying.") else {
-                continue;
+            // `2026-11-30 10:22:31 (259 MB/s) - Connection closed at byte 11534336. Retrying.`, or the reason and
+            // `Retrying.` in two lines
+            let why = match line.strip_suffix(". Retrying.") {
+                Some(why) => why.to_owned(),
+                None if line == "Retrying." => std::mem::take(&mut self.line_before),
+                None => {
+                    if !line.is_empty() {
+                        line.trim_end_matches('.').clone_into(&mut self.line_before);
+                    }
+                    continue;
+                }
             };
-            let why = why.rsplit_once(" - ").map_or(why, |(_, why)| why);
+            let why = why.rsplit_once(" - ").map_or(&*why, |(_, why)| why);
             self.count += 1;
             let times = if self.count == 1 {
                 "once"
@@ -465,5 +475,35 @@ impl Interruptions {
         Some(format!(
             "The download was {last}; the server tries again..."
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::none(&["HTTP request sent, awaiting response... 200 OK"], None)]
+    #[case::cut(
+        &["2026-11-30 10:22:31 (259 MB/s) - Connection closed at byte 11534336. Retrying."],
+        Some("interrupted once, last: Connection closed at byte 11534336")
+    )]
+    #[case::reason_on_the_line_before(
+        &["HTTP request sent, awaiting response... No data received.", "Retrying.", ""],
+        Some("interrupted once, last: HTTP request sent, awaiting response... No data received")
+    )]
+    #[case::again(
+        &["x - A. Retrying.", "", "y - B. Retrying."],
+        Some("interrupted several times, last: B")
+    )]
+    fn the_log_tells_why_a_download_was_interrupted(
+        #[case] lines: &[&str],
+        #[case] expected: Option<&str>,
+    ) {
+        let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        let mut interruptions = Interruptions::default();
+        interruptions.read(&lines);
+        assert_eq!(interruptions.last.as_deref(), expected);
     }
 }

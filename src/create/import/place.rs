@@ -32,7 +32,16 @@ pub fn find_place(server: Server, requested: &RequestedPlace) -> Result<Place, F
         let storages = server.ask(|pve| pve.storages(&node));
         let storages = storages.map_err(|source| {
             not_read(format!("cannot list the storages of node '{node}'"), source)
-        })?;
+        });
+        let storages = match storages {
+            Ok(storages) => storages,
+            // Another node may answer.
+            Err(failure) if requested.node.is_none() => {
+                first_misfit = first_misfit.or(Some(failure));
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
         match place_on(&node, &storages, requested, server.pve.token()) {
             Ok(place) => return Ok(place),
             Err(Misfit::Ambiguous(failure)) => return Err(failure),
@@ -150,8 +159,11 @@ impl Visible<'_> {
                 let message = format!(
                     "no storage of node '{node}' accepts {what} (content type '{content}'); it has: {all}"
                 );
-                let mut usable = storages.iter().filter(|it| it.enabled && it.active);
-                let first = usable.find(|it| it.is_for_files());
+                let usable = storages.iter().filter(|it| it.enabled && it.active);
+                // The server lists them in any order; 'local' is for such files.
+                let first = usable
+                    .filter(|it| it.is_for_files())
+                    .min_by_key(|it| (it.name != "local", &it.name));
                 let allow = first.map(|first| how_to_allow(node, first, content));
                 let see = how_to_see("ID", self.token);
                 let hint = match allow {
@@ -217,8 +229,9 @@ impl Use {
 }
 
 fn names<'s>(storages: impl IntoIterator<Item = &'s StorageStatus>) -> String {
-    let names = storages.into_iter().map(|it| it.name.as_str());
-    names.collect::<Vec<&str>>().join(", ")
+    let mut names: Vec<&str> = storages.into_iter().map(|it| it.name.as_str()).collect();
+    names.sort_unstable();
+    names.join(", ")
 }
 
 fn not_there(message: String, hint: String) -> Result<Storage, Misfit> {

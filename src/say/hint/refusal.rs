@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::pve::is_no_quorum;
-use crate::pve::types::{Node, Pool, Storage, TokenId, Vmid};
+use crate::pve::types::{Node, Pool, TokenId, Vmid};
 use crate::say::grant::{
     ALL_VMS, NETWORK_ROLE, Role, grant, grant_of_role, path_to_grant_on, pool_path,
 };
@@ -64,7 +64,7 @@ pub enum DriveKind {
 }
 
 /// Parts of the server's message, and what to do about it. NODE stands for the node that was asked.
-const REMEDIES: [(&[&str], &str); 10] = [
+const REMEDIES: [(&[&str], &str); 11] = [
     (
         &["does not support vm images"],
         "'pvesm status --content images' on NODE lists the storages that accept disks",
@@ -99,6 +99,10 @@ const REMEDIES: [(&[&str], &str); 10] = [
     (
         &["unable to find configuration file for VM"],
         "the template was just deleted or migrated; 'homelab proxmox template list' shows the templates",
+    ),
+    (
+        &["unable to create VM", "failed to stat"],
+        "the image was deleted meanwhile; the same command downloads it again if --image is a URL",
     ),
     (&["no such cluster node"], LIST_NODES),
     (&["hostname lookup '"], LIST_NODES),
@@ -163,14 +167,8 @@ pub fn for_clone(
     }
 }
 
-/// What to do about a refused import of an image on the storage `images`, if that is known.
-pub fn for_import(
-    status: u16,
-    message: &str,
-    token: &TokenId,
-    node: &Node,
-    images: &Storage,
-) -> Option<String> {
+/// What to do about a refused import of an image, if that is known.
+pub fn for_import(status: u16, message: &str, token: &TokenId) -> Option<String> {
     match status {
         // The server does not name the missing privilege if either of two is enough.
         403 if message == BARE_REFUSAL => {
@@ -179,10 +177,6 @@ pub fn for_import(
         }
         400 if message.contains("import-from") => Some(NO_IMPORT.to_owned()),
         400 => Some("correct or omit that option; nothing was created".to_owned()),
-        _ if message.contains("failed to stat") => Some(format!(
-            "the image was deleted; 'pvesm list {} --content import' on node '{node}' lists the images",
-            word(&images.0)
-        )),
         _ => for_refusal(status, message, token),
     }
 }

@@ -43,7 +43,6 @@ impl Activity<'_> {
                 format!("Growing disk {disk} of VM {vmid} to {size}...")
             }
             Activity::Converting => format!("Converting VM {vmid} to a template..."),
-            Activity::Importing => format!("Importing the image to VM {vmid}..."),
             Activity::Starting => format!("Starting VM {vmid}..."),
             Activity::ShuttingDown => format!("Shutting down VM {vmid}..."),
             Activity::PoweringOff => format!("Powering off VM {vmid}..."),
@@ -53,9 +52,10 @@ impl Activity<'_> {
                 format!("Waiting for an address of VM {vmid}...")
             }
             // A clone is announced when the run begins; waiting does not change an existing VM.
-            Activity::Cloning(_) | Activity::Downloading(_) | Activity::AwaitingAddress => {
-                return None;
-            }
+            Activity::Cloning(_)
+            | Activity::Downloading(_)
+            | Activity::Importing
+            | Activity::AwaitingAddress => return None,
         })
     }
 
