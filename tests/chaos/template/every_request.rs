@@ -45,7 +45,7 @@ fn one_template_whatever_happens_to_any_request() {
     let orders = orders::all();
     let mut cases = Vec::new();
     for order in &orders {
-        for (request, line) in (1..).zip(order.requests()) {
+        for (request, line) in order.own_requests() {
             for mishap in mishaps::all() {
                 for between in betweens(&line, &mishap) {
                     cases.push(Case {

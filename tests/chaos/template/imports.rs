@@ -29,7 +29,7 @@ No answer to the import request (no answer from 127.0.0.1:PORT: the connection w
 ";
 
 /// A guest appears right before the run looks what has become of its request.
-fn stranger(guest: Value) -> Value {
+fn stranger(guest: &Value) -> Value {
     let before = "GET /nodes/pve1/qemu/101/config";
     json!({"others": [{"before": before, "do": {"create": guest}}]})
 }
@@ -39,7 +39,7 @@ fn stranger(guest: Value) -> Value {
 fn a_stranger_takes_vmid_and_name_of_an_import_without_an_answer() {
     let order = from_url_with_checksum();
     let guest = json!({"vmid": VMID, "name": NAME});
-    let testbed = Testbed::new(&order, &stranger(guest), [lost_import()]);
+    let testbed = Testbed::new(&order, &stranger(&guest), [lost_import()]);
     let seen = testbed.show(&order.line);
     let refusal = "Failed to create template: VM 101 'debian-12' on node 'pve1' has that name and is not a template";
     let hint = "Hint: choose another name; or, if that VM is to become the template, on node 'pve1': qm template \
@@ -66,7 +66,7 @@ fn a_stranger_takes_vmid_and_name_of_an_import_without_an_answer() {
 fn a_strangers_template_takes_vmid_and_name_of_an_import_without_an_answer() {
     let order = from_url_with_checksum();
     let guest = json!({"vmid": VMID, "name": NAME, "template": true});
-    let testbed = Testbed::new(&order, &stranger(guest), [lost_import()]);
+    let testbed = Testbed::new(&order, &stranger(&guest), [lost_import()]);
     let seen = testbed.show(&format!("{} --ensure", order.line));
     testbed.expect_stderr(
         &seen,
@@ -89,7 +89,7 @@ fn the_image_is_removed_before_a_lost_import_is_repeated(#[case] limits: &str) {
     let more = json!({"others": [{"before": before, "do": {"remove_image": order.volume}}]});
     let testbed = Testbed::new(&order, &more, [lost_import()]);
     let seen = testbed.run(&format!("{}{limits}", order.line));
-    assert_eq!(must(&testbed, testbed.judge(&seen)), false);
+    assert!(!must(&testbed, testbed.judge(&seen)));
     let ready = must(&testbed, testbed.expect_ensured());
     assert_eq!(ready.vmid, VMID);
 }

@@ -20,11 +20,38 @@ struct Case<'a> {
 const DIED: &str = "unexpected status";
 
 fn faults() -> Vec<(&'static str, Value)> {
+    let full = |content: &str| json!({"content": [content], "full": true});
+    let quorum_lost_in_task = |number: u32| {
+        let poll = format!("GET /nodes/pve1/tasks/UPID:pve1:{number:08X}");
+        json!({"others": [{"before": poll, "do": {"quorum": false}}]})
+    };
+    let others = [
+        (
+            "no space for the image",
+            json!({"storages": {"local": full("import")}}),
+        ),
+        (
+            "no space for the disk",
+            json!({"storages": {"data": full("images")}}),
+        ),
+        ("the quorum is lost in the download", quorum_lost_in_task(1)),
+        ("the quorum is lost in the import", quorum_lost_in_task(2)),
+        (
+            "the quorum is lost in the conversion",
+            quorum_lost_in_task(3),
+        ),
+        ("aborted workers are killed", json!({"abort_kills": true})),
+    ];
+    let exits = exits().into_iter();
+    exits.chain(others).collect()
+}
+
+/// Tasks end badly: the first one, or all.
+fn exits() -> Vec<(&'static str, Value)> {
     let once = |what: &str, exit: &str| json!({what: [exit, "OK"]});
     let always = |what: &str, exit: &str| json!({what: exit});
-    let full = json!({"content": ["images"], "full": true});
-    let full_for_images = json!({"content": ["import"], "full": true});
-    let quorum = |before: &str| json!({"others": [{"before": before, "do": {"quorum": false}}]});
+    let cut = "download failed: exit code 4";
+    let signal = "unable to create VM {vmid} - interrupted by signal";
     let failed = "unable to create base volume";
     vec![
         ("the download's worker dies", once("download_exit", DIED)),
@@ -32,35 +59,12 @@ fn faults() -> Vec<(&'static str, Value)> {
             "every download's worker dies",
             always("download_exit", DIED),
         ),
-        (
-            "the download fails",
-            once("download_exit", "download failed: exit code 4"),
-        ),
-        (
-            "no space for the image",
-            json!({"storages": {"local": full_for_images}}),
-        ),
+        ("the download fails", once("download_exit", cut)),
         ("the import's worker dies", once("create_exit", DIED)),
-        (
-            "the import fails",
-            once(
-                "create_exit",
-                "unable to create VM {vmid} - interrupted by signal",
-            ),
-        ),
-        ("no space for the disk", json!({"storages": {"data": full}})),
-        (
-            "the disk cannot be grown",
-            once("resize_exit", "got signal 9"),
-        ),
-        (
-            "the disk cannot be grown in time",
-            once("resize_exit", "got timeout"),
-        ),
-        (
-            "the worker that grows the disk dies",
-            once("resize_exit", DIED),
-        ),
+        ("the import fails", once("create_exit", signal)),
+        ("the disk cannot be grown", once("resize_exit", "no")),
+        ("the disk is locked", once("resize_exit", "got timeout")),
+        ("the resize's worker dies", once("resize_exit", DIED)),
         ("the conversion's worker dies", once("template_exit", DIED)),
         (
             "every conversion's worker dies",
@@ -68,19 +72,6 @@ fn faults() -> Vec<(&'static str, Value)> {
         ),
         ("the conversion fails", once("template_exit", failed)),
         ("every conversion fails", always("template_exit", failed)),
-        (
-            "the quorum is lost in the download",
-            quorum("GET /nodes/pve1/tasks/UPID:pve1:00000001"),
-        ),
-        (
-            "the quorum is lost in the import",
-            quorum("GET /nodes/pve1/tasks/UPID:pve1:00000002"),
-        ),
-        (
-            "the quorum is lost in the conversion",
-            quorum("GET /nodes/pve1/tasks/UPID:pve1:00000003"),
-        ),
-        ("aborted workers are killed", json!({"abort_kills": true})),
     ]
 }
 

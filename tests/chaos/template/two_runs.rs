@@ -108,9 +108,12 @@ fn two_runs(testbed: &Testbed, case: &Case) -> Result<(), String> {
     testbed.remember("the second one", &second);
 
     let may_delete = (case.second, case.host) == (Second::Deletes, Host::Other);
-    let check_trespass = || match may_delete {
-        true => testbed.expect_no_deeds_but_ours(),
-        false => testbed.expect_no_trespass(),
+    let check_trespass = || {
+        if may_delete {
+            testbed.expect_no_deeds_but_ours()
+        } else {
+            testbed.expect_no_trespass()
+        }
     };
     check_trespass()?;
     check_second(testbed, case, process, &second)?;
