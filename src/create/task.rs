@@ -20,9 +20,10 @@ impl Attempt<'_> {
         progress.set_stage(stage.clone());
         if creation(&upid) == "import" {
             let announcement = format!("Importing the image to VM {}...", vm.vmid);
-            if self.is_first_note(announcement.clone()) {
-                progress.begin(&Activity::Importing, &announcement);
-            }
+            let is_new = self.is_first_note(announcement.clone());
+            let is_ours = !self.creation.is_from_earlier_run;
+            let announcement = Some(announcement).filter(|_| is_new && is_ours);
+            progress.begin(&Activity::Importing, announcement.as_deref());
         } else {
             progress.cloning(|| self.count_disks());
         }

@@ -63,7 +63,7 @@ impl<'q> Operation<'q> for Convert {
         if message.contains("if VM is running") {
             let vmid = vm.vmid;
             return AfterRefusal::FailBecause(Cause::State {
-                message: "somebody has started it".to_owned(),
+                message: "it is running".to_owned(),
                 hint: format!(
                     "homelab proxmox vm stop {vmid}; then run the same command with --ensure to resume"
                 ),

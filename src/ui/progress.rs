@@ -121,12 +121,12 @@ impl Progress {
         }
     }
 
-    /// Announces an activity outside the steps of a VM, a download or an import: with this line where there is no
-    /// progress line.
-    pub fn begin(&self, activity: &Activity, announcement: &str) {
+    /// Announces an activity outside the steps of a VM, a download or an import: where there is no progress line,
+    /// with this line, if it is given.
+    pub fn begin(&self, activity: &Activity, announcement: Option<&str>) {
         match self.verbosity {
             Verbosity::Live => self.show(activity),
-            Verbosity::Steps => self.say(announcement),
+            Verbosity::Steps => announcement.into_iter().for_each(|it| self.say(it)),
             Verbosity::Notes | Verbosity::Quiet => {}
         }
     }

@@ -193,10 +193,7 @@ impl Download<'_> {
         failure
     }
 
-    /// Waits for the end of a download, which may be that of `another` request.
-    fn follow(&self, upid: &Upid, url: &str, is_anothers: bool) -> Result<Outcome, Failure> {
-        let (run, server) = (self.run, self.run.server);
-        let progress = run.progress();
+    fn announce(&self, upid: &Upid, is_anothers: bool) {
         self.set_stage(Stage::Downloading(
             self.volume.to_string(),
             Some(upid.clone()),
@@ -209,7 +206,16 @@ impl Download<'_> {
         } else {
             format!("Downloading it to '{}'...", self.volume)
         };
-        progress.begin(&Activity::Downloading(&self.volume.file), &announcement);
+        self.run.progress().begin(
+            &Activity::Downloading(&self.volume.file),
+            Some(&announcement),
+        );
+    }
+
+    /// Waits for the end of a download, which may be that of `another` request.
+    fn follow(&self, upid: &Upid, url: &str, is_anothers: bool) -> Result<Outcome, Failure> {
+        let (run, server) = (self.run, self.run.server);
+        self.announce(upid, is_anothers);
         let mut interruptions = Interruptions::default();
         let early = Server {
             budget: before_the_end(&server.budget),
@@ -217,7 +223,7 @@ impl Download<'_> {
         };
         let waited = task::follow(early, upid, true, |lines| {
             if let Some(note) = interruptions.read(lines) {
-                progress.note(&note);
+                run.progress().note(&note);
             }
         });
         let ended = match waited {

@@ -8,6 +8,8 @@ use super::orders::{NAME, VMID, from_url_with_checksum};
 use super::testbed::Testbed;
 use crate::fake_pve::{Did, Fault};
 
+/// The end of a message after the download.
+const KEPT: &str = "; the image is kept: 'local:import/debian-12-amd64-cae66afe.qcow2'";
 const IMPORTED: &str = "\
 Creating template 'debian-12' from debian-12-amd64.img...
 Downloading it to 'local:import/debian-12-amd64-cae66afe.qcow2'...
@@ -54,7 +56,7 @@ fn it_is_renamed(moments: [&'static str; 2]) {
             &seen,
             &format!(
                 "{IMPORTED}VM 101 'debian-12' was created on node 'pve1', but it was renamed to 'db-1', so nothing \
-                 more was changed\n\
+                 more was changed{KEPT}\n\
                  Hint: {hint}\n"
             ),
         );
@@ -95,7 +97,7 @@ fn it_is_deleted(moments: [&'static str; 2]) {
         testbed.expect_stderr(
             &seen,
             &format!(
-                "{IMPORTED}VM 101 'debian-12' was created on node 'pve1', but it was deleted\n\
+                "{IMPORTED}VM 101 'debian-12' was created on node 'pve1', but it was deleted{KEPT}\n\
                  Hint: 'homelab proxmox vm list' shows the VMs; run the same command to create a new one\n"
             ),
         );
@@ -115,7 +117,7 @@ fn it_is_replaced(moments: [&'static str; 2]) {
             &seen,
             &format!(
                 "{IMPORTED}VM 101 'debian-12' was created on node 'pve1', but it was deleted, and its VMID now \
-                 belongs to VM 101 'debian-12' on node 'pve1', which was not changed\n\
+                 belongs to VM 101 'debian-12' on node 'pve1', which was not changed{KEPT}\n\
                  Hint: 'homelab proxmox vm list' shows the VMs; run the same command to create a new one\n"
             ),
         );
@@ -146,7 +148,7 @@ fn it_is_replaced_at_the_last_moment() {
         &format!(
             "{IMPORTED}Converting VM 101 to a template...\n\
              VM 101 'debian-12' was created on node 'pve1', but it was deleted, and its VMID now belongs to template \
-             101 'db-1' on node 'pve1', which may have been changed\n\
+             101 'db-1' on node 'pve1', which may have been changed{KEPT}\n\
              Hint: 'homelab proxmox vm list' shows the VMs; run the same command to create a new one\n"
         ),
     );
@@ -163,7 +165,7 @@ fn it_is_started(moments: [&'static str; 2]) {
             &seen,
             &format!(
                 "{IMPORTED}Converting VM 101 to a template...\n\
-                 VM 101 'debian-12' was created on node 'pve1', but somebody has started it\n\
+                 VM 101 'debian-12' was created on node 'pve1', but it is running{KEPT}\n\
                  Hint: homelab proxmox vm stop 101; then run the same command with --ensure to resume\n"
             ),
         );
@@ -220,7 +222,7 @@ fn the_conversion_fails() {
         &format!(
             "{IMPORTED}Converting VM 101 to a template...\n\
              VM 101 'debian-12' was created on node 'pve1', but it was not converted to a template: Task failed: \
-             no space\n\
+             no space{KEPT}\n\
              Hint: for the whole log, on node 'pve1': pvenode task log \
              'UPID:pve1:00000003:0000001E:6B000003:qmtemplate:101:root@pam!cli:'; once the cause is fixed, run the \
              same command with --ensure to resume\n"

@@ -49,7 +49,7 @@ fn a_stranger_takes_vmid_and_name_of_an_import_without_an_answer() {
         &format!(
             "{UNANSWERED}Another guest has taken VMID 101; trying another VMID...\n\
              {refusal}; if VMID 101 becomes free, another VM may still be created there: its import request got no \
-             answer\n\
+             answer; the image is kept: 'local:import/debian-12-amd64-cae66afe.qcow2'\n\
              {hint}"
         ),
     );
@@ -97,6 +97,8 @@ fn the_image_is_removed_before_a_lost_import_is_repeated(#[case] limits: &str) {
 /// The run is killed while it waits for the import, whose worker dies too. Root does what the hint says.
 #[test]
 fn half_an_import_is_named_and_removed() {
+    const UPID: &str = "UPID:pve1:00000002:00000014:6B000002:qmcreate:101:root@pam!cli:";
+
     let order = from_url_with_checksum();
     let poll = "GET /nodes/pve1/tasks/UPID:pve1:00000002";
     let hang = fault(json!({"on": poll, "nth": 1, "hang": "after"}));
@@ -115,9 +117,9 @@ fn half_an_import_is_named_and_removed() {
         &format!(
             "Creating template 'debian-12' from debian-12-amd64.img...\n\
              An earlier run began creating VM 101; resuming it...\n\
-             Importing the image to VM 101...\n\
+             The import's worker died or its node went down ({UPID}); checking VM 101...\n\
              Failed to create template: VM 101 on node 'pve1' has no name yet; it is locked by an import that this \
-             token cannot see, or its import was left unfinished\n\
+             token cannot see, or its import was left unfinished; the import's worker died or its node went down: {UPID}\n\
              Hint: {hint}\n"
         ),
     );
@@ -168,8 +170,8 @@ fn a_template_exists_and_another_image_and_other_options_are_requested() {
         "Creating template 'debian-12' from local:import/debian-12.qcow2...\n\
          template 101 'debian-12' on node 'pve1' was created from image \
          'local:import/debian-12-amd64-cae66afe.qcow2'; it is not re-created from local:import/debian-12.qcow2\n\
-         Warning: template 101 'debian-12' on node 'pve1' already exists and is not changed; different there: \
-         cores=8 (was 2), scsi0=9G, bridge=vmbr1 (was vmbr0)\n",
+         Warning: template 101 'debian-12' on node 'pve1' already exists and is not changed; it has cores=2, not \
+         cores=8; scsi0 of 3G, not 9G; bridge=vmbr0, not bridge=vmbr1\n",
     );
     assert_eq!((seen.exit, testbed.deeds()), (Some(0), deeds));
 }
