@@ -125,6 +125,7 @@ impl ActiveStep<'_> {
             .zip(identity)
             .is_some_and(|(first, now)| first.may_match(&now));
         Ok(match &guest.name {
+            Some(name) if is_same && name == existing.vm.name.as_str() => Cause::is_template(),
             Some(name) if is_same => Cause::renamed(existing, name, &guest.node),
             _ => Cause::replaced_by(guest),
         })

@@ -53,7 +53,8 @@ impl Kind {
             Did::Start => self == Kind::Start,
             Did::Stop => matches!(self, Kind::Stop | Kind::Shutdown | Kind::Reboot),
             Did::Destroy(_) | Did::RemoveDisks(_) => self == Kind::Destroy,
-            Did::Create(_) | Did::Convert => false,
+            Did::Create(_) => self == Kind::Import,
+            Did::Convert => self == Kind::Convert,
         }
     }
 }
@@ -200,6 +201,9 @@ impl Director {
         let it = &self.runs[run];
         if it.order.verb == Verb::Create {
             return None;
+        }
+        if let Did::Create(images) = &effect.did {
+            return self.wrong_in_new_vm(run, images);
         }
         let (vmid, did) = (effect.vm.0, &effect.did);
         let touched = self.touched.get(&vmid).copied().unwrap_or(0);
