@@ -218,6 +218,8 @@ impl ActiveStep<'_> {
                 self.unfinished.existing.config = None;
                 Err(Stop::NotYet)
             }
+            // An earlier request may still be carried out.
+            _ if self.is_undecided => Err(self.outcome_unknown(GaveUp::Failed(error)).into()),
             _ => Err(self.request_failed(error).into()),
         }
     }
