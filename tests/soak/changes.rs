@@ -209,10 +209,11 @@ impl Director {
         let touched = self.touched.get(&vmid).copied().unwrap_or(0);
         let changes = it.changes.iter();
         let changes = changes.filter(|it| it.vmid == vmid && it.kind.may_do(did));
+        let created = self.created.get(&effect.vm).map_or(0, |created| created.at);
         let may_be = |it: &&Change| {
             let is_meant = it.stamp == Some(effect.vm);
             // The VMID was reused before a hanging daemon carried the request out.
-            is_meant || it.is_late && touched > it.at
+            is_meant || it.is_late && touched.max(created) > it.at
         };
         let Some(change) = changes.rev().find(may_be) else {
             return Some(format!("{did:?} of VM {:?}, not its own", effect.vm));

@@ -88,7 +88,8 @@ pub(super) fn wrong_in_success(
     let mut wrong = Vec::new();
     // Nobody but its maker can complete the conversion of another user's.
     let is_whole = has_base(guest) || !director.is_made_for(order.name, guest);
-    if !guest.is_template_named(order.name) || guest.lock().is_some() || !is_whole {
+    let is_being_created = matches!(guest.lock(), Some("clone" | "create"));
+    if !guest.is_template_named(order.name) || is_being_created || !is_whole {
         let config = &guest.config;
         wrong.push(format!(
             "succeeds with template {vmid}, which is {config:?}"
@@ -318,7 +319,7 @@ fn wrong_in_orphan(director: &Director, guest: &Guest) -> Option<String> {
     let (_, maker) = runs.find(|(number, _)| guest.maker == Some(token(*number)))?;
     let name = maker.order.name;
     let is_renamed = guest.name().is_some_and(|it| it != name);
-    let is_done = guest.is_template_named(name) && has_base(guest) && guest.lock().is_none();
+    let is_done = guest.is_template_named(name) && has_base(guest);
     let vmid = guest.vmid.to_string();
     let in_ledger = director
         .records
