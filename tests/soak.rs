@@ -2,20 +2,25 @@
 //!
 //! Each schedule is derived from a seed: a cluster, one to four runs of the real program that may overlap,
 //! be killed or be interrupted, faults of single requests, and other users who create, delete, move, start
-//! and rename VMs at the worst moments. In half of the schedules runs only create VMs; in the others they
-//! also delete, start, stop and reboot them, and the cluster loses its quorum. Nothing depends on the clock: everything happens at a certain request
-//! of a certain run. Once all faults are over, a clean run of the last command for each name must succeed or
-//! say what a person must decide.
+//! and rename VMs at the worst moments. In every fourth schedule runs create templates from images, and VMs
+//! from these. In half of the others runs only create VMs; in the rest they also delete, start, stop and
+//! reboot them, and the cluster loses its quorum. Nothing depends on the clock: everything happens at a
+//! certain request of a certain run. Once all faults are over, a clean run of the last command for each name
+//! must succeed or say what a person must decide.
 //!
 //! - `SOAK_SEED=N`: only that schedule, with all details
 //! - `SOAK_FROM=N`, `SOAK_COUNT=N`: this many schedules from that seed on
+//! - `SOAK_STEP=N`: only every Nth of these; with 4, and from seed 3 on, all create templates
 
 mod changes;
 mod director;
+mod imports;
 mod life;
 mod play;
 mod promises;
 mod schedule;
+mod templates;
+mod truths;
 mod verdict;
 
 use std::io::{self, Write};
@@ -47,13 +52,14 @@ fn one_vm_in_random_schedules() {
     }
     let from = number("SOAK_FROM").unwrap_or(0);
     let seeds = from..from + number("SOAK_COUNT").unwrap_or(COUNT);
+    let step = number("SOAK_STEP").unwrap_or(1);
     let next = AtomicU64::new(from);
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 loop {
-                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    let seed = next.fetch_add(step, Ordering::SeqCst);
                     let failed = failures.lock().expect("no panic").len();
                     if !seeds.contains(&seed) || failed >= MOST_FAILURES {
                         break;

@@ -93,6 +93,9 @@ pub struct View {
     pub last_error: Option<Box<pve::Error>>,
     /// The clone that was running when the VM was first observed as being created.
     pub running: Option<Upid>,
+    /// Whether the task that was creating the VM has ended after its configuration was read: the VM may be
+    /// complete.
+    pub has_just_ended: bool,
     /// Whether the check of this turn failed.
     pub check_failed: bool,
     /// The owner, and since when it has been the same, in the run's time.
@@ -329,6 +332,12 @@ impl View {
         if self.since.is_none_or(|(before, _)| before != owner) {
             self.since = Some((owner, now));
         }
+    }
+
+    /// Sets the task that was found running after the configuration was read.
+    pub fn found_running(&mut self, running: Option<Upid>) {
+        self.has_just_ended = self.running.is_some() && running.is_none();
+        self.running = running;
     }
 
     /// A check has failed, for this reason if it is a new one.

@@ -257,22 +257,23 @@ pub fn vmid_taken(vmid: Vmid, guest: Result<&Guest, &VmidState>) -> Failure {
 /// The task that creates the VM has failed.
 pub fn task_failed(vm: &Vm, undecided: bool, is_visible: bool, failed: Failed) -> Failure {
     let Failed { upid, status, log } = failed;
+    let how_to_fix = match CreationError::of(&status, vm.vmid) {
+        CreationError::LeftOver => Some(how_to_remove_left_over_volumes(vm, undecided)),
+        _ => hint_for_task(&status),
+    };
     let (more, hint) = match (undecided, is_visible) {
         (true, _) => (
             "; an earlier request may still create the VM",
-            RESUME.to_owned(),
+            how_to_fix.map_or_else(
+                || RESUME.to_owned(),
+                |first| format!("{first}; then {RESUME}"),
+            ),
         ),
         (_, false) => (
             "; cannot tell whether it left a VM behind",
             RESUME.to_owned(),
         ),
-        _ if CreationError::of(&status, vm.vmid) == CreationError::LeftOver => {
-            ("", how_to_remove_left_over_volumes(vm))
-        }
-        _ => {
-            let hint = hint_for_task(&status);
-            ("", hint.unwrap_or_else(|| how_to_read_log(&upid)))
-        }
+        _ => ("", how_to_fix.unwrap_or_else(|| how_to_read_log(&upid))),
     };
     let message = format!("Task failed: {status}{more}");
     let started = if undecided || !is_visible {
@@ -284,11 +285,16 @@ pub fn task_failed(vm: &Vm, undecided: bool, is_visible: bool, failed: Failed) -
     failure(Kind::TaskFailed, message, hint, facts).with_log(log)
 }
 
-fn how_to_remove_left_over_volumes(vm: &Vm) -> String {
+fn how_to_remove_left_over_volumes(vm: &Vm, undecided: bool) -> String {
     let Vm { vmid, node, .. } = vm;
+    let otherwise = if undecided {
+        ""
+    } else {
+        "; or choose another VMID, or omit --vmid"
+    };
     format!(
         "an earlier guest with VMID {vmid} has left that volume; on node '{node}', 'pvesm list STORAGE --vmid \
-         {vmid}' lists it and 'pvesm free VOLUME' removes it; or choose another VMID, or omit --vmid"
+         {vmid}' lists it and 'pvesm free VOLUME' removes it{otherwise}"
     )
 }
 

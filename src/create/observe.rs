@@ -5,7 +5,7 @@ use super::decide::{Age, Namesake, Owner, RequestOutcome};
 use super::failure::{created_unchecked, is_out_of_time, no_template, not_read, outcome_unseen};
 use super::spec::Method;
 use crate::guests::owner::{Expected, VmidState, may_run, running_clone};
-use crate::guests::template::{Found, find_template};
+use crate::guests::template::{Found, find_template, just_converted};
 use crate::guests::{Guests, Unread};
 use crate::ledger::{Intent, Record, Source};
 use crate::pve;
@@ -44,6 +44,9 @@ impl<'r> Attempt<'r> {
         let is_ours = |state: &VmidState| Owner::of(state) != Owner::Another;
         if found.iter().any(|(.., state)| is_ours(state)) {
             found.retain(|(.., state)| is_ours(state));
+        } else {
+            // One VM stands for all.
+            found.truncate(1);
         }
         let vmid = self.run.spec.vmid;
         let mut candidates = found
@@ -68,8 +71,9 @@ impl<'r> Attempt<'r> {
             let inspecting = self.stage_unless_given_up(Stage::Inspecting(vm.clone()));
             self.run.progress().set_stage(inspecting);
             let running = self.running_task(&state, &vm, self.template.as_ref());
-            self.view.running =
+            let running =
                 running.map_err(|source| not_read("cannot list the running tasks", source))?;
+            self.view.found_running(running);
             if self.is_first_note("namesake") {
                 let note = format!(
                     "Waiting for another run or user to finish creating VM {}...",
@@ -229,7 +233,7 @@ impl<'r> Attempt<'r> {
                 if state == VmidState::Hidden && running.is_some() {
                     self.view.since = None;
                 }
-                self.view.running = running;
+                self.view.found_running(running);
                 self.view
                     .succeeded(Some(state), server.budget.clock.elapsed());
             }
@@ -272,19 +276,27 @@ impl<'r> Attempt<'r> {
         if let Some(template) = &self.template {
             return Ok(template.clone());
         }
-        let spec = &self.run.spec;
+        let (spec, server) = (&self.run.spec, self.run.server);
         let guests = match self.guests {
             Some(ref guests) => guests,
             None => self.read_guests()?,
         };
         let target = options.target.as_ref();
         let found = find_template(guests, template, Some(&spec.name), target);
-        let found = found.map_err(|error| no_template(&error))?;
         let Found {
             template,
             others,
             warning,
-        } = found;
+        } = match found {
+            Ok(found) => found,
+            Err(error) => {
+                let converted = just_converted(server, guests, template);
+                let what = format!("cannot tell whether '{template}' is a template");
+                let converted = converted.map_err(|source| not_read(what, source))?;
+                let converted = converted.ok_or_else(|| no_template(&error))?;
+                return Ok(self.template.insert(converted).clone());
+            }
+        };
         let template = template.clone();
         self.other_templates = others;
         if let Some(warning) = &warning {

@@ -155,7 +155,9 @@ impl Attempt<'_> {
     pub fn timed_out(&mut self) -> Failure {
         let seconds = self.run.server.budget.seconds();
         match (&self.view.state, &self.view.running, &self.view.vm) {
-            (Some(VmidState::BeingCreated { .. } | VmidState::Appeared), None, Some(vm)) => {
+            (Some(VmidState::BeingCreated { .. } | VmidState::Appeared), None, Some(vm))
+                if !self.view.has_just_ended =>
+            {
                 return self.half_made(vm);
             }
             (Some(VmidState::BeingCreated { is_named: true, .. }), Some(upid), Some(vm)) => {

@@ -3,9 +3,11 @@
 use snafu::Snafu;
 
 use crate::guests::{Guests, listed};
+use crate::pve;
 use crate::pve::types::{Guest, Node, VmName};
 use crate::say::closest::closest;
 use crate::say::hint::{SHOW_TEMPLATES, no_templates_hint};
+use crate::wait::server::Server;
 
 /// A template that was found.
 pub struct Found<'g> {
@@ -58,6 +60,26 @@ pub fn find_template<'g>(
         others,
         warning,
     })
+}
+
+/// The VM with this name or VMID that is a template according to its configuration. For some seconds after the
+/// conversion the list still shows it as a VM.
+pub fn just_converted(
+    server: Server,
+    guests: &Guests,
+    name: &str,
+) -> Result<Option<Guest>, pve::Error> {
+    let is_meant = |guest: &&Guest| guest.is_named(name) || guest.vmid.to_string() == name;
+    let vms = guests.known().filter(|guest| guest.is_vm());
+    for Guest { vmid, node, .. } in vms.filter(is_meant) {
+        let config = server.ask(|pve| pve.vm_config(node, *vmid))?;
+        let template = config.map(|config| config.into_guest(*vmid, node.clone()));
+        let template = template.filter(|it| it.is_vm_template() && is_meant(&it));
+        if template.is_some() {
+            return Ok(template);
+        }
+    }
+    Ok(None)
 }
 
 fn what_was_meant(guests: &Guests, name: &str, vm_name: Option<&VmName>) -> String {

@@ -125,6 +125,7 @@ impl ActiveStep<'_> {
             .zip(identity)
             .is_some_and(|(first, now)| first.may_match(&now));
         Ok(match &guest.name {
+            Some(name) if is_same && name == existing.vm.name.as_str() => Cause::is_template(),
             Some(name) if is_same => Cause::renamed(existing, name, &guest.node),
             _ => Cause::replaced_by(guest),
         })
@@ -217,6 +218,8 @@ impl ActiveStep<'_> {
                 self.unfinished.existing.config = None;
                 Err(Stop::NotYet)
             }
+            // An earlier request may still be carried out.
+            _ if self.is_undecided => Err(self.outcome_unknown(GaveUp::Failed(error)).into()),
             _ => Err(self.request_failed(error).into()),
         }
     }

@@ -10,10 +10,12 @@ use super::actions::{Done, Work};
 use super::cluster::Cluster;
 use super::copies::drives_of;
 use super::deeds::Did;
+use super::guests::Guest;
 use super::http::Answer;
 use super::params::Params;
 use super::processes::ends_well;
 use super::replies::{failure, proxied};
+use super::tasks::Task;
 use super::values::Kind;
 use super::vm_paths::cannot_write;
 
@@ -88,6 +90,28 @@ impl Cluster {
             self.make_bases(vmid, None);
         }
         may_be
+    }
+
+    /// Another user deletes a template. As on a real server, that fails while it has linked clones; it also does
+    /// while it is being cloned.
+    pub(crate) fn delete_template_as_stranger(&mut self, vmid: u32) -> bool {
+        self.finish_work_on(vmid);
+        let is_cloned = |task: &Task| {
+            let is_running = task.is_forked() || task.is_copying();
+            is_running && task.order.source == vmid
+        };
+        let base = format!("base-{vmid}-disk-");
+        let has_base = |guest: &Guest| {
+            let mut drives = drives_of(&guest.config).into_iter();
+            guest.vmid != vmid && drives.any(|(_, drive)| drive.file.contains(&base))
+        };
+        let may_go = self.guests.get(&vmid).is_some_and(Guest::is_template)
+            && !self.tasks.iter().any(is_cloned)
+            && !self.guests.values().any(has_base);
+        if may_go {
+            self.remove(vmid);
+        }
+        may_go
     }
 
     /// Another user makes a template. Nothing happens if the VMID is taken.

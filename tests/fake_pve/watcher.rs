@@ -200,4 +200,9 @@ impl Guest {
     pub(crate) fn is_vm_named(&self, name: &str) -> bool {
         self.kind == GuestType::Qemu && !self.is_template() && self.name() == Some(name)
     }
+
+    /// Also a template by its option alone.
+    pub(crate) fn is_template_named(&self, name: &str) -> bool {
+        self.kind == GuestType::Qemu && self.is_template() && self.name() == Some(name)
+    }
 }

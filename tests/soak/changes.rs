@@ -53,7 +53,8 @@ impl Kind {
             Did::Start => self == Kind::Start,
             Did::Stop => matches!(self, Kind::Stop | Kind::Shutdown | Kind::Reboot),
             Did::Destroy(_) | Did::RemoveDisks(_) => self == Kind::Destroy,
-            Did::Create(_) | Did::Convert => false,
+            Did::Create(_) => self == Kind::Import,
+            Did::Convert => self == Kind::Convert,
         }
     }
 }
@@ -201,14 +202,18 @@ impl Director {
         if it.order.verb == Verb::Create {
             return None;
         }
+        if let Did::Create(images) = &effect.did {
+            return self.wrong_in_new_vm(run, images);
+        }
         let (vmid, did) = (effect.vm.0, &effect.did);
         let touched = self.touched.get(&vmid).copied().unwrap_or(0);
         let changes = it.changes.iter();
         let changes = changes.filter(|it| it.vmid == vmid && it.kind.may_do(did));
+        let created = self.created.get(&effect.vm).map_or(0, |created| created.at);
         let may_be = |it: &&Change| {
             let is_meant = it.stamp == Some(effect.vm);
             // The VMID was reused before a hanging daemon carried the request out.
-            is_meant || it.is_late && touched > it.at
+            is_meant || it.is_late && touched.max(created) > it.at
         };
         let Some(change) = changes.rev().find(may_be) else {
             return Some(format!("{did:?} of VM {:?}, not its own", effect.vm));

@@ -4,7 +4,8 @@
 //! - No request creates a second VM with a name while the run could know that the name is taken.
 //! - No request changes a guest that is not the VM of the run, unless another user has put it there after
 //!   the run last read it.
-//! - What is checked when a run changes a VM that exists is in `changes`.
+//! - What is checked when a run changes a VM that exists is in `changes`, and what is when it creates a
+//!   template in `imports`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -49,6 +50,12 @@ pub(super) struct Director {
     pub(super) quorum_lost: usize,
     /// The guests that runs may change, by stamp.
     pub(super) may_change: BTreeSet<Stamp>,
+    /// The request count at which another user last put or removed an image.
+    pub(super) images_touched: usize,
+    /// How many of the deeds about images were checked.
+    pub(super) image_deeds: usize,
+    /// The last record of each name.
+    pub(super) records: BTreeMap<&'static str, String>,
     current: Option<Current>,
     names_given: usize,
 }
@@ -74,14 +81,18 @@ pub(super) struct Run {
     pub(super) sent_at_read: BTreeMap<u32, usize>,
     pub(super) statuses: BTreeMap<u32, usize>,
     node_lists: BTreeMap<String, usize>,
+    /// The request count of its last answered list of images.
+    pub(super) images: Option<usize>,
     /// The list of nodes, with which of them are online.
     pub(super) nodes: Option<usize>,
     /// The request count of its last change that changed nothing and was accepted, by VMID.
     pub(super) confirmed: BTreeMap<u32, usize>,
     /// Its requests to change VMs that exist.
     pub(super) changes: Vec<Change>,
-    last_change: usize,
+    pub(super) last_change: usize,
     pub(super) last_request: usize,
+    /// The request counts at which it requested downloads.
+    pub(super) downloads: Vec<usize>,
     /// The guest that it first found complete at a VMID, with the right name.
     pub(super) first_seen: BTreeMap<u32, Stamp>,
     pub(super) posts: Vec<Post>,
@@ -202,10 +213,10 @@ impl Director {
                 checked_at: None,
             };
             self.late.extend(vmid.filter(|_| change.is_late));
-            if self.runs[run].order.verb == Verb::Create {
-                self.check_change(cluster, run, kind, vmid, request);
-            } else {
-                self.check_verb(cluster, run, change, is_answered, request);
+            match self.runs[run].order.verb {
+                Verb::Create => self.check_change(cluster, run, kind, vmid, request),
+                Verb::Template => self.check_import(cluster, run, change, is_answered, request),
+                _ => self.check_verb(cluster, run, change, is_answered, request),
             }
             self.runs[run].last_change = now;
         }
@@ -234,9 +245,10 @@ impl Director {
     }
 
     fn after(&mut self, cluster: &mut Cluster) {
-        self.check_deeds(cluster);
-        self.check_strangers(cluster);
         self.record_new_vms(cluster);
+        self.check_deeds(cluster);
+        self.check_image_deeds(cluster);
+        self.check_strangers(cluster);
         self.record_state(cluster);
         let Some(current) = self.current.take().filter(|it| it.is_answered) else {
             return;
@@ -249,6 +261,7 @@ impl Director {
             (Kind::Any, Some(vmid), None) => run.is_locating = cluster.guests.contains_key(&vmid),
             (Kind::Any, None, Some(node)) => drop(run.node_lists.insert(node, self.now)),
             (Kind::Nodes, ..) => run.nodes = Some(self.now),
+            (Kind::Images, ..) => run.images = Some(self.now),
             (Kind::Status, Some(vmid), _) => drop(run.statuses.insert(vmid, self.now)),
             (Kind::Config, Some(vmid), Some(node)) => {
                 let guest = cluster.guests.get(&vmid).filter(|it| it.node == node);
@@ -366,10 +379,6 @@ impl Director {
         let lock = guest.and_then(Guest::lock).map(str::to_owned);
         let (is_free, is_backup) = (lock.is_none(), lock.as_deref() == Some("backup"));
         let is_their_clone = guest.is_some_and(Guest::is_strangers_clone);
-        let is_about_nodes = matches!(
-            act,
-            Act::Hide(_) | Act::Show(_) | Act::LoseQuorum | Act::RegainQuorum
-        );
         let has_acted = match act {
             Act::Create(Stranger {
                 name,
@@ -381,8 +390,6 @@ impl Director {
                 cluster.add_stranger(vmid, *node, name, *is_being_created, *is_container)
             }
             Act::Finish => is_their_clone && set(cluster, "lock", None),
-            Act::Delete => cluster.delete_as_stranger(vmid),
-            Act::Move => cluster.move_as_stranger(vmid),
             Act::Rename(whose) => {
                 is_free && vmid < TEMPLATE && set(cluster, "name", Some(name_for(*whose)))
             }
@@ -392,18 +399,41 @@ impl Director {
             Act::Protect => cluster.edit(vmid, |config| {
                 config.insert("protection".to_owned(), json!(1));
             }),
-            Act::Switch { on } => cluster.switch_as_stranger(vmid, *on),
+            Act::Delete | Act::Move | Act::Switch { .. } | Act::Convert | Act::DeleteTemplate => {
+                act_on_vm(cluster, act, vmid)
+            }
+            Act::PutImage { .. } | Act::RemoveImage(_) => self.act_on_images(cluster, act),
             Act::Hide(_) | Act::Show(_) | Act::LoseQuorum | Act::RegainQuorum => {
                 self.act_on_nodes(cluster, act)
             }
         };
         if has_acted {
             self.log.push(format!("       others, at {vmid}: {act:?}"));
-            if !is_about_nodes {
+            if act.is_about_vm() {
                 self.touched.insert(vmid, self.now);
             }
             self.record_new_vms(cluster);
             self.record_state(cluster);
+        }
+        has_acted
+    }
+
+    /// Images come and go.
+    fn act_on_images(&mut self, cluster: &mut Cluster, act: &Act) -> bool {
+        let node = cluster.setup.nodes[0].clone();
+        let has_acted = match act {
+            Act::RemoveImage(volume) => cluster.remove_image(&node, volume).is_some(),
+            Act::PutImage { volume, content } => {
+                let file = json!({"content": content, "virtual_size": 2_u64 << 30});
+                let image = json!({"volid": volume, "file": file});
+                let image = serde_json::from_value(image).expect("an image");
+                cluster.put_image_of(&image);
+                true
+            }
+            _ => false,
+        };
+        if has_acted {
+            self.images_touched = self.now;
         }
         has_acted
     }
@@ -493,15 +523,19 @@ impl Director {
         self.may_change.insert(guest.stamp());
     }
 
-    /// Checks that no clone is requested while the run can know that another VM has the name.
-    fn check_clone(&mut self, cluster: &Cluster, run: usize, newid: u32, request: &Request) {
+    /// Checks that no clone or import is requested while the run can know that another VM has the name.
+    pub(super) fn check_clone(
+        &mut self,
+        cluster: &Cluster,
+        run: usize,
+        newid: u32,
+        request: &Request,
+    ) {
         let known = &self.runs[run];
         let name = known.order.name;
         let matches = request.param("name") == Some(name);
         if !matches || known.order.vmid.is_some_and(|vmid| vmid != newid) {
-            self.violate(format!(
-                "run {run} requested another clone than in its order"
-            ));
+            self.violate(format!("run {run} requested another VM than in its order"));
             return;
         }
         let last_post = known.posts.last().map_or(0, |post| post.at);
@@ -513,7 +547,7 @@ impl Director {
         let namesake = self.known_namesake(cluster, run, name, last_read, |it| it.vmid == newid);
         if let Some(namesake) = namesake {
             self.violate(format!(
-                "run {run} requested a clone to {newid} while VM {namesake} had the name"
+                "run {run} requested VM {newid} while VM {namesake} had the name"
             ));
         }
     }
@@ -528,6 +562,8 @@ impl Director {
         is_excepted: impl Fn(&Guest) -> bool,
     ) -> Option<u32> {
         let known = &self.runs[run];
+        // A run that creates a template looks for templates too.
+        let templates = known.order.verb == Verb::Template;
         let namesake = cluster.guests.values().find(|guest| {
             let since = self.named_since.get(&(guest.stamp(), name.to_owned()));
             let row = guest.row.as_ref();
@@ -535,11 +571,12 @@ impl Director {
                 .node_lists
                 .get(&guest.node)
                 .is_some_and(|at| *at >= last_read);
-            let shows_name = is_listed || row.is_none_or(|row| row.name == name && !row.template);
+            let shows_name =
+                is_listed || row.is_none_or(|row| row.name == name && (templates || !row.template));
             let is_offline = cluster.setup.offline.contains(&guest.node);
             let is_known = since.is_some_and(|since| *since < last_read);
-            let has_name = !is_excepted(guest) && guest.is_vm_named(name);
-            has_name && is_known && shows_name && !is_offline
+            let has_name = guest.is_vm_named(name) || templates && guest.is_template_named(name);
+            has_name && !is_excepted(guest) && is_known && shows_name && !is_offline
         });
         Some(namesake?.vmid)
     }
@@ -605,51 +642,70 @@ impl Director {
     }
 }
 
+/// What is done to a VM as a whole. The templates of the setup stay as they are.
+fn act_on_vm(cluster: &mut Cluster, act: &Act, vmid: u32) -> bool {
+    match act {
+        Act::Delete => cluster.delete_as_stranger(vmid),
+        Act::Move => cluster.move_as_stranger(vmid),
+        Act::Switch { on } => cluster.switch_as_stranger(vmid, *on),
+        Act::Convert => vmid < TEMPLATE && cluster.convert_as_stranger(vmid),
+        _ => vmid < TEMPLATE && cluster.delete_template_as_stranger(vmid),
+    }
+}
+
 fn fingerprint(guest: &Guest) -> Fingerprint {
     (guest.stamp(), guest.status.clone(), json!(guest.config))
 }
 
 /// The kind of a request, and the VMID and node in it.
 fn classify(request: &Request) -> (Kind, Option<u32>, Option<String>) {
-    let line = request
-        .line
-        .split(' ')
-        .take(2)
-        .collect::<Vec<_>>()
-        .join(" ");
-    let (method, path) = line.split_once(' ').unwrap_or((&line, ""));
+    let mut words = request.line.split(' ');
+    let (method, path) = (words.next(), words.next().unwrap_or_default());
     let path = path.split('?').next().unwrap_or_default();
     let steps: Vec<&str> = path.split('/').skip(1).collect();
-    let number = |text: &str| text.parse().ok();
+    let of_param = |name| request.param(name).and_then(number);
     match (method, steps.as_slice()) {
-        ("GET", ["cluster", "resources"]) => (Kind::List, None, None),
-        ("GET", ["cluster", "nextid"]) => (Kind::Any, request.param("vmid").and_then(number), None),
-        ("GET", ["nodes"]) => (Kind::Nodes, None, None),
-        ("GET", ["nodes", node, "qemu"]) => (Kind::Any, None, Some((*node).to_owned())),
-        ("GET", ["nodes", node, "qemu", vmid, "config"]) => {
-            (Kind::Config, number(vmid), Some((*node).to_owned()))
+        (Some("GET"), steps) => classify_read(steps, of_param("vmid")),
+        (Some("POST"), ["nodes", _, "qemu"]) => (Kind::Import, of_param("vmid"), None),
+        (Some("POST"), ["nodes", _, "qemu", _, "clone"]) => (Kind::Clone, of_param("newid"), None),
+        (Some("POST"), ["nodes", _, "storage", _, "download-url"]) => (Kind::Download, None, None),
+        (Some("DELETE"), ["nodes", _, "tasks", _]) => (Kind::Cancel, None, None),
+        (Some(method), ["nodes", _, "qemu", vmid, what @ ..]) => {
+            let kind = match (method, what) {
+                ("PUT", ["config"]) => Kind::Set,
+                ("PUT", ["resize"]) => Kind::Resize,
+                ("POST", ["template"]) => Kind::Convert,
+                ("POST", ["status", "start"]) => Kind::Start,
+                ("POST", ["status", "stop"]) => Kind::Stop,
+                ("POST", ["status", "shutdown"]) => Kind::Shutdown,
+                ("POST", ["status", "reboot"]) => Kind::Reboot,
+                ("DELETE", []) => Kind::Destroy,
+                _ => return (Kind::Any, None, None),
+            };
+            (kind, number(vmid), None)
         }
-        ("GET", ["nodes", _, "tasks", _, "status"]) => (Kind::Task, None, None),
-        ("POST", ["nodes", _, "qemu", _, "clone"]) => {
-            (Kind::Clone, request.param("newid").and_then(number), None)
-        }
-        ("PUT", ["nodes", _, "qemu", vmid, "config"]) => (Kind::Set, number(vmid), None),
-        ("PUT", ["nodes", _, "qemu", vmid, "resize"]) => (Kind::Resize, number(vmid), None),
-        ("POST", ["nodes", _, "qemu", vmid, "status", "start"]) => {
-            (Kind::Start, number(vmid), None)
-        }
-        ("GET", ["nodes", node, "qemu", vmid, "status", "current"]) => {
-            (Kind::Status, number(vmid), Some((*node).to_owned()))
-        }
-        ("POST", ["nodes", _, "qemu", vmid, "status", "stop"]) => (Kind::Stop, number(vmid), None),
-        ("POST", ["nodes", _, "qemu", vmid, "status", "shutdown"]) => {
-            (Kind::Shutdown, number(vmid), None)
-        }
-        ("POST", ["nodes", _, "qemu", vmid, "status", "reboot"]) => {
-            (Kind::Reboot, number(vmid), None)
-        }
-        ("DELETE", ["nodes", _, "qemu", vmid]) => (Kind::Destroy, number(vmid), None),
-        ("DELETE", ["nodes", _, "tasks", _]) => (Kind::Cancel, None, None),
         _ => (Kind::Any, None, None),
     }
+}
+
+fn classify_read(steps: &[&str], param: Option<u32>) -> (Kind, Option<u32>, Option<String>) {
+    match steps {
+        ["cluster", "resources"] => (Kind::List, None, None),
+        ["cluster", "nextid"] => (Kind::Any, param, None),
+        ["nodes"] => (Kind::Nodes, None, None),
+        ["nodes", node, "qemu"] => (Kind::Any, None, Some((*node).to_owned())),
+        ["nodes", node, "qemu", vmid, "config"] => {
+            (Kind::Config, number(vmid), Some((*node).to_owned()))
+        }
+        ["nodes", node, "qemu", vmid, "status", "current"] => {
+            (Kind::Status, number(vmid), Some((*node).to_owned()))
+        }
+        ["nodes", _, "tasks", _, "status"] => (Kind::Task, None, None),
+        ["nodes", _, "storage", _, "content"] => (Kind::Images, None, None),
+        _ => (Kind::Any, None, None),
+    }
+}
+
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok()
 }

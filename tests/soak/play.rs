@@ -53,6 +53,10 @@ pub(super) fn play(schedule: &Schedule) -> (Vec<String>, String) {
     scene.end_faults(true);
     let cluster = scene.fake.cluster();
     let mut director = lock(&scene.director);
+    for run in 0..director.runs.len() {
+        let name = director.runs[run].order.name;
+        director.records.insert(name, scene.state.record(name));
+    }
     verdict::at_the_end(&mut director, &cluster);
     let details = details(&director, &cluster);
     (std::mem::take(&mut director.violations), details)
@@ -160,9 +164,10 @@ impl Scene {
             self.fake.finish_all();
             let cluster = self.fake.cluster();
             let mut director = lock(&self.director);
-            director.check_deeds(&cluster);
-            director.check_strangers(&cluster);
             director.record_new_vms(&cluster);
+            director.check_deeds(&cluster);
+            director.check_image_deeds(&cluster);
+            director.check_strangers(&cluster);
             director.record_state(&cluster);
         }
     }

@@ -27,8 +27,12 @@ enum Claim {
 impl Order {
     /// Whether its configuration permits that it is about this guest.
     pub(super) fn means(&self, guest: &Guest) -> bool {
-        if self.verb == Verb::Create {
-            return guest.is_vm_named(self.name);
+        match self.verb {
+            Verb::Create => return guest.is_vm_named(self.name),
+            Verb::Template => {
+                return guest.is_vm_named(self.name) || guest.is_template_named(self.name);
+            }
+            _ => {}
         }
         self.targets.iter().any(|target| match target {
             Target::Name(name) => guest.is_vm_named(name),
@@ -365,7 +369,7 @@ pub(super) fn at_the_end(director: &Director) -> Vec<String> {
             let mut changes = run.changes.iter();
             changes.any(|it| it.vmid == vmid && it.is_late)
         };
-        if matches!(run.order.verb, Verb::Create | Verb::Cancel) {
+        if run.order.creates() || run.order.verb == Verb::Cancel {
             continue;
         }
         let effects = director.effects.iter();

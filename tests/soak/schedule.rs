@@ -6,11 +6,11 @@ use std::fmt;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::life;
+use super::{life, templates};
 
 pub(super) const TEMPLATE: u32 = 9000;
 const TEMPLATES: [&str; 2] = ["debian-12", "debian-13"];
-const SETTINGS: [&str; 11] = [
+pub(super) const SETTINGS: [&str; 11] = [
     "cores=2",
     "cores=4",
     "memory=1024",
@@ -41,6 +41,8 @@ pub(super) struct Schedule {
 pub(super) enum Verb {
     #[default]
     Create,
+    /// Creates a template from an image.
+    Template,
     Delete {
         stop: bool,
         if_exists: bool,
@@ -62,6 +64,17 @@ pub(super) enum Target {
     Vmid(u32),
 }
 
+/// The image of a template.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ImageOrder {
+    /// A URL or a volume.
+    pub(super) source: &'static str,
+    /// The SHA-256 of its content.
+    pub(super) checksum: Option<&'static str>,
+    /// The volume that it is, or is downloaded to.
+    pub(super) volume: &'static str,
+}
+
 /// One run of the program.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Order {
@@ -73,9 +86,11 @@ pub(super) struct Order {
     /// The task that it cancels, once that is known.
     pub(super) upid: Option<String>,
     pub(super) template: &'static str,
+    /// The image from which it creates a template.
+    pub(super) image: Option<ImageOrder>,
     pub(super) ensure: bool,
     pub(super) vmid: Option<u32>,
-    /// Other options of the clone, each with its value, if any.
+    /// Other options of the clone or import, each with its value, if any.
     pub(super) clone: Vec<&'static str>,
     pub(super) set: Vec<&'static str>,
     pub(super) resize: Option<&'static str>,
@@ -117,6 +132,12 @@ pub(super) enum Kind {
     Destroy,
     /// Cancels a task.
     Cancel,
+    /// The list of images.
+    Images,
+    Download,
+    Import,
+    /// To a template.
+    Convert,
 }
 
 #[derive(Clone, Debug)]
@@ -155,6 +176,16 @@ pub(super) enum Act {
     /// The contacted node loses most of the others, and with them the quorum.
     LoseQuorum,
     RegainQuorum,
+    /// Makes a VM a template.
+    Convert,
+    /// Deletes a template that has no clones.
+    DeleteTemplate,
+    /// Puts an image with this content there, instead of one that is there.
+    PutImage {
+        volume: &'static str,
+        content: &'static str,
+    },
+    RemoveImage(&'static str),
 }
 
 /// A guest of another user.
@@ -182,6 +213,21 @@ pub(super) enum Whose {
     Another,
 }
 
+impl Act {
+    /// Whether it is about a certain VM; otherwise, about nodes or images.
+    pub(super) fn is_about_vm(&self) -> bool {
+        !matches!(
+            self,
+            Act::Hide(_)
+                | Act::Show(_)
+                | Act::LoseQuorum
+                | Act::RegainQuorum
+                | Act::PutImage { .. }
+                | Act::RemoveImage(_)
+        )
+    }
+}
+
 impl Order {
     pub(super) fn command_line(&self) -> String {
         let mut arguments = vec![self.verb.words().to_owned()];
@@ -189,6 +235,13 @@ impl Order {
         arguments.extend(self.targets.iter().map(ToString::to_string));
         if self.verb == Verb::Create {
             arguments.push(format!("{} {}", self.name, self.template));
+        }
+        if let Some(image) = &self.image {
+            let ImageOrder {
+                source, checksum, ..
+            } = image;
+            arguments.push(format!("{} --image {source} --storage data", self.name));
+            arguments.extend(checksum.map(|sum| format!("--checksum sha256:{sum}")));
         }
         if self.verb != Verb::Cancel {
             arguments.extend(self.vmid.map(|vmid| format!("--vmid {vmid}")));
@@ -208,7 +261,7 @@ impl Order {
     /// Whether it may change a guest with this name or VMID.
     pub(super) fn concerns(&self, name: &str, vmid: u32) -> bool {
         match self.verb {
-            Verb::Create => self.name == name,
+            Verb::Create | Verb::Template => self.name == name,
             Verb::Cancel => true,
             _ => self.targets.iter().any(|target| match target {
                 Target::Name(known) => *known == name,
@@ -217,9 +270,15 @@ impl Order {
         }
     }
 
-    /// Whether both request the same clone.
+    /// Whether both request the same clone, or the same import.
     pub(super) fn clones_like(&self, other: &Order) -> bool {
-        (self.template, self.vmid, &self.clone) == (other.template, other.vmid, &other.clone)
+        let what = |it: &Order| (it.verb, it.template, it.image, it.vmid);
+        what(self) == what(other) && self.clone == other.clone
+    }
+
+    /// Whether it creates a VM or a template.
+    pub(super) fn creates(&self) -> bool {
+        matches!(self.verb, Verb::Create | Verb::Template)
     }
 }
 
@@ -228,6 +287,9 @@ impl Schedule {
         // Otherwise adjacent seeds would begin alike.
         let mut rng = Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let rng = &mut rng;
+        if seed % 4 == 3 {
+            return templates::schedule(seed, rng);
+        }
         if rng.bool() {
             return life::schedule(seed, rng);
         }
@@ -547,7 +609,7 @@ pub(super) fn answer(status: u16, reason: &str, acted: bool) -> Value {
     json!({"answer": {"status": status, "reason": reason, "body": body, "acted": acted}})
 }
 
-fn stranger(rng: &mut Rng, nodes: usize) -> Stranger {
+pub(super) fn stranger(rng: &mut Rng, nodes: usize) -> Stranger {
     Stranger {
         name: *pick(rng, &[Whose::Ours, Whose::Another]),
         node: rng.usize(..nodes),
@@ -611,6 +673,7 @@ impl Verb {
     fn words(self) -> &'static str {
         match self {
             Verb::Create => "proxmox vm create",
+            Verb::Template => "proxmox template create",
             Verb::Delete { stop, if_exists } => match (stop, if_exists) {
                 (false, false) => "proxmox vm delete --yes",
                 (false, true) => "proxmox vm delete --yes --if-exists",
@@ -630,6 +693,7 @@ impl Verb {
     pub(super) fn kind(self) -> Kind {
         match self {
             Verb::Create => Kind::Clone,
+            Verb::Template => Kind::Import,
             Verb::Delete { .. } => Kind::Destroy,
             Verb::Start => Kind::Start,
             Verb::Shutdown { .. } => Kind::Shutdown,

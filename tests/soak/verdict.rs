@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::director::{Created, Director, Ended, Run};
-use super::promises;
 use super::schedule::{Order, Verb, token};
+use super::templates::NAMES_OF_TEMPLATES;
+use super::{promises, truths};
 use crate::chaos::report::{Failure, Ready, Report, read};
 use crate::fake_pve::{Cluster, Guest};
 use crate::homelab::Signal;
@@ -20,10 +21,17 @@ const A_RESTART: Duration = Duration::from_millis(300);
 
 /// For each name, the last order, with `--ensure`.
 pub(super) fn clean_orders(runs: &[Order]) -> Vec<Order> {
-    let orders = runs.iter().filter(|order| order.verb != Verb::Cancel);
+    let has_template = |name: &str| {
+        let mut templates = runs.iter().filter(|order| order.verb == Verb::Template);
+        templates.any(|order| order.name == name)
+    };
+    let orders = runs.iter().filter(|order| {
+        let is_of_template = order.verb == Verb::Template || !has_template(order.name);
+        order.verb != Verb::Cancel && is_of_template
+    });
     let by_name: BTreeMap<&str, &Order> = orders.map(|order| (order.name, order)).collect();
     let clean = |order: &Order| Order {
-        ensure: order.verb == Verb::Create,
+        ensure: order.creates(),
         verb: match order.verb {
             Verb::Delete { stop, .. } => Verb::Delete {
                 stop,
@@ -44,16 +52,28 @@ impl Run {
     }
 
     fn report(&self) -> Option<Result<Report, String>> {
-        self.ended.as_ref().map(|ended| read(&ended.seen))
+        let ended = self.ended.as_ref()?;
+        Some(if self.order.verb == Verb::Template {
+            read(&truths::without_image(&ended.seen))
+        } else {
+            read(&ended.seen)
+        })
+    }
+
+    pub(super) fn failure(&self) -> Option<Failure> {
+        match self.report()? {
+            Ok(Report::Failed { error }) => Some(error),
+            _ => None,
+        }
     }
 }
 
 pub(super) fn is_timeout(director: &Director, run: usize) -> bool {
-    if director.runs[run].order.verb != Verb::Create {
+    if !director.runs[run].order.creates() {
         return promises::is_timeout(&director.runs[run]);
     }
-    let report = director.runs[run].report();
-    matches!(report, Some(Ok(Report::Failed { error })) if error.kind == "timeout")
+    let failure = director.runs[run].failure();
+    failure.is_some_and(|error| error.kind == "timeout")
 }
 
 /// A run prints one JSON document that matches the exit code and is true.
@@ -70,14 +90,15 @@ pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) 
             "did not end {IN_TIME}: {after:?}, {count} requests too late"
         ));
     }
-    if run.order.verb != Verb::Create {
+    let Some(report) = run.report() else { return };
+    if !run.order.creates() {
         wrong.extend(promises::of_run(director, cluster, number));
         for what in wrong {
             director.violate(format!("run {number}: {what}"));
         }
         return;
     }
-    match (run.ended_by, read(seen)) {
+    match (run.ended_by, report) {
         (Some(Signal::KILL), _) if seen.exit.is_none() => {}
         (Some(_), Ok(_)) if !matches!(seen.exit, Some(130 | 143)) => {
             wrong.push(format!("was not ended by its signal {IN_TIME}"));
@@ -88,17 +109,21 @@ pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) 
             if seen.exit != Some(code) || error.kind != "interrupted" {
                 wrong.push(format!("was interrupted, and says {error:?}"));
             }
-            wrong.extend(wrong_in_failure(cluster, number, &error));
+            wrong.extend(wrong_in_failure(director, cluster, number, &error));
         }
         (None, Ok(Report::Failed { error })) => {
             if seen.exit != Some(1) || error.kind == "interrupted" {
                 wrong.push(format!("was not interrupted, and says {error:?}"));
             }
-            wrong.extend(wrong_in_failure(cluster, number, &error));
+            wrong.extend(wrong_in_failure(director, cluster, number, &error));
             wrong.extend(ended_too_early(run, *after, &error));
         }
         (_, Ok(Report::Ready(ready))) => {
-            wrong.extend(wrong_in_success(director, cluster, number, &ready));
+            wrong.extend(if run.order.verb == Verb::Template {
+                truths::wrong_in_success(director, cluster, number, &ready)
+            } else {
+                wrong_in_success(director, cluster, number, &ready)
+            });
         }
     }
     for what in wrong {
@@ -107,11 +132,21 @@ pub(super) fn of_run(director: &mut Director, cluster: &Cluster, number: usize) 
 }
 
 /// "Nothing was started" must be true.
-fn wrong_in_failure(cluster: &Cluster, run: usize, error: &Failure) -> Option<String> {
+fn wrong_in_failure(
+    director: &Director,
+    cluster: &Cluster,
+    run: usize,
+    error: &Failure,
+) -> Vec<String> {
     let is_its = |guest: &&Guest| guest.maker == Some(token(run));
-    let vm = cluster.guests.values().find(is_its)?;
-    denies_a_start(error)
-        .then(|| format!("says that nothing was started, and VM {} is its", vm.vmid))
+    let vm = cluster.guests.values().find(is_its);
+    let vm = vm.filter(|_| denies_a_start(error));
+    let denied = vm.map(|vm| format!("says that nothing was started, and VM {} is its", vm.vmid));
+    let mut wrong: Vec<String> = denied.into_iter().collect();
+    if director.runs[run].order.verb == Verb::Template {
+        wrong.extend(truths::wrong_in_failure(director, cluster, run, error));
+    }
+    wrong
 }
 
 /// A temporary failure must not end a step before the time limit, and reaching the limit must be reported.
@@ -134,7 +169,8 @@ fn ended_too_early(run: &Run, after: Duration, error: &Failure) -> Option<String
 }
 
 fn denies_a_start(error: &Failure) -> bool {
-    error.started == "no" || error.message.contains("nothing was started")
+    let texts = ["nothing was started", "nothing was created"];
+    error.started == "no" || texts.iter().any(|text| error.message.contains(text))
 }
 
 /// A complete VM with the name and everything requested, unless others have changed it since the run last
@@ -183,7 +219,7 @@ fn wrong_in_success(
 }
 
 /// The requested settings that the VM does not have.
-fn missing(order: &Order, guest: &Guest) -> Vec<String> {
+pub(super) fn missing(order: &Order, guest: &Guest) -> Vec<String> {
     let text = |key: &str| match guest.config.get(key) {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
@@ -230,7 +266,7 @@ fn missing(order: &Order, guest: &Guest) -> Vec<String> {
 
 /// A clean run succeeds, unless a person must decide something.
 pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: usize) {
-    if director.runs[number].order.verb != Verb::Create {
+    if !director.runs[number].order.creates() {
         for what in promises::of_clean_run(director, cluster, number) {
             director.violate(format!("run {number}, the clean one, {what}"));
         }
@@ -238,9 +274,20 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
     }
     let run = &director.runs[number];
     let order = &run.order;
-    let Some(Ok(Report::Failed { error })) = run.report() else {
-        return;
+    let Some(error) = run.failure() else { return };
+    let must_decide = if order.verb == Verb::Template {
+        truths::must_decide(director, cluster, number, &error)
+    } else {
+        must_decide(director, cluster, number, &error)
     };
+    if !must_decide || error.hint.is_none() {
+        director.violate(format!("run {number}, the clean one, fails: {error:?}"));
+    }
+}
+
+/// Whether a person must decide something, so that the clean run cannot create its VM.
+fn must_decide(director: &Director, cluster: &Cluster, number: usize, error: &Failure) -> bool {
+    let order = &director.runs[number].order;
     let named = |guest: &&Guest| guest.is_vm_named(order.name);
     let holders: Vec<u32> = cluster
         .guests
@@ -257,7 +304,8 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
         runs.any(|run| run.posts.iter().any(|post| post.vmid == *vmid))
     };
     let guest = error.vmid.and_then(|vmid| cluster.guests.get(&vmid));
-    let must_decide = match error.kind.as_str() {
+    let is_template = |guest: &Guest| guest.is_template_named(order.template);
+    match error.kind.as_str() {
         "ambiguous" => holders.len() > 1 && order.vmid.is_none(),
         "already_exists" => order
             .vmid
@@ -267,8 +315,12 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
             .is_some_and(|vmid| cluster.guests.contains_key(&vmid) && !is_held(vmid)),
         "in_progress" => director.runs[..number].iter().any(|before| {
             let is_same = before.order.name == order.name;
-            is_same && !before.posts.is_empty() && !before.order.clones_like(order)
+            // There may have been another template of the name.
+            let is_clone_of_new = NAMES_OF_TEMPLATES.contains(&order.template);
+            let is_other = is_clone_of_new || !before.order.clones_like(order);
+            is_same && !before.posts.is_empty() && is_other
         }),
+        "template_not_found" => !cluster.guests.values().any(is_template),
         // The remains of a clone whose worker died, or a guest that others have put there.
         "half_made" => cluster.guests.values().any(|guest| {
             (requested(&guest.vmid) || order.vmid == Some(guest.vmid))
@@ -280,23 +332,22 @@ pub(super) fn of_clean_run(director: &mut Director, cluster: &Cluster, number: u
         // The guest agent of a paused VM does not answer.
         "timeout" => guest.is_some_and(|guest| guest.is_paused),
         _ => false,
-    };
-    if !must_decide || error.hint.is_none() {
-        director.violate(format!("run {number}, the clean one, fails: {error:?}"));
     }
 }
 
 /// Checks after everything has ended.
 pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
     let mut wrong = promises::at_the_end(director);
+    wrong.extend(truths::at_the_end(director, cluster));
     // A run that cannot write a ledger warns that other runs will not know the VM.
     let has_ledger = director.runs.iter().all(|run| run.order.disk.is_none());
     let names = director.runs.iter().filter(|_| has_ledger);
     for name in names.map(|run| run.order.name).collect::<BTreeSet<_>>() {
+        let has_name = |it: &Guest| it.is_vm_named(name) || it.is_template_named(name);
         let vms: Vec<&Guest> = cluster
             .guests
             .values()
-            .filter(|guest| guest.maker.is_some() && guest.is_vm_named(name))
+            .filter(|guest| guest.maker.is_some() && has_name(guest))
             .collect();
         let vmids: Vec<u32> = vms.iter().map(|guest| guest.vmid).collect();
         let is_excused = vms
@@ -307,7 +358,7 @@ pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
         }
     }
     for (number, run) in director.runs.iter().enumerate() {
-        if run.order.verb != Verb::Create {
+        if !run.order.creates() {
             continue;
         }
         let (Some(ended), Some(Ok(Report::Failed { error }))) = (&run.ended, run.report()) else {
@@ -328,7 +379,7 @@ pub(super) fn at_the_end(director: &mut Director, cluster: &Cluster) {
 
 /// Whether a clone was executed so late that its run had to consider it lost: its VMID belonged to another
 /// guest in the meantime, or others had the name for longer than a daemon may take to restart.
-fn came_too_late(director: &Director, created: &Created) -> bool {
+pub(super) fn came_too_late(director: &Director, created: &Created) -> bool {
     let run = &director.runs[created.run];
     let mut posts = run.posts.iter().rev();
     let post = posts.find(|post| post.vmid == created.vmid && post.at <= created.at);
