@@ -112,7 +112,7 @@ pub(super) fn wrong_in_success(
     if is_last {
         let ended = run.ended.as_ref();
         let mut lines = ended.map_or("", |it| &it.seen.stderr).lines();
-        let warning = lines.find_map(|line| line.split_once(" is not changed; different there: "));
+        let warning = lines.find_map(|line| line.split_once(" is not changed; it has "));
         let warning = warning.map_or("", |(_, requested)| requested);
         let is_said = |what: &String| {
             order.requests().any(|(option, shown)| {
@@ -261,7 +261,7 @@ pub(super) fn must_decide(
         }),
         "half_made" => is_half_made(cluster, error),
         "failed" if says("not found on node") => image.source == image.volume,
-        "failed" if says("somebody has started it") => is(&|it| it.status == "running"),
+        "failed" if says("but it is running") => is(&|it| it.status == "running"),
         // A task of an earlier run was still deleting it.
         "failed" if says("does not exist") || says("it was deleted") => guest.is_none(),
         "task_failed" if says("already exists") => {
