@@ -18,13 +18,13 @@ fn cut() -> Value {
 }
 
 /// With few polls: the server itself gives up after 20 attempts.
-const LIMITS: &str = "--timeout 2 --poll-interval 0.3";
+const LIMITS: &str = "--timeout 4 --poll-interval 0.5";
 
 const INTERRUPTED: &str = "\
 Creating template 'debian-12' from debian-12-amd64.img...
 Downloading it to 'local:import/debian-12-amd64-cae66afe.qcow2'...
 The download was interrupted several times, last: Connection closed at byte 11534336; the server tries again...
-Failed to create template: Timed out after 2 s; the download of https://images.example/debian-12-amd64.img ";
+Failed to create template: Timed out after 4 s; the download of https://images.example/debian-12-amd64.img ";
 
 const LAST: &str = "(interrupted several times, last: Connection closed at byte 11534336)";
 
@@ -94,7 +94,7 @@ fn a_download_ends_right_before_it_is_cancelled() {
         &seen,
         "Creating template 'debian-12' from debian-12-amd64.img...\n\
          Downloading it to 'local:import/debian-12-amd64-cae66afe.qcow2'...\n\
-         Failed to create template: Timed out after 2 s; the download of https://images.example/debian-12-amd64.img \
+         Failed to create template: Timed out after 4 s; the download of https://images.example/debian-12-amd64.img \
          has just ended; the image is there, but nothing was created\n\
          Hint: run the same command again\n",
     );
@@ -166,6 +166,30 @@ fn the_worker_of_the_download_dies() {
             checking(1)
         ),
     );
+}
+
+/// Whoever takes the name while the image is downloaded is seen before anything is imported.
+#[rstest]
+#[case::vm(
+    json!({"vmid": 150, "name": "debian-12"}),
+    "Failed to create template: VM 150 'debian-12' on node 'pve1' has that name and is not a template; the image is kept: \
+     'local:import/debian-12-amd64-cae66afe.qcow2'\n\
+     Hint: choose another name; or, if that VM is to become the template, on node 'pve1': qm template 150\n"
+)]
+#[case::template(
+    json!({"vmid": 150, "name": "debian-12", "template": true}),
+    "Failed to create template: template 150 'debian-12' already exists on node 'pve1'; the image is kept: \
+     'local:import/debian-12-amd64-cae66afe.qcow2'\n\
+     Hint: choose another name, or use the existing template with --ensure\n"
+)]
+fn the_name_is_taken_during_the_download(#[case] guest: Value, #[case] expected: &str) {
+    let order = from_url_with_checksum();
+    let poll = "GET /nodes/pve1/tasks/UPID:pve1:00000001";
+    let more = json!({"others": [{"before": poll, "do": {"create": guest}}]});
+    let testbed = Testbed::new(&order, &more, []);
+    let seen = testbed.show(&order.line);
+    testbed.expect_stderr(&seen, &format!("{DOWNLOADING}{expected}"));
+    assert_eq!(testbed.deeds(), []);
 }
 
 /// Each may leave a partial file, which takes space.

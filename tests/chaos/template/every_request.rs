@@ -86,8 +86,10 @@ fn two_runs(testbed: &Testbed, case: &Case) -> Result<(), String> {
     let line = format!("{} {patience}", case.order.line);
     let seen = testbed.run(line.trim());
     let has_succeeded = testbed.judge(&seen)?;
+    // On a busy machine, one that takes time may be followed by another one.
+    let is_short = !case.mishap.is_silence && case.mishap.name != "refused";
     let is_temporary = case.request > 1 && case.mishap.name != "null, done";
-    let is_survived = !is_change(&case.line) && is_temporary;
+    let is_survived = !is_change(&case.line) && is_temporary && is_short;
     if is_survived && !has_succeeded {
         return Err("one read failed, and the run gave up".to_owned());
     }

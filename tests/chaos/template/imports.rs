@@ -79,10 +79,33 @@ fn a_strangers_template_takes_vmid_and_name_of_an_import_without_an_answer() {
     assert_eq!((seen.exit, testbed.deeds()), (Some(0), vec![]));
 }
 
+/// The import is not requested again while another VM has the name, or that could create a second one.
+#[test]
+fn a_stranger_takes_the_name_of_an_import_without_an_answer() {
+    let order = from_url_with_checksum();
+    let guest = json!({"vmid": 150, "name": NAME});
+    let testbed = Testbed::new(&order, &stranger(&guest), [lost_import()]);
+    let seen = testbed.show(&order.line);
+    testbed.expect_stderr(
+        &seen,
+        &format!(
+            "{UNANSWERED}Warning: VM 101 may still be created: its import request got no answer\n\
+             Failed to create template: VM 150 'debian-12' on node 'pve1' has that name and is not a template; VM \
+             101 'debian-12' on node 'pve1' may still be created: its import request got no answer; the image is kept: \
+             'local:import/debian-12-amd64-cae66afe.qcow2'\n\
+             Hint: choose another name; or, if that VM is to become the template, on node 'pve1': qm template \
+             150\n"
+        ),
+    );
+    let journal = testbed.fake.journal();
+    let is_import = |line: &&String| line.starts_with("POST /nodes/pve1/qemu ");
+    assert_eq!(journal.iter().filter(is_import).count(), 1);
+}
+
 /// Otherwise each further run would request it again, in vain.
 #[rstest]
 #[case::by_the_same_run("")]
-#[case::by_the_next_run(" --timeout 1 --poll-interval 1")]
+#[case::by_the_next_run(" --timeout 3 --poll-interval 3")]
 fn the_image_is_removed_before_a_lost_import_is_repeated(#[case] limits: &str) {
     let order = from_url_with_checksum();
     let before = "GET /nodes/pve1/qemu/101/config";
@@ -108,7 +131,7 @@ fn half_an_import_is_named_and_removed() {
     testbed.fake.wait_for_requests(order.number_of(poll));
     testbed.remember("killed", &running.kill());
     testbed.finish_all();
-    let seen = testbed.show(&format!("{} --ensure --timeout 1", order.line));
+    let seen = testbed.show(&format!("{} --ensure --timeout 3", order.line));
     let hint = "on node 'pve1', 'pvenode task list --source active' shows whether an import is running (qmcreate, \
                 with that VMID); if none is, as root there: qm unlock 101 && qm destroy 101 \
                 --destroy-unreferenced-disks 1";

@@ -20,6 +20,16 @@ enum Second {
     Deletes,
 }
 
+impl Second {
+    /// Whether a run on the same host must have ended.
+    fn needs_the_name(self) -> bool {
+        matches!(
+            self,
+            Second::CreatesTheSame | Second::CreatesVmOfTheName | Second::Deletes
+        )
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Host {
     Same,
@@ -64,7 +74,10 @@ fn nothing_of_another_run_is_touched() {
     let journal = order.requests();
     let mut cases = Vec::new();
     for (second, host, option) in combinations() {
-        for (request, line) in (1..).zip(&journal) {
+        // A run that is told that another one is busy depends little on what that one is doing.
+        let is_told = host == Host::Same && second.needs_the_name();
+        let step = if is_told { 4 } else { 1 };
+        for (request, line) in (1..).zip(&journal).step_by(step) {
             cases.push(Case {
                 second,
                 host,
