@@ -16,7 +16,7 @@ fn listed() -> Seen {
     Seen {
         exit: Some(0),
         stdout: "No templates found\n".to_owned(),
-        stderr: "Hint: if there are any, this token lacks VM.Audit on them; on a node, as root: pveum acl \
+        stderr: "Hint: 'homelab help templates' says how to create one; if there are any, this token lacks VM.Audit on them; on a node, as root: pveum acl \
                  modify /vms --tokens 'root@pam!cli' --roles PVEAuditor; this replaces the token's inherited \
                  roles there\n"
             .to_owned(),
