@@ -8,8 +8,8 @@
 //!   or stays free for long while another VM has the name. Repeating the request for the same VMID is
 //!   safe: only one VM can have it.
 //! - A killed run leaves its record; the next run resumes at the table row for that record.
-//! - Once the VM exists, its settings, disks, start and address follow, each only if still missing; at last, the
-//!   conversion to a template.
+//! - Once the VM exists, its settings, disks, start and address follow, each only if still missing; finally
+//!   the conversion to a template.
 //! - An import gives its VM a UUID of this program, which proves later whose VM it is.
 
 mod act;

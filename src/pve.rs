@@ -32,7 +32,7 @@ pub use self::http::error::{Delivery, Error, Unreached, Upstream, is_no_quorum};
 pub use self::http::host::{Host, parse_hosts, parse_port, parse_urls};
 pub use self::http::proxy::Proxy;
 pub use self::http::{Access, Contact, Event, Presented, Pve, escaped};
-pub use self::image::{Checksum, ImageSource, ImageVolume, file_name};
+pub use self::image::{Checksum, ImageVolume};
 pub use self::interfaces::{
     Address, Addresses, AgentError, Card, Family, Interface, Reason, Report, addresses,
 };

@@ -4,6 +4,7 @@ mod check;
 pub mod cloud_init;
 mod compare;
 mod error;
+pub mod image;
 pub mod ip_from;
 pub mod named;
 mod options;

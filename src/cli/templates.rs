@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use argh::{ArgsInfo, FromArgs};
 
 use super::values::{Seconds, not_empty};
+use crate::pve::Checksum;
 use crate::pve::types::{VmName, Vmid};
-use crate::pve::{Checksum, ImageSource};
+use crate::settings::image::ImageSource;
 use crate::settings::named::{cores, memory};
 use crate::settings::resize::Resize;
 

@@ -14,10 +14,11 @@ use crate::guests::owner::{Expected, VmidState};
 use crate::guests::vmid::VmidPicker;
 use crate::ledger::{Growth, Intent, Record, Source};
 use crate::pve::types::{Guest, Upid};
-use crate::pve::{self, Identity, ImageSource, ImageVolume, VmConfig};
+use crate::pve::{self, Identity, ImageVolume, VmConfig};
 use crate::say::failure::{Facts, Failure, Kind, Started};
 use crate::say::stage::{Stage, creation};
 use crate::say::vm::{Existing, Import, Vm};
+use crate::settings::image::ImageSource;
 use crate::wait::refusal::CreationError;
 use crate::wait::{BackOff, Pauses, RestartGrace};
 
@@ -49,7 +50,7 @@ pub struct Attempt<'r> {
     pub holders: Vec<Guest>,
     /// How they relate to the VMID in question.
     pub namesake: Namesake,
-    /// Whether the request differs from the recorded clone.
+    /// Whether the request differs from the recorded one.
     pub requests_other: bool,
     /// The VMIDs that were taken by other guests.
     pub picker: VmidPicker,
@@ -91,7 +92,7 @@ pub struct View {
     pub state: Option<VmidState>,
     /// Why the last check failed, if it did.
     pub last_error: Option<Box<pve::Error>>,
-    /// The clone that was running when the VM was first observed as being created.
+    /// The task that was running when the VM was first observed as being created.
     pub running: Option<Upid>,
     /// Whether the task that was creating the VM has ended after its configuration was read: the VM may be
     /// complete.
@@ -173,7 +174,7 @@ impl<'r> Attempt<'r> {
         self.run.vm(intent.vmid, &intent.node)
     }
 
-    /// How the request differs from the recorded clone.
+    /// How the request differs from the recorded one.
     pub fn differences(&self, intent: &Intent) -> Vec<String> {
         let mut differences = self.run.differs_from(intent);
         if let (Some(template), Source::Template(from)) = (&self.template, &intent.source)
@@ -282,7 +283,7 @@ impl<'r> Attempt<'r> {
         )
     }
 
-    /// What a failed run reports to scripts about a recorded clone.
+    /// What a failed run reports to scripts about a recorded VM.
     pub fn facts_of(&self, intent: &Intent, started: Started) -> Facts {
         Facts {
             upid: self.creation.upid.clone(),

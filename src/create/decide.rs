@@ -185,7 +185,7 @@ fn nothing_recorded(policy: Policy, observed: &Observed) -> Action {
     let observe_again = Action::Wait(Pause::Interval);
     match (observed.namesake, policy.vmid, observed.owner) {
         (Namesake::MayBeHidden, None, _) => Action::Stop(StopReason::NameMayBeTaken),
-        // Of the name of a new template there may also be a VM.
+        // A VM may have the name of the new template.
         (Namesake::Elsewhere, ..) | (Namesake::One, _, Owner::Another) => {
             Action::Stop(StopReason::Exists)
         }

@@ -6,8 +6,9 @@ pub mod place;
 use crate::ledger::ImportedFrom;
 use crate::pve::property::{is_drive, value_of};
 use crate::pve::types::{Node, Storage};
-use crate::pve::{Checksum, ImageSource, ImageVolume, VmConfig, file_name};
+use crate::pve::{Checksum, ImageVolume, VmConfig};
 use crate::settings::Settings;
+use crate::settings::image::{ImageSource, file_name};
 use crate::settings::privileges::{AnyOf, needed_for};
 
 /// The image that a template is created from, and where both go.

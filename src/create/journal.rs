@@ -43,8 +43,10 @@ impl<'r> Journal<'r> {
                 Ok(Lock::Ours(ledger, written)) => Ok(Poll::Done((ledger, written))),
                 Ok(Lock::HeldBy(process)) if run.spec.ensure => {
                     if holder.is_none() {
-                        run.progress()
-                            .note("Waiting for another run that is creating the same VM...");
+                        run.progress().note(&format!(
+                            "Waiting for another run that is creating the same {}...",
+                            run.spec.noun()
+                        ));
                     }
                     holder = Some(process);
                     run.progress().set_stage(Stage::WaitingForRun(process));

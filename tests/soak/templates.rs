@@ -282,14 +282,28 @@ fn interfere(rng: &mut Rng, run: usize, order: &Order, nodes: usize, events: &mu
         4 => (Kind::Task, rng.usize(1..6)),
         _ => (Kind::Any, rng.usize(1..24)),
     };
-    if one_in(rng, 6) {
-        let later = Some(rng.usize(3..25));
-        let acts = vec![Act::LoseQuorum, Act::RegainQuorum];
-        let what = What::Others(At::Vmid(100), acts, later);
-        return events.push(Event { run, at, nth, what });
-    }
-    let what = others(rng, order, nodes);
+    let what = match rng.u32(..6) {
+        0 => {
+            let later = Some(rng.usize(3..25));
+            let acts = vec![Act::LoseQuorum, Act::RegainQuorum];
+            What::Others(At::Vmid(100), acts, later)
+        }
+        1 | 2 => replace(rng, nodes),
+        _ => others(rng, order, nodes),
+    };
     events.push(Event { run, at, nth, what });
+}
+
+/// Another user deletes the VM, and creates one with its VMID and its name.
+fn replace(rng: &mut Rng, nodes: usize) -> What {
+    let namesake = Act::Create(Stranger {
+        name: Whose::Ours,
+        is_container: false,
+        ..stranger(rng, nodes)
+    });
+    let mut acts = vec![Act::Delete, namesake];
+    acts.extend(one_in(rng, 4).then_some(Act::Convert));
+    What::Others(At::Requested, acts, None)
 }
 
 fn event(rng: &mut Rng, run: usize, order: &Order, nodes: usize) -> Event {
@@ -334,11 +348,7 @@ fn others(rng: &mut Rng, order: &Order, nodes: usize) -> What {
         2 | 3 => (free, vec![namesake, Act::Convert], None),
         4 => (At::Requested, vec![Act::Delete], None),
         5 => (At::Requested, vec![Act::Delete, create], None),
-        6..=8 => (At::Requested, vec![Act::Delete, namesake], None),
-        9 => {
-            let acts = vec![Act::Delete, namesake, Act::Convert];
-            (At::Requested, acts, None)
-        }
+        6..=9 => return replace(rng, nodes),
         10 | 11 => (At::Requested, vec![Act::Convert], None),
         12 => (At::Requested, vec![Act::DeleteTemplate], None),
         13 => (At::Requested, vec![Act::DeleteTemplate, namesake], None),

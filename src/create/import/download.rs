@@ -13,11 +13,12 @@ use crate::create::import::ImageSpec;
 use crate::create::import::place::Place;
 use crate::create::spec::Run;
 use crate::pve::types::{ExitStatus, Node, Upid};
-use crate::pve::{self, Checksum, Delivery, ImageSource, ImageVolume};
+use crate::pve::{self, Checksum, Delivery, ImageVolume};
 use crate::say::failure::{Facts, Failure, Kind, Started, chain, kind_of};
 use crate::say::hint::hint_for_download;
 use crate::say::shell::word;
 use crate::say::stage::Stage;
+use crate::settings::image::ImageSource;
 use crate::ui::progress::Activity;
 use crate::wait::refusal::is_temporary;
 use crate::wait::server::{Server, is_no_such_task};
@@ -386,8 +387,8 @@ impl Download<'_> {
                 ),
             )
         } else if why.contains("checksum mismatch") {
-            let hint = "take the checksum from the same directory as the image; if it is right, the image was \
-                        damaged on the way, or replaced by somebody else";
+            let hint = "use the checksum published beside the image; if it is correct, the download was corrupted, \
+                        or the file was replaced";
             (why.to_owned(), hint.to_owned())
         } else if let Some(answer) = log.iter().find_map(|line| line.split_once(" ERROR ")) {
             let answer = answer.1.trim_end_matches('.').replacen(": ", " ", 1);
