@@ -86,6 +86,8 @@ fn explain_loss(vmid_has: Option<String>, unfinished: &Unfinished) -> (Kind, Str
     } else {
         "it was deleted"
     };
+    let name = format!("'{}'", existing.vm.name);
+    let has_name = vmid_has.as_ref().is_some_and(|other| other.contains(&name));
     let message = match vmid_has {
         None => done.to_owned(),
         Some(other) => {
@@ -102,7 +104,13 @@ fn explain_loss(vmid_has: Option<String>, unfinished: &Unfinished) -> (Kind, Str
     if existing.named_by.is_some() {
         return (Kind::VmNotFound, message, SHOW_VMS.to_owned());
     }
-    let hint = format!("{SHOW_VMS}; run the same command to create a new one");
+    // Next to a VM, no template of its name is created.
+    let first = if has_name && existing.import.is_some() {
+        "choose another name, or rename that one and "
+    } else {
+        ""
+    };
+    let hint = format!("{SHOW_VMS}; {first}run the same command to create a new one");
     (Kind::Failed, message, hint)
 }
 

@@ -118,7 +118,8 @@ fn it_is_replaced(moments: [&'static str; 2]) {
             &format!(
                 "{IMPORTED}VM 101 'debian-12' was created on node 'pve1', but it was deleted, and its VMID now \
                  belongs to VM 101 'debian-12' on node 'pve1', which was not changed{KEPT}\n\
-                 Hint: 'homelab proxmox vm list' shows the VMs; run the same command to create a new one\n"
+                 Hint: 'homelab proxmox vm list' shows the VMs; choose another name, or rename that one and \
+                 run the same command to create a new one\n"
             ),
         );
         let seen = testbed.show(&format!("{} --ensure", order.line));

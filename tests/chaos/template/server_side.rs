@@ -9,114 +9,117 @@ use crate::chaos::report::{Report, read};
 use crate::chaos::testbed::try_all;
 use crate::fake_pve::Fault;
 
+/// What goes wrong with a task of this type.
+struct Trouble {
+    name: &'static str,
+    task: &'static str,
+    setup: Value,
+}
+
 struct Case<'a> {
     order: &'a Order,
-    name: &'static str,
-    setup: Value,
-    /// The run is killed when it sends the first request that begins with this, which is executed.
-    killed_at: Option<&'static str>,
+    trouble: &'a Trouble,
+    /// Whether the first run is killed while it waits for the first task of that type.
+    is_killed: bool,
 }
 
 const DIED: &str = "unexpected status";
+const ALL: [&str; 4] = ["download", "qmcreate", "resize", "qmtemplate"];
 
-fn faults() -> Vec<(&'static str, Value)> {
+fn troubles() -> Vec<Trouble> {
     let full = |content: &str| json!({"content": [content], "full": true});
-    let quorum_lost_in_task = |number: u32| {
-        let poll = format!("GET /nodes/pve1/tasks/UPID:pve1:{number:08X}");
-        json!({"others": [{"before": poll, "do": {"quorum": false}}]})
-    };
     let others = [
         (
-            "no space for the image",
+            "no space",
+            "download",
             json!({"storages": {"local": full("import")}}),
         ),
         (
-            "no space for the disk",
+            "no space",
+            "qmcreate",
             json!({"storages": {"data": full("images")}}),
         ),
-        ("the quorum is lost in the download", quorum_lost_in_task(1)),
-        ("the quorum is lost in the import", quorum_lost_in_task(2)),
         (
-            "the quorum is lost in the conversion",
-            quorum_lost_in_task(3),
+            "aborted workers are killed",
+            "download",
+            json!({"abort_kills": true}),
         ),
-        ("aborted workers are killed", json!({"abort_kills": true})),
     ];
-    let exits = exits().into_iter();
-    exits.chain(others).collect()
+    // They are the first tasks of their runs, each in this order.
+    let quorum = ALL.map(|task| ("the quorum is lost", task, json!({"others": []})));
+    let all = exits().into_iter().chain(others).chain(quorum);
+    all.map(|(name, task, setup)| Trouble { name, task, setup })
+        .collect()
 }
 
 /// Tasks end badly: the first one, or all.
-fn exits() -> Vec<(&'static str, Value)> {
-    let once = |what: &str, exit: &str| json!({what: [exit, "OK"]});
-    let always = |what: &str, exit: &str| json!({what: exit});
-    let cut = "download failed: exit code 4";
-    let signal = "unable to create VM {vmid} - interrupted by signal";
-    let failed = "unable to create base volume";
-    vec![
-        ("the download's worker dies", once("download_exit", DIED)),
+fn exits() -> Vec<(&'static str, &'static str, Value)> {
+    let exits = [
+        ("download", "download_exit", "download failed: exit code 4"),
         (
-            "every download's worker dies",
-            always("download_exit", DIED),
+            "qmcreate",
+            "create_exit",
+            "unable to create VM {vmid} - interrupted by signal",
         ),
-        ("the download fails", once("download_exit", cut)),
-        ("the import's worker dies", once("create_exit", DIED)),
-        ("the import fails", once("create_exit", signal)),
-        ("the disk cannot be grown", once("resize_exit", "no")),
-        ("the disk is locked", once("resize_exit", "got timeout")),
-        ("the resize's worker dies", once("resize_exit", DIED)),
-        ("the conversion's worker dies", once("template_exit", DIED)),
+        ("resize", "resize_exit", "no"),
         (
-            "every conversion's worker dies",
-            always("template_exit", DIED),
+            "qmtemplate",
+            "template_exit",
+            "unable to create base volume",
         ),
-        ("the conversion fails", once("template_exit", failed)),
-        ("every conversion fails", always("template_exit", failed)),
-    ]
+    ];
+    let of_task = |(task, field, failure): (&'static str, &str, &str)| {
+        [
+            ("the worker dies", task, json!({field: [DIED, "OK"]})),
+            ("each worker dies", task, json!({field: DIED})),
+            ("a lock", task, json!({field: ["got timeout", "OK"]})),
+            ("it fails", task, json!({field: [failure, "OK"]})),
+            ("it always fails", task, json!({field: failure})),
+        ]
+    };
+    exits.into_iter().flat_map(of_task).collect()
 }
-
-/// The moments at which the first run is killed: while it waits for each task.
-const KILLS: [&str; 3] = [
-    "GET /nodes/pve1/tasks/UPID:pve1:00000001",
-    "GET /nodes/pve1/tasks/UPID:pve1:00000002",
-    "GET /nodes/pve1/tasks/UPID:pve1:00000003",
-];
 
 #[test]
 fn one_template_after_any_fault_of_the_server() {
-    let orders = [orders::from_url_with_checksum(), orders::from_volume()];
-    let mut cases = Vec::new();
-    for order in &orders {
-        for (name, setup) in faults() {
-            for killed_at in [None].into_iter().chain(KILLS.map(Some)) {
-                let setup = setup.clone();
-                cases.push(Case {
-                    order,
-                    name,
-                    setup,
-                    killed_at,
-                });
-            }
-        }
-    }
+    let (url, volume) = (orders::from_url_with_checksum(), orders::from_volume());
+    let troubles = troubles();
+    let cases = troubles.iter().flat_map(|trouble| {
+        let is_resize = trouble.task == "resize";
+        let order = if is_resize { &volume } else { &url };
+        [false, true].map(|is_killed| Case {
+            order,
+            trouble,
+            is_killed,
+        })
+    });
+    let cases: Vec<Case> = cases.collect();
     let describe = |case: &Case| {
-        let (order, name, killed_at) = (case.order.name, case.name, case.killed_at);
-        format!("{order}: {name}; killed at {killed_at:?}")
+        let Trouble { name, task, setup } = case.trouble;
+        format!("{task}: {name} ({setup}); killed: {}", case.is_killed)
     };
     try_all("faults of the server", &cases, describe, |case| {
-        let number = case.number_of_kill();
-        let hang = number.map(|number| Fault::at_request(number, json!({"hang": "after"})));
-        let testbed = Testbed::new(case.order, &case.setup, hang);
-        let went = runs(&testbed, case, number);
+        let poll = case.number_of_poll();
+        let mut setup = case.trouble.setup.clone();
+        if setup.get("others").is_some() {
+            let lost = json!({"request": poll, "do": {"quorum": false}});
+            setup["others"] = json!([lost]);
+        }
+        let hang = case
+            .is_killed
+            .then(|| Fault::at_request(poll, json!({"hang": "after"})));
+        let testbed = Testbed::new(case.order, &setup, hang);
+        let went = runs(&testbed, case, poll);
         went.map_err(|why| format!("{why}\n{}", testbed.details()))
     });
 }
 
-fn runs(testbed: &Testbed, case: &Case, number: Option<usize>) -> Result<(), String> {
-    let line = case.line();
-    if let Some(number) = number {
-        let running = testbed.start(&line);
-        testbed.fake.wait_for_requests(number);
+fn runs(testbed: &Testbed, case: &Case, poll: usize) -> Result<(), String> {
+    // Nothing passes by itself.
+    let line = format!("{} --timeout 2", case.order.line);
+    if case.is_killed {
+        let running = testbed.start(&case.order.line);
+        testbed.fake.wait_for_requests(poll);
         testbed.remember("killed", &running.kill());
         testbed.finish_all();
     }
@@ -145,18 +148,11 @@ fn runs(testbed: &Testbed, case: &Case, number: Option<usize>) -> Result<(), Str
 }
 
 impl Case<'_> {
-    /// Nothing passes by itself.
-    fn line(&self) -> String {
-        format!("{} --timeout 2", self.order.line)
-    }
-
-    /// The number of the request with which the first run is killed.
-    fn number_of_kill(&self) -> Option<usize> {
-        let before = self.killed_at?;
-        let testbed = Testbed::new(self.order, &self.setup, []);
-        testbed.run(&self.line());
-        let journal = testbed.fake.journal();
-        let at = journal.iter().position(|line| line.starts_with(before));
-        at.map(|at| at + 1)
+    /// The number of the first poll of a task of that type, up to which nothing goes wrong.
+    fn number_of_poll(&self) -> usize {
+        let task = format!(":{}:", self.trouble.task);
+        let is_poll = |line: &String| line.ends_with("/status") && line.contains(&task);
+        let journal = self.order.requests();
+        journal.iter().position(is_poll).expect("a poll") + 1
     }
 }
