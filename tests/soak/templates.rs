@@ -266,11 +266,28 @@ fn lose_a_request(rng: &mut Rng, run: usize, order: &Order, events: &mut Vec<Eve
     };
     let (at, nth) = (main_request(rng, order), 1);
     events.push(Event { run, at, nth, what });
+    if at == Kind::Import && rng.bool() {
+        // Before it is known whether it was carried out, another VM or template gets the name.
+        let mut acts = vec![namesake(stranger(rng, 1))];
+        acts.extend(rng.bool().then_some(Act::Convert));
+        let what = What::Others(At::Vmid(300), acts, None);
+        let (at, nth) = (Kind::Config, rng.usize(1..5));
+        events.push(Event { run, at, nth, what });
+    }
     for _ in 0..rng.usize(..3) {
         let (at, nth) = (Kind::Any, rng.usize(4..30));
         let what = others(rng, order, 1);
         events.push(Event { run, at, nth, what });
     }
+}
+
+fn namesake(guest: Stranger) -> Act {
+    Act::Create(Stranger {
+        name: Whose::Ours,
+        is_being_created: false,
+        is_container: false,
+        ..guest
+    })
 }
 
 /// Other users act between two requests of a run, often right before the one that matters.
@@ -296,12 +313,7 @@ fn interfere(rng: &mut Rng, run: usize, order: &Order, nodes: usize, events: &mu
 
 /// Another user deletes the VM, and creates one with its VMID and its name.
 fn replace(rng: &mut Rng, nodes: usize) -> What {
-    let namesake = Act::Create(Stranger {
-        name: Whose::Ours,
-        is_container: false,
-        ..stranger(rng, nodes)
-    });
-    let mut acts = vec![Act::Delete, namesake];
+    let mut acts = vec![Act::Delete, namesake(stranger(rng, nodes))];
     acts.extend(one_in(rng, 4).then_some(Act::Convert));
     What::Others(At::Requested, acts, None)
 }
@@ -329,12 +341,7 @@ fn event(rng: &mut Rng, run: usize, order: &Order, nodes: usize) -> Event {
 fn others(rng: &mut Rng, order: &Order, nodes: usize) -> What {
     let image = order.image.unwrap_or(IMAGES[0]);
     let guest = stranger(rng, nodes);
-    let create = Act::Create(guest);
-    let namesake = Act::Create(Stranger {
-        name: Whose::Ours,
-        is_container: false,
-        ..guest
-    });
+    let (create, namesake) = (Act::Create(guest), namesake(guest));
     let incomplete = Act::Create(Stranger {
         is_being_created: true,
         is_container: false,
