@@ -5,10 +5,10 @@
 //! - A download changes nothing else, so it needs no record. The VM is requested only after it.
 //! - At the time limit the download is cancelled; then the server removes the partial file.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::create::failure::not_read;
+use crate::create::failure::{is_out_of_time, not_read};
 use crate::create::import::ImageSpec;
 use crate::create::import::place::Place;
 use crate::create::spec::Run;
@@ -41,7 +41,7 @@ pub fn fetch(
         volume: &volume,
         checksum: image.checksum.as_ref(),
         is_vm_pending,
-        is_undecided: Cell::new(false),
+        doubt: RefCell::default(),
     };
     let ImageSource::Url(url) = &image.source else {
         download.must_exist()?;
@@ -59,8 +59,8 @@ struct Download<'r> {
     checksum: Option<&'r Checksum>,
     /// Whether a VM may still be created by an earlier request: then that is what is certain.
     is_vm_pending: bool,
-    /// Whether a download was requested whose outcome is unknown.
-    is_undecided: Cell<bool>,
+    /// The URL of a download that was requested and whose outcome is unknown, and why it is.
+    doubt: RefCell<Option<(String, String)>>,
 }
 
 impl Download<'_> {
@@ -72,7 +72,7 @@ impl Download<'_> {
 
     /// No download of this run is known to be running.
     fn set_stage_of_none(&self) {
-        self.set_stage(if self.is_undecided.get() {
+        self.set_stage(if self.doubt.borrow().is_some() {
             Stage::Downloading(self.volume.to_string(), None)
         } else {
             Stage::NothingStarted
@@ -142,7 +142,7 @@ impl Download<'_> {
                     }
                 },
                 Err(error) if error.delivery() == Delivery::Unknown => {
-                    self.is_undecided.set(true);
+                    self.doubt_because(url, &error);
                     error.to_string()
                 }
                 Err(error) => return Err(self.refused(url, error)),
@@ -183,14 +183,22 @@ impl Download<'_> {
             .find(|upid| upid.subject() == self.volume.file))
     }
 
+    fn doubt_because(&self, url: &str, error: &pve::Error) {
+        *self.doubt.borrow_mut() = Some((url.to_owned(), error.to_string()));
+    }
+
     /// Completes a failure: it must not say that nothing was started while a download may be running.
     fn with_doubt(&self, mut failure: Failure) -> Failure {
-        if self.is_undecided.get() {
-            let earlier =
-                "an earlier request for the download got no answer and may be carried out";
-            failure.message = format!("{failure}; {earlier}");
-            failure.facts.started = Started::Unknown;
+        let doubt = self.doubt.borrow().clone();
+        let Some((url, why)) = doubt else {
+            return failure;
+        };
+        if is_out_of_time(self.run, &failure) {
+            return self.timed_out(&url, None, Some(&why), None);
         }
+        let earlier = "an earlier request for the download got no answer and may be carried out";
+        failure.message = format!("{failure}; {earlier}");
+        failure.facts.started = Started::Unknown;
         failure
     }
 
@@ -236,7 +244,7 @@ impl Download<'_> {
                 return Err(self.timed_out(url, Some(upid), last, cancelled.as_ref()));
             }
             Err(GaveUp::Failed(error)) if is_no_such_task(&error) || is_anothers => {
-                self.is_undecided.set(true);
+                self.doubt_because(url, &error);
                 self.set_stage_of_none();
                 return Ok(Outcome::Unknown(error.to_string()));
             }
@@ -313,7 +321,7 @@ impl Download<'_> {
                 ("was cancelled; nothing is left of it and", Started::No)
             }
             (Some(_), None) => ("may still be running;", Started::Yes),
-            (None, _) if self.is_undecided.get() => {
+            (None, _) if self.doubt.borrow().is_some() => {
                 ("may or may not be running;", Started::Unknown)
             }
             (None, _) => ("has failed;", Started::No),

@@ -219,6 +219,29 @@ fn the_worker_of_the_download_dies_again_and_again() {
     must_succeed_later(&testbed);
 }
 
+/// A daemon keeps each request, and no time is left for another one.
+#[test]
+fn no_request_for_the_download_is_answered() {
+    let order = from_url_with_checksum();
+    let late = json!({"status": 596, "reason": "Connection timed out"});
+    let kept = fault(json!({"on": "POST /nodes/pve1/storage/", "late": late}));
+    let testbed = Testbed::new(&order, &json!({}), [kept]);
+    let seen = testbed.run(&format!("{} --timeout 2", order.line));
+    let document: Value = serde_json::from_str(&seen.stdout).expect("a document");
+    let error = &document["error"];
+    assert_eq!(
+        json!([error["kind"], error["started"], error["message"]]),
+        json!([
+            "timeout",
+            "unknown",
+            "Timed out after 2 s; the download of https://images.example/debian-12-amd64.img may or may not be \
+             running; nothing was created (596 Connection timed out)"
+        ])
+    );
+    testbed.fake.wake();
+    must_succeed_later(&testbed);
+}
+
 /// A download may be running, and what the run wants to know next it may not read.
 #[test]
 fn a_download_without_an_answer_and_a_refusal() {
