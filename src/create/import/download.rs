@@ -142,8 +142,7 @@ impl Download<'_> {
                     }
                 },
                 Err(error) if error.delivery() == Delivery::Unknown => {
-                    self.doubt_because(url, &error);
-                    error.to_string()
+                    self.doubt_because(url, &error)
                 }
                 Err(error) => return Err(self.refused(url, error)),
             };
@@ -183,8 +182,19 @@ impl Download<'_> {
             .find(|upid| upid.subject() == self.volume.file))
     }
 
-    fn doubt_because(&self, url: &str, error: &pve::Error) {
-        *self.doubt.borrow_mut() = Some((url.to_owned(), error.to_string()));
+    /// Remembers that the outcome of a download is unknown, and returns why. That the time limit cut a request
+    /// short says less than what happened before.
+    fn doubt_because(&self, url: &str, error: &pve::Error) -> String {
+        let is_cut_short = matches!(error, pve::Error::NoAnswer { cut_short, .. } if *cut_short);
+        let mut doubt = self.doubt.borrow_mut();
+        match &*doubt {
+            Some((_, before)) if is_cut_short => before.clone(),
+            _ => {
+                let why = error.to_string();
+                *doubt = Some((url.to_owned(), why.clone()));
+                why
+            }
+        }
     }
 
     /// Completes a failure: it must not say that nothing was started while a download may be running.
@@ -244,9 +254,9 @@ impl Download<'_> {
                 return Err(self.timed_out(url, Some(upid), last, cancelled.as_ref()));
             }
             Err(GaveUp::Failed(error)) if is_no_such_task(&error) || is_anothers => {
-                self.doubt_because(url, &error);
+                let why = self.doubt_because(url, &error);
                 self.set_stage_of_none();
-                return Ok(Outcome::Unknown(error.to_string()));
+                return Ok(Outcome::Unknown(why));
             }
             Err(GaveUp::Failed(error)) => return Err(self.unseen(upid, &error)),
         };
