@@ -99,7 +99,11 @@ fn warn_of_differences(run: &Run, existing: &Existing, config: &VmConfig, attemp
     let setup = &run.spec.setup;
     let known = attempt.journal.note_of(existing.vm.vmid).set;
     let changes = setup.settings.changes(config, &known, false);
-    let changes = changes.into_iter().filter(|it| it.key != "cipassword");
+    // Whether a password is another one cannot be read.
+    let has_password = config.option("cipassword").is_some();
+    let changes = changes
+        .into_iter()
+        .filter(|it| !has_password || it.key != "cipassword");
     let differs = |it: Change| {
         let has = it
             .from
