@@ -165,13 +165,18 @@ pub(super) fn wrong_in_failure(
 }
 
 /// The guest that prevents the template.
+/// Whether it is about a VM with the name of the template, which may also be locked.
+fn is_about_vm(error: &Failure) -> bool {
+    error.message.starts_with("VM ")
+}
+
 fn is_named_guest_so(run: &Run, cluster: &Cluster, error: &Failure) -> bool {
     let guest = error.vmid.and_then(|vmid| cluster.guests.get(&vmid));
     let name = run.order.name;
     guest.is_some_and(|guest| match error.kind.as_str() {
         "vmid_taken" => true,
         "ambiguous" => guest.is_template_named(name),
-        _ if error.message.contains("is not a template") => guest.is_vm_named(name),
+        _ if is_about_vm(error) => guest.is_vm_named(name),
         _ => guest.is_template_named(name),
     })
 }
@@ -245,7 +250,7 @@ pub(super) fn must_decide(
     };
     match error.kind.as_str() {
         "ambiguous" => order.vmid.is_none() && templates().count() > 1,
-        "already_exists" if says("is not a template") => {
+        "already_exists" if is_about_vm(error) => {
             is(&|it| it.is_vm_named(order.name) && !is_resumable(director, order.name, it))
         }
         "already_exists" => order
