@@ -75,26 +75,28 @@ impl<'r> Attempt<'r> {
     /// `None` if the image had to be downloaded: other users may have changed anything in that time.
     fn plan_import(&mut self, image: &'r ImageSpec) -> Result<Option<Request<'r>>, Failure> {
         let place = self.place(image)?;
-        let Some(volume) = self.fetch_image(image, &place)? else {
+        let volume = image.volume(&place.image_storage);
+        if self.fetch_image(image, &place.node, &volume)? {
             return Ok(None);
-        };
+        }
         let from = ImportedFrom::new(volume, image, place.storage);
         Ok(Some(Request::Import(place.node, from, image)))
     }
 
-    /// The image, once in a run. `None` if it had to be downloaded.
+    /// Makes sure that the image is on its storage, once in a run. Returns whether that took time.
     fn fetch_image(
         &mut self,
         image: &ImageSpec,
-        place: &Place,
-    ) -> Result<Option<ImageVolume>, Failure> {
-        if let Some(volume) = &self.image {
-            return Ok(Some(volume.clone()));
+        node: &Node,
+        volume: &ImageVolume,
+    ) -> Result<bool, Failure> {
+        if self.image.as_ref() == Some(volume) {
+            return Ok(false);
         }
         let is_vm_pending = self.pending_request().is_some();
-        let (volume, has_taken_time) = fetch(self.run, image, place, is_vm_pending)?;
+        let has_taken_time = fetch(self.run, image, node, volume, is_vm_pending)?;
         self.image = Some(volume.clone());
-        Ok((!has_taken_time).then_some(volume))
+        Ok(has_taken_time)
     }
 
     /// Where the template goes, found once in a run.
@@ -117,15 +119,10 @@ impl<'r> Attempt<'r> {
                 planned.map_err(|error| self.before_resuming(error))?
             }
             (Method::Import(image), Source::Image(from)) => {
-                let place = Place {
-                    node: intent.node,
-                    image_storage: from.volume.storage.clone(),
-                    storage: from.disks.clone(),
-                };
-                if self.fetch_image(image, &place)?.is_none() {
+                if self.fetch_image(image, &intent.node, &from.volume)? {
                     return Ok(None);
                 }
-                Request::Import(place.node, *from, image)
+                Request::Import(intent.node, *from, image)
             }
             (Method::Import(_), source) => {
                 let other = StopReason::OtherRequest(Intent { source, ..intent });

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use crate::create::failure::{is_out_of_time, not_read};
 use crate::create::import::ImageSpec;
-use crate::create::import::place::Place;
 use crate::create::spec::Run;
 use crate::pve::types::{ExitStatus, Node, Upid};
 use crate::pve::{self, Checksum, Delivery, ImageVolume};
@@ -25,30 +24,27 @@ use crate::wait::server::{Server, is_no_such_task};
 use crate::wait::task::{self, Ended, how_to_read_log};
 use crate::wait::{BackOff, Budget, GaveUp};
 
-/// Makes sure that the image is on its storage, and returns the file. The second value is whether that took
-/// time, in which other users may have changed anything. `is_vm_pending` is whether an earlier request may still
-/// create the VM.
+/// Makes sure that the image is on its storage, as this file. Returns whether that took time, in which other users
+/// may have changed anything. `is_vm_pending` is whether an earlier request may still create the VM.
 pub fn fetch(
     run: &Run,
     image: &ImageSpec,
-    place: &Place,
+    node: &Node,
+    volume: &ImageVolume,
     is_vm_pending: bool,
-) -> Result<(ImageVolume, bool), Failure> {
-    let volume = image.volume(&place.image_storage);
+) -> Result<bool, Failure> {
     let download = Download {
         run,
-        node: &place.node,
-        volume: &volume,
+        node,
+        volume,
         checksum: image.checksum.as_ref(),
         is_vm_pending,
         doubt: RefCell::default(),
     };
-    let ImageSource::Url(url) = &image.source else {
-        download.must_exist()?;
-        return Ok((volume, false));
-    };
-    let has_taken_time = download.fetch(url)?;
-    Ok((volume, has_taken_time))
+    match &image.source {
+        ImageSource::Url(url) => download.fetch(url),
+        ImageSource::Volume(_) => download.must_exist().map(|()| false),
+    }
 }
 
 /// The image file, and whether and how it gets there.

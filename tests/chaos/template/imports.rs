@@ -117,6 +117,25 @@ fn the_image_is_removed_before_a_lost_import_is_repeated(#[case] limits: &str) {
     assert_eq!(ready.vmid, VMID);
 }
 
+/// Without the checksum the name of the file would be another one, but the recorded import names it.
+#[test]
+fn a_run_without_the_checksum_repeats_a_lost_import_with_the_recorded_file() {
+    let order = from_url_with_checksum();
+    let testbed = Testbed::new(&order, &json!({}), [lost_import()]);
+    let limits = "--timeout 3 --poll-interval 3";
+    testbed.run(&format!("{} {limits}", order.line));
+    let (line, _) = order.line.split_once(" --checksum").expect("a checksum");
+    let seen = testbed.run(&format!("{line} --ensure"));
+    assert!(must(&testbed, testbed.judge(&seen)));
+    let images: Vec<String> = testbed
+        .fake
+        .cluster()
+        .images_on("pve1", "local")
+        .map(|image| image.volid.clone())
+        .collect();
+    assert_eq!(images, [order.volume]);
+}
+
 /// The run is killed while it waits for the import, whose worker dies too. Root does what the hint says.
 #[test]
 fn half_an_import_is_named_and_removed() {
