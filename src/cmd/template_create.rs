@@ -65,11 +65,7 @@ pub fn run(session: &Session, arguments: &TemplateCreate) -> Result<Success, Fai
             )
         }
     })?;
-    Ok(Success {
-        vm: Some((existing.to_string(), existing.facts())),
-        warnings: existing.warnings,
-        ..success
-    })
+    Ok(creation::success(success, existing))
 }
 
 /// The request that the arguments and files describe. Rejects what the server is known to refuse.
@@ -78,10 +74,7 @@ fn spec(arguments: &TemplateCreate) -> Result<CreateSpec, Failure> {
         ("cores", arguments.cores.as_deref()),
         ("memory", arguments.memory.as_deref()),
     ];
-    let settings = Settings::gather(&arguments.set, &arguments.ssh_key)
-        .and_then(|settings| settings.with_named(&named));
-    let settings =
-        settings.map_err(|error| Failure::of(Kind::Usage, &error).with_hint(error.hint()))?;
+    let settings = creation::settings(&arguments.set, &arguments.ssh_key, &named)?;
     check(arguments, &settings)
         .map_err(|(message, hint)| Failure::new(Kind::Usage, message).with_hint(hint.to_owned()))?;
     Ok(CreateSpec {

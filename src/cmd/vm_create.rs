@@ -14,7 +14,6 @@ use crate::pve::Address;
 use crate::pve::types::{CloneMode, CloneOptions, Node, Pool, Storage, Upid, Vmid};
 use crate::say::failure::{Failure, Kind};
 use crate::say::vm::{Existing, Vm};
-use crate::settings::Settings;
 use crate::settings::setup::Setup;
 use crate::ui::text::clean;
 
@@ -71,11 +70,7 @@ fn report(session: &Session, existing: Existing) -> Result<Success, Failure> {
             writeln!(out, "{vm} already exists on node '{node}'{at}")
         }
     })?;
-    Ok(Success {
-        vm: Some((existing.to_string(), existing.facts())),
-        warnings: existing.warnings,
-        ..success
-    })
+    Ok(creation::success(success, existing))
 }
 
 /// The request that the arguments and files describe. Rejects what the server is known to refuse.
@@ -105,10 +100,7 @@ fn spec(arguments: &VmCreate) -> Result<CreateSpec, Failure> {
         ("tags", arguments.tags.as_deref()),
         ("description", arguments.description.as_deref()),
     ];
-    let settings = Settings::gather(&arguments.set, &arguments.ssh_key)
-        .and_then(|settings| settings.with_named(&named));
-    let settings =
-        settings.map_err(|error| Failure::of(Kind::Usage, &error).with_hint(error.hint()))?;
+    let settings = creation::settings(&arguments.set, &arguments.ssh_key, &named)?;
     let address = arguments.wait_ip || !arguments.ip_from.is_empty();
     Ok(CreateSpec {
         name: arguments.vm_name.clone(),
