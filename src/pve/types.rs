@@ -298,11 +298,11 @@ pub struct Version {
 }
 
 impl Version {
-    /// Whether it is this version or a later one.
-    pub fn is_at_least(&self, major: u32, minor: u32) -> bool {
-        let own = self.text.split(['.', '-']).nth(1);
-        let own = own.and_then(|minor| minor.parse().ok()).unwrap_or(0);
-        (self.major, own) >= (major, minor)
+    /// Whether it has storages for images of disks, and imports VMs from them: since 8.4.
+    pub fn imports_images(&self) -> bool {
+        let minor = self.text.split(['.', '-']).nth(1);
+        let minor: u32 = minor.and_then(|minor| minor.parse().ok()).unwrap_or(0);
+        (self.major, minor) >= (8, 4)
     }
 }
 

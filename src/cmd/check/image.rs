@@ -50,7 +50,7 @@ pub fn check_image(
 
 /// Whether servers of this version import images of disks.
 pub fn supports_images(version: &Version) -> bool {
-    version.is_at_least(8, 4)
+    version.imports_images()
 }
 
 /// Checks the node and the storages as `template create` chooses them, then the privileges there.

@@ -53,7 +53,7 @@ pub fn find_place(server: Server, requested: &RequestedPlace) -> Result<Place, F
     };
     // Older servers have no storages for images, and could not import from them.
     Err(match server.ask(Pve::version) {
-        Ok(version) if !version.is_at_least(8, 4) => misfit.with_hint(NO_IMPORT.to_owned()),
+        Ok(version) if !version.imports_images() => misfit.with_hint(NO_IMPORT.to_owned()),
         _ => misfit,
     })
 }
