@@ -104,17 +104,11 @@ fn warn_of_differences(run: &Run, existing: &Existing, config: &VmConfig, attemp
     let changes = changes
         .into_iter()
         .filter(|it| !has_password || it.key != "cipassword");
-    let differs = |it: Change| {
-        let has = it
-            .from
-            .map_or_else(String::new, |from| format!("{}={from}, not ", it.key));
-        let requested = it
-            .to
-            .map_or(it.key.clone(), |to| format!("{}={to}", it.key));
-        if has.is_empty() {
-            format!("no {requested}")
-        } else {
-            format!("{has}{requested}")
+    let differs = |Change { key, from, to, .. }: Change| {
+        let requested = to.map_or_else(|| key.clone(), |to| format!("{key}={to}"));
+        match from {
+            Some(from) => format!("{key}={from}, not {requested}"),
+            None => format!("no {requested}"),
         }
     };
     let smaller = setup.resizes.iter().filter_map(|Resize { disk, to }| {
@@ -131,12 +125,7 @@ fn warn_of_differences(run: &Run, existing: &Existing, config: &VmConfig, attemp
         .image()
         .and_then(|image| image.other_bridge(config));
     let bridge = bridge.map(|(other, existing)| format!("bridge={existing}, not bridge={other}"));
-    let different: Vec<String> = changes
-        .into_iter()
-        .map(differs)
-        .chain(smaller)
-        .chain(bridge)
-        .collect();
+    let different: Vec<String> = changes.map(differs).chain(smaller).chain(bridge).collect();
     if !different.is_empty() {
         run.warn(&format!(
             "{} already exists and is not changed; it has {}",
