@@ -834,8 +834,8 @@ use crate::homelab::{Homelab, Seen};
     "see 'homelab proxmox template create --help'"
 )]
 #[case(
-    "proxmox template create debian-12 --image /root/x.qcow2",
-    "invalid value '/root/x.qcow2' for --image: expected an http or https URL, or a volume like local:import/debian-12.qcow2",
+    "proxmox template create debian-12 --image /srv/x.qcow2",
+    "invalid value '/srv/x.qcow2' for --image: expected an http or https URL, or a volume like local:import/debian-12.qcow2",
     "homelab proxmox template create <template-name> --image URL|VOLUME [options]",
     "a file that is in /var/lib/vz/import on the node is --image local:import/FILE, if storage 'local' has content type 'import'"
 )]

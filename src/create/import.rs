@@ -59,7 +59,7 @@ impl ImageSpec {
         (requested != existing).then_some((requested, existing))
     }
 
-    /// The place, as far as it is requested.
+    /// The parts of the place that are requested.
     pub fn requested_place(&self) -> RequestedPlace<'_> {
         RequestedPlace {
             node: self.node.as_ref(),

@@ -34,9 +34,9 @@ pub enum VmidState {
 /// Which VMs with our name are ours.
 #[derive(Clone, Copy, Debug)]
 pub enum Expected<'t> {
-    /// Any VM that is not a template, whoever created it.
+    /// Any VM that is not a template, no matter who created it.
     AnyVm,
-    /// Any template, whoever created it.
+    /// Any template, no matter who created it.
     AnyTemplate,
     /// A VM that this program requested as a clone of this template: it must have the template's disks.
     CloneOf(&'t Guest),

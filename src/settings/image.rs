@@ -177,7 +177,7 @@ mod tests {
         Some("expected an http or https URL, or a volume like local:import/debian-12.qcow2")
     )]
     #[case::path(
-        "/root/x.qcow2",
+        "/srv/x.qcow2",
         Some("expected an http or https URL, or a volume like local:import/debian-12.qcow2")
     )]
     #[case::other_scheme(

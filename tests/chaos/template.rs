@@ -1,5 +1,5 @@
 //! Exactly one template, whatever fails and whenever it fails: it is made by us, can be cloned and has the
-//! content of the image, or the error says what is there.
+//! content of the image, or the error says what exists.
 //!
 //! - `every_request`: each kind of mishap to each request
 //! - `every_moment`: `kill -9` and signals at each request
