@@ -24,6 +24,16 @@ pub(crate) struct Seen {
     pub(crate) stderr: String,
 }
 
+impl Seen {
+    /// An entry of a test's report: the command and its result.
+    pub(crate) fn as_entry(&self, line: &str) -> String {
+        format!(
+            "run '{line}': exit {:?}\n{}{}",
+            self.exit, self.stderr, self.stdout
+        )
+    }
+}
+
 /// The program, ready to be started.
 pub(crate) struct Homelab {
     command: Command,

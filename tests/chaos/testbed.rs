@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::report::{Failure, Ready, Report, read};
 use crate::fake_pve::{FakePve, Fault, Setup, TOKEN};
-use crate::homelab::{Homelab, Running, Seen, StateDir};
+use crate::homelab::{Homelab, Running, Seen, Signal, StateDir};
 
 pub(super) const NAME: &str = "web-1";
 pub(super) const TEMPLATE: &str = "debian-12";
@@ -70,10 +70,7 @@ impl Testbed {
     }
 
     pub(super) fn remember(&self, arguments: &str, seen: &Seen) {
-        let entry = format!(
-            "run '{arguments}': exit {:?}\n{}{}",
-            seen.exit, seen.stderr, seen.stdout
-        );
+        let entry = seen.as_entry(arguments);
         self.outputs.lock().expect("no panic").push(entry);
     }
 
@@ -212,6 +209,14 @@ fn create(template: &str, arguments: &str) -> String {
 
 /// Runs spend most of their time waiting between polls.
 const WORKERS: usize = 8;
+
+/// The signal to send at this request, and the exit code that it leads to.
+pub(super) fn signal_at(request: usize) -> (Signal, i32) {
+    match request % 2 {
+        0 => (Signal::TERM, 143),
+        _ => (Signal::INT, 130),
+    }
+}
 
 /// Tries all cases, a few at a time, and reports all failures.
 pub(super) fn try_all<C: Sync>(

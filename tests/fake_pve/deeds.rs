@@ -59,6 +59,12 @@ pub(crate) enum ImageDid {
 }
 
 impl Cluster {
+    /// What the requests of this token have caused.
+    pub(crate) fn deeds_of(&self, token: &str) -> Vec<Deed> {
+        let deeds = self.deeds.iter().filter(|deed| deed.owner == token);
+        deeds.cloned().collect()
+    }
+
     pub(super) fn record_image(&mut self, owner: &str, node: &str, image: Image, did: ImageDid) {
         self.image_deeds.push(ImageDeed {
             at: self.requests,

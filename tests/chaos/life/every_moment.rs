@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::testbed::Testbed;
 use super::verbs::{self, Goal, Verb, is_change};
-use crate::chaos::testbed::try_all;
+use crate::chaos::testbed::{signal_at, try_all};
 use crate::fake_pve::Fault;
-use crate::homelab::{Running, Signal};
+use crate::homelab::Running;
 
 struct Case<'a> {
     verb: &'a Verb,
@@ -91,10 +91,7 @@ fn the_same_command_succeeds_after_a_kill_at_any_request() {
 #[test]
 fn the_report_is_true_after_a_signal_at_any_request() {
     for_each_case("signals to changes", |case, testbed, running| {
-        let (signal, exit) = match case.request % 2 {
-            0 => (Signal::TERM, 143),
-            _ => (Signal::INT, 130),
-        };
+        let (signal, exit) = signal_at(case.request);
         running.signal(signal);
         let seen = running.wait();
         testbed.remember("interrupted", &seen);

@@ -59,10 +59,7 @@ impl Testbed {
     }
 
     pub(super) fn remember(&self, line: &str, seen: &Seen) {
-        let entry = format!(
-            "run '{line}': exit {:?}\n{}{}",
-            seen.exit, seen.stderr, seen.stdout
-        );
+        let entry = seen.as_entry(line);
         self.outputs.lock().expect("no panic").push(entry);
     }
 
@@ -75,9 +72,7 @@ impl Testbed {
 
     /// What happened to VMs because of our requests.
     pub(super) fn deeds(&self) -> Vec<Deed> {
-        let cluster = self.fake.cluster();
-        let ours = cluster.deeds.iter().filter(|deed| deed.owner == TOKEN);
-        ours.cloned().collect()
+        self.fake.cluster().deeds_of(TOKEN)
     }
 
     /// The VM, if it exists.

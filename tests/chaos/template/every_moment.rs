@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::orders::{self, Order, is_change};
 use super::testbed::Testbed;
 use crate::chaos::report::{Report, read};
-use crate::chaos::testbed::try_all;
+use crate::chaos::testbed::{signal_at, try_all};
 use crate::fake_pve::Fault;
-use crate::homelab::{Running, Seen, Signal};
+use crate::homelab::{Running, Seen};
 
 struct Case<'a> {
     order: &'a Order,
@@ -84,10 +84,7 @@ fn one_template_after_a_kill_at_any_request() {
 #[test]
 fn the_message_is_true_after_a_signal_at_any_request() {
     for_each_case("signals to imports", |case, testbed, running| {
-        let (signal, exit) = match case.request % 2 {
-            0 => (Signal::TERM, 143),
-            _ => (Signal::INT, 130),
-        };
+        let (signal, exit) = signal_at(case.request);
         running.signal(signal);
         let seen = running.wait();
         testbed.remember("interrupted", &seen);

@@ -86,10 +86,7 @@ impl<'o> Testbed<'o> {
     }
 
     pub(super) fn remember(&self, line: &str, seen: &Seen) {
-        let entry = format!(
-            "run '{line}': exit {:?}\n{}{}",
-            seen.exit, seen.stderr, seen.stdout
-        );
+        let entry = seen.as_entry(line);
         self.outputs.lock().expect("no panic").push(entry);
     }
 
@@ -100,9 +97,7 @@ impl<'o> Testbed<'o> {
 
     /// What happened to VMs because of our requests.
     pub(super) fn deeds(&self) -> Vec<Deed> {
-        let cluster = self.fake.cluster();
-        let ours = cluster.deeds.iter().filter(|deed| deed.owner == TOKEN);
-        ours.cloned().collect()
+        self.fake.cluster().deeds_of(TOKEN)
     }
 
     /// The VMs that were requested by us and exist, complete or not.
